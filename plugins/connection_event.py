@@ -1,0 +1,19 @@
+"""`connection_event`: a connection's own life; hello, heartbeats, acks, goodbye.
+
+The session handles these itself (`relay/protocol/session.py` is the table); this registers the schema.
+"""
+
+from typing import Any
+
+from relay.plugin import Kind, MessageType, hookimpl
+from relay.protocol.session import ConnectionEvent
+
+
+@hookimpl
+def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
+    """Add `connection_event`."""
+    return [
+        MessageType(
+            name="connection_event", payload=ConnectionEvent, kind=Kind.TRANSIENT, targets=frozenset(), priority=0
+        )
+    ]

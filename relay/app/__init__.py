@@ -1,0 +1,1 @@
+"""The fifth floor: the nursery tree. What starts first ends last."""

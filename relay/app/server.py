@@ -1,0 +1,147 @@
+"""The nursery tree, on one screen.
+
+serve
+└─ engine                   the database, opened first and closed last
+└─ services nursery      a fault of our own here ends the process: who cannot save must not ack
+├─ router, offline queue                  (the engine's)
+├─ heartbeat supervisor, control socket
+├─ signals            the first SIGTERM or SIGINT drains, the second ends at once
+└─ connections nursery                    outlives accepting
+├─ accepting       cancelled first at a drain
+└─ one guard per connection: FrontDoor.serve
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+import relay
+from relay.app.control import serve_control
+from relay.plugin.engine import Engine, open_engine
+from relay.protocol.errors import CloseCode
+from relay.services.heartbeat import HeartbeatSupervisor
+from relay.settings import Settings
+from relay.storage.accounts import count_users
+from relay.transports.front_door import FrontDoor
+from relay.transports.rest.app import make_app
+from relay.transports.rest.serving import HttpServer
+
+_log: Final = logging.getLogger("relay")
+VERSION: Final = f"relay/{relay.__version__}"
+
+
+async def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
+    """Run a server until it is told to stop.
+
+    Args:
+        announce: told one line once connections are accepted.
+
+    Raises:
+        StorageError: the database cannot be opened.
+        OSError: the port cannot be had.
+    """
+    async with open_engine(settings) as engine:
+        listeners = await open_listeners(settings)
+        heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
+        http = http_server(engine)
+        door = FrontDoor(engine, heartbeat, http.serve, VERSION)
+        async with http.lifespan(), trio.open_nursery() as services:
+            services.start_soon(heartbeat.run)
+            control = Path(settings.storage.path + ".sock")
+            await services.start(partial(serve_control, engine, control))
+            async with trio.open_nursery() as connections:
+                accepting = trio.CancelScope()
+                services.start_soon(_signals, engine, door, http, accepting, connections)
+
+                async def accept() -> None:
+                    with accepting:
+                        await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
+
+                connections.start_soon(accept)
+                await _announce(engine, listeners, announce)
+            services.cancel_scope.cancel()
+
+
+def http_server(engine: Engine) -> HttpServer:
+    """Return the REST side of an engine."""
+    timeouts, limits = engine.settings.timeouts, engine.settings.limits
+    return HttpServer(
+        make_app(engine),
+        head_bytes=limits.head_bytes or 1 << 20,
+        head_seconds=timeouts.head_seconds,
+        body_seconds=timeouts.body_seconds,
+        keep_alive_seconds=timeouts.keep_alive_seconds,
+    )
+
+
+async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
+    """Bind the port.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    server = settings.server
+    return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
+
+
+async def _announce(engine: Engine, listeners: list[trio.SocketListener], announce: Callable[[str], None]) -> None:
+    scheme = "https" if engine.settings.server.tls_certificate else "http"
+    name = listeners[0].socket.getsockname()
+    host = f"[{name[0]}]" if listeners[0].socket.family == socket.AF_INET6 else name[0]
+    announce(f"{VERSION} listens on {scheme}://{host}:{name[1]} (WebSocket at /ws)")
+    if await engine.runner.read(count_users) == 0:
+        print(
+            "There are no users yet. In another terminal: relay user add alice; relay token create alice;"
+            " then: relay send and relay tail (see the README).",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+async def _signals(
+    engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
+) -> None:
+    """Drain at the first signal, end at once at the second."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        count = 0
+        async for number in signals:
+            count += 1
+            if count == 1:
+                _log.info("%s: draining", signal.Signals(number).name)
+                connections.start_soon(drain, engine, door, http, accepting, connections)
+            else:
+                await door.abort_all()
+                connections.cancel_scope.cancel()
+
+
+async def drain(
+    engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
+) -> None:
+    """Stop accepting, send everybody away in waves, and cut whoever is left at the deadline."""
+    engine.draining = True
+    accepting.cancel()
+    seconds = engine.settings.timeouts.drain_seconds
+    connections.cancel_scope.deadline = trio.current_time() + seconds + 0.5
+    with trio.move_on_after(seconds):
+        await http.stop()
+        await engine.router.wait_idle()
+        links = list(door.sessions)
+        for index, link in enumerate(links):
+            # Spread the comeback out: a second for every 500 clients, so that they do not all come at once.
+            retry_after = 1 + (index * 7919 % len(links)) // 500
+            link.end(CloseCode.DRAINING, f"server is draining; retry_after={retry_after}")
+            if index % 128 == 127:
+                await trio.sleep(0.01)
+        while door.streams:
+            await trio.sleep(0.02)
+    await door.abort_all()
+    connections.cancel_scope.cancel()

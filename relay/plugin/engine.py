@@ -1,0 +1,171 @@
+"""The services and the plugins, wired together: everything of a server that is not a socket.
+
+The command line opens an engine to work on a database that no server runs on; the server opens one and
+puts its transports on top. Clock and database runner are injected, so that the same engine runs in a
+test's virtual time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from relay.plugin.dispatch import Dispatcher
+from relay.plugin.loader import Registry, load
+from relay.protocol.errors import RelayError
+from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.services.accounts import Accounts
+from relay.services.channels import ChannelManager
+from relay.services.connections import WebSocketManager
+from relay.services.groups import Groups
+from relay.services.history import HistorySaver
+from relay.services.limits import TokenBuckets
+from relay.services.offline_queue import Delivered, OfflineQueue
+from relay.services.router import MessageRouter, Submission
+from relay.settings import Settings
+from relay.storage.conversations import ChannelRow
+from relay.storage.database import Runner, open_runner
+from relay.storage.history import other_party
+from relay.storage.log import Entry, Log
+
+log: Final = logging.getLogger("relay")
+
+
+class Engine:
+    """One server's services, by name; see each class.
+
+    Attributes:
+        now: Unix seconds.
+        draining: True once the server takes nothing new.
+    """
+
+    def __init__(
+        self, settings: Settings, runner: Runner, rows: Log, facts: tuple[str, int], now: Callable[[], float]
+    ) -> None:
+        limits = settings.limits
+        self.settings = settings
+        self.runner = runner
+        self.log = rows
+        self.now = now
+        self.epoch, position = facts
+        self.draining = False
+        self.registry = _load_plugins(settings)
+        self.connections = WebSocketManager(limits.connections_per_user, limits.connections)
+        self.channels = ChannelManager(runner, now)
+        self.router = MessageRouter(
+            runner,
+            rows,
+            self.connections,
+            now,
+            batch=settings.storage.batch_messages,
+            pending=limits.pending,
+            position=position,
+        )
+        self.history = HistorySaver(runner, self.channels, self.registry.counted)
+        self.offline_queue = OfflineQueue(
+            runner, self.epoch, settings.replay.limit, self.registry.priority, self._tell_delivered
+        )
+        self.groups = Groups(
+            self.channels,
+            self.router,
+            rows,
+            now,
+            max_members=limits.group_members,
+            max_groups=limits.groups_per_user,
+        )
+        self.accounts = Accounts(
+            runner,
+            self.connections,
+            now,
+            token_days=settings.accounts.token_days,
+            password_min_length=settings.accounts.password_min_length,
+            registration=settings.accounts.registration,
+        )
+        clock = trio.current_time
+        rate = limits.messages_per_second if limits.messages_burst else 0
+        self.message_rate = TokenBuckets(rate, limits.messages_burst, "messages", clock)
+        self.hello_rate = TokenBuckets(limits.hellos_per_minute / 60, limits.hellos_per_minute, "hellos", clock)
+        self.login_rate = TokenBuckets(limits.logins_per_minute / 60, limits.logins_per_minute, "logins", clock)
+        self.dispatcher = Dispatcher(
+            self.registry,
+            self.channels,
+            self.message_rate,
+            handler_seconds=settings.timeouts.handler_seconds,
+            content_characters=limits.content_characters,
+        )
+
+    def _tell_delivered(self, delivered: list[Delivered]) -> None:
+        """Tell senders, by a receipt of the server's, what reached a device of the other's."""
+        for item in delivered:
+            target_id = other_party(item.address, item.user_id)
+            members = dict.fromkeys((item.user_id, target_id), Role.MEMBER)
+            row = ChannelRow(item.channel_id, ConversationKind.USER, item.address, "", members, "start")
+            submission = Submission(_delivered_receipt(item, target_id), self.channels.hold(row))
+            with suppress(RelayError):  # overloaded: the next ack tells it
+                self.router.submit_nowait(submission)
+
+
+def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
+    return Entry(
+        channel_id=item.channel_id,
+        type="read_receipt",
+        kind=Kind.LATEST,
+        sender_id=item.user_id,
+        target_id=target_id,
+        client_id=None,
+        own_id=None,
+        digest=None,
+        payload=msgspec.json.encode({"up_to_seq": item.up_to_seq, "state": "delivered"}).decode(),
+        sent_at=None,
+        key="delivered",
+        reads=False,
+    )
+
+
+def _load_plugins(settings: Settings) -> Registry:
+    priorities = {name: type_.priority for name, type_ in settings.types.items() if type_.priority is not None}
+    plugins = settings.plugins
+    registry = load(plugins.enabled, [Path(folder) for folder in plugins.directories], plugins.options, priorities)
+    for broken in registry.broken:
+        log.error("%s", broken)
+    return registry
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings, *, now: Callable[[], float] = time.time, inline: bool = False
+) -> AsyncIterator[Engine]:
+    """Open the database and run the services until the block ends, then save what they took.
+
+    Raises:
+        StorageError: the database cannot be opened, or another relay is using it.
+    """
+    rows = Log()
+    storage = settings.storage
+    async with open_runner(
+        Path(storage.path),
+        durability=storage.durability,
+        readers=storage.readers,
+        inline=inline,
+        on_rollback=rows.forget,
+    ) as runner:
+        epoch = await runner.read(lambda c: c.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
+        position = await runner.write(rows.position)
+        engine = Engine(settings, runner, rows, (epoch, position), now)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(engine.router.run)
+            nursery.start_soon(engine.offline_queue.run)
+            try:
+                yield engine
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                    await engine.offline_queue.flush()
+                    await engine.router.wait_idle()
+                nursery.cancel_scope.cancel()

@@ -1,0 +1,144 @@
+"""What a message type is: its schema, its kind, its preconditions as data, and its own code, if any."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from relay.protocol.envelope import check_plain, encode_json
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.channels import Conversation
+from relay.storage.accounts import Identity
+from relay.storage.log import Entry
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+DIALOGUE: Final = frozenset({ConversationKind.USER, ConversationKind.GROUP})
+
+
+class Payload(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The base of payload schemas: unknown fields are refused, absent ones stay absent."""
+
+
+class Sender(Protocol):
+    """Who sends: a connection, or a REST caller."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whom the token speaks for."""
+
+    @property
+    def user_id(self) -> str:
+        """The authenticated user."""
+
+    @property
+    def client_id(self) -> str | None:
+        """The sending device, where there is one."""
+
+
+Apply = Callable[[sqlite3.Connection, Entry], "str | None"]
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A message that was read and is not stored yet; `prepare` and `handle` may still shape it.
+
+    Attributes:
+        payload: the decoded payload; what it says when `prepare` and `handle` are done is what is stored.
+        apply: set it to run code in the message's own transaction: `apply(connection, entry)` may return
+            other JSON to store, raise `Unchanged` (acked, nothing stored) or `RelayError` (refused). Its own
+            tables commit with the message or not at all. It runs on the writer's thread: keep it short.
+        only_sender: tell nobody but the sender's own devices; for latest and transient types.
+    """
+
+    type: MessageType
+    payload: Any
+    sender: Sender
+    conversation: Conversation
+    target_id: str
+    apply: Apply | None = None
+    only_sender: bool = False
+
+
+Prepare = Callable[[Draft], None]
+Handle = Callable[[Draft], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageType:
+    """A type of message. Register it from `relay_message_types`.
+
+    Args:
+        name: what `type` says in the envelope: lower-case letters, digits and `_`, a letter first.
+        payload: its schema; derive it from `Payload`.
+        kind: stream (each one stored), latest (the newest value stored) or transient (never stored).
+        targets: the kinds of conversation it may go to; empty for a type without a target.
+        priority: its place in a replay, lowest first: 10 notification, 20 direct, 30 group, 40 latest.
+        from_clients: False for what only the server sends.
+        scope: what a token needs, unless it is an admin's; None for anybody.
+        max_bytes: bound on the payload's JSON, besides the frame's own.
+        unread: whether it makes a conversation unread.
+        key: for a latest type: what a newer value replaces by, besides conversation, type and sender.
+        prepare: checks or shapes the draft; plain code that must not block.
+        handle: the same, awaited under `[timeouts] handler_seconds`; costs its sender's other messages the wait.
+    """
+
+    name: str
+    payload: type[msgspec.Struct]
+    kind: Kind
+    targets: frozenset[ConversationKind] = DIALOGUE
+    priority: int = 30
+    from_clients: bool = True
+    scope: str | None = None
+    max_bytes: int | None = None
+    unread: bool = False
+    key: Callable[[Any], str] | None = None
+    prepare: Prepare | None = None
+    handle: Handle | None = None
+    _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
+    _free_form: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
+        if self.kind is not Kind.LATEST and self.key is not None:
+            raise ValueError(f"message type {self.name!r}: only a latest type has a key")
+        object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
+        object.__setattr__(self, "_free_form", _has_free_form(self.payload))
+
+    def read(self, raw: msgspec.Raw) -> Any:
+        """Decode and check a payload.
+
+        Raises:
+            RelayError: `invalid_payload`, naming the field; `too_large`.
+        """
+        if self.max_bytes is not None and len(raw) > self.max_bytes:
+            raise RelayError(ErrorCode.TOO_LARGE, f"a {self.name}'s payload has at most {self.max_bytes} bytes")
+        try:
+            value = self._decoder.decode(raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error)}") from None
+        if self._free_form:
+            check_plain(msgspec.to_builtins(value))
+        return value
+
+    def write(self, payload: Any) -> str:
+        """Return a payload's JSON as it is stored and sent."""
+        return encode_json(payload).decode()
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the payload is nested too deeply"
+    return str(error).replace("`$.", "`payload.").replace("`$`", "`payload`")
+
+
+def _has_free_form(payload: type[msgspec.Struct]) -> bool:
+    """Tell whether a schema has a part that may hold anything, so that only such types pay for the check."""
+    schema = str(msgspec.inspect.type_info(payload))
+    return "AnyType" in schema or "IntType(gt=None, ge=None, lt=None, le=None" in schema

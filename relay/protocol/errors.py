@@ -1,0 +1,151 @@
+"""Error and close codes, each with what the peer should do about it.
+
+Two families, and only two::
+
+    RelayError                what an `error` frame or a problem+json body says
+     └─ ProtocolError         the peer's bytes were not an envelope (`bad_json`, `bad_envelope`)
+    Disconnect                ends the connection with a close code
+
+Everything else that is raised is a fault of our own (close code 1011) or of a plugin
+(`plugin_failed`). Close codes come in ranges with a meaning: 44xx, come back and resume; 45xx, do not
+come back unchanged. Source: the wire contract, section 4; RFC 6455 section 7.4 for 10xx.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """The codes of `error` frames and of problem+json bodies."""
+
+    BAD_JSON = "bad_json"
+    BAD_ENVELOPE = "bad_envelope"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID_PAYLOAD = "invalid_payload"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    PLUGIN_FAILED = "plugin_failed"
+    INTERNAL = "internal"
+
+
+RETRYABLE = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL})
+"""Codes whose `retry` is true: the same message may succeed later, unchanged."""
+
+HTTP_STATUS: dict[ErrorCode, int] = {
+    ErrorCode.BAD_JSON: 400,
+    ErrorCode.BAD_ENVELOPE: 400,
+    ErrorCode.UNKNOWN_TYPE: 400,
+    ErrorCode.INVALID_PAYLOAD: 400,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.OVERLOADED: 503,
+    ErrorCode.PLUGIN_FAILED: 502,
+    ErrorCode.INTERNAL: 500,
+}
+"""The HTTP status that carries each code on the REST side."""
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes that relay sends."""
+
+    NORMAL = 1000
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    INVALID_DATA = 1007
+    TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+
+    NO_HELLO = 4401
+    HEARTBEAT_LOST = 4402
+    TOO_SLOW = 4403
+    DRAINING = 4404
+    OVERLOADED = 4405
+
+    BAD_TOKEN = 4501
+    ACCOUNT_DISABLED = 4502
+    SESSION_REVOKED = 4503
+    TOO_MANY_CONNECTIONS = 4504
+    NOT_THE_PROTOCOL = 4505
+    REPLACED = 4510
+
+
+CLOSE_REASONS: dict[CloseCode, str] = {
+    CloseCode.NORMAL: "",
+    CloseCode.PROTOCOL_ERROR: "not the WebSocket protocol",
+    CloseCode.UNSUPPORTED_DATA: "binary frames are not spoken here; send JSON in text frames",
+    CloseCode.INVALID_DATA: "text frames must be UTF-8",
+    CloseCode.TOO_BIG: "frame over the limit",
+    CloseCode.INTERNAL_ERROR: "a fault of the server's own",
+    CloseCode.NO_HELLO: "no hello in time",
+    CloseCode.HEARTBEAT_LOST: "heartbeat lost",
+    CloseCode.TOO_SLOW: "too slow; resume brings everything stored",
+    CloseCode.DRAINING: "server is draining",
+    CloseCode.OVERLOADED: "overloaded",
+    CloseCode.BAD_TOKEN: "token missing or wrong",
+    CloseCode.ACCOUNT_DISABLED: "account disabled",
+    CloseCode.SESSION_REVOKED: "session revoked",
+    CloseCode.TOO_MANY_CONNECTIONS: "too many connections",
+    CloseCode.NOT_THE_PROTOCOL: "not the protocol, repeatedly",
+    CloseCode.REPLACED: "replaced by a newer connection of the same client",
+}
+
+
+class RelayError(Exception):
+    """A refusal that the peer is told of; the connection goes on.
+
+    Args:
+        code: one of ErrorCode.
+        message: what a person reads; names what was wrong and what would be right, never internals.
+        retry_after: seconds until the same message may succeed, when known.
+        details: machine-readable particulars, JSON-encodable.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.details = details
+
+    @property
+    def retry(self) -> bool:
+        """Whether the same message may succeed later, unchanged."""
+        return self.code in RETRYABLE
+
+
+class ProtocolError(RelayError):
+    """Bytes that are not an envelope. `ref` is the message's own id where one could be made out."""
+
+    def __init__(self, code: ErrorCode, message: str, *, ref: str | None = None) -> None:
+        super().__init__(code, message)
+        self.ref = ref
+
+
+class Disconnect(Exception):
+    """Ends the connection with a close code and a reason of at most 123 bytes (RFC 6455 section 5.5.1)."""
+
+    def __init__(self, code: CloseCode, reason: str | None = None) -> None:
+        self.code = code
+        self.reason = CLOSE_REASONS[code] if reason is None else reason
+        super().__init__(f"{int(code)} {self.reason}")
+
+
+def not_found(what: str) -> RelayError:
+    """Return the one answer for what is absent and for what the caller may not see."""
+    return RelayError(ErrorCode.NOT_FOUND, f"there is no {what}, or you may not see it")

@@ -1,0 +1,46 @@
+"""The three kinds of message type: what is stored, what resume brings, what gives way under pressure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How long a message of a type lives (the wire contract, section 2)."""
+
+    STREAM = "stream"
+    """Stored, each one with a `seq`; resume brings every one; never dropped."""
+
+    LATEST = "latest"
+    """Only the newest per (conversation, type, sender, key); an older value gives way in the queue."""
+
+    TRANSIENT = "transient"
+    """Never stored; resume brings nothing; dropped first."""
+
+
+class ConversationKind(StrEnum):
+    """What a conversation is made of."""
+
+    USER = "user"
+    """Two people (or one with themself)."""
+
+    GROUP = "group"
+    """A named group with members and roles."""
+
+    SELF = "self"
+    """One user's own channel: notifications to them."""
+
+    BROADCAST = "broadcast"
+    """Everybody."""
+
+
+class Role(StrEnum):
+    """What a member of a group may do, most first."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+EVERYBODY = "*"
+"""The target id that means everybody."""

@@ -1,0 +1,139 @@
+"""What waits to be sent to one connection.
+
+Requirements on `push`:
+
+1. MUST NOT block, and MUST NOT raise: overflow is a value.
+2. MUST NOT reorder stored messages.
+3. MUST be bounded, in bytes and in count.
+4. MUST give up transient frames before anything else, and nothing stored ever.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+
+class OutboxStatistics(NamedTuple):
+    """A moment's figures of one outbox."""
+
+    frames: int
+    bytes: int
+    dropped: int
+
+
+class Replaceable:
+    """A frame that may give way: to a newer value of its `key`, or to pressure when it has none."""
+
+    __slots__ = ("frame", "key")
+
+    def __init__(self, frame: bytes, key: tuple[object, ...] | None) -> None:
+        self.frame = frame
+        self.key = key
+
+
+class Outbox:
+    """A bounded queue of frames; one reader takes everything that waits, joined.
+
+    Args:
+        max_bytes: bound on the bytes waiting; 0 means none.
+        max_frames: bound on the frames waiting; 0 means none.
+    """
+
+    __slots__ = ("_dropped", "_frames", "_max_bytes", "_max_frames", "_replaceable", "_size")
+
+    def __init__(self, max_bytes: int, max_frames: int) -> None:
+        self._frames: deque[bytes | Replaceable] = deque()
+        self._replaceable: dict[tuple[object, ...], Replaceable] | None = None
+        self._size = 0
+        self._dropped = 0
+        self._max_bytes = max_bytes or 1 << 62
+        self._max_frames = max_frames or 1 << 62
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def push(self, frame: bytes) -> bool:
+        """Queue a frame that must not be lost; False means overflow: the connection is too slow."""
+        self._frames.append(frame)
+        self._size += len(frame)
+        if self._size > self._max_bytes or len(self._frames) > self._max_frames:
+            return self._relieve()
+        return True
+
+    def push_latest(self, frame: bytes, key: tuple[object, ...]) -> bool:
+        """Queue the newest value of `key`; an older one still waiting is dropped."""
+        if self._replaceable is None:
+            self._replaceable = {}
+        elif (older := self._replaceable.get(key)) is not None:
+            self._size -= len(older.frame)
+            older.frame = b""
+        item = self._replaceable[key] = Replaceable(frame, key)
+        self._frames.append(item)
+        self._size += len(frame)
+        if self._size > self._max_bytes or len(self._frames) > self._max_frames:
+            return self._relieve()
+        return True
+
+    def push_transient(self, frame: bytes) -> None:
+        """Queue a frame that nobody will miss; dropped at once when the queue is half full."""
+        if self._size + len(frame) > self._max_bytes // 2 or len(self._frames) >= self._max_frames // 2:
+            self._dropped += 1
+            return
+        self._frames.append(Replaceable(frame, None))
+        self._size += len(frame)
+
+    def _relieve(self) -> bool:
+        """Drop what may be dropped; tell whether the rest is within bounds."""
+        kept: deque[bytes | Replaceable] = deque()
+        for item in self._frames:
+            if isinstance(item, Replaceable) and (item.key is None or not item.frame):
+                self._size -= len(item.frame)
+                self._dropped += bool(item.frame)
+            else:
+                kept.append(item)
+        self._frames = kept
+        return self._size <= self._max_bytes and len(kept) <= self._max_frames
+
+    def take(self, max_bytes: int = 1 << 62) -> bytes:
+        """Return waiting frames joined, whole frames only, stopping once `max_bytes` is reached."""
+        frames = self._frames
+        if len(frames) == 1 and type(frames[0]) is bytes:
+            data = frames.popleft()
+            self._size = 0
+            return data  # type: ignore[return-value]
+        if self._replaceable is None and self._size <= max_bytes and not self._has_replaceable():
+            data = b"".join(frames)  # type: ignore[arg-type]
+            frames.clear()
+            self._size = 0
+            return data
+        return self._take_carefully(max_bytes)
+
+    def _has_replaceable(self) -> bool:
+        return any(type(item) is not bytes for item in self._frames)
+
+    def _take_carefully(self, max_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        taken = 0
+        while self._frames and taken < max_bytes:
+            item = self._frames.popleft()
+            if isinstance(item, Replaceable):
+                if self._replaceable is not None and item.key is not None and item.frame:
+                    self._replaceable.pop(item.key, None)
+                item = item.frame
+            parts.append(item)
+            taken += len(item)
+        self._size -= taken
+        if not self._frames:
+            self._replaceable = None
+        return b"".join(parts)
+
+    def clear(self) -> None:
+        """Forget everything that waits: the connection is over."""
+        self._frames.clear()
+        self._replaceable = None
+        self._size = 0
+
+    def statistics(self) -> OutboxStatistics:
+        """Return this moment's figures."""
+        return OutboxStatistics(len(self._frames), self._size, self._dropped)

@@ -1,0 +1,188 @@
+"""WebSocketManager: who is connected, and with which devices.
+
+A `Connection` is what the rest of the server knows of a socket: whose it is, what waits to be sent, and
+a `Link` to wake. Pushing never blocks and never raises; a connection that cannot keep up is ended with
+4403, and resume brings it everything that was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, Protocol
+
+from relay.protocol.errors import CloseCode, Disconnect
+from relay.protocol.outbox import Outbox
+from relay.storage.accounts import Identity
+
+NOBODY: Final[dict[str, Connection]] = {}
+
+
+class Link(Protocol):
+    """The way to a peer, as far as the services need to know it."""
+
+    def flush(self) -> None:
+        """Send what waits in the outbox, now or as soon as the peer takes it; never blocks or raises."""
+
+    def end(self, code: CloseCode, reason: str | None = None) -> None:
+        """Close the connection with a code, soon; never blocks or raises."""
+
+
+class Connection:
+    """One authenticated connection of one device.
+
+    Attributes:
+        live: False until the replay is over; until then pushes wait, as they would move the cursor.
+        in_flight: messages of this connection that wait for their commit.
+        sent_cursor: the highest position pushed to it.
+        active: False while the application is in the background.
+    """
+
+    __slots__ = (
+        "_manager", "_queued", "active", "address", "client_id", "identity", "in_flight", "link", "live",
+        "on_settled", "outbox", "sent_cursor", "session_id", "user_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        manager: WebSocketManager,
+        identity: Identity,
+        client_id: str,
+        link: Link,
+        outbox: Outbox,
+        address: str,
+    ) -> None:
+        self._manager = manager
+        self._queued = False
+        self.identity = identity
+        self.user_id = identity.user_id
+        self.client_id = client_id
+        self.session_id = ""
+        self.address = address
+        self.link = link
+        self.outbox = outbox
+        self.live = False
+        self.active = True
+        self.in_flight = 0
+        self.sent_cursor = 0
+        self.on_settled: Callable[[], None] | None = None
+
+    def push(self, frame: bytes) -> None:
+        """Queue a frame that must arrive; it goes out at the manager's next `flush`."""
+        if not self.outbox.push(frame):
+            self._overflow()
+        elif not self._queued:
+            self._queued = True
+            self._manager.waiting.append(self)
+
+    def push_latest(self, frame: bytes, key: tuple[object, ...]) -> None:
+        """Queue the newest value of `key` in place of an older one that still waits."""
+        if not self.outbox.push_latest(frame, key):
+            self._overflow()
+        elif not self._queued:
+            self._queued = True
+            self._manager.waiting.append(self)
+
+    def push_transient(self, frame: bytes) -> None:
+        """Queue a frame that is dropped under pressure, or when the device is not live or in the background."""
+        if not self.live or not self.active:
+            return
+        self.outbox.push_transient(frame)
+        if not self._queued:
+            self._queued = True
+            self._manager.waiting.append(self)
+
+    def settle(self) -> None:
+        """Note that a message of this connection was answered."""
+        self.in_flight -= 1
+        if self.on_settled is not None:
+            self.on_settled()
+
+    def flushed(self) -> None:
+        """Note that the manager is about to flush it."""
+        self._queued = False
+
+    def _overflow(self) -> None:
+        self.outbox.clear()
+        self.link.end(CloseCode.TOO_SLOW)
+
+
+class ConnectionStatistics(NamedTuple):
+    """A moment's figures of all connections."""
+
+    connections: int
+    users: int
+
+
+class WebSocketManager:
+    """The registry of connections: user id → client id → connection.
+
+    Args:
+        per_user: the most connections of one user; 0 means no limit.
+        total: the most connections in all; 0 means no limit.
+    """
+
+    def __init__(self, per_user: int = 0, total: int = 0) -> None:
+        self._by_user: dict[str, dict[str, Connection]] = {}
+        self._count = 0
+        self._per_user = per_user
+        self._total = total
+        self.waiting: list[Connection] = []
+
+    def register(self, connection: Connection) -> None:
+        """Add a connection; an older one of the same device is ended with 4510.
+
+        Raises:
+            Disconnect: 4504 when the user has too many, 4405 when the server has.
+        """
+        devices = self._by_user.get(connection.user_id, NOBODY)
+        older = devices.get(connection.client_id)
+        if older is not None:
+            self.unregister(older)
+            older.link.end(CloseCode.REPLACED)
+        elif self._per_user and len(devices) >= self._per_user:
+            raise Disconnect(CloseCode.TOO_MANY_CONNECTIONS)
+        if self._total and self._count >= self._total:
+            raise Disconnect(CloseCode.OVERLOADED)
+        self._by_user.setdefault(connection.user_id, {})[connection.client_id] = connection
+        self._count += 1
+
+    def unregister(self, connection: Connection) -> bool:
+        """Remove a connection; False when it was replaced, or removed, before."""
+        devices = self._by_user.get(connection.user_id, NOBODY)
+        if devices.get(connection.client_id) is not connection:
+            return False
+        del devices[connection.client_id]
+        if not devices:
+            del self._by_user[connection.user_id]
+        self._count -= 1
+        return True
+
+    def of(self, user_id: str) -> dict[str, Connection]:
+        """Return a user's connections by client id; the caller does not change the mapping."""
+        return self._by_user.get(user_id, NOBODY)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return (connection for devices in list(self._by_user.values()) for connection in list(devices.values()))
+
+    def flush(self) -> None:
+        """Send what was pushed since the last time, one write a connection."""
+        waiting, self.waiting = self.waiting, []
+        for connection in waiting:
+            connection.flushed()
+            if connection.live:
+                connection.link.flush()
+
+    def end_user(self, user_id: str, code: CloseCode) -> None:
+        """Close every connection of a user."""
+        for connection in list(self.of(user_id).values()):
+            connection.link.end(code)
+
+    def end_token(self, token_id: str, code: CloseCode) -> None:
+        """Close every connection that said hello with a token."""
+        for connection in self:
+            if connection.identity.token_id == token_id:
+                connection.link.end(code)
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return this moment's figures."""
+        return ConnectionStatistics(self._count, len(self._by_user))

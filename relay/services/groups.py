@@ -1,0 +1,232 @@
+"""Groups: creating, renaming, deleting, and who is in them; each change is a `group_event` in the log.
+
+The change and its event are one transaction, and memory follows between the commit and the fan-out, so
+no message can slip in under the old membership.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.services.channels import ChannelManager, Conversation
+from relay.services.permissions import require_member, require_role
+from relay.services.router import MessageRouter, Submission
+from relay.storage import conversations
+from relay.storage.conversations import ChannelRow, group_address
+from relay.storage.log import Entry, Log
+
+Apply = Callable[[sqlite3.Connection, Entry], None]
+
+
+class Groups:
+    """What can be done to groups, on behalf of a user or of the command line.
+
+    Args:
+        max_members: the most members of one group; 0 means no limit.
+        max_groups: the most groups of one user; 0 means no limit.
+    """
+
+    def __init__(
+        self,
+        channels: ChannelManager,
+        router: MessageRouter,
+        log: Log,
+        now: Callable[[], float],
+        *,
+        max_members: int = 1000,
+        max_groups: int = 1000,
+    ) -> None:
+        self._channels = channels
+        self._router = router
+        self._log = log
+        self._now = now
+        self._max_members = max_members or 1 << 62
+        self._max_groups = max_groups or 1 << 62
+
+    async def create(
+        self, owner: str, name: str, members: list[str], group_id: str | None = None, history: str = "join"
+    ) -> Conversation:
+        """Create a group; its creator owns it.
+
+        Raises:
+            RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
+                are too many.
+        """
+        group_id = group_id or f"g_{secrets.token_hex(6)}"
+        roles = {owner: Role.OWNER} | {user_id: Role.MEMBER for user_id in members if user_id != owner}
+        if len(roles) > self._max_members:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a group has at most {self._max_members} members")
+        row = ChannelRow(0, ConversationKind.GROUP, group_address(group_id), name, roles, history)
+        conversation = Conversation(row)
+
+        def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+            if conversations.count_groups(connection, owner) >= self._max_groups:
+                raise RelayError(ErrorCode.FORBIDDEN, f"you are in {self._max_groups} groups; leave one first")
+            created = conversations.create_group(connection, group_id, name, roles, self._now(), history=history)
+            entry.channel_id = conversation.channel_id = created.channel_id
+
+        event = {"event": "created", "name": name, "members": _members(roles)}
+        await self._change(conversation, owner, event, apply)
+        return self._channels.hold(row._replace(channel_id=conversation.channel_id))
+
+    async def get(self, user_id: str, group_id: str) -> Conversation:
+        """Return a group to a member.
+
+        Raises:
+            RelayError: `not_found` to anybody else.
+        """
+        return require_member(user_id, await self._channels.group(group_id), f"group {group_id!r}")
+
+    async def rename(self, user_id: str, group_id: str, name: str) -> Conversation:
+        """Change a group's name; owner and admins may.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`.
+        """
+        conversation = await self.get(user_id, group_id)
+        require_role(user_id, conversation, Role.ADMIN)
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            conversations.rename_group(connection, conversation.channel_id, name)
+
+        def remember() -> None:
+            conversation.name = name
+
+        await self._change(conversation, user_id, {"event": "renamed", "name": name}, apply, remember)
+        return conversation
+
+    async def delete(self, user_id: str, group_id: str) -> None:
+        """Delete a group; its owner may. Its members' devices learn of it, and nobody reads it after.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`.
+        """
+        conversation = await self.get(user_id, group_id)
+        require_role(user_id, conversation, Role.OWNER)
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            last = self._log.last_seq(connection, conversation.channel_id) + 1
+            conversations.delete_group(connection, conversation.channel_id, last, self._now())
+
+        await self._change(
+            conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation)
+        )
+
+    async def put_member(self, user_id: str, group_id: str, member: str, role: Role) -> Conversation:
+        """Add a member, or change one's role; owner and admins may, and only the owner makes owners.
+
+        Making somebody else the owner makes the old one an admin: a group has one owner.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`, `invalid_payload`.
+        """
+        conversation = await self.get(user_id, group_id)
+        present = conversation.members.get(member)
+        require_role(user_id, conversation, Role.OWNER if Role.OWNER in (role, present) else Role.ADMIN)
+        if present is role:
+            return conversation
+        if present is Role.OWNER:
+            raise RelayError(ErrorCode.FORBIDDEN, "make another member the owner first")
+        if present is None and len(conversation.members) >= self._max_members:
+            raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            channel_id = conversation.channel_id
+            if present is None:
+                joins_at = self._log.last_seq(connection, channel_id) + 1
+                first = 1 if conversation.history == "start" else joins_at
+                conversations.add_member(connection, channel_id, member, role, first, self._now())
+            else:
+                conversations.set_role(connection, channel_id, member, role)
+            if role is Role.OWNER:
+                conversations.set_role(connection, channel_id, user_id, Role.ADMIN)
+
+        def remember() -> None:
+            conversation.members[member] = role
+            if role is Role.OWNER:
+                conversation.members[user_id] = Role.ADMIN
+
+        event = "member_added" if present is None else "role_changed"
+        await self._change(
+            conversation, user_id, {"event": event, "user_id": member, "role": role}, apply, remember
+        )
+        return conversation
+
+    async def remove_member(self, user_id: str, group_id: str, member: str) -> None:
+        """Remove a member, or leave; the owner hands the group on or deletes it instead of leaving.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`.
+        """
+        conversation = await self.get(user_id, group_id)
+        if member not in conversation.members:
+            raise not_found(f"member {member!r}")
+        if conversation.members[member] is Role.OWNER:
+            raise RelayError(ErrorCode.FORBIDDEN, "the owner cannot leave: make another the owner, or delete it")
+        if member != user_id:
+            require_role(user_id, conversation, Role.ADMIN)
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            last = self._log.last_seq(connection, conversation.channel_id) + 1
+            conversations.end_membership(connection, conversation.channel_id, member, last)
+
+        def remember() -> None:
+            conversation.members.pop(member, None)
+
+        await self._change(conversation, user_id, {"event": "member_removed", "user_id": member}, apply, remember)
+
+    async def _change(
+        self,
+        conversation: Conversation,
+        actor: str,
+        payload: dict[str, Any],
+        apply: Apply,
+        remember: Callable[[], None] | None = None,
+    ) -> None:
+        """Commit a change together with its event, then bring memory up to date, then tell the members."""
+
+        def run(connection: sqlite3.Connection, entry: Entry) -> None:
+            apply(connection, entry)
+
+        entry = Entry(
+            channel_id=conversation.channel_id,
+            type="group_event",
+            kind=Kind.STREAM,
+            sender_id=actor,
+            target_id=conversation.address.partition(":")[2],
+            client_id=None,
+            own_id=None,
+            digest=None,
+            payload=msgspec.json.encode(payload).decode(),
+            sent_at=None,
+            apply=run,
+        )
+        await self._router.send(
+            Submission(
+                entry,
+                conversation,
+                changes_members=True,
+                committed=None if remember is None else lambda _entry: remember(),
+            )
+        )
+
+
+def _members(roles: dict[str, Role]) -> list[dict[str, str]]:
+    return [{"user_id": user_id, "role": role} for user_id, role in roles.items()]
+
+
+def describe(conversation: Conversation) -> dict[str, Any]:
+    """Return a group as REST tells of it."""
+    return {
+        "group_id": conversation.address.partition(":")[2],
+        "name": conversation.name,
+        "history": conversation.history,
+        "members": _members(conversation.members),
+    }

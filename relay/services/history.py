@@ -1,0 +1,152 @@
+"""HistorySaver: what was said, as envelopes.
+
+Saving itself is the router's commit; this is the way back: pages of a conversation, the list of
+conversations with what is unread, and read pointers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.protocol.envelope import SentEnvelope, SentMeta
+from relay.protocol.errors import not_found
+from relay.protocol.kinds import ConversationKind
+from relay.services.channels import ChannelManager
+from relay.storage import history
+from relay.storage.conversations import group_address, user_address
+from relay.storage.database import Runner
+from relay.storage.history import Filters, Record
+
+NOTHING = msgspec.Raw(b"{}")
+
+
+def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
+    """Return a stored message as it is now; a deleted one keeps its place without its payload."""
+    payload = NOTHING if record.payload is None or record.deleted_at is not None else msgspec.Raw(record.payload)
+    return SentEnvelope(
+        record.type,
+        payload,
+        SentMeta(
+            message_id=record.message_id,
+            seq=record.seq,
+            id=record.own_id,
+            sender_id=record.sender_id,
+            target_id=record.target_id,
+            client_id=record.client_id,
+            timestamp=record.timestamp,
+            sent_at=record.sent_at,
+            edited_at=record.edited_at,
+            deleted_at=record.deleted_at,
+            replay=replay,
+        ),
+    )
+
+
+class HistorySaver:
+    """Reads the log on behalf of one user at a time.
+
+    Args:
+        counted: returns the names of the types that make a conversation unread.
+    """
+
+    def __init__(self, runner: Runner, channels: ChannelManager, counted: Callable[[], Sequence[str]]) -> None:
+        self._runner = runner
+        self._channels = channels
+        self._counted = counted
+
+    async def page(
+        self,
+        user_id: str,
+        kind: ConversationKind,
+        target_id: str,
+        limit: int,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+        filters: Filters = Filters(),  # noqa: B008 - an immutable value
+    ) -> dict[str, Any]:
+        """Return a page of a conversation, oldest first.
+
+        Raises:
+            RelayError: `not_found` for a user or group that is not there or not theirs to see.
+        """
+        address = group_address(target_id) if kind is ConversationKind.GROUP else user_address(user_id, target_id)
+
+        def read(connection: Any) -> history.Page | None:
+            seen = history.view(connection, user_id, address)
+            if seen is not None:
+                return history.page(
+                    connection, seen, limit, before=before, after=after, around=around, filters=filters
+                )
+            taken = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
+            if kind is ConversationKind.USER and taken is not None and taken[0] == "user":
+                return history.Page([], False)
+            return None
+
+        found = await self._runner.read(read)
+        if found is None:
+            raise not_found(f"{kind} {target_id!r}")
+        seqs = [record.seq for record in found.records]
+        return {
+            "messages": [envelope(record) for record in found.records],
+            "has_more": found.has_more,
+            "next_before": seqs[0] if seqs else None,
+            "next_after": seqs[-1] if seqs else None,
+        }
+
+    async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
+        """Return a user's conversations, what was said last in each, and how much is unread."""
+        summaries, further = await self._runner.read(
+            lambda connection: history.summaries(connection, user_id, self._counted(), after=after, limit=limit)
+        )
+        rows = [
+            {
+                "kind": summary.kind,
+                "target_id": summary.target_id,
+                "name": summary.name,
+                "role": summary.role,
+                "last_message": envelope(summary.last) if summary.last else None,
+                "last_seq": summary.last_seq,
+                "read_seq": summary.read_seq,
+                "unread": summary.unread,
+            }
+            for summary in summaries
+        ]
+        return {"conversations": rows, "has_more": further is not None, "next_cursor": further}
+
+    async def unread(self, user_id: str, channel_id: int) -> tuple[int, int]:
+        """Return a user's read pointer in a conversation, and how many messages come after it."""
+
+        def read(connection: Any) -> tuple[int, int]:
+            read_seq = history.read_pointer(connection, channel_id, user_id)
+            return read_seq, history.count_unread(connection, channel_id, user_id, read_seq, self._counted())
+
+        return await self._runner.read(read)
+
+    async def locate(self, user_id: str, message_ids: Sequence[int]) -> dict[str, int]:
+        """Return the highest seq among messages, by the target id of the conversation each is in.
+
+        Raises:
+            RelayError: `not_found` when any of them is not there, or not theirs to see.
+        """
+
+        def read(connection: Any) -> dict[str, int] | None:
+            views = {seen.channel_id: seen for seen in history.views(connection, user_id) if seen.open}
+            highest: dict[str, int] = {}
+            found = history.locate(connection, message_ids)
+            for message in found:
+                seen = views.get(message.channel_id)
+                if seen is None or message.seq < seen.first:
+                    return None
+                target_id = history.other_party(seen.address, user_id)
+                highest[target_id] = max(highest.get(target_id, 0), message.seq)
+            return highest if len(found) == len(set(message_ids)) else None
+
+        result = await self._runner.read(read)
+        if result is None:
+            raise not_found("message among these")
+        return result

@@ -1,0 +1,151 @@
+"""OfflineQueue: what a device has not had yet.
+
+There is no copy per recipient. What waits for a device is what the log holds after its cursor; what
+waits for a user is what comes after the highest ack of any of their devices. Acks arrive often and one
+by one, so they are gathered and written once in a while, like messages.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import trio
+
+from relay.protocol.envelope import encode_json
+from relay.protocol.framing import text_frame
+from relay.services.history import envelope
+from relay.storage import accounts, history, replay
+from relay.storage.database import Runner
+from relay.storage.replay import Gap
+
+_PAGE: Final = 250
+_ACK_SECONDS: Final = 0.1
+
+
+class Delivered(NamedTuple):
+    """What became delivered to a user: the newest seq of somebody else's in one conversation."""
+
+    user_id: str
+    channel_id: int
+    address: str
+    up_to_seq: int
+
+
+class Resumption(NamedTuple):
+    """How a connection begins: from where, whether that was the client's own cursor, and what it is owed."""
+
+    resumed: bool
+    start: int
+    until: int
+    message_ids: list[int]
+    gaps: list[Gap]
+
+
+class OfflineQueue:
+    """Plans and reads replays, and keeps what counts as delivered.
+
+    Args:
+        limit: the most stream messages of one replay.
+        priority: a type's place in the order of a replay, lowest first.
+        on_delivered: told what became delivered, after the commit.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        epoch: str,
+        limit: int,
+        priority: Callable[[str], int],
+        on_delivered: Callable[[list[Delivered]], None],
+    ) -> None:
+        self._runner = runner
+        self._limit = limit
+        self._priority = priority
+        self._on_delivered = on_delivered
+        self._acks: dict[tuple[str, str], int] = {}
+        self._wake = trio.Event()
+        self.epoch = epoch
+
+    def plan(
+        self, connection: sqlite3.Connection, user_id: str, cursor: int | None, epoch: str | None, until: int
+    ) -> Resumption:
+        """Decide where a connection begins and plan its replay up to position `until`; runs on a reader."""
+        resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
+        start = cursor if resumed and cursor is not None else accounts.delivered(connection, user_id)
+        planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
+        return Resumption(resumed, start, until, *planned)
+
+    async def frames(self, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
+        """Yield planned messages as frames, joined by the page, so that a long replay needs little memory."""
+        for start in range(0, len(message_ids), _PAGE):
+            wanted = message_ids[start : start + _PAGE]
+            found = await self._runner.read(partial(history.records, message_ids=wanted))
+            yield b"".join(
+                text_frame(encode_json(envelope(found[message_id], replay=True)))
+                for message_id in wanted
+                if message_id in found
+            )
+
+    async def undelivered(self, user_id: str, *, after: int | None, limit: int) -> dict[str, Any]:
+        """Return the oldest messages that no device of the user acked, by priority; moves nothing."""
+
+        def read(connection: sqlite3.Connection) -> tuple[replay.Undelivered, dict[int, history.Record]]:
+            start = accounts.delivered(connection, user_id) if after is None else after
+            window = replay.undelivered(connection, user_id, start, limit, self._priority)
+            return window, history.records(connection, window.message_ids)
+
+        window, found = await self._runner.read(read)
+        messages = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]
+        return {"messages": messages, "cursor": window.cursor, "has_more": window.has_more}
+
+    def ack_nowait(self, user_id: str, client_id: str, cursor: int) -> None:
+        """Note how far a device got; written soon."""
+        key = (user_id, client_id)
+        self._acks[key] = max(self._acks.get(key, 0), cursor)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write acks for ever, many at a time."""
+        while True:
+            await self._wake.wait()
+            await trio.sleep(_ACK_SECONDS)
+            self._wake = trio.Event()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write the acks that wait."""
+        acks, self._acks = self._acks, {}
+        if acks:
+            delivered = await self._runner.write(lambda connection: _move(connection, acks))
+            if delivered:
+                self._on_delivered(delivered)
+
+
+def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> list[Delivered]:
+    delivered: list[Delivered] = []
+    for (user_id, client_id), cursor in acks.items():
+        before, after = accounts.move_acked(connection, user_id, client_id, cursor)
+        if after > before:
+            delivered += _newly_delivered(connection, user_id, before, after)
+    return delivered
+
+
+def _newly_delivered(
+    connection: sqlite3.Connection, user_id: str, before: int, after: int
+) -> list[Delivered]:
+    """Return what others told this user, in conversations of two, between two positions."""
+    found: list[Delivered] = []
+    for seen in history.views(connection, user_id):
+        if seen.kind != "user":
+            continue
+        row = connection.execute(
+            "SELECT message_id, seq FROM log WHERE channel_id = ? AND message_id <= ? AND sender_id <> ?"
+            " ORDER BY seq DESC LIMIT 1",
+            (seen.channel_id, after, user_id),
+        ).fetchone()
+        if row is not None and row[0] > before:
+            found.append(Delivered(user_id, seen.channel_id, seen.address, row[1]))
+    return found

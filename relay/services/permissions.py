@@ -1,0 +1,69 @@
+"""Who may do what, asked on every action: socket, REST and command line alike."""
+
+from __future__ import annotations
+
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.kinds import ConversationKind, Role
+from relay.services.channels import Conversation
+from relay.storage.accounts import Identity
+
+_RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
+
+
+def require_admin(identity: Identity) -> None:
+    """Refuse whoever is no admin of this server.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    if not identity.admin:
+        raise RelayError(ErrorCode.FORBIDDEN, "only an admin of this server may do that")
+
+
+def require_scope(identity: Identity, scope: str) -> None:
+    """Refuse a token that neither is an admin's nor has the scope.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    if not identity.admin and scope not in identity.scopes:
+        raise RelayError(ErrorCode.FORBIDDEN, f"this needs an admin, or a token with the scope {scope!r}")
+
+
+def require_member(user_id: str, conversation: Conversation | None, what: str) -> Conversation:
+    """Return the conversation to a member; to anybody else it is not there.
+
+    Raises:
+        RelayError: `not_found`, the same for what does not exist.
+    """
+    if conversation is None or user_id not in conversation.members:
+        raise not_found(what)
+    return conversation
+
+
+def require_role(user_id: str, conversation: Conversation, least: Role) -> None:
+    """Refuse a member whose role in the group is too low.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    role = conversation.members.get(user_id)
+    if role is None or _RANK[role] < _RANK[least]:
+        raise RelayError(ErrorCode.FORBIDDEN, f"only the group's {_or_higher(least)} may do that")
+
+
+def require_kind(conversation: Conversation, kinds: frozenset[ConversationKind], type_name: str) -> None:
+    """Refuse a message to the wrong sort of target.
+
+    Raises:
+        RelayError: `invalid_payload`, naming the right one.
+    """
+    if conversation.kind not in kinds:
+        wanted = " or ".join(f"a {kind}" for kind in sorted(kinds))
+        raise RelayError(
+            ErrorCode.INVALID_PAYLOAD, f"a {type_name} goes to {wanted}; the target is a {conversation.kind}"
+        )
+
+
+def _or_higher(least: Role) -> str:
+    return "owner" if least is Role.OWNER else "owner and admins"

@@ -1,0 +1,287 @@
+"""MessageRouter: gather, commit, then fan out.
+
+Whoever has a message to store hands it over with `submit_nowait`, which never waits. One task takes
+everything that waits as one batch, has it committed in one transaction, and only then sends acks and
+deliveries, in the order of their positions, while the next batch gathers. Every append to the log goes
+through here, so that no connection ever sees a position out of order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import trio
+
+from relay.protocol.envelope import SentMeta, encode, encode_error, encode_json
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.framing import text_frame
+from relay.protocol.kinds import Kind
+from relay.services.channels import Conversation
+from relay.services.connections import Connection, WebSocketManager
+from relay.storage.database import Runner, StorageFailed
+from relay.storage.log import Entry, Log
+
+_FANOUT_SLICE: Final = 20_000
+
+
+class Submission:
+    """A message on its way through the router.
+
+    Attributes:
+        origin: the connection that sent it and gets the ack instead of the message.
+        changes_members: ends its batch, so that the next message meets the new membership.
+        committed: called after the commit and before the fan-out, to bring memory up to date.
+        answered: called with the entry once it was stored, refused or failed.
+    """
+
+    __slots__ = ("answered", "changes_members", "committed", "conversation", "entry", "origin")
+
+    def __init__(
+        self,
+        entry: Entry,
+        conversation: Conversation,
+        origin: Connection | None = None,
+        *,
+        changes_members: bool = False,
+        committed: Callable[[Entry], None] | None = None,
+        answered: Callable[[Entry], None] | None = None,
+    ) -> None:
+        self.entry = entry
+        self.conversation = conversation
+        self.origin = origin
+        self.changes_members = changes_members
+        self.committed = committed
+        self.answered = answered
+
+
+class Observer(Protocol):
+    """Something that wants to know of each message after its commit; must not block or raise."""
+
+    def __call__(self, submission: Submission) -> None:
+        """Take note of one stored message."""
+
+
+class RouterStatistics(NamedTuple):
+    """A moment's figures of the router."""
+
+    waiting: int
+    position: int
+    batches: int
+    stored: int
+
+
+class MessageRouter:
+    """The one way into the log and out to the connections.
+
+    Args:
+        batch: the most messages of one transaction.
+        pending: the most messages that may wait; one more is answered `overloaded`. 0 means no limit.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        log: Log,
+        connections: WebSocketManager,
+        now: Callable[[], float],
+        *,
+        batch: int = 512,
+        pending: int = 20_000,
+        position: int = 0,
+    ) -> None:
+        self._runner = runner
+        self._log = log
+        self._connections = connections
+        self._now = now
+        self._batch = batch
+        self._pending = pending or 1 << 62
+        self._waiting: deque[Submission] = deque()
+        self._wake = trio.Event()
+        self._batches = self._stored = 0
+        self.position = position
+        self.observers: list[Observer] = []
+
+    def submit_nowait(self, submission: Submission) -> None:
+        """Take a message; its sender is answered after the commit.
+
+        Raises:
+            RelayError: `overloaded` when too many wait for the disk.
+        """
+        if submission.entry.kind is Kind.TRANSIENT:
+            self._pass_on(submission)
+            return
+        if len(self._waiting) >= self._pending:
+            raise RelayError(
+                ErrorCode.OVERLOADED, "too many messages wait for the disk; send again later", retry_after=1.0
+            )
+        self._waiting.append(submission)
+        self._wake.set()
+
+    async def send(self, submission: Submission) -> Entry:
+        """Take a message and wait until it is stored.
+
+        Raises:
+            RelayError: it was refused, or could not be stored.
+        """
+        done = trio.Event()
+        submission.answered = lambda _entry: done.set()
+        self.submit_nowait(submission)
+        await done.wait()
+        if submission.entry.error is not None:
+            raise submission.entry.error
+        return submission.entry
+
+    async def run(self) -> None:
+        """Route for ever. A fault here is the server's own and ends it: who cannot save must not ack."""
+        while True:
+            await self._wake.wait()
+            batch = self._take()
+            if not self._waiting:
+                self._wake = trio.Event()
+            if batch:
+                await self._commit(batch)
+                await self._fan_out(batch)
+
+    async def wait_idle(self) -> None:
+        """Return once nothing waits, for a drain."""
+        while self._waiting:
+            await trio.sleep(0.005)
+
+    def _take(self) -> list[Submission]:
+        """Take what waits, up to a batch, or to the first change of a membership."""
+        batch: list[Submission] = []
+        waiting = self._waiting
+        while waiting and len(batch) < self._batch:
+            submission = waiting.popleft()
+            if submission.origin is not None and submission.entry.sender_id not in submission.conversation.members:
+                submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
+                self._answer(submission)
+                continue
+            batch.append(submission)
+            if submission.changes_members:
+                break
+        return batch
+
+    async def _commit(self, batch: Sequence[Submission]) -> None:
+        entries = [submission.entry for submission in batch]
+        now = self._now()
+        try:
+            self.position = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
+        except StorageFailed:
+            failed = RelayError(
+                ErrorCode.OVERLOADED, "the message could not be saved; send again later", retry_after=5
+            )
+            for entry in entries:
+                entry.stored, entry.error, entry.message_id = False, failed, None
+        self._batches += 1
+
+    async def _fan_out(self, batch: Sequence[Submission]) -> None:
+        pushed = 0
+        for submission in batch:
+            entry = submission.entry
+            if entry.stored:
+                self._stored += 1
+                pushed += self._deliver(submission, entry)
+            self._answer(submission)
+            if pushed > _FANOUT_SLICE:
+                pushed = 0
+                self._connections.flush()
+                await trio.lowlevel.checkpoint()
+        self._connections.flush()
+
+    def _deliver(self, submission: Submission, entry: Entry) -> int:
+        """Push one stored message to every connection that should have it, and say to how many."""
+        members: Iterable[str] = submission.conversation.members
+        if submission.committed is not None:
+            before = set(members)
+            submission.committed(entry)
+            members = before.union(submission.conversation.members)
+        if entry.only_for is not None:
+            members = (entry.only_for,)
+        frame = text_frame(encode_entry(entry))
+        connections, origin, position = self._connections, submission.origin, entry.message_id or 0
+        pushed = 0
+        for user_id in members:
+            for connection in connections.of(user_id).values():
+                if connection is origin:
+                    continue
+                connection.sent_cursor = position
+                if entry.kind is Kind.STREAM:
+                    connection.push(frame)
+                else:
+                    connection.push_latest(frame, (entry.channel_id, entry.type, entry.sender_id, entry.key))
+                pushed += 1
+        for observer in self.observers:
+            observer(submission)
+        return pushed
+
+    def _answer(self, submission: Submission) -> None:
+        entry, origin = submission.entry, submission.origin
+        if origin is not None:
+            origin.push(text_frame(encode_answer(entry)))
+            if entry.message_id is not None and entry.message_id > origin.sent_cursor:
+                origin.sent_cursor = entry.message_id
+            origin.settle()
+        if submission.answered is not None:
+            submission.answered(entry)
+
+    def _pass_on(self, submission: Submission) -> None:
+        """Send what is never stored to who is there now, and ack it where it carried an id."""
+        entry = submission.entry
+        entry.timestamp = self._now()
+        frame = text_frame(encode_entry(entry))
+        if entry.own_id is not None:
+            self._answer(submission)
+        elif submission.origin is not None:
+            submission.origin.settle()
+        users = submission.conversation.members if entry.only_for is None else (entry.only_for,)
+        self.fan_out_transient(frame, users, submission.origin)
+
+    def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
+        """Send what is never stored to users' live, active devices, now."""
+        for user_id in users:
+            for connection in self._connections.of(user_id).values():
+                if connection is not origin:
+                    connection.push_transient(frame)
+        self._connections.flush()
+
+    def statistics(self) -> RouterStatistics:
+        """Return this moment's figures."""
+        return RouterStatistics(len(self._waiting), self.position, self._batches, self._stored)
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the envelope of a message as its recipients get it live."""
+    return encode(
+        entry.type,
+        entry.payload.encode(),
+        SentMeta(
+            message_id=entry.message_id,
+            seq=entry.seq,
+            id=entry.own_id,
+            sender_id=entry.sender_id,
+            target_id=entry.target_id,
+            client_id=entry.client_id,
+            timestamp=entry.timestamp,
+            sent_at=entry.sent_at,
+        ),
+    )
+
+
+def ack_payload(entry: Entry) -> dict[str, object]:
+    """Return what an ack says of a message, as far as its type has it."""
+    payload: dict[str, object] = {"timestamp": entry.timestamp, "duplicate": entry.duplicate}
+    if entry.message_id is not None:
+        payload["message_id"] = entry.message_id
+    if entry.seq is not None:
+        payload["seq"] = entry.seq
+    return payload
+
+
+def encode_answer(entry: Entry) -> bytes:
+    """Return the ack or the error that answers a message."""
+    if entry.error is not None:
+        return encode_error(entry.error, entry.own_id)
+    return encode("ack", encode_json(ack_payload(entry)), SentMeta(ref=entry.own_id))

@@ -1,0 +1,83 @@
+"""The sections that grow with what is installed: [plugins], [plugins.NAME] and [types.NAME]."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from relay.settings.kinds import Names, Paths
+
+BUNDLED_PLUGINS = (
+    "chat_message",
+    "group_message",
+    "group_event",
+    "read_receipt",
+    "connection_event",
+    "answers",
+)
+
+
+class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which plugins run, where they are found and what they are told."""
+
+    enabled: Annotated[
+        Names,
+        Meta(
+            description="Plugins to load, by name. This list replaces the default one: keep the bundled "
+            "names you still want when you add your own.",
+            examples=["chat_message"],
+        ),
+    ] = msgspec.field(default_factory=lambda: list(BUNDLED_PLUGINS))
+    directories: Annotated[
+        Paths,
+        Meta(
+            description="Folders searched for plugins besides the bundled ones; each `NAME.py` in them is "
+            "one. Their code runs inside the server: only its administrator should be able to "
+            "write there.",
+            examples=["plugins.d"],
+        ),
+    ] = msgspec.field(default_factory=lambda: ["plugins.d"])
+    options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
+
+
+class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the administrator changes about one message type; None leaves it as its plugin declares it."""
+
+    priority: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=1000,
+                description="Place in the replay after a reconnect, lower first.",
+                examples=[20],
+            ),
+        ]
+        | None
+    ) = None
+    max_bytes: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=1_073_741_824,
+                description="Largest payload; a larger one is answered `too_large`.",
+                examples=[16_384],
+            ),
+        ]
+        | None
+    ) = None
+    ttl_seconds: (
+        Annotated[
+            float,
+            Meta(
+                ge=1,
+                le=3_153_600_000,
+                description="How long messages of this type are kept before they are deleted for good.",
+                examples=[2_592_000],
+            ),
+        ]
+        | None
+    ) = None

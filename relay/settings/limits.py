@@ -1,0 +1,110 @@
+"""The [limits] section: how much one peer, one user and all of them together may ask of the server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from relay.settings.kinds import ByteLimit, Limit
+
+
+class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rates, counts and sizes; 0 lifts the limit it stands at."""
+
+    messages_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Messages a user may send per second in the long run, over all devices together. "
+            "More is answered `rate_limited` with the time to wait; the connection stays."
+        ),
+    ] = 50
+    messages_burst: Annotated[
+        Limit,
+        Meta(
+            description="Messages a user may send at once before messages_per_second counts, so that a "
+            "person can paste and a bot can catch up. 0 lifts the rate as well."
+        ),
+    ] = 500
+    connections: Annotated[
+        Limit,
+        Meta(
+            description="Open connections of the whole server. Above it new ones are closed with 4405. The "
+            "operating system's limit on open files (`ulimit -n`) holds in any case."
+        ),
+    ] = 0
+    connections_per_user: Annotated[
+        Limit,
+        Meta(description="Open connections of one user, one per device. The next one is closed with 4504."),
+    ] = 100
+    connections_per_address: Annotated[
+        Limit,
+        Meta(
+            description="Open connections from one address. An office or a mobile network may stand behind "
+            "a single one; behind a reverse proxy, set `[server] trusted_proxies`, or the "
+            "proxy's own is counted."
+        ),
+    ] = 1000
+    hellos_per_minute: Annotated[
+        Limit,
+        Meta(
+            description="Connections that may introduce themselves per minute from one address. It is high "
+            "so that everybody can come back at once after a restart."
+        ),
+    ] = 6000
+    logins_per_minute: Annotated[
+        Limit, Meta(description="Attempts per minute to log in or to register from one address.")
+    ] = 20
+    frame_bytes: Annotated[
+        ByteLimit,
+        Meta(description="Size of one WebSocket message from a client. A larger one closes with 1009."),
+    ] = 65_536
+    head_bytes: Annotated[
+        ByteLimit, Meta(description="Size of the head of one HTTP request: its first line and all headers.")
+    ] = 16_384
+    body_bytes: Annotated[
+        ByteLimit, Meta(description="Size of the body of one REST request; a larger one is answered 413.")
+    ] = 1_048_576
+    queue_bytes: Annotated[
+        ByteLimit,
+        Meta(
+            description="Bytes that may wait to be sent to one connection. Over it what is transient is "
+            "dropped first, then the connection closes with 4403; resuming brings everything "
+            "stored."
+        ),
+    ] = 1_048_576
+    queue_messages: Annotated[
+        Limit, Meta(description="The same limit counted in messages, whichever is reached first.")
+    ] = 10_000
+    in_flight: Annotated[
+        Limit,
+        Meta(
+            description="Messages of one connection between their arrival and their ack. At it the server "
+            "stops reading from that connection until some are on disk, so the sender slows "
+            "down and loses nothing."
+        ),
+    ] = 256
+    pending: Annotated[
+        Limit,
+        Meta(
+            description="Messages of the whole server that wait for the disk. Further ones are answered "
+            "`overloaded`, to be tried again."
+        ),
+    ] = 20_000
+    bad_frames: Annotated[
+        Limit,
+        Meta(
+            description="Errors against the protocol that one connection may make before it is closed with "
+            "4505. Each one before that is answered and does no harm."
+        ),
+    ] = 20
+    group_members: Annotated[
+        Limit,
+        Meta(description="Members of one group. A message to it costs one delivery per device of each."),
+    ] = 1000
+    groups_per_user: Annotated[Limit, Meta(description="Groups one user may belong to.")] = 1000
+    content_characters: Annotated[
+        Limit,
+        Meta(description="Length of the `content` of a message in characters; more is answered `too_large`."),
+    ] = 20_000

@@ -1,0 +1,228 @@
+"""The fixed sections but [limits]: one struct each, one annotated field per key.
+
+What stands here is the only place where a key, its default, its bounds and its explanation are written.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from relay.settings.kinds import FilePath, Networks, Origins, Seconds, Text
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server listens and whom it believes."""
+
+    host: Annotated[
+        Text,
+        Meta(
+            description="Address to listen on. 127.0.0.1 is reached from this machine only (a reverse proxy "
+            "on it, say); 0.0.0.0 is every IPv4 address of the machine, :: every IPv6 one."
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="TCP port for WebSocket, REST and web pages alike. 0 takes any free one; the line "
+            "printed at the start names it.",
+        ),
+    ] = 8484
+    name: Annotated[Text, Meta(description="What people see as the name of this server on its pages.")] = "relay"
+    allowed_origins: Annotated[
+        Origins,
+        Meta(
+            description="Web pages of other origins that may connect. Pages the server itself serves always "
+            "may, and programs that are no browser send no origin.",
+            examples=["https://chat.example.org"],
+        ),
+    ] = msgspec.field(default_factory=list)
+    trusted_proxies: Annotated[
+        Networks,
+        Meta(
+            description="Networks of the reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are "
+            "believed. Name none but your own: whoever is believed chooses the address that the "
+            "limits count.",
+            examples=["10.0.0.0/8"],
+        ),
+    ] = msgspec.field(default_factory=list)
+    tls_certificate: Annotated[
+        FilePath,
+        Meta(
+            description="PEM file with the certificate and its chain, to serve https and wss without a "
+            "proxy. Needs tls_key as well; empty means no TLS."
+        ),
+    ] = ""
+    tls_key: Annotated[FilePath, Meta(description="PEM file with the private key of tls_certificate.")] = ""
+    backlog: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65535,
+            description="Connections the operating system holds ready until the server accepts them. Linux "
+            "caps it at net.core.somaxconn.",
+        ),
+    ] = 1024
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The one database file and what an ack promises about it."""
+
+    path: Annotated[
+        FilePath,
+        Meta(
+            min_length=1,
+            description="The SQLite file with everything in it, created at the first start. It needs a real "
+            "local disk: SQLite's locks and its log do not work on network file systems.",
+        ),
+    ] = "relay.db"
+    durability: Annotated[
+        Literal["full", "normal"],
+        Meta(
+            description='What an ack promises. "full": every acked message survives a power loss. "normal": '
+            "it survives a crash and kill -9 of the server, but a power loss or a crash of the "
+            "operating system may take the last moments back; it is faster on slow disks. "
+            "Neither ever corrupts the file."
+        ),
+    ] = "full"
+    readers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=32,
+            description="Threads that answer history, search and resume while the one writer writes. More "
+            "than there are processors rarely helps.",
+        ),
+    ] = 4
+    batch_messages: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=4096,
+            description="Most messages stored in one transaction. A batch takes what is waiting and never "
+            "waits for more, so this bounds how long one commit can take, not how soon it "
+            "starts.",
+        ),
+    ] = 512
+
+
+class HeartbeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How soon a vanished peer is noticed."""
+
+    interval_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="A connection to which nothing was sent for this long gets a heartbeat; one that "
+            "was silent for twice as long is closed with 4402. Stay below the idle time of "
+            "proxies on the way, often 60 s."
+        ),
+    ] = 25.0
+
+
+class PresenceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When somebody counts as gone."""
+
+    grace_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long a user stays online after the last device vanished without a goodbye, so "
+            "that a tunnel or a page reload is not announced to everybody. 0 announces at once.",
+        ),
+    ] = 30.0
+
+
+class ReplaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a connection brings back of the missed messages."""
+
+    limit: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Messages a resume brings at most. Above it every conversation brings its newest "
+            "ones and names the exact gaps, which the client fetches by REST when somebody "
+            "scrolls there.",
+        ),
+    ] = 1000
+
+
+class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the server waits for anything that is not its own."""
+
+    head_seconds: Annotated[Seconds, Meta(description="For the whole head of a request to arrive.")] = 10.0
+    hello_seconds: Annotated[
+        Seconds, Meta(description="For the first frame of a new connection; then it is closed with 4401.")
+    ] = 10.0
+    write_seconds: Annotated[
+        Seconds,
+        Meta(description="For a peer to take what is being sent to it, before the connection is cut."),
+    ] = 20.0
+    body_seconds: Annotated[Seconds, Meta(description="For the whole body of a request to arrive.")] = 30.0
+    close_seconds: Annotated[
+        Seconds, Meta(description="For a peer to answer a close, before the connection is cut.")
+    ] = 2.0
+    drain_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="For connections to end by themselves when the server stops; then they are cut. A "
+            "supervisor's own patience (systemd's TimeoutStopSec, Docker's 10 s) must be "
+            "longer."
+        ),
+    ] = 4.0
+    handler_seconds: Annotated[
+        Seconds,
+        Meta(description="For a plugin to handle one message, before it is answered `plugin_failed`."),
+    ] = 5.0
+    tls_handshake_seconds: Annotated[Seconds, Meta(description="For a TLS handshake to complete.")] = 10.0
+    keep_alive_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="For the next request on an idle HTTP connection. Longer than the reverse proxy's "
+            "own time, or it will now and then use a connection that is just being closed."
+        ),
+    ] = 75.0
+
+
+class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may join and whom they find."""
+
+    registration: Annotated[
+        Literal["invite", "open", "closed"],
+        Meta(
+            description='Who may make an account: "invite" those with an invitation, "open" anybody who '
+            'reaches the server, "closed" nobody (accounts come from the command line).'
+        ),
+    ] = "invite"
+    token_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500, description="Days until the token of a login expires; 0 means never."),
+    ] = 365
+    password_min_length: Annotated[
+        int, Meta(ge=1, le=128, description="Fewest characters a new password may have.")
+    ] = 8
+    directory: Annotated[
+        Literal["everyone", "shared"],
+        Meta(
+            description='Whom a user finds by name: "everyone" on the server, or "shared", only those who '
+            "share a conversation."
+        ),
+    ] = "everyone"
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the server says about its work."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least important lines that are still written."),
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"],
+        Meta(description='"text" for people, "json" for programs: one object a line.'),
+    ] = "text"

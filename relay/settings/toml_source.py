@@ -1,0 +1,179 @@
+"""Reading a TOML file together with the line each key stands in, which tomllib does not tell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from relay.settings.problems import Problem
+
+_LEXEME = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|\#[^\n]*"
+    r"|[\[\]{}=,.\n]"
+    r"""|[^\s\[\]{}=,."'\#]+""",
+    re.DOTALL,
+)
+_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A parsed file: its tables, and the line (from 1) of every key path it writes out."""
+
+    file: str
+    data: dict[str, object]
+    lines: dict[tuple[str, ...], int]
+
+    def line(self, path: tuple[str, ...]) -> int | None:
+        """Return the line of a key, or of the nearest table around it that has one."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            path = path[:-1]
+        return None
+
+
+def read_document(path: Path, problems: list[Problem]) -> Document:
+    """Read and parse a file; one that cannot be is an empty document and one more problem."""
+    file = str(path)
+    text = _read_text(path, problems)
+    try:
+        return Document(file, tomllib.loads(text), find_lines(text))
+    except RecursionError:
+        problems.append(Problem(file=file, message="is nested too deeply"))
+    except ValueError as error:
+        problems.append(_syntax_problem(file, text, str(error)))
+    return Document(file, {}, {})
+
+
+def _read_text(path: Path, problems: list[Problem]) -> str:
+    file = str(path)
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        problems.append(Problem(file=file, line=line, message="is not UTF-8 text", hint="save the file as UTF-8"))
+    except OSError as error:
+        problems.append(Problem(file=file, message=f"cannot be read: {error.strerror or error}"))
+    return ""
+
+
+def _syntax_problem(file: str, text: str, error: str) -> Problem:
+    found = _POSITION.search(error)
+    if not found:
+        return Problem(file=file, message=error)
+    lines = text.split("\n")
+    line, column = int(found[1] or len(lines)), int(found[2] or len(lines[-1]) + 1)
+    message = error[: found.start()]
+    wants_quotes = found[1] and message.startswith(
+        ("Invalid value", "Expected newline or end of document after a statement")
+    )
+    return Problem(
+        file=file,
+        line=line,
+        message=f"column {column}: {message}",
+        hint='text stands in quotes, as in host = "127.0.0.1"' if wants_quotes else "",
+    )
+
+
+def parse_value(text: str) -> object:
+    """Read one TOML value standing alone, as the environment has them.
+
+    Raises:
+        ValueError: the text is no TOML value, or is more than one.
+    """
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if len(parsed) != 1:
+        raise ValueError("more than one value")
+    return parsed["value"]
+
+
+def find_lines(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line of each table header and key in a text that tomllib has accepted.
+
+    Relying on that acceptance keeps this to following brackets and quotes. Where a path is written several
+    times (arrays of tables), its first line counts.
+    """
+    return _LineFinder().find(text)
+
+
+class _LineFinder:
+    """Walks the lexemes, keeping the open brackets: an inline table with its path, an array with None."""
+
+    def __init__(self) -> None:
+        self.lines: dict[tuple[str, ...], int] = {}
+        self.table: tuple[str, ...] = ()
+        self.open: list[tuple[str, ...] | None] = []
+        self.key: list[str] = []
+        self.value_of: tuple[str, ...] | None = None
+        self.in_header = False
+
+    def find(self, text: str) -> dict[tuple[str, ...], int]:
+        line, end = 1, 0
+        for lexeme in _LEXEME.finditer(text + "\n"):
+            line += text.count("\n", end, lexeme.start())
+            end = lexeme.start()
+            if not lexeme[0].startswith("#"):
+                self._take(lexeme[0], line)
+        return self.lines
+
+    def _take(self, lexeme: str, line: int) -> None:
+        if self.value_of is not None:
+            self._in_value(lexeme)
+        elif lexeme == "\n":
+            self._end_header(line)
+        elif lexeme in "[]":
+            self.in_header = True
+        elif lexeme == "}":
+            self._close()
+        elif lexeme == "=":
+            self.value_of = (*(self.open[-1] or () if self.open else self.table), *self.key)
+            self._note(self.value_of, line)
+            self.key = []
+        elif lexeme not in ".,":
+            self.key.append(_key_name(lexeme))
+
+    def _in_value(self, lexeme: str) -> None:
+        inline = bool(self.open) and self.open[-1] is not None
+        if lexeme == "{":
+            self.open.append(self.value_of)
+            self.value_of = None
+        elif lexeme == "[":
+            self.open.append(None)
+        elif lexeme in "]}":
+            self._close()
+        elif (lexeme == "\n" and not self.open) or (lexeme == "," and inline):
+            self.value_of = None
+
+    def _close(self) -> None:
+        """Leave an inline table or an array; what encloses it goes on with the same value."""
+        closed = self.open.pop()
+        if closed is not None:
+            self.value_of = closed
+            self.key = []
+
+    def _end_header(self, line: int) -> None:
+        if self.in_header:
+            self.table = tuple(self.key)
+            self._note(self.table, line)
+            self.in_header = False
+        self.key = []
+
+    def _note(self, path: tuple[str, ...], line: int) -> None:
+        for length in range(1, len(path) + 1):
+            self.lines.setdefault(path[:length], line)
+
+
+def _key_name(lexeme: str) -> str:
+    if lexeme[0] not in "\"'":
+        return lexeme
+    return next(iter(tomllib.loads(f"{lexeme} = 0")))

@@ -1,0 +1,320 @@
+"""People, their tokens, invites and devices. Of a token or an invite only the hash is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import sqlite3
+from typing import Any, Final, NamedTuple
+
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
+"""What a user or group may be called: they share one namespace."""
+
+TOKEN_PREFIX: Final = "rly_"
+"""Lets secret scanners recognise a leaked token."""
+
+
+class Identity(NamedTuple):
+    """Who a token speaks for."""
+
+    user_id: str
+    admin: bool
+    disabled: bool
+    token_id: str
+    scopes: frozenset[str]
+    client_id: str | None
+    created_at: float
+    expires_at: float | None
+
+
+class User(NamedTuple):
+    """One row of the directory."""
+
+    user_id: str
+    display_name: str
+    admin: bool
+    disabled: bool
+    created_at: float
+
+
+class Device(NamedTuple):
+    """One device of a user, by its own lasting client id."""
+
+    client_id: str
+    session_id: str
+    acked: int
+    created_at: float
+    seen_at: float
+    revoked_at: float | None
+    token_id: str | None
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return what is kept of a token or an invite code: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def check_name(name: str, what: str) -> str:
+    """Return the name when it may be one.
+
+    Raises:
+        RelayError: `invalid_payload`, saying what would be right.
+    """
+    if not NAME.fullmatch(name):
+        raise RelayError(
+            ErrorCode.INVALID_PAYLOAD,
+            f"{name[:80]!r} cannot be a {what}: 1 to 64 letters, digits and _.@+- (not . @ + - first)",
+        )
+    return name
+
+
+def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
+    """Take a name out of the namespace that users and groups share.
+
+    Raises:
+        RelayError: `conflict` when it is taken.
+    """
+    try:
+        connection.execute("INSERT INTO names (name, kind) VALUES (?, ?)", (name, kind))
+    except sqlite3.IntegrityError:
+        raise RelayError(ErrorCode.CONFLICT, f"the name {name!r} is taken") from None
+
+
+def create_user(
+    connection: sqlite3.Connection,
+    user_id: str,
+    now: float,
+    *,
+    display_name: str | None = None,
+    admin: bool = False,
+    password_hash: str | None = None,
+) -> None:
+    """Create a user.
+
+    Raises:
+        RelayError: `conflict` when the name is taken, `invalid_payload` when it cannot be one.
+    """
+    claim_name(connection, check_name(user_id, "user id"), "user")
+    connection.execute(
+        "INSERT INTO users (user_id, display_name, admin, password_hash, created_at, delivered)"
+        " VALUES (?, ?, ?, ?, ?, 0)",
+        (user_id, display_name or user_id, int(admin), password_hash, now),
+    )
+
+
+def get_user(connection: sqlite3.Connection, user_id: str) -> User | None:
+    """Return a user, or None."""
+    row = connection.execute(f"SELECT {_USER} FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return _user(row) if row else None
+
+
+def list_users(
+    connection: sqlite3.Connection, *, after: str = "", query: str = "", limit: int = 200
+) -> list[User]:
+    """Return users in the order of their ids, those whose id or name contains `query`."""
+    pattern = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    rows = connection.execute(
+        f"SELECT {_USER} FROM users WHERE user_id > ?1"
+        " AND (user_id LIKE ?2 ESCAPE '\\' OR display_name LIKE ?2 ESCAPE '\\') ORDER BY user_id LIMIT ?3",
+        (after, pattern, limit),
+    )
+    return [_user(row) for row in rows]
+
+
+def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) -> None:
+    """Change some of display_name, admin, disabled, password_hash.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    assignments = ", ".join(f"{column} = ?" for column in changes)
+    cursor = connection.execute(
+        f"UPDATE users SET {assignments} WHERE user_id = ?",
+        (*changes.values(), user_id),
+    )
+    if cursor.rowcount == 0:
+        raise not_found(f"user {user_id!r}")
+
+
+def password_hash(connection: sqlite3.Connection, user_id: str) -> str | None:
+    """Return the argon2 hash of a user's password; None when there is none, or no such user."""
+    row = connection.execute("SELECT password_hash FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return row[0] if row else None
+
+
+def create_token(
+    connection: sqlite3.Connection,
+    user_id: str,
+    now: float,
+    *,
+    origin: str,
+    label: str = "",
+    scopes: tuple[str, ...] = (),
+    client_id: str | None = None,
+    expires_at: float | None = None,
+) -> str:
+    """Create a token and return it; this is the only time it is seen.
+
+    Raises:
+        RelayError: `not_found` when there is no such user.
+    """
+    if get_user(connection, user_id) is None:
+        raise not_found(f"user {user_id!r}")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    connection.execute(
+        "INSERT INTO tokens (token_hash, token_id, user_id, origin, label, scopes, client_id, created_at,"
+        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            hash_secret(token), "tok_" + secrets.token_hex(6), user_id, origin, label, " ".join(scopes),
+            client_id, now, expires_at,
+        ),
+    )  # fmt: skip
+    return token
+
+
+def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | None:
+    """Return whom a token speaks for, expired or not, disabled or not; None when there is no such token."""
+    row = connection.execute(
+        "SELECT t.user_id, u.admin, u.disabled, t.token_id, t.scopes, t.client_id, t.created_at, t.expires_at"
+        " FROM tokens t JOIN users u USING (user_id) WHERE t.token_hash = ?",
+        (token_hash,),
+    ).fetchone()
+    if row is None:
+        return None
+    return Identity(row[0], bool(row[1]), bool(row[2]), row[3], frozenset(row[4].split()), *row[5:])
+
+
+def list_tokens(connection: sqlite3.Connection, user_id: str | None = None) -> list[dict[str, Any]]:
+    """Return what is known of tokens, never the tokens."""
+    rows = connection.execute(
+        "SELECT token_id, user_id, origin, label, scopes, created_at, expires_at FROM tokens"
+        " WHERE ?1 IS NULL OR user_id = ?1 ORDER BY created_at",
+        (user_id,),
+    )
+    keys = ("token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def revoke_token(connection: sqlite3.Connection, token_id: str) -> str:
+    """Delete a token and return whose it was.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    row = connection.execute("DELETE FROM tokens WHERE token_id = ? RETURNING user_id", (token_id,)).fetchall()
+    if not row:
+        raise not_found(f"token {token_id!r}")
+    return str(row[0][0])
+
+
+def create_invite(
+    connection: sqlite3.Connection, now: float, *, created_by: str | None, expires_at: float | None, uses: int
+) -> str:
+    """Create an invite and return its code."""
+    code = secrets.token_urlsafe(18)
+    connection.execute(
+        "INSERT INTO invites (code_hash, created_by, created_at, expires_at, uses_left) VALUES (?,?,?,?,?)",
+        (hash_secret(code), created_by, now, expires_at, uses),
+    )
+    return code
+
+
+def use_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
+    """Use an invite up by one, in the transaction that creates the account.
+
+    Raises:
+        RelayError: `forbidden` when there is none left of it.
+    """
+    cursor = connection.execute(
+        "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ? AND uses_left > 0"
+        " AND (expires_at IS NULL OR expires_at > ?)",
+        (hash_secret(code), now),
+    )
+    if cursor.rowcount == 0:
+        raise RelayError(ErrorCode.FORBIDDEN, "this invite is wrong, used up or expired; ask for a new one")
+
+
+def get_device(connection: sqlite3.Connection, user_id: str, client_id: str) -> Device | None:
+    """Return a device, revoked or not, or None."""
+    row = connection.execute(
+        f"SELECT {_DEVICE} FROM devices WHERE user_id = ? AND client_id = ?", (user_id, client_id)
+    ).fetchone()
+    return Device(*row) if row else None
+
+
+def list_devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
+    """Return a user's devices that are not revoked, newest seen first."""
+    rows = connection.execute(
+        f"SELECT {_DEVICE} FROM devices WHERE user_id = ? AND revoked_at IS NULL ORDER BY seen_at DESC",
+        (user_id,),
+    )
+    return [Device(*row) for row in rows]
+
+
+def attach_device(connection: sqlite3.Connection, user_id: str, client_id: str, token_id: str, now: float) -> str:
+    """Note that a device is here, with a token, and return its session id, a new one at first sight."""
+    row = connection.execute(
+        "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT (user_id, client_id) DO UPDATE SET seen_at = ?5,"
+        " token_id = ?4, session_id = CASE WHEN revoked_at IS NULL THEN session_id ELSE ?3 END,"
+        " revoked_at = NULL RETURNING session_id",
+        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now),
+    ).fetchall()
+    return str(row[0][0])
+
+
+def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> None:
+    """Revoke a device's session, and the token it logged in with where that token was a login's.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    rows = connection.execute(
+        "UPDATE devices SET revoked_at = ? WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL"
+        " RETURNING token_id",
+        (now, user_id, client_id),
+    ).fetchall()
+    if not rows:
+        raise not_found(f"device {client_id!r}")
+    connection.execute(
+        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)",
+        (user_id, rows[0][0], client_id),
+    )
+
+
+def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:
+    """Move a device's ack, and with it what counts as delivered for its user; neither ever goes back.
+
+    Returns:
+        What counted as delivered before, and what does now.
+    """
+    connection.execute(
+        "UPDATE devices SET acked = max(acked, ?) WHERE user_id = ? AND client_id = ?",
+        (cursor, user_id, client_id),
+    )
+    before = delivered(connection, user_id)
+    if cursor > before:
+        connection.execute("UPDATE users SET delivered = ? WHERE user_id = ?", (cursor, user_id))
+    return before, max(before, cursor)
+
+
+def delivered(connection: sqlite3.Connection, user_id: str) -> int:
+    """Return the highest position that any device of the user acked."""
+    row = connection.execute("SELECT delivered FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def count_users(connection: sqlite3.Connection) -> int:
+    """Return how many users there are."""
+    return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
+
+
+_USER: Final = "user_id, display_name, admin, disabled, created_at"
+_DEVICE: Final = "client_id, session_id, acked, created_at, seen_at, revoked_at, token_id"
+
+
+def _user(row: tuple[Any, ...]) -> User:
+    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4])

@@ -1,0 +1,191 @@
+"""Channels, groups and their members, and how far each user has read."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final, NamedTuple
+
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ConversationKind, Role
+from relay.storage.accounts import check_name, claim_name
+
+BROADCAST_CHANNEL: Final = 1
+"""Everybody's channel; the schema creates it."""
+
+
+class ChannelRow(NamedTuple):
+    """A conversation as it is kept. `members` maps the present ones to their roles."""
+
+    channel_id: int
+    kind: ConversationKind
+    address: str
+    name: str
+    members: dict[str, Role]
+    history: str
+
+
+def user_address(one: str, other: str) -> str:
+    """Return the address of the conversation of two users, the same from both sides."""
+    low, high = sorted((one, other))
+    return f"user:{low}:{high}" if low != high else f"user:{low}"
+
+
+def group_address(group_id: str) -> str:
+    """Return the address of a group's conversation."""
+    return f"group:{group_id}"
+
+
+def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | None:
+    """Return the conversation at an address, or None; a deleted group is not there."""
+    row = connection.execute(
+        "SELECT c.channel_id, c.kind, coalesce(g.name, ''), coalesce(g.history, 'start') FROM channels c"
+        " LEFT JOIN groups g USING (channel_id) WHERE c.address = ? AND g.deleted_at IS NULL",
+        (address,),
+    ).fetchone()
+    if row is None:
+        return None
+    members = connection.execute(
+        "SELECT user_id, role FROM members WHERE channel_id = ? AND visible_until IS NULL", (row[0],)
+    )
+    roles = {user_id: Role(role) for user_id, role in members}
+    return ChannelRow(row[0], ConversationKind(row[1]), address, row[2], roles, row[3])
+
+
+def ensure_user_channel(connection: sqlite3.Connection, one: str, other: str, now: float) -> ChannelRow:
+    """Return the conversation of two users, creating it where there is none."""
+    address = user_address(one, other)
+    found = load_channel(connection, address)
+    if found is not None:
+        return found
+    channel_id = _create_channel(connection, address, ConversationKind.USER, now)
+    members = dict.fromkeys((one, other), Role.MEMBER)
+    for user_id, role in members.items():
+        _add_row(connection, channel_id, user_id, role, 1, now)
+    return ChannelRow(channel_id, ConversationKind.USER, address, "", members, "start")
+
+
+def create_group(
+    connection: sqlite3.Connection,
+    group_id: str,
+    name: str,
+    members: dict[str, Role],
+    now: float,
+    *,
+    history: str = "join",
+) -> ChannelRow:
+    """Create a group with its first members.
+
+    Args:
+        history: what a newcomer sees: "join", from joining on, or "start", everything.
+
+    Raises:
+        RelayError: `conflict` when the name is taken, `invalid_payload` for a name that cannot be one or
+            a member who does not exist.
+    """
+    claim_name(connection, check_name(group_id, "group id"), "group")
+    channel_id = _create_channel(connection, group_address(group_id), ConversationKind.GROUP, now)
+    connection.execute(
+        "INSERT INTO groups (group_id, channel_id, name, history, created_at) VALUES (?,?,?,?,?)",
+        (group_id, channel_id, name, history, now),
+    )
+    for user_id, role in members.items():
+        check_user(connection, user_id)
+        _add_row(connection, channel_id, user_id, role, 1, now)
+    return ChannelRow(channel_id, ConversationKind.GROUP, group_address(group_id), name, members, history)
+
+
+def check_user(connection: sqlite3.Connection, user_id: str) -> None:
+    """Refuse a user id that is nobody's.
+
+    Raises:
+        RelayError: `invalid_payload`.
+    """
+    if connection.execute("SELECT 1 FROM users WHERE user_id = ?", (user_id,)).fetchone() is None:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"there is no user {user_id!r}")
+
+
+def add_member(
+    connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role, visible_from: int, now: float
+) -> None:
+    """Make a user a member, anew where they had left; they see from `visible_from` (a seq) on."""
+    check_user(connection, user_id)
+    _add_row(connection, channel_id, user_id, role, visible_from, now)
+
+
+def set_role(connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role) -> None:
+    """Change a member's role."""
+    connection.execute(
+        "UPDATE members SET role = ? WHERE channel_id = ? AND user_id = ?", (role, channel_id, user_id)
+    )
+
+
+def end_membership(connection: sqlite3.Connection, channel_id: int, user_id: str, last_seq: int) -> None:
+    """End a membership: resume brings the ex-member everything up to `last_seq`, and nothing after."""
+    connection.execute(
+        "UPDATE members SET visible_until = ? WHERE channel_id = ? AND user_id = ?",
+        (last_seq, channel_id, user_id),
+    )
+
+
+def rename_group(connection: sqlite3.Connection, channel_id: int, name: str) -> None:
+    """Change a group's display name."""
+    connection.execute("UPDATE groups SET name = ? WHERE channel_id = ?", (name, channel_id))
+
+
+def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int, now: float) -> None:
+    """Mark a group deleted and end every membership with its last event; its name stays taken."""
+    connection.execute("UPDATE groups SET deleted_at = ? WHERE channel_id = ?", (now, channel_id))
+    connection.execute(
+        "UPDATE members SET visible_until = ? WHERE channel_id = ? AND visible_until IS NULL",
+        (last_seq, channel_id),
+    )
+
+
+def move_read(
+    connection: sqlite3.Connection, channel_id: int, user_id: str, up_to_seq: int, *, shown: bool
+) -> bool:
+    """Move a read pointer forward; tell whether it moved.
+
+    Args:
+        shown: move the pointer that others see as well; a private receipt leaves that one alone.
+    """
+    row = connection.execute(
+        "SELECT read_seq, shown_seq FROM pointers WHERE channel_id = ? AND user_id = ?", (channel_id, user_id)
+    ).fetchone() or (0, 0)
+    read_seq, shown_seq = max(row[0], up_to_seq), max(row[1], up_to_seq if shown else 0)
+    if (read_seq, shown_seq) == tuple(row):
+        return False
+    connection.execute(
+        "INSERT INTO pointers (channel_id, user_id, read_seq, shown_seq) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET read_seq = excluded.read_seq, shown_seq = excluded.shown_seq",
+        (channel_id, user_id, read_seq, shown_seq),
+    )
+    return True
+
+
+def count_groups(connection: sqlite3.Connection, user_id: str) -> int:
+    """Return how many groups a user is in."""
+    row = connection.execute(
+        "SELECT count(*) FROM members m JOIN groups g USING (channel_id)"
+        " WHERE m.user_id = ? AND m.visible_until IS NULL",
+        (user_id,),
+    ).fetchone()
+    return int(row[0])
+
+
+def _create_channel(connection: sqlite3.Connection, address: str, kind: ConversationKind, now: float) -> int:
+    cursor = connection.execute(
+        "INSERT INTO channels (address, kind, created_at) VALUES (?, ?, ?)", (address, kind, now)
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def _add_row(
+    connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role, visible_from: int, now: float
+) -> None:
+    connection.execute(
+        "INSERT INTO members (channel_id, user_id, role, visible_from, joined_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (channel_id, user_id) DO UPDATE SET role = excluded.role, joined_at = excluded.joined_at,"
+        " visible_from = excluded.visible_from, visible_until = NULL",
+        (channel_id, user_id, role, visible_from, now),
+    )

@@ -1,0 +1,127 @@
+"""The schema, one function a step; a step that has been released is never edited.
+
+Everything stored is a row of `log` (a stream message, with its conversation's `seq`) or of `latest` (the
+newest value of a latest type), both numbered by one rising integer, the cursor. Conversations are
+`channels`; who sees one, and since when, is `members`; how far each user has read is `pointers`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+
+import sqlite_utils
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("relay")
+
+
+@migrations()
+def accounts(db: sqlite_utils.Database) -> None:
+    """Create what identifies people and their devices."""
+    _run(
+        db,
+        """
+        CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+        CREATE TABLE names (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE users (
+            user_id TEXT PRIMARY KEY, display_name TEXT NOT NULL, admin INTEGER NOT NULL DEFAULT 0,
+            disabled INTEGER NOT NULL DEFAULT 0, password_hash TEXT, created_at REAL NOT NULL,
+            delivered INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID;
+        CREATE TABLE tokens (
+            token_hash BLOB PRIMARY KEY, token_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
+            origin TEXT NOT NULL, label TEXT NOT NULL, scopes TEXT NOT NULL, client_id TEXT,
+            created_at REAL NOT NULL, expires_at REAL
+        ) WITHOUT ROWID;
+        CREATE INDEX tokens_by_user ON tokens(user_id);
+        CREATE TABLE invites (
+            code_hash BLOB PRIMARY KEY, created_by TEXT, created_at REAL NOT NULL,
+            expires_at REAL, uses_left INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE devices (
+            user_id TEXT NOT NULL, client_id TEXT NOT NULL, session_id TEXT NOT NULL UNIQUE,
+            token_id TEXT, acked INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL,
+            seen_at REAL NOT NULL, revoked_at REAL, PRIMARY KEY (user_id, client_id)
+        ) WITHOUT ROWID;
+        CREATE TABLE following (
+            user_id TEXT NOT NULL, followed_id TEXT NOT NULL, since REAL NOT NULL,
+            PRIMARY KEY (user_id, followed_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX followers ON following(followed_id);
+        """,
+    )
+    db.conn.executemany(
+        "INSERT INTO facts (name, value) VALUES (?, ?)",
+        [("epoch", secrets.token_hex(8)), ("created_at", time.time())],
+    )
+
+
+@migrations()
+def conversations(db: sqlite_utils.Database) -> None:
+    """Create channels, their members, and the log."""
+    _run(
+        db,
+        """
+        CREATE TABLE channels (
+            channel_id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+            floor_seq INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL
+        );
+        CREATE TABLE groups (
+            group_id TEXT PRIMARY KEY, channel_id INTEGER NOT NULL UNIQUE, name TEXT NOT NULL,
+            history TEXT NOT NULL, created_at REAL NOT NULL, deleted_at REAL
+        ) WITHOUT ROWID;
+        CREATE TABLE members (
+            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, role TEXT NOT NULL,
+            visible_from INTEGER NOT NULL DEFAULT 1, visible_until INTEGER,
+            joined_at REAL NOT NULL, PRIMARY KEY (channel_id, user_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX members_by_user ON members(user_id);
+        CREATE TABLE log (
+            message_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+            type TEXT NOT NULL, sender_id TEXT NOT NULL, target_id TEXT NOT NULL, client_id TEXT,
+            own_id TEXT, digest BLOB, payload TEXT, timestamp REAL NOT NULL, sent_at REAL,
+            edited_at REAL, deleted_at REAL
+        );
+        CREATE UNIQUE INDEX log_by_seq ON log(channel_id, seq);
+        CREATE UNIQUE INDEX log_by_own_id ON log(sender_id, own_id) WHERE own_id IS NOT NULL;
+        CREATE TABLE latest (
+            message_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, type TEXT NOT NULL,
+            sender_id TEXT NOT NULL, key TEXT NOT NULL, target_id TEXT NOT NULL, client_id TEXT,
+            own_id TEXT, digest BLOB, payload TEXT NOT NULL, timestamp REAL NOT NULL, sent_at REAL,
+            only_for TEXT,
+            UNIQUE (channel_id, type, sender_id, key)
+        );
+        CREATE UNIQUE INDEX latest_by_own_id ON latest(sender_id, own_id) WHERE own_id IS NOT NULL;
+        CREATE TABLE pointers (
+            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, read_seq INTEGER NOT NULL DEFAULT 0,
+            shown_seq INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (channel_id, user_id)
+        ) WITHOUT ROWID;
+        INSERT INTO channels (channel_id, address, kind, created_at)
+            VALUES (1, '*', 'broadcast', unixepoch());
+        INSERT INTO facts (name, value) VALUES ('high_water', 0);
+        """,
+    )
+
+
+def _run(db: sqlite_utils.Database, script: str) -> None:
+    """Execute a script's statements inside the migration's own transaction."""
+    for statement in script.split(";"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+def migrate(path: Path) -> None:
+    """Bring the database at `path` to the newest schema, creating it where it is not there.
+
+    Raises:
+        sqlite3.Error: the file is no database, or cannot be written.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrations.apply(sqlite_utils.Database(connection))
+    finally:
+        connection.close()

@@ -1,0 +1,7 @@
+"""The fourth floor: trio streams, and the two libraries that speak on them.
+
+Rule 1: each library is named in one module only: trio-websocket in `websocket.py`, hypercorn in
+`rest/serving.py`. The day one must go, one file changes.
+
+Rule 2: every await on a peer has a deadline, and the deadline has a name in relay.toml.
+"""

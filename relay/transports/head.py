@@ -1,0 +1,167 @@
+"""Reading a request's head: just enough of HTTP/1.1 (RFC 9112) to know which library it is for.
+
+The head is judged here because neither library survives every head: one non-ASCII byte in the wrong
+header ends a process that lets wsproto's exception through. What is not plain ASCII is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+END = b"\r\n\r\n"
+
+
+class BadHead(Exception):
+    """A head that is refused with an HTTP status and a reason for a person."""
+
+    def __init__(self, status: int, reason: str, *headers: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+@dataclass
+class Head:
+    """A request's head. Header names are lower case; of a header sent twice the values are joined by commas."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    raw: bytes
+    rest: bytes = b""
+    repeated: set[str] = field(default_factory=set)
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether this asks for a WebSocket (RFC 6455 section 4.2.1)."""
+        return "websocket" in self.headers.get("upgrade", "").lower()
+
+
+def parse_head(data: bytes) -> Head:
+    """Return the head that `data` begins with; the bytes after it are its `rest`.
+
+    Raises:
+        BadHead: 400.
+    """
+    raw, _, rest = data.partition(END)
+    try:
+        lines = raw.decode("ascii").split("\r\n")
+    except UnicodeDecodeError:
+        raise BadHead(400, "the request's head has bytes that are not ASCII") from None
+    words = lines[0].split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1.") or not words[0].isalpha():
+        raise BadHead(400, "the first line is not an HTTP/1.1 request")
+    headers: dict[str, str] = {}
+    repeated = set()
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip() or "\0" in line:
+            raise BadHead(400, "a header line is not 'name: value'")
+        name, value = name.lower(), value.strip()
+        if name in headers:
+            repeated.add(name)
+            value = f"{headers[name]},{value}"
+        headers[name] = value
+    return Head(words[0], words[1], headers, raw + END, rest, repeated)
+
+
+def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
+    """Refuse an upgrade that is not to `/ws`, not WebSocket version 13, or from a foreign page.
+
+    Raises:
+        BadHead: 400, 403, 404, 405 or 426, naming what would be right.
+    """
+    headers = head.headers
+    if head.path != "/ws":
+        raise BadHead(404, "WebSocket is spoken at /ws")
+    if head.method != "GET":
+        raise BadHead(405, "an upgrade is a GET", "Allow: GET")
+    if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
+        raise BadHead(400, "an upgrade has the header 'Connection: Upgrade'; does a proxy take it out?")
+    if headers.get("sec-websocket-version") != "13":
+        raise BadHead(426, "WebSocket version 13 is spoken here", "Sec-WebSocket-Version: 13")
+    if "sec-websocket-key" not in headers or "sec-websocket-key" in head.repeated:
+        raise BadHead(400, "an upgrade has one Sec-WebSocket-Key")
+    if "host" not in headers or "host" in head.repeated:
+        raise BadHead(400, "a request has one Host")
+    if "content-length" in headers or "transfer-encoding" in headers:
+        raise BadHead(400, "an upgrade has no body")
+    origin = headers.get("origin")
+    if origin is not None and not origin_allowed(origin, headers["host"], allowed_origins):
+        raise BadHead(403, "this page's origin is not allowed; add it to [server] allowed_origins")
+
+
+def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
+    """Tell whether a page of `origin` may connect: the server's own pages, and those of listed origins."""
+    origin = origin.lower()
+    if origin in allowed:
+        return True
+    parts = urlsplit(origin)
+    default = {"http": ":80", "https": ":443"}.get(parts.scheme)
+    if default is None or not parts.netloc or parts.path or parts.query or parts.fragment:
+        return False
+    own = host.lower()
+    return parts.netloc == own or parts.netloc.removesuffix(default) == own.removesuffix(default)
+
+
+def client_address(head: Head, peer: str, trusted: Sequence[str]) -> str:
+    """Return whose address limits count: the nearest one that is no trusted proxy's."""
+    hops = [hop.strip() for hop in head.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+    address = peer
+    while hops and _trusted(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def _trusted(address: str, trusted: Sequence[str]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network) for network in trusted)
+
+
+def refusal(error: BadHead) -> bytes:
+    """Return the whole answer to a head that is refused, and that the connection ends with it."""
+    problem: dict[str, Any] = {
+        "type": "about:blank",
+        "title": _TITLES[error.status],
+        "status": error.status,
+        "detail": error.reason,
+        "code": _CODES.get(error.status, "bad_envelope"),
+        "retry": error.status in (408, 503),
+    }
+    body = msgspec.json.encode(problem)
+    lines = [
+        f"HTTP/1.1 {error.status} {_TITLES[error.status]}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *error.headers,
+    ]
+    return "\r\n".join(lines).encode() + END + body
+
+
+_TITLES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    426: "Upgrade Required",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+_CODES = {403: "forbidden", 404: "not_found", 431: "too_large", 503: "overloaded", 408: "bad_envelope"}

@@ -1,0 +1,112 @@
+"""The stream between a peer and a library: gives back what the front door read, and owns the sending.
+
+A library that sends under a shield, or for ever, cannot be trusted with a peer that never reads; so every
+send has a deadline here. A `send_all` that was cut may have sent half of what it was given: after that
+the connection is over, and the stream says so ever after.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import trio
+
+
+class PeerStream(trio.abc.HalfCloseableStream):
+    """A stream whose first bytes were read already.
+
+    Args:
+        inner: the TCP, TLS or memory stream.
+        received: what was read of it already.
+        write_seconds: deadline of each send.
+        address: the peer's address as its limits count it.
+    """
+
+    def __init__(
+        self, inner: trio.abc.Stream, received: bytes, *, write_seconds: float, address: str = ""
+    ) -> None:
+        self.inner = inner
+        self.address = address
+        self.write_seconds = write_seconds
+        self._received = received
+        self.aborted = False
+        self.last_inbound = self.last_outbound = trio.current_time()
+
+    @property
+    def socket(self) -> Any:
+        """The socket below, or something that answers like one for a stream in memory."""
+        stream: Any = self.inner
+        stream = getattr(stream, "transport_stream", stream)
+        return getattr(stream, "socket", None) or _NO_SOCKET
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that plain bytes may be written to; None under TLS and in memory."""
+        return int(self.inner.socket.fileno()) if isinstance(self.inner, trio.SocketStream) else None
+
+    def unread(self, data: bytes) -> None:
+        """Give bytes back, to be received again."""
+        self._received = data + self._received
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive, first what was read already; raises as trio's streams do."""
+        if self._received:
+            data, self._received = self._received, b""
+            await trio.lowlevel.checkpoint()
+            return data
+        data = bytes(await self.inner.receive_some(max_bytes))
+        self.last_inbound = trio.current_time()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send under the write deadline.
+
+        Raises:
+            trio.BrokenResourceError: the peer is gone, or did not read in time.
+        """
+        if self.aborted:
+            raise trio.BrokenResourceError("the connection was ended by force")
+        with trio.move_on_after(self.write_seconds) as deadline:
+            await self.inner.send_all(data)
+            self.last_outbound = trio.current_time()
+            return
+        if deadline.cancelled_caught:
+            await self.abort()
+        raise trio.BrokenResourceError("the peer did not read in time")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait as trio's streams do."""
+        await self.inner.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """Say that nothing follows, where the stream can."""
+        if isinstance(self.inner, trio.abc.HalfCloseableStream):
+            await self.inner.send_eof()
+
+    async def aclose(self) -> None:
+        """Close, within the write deadline."""
+        with trio.move_on_after(self.write_seconds):
+            await self.inner.aclose()
+            return
+        await self.abort()
+
+    async def abort(self) -> None:
+        """Close at once, telling the peer nothing."""
+        self.aborted = True
+        await trio.aclose_forcefully(self.inner)
+
+
+class _NoSocket:
+    """What a stream in memory says of its addresses."""
+
+    family = socket.AF_INET
+
+    def getpeername(self) -> tuple[str, int]:
+        """Return a loopback address."""
+        return ("127.0.0.1", 0)
+
+    getsockname = getpeername
+
+
+_NO_SOCKET = _NoSocket()
+

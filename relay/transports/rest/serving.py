@@ -1,0 +1,190 @@
+"""The one module that names hypercorn: HTTP on a stream that the front door accepted.
+
+hypercorn's `TCPServer` is an internal class (the version is pinned, and a contract test holds what is used
+of it): it takes a stream and runs an ASGI application on it. Four things it leaves open are closed here.
+Its sends have no deadline: the stream has. A request's body may drip in for ever: `receive` has a deadline
+that grows with what arrived. It would answer an upgrade by itself: a head that asks for one is given back
+to the front door. And at the end its `terminated` and the ASGI lifespan want somebody to drive them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from relay.transports.head import END, BadHead, Head, parse_head
+from relay.transports.peer import PeerStream
+
+_BYTES_PER_SECOND: Final = 8192
+"""The slowest body that is waited for, beyond the body deadline."""
+
+Asgi = Callable[..., Awaitable[None]]
+
+
+class _HttpStream(PeerStream):
+    """A stream for hypercorn, which notices an upgrade between two requests.
+
+    Between requests means: no request's application is running, and every body so far was read to its
+    end. Anything else could be a body's bytes, and a body may say anything.
+    """
+
+    def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float) -> None:
+        super().__init__(peer, b"", write_seconds=peer.write_seconds, address=peer.address)
+        self._peer = peer
+        self._head_bytes = head_bytes
+        self._head_seconds = head_seconds
+        self._first = True
+        self.running = 0
+        self.unfinished_bodies = 0
+        self.upgrade: Head | None = None
+
+    @property
+    def socket(self) -> Any:
+        """The socket below."""
+        return self._peer.socket
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive; an upgrade is kept for the front door, and hypercorn is told that the peer left."""
+        if self.upgrade is not None:
+            return b""
+        data = await self._peer.receive_some(max_bytes)
+        if self._first:
+            self._first = False
+            return data
+        if not data or self.running or self.unfinished_bodies:
+            return data
+        return await self._judge(data)
+
+    async def _judge(self, data: bytes) -> bytes:
+        """Judge the next request's head as the front door judged the first."""
+        with trio.move_on_after(self._head_seconds):
+            while END not in data and len(data) <= self._head_bytes:
+                more = await self._peer.receive_some(16384)
+                if not more:
+                    return b""
+                data += more
+            head = parse_head(data)
+            if not head.wants_websocket:
+                return data
+            self.upgrade = head
+        return b""
+
+    async def aclose(self) -> None:
+        """Close, unless the stream goes back to the front door."""
+        if self.upgrade is None:
+            await self._peer.aclose()
+
+    async def send_eof(self) -> None:
+        """Say that nothing follows, unless something will."""
+        if self.upgrade is None:
+            await self._peer.send_eof()
+
+    async def abort(self) -> None:
+        """Close at once."""
+        self.aborted = True
+        await self._peer.abort()
+
+
+class HttpServer:
+    """Serves one ASGI application on streams, until it is told to stop.
+
+    Args:
+        body_seconds: deadline of a request's body, extended by what arrives.
+        keep_alive_seconds: how long an idle connection is kept.
+    """
+
+    def __init__(
+        self, app: Asgi, *, head_bytes: int, head_seconds: float, body_seconds: float, keep_alive_seconds: float
+    ) -> None:
+        self._app = app
+        self._head_bytes = head_bytes
+        self._head_seconds = head_seconds
+        self._body_seconds = body_seconds
+        self._config = Config()
+        self._config.keep_alive_timeout = keep_alive_seconds
+        self._config.h11_max_incomplete_size = head_bytes
+        self._config.alpn_protocols = ["http/1.1"]
+        self._config.include_server_header = False
+        self._config.accesslog = None
+        self._config.errorlog = None
+        self._context = WorkerContext(None)
+        self._state: dict[str, Any] = {}
+
+    async def serve(self, peer: PeerStream) -> Head | None:
+        """Serve one connection; return the head of an upgrade that followed, or None at its end."""
+        stream = _HttpStream(peer, self._head_bytes, self._head_seconds)
+        app = _GuardedApp(self._app, stream, self._body_seconds)
+        http: Any = TCPServer(ASGIWrapper(app), self._config, self._context, self._state, cast(Any, stream))
+        try:
+            await http
+        except* BadHead as refused:
+            raise refused.exceptions[0] from None
+        return stream.upgrade
+
+    async def stop(self) -> None:
+        """Finish the requests that are running and close idle connections."""
+        await self._context.terminated.set()
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Run the application's startup before the block and its shutdown after."""
+        lifespan = Lifespan(ASGIWrapper(self._app), self._config, self._state)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(lifespan.handle_lifespan)
+            await lifespan.wait_for_startup()
+            try:
+                yield
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                    await lifespan.wait_for_shutdown()
+                nursery.cancel_scope.cancel()
+
+
+class _GuardedApp:
+    """The application, with a deadline on each body, and a refusal for a WebSocket that got this far."""
+
+    def __init__(self, app: Asgi, stream: _HttpStream, body_seconds: float) -> None:
+        self._app = app
+        self._stream = stream
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Run one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        stream = self._stream
+        scope["relay"] = {"address": stream.address}
+        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+        deadline = trio.current_time() + self._body_seconds
+        finished = False
+        stream.running += 1
+        stream.unfinished_bodies += has_body
+
+        async def receive_in_time() -> Any:
+            nonlocal deadline, finished
+            if finished or not has_body:
+                return await receive()
+            with trio.CancelScope(deadline=deadline) as scope_:
+                event = await receive()
+                deadline += len(event.get("body", b"")) / _BYTES_PER_SECOND
+                if event["type"] == "http.request" and not event.get("more_body", False):
+                    finished = True
+                    stream.unfinished_bodies -= 1
+                return event
+            if scope_.cancelled_caught:
+                await stream.abort()
+            return {"type": "http.disconnect"}
+
+        try:
+            await self._app(scope, receive_in_time, send)
+        finally:
+            stream.running -= 1

@@ -1,0 +1,335 @@
+"""A client's session on one connection: hello, ready, the replay, synced, and then the live flow.
+
+`relay.protocol.session` says what is welcome when; this does it. Frames arrive one by one in the
+connection's reading task. What needs no wait, nearly everything, is done there and then. What does, a
+plugin's handler or a conversation that is not in memory, goes to a worker task together with all that
+follows it, so that a connection's messages keep their order and its pings are still answered.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+from collections import deque
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from relay.plugin.engine import Engine
+from relay.protocol import session as states
+from relay.protocol.envelope import (
+    Envelope,
+    SentMeta,
+    decode,
+    encode_error,
+    encode_event,
+)
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError
+from relay.protocol.framing import PING_FRAME, text_frame
+from relay.protocol.session import ConnectionEvent, Event, State
+from relay.services.connections import Connection
+from relay.services.offline_queue import Resumption
+from relay.storage import accounts
+from relay.storage.accounts import Device, Identity
+from relay.transports.link import PeerLink
+
+_log: Final = logging.getLogger("relay.session")
+_events: Final = msgspec.json.Decoder(ConnectionEvent)
+
+
+class Session:
+    """What happens on one WebSocket.
+
+    Args:
+        bearer: the token of the upgrade's Authorization header, where there was one.
+        version: what `ready` names as the server.
+    """
+
+    def __init__(
+        self, engine: Engine, link: PeerLink, nursery: trio.Nursery, *, bearer: str | None, version: str
+    ) -> None:
+        self._engine = engine
+        self._link = link
+        self._nursery = nursery
+        self._bearer = bearer
+        self._version = version
+        self._in_flight = engine.settings.limits.in_flight or 1 << 62
+        self._hello: tuple[ConnectionEvent, str | None] | None = None
+        self._greeted = trio.Event()
+        self._inbox: deque[Envelope] = deque()
+        self._working = False
+        self._settled = trio.Event()
+        self._bad_frames = 0
+        self._registered: Connection | None = None
+        self.state = State.GREETING
+        self.connection: Connection | None = None
+
+    # The reading task's side.
+
+    async def on_text(self, text: str) -> None:
+        """Take one text frame; raises nothing that a peer could cause."""
+        try:
+            envelope = decode(text)
+            if envelope.type == "connection_event":
+                self._on_event(envelope)
+            else:
+                states.check_may_send(self.state)
+                self._check_client_id(envelope)
+                self._on_message(envelope)
+        except ProtocolError as error:
+            self._answer_bad(error, error.ref)
+        except RelayError as error:
+            self._answer_bad(error, envelope.meta.id)
+        connection = self.connection
+        if len(self._inbox) >= 256 or (connection is not None and connection.in_flight >= self._in_flight):
+            await self._wait_settled()
+
+    def _check_client_id(self, envelope: Envelope) -> None:
+        said, connection = envelope.meta.client_id, self.connection
+        if said is not None and connection is not None and said != connection.client_id:
+            raise RelayError(
+                ErrorCode.BAD_ENVELOPE, "meta.client_id is fixed at hello and never changes on a connection"
+            )
+
+    def _on_event(self, envelope: Envelope) -> None:
+        try:
+            event = _events.decode(envelope.payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"connection_event: {error}") from None
+        states.check_welcome(self.state, event.event)
+        self.state = states.advance(self.state, event.event)
+        if event.event is Event.HELLO:
+            self._hello = (event, envelope.meta.client_id)
+            self._greeted.set()
+            return
+        connection = self.connection
+        if connection is None:
+            return
+        if event.event is Event.ACK:
+            self._on_ack(connection, event.cursor)
+        elif event.event is Event.GOODBYE:
+            self._link.end(CloseCode.NORMAL)
+        else:
+            connection.active = event.event is Event.ACTIVE
+        if envelope.meta.id is not None:
+            done = {"timestamp": self._engine.now(), "duplicate": False}
+            self._push(encode_event("ack", done, SentMeta(ref=envelope.meta.id)))
+
+    def _on_ack(self, connection: Connection, cursor: int | None) -> None:
+        """Take what a client says it has processed; it cannot be ahead of what there is."""
+        newest = self._engine.router.position
+        if cursor is None or cursor > newest:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"an ack has a cursor of at most {newest}")
+        self._engine.offline_queue.ack_nowait(connection.user_id, connection.client_id, cursor)
+
+    def _on_message(self, envelope: Envelope) -> None:
+        connection = self.connection
+        if connection is None or self._working:
+            self._inbox.append(envelope)
+            return
+        submission = self._engine.dispatcher.draft_nowait(connection, envelope)
+        if submission is None:
+            self._inbox.append(envelope)
+            self._work_soon()
+            return
+        self._engine.router.submit_nowait(submission)
+        connection.in_flight += 1
+
+    def _work_soon(self) -> None:
+        if self._inbox and not self._working:
+            self._working = True
+            self._nursery.start_soon(self._work)
+
+    async def _work(self) -> None:
+        """Do what had to wait, one after the other, until nothing does."""
+        connection = self.connection
+        assert connection is not None  # noqa: S101 - work starts after the hello
+        while self._inbox:
+            envelope = self._inbox[0]
+            try:
+                submission = await self._engine.dispatcher.draft(connection, envelope)
+                connection.in_flight += 1
+                try:
+                    self._engine.router.submit_nowait(submission)
+                except RelayError:
+                    connection.in_flight -= 1
+                    raise
+            except RelayError as error:
+                self._answer(error, envelope.meta.id)
+            self._inbox.popleft()
+            self._settled.set()
+        self._working = False
+
+    async def _wait_settled(self) -> None:
+        """Stop reading from this peer until some of its messages are answered."""
+        while self._link.ending is None and not self._link.closed.is_set():
+            connection = self.connection
+            in_flight = connection.in_flight if connection is not None else 0
+            if len(self._inbox) < 128 and in_flight < self._in_flight:
+                return
+            self._settled = trio.Event()
+            await self._settled.wait()
+
+    def _answer(self, error: RelayError, ref: str | None) -> None:
+        self._push(encode_error(error, ref))
+
+    def _answer_bad(self, error: RelayError, ref: str | None) -> None:
+        """Answer a refused frame; one that keeps sending what is not the protocol is cut off."""
+        self._answer(error, ref)
+        if error.code in (ErrorCode.BAD_JSON, ErrorCode.BAD_ENVELOPE):
+            self._bad_frames += 1
+            limit = self._engine.settings.limits.bad_frames
+            if limit and self._bad_frames >= limit:
+                self._link.end(CloseCode.NOT_THE_PROTOCOL)
+
+    def _push(self, text: bytes) -> None:
+        """Answer this peer, in the order of its other answers once it is known."""
+        if self.connection is None:
+            self._link.direct(text_frame(text))
+            return
+        self.connection.push(text_frame(text))
+        self._engine.connections.flush()
+
+    # The connection's own task.
+
+    async def run(self) -> None:
+        """Live the connection's life until it is over."""
+        try:
+            with trio.move_on_after(self._engine.settings.timeouts.hello_seconds):
+                await self._greeted.wait()
+            if self._hello is None:
+                raise Disconnect(CloseCode.NO_HELLO)
+            await self._greet(*self._hello)
+        except Disconnect as end:
+            self._link.end(end.code, end.reason)
+        except trio.BrokenResourceError:
+            self._link.cut()
+        await self._link.closed.wait()
+
+    async def _greet(self, hello: ConnectionEvent, client_id: str | None) -> None:
+        engine = self._engine
+        if engine.draining:
+            raise Disconnect(CloseCode.DRAINING)
+        if wait := engine.hello_rate.wait_for(self._link.peer.address):
+            raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
+        token = hello.token or self._bearer
+        if not token:
+            raise Disconnect(CloseCode.BAD_TOKEN)
+        identity = await engine.accounts.identify(token)
+        client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
+        connection = Connection(
+            engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address
+        )
+        connection.on_settled = self._on_settled
+        engine.connections.register(connection)
+        self._registered = connection
+        # From here on every commit pushes into the outbox, which is shut until the replay is over: what
+        # the plan below must bring is what was committed before this line, and nothing else.
+        until = engine.router.position
+        device, plan = await engine.runner.read(lambda c: self._look_up(c, identity, client_id, hello, until))
+        connection.session_id = await self._attach(identity, client_id, device, hello)
+        self.connection = connection
+        self._link.direct(text_frame(self._ready(connection, plan)))
+        self._device_event(Event.DEVICE_CONNECTED)
+        await self._replay(plan)
+        self.state = states.advance(self.state, Event.SYNCED)
+        connection.live = self._link.open = True
+        self._link.flush()
+        self._work_soon()
+
+    def _look_up(
+        self, database: sqlite3.Connection, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
+    ) -> tuple[Device | None, Resumption]:
+        device = accounts.get_device(database, identity.user_id, client_id)
+        plan = self._engine.offline_queue.plan(database, identity.user_id, hello.cursor, hello.epoch, until)
+        return device, plan
+
+    async def _attach(
+        self, identity: Identity, client_id: str, device: Device | None, hello: ConnectionEvent
+    ) -> str:
+        """Return the session id; a revoked session stays revoked for every token from before."""
+        now = self._engine.now()
+        if device is not None:
+            if device.revoked_at is not None and identity.created_at <= device.revoked_at:
+                raise Disconnect(CloseCode.SESSION_REVOKED)
+            same = device.token_id == identity.token_id and device.revoked_at is None
+            if same and now - device.seen_at < 3600:
+                return device.session_id
+        return await self._engine.runner.write(
+            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now)
+        )
+
+    async def _replay(self, plan: Resumption) -> None:
+        async for frames in self._engine.offline_queue.frames(plan.message_ids):
+            await self._link.send(frames)
+        synced = {
+            "event": Event.SYNCED,
+            "cursor": plan.until,
+            "replayed": len(plan.message_ids),
+            "limited": bool(plan.gaps),
+            "gaps": [gap._asdict() for gap in plan.gaps],
+        }
+        self._link.direct(text_frame(encode_event("connection_event", synced)))
+
+    def _ready(self, connection: Connection, plan: Resumption) -> bytes:
+        settings, limits = self._engine.settings, self._engine.settings.limits
+        payload: dict[str, Any] = {
+            "event": Event.READY,
+            "user_id": connection.user_id,
+            "session_id": connection.session_id,
+            "client_id": connection.client_id,
+            "resumed": plan.resumed,
+            "cursor": plan.start,
+            "epoch": self._engine.epoch,
+            "heartbeat_seconds": settings.heartbeat.interval_seconds,
+            "limits": {
+                "frame_bytes": limits.frame_bytes,
+                "content_characters": limits.content_characters,
+                "messages_per_second": limits.messages_per_second,
+                "in_flight": limits.in_flight,
+                "replay": settings.replay.limit,
+            },
+            "server": self._version,
+        }
+        meta = SentMeta(client_id=connection.client_id, timestamp=self._engine.now())
+        return encode_event("connection_event", payload, meta)
+
+    def _on_settled(self) -> None:
+        self._settled.set()
+
+    def _device_event(self, event: Event) -> None:
+        """Tell the user's other devices that this one came or went."""
+        connection = self.connection
+        if connection is None:
+            return
+        payload = {"event": event, "client_id": connection.client_id}
+        frame = text_frame(encode_event("connection_event", payload, SentMeta(timestamp=self._engine.now())))
+        self._engine.router.fan_out_transient(frame, [connection.user_id], connection)
+
+    def over(self) -> None:
+        """Leave the registry; called once, however the connection ended."""
+        self.state = State.CLOSED
+        if self._registered is not None and self._engine.connections.unregister(self._registered):
+            self._device_event(Event.DEVICE_DISCONNECTED)
+
+    # The heartbeat supervisor's side.
+
+    def beat(self) -> None:
+        """Send a heartbeat for applications and a ping for whoever ignores those."""
+        connection = self.connection
+        if connection is None or not connection.live:
+            self._link.direct(PING_FRAME)
+            return
+        payload = {"event": Event.HEARTBEAT, "cursor": connection.sent_cursor or self._engine.router.position}
+        self._link.direct(text_frame(encode_event("connection_event", payload)) + PING_FRAME)
+
+    def check(self) -> None:
+        """Look again whether the token still stands.
+
+        Raises:
+            Disconnect: it does not.
+        """
+        if self.connection is not None:
+            self._engine.accounts.check(self.connection.identity)
