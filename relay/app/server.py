@@ -141,7 +141,6 @@ async def drain(
             link.end(CloseCode.DRAINING, f"server is draining; retry_after={retry_after}")
             if index % 128 == 127:
                 await trio.sleep(0.01)
-        while door.streams:
-            await trio.sleep(0.02)
+        await door.wait_empty()
     await door.abort_all()
     connections.cancel_scope.cancel()

@@ -31,7 +31,7 @@ from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
-from relay.storage.database import Runner, open_runner
+from relay.storage.database import Runner, open_runner, read_epoch
 from relay.storage.history import other_party
 from relay.storage.log import Entry, Log
 
@@ -156,7 +156,7 @@ async def open_engine(
         inline=inline,
         on_rollback=rows.forget,
     ) as runner:
-        epoch = await runner.read(lambda c: c.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
+        epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         engine = Engine(settings, runner, rows, (epoch, position), now)
         async with trio.open_nursery() as nursery:

@@ -64,7 +64,9 @@ class Accounts:
         digest = accounts.hash_secret(token)
         identity = self._identities.get(digest)
         if identity is None:
-            identity = await self._runner.read(lambda connection: accounts.find_token(connection, digest))
+            identity = await self._runner.read(
+                lambda connection: accounts.find_token(connection, digest), brief=True
+            )
             if identity is None:
                 raise Disconnect(CloseCode.BAD_TOKEN)
             if len(self._identities) >= _REMEMBERED:
@@ -133,6 +135,38 @@ class Accounts:
 
         await self._runner.write(create)
         return await self.login(user_id, password, client_id)
+
+    async def change(
+        self, identity: Identity, display_name: str | None, password: str | None, current: str | None
+    ) -> None:
+        """Change a user's display name, password, or both; None leaves one as it is.
+
+        A new password revokes the tokens of all other logins, and ends their connections with 4503: whoever
+        changes it may fear that somebody knows the old one.
+
+        Raises:
+            RelayError: `forbidden` when `current` is not the present password, `invalid_payload` for a new
+                one that cannot be one.
+        """
+        changes: dict[str, str] = {} if display_name is None else {"display_name": display_name}
+        if password is not None:
+            self.check_password(password)
+            kept = await self._runner.read(lambda connection: accounts.password_hash(connection, identity.user_id))
+            if not await self._verify(kept, current or ""):
+                raise RelayError(ErrorCode.FORBIDDEN, "the current password is wrong")
+            changes["password_hash"] = await self.hash_password(password)
+
+        def change(connection: sqlite3.Connection) -> list[str]:
+            accounts.update_user(connection, identity.user_id, **changes)
+            if password is None:
+                return []
+            return accounts.revoke_logins(connection, identity.user_id, identity.token_id)
+
+        revoked = await self._runner.write(change)
+        if revoked:
+            self.forget()
+        for token_id in revoked:
+            self._connections.end_token(token_id, CloseCode.SESSION_REVOKED)
 
     def check_password(self, password: str) -> None:
         """Refuse a password that is too short or too long.

@@ -102,8 +102,9 @@ class Connection:
         self._queued = False
 
     def _overflow(self) -> None:
+        """Give the connection up; it is ended at the next flush, as who pushes may be walking the registry."""
         self.outbox.clear()
-        self.link.end(CloseCode.TOO_SLOW)
+        self._manager.overflown.append(self)
 
 
 class ConnectionStatistics(NamedTuple):
@@ -127,6 +128,7 @@ class WebSocketManager:
         self._per_user = per_user
         self._total = total
         self.waiting: list[Connection] = []
+        self.overflown: list[Connection] = []
 
     def register(self, connection: Connection) -> None:
         """Add a connection; an older one of the same device is ended with 4510.
@@ -166,6 +168,9 @@ class WebSocketManager:
 
     def flush(self) -> None:
         """Send what was pushed since the last time, one write a connection."""
+        overflown, self.overflown = self.overflown, []
+        for connection in overflown:
+            connection.link.end(CloseCode.TOO_SLOW)
         waiting, self.waiting = self.waiting, []
         for connection in waiting:
             connection.flushed()

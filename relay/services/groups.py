@@ -19,6 +19,7 @@ from relay.services.channels import ChannelManager, Conversation
 from relay.services.permissions import require_member, require_role
 from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations
+from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
 from relay.storage.log import Entry, Log
 
@@ -125,7 +126,7 @@ class Groups:
         Making somebody else the owner makes the old one an admin: a group has one owner.
 
         Raises:
-            RelayError: `not_found`, `forbidden`, `invalid_payload`.
+            RelayError: `not_found`, also when there is no such user, and `forbidden`.
         """
         conversation = await self.get(user_id, group_id)
         present = conversation.members.get(member)
@@ -140,6 +141,8 @@ class Groups:
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             channel_id = conversation.channel_id
             if present is None:
+                if get_user(connection, member) is None:
+                    raise not_found(f"user {member!r}")
                 joins_at = self._log.last_seq(connection, channel_id) + 1
                 first = 1 if conversation.history == "start" else joins_at
                 conversations.add_member(connection, channel_id, member, role, first, self._now())

@@ -123,7 +123,9 @@ class HistorySaver:
 
         def read(connection: Any) -> tuple[int, int]:
             read_seq = history.read_pointer(connection, channel_id, user_id)
-            return read_seq, history.count_unread(connection, channel_id, user_id, read_seq, self._counted())
+            # What was said before one joined is not unread, and nobody learns how much it was.
+            counted_from = max(read_seq, history.first_seen(connection, channel_id, user_id) - 1)
+            return read_seq, history.count_unread(connection, channel_id, user_id, counted_from, self._counted())
 
         return await self._runner.read(read)
 

@@ -133,9 +133,7 @@ def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> l
     return delivered
 
 
-def _newly_delivered(
-    connection: sqlite3.Connection, user_id: str, before: int, after: int
-) -> list[Delivered]:
+def _newly_delivered(connection: sqlite3.Connection, user_id: str, before: int, after: int) -> list[Delivered]:
     """Return what others told this user, in conversations of two, between two positions."""
     found: list[Delivered] = []
     for seen in history.views(connection, user_id):

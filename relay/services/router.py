@@ -99,7 +99,9 @@ class MessageRouter:
         self._pending = pending or 1 << 62
         self._waiting: deque[Submission] = deque()
         self._wake = trio.Event()
+        self._idle = trio.Event()
         self._batches = self._stored = 0
+        self._storing = False
         self.position = position
         self.observers: list[Observer] = []
 
@@ -143,11 +145,14 @@ class MessageRouter:
             if batch:
                 await self._commit(batch)
                 await self._fan_out(batch)
+            if not self._waiting:
+                self._idle.set()
+                self._idle = trio.Event()
 
     async def wait_idle(self) -> None:
-        """Return once nothing waits, for a drain."""
-        while self._waiting:
-            await trio.sleep(0.005)
+        """Return once nothing waits or is being stored, for a drain."""
+        if self._waiting or self._storing:
+            await self._idle.wait()
 
     def _take(self) -> list[Submission]:
         """Take what waits, up to a batch, or to the first change of a membership."""
@@ -165,6 +170,7 @@ class MessageRouter:
         return batch
 
     async def _commit(self, batch: Sequence[Submission]) -> None:
+        self._storing = True
         entries = [submission.entry for submission in batch]
         now = self._now()
         try:
@@ -179,6 +185,7 @@ class MessageRouter:
 
     async def _fan_out(self, batch: Sequence[Submission]) -> None:
         pushed = 0
+        self._storing = False
         for submission in batch:
             entry = submission.entry
             if entry.stored:

@@ -13,7 +13,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 """What a user or group may be called: they share one namespace."""
 
-TOKEN_PREFIX: Final = "rly_"
+TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - what every token begins with
 """Lets secret scanners recognise a leaked token."""
 
 
@@ -208,6 +208,15 @@ def revoke_token(connection: sqlite3.Connection, token_id: str) -> str:
     if not row:
         raise not_found(f"token {token_id!r}")
     return str(row[0][0])
+
+
+def revoke_logins(connection: sqlite3.Connection, user_id: str, kept_token_id: str) -> list[str]:
+    """Delete the tokens of a user's logins but one, and return their ids."""
+    rows = connection.execute(
+        "DELETE FROM tokens WHERE user_id = ? AND origin = 'login' AND token_id <> ? RETURNING token_id",
+        (user_id, kept_token_id),
+    ).fetchall()
+    return [row[0] for row in rows]
 
 
 def create_invite(

@@ -173,6 +173,16 @@ def count_groups(connection: sqlite3.Connection, user_id: str) -> int:
     return int(row[0])
 
 
+def groups_of(connection: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[tuple[str, str, str]]:
+    """Return the id and name of the groups a user is in, and their role, by id after `after`."""
+    return connection.execute(
+        "SELECT g.group_id, g.name, m.role FROM members m JOIN groups g USING (channel_id)"
+        " WHERE m.user_id = ? AND m.visible_until IS NULL AND g.deleted_at IS NULL AND g.group_id > ?"
+        " ORDER BY g.group_id LIMIT ?",
+        (user_id, after, limit),
+    ).fetchall()
+
+
 def _create_channel(connection: sqlite3.Connection, address: str, kind: ConversationKind, now: float) -> int:
     cursor = connection.execute(
         "INSERT INTO channels (address, kind, created_at) VALUES (?, ?, ?)", (address, kind, now)

@@ -53,8 +53,12 @@ class Runner(Protocol):
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""
 
-    async def read(self, job: Job[T]) -> T:
-        """Run `job` on a connection that can only read."""
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+        """Run `job` on a connection that can only read.
+
+        Args:
+            brief: it looks up a few rows by their keys; it may be run where it stands.
+        """
 
     async def aclose(self) -> None:
         """Finish what was queued, then close every connection."""
@@ -118,6 +122,7 @@ class ThreadRunner:
     def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
         self._writer = _open(path, durability, writer=True)
         self._readers = deque(_open(path, durability, writer=False) for _ in range(readers))
+        self._own_reader = _open(path, durability, writer=False)
         self._limiter = trio.CapacityLimiter(readers)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -140,8 +145,10 @@ class ThreadRunner:
         result: T = await trio.lowlevel.wait_task_rescheduled(abandon)
         return result
 
-    async def read(self, job: Job[T]) -> T:
-        """Run `job` on a reader, in a thread of trio's."""
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+        """Run `job` on a reader: in a thread of trio's, or here when it is brief."""
+        if brief:
+            return job(self._own_reader)
 
         def run() -> T:
             connection = self._readers.pop()
@@ -177,7 +184,7 @@ class ThreadRunner:
         self._queue.put(None)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join)
-        for connection in self._readers:
+        for connection in (*self._readers, self._own_reader):
             connection.close()
         self._writer.close()
 
@@ -205,7 +212,7 @@ class InlineRunner:
         result: T = waiting.result.unwrap()
         return result
 
-    async def read(self, job: Job[T]) -> T:
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on the reader."""
         await trio.lowlevel.checkpoint()
         return job(self._reader)
@@ -214,6 +221,11 @@ class InlineRunner:
         """Close both connections."""
         self._reader.close()
         self._writer.close()
+
+
+def read_epoch(connection: sqlite3.Connection) -> str:
+    """Return the name of this database's life; a restore from a backup gives it a new one."""
+    return str(connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
 
 
 class Lock:

@@ -221,7 +221,8 @@ class Log:
         position = self.position(connection) + 1
         connection.execute(
             "INSERT OR REPLACE INTO latest (message_id, channel_id, type, sender_id, key, target_id,"
-            " client_id, own_id, digest, payload, timestamp, sent_at, only_for) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " client_id, own_id, digest, payload, timestamp, sent_at, only_for)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 position, entry.channel_id, entry.type, entry.sender_id, entry.key, entry.target_id,
                 entry.client_id, entry.own_id, entry.digest, entry.payload, now, entry.sent_at, entry.only_for,

@@ -22,7 +22,7 @@ from relay.transports.head import END, BadHead, Head, check_upgrade, client_addr
 from relay.transports.link import PeerLink
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
-from relay.transports.websocket import ServerSocket
+from relay.transports.websocket import ServerSocket, switching_protocols
 
 _log: Final = logging.getLogger("relay.front_door")
 
@@ -38,9 +38,7 @@ class FrontDoor:
         version: what `ready` names as the server.
     """
 
-    def __init__(
-        self, engine: Engine, heartbeat: HeartbeatSupervisor, serve_http: Http, version: str
-    ) -> None:
+    def __init__(self, engine: Engine, heartbeat: HeartbeatSupervisor, serve_http: Http, version: str) -> None:
         self._engine = engine
         self._heartbeat = heartbeat
         self._serve_http = serve_http
@@ -49,6 +47,7 @@ class FrontDoor:
         self._per_address: dict[str, int] = {}
         self.sessions: set[PeerLink] = set()
         self.streams: set[PeerStream] = set()
+        self._empty = trio.Event()
 
     async def serve(self, stream: trio.SocketStream | trio.abc.Stream) -> None:
         """Serve one connection until it is over; nothing that a peer does gets out of here."""
@@ -75,6 +74,9 @@ class FrontDoor:
             await _linger(peer)
         finally:
             self.streams.discard(peer)
+            if not self.streams:
+                self._empty.set()
+                self._empty = trio.Event()
 
     async def _shake_hands(self, stream: trio.abc.Stream, seconds: float) -> trio.abc.Stream:
         wrapped = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)  # type: ignore[arg-type]
@@ -137,16 +139,15 @@ class FrontDoor:
             link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)
             session = Session(self._engine, link, nursery, bearer=token, version=self._version)
             socket = ServerSocket(link, session.on_text, limits.frame_bytes or 1 << 30)
+            link.on_end = session.over
             self.sessions.add(link)
             try:
-                # The head goes in alone: bytes that came with it are frames, and must wait for the accept.
-                peer.unread(head.raw)
+                offered = head.headers.get("sec-websocket-protocol", "")
+                link.direct(switching_protocols(head.headers["sec-websocket-key"], offered))
+                peer.unread(head.rest)
                 nursery.start_soon(socket.run)
-                with trio.move_on_after(settings.timeouts.head_seconds):
-                    await socket.handshake(head.headers.get("sec-websocket-protocol", ""), head.rest)
-                    self._heartbeat.watch(link, session)
-                if link.accepted.is_set():
-                    await session.run()
+                self._heartbeat.watch(link, session)
+                await session.run()
             finally:
                 session.over()
                 self.sessions.discard(link)
@@ -156,6 +157,11 @@ class FrontDoor:
         """Send every session a close."""
         for link in list(self.sessions):
             link.end(code, reason)
+
+    async def wait_empty(self) -> None:
+        """Return once no connection is left."""
+        if self.streams:
+            await self._empty.wait()
 
     async def abort_all(self) -> None:
         """Cut every connection that is left, without a word."""

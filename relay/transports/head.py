@@ -7,6 +7,7 @@ header ends a process that lets wsproto's exception through. What is not plain A
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 END = b"\r\n\r\n"
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 class BadHead(Exception):
@@ -94,6 +96,8 @@ def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
         raise BadHead(426, "WebSocket version 13 is spoken here", "Sec-WebSocket-Version: 13")
     if "sec-websocket-key" not in headers or "sec-websocket-key" in head.repeated:
         raise BadHead(400, "an upgrade has one Sec-WebSocket-Key")
+    if not _KEY.fullmatch(headers["sec-websocket-key"]):
+        raise BadHead(400, "a Sec-WebSocket-Key is 16 bytes in base64")
     if "host" not in headers or "host" in head.repeated:
         raise BadHead(400, "a request has one Host")
     if "content-length" in headers or "transfer-encoding" in headers:

@@ -10,7 +10,7 @@ a deadline, while the outbox, which is bounded, fills.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -20,6 +20,10 @@ from relay.protocol.outbox import Outbox
 from relay.transports.peer import PeerStream
 
 _CHUNK: Final = 65536
+
+
+async def _pass_on(data: bytes) -> bytes:
+    return data
 
 
 class PeerLink(trio.abc.Stream):
@@ -43,14 +47,14 @@ class PeerLink(trio.abc.Stream):
         self.outbox = outbox
         self.open = False
         self.ending: tuple[CloseCode, str] | None = None
-        self.accepted = trio.Event()
         self.closed = trio.Event()
+        self.on_end: Callable[[], None] = lambda: None
         self.close_frame: Callable[[int, str], bytes] = lambda _code, _reason: b""
         self.before_receive: Callable[[], None] = lambda: None
+        self.intercept: Callable[[bytes], Awaitable[bytes]] = _pass_on
         self._nursery = nursery
         self._close_seconds = close_seconds
         self._direct = bytearray()
-        self._head_taken = False
         self._draining = False
         self._drained = trio.Event()
         self._plain = peer.fileno() is not None
@@ -77,6 +81,7 @@ class PeerLink(trio.abc.Stream):
         if self.ending is not None or self.closed.is_set():
             return
         self.ending = (code, CLOSE_REASONS[code] if reason is None else reason)
+        self.on_end()
         if self.open:
             self._direct += self.outbox.take()
         self.outbox.clear()
@@ -117,16 +122,13 @@ class PeerLink(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive for the library; a read deadline is the heartbeat supervisor's business."""
-        self.before_receive()
-        if self._head_taken and not self.accepted.is_set():
-            await self.accepted.wait()
-        self._head_taken = True
-        return await self.peer.receive_some(_CHUNK)
-
-    def accept(self, early: bytes) -> None:
-        """Let the library read on after its handshake, first what came in one packet with the head."""
-        self.peer.unread(early)
-        self.accepted.set()
+        while True:
+            self.before_receive()
+            data = await self.peer.receive_some(_CHUNK)
+            if not data:
+                return data
+            if rest := await self.intercept(data):
+                return rest
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as trio's streams do."""

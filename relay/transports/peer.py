@@ -109,4 +109,3 @@ class _NoSocket:
 
 
 _NO_SOCKET = _NoSocket()
-

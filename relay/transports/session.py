@@ -33,6 +33,7 @@ from relay.services.connections import Connection
 from relay.services.offline_queue import Resumption
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
+from relay.storage.history import few_conversations
 from relay.transports.link import PeerLink
 
 _log: Final = logging.getLogger("relay.session")
@@ -228,7 +229,10 @@ class Session:
         # From here on every commit pushes into the outbox, which is shut until the replay is over: what
         # the plan below must bring is what was committed before this line, and nothing else.
         until = engine.router.position
-        device, plan = await engine.runner.read(lambda c: self._look_up(c, identity, client_id, hello, until))
+        brief = await engine.runner.read(lambda c: few_conversations(c, identity.user_id), brief=True)
+        device, plan = await engine.runner.read(
+            lambda c: self._look_up(c, identity, client_id, hello, until), brief=brief
+        )
         connection.session_id = await self._attach(identity, client_id, device, hello)
         self.connection = connection
         self._link.direct(text_frame(self._ready(connection, plan)))
@@ -309,7 +313,7 @@ class Session:
         self._engine.router.fan_out_transient(frame, [connection.user_id], connection)
 
     def over(self) -> None:
-        """Leave the registry; called once, however the connection ended."""
+        """Leave the registry, as soon as the connection's end is decided."""
         self.state = State.CLOSED
         if self._registered is not None and self._engine.connections.unregister(self._registered):
             self._device_event(Event.DEVICE_DISCONNECTED)

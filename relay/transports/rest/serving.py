@@ -10,7 +10,7 @@ to the front door. And at the end its `terminated` and the ASGI lifespan want so
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 import trio
@@ -143,7 +143,10 @@ class HttpServer:
             try:
                 yield
             finally:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
+                with (
+                    trio.CancelScope(shield=True, deadline=trio.current_time() + 2),
+                    suppress(trio.ClosedResourceError),
+                ):
                     await lifespan.wait_for_shutdown()
                 nursery.cancel_scope.cancel()
 

@@ -1,0 +1,1 @@
+"""relay's benchmarks: a real server process, its disk and its sockets, measured from outside."""

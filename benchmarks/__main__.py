@@ -1,0 +1,77 @@
+"""Runs relay's benchmarks: `python -m benchmarks`."""
+
+import gc
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import httpx
+import msgspec
+
+from benchmarks.connections import idle, resume
+from benchmarks.frames import MismatchError
+from benchmarks.machine import describe, filesystem
+from benchmarks.report import Result, heading
+from benchmarks.server import scratch
+from benchmarks.workloads import Scale, direct, group, paced
+
+WORKLOADS: dict[str, Callable[[Scale], Result]] = {
+    "direct": direct,
+    "paced": paced,
+    "group": group,
+    "idle": idle,
+    "resume": resume,
+}
+FILES = 16_384
+FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError)
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(list(WORKLOADS)), help="Run this; repeatable.")
+@click.option("--seconds", type=click.FloatRange(0.5, 60), default=8, help="Length of each measured window.")
+@click.option("--quick", is_flag=True, help="Short windows and 500 idle connections: correct, but rough.")
+@click.option("--profile", type=click.Path(path_type=Path), help="Folder for cProfile files of the server.")
+def main(only: tuple[str, ...], seconds: float, quick: bool, profile: Path | None) -> None:
+    """Measure a relay server on this machine's disk, over loopback.
+
+    Missing a target is printed; only a message lost, doubled, altered or out of order makes the exit code 1.
+    """
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, open_files), open_files))
+    if filesystem(Path.cwd()) in ("tmpfs", "ramfs"):
+        raise click.ClickException("the current directory is in memory: run where a real disk is")
+    if profile:
+        profile.mkdir(parents=True, exist_ok=True)
+        click.echo("Under the profiler: the figures below are no measure.")
+    scale = Scale(1, 0.5, 500, 5, profile) if quick else Scale(seconds, 1, 5000, 20, profile)
+    with scratch() as folder:
+        click.echo(f"{describe(folder)}\n\n{heading()}")
+    failed = [name for name in only or WORKLOADS if not run(name, scale)]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def run(name: str, scale: Scale) -> bool:
+    """Run one workload, print its row and targets, and tell whether the server did what it must."""
+    # A collection in the middle of a window would be charged to the server's latency.
+    gc.collect()
+    gc.disable()
+    try:
+        result = WORKLOADS[name](scale)
+    except FAILURES as error:
+        lines = [f"{name}: FAILED: {type(error).__name__}: {error}", *getattr(error, "__notes__", [])]
+        click.echo("\n".join(lines), err=True)
+        return False
+    finally:
+        gc.enable()
+    click.echo(result.row())
+    for target in result.targets:
+        click.echo(f"    {target}")
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The server under test: a process of its own, started fresh for each benchmark and ended by a signal."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import msgspec
+
+from benchmarks.frames import MismatchError
+from benchmarks.load import Client, Loop
+from benchmarks.machine import memory_kib
+
+START_SECONDS, STOP_SECONDS = 20, 20
+
+# Limits guard a server from strangers; here they would only cut the load short. All else is the default, but
+# the replay limit, so that a thousand missed messages are whole whatever else the replay brings.
+CONFIG = """\
+[server]
+host = "127.0.0.1"
+port = 0
+[storage]
+path = "relay.db"
+durability = "full"
+[replay]
+limit = 2000
+[limits]
+messages_per_second = 0
+hellos_per_minute = 0
+connections = 0
+connections_per_user = 0
+connections_per_address = 0
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and the accounts on it."""
+
+    pid: int
+    port: int
+    tokens: Mapping[str, str]
+
+    def client(self, loop: Loop, user: str, device: str = "bench") -> Client:
+        """Make a client of one user; its `client_id` is `device`, made unique by the user's name."""
+        return Client(loop, user, self.tokens[user], f"{device}-{user}")
+
+    def memory(self) -> int:
+        """Return the memory of the server in KiB."""
+        return memory_kib(self.pid)
+
+    def rest(self, user: str, method: str, path: str, body: object = None) -> dict[str, object]:
+        """Make one REST call as `user` and return its JSON answer.
+
+        Raises:
+            MismatchError: the answer is not a success.
+        """
+        url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"Authorization": f"Bearer {self.tokens[user]}"}
+        answer = httpx.request(method, url, json=body, headers=headers, timeout=30, trust_env=False)
+        if not answer.is_success:
+            raise MismatchError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+        return msgspec.json.decode(answer.content, type=dict[str, object])
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Make a folder beside the current one's files, on their disk; it is removed at the end."""
+    with TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as name:
+        folder = Path(name)
+        (folder / ".gitignore").write_text("*\n")  # a run that is killed leaves the folder behind
+        yield folder
+
+
+@contextmanager
+def running(users: Sequence[str], profile: Path | None = None) -> Iterator[Server]:
+    """Start a server on an empty database with these users, and end it by SIGTERM.
+
+    With `profile`, it runs under cProfile and leaves its statistics there: the figures are then no measure.
+
+    Raises:
+        MismatchError: the server does not start, or does not end by itself and with exit code 0.
+    """
+    # Settings come from the environment too: none of the caller's may reach the measured server.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    with scratch() as folder:
+        config, log = folder / "relay.toml", folder / "log"
+        config.write_text(CONFIG)
+        tokens = import_users(users, config, environ)
+        profiler = ["-m", "cProfile", "-o", str(profile.resolve())] if profile else []
+        command = [sys.executable, *profiler, "-m", "relay", "serve", "--config", str(config)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ)
+        try:
+            yield Server(process.pid, await_port(process, log), tokens)
+            process.terminate()
+            code = process.wait(STOP_SECONDS)
+        except BaseException as error:
+            process.kill()
+            process.wait()
+            error.add_note(f"the end of the server's log:\n{log.read_text()[-2000:]}")
+            raise
+        if code != 0:
+            raise MismatchError(f"the server exited with {code}:\n{log.read_text()[-2000:]}")
+
+
+def import_users(users: Sequence[str], config: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Create accounts by the command line and return the token of each.
+
+    Raises:
+        MismatchError: the command fails, or one user has no token.
+    """
+    names = config.with_name("users")
+    names.write_text("".join(f"{user}\n" for user in users))
+    arguments = ["user", "import", str(names), "--tokens", "--config", str(config)]
+    command = [sys.executable, "-m", "relay", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120)
+    if done.returncode != 0:
+        raise MismatchError(f"relay user import exited with {done.returncode}:\n{done.stderr[-2000:]}")
+    tokens = dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
+    if missing := set(users) - tokens.keys():
+        raise MismatchError(f"relay user import gave {len(missing)} users no token")
+    return tokens
+
+
+def await_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait for the line that says where the server accepts connections, and return the port.
+
+    Raises:
+        MismatchError: it does not come in time, or the server ended.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(found[1])
+        time.sleep(0.02)
+    raise MismatchError("the server does not accept connections")

@@ -1,0 +1,229 @@
+"""What an operator may do to the database, one function an operation, in one table.
+
+The command line runs them in its own process on a database that no server runs on, and through the control
+socket in the server's process where one does, so that there is never a second writer and what changes is
+felt at once: the connections of a disabled user end, the members of a group learn of its changes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from relay.app import admin_groups
+from relay.app.admin_groups import Answer, DisplayName, Limit
+from relay.plugin.engine import Engine
+from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
+from relay.storage import accounts
+
+Label = Annotated[str, Meta(max_length=100)]
+Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$")]
+Days = Annotated[float, Meta(ge=0, le=36_500)]
+
+_DAY: Final = 86_400.0
+
+
+async def add_user(
+    engine: Engine,
+    user_id: str,
+    display_name: DisplayName | None = None,
+    admin: bool = False,
+    password: str | None = None,
+) -> None:
+    """Create a user; without a password they come in by tokens only.
+
+    Raises:
+        RelayError: `conflict` when the name is taken, `invalid_payload` for a name or password that cannot be one.
+    """
+    accounts.check_name(user_id, "user id")
+    hashed = None if password is None else await _hashed(engine, password)
+    now = engine.now()
+    await engine.runner.write(
+        lambda connection: accounts.create_user(
+            connection, user_id, now, display_name=display_name, admin=admin, password_hash=hashed
+        )
+    )
+
+
+async def list_users(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
+    """Return the users whose ids come after `after`, in the order of their ids."""
+    users = await engine.runner.read(lambda connection: accounts.list_users(connection, after=after, limit=limit))
+    return [user._asdict() for user in users]
+
+
+async def disable_user(engine: Engine, user_id: str) -> None:
+    """Disable an account; its connections end with 4502.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    await engine.accounts.set_disabled(user_id, True)
+
+
+async def enable_user(engine: Engine, user_id: str) -> None:
+    """Enable a disabled account again; its tokens are good again.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    await engine.accounts.set_disabled(user_id, False)
+
+
+async def set_password(engine: Engine, user_id: str, password: str) -> Answer:
+    """Set a password and end what was logged in with the old one; tokens made by hand stay good.
+
+    Raises:
+        RelayError: `not_found`, `invalid_payload`.
+    """
+    hashed = await _hashed(engine, password)
+
+    def change(connection: sqlite3.Connection) -> list[str]:
+        accounts.update_user(connection, user_id, password_hash=hashed)
+        tokens = accounts.list_tokens(connection, user_id)
+        logins = [token["token_id"] for token in tokens if token["origin"] == "login"]
+        for token_id in logins:
+            accounts.revoke_token(connection, token_id)
+        return logins
+
+    ended = await engine.runner.write(change)
+    engine.accounts.forget()
+    for token_id in ended:
+        engine.connections.end_token(token_id, CloseCode.SESSION_REVOKED)
+    return {"logins_ended": len(ended)}
+
+
+async def import_users(engine: Engine, user_ids: list[str], tokens: bool = False) -> Answer:
+    """Create the users that are not there yet, all in one transaction; with `tokens` a new one for each of them.
+
+    Raises:
+        RelayError: `invalid_payload` or `conflict` for one name; then nothing of it was done.
+    """
+    now = engine.now()
+
+    def change(connection: sqlite3.Connection) -> Answer:
+        created = 0
+        issued = []
+        for user_id in dict.fromkeys(user_ids):
+            if accounts.get_user(connection, user_id) is None:
+                accounts.create_user(connection, user_id, now)
+                created += 1
+            if tokens:
+                token = accounts.create_token(connection, user_id, now, origin="cli", label="import")
+                issued.append((user_id, token))
+        return {"created": created, "tokens": issued}
+
+    return await engine.runner.write(change)
+
+
+async def create_invite(engine: Engine, uses: Annotated[int, Meta(ge=1, le=1_000_000)] = 1, days: Days = 7) -> str:
+    """Return the code of a new invite, good for `uses` registrations within `days`; 0 days: for ever."""
+    now = engine.now()
+    expires_at = now + days * _DAY if days else None
+    return await engine.runner.write(
+        lambda connection: accounts.create_invite(
+            connection, now, created_by=None, expires_at=expires_at, uses=uses
+        )
+    )
+
+
+async def create_token(
+    engine: Engine, user_id: str, label: Label = "", scopes: tuple[Scope, ...] = (), days: Days = 0
+) -> str:
+    """Return a new token of a user; 0 days: it never expires.
+
+    Raises:
+        RelayError: `not_found` when there is no such user.
+    """
+    now = engine.now()
+    expires_at = now + days * _DAY if days else None
+    return await engine.runner.write(
+        lambda connection: accounts.create_token(
+            connection, user_id, now, origin="cli", label=label, scopes=scopes, expires_at=expires_at
+        )
+    )
+
+
+async def list_tokens(engine: Engine, user_id: str | None = None) -> list[Answer]:
+    """Return what is known of everybody's tokens, or of one user's; never the tokens themselves.
+
+    Raises:
+        RelayError: `not_found` when there is no such user.
+    """
+
+    def find(connection: sqlite3.Connection) -> list[Answer]:
+        if user_id is not None and accounts.get_user(connection, user_id) is None:
+            raise not_found(f"user {user_id!r}")
+        return accounts.list_tokens(connection, user_id)
+
+    return await engine.runner.read(find)
+
+
+async def revoke_token(engine: Engine, token_id: str) -> None:
+    """Revoke a token; the connections that used it end with 4503.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    await engine.accounts.revoke_token(token_id)
+
+
+OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
+    "user.add": add_user,
+    "user.list": list_users,
+    "user.disable": disable_user,
+    "user.enable": enable_user,
+    "user.passwd": set_password,
+    "user.import": import_users,
+    "user.invite": create_invite,
+    "token.create": create_token,
+    "token.list": list_tokens,
+    "token.revoke": revoke_token,
+    "group.create": admin_groups.create_group,
+    "group.list": admin_groups.list_groups,
+    "group.show": admin_groups.show_group,
+    "group.add": admin_groups.put_member,
+    "group.remove": admin_groups.remove_member,
+    "group.delete": admin_groups.delete_group,
+}
+
+
+async def perform(engine: Engine, op: str, arguments: dict[str, Any]) -> Any:
+    """Run one operation and return its answer, made of what JSON has.
+
+    Raises:
+        RelayError: `unknown_type` for an operation that is none, `invalid_payload` for arguments that do not fit
+            it, or what the operation itself refuses.
+    """
+    operation = OPERATIONS.get(op)
+    if operation is None:
+        raise RelayError(
+            ErrorCode.UNKNOWN_TYPE, f"this server knows no operation {op[:80]!r}: it is of another version"
+        )
+    try:
+        checked = msgspec.convert(arguments, _arguments(operation))
+    except msgspec.ValidationError as error:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{op}: {error}") from None
+    return msgspec.to_builtins(await operation(engine, **msgspec.structs.asdict(checked)))
+
+
+@functools.cache
+def _arguments(operation: Callable[..., Awaitable[Any]]) -> type[msgspec.Struct]:
+    """Return the struct that an operation's keyword arguments must fit, made from its signature."""
+    hints = get_type_hints(operation, include_extras=True)
+    _engine, *parameters = inspect.signature(operation).parameters.values()
+    fields = [
+        (one.name, hints[one.name], msgspec.NODEFAULT if one.default is one.empty else one.default)
+        for one in parameters
+    ]
+    return msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+
+
+async def _hashed(engine: Engine, password: str) -> str:
+    engine.accounts.check_password(password)
+    return await engine.accounts.hash_password(password)

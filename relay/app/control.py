@@ -1,0 +1,157 @@
+"""The server's side of the control socket: the command line's way into a running server's database.
+
+A unix socket beside the database, mode 0600. A request is one JSON line, `{"op", "arguments"}` of
+`relay.app.admin`; the answer is one, `{"ok": …}` or `{"error": {"code", "message"}}`, and ends the connection.
+Only the server's own user and root are heard. No client, however broken, harms the server: each has a deadline,
+a limit on its bytes, and a guard.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from relay.app import admin
+from relay.app.control_client import MAX_REQUEST, ControlError, short_address
+from relay.plugin.engine import Engine
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.database import StorageError
+
+log: Final = logging.getLogger("relay.control")
+
+REQUEST_SECONDS: Final = 30.0
+"""For a request to arrive and, again, to be done: the command line waits a little longer than the latter."""
+
+_SEND_SECONDS: Final = 5.0
+_AT_ONCE: Final = 8
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """One request: an operation's name and its keyword arguments."""
+
+    op: str
+    arguments: dict[str, Any] = {}
+
+
+async def serve_control(
+    engine: Engine, path: Path, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Answer the command line on a socket at `path` until cancelled, then remove it.
+
+    The caller holds the database's lock, so a socket that is already there is a dead server's and is replaced.
+
+    Raises:
+        ControlError: the socket cannot be made; the message says why.
+    """
+    limiter = trio.CapacityLimiter(_AT_ONCE)
+    with _listening(path) as listening:
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        await trio.serve_listeners(partial(_guard, engine, limiter), [listener], task_status=task_status)
+
+
+@contextmanager
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """Yield the listening socket, which from its first moment only its owner can connect to."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _bind(listening, path)
+        try:
+            listening.listen()
+            yield listening
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        listening.close()
+
+
+def _bind(listening: socket.socket, path: Path) -> None:
+    try:
+        if path.is_symlink() or (path.exists() and not stat.S_ISSOCK(path.lstat().st_mode)):
+            raise ControlError(f"{path}: something else than a socket is in the way of the control socket")
+        path.unlink(missing_ok=True)
+        previous = os.umask(0o177)
+        try:
+            with short_address(path) as name:
+                listening.bind(name)
+        finally:
+            os.umask(previous)
+    except OSError as error:
+        raise ControlError(f"{path}: the control socket cannot be made: {error.strerror or error}") from error
+
+
+async def _guard(engine: Engine, limiter: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
+    """Answer one client; whatever goes wrong ends here."""
+    try:
+        async with stream, limiter:
+            answer = await _answer(engine, stream)
+            with trio.move_on_after(_SEND_SECONDS):
+                await stream.send_all(msgspec.json.encode(answer) + b"\n")
+    except trio.BrokenResourceError:
+        log.debug("a control client left before its answer")
+    except Exception:
+        log.exception("a control request failed")
+
+
+async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
+    try:
+        peer = _permitted(stream.socket)
+        with trio.fail_after(REQUEST_SECONDS):
+            request = msgspec.json.decode(await _read_line(stream), type=Request)
+        log.info("control: %s, asked by uid %s", request.op, peer)
+        with trio.fail_after(REQUEST_SECONDS):
+            return {"ok": await admin.perform(engine, request.op, request.arguments)}
+    except RelayError as error:
+        return _refusal(error.code, error.message)
+    except StorageError as error:
+        return _refusal(ErrorCode.OVERLOADED, str(error))
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return _refusal(ErrorCode.BAD_JSON, f"a request is one line of JSON: {error}")
+    except trio.TooSlowError:
+        return _refusal(ErrorCode.INTERNAL, f"not done within {REQUEST_SECONDS:g} s; it may still be")
+    except trio.BrokenResourceError:
+        raise
+    except Exception:
+        log.exception("a control request failed")
+        return _refusal(ErrorCode.INTERNAL, "the server failed; its log says how")
+
+
+def _refusal(code: ErrorCode, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+async def _read_line(stream: trio.SocketStream) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        chunk = await stream.receive_some(65_536)
+        if not chunk:
+            break  # the end of the stream ends a line as well
+        received += chunk
+        if len(received) > MAX_REQUEST:
+            raise RelayError(ErrorCode.TOO_LARGE, f"a request has {MAX_REQUEST:,} bytes at most")
+    return bytes(received)
+
+
+def _permitted(peer: trio.socket.SocketType) -> int | None:
+    """Return the peer's user id when it may ask; None where the system does not tell and the mode must do.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, uid, _gid = struct.unpack("3i", credentials)
+    if uid not in (0, os.geteuid()):
+        raise RelayError(ErrorCode.FORBIDDEN, "only the server's own user and root may ask it")
+    return int(uid)

@@ -1,0 +1,154 @@
+"""What all commands share: `--config`, the settings, failures, and how text and tables are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+import click
+
+from relay.settings import Settings, SettingsError, load
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_CONFIG: Final = Path("relay.toml")
+_CHOSEN: Final = "relay.cli.config"
+_JOINERS: Final = "\u200c\u200d"
+
+
+class Failure(click.ClickException):
+    """A command that could not do what it was asked; exit status 1."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the reason to standard error."""
+        click.echo(f"relay: {printable(self.message)}", file=file, err=file is None)
+
+
+class BadSettings(Failure):
+    """Settings that cannot be used: every problem on a line of its own; exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print all problems to standard error."""
+        click.echo(self.message, file=file, err=file is None)
+
+
+class Command(click.Command):
+    """A command that takes `--config` after its own arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_config_option())
+
+
+class Group(click.Group):
+    """Commands of one subject; alone it prints its help, and it takes `--config` before its command."""
+
+    command_class = Command
+    group_class = type
+
+    def __init__(self, *args: Any, config_variable: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.no_args_is_help = False
+        self.params.append(_config_option(config_variable))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Print the help, as an answer and not as a mistake, when there is nothing to do."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+
+def _config_option(variable: str | None = None) -> click.Option:
+    default = f"[default: {DEFAULT_CONFIG} here, if there is one, else built-in defaults]"
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        envvar=variable,
+        expose_value=False,
+        callback=_choose,
+        help=f"The settings file, also RELAY_CONFIG.  {default}",
+    )
+
+
+def _choose(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
+    """Remember the file; the option nearest to the command is read last, and wins."""
+    if value is not None:
+        context.meta[_CHOSEN] = value
+
+
+def config_file() -> Path | None:
+    """Return the settings file in force, or None for the built-in defaults."""
+    chosen = click.get_current_context().meta.get(_CHOSEN)
+    if chosen is not None:
+        return Path(chosen)
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+
+
+def load_settings() -> Settings:
+    """Return the settings in force.
+
+    Raises:
+        BadSettings: with every problem in them.
+    """
+    try:
+        return load(config_file(), os.environ)
+    except SettingsError as error:
+        raise BadSettings(str(error)) from None
+
+
+def json_option(command: Function) -> Function:
+    """Give a command `--json`, whose value arrives as `as_json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+    return option(command)
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal that is no part of the answer."""
+    click.echo(f"relay: {printable(text)}", err=True)
+
+
+def printable(text: str) -> str:
+    """Return text that is safe on a terminal and on one line, whoever wrote it.
+
+    Control characters would move the cursor or the colours of the reader's terminal, and Unicode has invisible
+    ones that turn the reading direction; they are shown as escapes. Joiners stay, which emoji are made with.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in _JOINERS else one.encode("unicode_escape").decode() for one in text
+    )
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows as a table of some of their columns, or each whole as JSON."""
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    table = [[column.removesuffix("_at").replace("_", " ").upper() for column in columns]]
+    table += [[_cell(column, row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    for cells in table:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if column.endswith("_at") and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return printable(str(value))

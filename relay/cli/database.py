@@ -1,0 +1,112 @@
+"""Doing something to the database: through the server that runs on it, or here when none does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from relay.app.control_client import ControlError, NoServer, call, control_path
+from relay.cli.base import Failure, load_settings
+from relay.protocol.errors import RelayError
+from relay.settings import Settings
+
+_PATIENCE: Final = 5.0
+_PAUSE: Final = 0.05
+_PAGE: Final = 1000
+
+
+def perform(op: str, **arguments: Any) -> Any:
+    """Run one operation of `relay.app.admin` and return its answer.
+
+    A server or another command may take the database, or leave it, at any moment between asking the one and
+    opening the other; both are tried in turn for 5 s.
+
+    Raises:
+        Failure: it was refused, or the database cannot be used.
+    """
+    settings = load_settings()
+    socket = control_path(Path(settings.storage.path))
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with suppress(NoServer):
+                return call(socket, op, arguments)
+            return _perform_here(settings, op, arguments, may_wait=time.monotonic() < deadline)
+        except _InUse:
+            time.sleep(_PAUSE)
+        except (RelayError, ControlError) as error:
+            raise Failure(str(error)) from None
+        except UnicodeEncodeError:
+            raise Failure("an argument is not UTF-8 text") from None
+
+
+def perform_pages(op: str, key: str) -> Iterator[dict[str, Any]]:
+    """Yield what a listing operation returns, page by page; `key` is the field it is ordered by."""
+    after = ""
+    while True:
+        page = perform(op, after=after, limit=_PAGE)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1][key]
+
+
+class _InUse(Exception):
+    """Another process has the database just now."""
+
+
+def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may_wait: bool) -> Any:
+    import trio
+
+    from relay.app import admin
+    from relay.plugin.engine import open_engine
+    from relay.storage.database import StorageError
+
+    async def work() -> Any:
+        refused: Exception | None = None
+        async with open_engine(settings) as engine:
+            # Raised after the block: out of the engine's nursery it would come wrapped in a group.
+            try:
+                return await admin.perform(engine, op, arguments)
+            except (RelayError, StorageError, UnicodeEncodeError) as error:
+                refused = error
+        raise refused
+
+    with _kept_for_owner(Path(settings.storage.path)):
+        try:
+            return trio.run(work)
+        except StorageError as error:
+            if may_wait and _is_in_use(error):
+                raise _InUse from None
+            raise Failure(str(error)) from None
+        except BaseExceptionGroup as group:
+            if group.subgroup(KeyboardInterrupt):
+                raise click.Abort from None
+            raise
+
+
+def _is_in_use(error: Exception) -> bool:
+    return "in use by another relay" in str(error)
+
+
+@contextmanager
+def _kept_for_owner(database: Path) -> Iterator[None]:
+    """Give what root creates beside a database to whom the folder belongs.
+
+    A service that runs as a user of its own could not open its database again after root had worked on it.
+    """
+    try:
+        yield
+    finally:
+        if os.geteuid() == 0:
+            with suppress(OSError):
+                folder = database.parent.stat()
+                for suffix in ("", "-wal", "-shm", ".lock"):
+                    with suppress(FileNotFoundError):
+                        os.chown(f"{database}{suffix}", folder.st_uid, folder.st_gid, follow_symlinks=False)

@@ -1,0 +1,89 @@
+"""`relay group`: what an operator does to groups, each as if the group's owner did it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from relay.cli.base import Group, json_option, print_rows, printable
+from relay.cli.database import perform, perform_pages
+
+
+@click.group(cls=Group)
+def group() -> None:
+    """Create, list and delete groups; change who is in them.
+
+    Every change is done in the name of the group's owner, and its members learn of it as of any other.
+    """
+
+
+@group.command()
+@click.argument("group_id")
+@click.option("--name", metavar="TEXT", required=True, help="What people see.")
+@click.option("--owner", metavar="USER", required=True, help="Whose group it is.")
+@click.option("--member", "members", metavar="USER", multiple=True, help="A first member; may be repeated.")
+@click.option(
+    "--history",
+    type=click.Choice(["join", "start"]),
+    default="join",
+    show_default=True,
+    help="From where on later members see messages: since they joined, or from the start.",
+)
+def create(group_id: str, name: str, owner: str, members: tuple[str, ...], history: str) -> None:
+    """Create the group GROUP_ID; users and groups share one namespace."""
+    perform("group.create", group_id=group_id, name=name, owner=owner, members=members, history=history)
+    click.echo(f"group {group_id}: created")
+
+
+@group.command("list")
+@json_option
+def list_groups(as_json: bool) -> None:
+    """List all groups, by their ids."""
+    columns = ("group_id", "name", "owner", "members", "history", "created_at")
+    print_rows(list(perform_pages("group.list", "group_id")), columns, as_json=as_json)
+
+
+@group.command()
+@click.argument("group_id")
+@json_option
+def show(group_id: str, as_json: bool) -> None:
+    """Show the group GROUP_ID and its members."""
+    found = perform("group.show", group_id=group_id)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    click.echo(f"{found['group_id']}: {printable(found['name'])} (history from {found['history']})\n")
+    print_rows(found["members"], ("user_id", "role"), as_json=False)
+
+
+@group.command()
+@click.argument("group_id", metavar="GROUP")
+@click.argument("user_id", metavar="USER")
+@click.option(
+    "--role",
+    type=click.Choice(["member", "admin", "owner"]),
+    help="What they may do; a new owner makes the old one an admin.  [default: member, or what they are]",
+)
+def add(group_id: str, user_id: str, role: str | None) -> None:
+    """Add USER to GROUP, or change the role of a member."""
+    found = perform("group.add", group_id=group_id, user_id=user_id, role=role)
+    roles = {member["user_id"]: member["role"] for member in found["members"]}
+    click.echo(f"group {group_id}: {user_id} is {roles[user_id]}")
+
+
+@group.command()
+@click.argument("group_id", metavar="GROUP")
+@click.argument("user_id", metavar="USER")
+def remove(group_id: str, user_id: str) -> None:
+    """Remove USER from GROUP; they keep what they saw. The owner hands the group on first (`group add --role`)."""
+    perform("group.remove", group_id=group_id, user_id=user_id)
+    click.echo(f"group {group_id}: {user_id} removed")
+
+
+@group.command()
+@click.argument("group_id", metavar="GROUP")
+def delete(group_id: str) -> None:
+    """Delete GROUP: nobody reads or writes in it any more, and its id stays taken."""
+    perform("group.delete", group_id=group_id)
+    click.echo(f"group {group_id}: deleted")

@@ -1,0 +1,51 @@
+"""`relay token`: what programs and devices identify themselves with."""
+
+from __future__ import annotations
+
+import click
+
+from relay.cli.base import Group, json_option, print_rows
+from relay.cli.database import perform
+
+
+@click.group(cls=Group)
+def token() -> None:
+    """Create, list and revoke tokens."""
+
+
+@token.command()
+@click.argument("name")
+@click.option("--label", metavar="TEXT", default="", help="What it is for, to recognise it in lists.")
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="SCOPE",
+    multiple=True,
+    help="What it may do beyond what its user may, e.g. notify; may be repeated.",
+)
+@click.option(
+    "--days", type=click.FloatRange(0, 36_500), default=0, show_default=True, help="Until it expires; 0: never."
+)
+def create(name: str, label: str, scopes: tuple[str, ...], days: float) -> None:
+    """Print a new token of the user NAME, alone on standard output.
+
+    It is not kept and cannot be shown again, only its hash: `relay token list` shows everything else about it.
+    """
+    click.echo(perform("token.create", user_id=name, label=label, scopes=scopes, days=days))
+
+
+@token.command("list")
+@click.argument("name", required=False)
+@json_option
+def list_tokens(name: str | None, as_json: bool) -> None:
+    """List the tokens of everybody, or of the user NAME, oldest first; never the tokens themselves."""
+    columns = ("token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at")
+    print_rows(perform("token.list", user_id=name), columns, as_json=as_json)
+
+
+@token.command()
+@click.argument("token_id")
+def revoke(token_id: str) -> None:
+    """Revoke the token TOKEN_ID, as `relay token list` names it; connections that used it end now."""
+    perform("token.revoke", token_id=token_id)
+    click.echo(f"token {token_id}: revoked")

@@ -1,0 +1,35 @@
+"""The Python client of relay, on trio.
+
+Example:
+    ```python
+    async with relay.client.connect("http://localhost:8000", token) as client:
+        ack = await client.send("chat_message", {"content": "hi"}, target_id="bob")
+        async for event in client:
+            print(event.sender_id, event.payload)
+    ```
+"""
+
+from relay.client.backoff import Backoff
+from relay.client.client import Client
+from relay.client.connection import connect
+from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline, StateError
+from relay.client.events import Ack, Event, Gap, Page
+from relay.client.rest import RestClient
+from relay.client.ticket import Ticket
+
+__all__ = [
+    "Ack",
+    "Backoff",
+    "Client",
+    "Event",
+    "Gap",
+    "OutboxFull",
+    "Page",
+    "RelayClosed",
+    "RelayError",
+    "RelayOffline",
+    "RestClient",
+    "StateError",
+    "Ticket",
+    "connect",
+]

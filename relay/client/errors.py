@@ -1,0 +1,79 @@
+"""What can go wrong for a user of the client, as one tree.
+
+    Exception
+    ├── RelayError        the server refused one message or request; the connection goes on
+    │   └── RelayOffline  it could not be asked at all, or the answer was lost
+    ├── RelayClosed       the connection is over and does not come back by itself
+    ├── OutboxFull        too many messages wait to be sent
+    └── StateError        the state file cannot be used
+
+Anything else that comes out of this package is a bug in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RelayError(Exception):
+    """The server refused one message or one request.
+
+    `code` is one of the protocol's error codes, `retry` says whether the same thing may succeed later, and
+    `retry_after` (seconds) when; `details` is the server's own addition.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        retry: bool = False,
+        retry_after: float | None = None,
+        details: Any = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retry = retry
+        self.retry_after = retry_after
+        self.details = details
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> RelayError:
+        """Build the error from an `error` frame's payload or a problem document's members."""
+        after = payload.get("retry_after")
+        return cls(
+            str(payload.get("code") or "internal"),
+            str(payload.get("message") or payload.get("detail") or payload.get("title") or "refused"),
+            bool(payload.get("retry", False)),
+            float(after) if isinstance(after, int | float) else None,
+            payload.get("details"),
+        )
+
+
+class RelayOffline(RelayError):
+    """There is no connection to ask, or it broke before the answer; asking again may work."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("offline", message, retry=True)
+
+
+class RelayClosed(Exception):
+    """The connection is over for good.
+
+    `code` is the WebSocket close code (45xx: do not come back unchanged), the HTTP status when the upgrade itself
+    was refused, or 1000 when this side left.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}" if reason else str(code))
+        self.code = code
+        self.reason = reason
+
+
+class OutboxFull(Exception):
+    """The outbox holds as many unanswered messages as it may; wait for some, or use `send`."""
+
+
+class StateError(Exception):
+    """The state file is in use elsewhere, belongs to another user, or cannot be written."""

@@ -1,0 +1,148 @@
+"""Calls to the REST API; the only module that names httpx."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from relay.client.errors import RelayError, RelayOffline
+
+_CODES = {400: "invalid_payload", 401: "forbidden", 403: "forbidden", 404: "not_found", 409: "conflict"}
+_CODES |= {413: "too_large", 422: "invalid_payload", 429: "rate_limited", 503: "overloaded"}
+_PASSING = frozenset({429, 502, 503, 504})
+_SECONDS = 30.0
+
+
+class RestClient:
+    """Speaks JSON with one server; every refusal is a `RelayError`, every silence a `RelayOffline`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout=_SECONDS,
+            verify=ssl_context if ssl_context is not None else True,
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def get(self, path: str, **params: object) -> Any:
+        """Call GET; parameters that are None are left out, times may be `datetime`s.
+
+        Raises:
+            RelayError: The server refused.
+            RelayOffline: There was no answer.
+        """
+        return await self.request("GET", path, params=params)
+
+    async def post(self, path: str, body: object = None, *, idempotency_key: str | None = None) -> Any:
+        """Call POST with a JSON body.
+
+        Raises:
+            RelayError: The server refused.
+            RelayOffline: There was no answer; whether it was done is unknown, unless there is a key.
+        """
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key is not None else {}
+        return await self.request("POST", path, body=body, headers=headers)
+
+    async def put(self, path: str, body: object = None) -> Any:
+        """Call PUT with a JSON body; raises as `post` does."""
+        return await self.request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: object = None) -> Any:
+        """Call PATCH with a JSON body; raises as `post` does."""
+        return await self.request("PATCH", path, body=body)
+
+    async def delete(self, path: str) -> Any:
+        """Call DELETE; raises as `post` does."""
+        return await self.request("DELETE", path)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Make one call and give the decoded JSON of the answer, None for an empty one, bytes for other types.
+
+        Raises:
+            RelayError: The server refused.
+            RelayOffline: There was no answer.
+        """
+        sent = dict(headers or {})
+        content = None
+        if body is not None:
+            content = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        query = {name: _word(value) for name, value in (params or {}).items() if value is not None}
+        try:
+            # None rather than {}: httpx would strip a query that is already in the path.
+            answer = await self._http.request(method, path, params=query or None, content=content, headers=sent)
+        except httpx.HTTPError as error:
+            raise RelayOffline(f"{method} {path}: {error or type(error).__name__}") from error
+        if answer.is_success:
+            return _decoded(answer)
+        raise _refusal(answer)
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept for reuse."""
+        await self._http.aclose()
+
+
+def _word(value: object) -> str:
+    if isinstance(value, datetime):
+        # A naive time is the caller's local one; the server cannot know which that is.
+        return str(value.timestamp())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _decoded(answer: httpx.Response) -> Any:
+    if not answer.content:
+        return None
+    if "json" not in answer.headers.get("content-type", ""):
+        return answer.content
+    try:
+        return msgspec.json.decode(answer.content)
+    except msgspec.DecodeError as error:
+        raise RelayError("internal", f"the server's answer is no JSON: {error}", retry=True) from error
+
+
+def _refusal(answer: httpx.Response) -> RelayError:
+    status = answer.status_code
+    try:
+        problem = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        problem = None
+    members: dict[str, Any] = dict(problem) if isinstance(problem, dict) else {}
+    members.setdefault("code", _CODES.get(status, "internal"))
+    members.setdefault("message", members.get("detail") or members.get("title") or f"HTTP {status}")
+    members.setdefault("retry", status in _PASSING)
+    after = answer.headers.get("retry-after", "")
+    if "retry_after" not in members and after.isdigit():
+        members["retry_after"] = float(after)
+    return RelayError.from_payload(members)

@@ -1,0 +1,48 @@
+"""Finding people by name, everybody or only those whom one shares a conversation with."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final, NamedTuple
+
+_SHARED: Final = (
+    " AND (u.user_id = :viewer OR EXISTS (SELECT 1 FROM members theirs JOIN members mine"
+    " ON mine.channel_id = theirs.channel_id AND mine.user_id = :viewer AND mine.visible_until IS NULL"
+    " WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL))"
+)
+"""Which users the viewer shares a conversation with now; everybody does with themself."""
+
+
+class Listed(NamedTuple):
+    """What the directory says of a user."""
+
+    user_id: str
+    display_name: str
+
+
+def search(
+    connection: sqlite3.Connection, viewer: str, text: str, *, after: str, limit: int, shared: bool
+) -> list[Listed]:
+    """Return users that are not disabled, by their ids, whose id or display name contains a text.
+
+    Args:
+        after: the user id that the page before ended with; "" to begin.
+        shared: leave out those the viewer shares no conversation with.
+    """
+    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    rows = connection.execute(
+        "SELECT u.user_id, u.display_name FROM users u WHERE u.user_id > :after AND u.disabled = 0"
+        " AND (u.user_id LIKE :pattern ESCAPE '\\' OR u.display_name LIKE :pattern ESCAPE '\\')"
+        f"{_SHARED if shared else ''} ORDER BY u.user_id LIMIT :limit",
+        {"after": after, "pattern": pattern, "viewer": viewer, "limit": limit},
+    )
+    return [Listed(*row) for row in rows]
+
+
+def find(connection: sqlite3.Connection, viewer: str, user_id: str, *, shared: bool) -> Listed | None:
+    """Return a user, disabled or not, as old messages name both; None for one that the viewer may not see."""
+    row = connection.execute(
+        f"SELECT u.user_id, u.display_name FROM users u WHERE u.user_id = :user_id{_SHARED if shared else ''}",
+        {"user_id": user_id, "viewer": viewer},
+    ).fetchone()
+    return Listed(*row) if row else None

@@ -1,0 +1,122 @@
+"""Accounts: logging in and out, registering, and one's own name and password."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from relay.protocol.envelope import Name
+from relay.protocol.errors import not_found
+from relay.storage.accounts import User, get_user
+from relay.transports.rest.context import Caller, nothing, peer_address, reply, the_caller, the_engine
+from relay.transports.rest.reading import Body, NoQuery, invalid, read_body, read_query
+from relay.transports.rest.texts import DisplayName, Password, check_display_name
+
+blueprint = Blueprint("accounts", __name__)
+
+
+class Login(Body, frozen=True):
+    """Who logs in, and on which device."""
+
+    user_id: Name
+    password: Password
+    client_id: Name | None = None
+
+
+class Registration(Login, frozen=True):
+    """Who wants an account; the invite where the server asks for one."""
+
+    invite: Name | None = None
+    display_name: DisplayName | None = None
+
+
+class MyChange(Body, frozen=True):
+    """What one can change of oneself; a new password needs the present one."""
+
+    display_name: DisplayName | None = None
+    password: Password | None = None
+    current_password: Password | None = None
+
+
+@blueprint.post("/api/login")
+async def login() -> Response:
+    """Exchange a password for a token."""
+    read_query(NoQuery)
+    body = await read_body(Login)
+    engine = the_engine()
+    engine.login_rate.take(peer_address())
+    token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
+    return reply({"token": token, "user_id": body.user_id, "expires_at": expires_at})
+
+
+@blueprint.post("/api/register")
+async def register() -> Response:
+    """Make an account and log it in."""
+    read_query(NoQuery)
+    body = await read_body(Registration)
+    engine = the_engine()
+    engine.login_rate.take(peer_address())
+    display_name = None
+    if body.display_name is not None:
+        display_name = check_display_name(body.display_name, "display_name")
+    token, expires_at = await engine.accounts.register(
+        body.user_id,
+        body.password,
+        invite=body.invite,
+        display_name=display_name,
+        client_id=body.client_id,
+    )
+    return reply({"token": token, "user_id": body.user_id, "expires_at": expires_at}, 201)
+
+
+@blueprint.post("/api/logout")
+async def logout() -> Response:
+    """Revoke the token that the request was made with."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    await the_engine().accounts.revoke_token(caller.identity.token_id)
+    return nothing()
+
+
+@blueprint.get("/api/users/me")
+async def me() -> Response:
+    """Answer with what the server knows of the caller."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    return await _tell(caller)
+
+
+@blueprint.patch("/api/users/me")
+async def change_me() -> Response:
+    """Change the caller's display name, password, or both."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(MyChange)
+    if body.display_name is None and body.password is None:
+        raise invalid("there is nothing to change; the body has display_name, or password and current_password")
+    if (body.password is None) != (body.current_password is None):
+        missing = "password" if body.password is None else "current_password"
+        raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
+    name = None if body.display_name is None else check_display_name(body.display_name, "display_name")
+    engine = the_engine()
+    if body.current_password is not None:
+        # A stolen token must not be able to find the password out by trying.
+        engine.login_rate.take(peer_address())
+    await engine.accounts.change(caller.identity, name, body.password, body.current_password)
+    return await _tell(caller)
+
+
+async def _tell(caller: Caller) -> Response:
+    identity = caller.identity
+    found = await the_engine().runner.read(lambda connection: get_user(connection, identity.user_id))
+    if found is None:
+        raise not_found(f"user {identity.user_id!r}")
+    return reply(_describe(found) | {"token_expires_at": identity.expires_at})
+
+
+def _describe(user: User) -> dict[str, object]:
+    return {
+        "user_id": user.user_id,
+        "display_name": user.display_name,
+        "admin": user.admin,
+        "created_at": user.created_at,
+    }

@@ -1,0 +1,77 @@
+"""The REST side of one engine, as an ASGI application."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quart import Quart, request
+from quart.wrappers.base import BaseRequestWebsocket
+from quart_trio import QuartTrio
+from werkzeug.routing import MapAdapter
+
+from relay.plugin.engine import Engine
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.transports.rest import (
+    accounts,
+    conversations,
+    devices,
+    groups,
+    headers,
+    health,
+    messages,
+    problems,
+    users,
+)
+from relay.transports.rest.context import EXTENSION
+
+BLUEPRINTS: Final = (
+    messages.blueprint,
+    conversations.blueprint,
+    groups.blueprint,
+    accounts.blueprint,
+    users.blueprint,
+    devices.blueprint,
+    health.blueprint,
+)
+_DRAIN_RETRY_SECONDS: Final = 2.0
+
+
+class _App(QuartTrio):
+    """Quart, routing by path alone."""
+
+    def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
+        """Return the router of one request.
+
+        Quart's own reads the Host header, and one that no name can be raises where no handler catches it.
+        """
+        if request is None:
+            return None
+        return self.url_map.bind("relay", request.root_path, None, request.scheme, request.method, request.path)
+
+
+def make_app(engine: Engine) -> QuartTrio:
+    """Return the application that serves everything in docs/rest.md."""
+    app = _App("relay.transports.rest", static_folder=None)
+    app.extensions[EXTENSION] = engine
+    app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
+    # The stream below has its own deadlines, which know how fast a peer is; a fixed one here would cut slow ones.
+    app.config["BODY_TIMEOUT"] = None
+    app.config["RESPONSE_TIMEOUT"] = None
+    # A redirect would be an answer that is neither the thing nor a problem.
+    app.url_map.merge_slashes = False
+    problems.install(app)
+    headers.install(app, engine.settings.server.allowed_origins)
+    _refuse_while_draining(app, engine)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _refuse_while_draining(app: Quart, engine: Engine) -> None:
+    async def refuse() -> None:
+        if engine.draining and request.path.startswith("/api"):
+            raise RelayError(
+                ErrorCode.OVERLOADED, "the server is stopping; try again soon", retry_after=_DRAIN_RETRY_SECONDS
+            )
+
+    app.before_request(refuse)

@@ -1,0 +1,67 @@
+"""What a handler starts from: the engine, who calls, and how a JSON answer is made."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple, cast
+
+from quart import Response, current_app, request
+
+from relay.plugin.engine import Engine
+from relay.protocol.envelope import encode_json
+from relay.protocol.errors import CloseCode, Disconnect
+from relay.storage.accounts import Identity
+
+EXTENSION: Final = "relay"
+"""Where the application keeps its engine, among its `extensions`."""
+
+
+class Caller(NamedTuple):
+    """Who sends by REST: a token's user, with the device that the token or the message names."""
+
+    identity: Identity
+    client_id: str | None
+
+    @property
+    def user_id(self) -> str:
+        """The authenticated user."""
+        return self.identity.user_id
+
+
+def the_engine() -> Engine:
+    """Return the engine behind the application that is serving this request."""
+    return cast(Engine, current_app.extensions[EXTENSION])
+
+
+async def the_caller() -> Caller:
+    """Return whom the request's bearer token speaks for (RFC 6750 section 2.1, the header only).
+
+    Raises:
+        Disconnect: 4501 when the token is missing, wrong or expired, 4502 when the account is disabled.
+    """
+    headers = request.headers.getlist("Authorization")
+    scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Disconnect(CloseCode.BAD_TOKEN, "send your token in one header, Authorization: Bearer TOKEN")
+    identity = await the_engine().accounts.identify(token.strip())
+    return Caller(identity, identity.client_id)
+
+
+def peer_address() -> str:
+    """Return the address that limits count: the one the front door believes, else the peer's own."""
+    known: dict[str, str] = cast(dict[str, Any], request.scope).get("relay", {})
+    return known.get("address") or request.remote_addr or ""
+
+
+def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer."""
+    response: Response = current_app.response_class(
+        encode_json(value), status=status, headers=headers, content_type="application/json"
+    )
+    return response
+
+
+def nothing() -> Response:
+    """Return the answer of what was done and has nothing to tell: 204."""
+    response: Response = current_app.response_class(b"", status=204)
+    del response.headers["Content-Type"]
+    return response

@@ -1,0 +1,49 @@
+"""The caller's devices: which there are, and ending the session of one."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from relay.storage.accounts import list_devices
+from relay.transports.rest.context import nothing, reply, the_caller, the_engine
+from relay.transports.rest.reading import MAX_PAGE, Limit, NoQuery, Query, Word, read_query
+
+blueprint = Blueprint("devices", __name__)
+
+
+class DevicesQuery(Query, frozen=True):
+    """Which page."""
+
+    cursor: Word = None
+    limit: Limit = MAX_PAGE
+
+
+@blueprint.get("/api/devices")
+async def devices() -> Response:
+    """Answer with the caller's devices that are not revoked, by their client ids."""
+    caller = await the_caller()
+    asked = read_query(DevicesQuery)
+    engine = the_engine()
+    found = await engine.runner.read(lambda connection: list_devices(connection, caller.user_id))
+    rest = sorted(device for device in found if device.client_id > (asked.cursor or ""))
+    connected = engine.connections.of(caller.user_id)
+    page = [
+        {
+            "client_id": device.client_id,
+            "created_at": device.created_at,
+            "seen_at": device.seen_at,
+            "connected": device.client_id in connected,
+        }
+        for device in rest[: asked.limit]
+    ]
+    further = len(rest) > asked.limit
+    return reply({"devices": page, "has_more": further, "next_cursor": page[-1]["client_id"] if further else None})
+
+
+@blueprint.delete("/api/devices/<path:client_id>")
+async def revoke(client_id: str) -> Response:
+    """End a device's session; the token it logged in with is void."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    await the_engine().accounts.revoke_device(caller.user_id, client_id)
+    return nothing()

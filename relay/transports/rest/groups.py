@@ -1,0 +1,120 @@
+"""Groups: making, naming and deleting them, and who is in them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from quart import Blueprint, Response
+
+from relay.protocol.envelope import Name
+from relay.protocol.kinds import Role
+from relay.services.groups import describe
+from relay.storage.conversations import groups_of
+from relay.transports.rest.context import nothing, reply, the_caller, the_engine
+from relay.transports.rest.reading import Body, Limit, NoQuery, Query, Word, read_body, read_query
+from relay.transports.rest.texts import DisplayName, check_display_name
+
+blueprint = Blueprint("groups", __name__)
+
+
+class GroupsQuery(Query, frozen=True):
+    """Which page of the caller's groups."""
+
+    cursor: Word = None
+    limit: Limit = 50
+
+
+class NewGroup(Body, frozen=True):
+    """A group to be; without an id the server makes one up."""
+
+    name: DisplayName
+    members: list[Name] = []
+    group_id: Name | None = None
+    history: Literal["join", "start"] = "join"
+
+
+class GroupChange(Body, frozen=True):
+    """What can be changed of a group."""
+
+    name: DisplayName
+
+
+class Membership(Body, frozen=True):
+    """What a member is to be; without a role one stays what they are, and a newcomer becomes a member."""
+
+    role: Role | None = None
+
+
+@blueprint.get("/api/groups")
+async def mine() -> Response:
+    """Answer with the groups that the caller is in, by their ids."""
+    caller = await the_caller()
+    asked = read_query(GroupsQuery)
+    rows = await the_engine().runner.read(
+        lambda connection: groups_of(connection, caller.user_id, asked.cursor or "", asked.limit + 1)
+    )
+    page = [{"group_id": row[0], "name": row[1], "role": row[2]} for row in rows[: asked.limit]]
+    further = len(rows) > asked.limit
+    return reply({"groups": page, "has_more": further, "next_cursor": page[-1]["group_id"] if further else None})
+
+
+@blueprint.post("/api/groups")
+async def create() -> Response:
+    """Make a group that the caller owns."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(NewGroup)
+    name = check_display_name(body.name, "name")
+    group = await the_engine().groups.create(caller.user_id, name, list(body.members), body.group_id, body.history)
+    told = describe(group)
+    return reply(told, 201, {"Location": f"/api/groups/{told['group_id']}"})
+
+
+@blueprint.get("/api/groups/<group_id>")
+async def get(group_id: str) -> Response:
+    """Answer with a group's name and members, to a member."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    return reply(describe(await the_engine().groups.get(caller.user_id, group_id)))
+
+
+@blueprint.patch("/api/groups/<group_id>")
+async def rename(group_id: str) -> Response:
+    """Change a group's name."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(GroupChange)
+    name = check_display_name(body.name, "name")
+    return reply(describe(await the_engine().groups.rename(caller.user_id, group_id, name)))
+
+
+@blueprint.delete("/api/groups/<group_id>")
+async def delete(group_id: str) -> Response:
+    """Delete a group."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    await the_engine().groups.delete(caller.user_id, group_id)
+    return nothing()
+
+
+@blueprint.put("/api/groups/<group_id>/members/<user_id>")
+async def put_member(group_id: str, user_id: str) -> Response:
+    """Add a member, or change one's role."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(Membership, optional=True)
+    groups = the_engine().groups
+    role = body.role
+    if role is None:
+        group = await groups.get(caller.user_id, group_id)
+        role = group.members.get(user_id, Role.MEMBER)
+    return reply(describe(await groups.put_member(caller.user_id, group_id, user_id, role)))
+
+
+@blueprint.delete("/api/groups/<group_id>/members/<user_id>")
+async def remove_member(group_id: str, user_id: str) -> Response:
+    """Remove a member, or leave."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    await the_engine().groups.remove_member(caller.user_id, group_id, user_id)
+    return nothing()

@@ -1,0 +1,94 @@
+"""For whoever watches the server: whether the process lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import Final
+
+import trio
+from quart import Blueprint, Response, current_app
+
+from relay.plugin.engine import Engine
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.database import StorageError
+from relay.transports.rest.context import reply, the_engine
+from relay.transports.rest.problems import problem
+
+blueprint = Blueprint("health", __name__)
+
+_log: Final = logging.getLogger("relay.rest")
+_KEPT: Final = "relay.readiness"
+_SECONDS: Final = 3.0
+"""How long the database may take before it counts as failing; probes give up about then."""
+
+_RECHECK_SECONDS: Final = 1.0
+"""Anybody may ask, and each write costs the disk something: answers are kept that long."""
+
+
+class _Readiness:
+    """The database's last check of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._checked_at = -_RECHECK_SECONDS
+        self._checks: dict[str, bool] = {}
+        self._lock = trio.Lock()
+
+    async def database(self) -> dict[str, bool]:
+        """Return whether the database can be read and written."""
+        async with self._lock:
+            if trio.current_time() - self._checked_at >= _RECHECK_SECONDS:
+                self._checks = {"database_reads": await self._reads(), "database_writes": await self._writes()}
+                self._checked_at = trio.current_time()
+        return self._checks
+
+    async def _reads(self) -> bool:
+        try:
+            with trio.fail_after(_SECONDS):
+                await self._engine.runner.read(
+                    lambda connection: connection.execute("SELECT value FROM facts LIMIT 1").fetchone()
+                )
+        except (sqlite3.Error, StorageError, trio.TooSlowError) as failure:
+            _log.error("the database cannot be read: %s", failure or "it takes too long")
+            return False
+        return True
+
+    async def _writes(self) -> bool:
+        try:
+            with trio.fail_after(_SECONDS):
+                await self._engine.runner.write(_touch)
+        except (sqlite3.Error, StorageError, trio.TooSlowError) as failure:
+            _log.error("the database cannot be written: %s", failure or "it takes too long")
+            return False
+        return True
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    # Rewrites one row as it is: a real commit, which a full disk refuses, and nobody sees a difference.
+    connection.execute("UPDATE facts SET value = value WHERE name = 'high_water'")
+
+
+def _readiness() -> _Readiness:
+    known: dict[str, _Readiness] = current_app.extensions
+    if _KEPT not in known:
+        known[_KEPT] = _Readiness(the_engine())
+    return known[_KEPT]
+
+
+@blueprint.get("/healthz")
+async def healthz() -> Response:
+    """Say that the process lives."""
+    return reply({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+async def readyz() -> Response:
+    """Say whether the server can do its work: 503 while it drains or its database fails."""
+    engine = the_engine()
+    checks = {"accepting": not engine.draining} | await _readiness().database()
+    if all(checks.values()):
+        return reply({"status": "ready", "checks": checks})
+    failing = ", ".join(name for name, good in checks.items() if not good)
+    refusal = RelayError(ErrorCode.OVERLOADED, f"not ready: {failing} failed", retry_after=_RECHECK_SECONDS)
+    return problem(refusal, checks=checks)

@@ -1,0 +1,173 @@
+"""Messages: history, what was not delivered, sending, and having read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+from quart import Blueprint, Response, request
+
+from relay.protocol.envelope import Envelope, Integer, Name, decode
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.router import Submission, ack_payload
+from relay.storage.history import Filters
+from relay.transports.rest.context import Caller, reply, the_caller, the_engine
+from relay.transports.rest.marking import mark_read
+from relay.transports.rest.reading import (
+    Body,
+    Limit,
+    NoQuery,
+    Position,
+    Query,
+    Seq,
+    Text,
+    Time,
+    Word,
+    invalid,
+    read_body,
+    read_json,
+    read_query,
+)
+from relay.transports.rest.users import require_known
+
+blueprint = Blueprint("messages", __name__)
+
+SOCKET_ONLY: Final = frozenset({"connection_event", "ack", "error"})
+"""Types that say something of a connection, of which REST has none."""
+
+
+class HistoryQuery(Query, frozen=True):
+    """Which page of a conversation."""
+
+    before: Seq = None
+    after: Seq = None
+    around: Seq = None
+    since: Time = None
+    until: Time = None
+    q: Text = None
+    type: Word = None
+    sender: Word = None
+    limit: Limit = 50
+
+
+class UndeliveredQuery(Query, frozen=True):
+    """Where to go on; both names mean the same."""
+
+    after: Position = None
+    cursor: Position = None
+    limit: Limit = 50
+
+
+class ReadBody(Body, frozen=True):
+    """What was read: some messages, or a conversation up to a seq."""
+
+    message_ids: Annotated[list[Integer], Meta(min_length=1, max_length=1000)] | None = None
+    target_id: Name | None = None
+    up_to_seq: Integer | None = None
+    private: bool = False
+
+
+@blueprint.get("/api/messages/user/<user_id>")
+async def with_user(user_id: str) -> Response:
+    """Answer with a page of the caller's conversation with a user."""
+    caller = await the_caller()
+    await require_known(caller.user_id, user_id)
+    return await _page(caller, ConversationKind.USER, user_id)
+
+
+@blueprint.get("/api/messages/group/<group_id>")
+async def in_group(group_id: str) -> Response:
+    """Answer with a page of a group's conversation."""
+    return await _page(await the_caller(), ConversationKind.GROUP, group_id)
+
+
+async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Response:
+    asked = read_query(HistoryQuery)
+    if sum(position is not None for position in (asked.before, asked.after, asked.around)) > 1:
+        raise invalid("give only one of the query parameters before, after and around")
+    page = await the_engine().history.page(
+        caller.user_id,
+        kind,
+        target_id,
+        asked.limit,
+        before=asked.before,
+        after=asked.after,
+        around=asked.around,
+        filters=Filters(asked.since, asked.until, asked.q, asked.type, asked.sender),
+    )
+    return reply(page)
+
+
+@blueprint.get("/api/messages/undelivered")
+async def undelivered() -> Response:
+    """Answer with the oldest messages that no device of the caller's has acked."""
+    caller = await the_caller()
+    asked = read_query(UndeliveredQuery)
+    if asked.after is not None and asked.cursor is not None:
+        raise invalid("give only one of the query parameters after and cursor; they mean the same")
+    after = asked.cursor if asked.after is None else asked.after
+    return reply(await the_engine().offline_queue.undelivered(caller.user_id, after=after, limit=asked.limit))
+
+
+@blueprint.post("/api/messages")
+async def send() -> Response:
+    """Take a message as the socket would, and answer with its ack once it is on disk."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    envelope = decode(await read_json())
+    if envelope.type in SOCKET_ONLY:
+        raise RelayError(ErrorCode.FORBIDDEN, f"a {envelope.type} belongs to a connection; it is not sent by REST")
+    _apply_idempotency_key(envelope)
+    if envelope.meta.client_id is not None:
+        caller = caller._replace(client_id=envelope.meta.client_id)
+    engine = the_engine()
+    submission = await engine.dispatcher.draft(caller, envelope)
+    await _submit(submission)
+    entry = submission.entry
+    return reply(ack_payload(entry), 200 if entry.duplicate else 201)
+
+
+async def _submit(submission: Submission) -> None:
+    router = the_engine().router
+    if submission.entry.kind is Kind.TRANSIENT:
+        router.submit_nowait(submission)  # nothing to wait for: it is never stored
+    else:
+        await router.send(submission)
+
+
+def _apply_idempotency_key(envelope: Envelope) -> None:
+    """Let the header `Idempotency-Key` stand for `meta.id`; quotes around it are not part of it.
+
+    Raises:
+        RelayError: `invalid_payload` when it cannot be an id, or is another one than `meta.id`.
+    """
+    keys = request.headers.getlist("Idempotency-Key")
+    if not keys:
+        return
+    key = keys[0].strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(keys) > 1 or not 1 <= len(key) <= 64 or not (key.isascii() and key.isprintable()):
+        raise invalid("the header Idempotency-Key is 1 to 64 printable ASCII characters, given once")
+    if envelope.meta.id not in (None, key):
+        raise invalid("the header Idempotency-Key and meta.id differ; give one of them, or both alike")
+    envelope.meta.id = key
+
+
+@blueprint.post("/api/messages/read")
+async def read() -> Response:
+    """Move the caller's read pointers forward, and tell what is left unread."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(ReadBody)
+    by_place = body.target_id is not None and body.up_to_seq is not None
+    by_place_partly = body.target_id is not None or body.up_to_seq is not None
+    if by_place_partly == (body.message_ids is not None) or by_place_partly != by_place:
+        raise invalid("the body has either message_ids, or both target_id and up_to_seq")
+    if body.message_ids is not None:
+        places = await the_engine().history.locate(caller.user_id, body.message_ids)
+    else:
+        assert body.target_id is not None and body.up_to_seq is not None  # noqa: S101, PT018 - just checked
+        places = {body.target_id: body.up_to_seq}
+    return reply({"read": await mark_read(the_engine(), caller, places, private=body.private)})

@@ -1,0 +1,99 @@
+"""Every refusal as `application/problem+json` (RFC 9457), with the codes of the socket's `error` frames."""
+
+from __future__ import annotations
+
+import logging
+import math
+from http import HTTPStatus
+from typing import Any, Final
+
+from quart import Quart, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from relay.protocol.envelope import encode_json, error_payload
+from relay.protocol.errors import HTTP_STATUS, CloseCode, Disconnect, ErrorCode, RelayError
+from relay.storage.database import StorageError
+
+_log: Final = logging.getLogger("relay.rest")
+
+_CODES: Final = {
+    404: ErrorCode.NOT_FOUND,
+    413: ErrorCode.TOO_LARGE,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.OVERLOADED,
+}
+"""The codes of what the HTTP library refuses by itself; any other 4xx is `invalid_payload`."""
+
+
+def install(app: Quart) -> None:
+    """Have everything that handlers raise answered by a problem."""
+    app.register_error_handler(RelayError, refused)
+    app.register_error_handler(Disconnect, ended)
+    app.register_error_handler(HTTPException, http_refused)
+    app.register_error_handler(StorageError, not_saved)
+    app.register_error_handler(Exception, fault)
+
+
+def problem(
+    error: RelayError, status: int | None = None, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """Return the answer that tells of an error.
+
+    Args:
+        status: the HTTP status; None for the one of the error's code.
+        more: further members, for one kind of problem only.
+    """
+    status = HTTP_STATUS[error.code] if status is None else status
+    told = error_payload(error)
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body |= {"detail": told.pop("message")} | told | more
+    response: Response = current_app.response_class(
+        encode_json(body), status=status, headers=headers, content_type="application/problem+json"
+    )
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    return response
+
+
+async def refused(error: RelayError) -> Response:
+    """Answer a refusal of the services'."""
+    return problem(error)
+
+
+async def ended(error: Disconnect) -> Response:
+    """Answer what would end a connection: 401 for a missing or wrong token, 403 otherwise."""
+    refusal = RelayError(ErrorCode.FORBIDDEN, error.reason)
+    if error.code is not CloseCode.BAD_TOKEN:
+        return problem(refusal)
+    # RFC 6750 section 3.1: a request that tried no token is not told what is wrong with it.
+    wrong = ', error="invalid_token"' if "Authorization" in request.headers else ""
+    return problem(refusal, 401, {"WWW-Authenticate": f'Bearer realm="relay"{wrong}'})
+
+
+async def http_refused(error: HTTPException) -> Response:
+    """Answer what the HTTP library refused: no such route, method, type of body, or too large a one."""
+    status = error.code or 500
+    if status >= 500 and status not in _CODES:
+        return await fault(error)
+    detail = error.description or HTTPStatus(status).phrase
+    headers: dict[str, str] = {}
+    if status == 404:
+        detail = f"there is no {request.path[:200]!r} here"
+    elif status == 413:
+        detail = f"the body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes"
+    elif isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        detail = f"{request.method[:20]} is not for this path; it knows {headers['Allow']}"
+    return problem(RelayError(_CODES.get(status, ErrorCode.INVALID_PAYLOAD), detail), status, headers)
+
+
+async def not_saved(error: StorageError) -> Response:
+    """Answer what the disk did not take: nothing of it was stored."""
+    _log.error("%s %s: %s", request.method, request.path, error)
+    return problem(RelayError(ErrorCode.OVERLOADED, "this could not be saved; try again later", retry_after=5))
+
+
+async def fault(error: Exception) -> Response:
+    """Answer a fault of the server's own; what it was goes to the log and nowhere else."""
+    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return problem(RelayError(ErrorCode.INTERNAL, "a fault of the server's own; its log says more"))

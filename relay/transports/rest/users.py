@@ -1,0 +1,74 @@
+"""The directory: who is there. With `[accounts] directory = "shared"` one finds only whom one talks with."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from relay.protocol.errors import not_found
+from relay.storage import directory
+from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.reading import Limit, NoQuery, Query, Text, Word, read_query
+
+blueprint = Blueprint("users", __name__)
+
+
+class UsersQuery(Query, frozen=True):
+    """Whom to look for."""
+
+    q: Text = None
+    cursor: Word = None
+    limit: Limit = 50
+
+
+@blueprint.get("/api/users")
+async def search() -> Response:
+    """Answer with the users whose id or name contains a text, by their ids."""
+    caller = await the_caller()
+    asked = read_query(UsersQuery)
+    found = await the_engine().runner.read(
+        lambda connection: directory.search(
+            connection,
+            caller.user_id,
+            asked.q or "",
+            after=asked.cursor or "",
+            limit=asked.limit + 1,
+            shared=_is_closed(),
+        )
+    )
+    page = found[: asked.limit]
+    further = len(found) > asked.limit
+    users = [{"user_id": entry.user_id, "display_name": entry.display_name} for entry in page]
+    return reply({"users": users, "has_more": further, "next_cursor": page[-1].user_id if further else None})
+
+
+@blueprint.get("/api/users/<user_id>")
+async def get(user_id: str) -> Response:
+    """Answer with a user's id and display name."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    shared = _is_closed()
+    found = await the_engine().runner.read(
+        lambda connection: directory.find(connection, caller.user_id, user_id, shared=shared)
+    )
+    if found is None:
+        raise not_found(f"user {user_id!r}")
+    return reply({"user_id": found.user_id, "display_name": found.display_name})
+
+
+async def require_known(caller_id: str, user_id: str) -> None:
+    """Refuse to tell of a user whom the caller would not find in the directory.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    if not _is_closed():
+        return
+    found = await the_engine().runner.read(
+        lambda connection: directory.find(connection, caller_id, user_id, shared=True)
+    )
+    if found is None:
+        raise not_found(f"user {user_id!r}")
+
+
+def _is_closed() -> bool:
+    return the_engine().settings.accounts.directory == "shared"

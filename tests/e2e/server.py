@@ -1,0 +1,192 @@
+"""The real server as a child process, with its own folder, relay.toml and database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.wire import Address
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 20.0
+LISTENING = re.compile(r"127\.0\.0\.1:(\d+)")
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+UNLIMITED: Tables = {
+    "presence": {"grace_seconds": 1},
+    "limits": {
+        "messages_per_second": 0,
+        "messages_burst": 0,
+        "hellos_per_minute": 0,
+        "logins_per_minute": 0,
+        "connections_per_user": 0,
+        "connections_per_address": 0,
+    },
+}
+
+
+def free_port() -> int:
+    """Find a free port below the ephemeral range: no client of ours takes it while the server is down."""
+    start = 20_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 10_000
+    for port in range(start, start + 2000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+def merged(*layers: Tables) -> dict[str, dict[str, Any]]:
+    tables: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for section, values in layer.items():
+            tables.setdefault(section, {}).update(values)
+    return tables
+
+
+def to_toml(tables: Tables) -> str:
+    """Render flat tables; strings, numbers, booleans and lists are written alike in JSON and TOML."""
+    lines: list[str] = []
+    for section, values in tables.items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+class Server:
+    """One server: a folder that lasts, and a process that may be started and ended many times."""
+
+    def __init__(self, folder: Path, settings: Tables | None = None) -> None:
+        self.folder = folder
+        self.config = folder / "relay.toml"
+        self.database = folder / "relay.db"
+        self.log = folder / "server.log"
+        self.port = free_port()
+        place: Tables = {"server": {"host": "127.0.0.1", "port": self.port}}
+        files: Tables = {"storage": {"path": str(self.database)}}
+        self.config.write_text(to_toml(merged(UNLIMITED, place, files, settings or {})))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> Address:
+        return ("127.0.0.1", self.port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def spawn(self) -> None:
+        """Start the process and return at once."""
+        assert not self.alive
+        with self.log.open("ab") as log, self._stdout.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
+                cwd=ROOT,
+                env=_environment(),
+                stdout=out,
+                stderr=log,
+            )
+
+    @property
+    def _stdout(self) -> Path:
+        return self.folder / "stdout.txt"
+
+    def wait_ready(self) -> None:
+        """Wait for the one line that says that connections are accepted."""
+        deadline = time.monotonic() + START_SECONDS
+        while not LISTENING.search(self._stdout.read_text()):
+            assert self.alive, f"the server ended while starting:\n{self.diagnosis()}"
+            assert time.monotonic() < deadline, f"no line with the address:\n{self.diagnosis()}"
+            time.sleep(0.005)
+
+    def start(self) -> None:
+        self.spawn()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+        """Send a signal and return the exit code; a server that stays longer than `timeout` is an error."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            late = f"still there {timeout} s after signal {number}"
+            raise AssertionError(f"{late}:\n{self.diagnosis()}") from None
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def restart(self) -> None:
+        code = self.stop()
+        assert code == 0, f"exit code {code}:\n{self.diagnosis()}"
+        self.start()
+
+    def diagnosis(self) -> str:
+        return self._stdout.read_text()[-2000:] + self.log.read_text(errors="replace")[-6000:]
+
+    def rss_bytes(self) -> int:
+        """Read the resident memory of the process now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def relay(self, *arguments: str, stdin: str = "") -> str:
+        """Run a relay command against this server's config and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", *arguments, "--config", str(self.config)],
+            cwd=ROOT,
+            env=_environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 0, f"relay {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def import_users(self, names: Iterable[str]) -> dict[str, str]:
+        """Create users and return their tokens by name."""
+        wanted = list(names)
+        file = self.folder / "users.txt"
+        file.write_text("".join(f"{name}\n" for name in wanted))
+        printed = self.relay("user", "import", str(file), "--tokens")
+        tokens = dict(line.split("\t", 1) for line in printed.splitlines() if "\t" in line)
+        assert sorted(tokens) == sorted(wanted), printed
+        return tokens
+
+    def rest(self, token: str | None, **options: Any) -> httpx.Client:
+        """Open a REST client for the owner of a token; the caller closes it."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=10, trust_env=False, **options)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}

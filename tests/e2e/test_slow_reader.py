@@ -1,0 +1,162 @@
+"""A client that stops reading costs a bounded amount of memory, and nobody else anything."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.conftest import MakeWorld
+from tests.e2e.server import Tables
+from tests.e2e.test_resume import back
+from tests.e2e.wire import Closed, Gone
+from tests.e2e.world import Device, World, message, unique
+
+pytestmark = pytest.mark.e2e
+
+MIB = 1 << 20
+QUEUE_BYTES = 256 * 1024
+CONTENT = "x" * 15_000
+# What the kernel itself takes for a stalled connection is a few MB; the rest must overflow the queue.
+FLOOD = 600
+SLOW: Tables = {
+    "replay": {"limit": 100_000},
+    "limits": {"queue_bytes": QUEUE_BYTES},
+    "timeouts": {"write_seconds": 2},
+}
+
+
+@contextmanager
+def conversation(world: World, a: str, b: str) -> Iterator[list[float]]:
+    """Have two others talk meanwhile; yields the list of how long each message took to arrive."""
+    first, second = world.device(a), world.device(b)
+    waits: list[float] = []
+    failures: list[BaseException] = []
+    over = threading.Event()
+
+    def talk() -> None:
+        try:
+            while not over.is_set():
+                content = unique("talk")
+                start = time.monotonic()
+                first.acked(first.send(b, content))
+                second.wait_content(content)
+                second.messages.clear()
+                waits.append(time.monotonic() - start)
+                over.wait(0.01)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        thread.join()
+    assert failures == []
+
+
+def flood(sender: Device, target: str, count: int, *, group: bool = False) -> list[str]:
+    """Send big messages, a few in flight at a time, and return their ids."""
+    refs = [unique("flood") for _ in range(count)]
+    for start in range(0, count, 20):
+        part = refs[start : start + 20]
+        sender.send_all(message(target, CONTENT, id=ref, group=group) for ref in part)
+        for ref in part:
+            sender.acked(ref, timeout=15)
+    return refs
+
+
+def test_one_who_never_reads_is_cut_at_the_bound_and_disturbs_nobody(make_world: MakeWorld) -> None:
+    world = make_world(("alice", "victim", "carol", "dave"), SLOW)
+    alice = world.device("alice")
+    flood(alice, "dave", 20)  # what the first messages allocate for good is not the victim's doing
+    victim = world.device("victim", receive_buffer=4096)
+    before = world.server.rss_bytes()
+    with conversation(world, "carol", "dave") as waits:
+        refs = flood(alice, "victim", FLOOD)
+        code = _cut(victim)
+    assert code in (4403, None)
+    assert max(waits) < 2, "others went on talking"
+    assert len(waits) > 20
+    assert world.server.rss_bytes() - before < 24 * MIB
+    again = back(world, victim)
+    again.pump(lambda: len(again.messages) >= FLOOD, timeout=10)
+    seen = [m["meta"]["id"] for m in victim.messages if not m["meta"].get("replay")]
+    came = seen + [m["meta"]["id"] for m in again.messages]
+    assert came == refs, "resume brings everything stored, each once"
+
+
+def _cut(victim: Device) -> int | None:
+    """Read what the kernel still holds, up to the end of the connection."""
+    try:
+        while True:
+            victim.take(10)
+    except Closed as closed:
+        return closed.code
+    except Gone:
+        return None
+
+
+def test_a_replay_larger_than_the_queue_is_paced_and_not_cut(make_world: MakeWorld) -> None:
+    world = make_world(("alice", "bob"), SLOW)
+    alice = world.device("alice")
+    refs = flood(alice, "bob", 300)
+    before = world.server.rss_bytes()
+    bob = world.device("bob", receive_buffer=65536, sync=False)
+    for _ in range(30):
+        bob.take(5)
+        time.sleep(0.01)
+    assert bob.sync(timeout=15)["replayed"] == 300
+    assert [m["meta"]["id"] for m in bob.messages] == refs
+    assert world.server.rss_bytes() - before < 24 * MIB
+
+
+def test_sigterm_with_fifty_clients_that_never_read_ends_in_five_seconds(make_world: MakeWorld) -> None:
+    names = [f"idle{i}" for i in range(5)]
+    world = make_world(("alice", *names), {"limits": {"queue_bytes": MIB}})
+    group = world.group("alice", *names)
+    for i in range(50):
+        world.device(names[i % 5], receive_buffer=4096)
+    alice = world.device("alice")
+    flood(alice, group, 200, group=True)  # 3 MB for each: more than the kernel keeps
+    start = time.monotonic()
+    code = world.server.stop(timeout=10)
+    assert code == 0, world.server.diagnosis()
+    assert time.monotonic() - start <= 5
+
+
+def test_sigterm_says_4404_to_those_who_read_and_loses_nothing_acked(make_world: MakeWorld) -> None:
+    world = make_world(("alice", "bob"))
+    alice, bob = world.device("alice"), world.device("bob")
+    refs = [unique("last") for _ in range(200)]
+    alice.send_all(message("bob", ref, id=ref) for ref in refs)
+    stopping = threading.Thread(target=world.server.stop)
+    stopping.start()
+    codes = [_cut(alice), _cut(bob)]
+    stopping.join()
+    assert codes == [4404, 4404]
+    assert world.server.process is not None
+    assert world.server.process.returncode == 0
+    world.server.start()
+    acked = [ref for ref in refs if any(a["type"] == "ack" for a in alice.answers[ref])]
+    stored = [row["payload"]["content"] for row in world.history("alice", peer="bob")]
+    assert set(acked) <= set(stored)
+    assert len(stored) == len(set(stored))
+
+
+def test_a_second_sigterm_ends_at_once(make_world: MakeWorld) -> None:
+    world = make_world(("alice",), {"timeouts": {"drain_seconds": 30}})
+    world.device("alice", receive_buffer=4096)
+    process = world.server.process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    start = time.monotonic()
+    world.server.stop(timeout=5)
+    assert time.monotonic() - start < 3

@@ -1,0 +1,103 @@
+"""docs/rest.md names every call, and its examples are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from relay.storage import accounts
+from tests.transports.rest.world import World
+
+PAGE = (Path(__file__).parents[3] / "docs" / "rest.md").read_text(encoding="utf-8")
+HEADING = re.compile(r"^### `([A-Z]+) (/[^`]*)`$", re.MULTILINE)
+
+
+class Example(NamedTuple):
+    """One call of the page and what it should bring."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    status: int
+    answer: Any
+
+
+def sections() -> dict[tuple[str, str], str]:
+    parts = HEADING.split(PAGE)[1:]
+    return {(parts[i], parts[i + 1]): parts[i + 2] for i in range(0, len(parts), 3)}
+
+
+def read(section: str, invite: str) -> Example:
+    """Read the one example of a section."""
+    (block,) = re.findall(r"^```http\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    asked, answered = block.replace("INVITE", invite).split("\n\n")
+    first, *rest = asked.splitlines()
+    method, path = first.split(" ")
+    headers = dict(line.split(": ", 1) for line in rest if not line.startswith(("{", " ")))
+    body = "\n".join(line for line in rest if line.startswith(("{", " ")))
+    status, _, answer = answered.partition("\n")
+    return Example(
+        method, path, headers, json.loads(body) if body else None, int(status),
+        json.loads(answer) if answer.strip() else None,
+    )  # fmt: skip
+
+
+def plain(value: Any) -> Any:
+    """Reduce an answer to what is the same each time: of times and tokens only that they are there."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value > 1e9:
+        return "a time"
+    return "a token" if isinstance(value, str) and value.startswith("rly_") else value
+
+
+def routes(world: World) -> set[tuple[str, str]]:
+    return {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in world.app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+async def prepare(world: World) -> str:
+    """Bring about what the page's examples take for granted, and return an invite."""
+    hashed = await world.engine.accounts.hash_password("correct horse")
+    now = world.engine.now()
+
+    def create(connection: Any) -> str:
+        accounts.update_user(connection, "alice", password_hash=hashed)
+        return accounts.create_invite(connection, now, created_by=None, expires_at=None, uses=1)
+
+    invite = await world.engine.runner.write(create)
+    await world.device("alice", "phone")
+    await world.say("bob", "alice", "Are you there?")
+    return invite
+
+
+async def test_every_call_of_the_application_is_on_the_page_and_no_other(world: World):
+    assert set(sections()) == routes(world)
+
+
+async def test_every_example_is_true(world: World):
+    invite = await prepare(world)
+    for (method, path), section in sections().items():
+        example = read(section, invite)
+        documented = re.escape(path).replace(r"\{", "{").replace(r"\}", "}")
+        assert example.method == method
+        assert re.fullmatch(re.sub(r"{\w+}", "[^/]+", documented), example.path.partition("?")[0]), path
+        if path == "/api/messages/group/{group_id}":
+            await world.group("alice", "bob")
+        # A token for each, as some of the calls revoke the one they are made with.
+        world.tokens["alice"] = await world.engine.runner.write(
+            lambda c: accounts.create_token(c, "alice", 1.0, origin="cli")
+        )
+        more = {} if example.body is None else {"body": example.body}
+        answer = await world.call("alice", method, example.path, headers=example.headers, **more)
+        assert answer.status == example.status, (example, answer.raw)
+        told = answer.body if answer.raw else None
+        assert plain(told) == plain(example.answer), example

@@ -1,0 +1,496 @@
+"""A session's life on virtual time: hello, replay, live, resume, takeover, heartbeats, and bad manners."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.storage import accounts
+from tests.memory import Closed, Device, world
+
+DAY = 86_400
+
+
+def seqs(frames: list[dict[str, Any]]) -> list[int]:
+    return [frame["meta"]["seq"] for frame in frames if "seq" in frame["meta"]]
+
+
+async def talk(sender: Device, target: str, count: int, start: int = 0) -> None:
+    for number in range(start, start + count):
+        await sender.say(target, f"message {number}", id=f"{target}-{number}")
+    for _ in range(count):
+        await sender.next("ack")
+
+
+async def test_hello_is_answered_by_ready_and_synced(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        assert alice.ready["user_id"] == "alice"
+        assert alice.ready["client_id"] == "alice-1"
+        assert alice.ready["resumed"] is False
+        assert alice.ready["epoch"] == server.engine.epoch
+        assert alice.ready["server"].startswith("relay/")
+        assert alice.synced == {"event": "synced", "cursor": 0, "replayed": 0, "limited": False, "gaps": []}
+
+
+async def test_a_message_reaches_every_other_device_once_and_its_sender_gets_one_ack(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, phone = await server.connect("alice"), await server.connect("alice", "alice-phone")
+        bob = await server.connect("bob")
+        await alice.drain()
+        await talk(alice, "bob", 3)
+        for device in (phone, bob):
+            frames = [frame for frame in await device.drain() if frame["type"] == "chat_message"]
+            assert seqs(frames) == [1, 2, 3]
+            assert frames[0]["meta"]["sender_id"] == "alice"
+            assert frames[0]["meta"]["client_id"] == "alice-1"
+            assert frames[0]["meta"]["id"] == "bob-0"
+        assert await alice.drain() == []
+
+
+async def test_the_devices_of_a_user_learn_of_each_other(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        phone = await server.connect("alice", "alice-phone")
+        came = await alice.next()
+        assert came["payload"] == {"event": "device_connected", "client_id": "alice-phone"}
+        await phone.cut()
+        gone = await alice.next()
+        assert gone["payload"] == {"event": "device_disconnected", "client_id": "alice-phone"}
+
+
+async def test_resume_with_zero_events_is_a_resume(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await alice.cut()
+        again = await server.connect("alice", cursor=alice.synced["cursor"], epoch=alice.ready["epoch"])
+        assert again.ready["resumed"] is True
+        assert again.ready["session_id"] == alice.ready["session_id"]
+        assert again.replayed == []
+
+
+async def test_resume_after_a_restart_and_a_day_brings_exactly_what_was_missed(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        await talk(alice, "bob", 2)
+        assert seqs(await bob.drain()) == [1, 2]
+        cursor, epoch, tokens = 2, bob.ready["epoch"], server.tokens
+        session = bob.ready["session_id"]
+        await bob.cut()
+        await talk(alice, "bob", 3, start=2)
+    await trio.sleep(DAY)
+    async with world(tmp_path) as server:
+        server.tokens = tokens
+        bob = await server.connect("bob", cursor=cursor, epoch=epoch, session_id=session)
+        assert bob.ready["resumed"] is True
+        assert bob.ready["session_id"] == session
+        assert seqs(bob.replayed) == [3, 4, 5]
+        assert all(frame["meta"]["replay"] is True for frame in bob.replayed)
+        assert bob.synced["cursor"] == 5
+
+
+@pytest.mark.parametrize("wrong", [{"cursor": 1, "epoch": "another"}, {"cursor": 999}])
+async def test_another_epoch_or_a_cursor_ahead_starts_afresh(
+    tmp_path: Path, autojump_clock: Any, wrong: dict[str, Any]
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        await talk(alice, "bob", 2)
+        bob = await server.connect("bob", **{"epoch": server.engine.epoch, **wrong})
+        assert bob.ready["resumed"] is False
+        assert seqs(bob.replayed) == [1, 2]
+
+
+async def test_without_a_cursor_the_replay_starts_where_undelivered_starts(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        await talk(alice, "bob", 3)
+        await bob.drain()
+        await bob.event("ack", cursor=2)
+        await trio.sleep(1)
+        fresh = await server.connect("bob", "bob-new")
+        assert seqs(fresh.replayed) == [3]
+
+
+async def test_an_ack_tells_the_sender_what_was_delivered(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        await talk(alice, "bob", 3)
+        await bob.event("ack", cursor=2)
+        receipt = await alice.next("read_receipt")
+        assert receipt["payload"] == {"up_to_seq": 2, "state": "delivered"}
+        assert receipt["meta"]["sender_id"] == "bob"
+
+
+async def test_an_ack_ahead_of_the_log_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await alice.event("ack", cursor=7)
+        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+
+
+async def test_ten_thousand_missed_messages_bring_the_newest_and_exact_gaps(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(
+        tmp_path, "alice", "bob", "carol", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_REPLAY__LIMIT="1000"
+    ) as server:
+        alice, carol = await server.connect("alice"), await server.connect("carol")
+        for start in range(0, 10_000, 200):
+            await talk(alice, "bob", 200, start=start)
+        await talk(carol, "bob", 40)
+        bob = await server.connect("bob")
+        assert bob.synced["limited"] is True
+        assert bob.synced["replayed"] == 1000
+        (gap,) = bob.synced["gaps"]
+        assert gap == {"kind": "user", "target_id": "alice", "from_seq": 1, "to_seq": 10_000 - 960}
+        of_alice = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "alice"]
+        of_carol = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "carol"]
+        assert seqs(of_alice) == list(range(10_000 - 959, 10_001))
+        assert seqs(of_carol) == list(range(1, 41))
+        fetched: list[int] = []
+        before = gap["to_seq"] + 1
+        while before > gap["from_seq"]:
+            page = await server.history("bob", "user", "alice", before=before)
+            fetched = seqs(page) + fetched
+            before = fetched[0]
+        assert fetched == list(range(gap["from_seq"], gap["to_seq"] + 1))
+
+
+async def test_the_replay_goes_by_priority_and_a_cut_in_it_costs_nothing(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        await alice.say("team", "in the group", type="group_message", id="g1")
+        await alice.next("ack")
+        await talk(alice, "bob", 2)
+        await alice.send(
+            {"type": "read_receipt", "payload": {"up_to_seq": 2}, "meta": {"target_id": "bob", "id": "r"}}
+        )
+        await alice.next("ack")
+        cut = await server.hello("bob", cursor=0, epoch=server.engine.epoch)
+        assert (await cut.next())["type"] == "chat_message"
+        await cut.cut()
+        bob = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
+        assert [frame["type"] for frame in bob.replayed] == [
+            "chat_message", "chat_message", "group_event", "group_message", "read_receipt",
+        ]  # fmt: skip
+
+
+async def test_a_message_sent_during_a_replay_arrives_once_after_it(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0") as server:
+        alice = await server.connect("alice")
+        await talk(alice, "bob", 800)
+        bob = await server.hello("bob")
+        await bob.say("alice", "mine", id="during")
+        await talk(alice, "bob", 5, start=800)
+        frames = [await bob.next() for _ in range(1)]
+        while frames[-1]["payload"].get("event") != "synced":
+            frames.append(await bob.next())
+        live = await bob.drain()
+        replayed = [frame for frame in frames if frame["meta"].get("replay")]
+        assert seqs(replayed) == list(range(1, 801))
+        arrived = [frame["meta"].get("seq") or frame["payload"].get("seq") for frame in live]
+        assert sorted(arrived) == list(range(801, 807))
+        ids = [frame["meta"].get("message_id") or frame["payload"].get("message_id") for frame in live]
+        assert ids == sorted(ids)
+        assert [frame["type"] for frame in live].count("ack") == 1
+
+
+async def test_a_second_connection_of_a_device_takes_over(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        newer = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
+        assert (await bob.closed()).code == 4510
+        await talk(alice, "bob", 1)
+        assert seqs(await newer.drain()) == [1]
+        assert server.engine.connections.statistics().connections == 2
+
+
+async def test_two_devices_live_side_by_side(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, one, two = (
+            await server.connect("alice"),
+            await server.connect("bob", "b1"),
+            await server.connect("bob", "b2"),
+        )
+        await talk(alice, "bob", 1)
+        assert seqs(await one.drain()) == seqs(await two.drain()) == [1]
+
+
+async def test_a_revoked_device_is_closed_and_stays_out(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await trio.sleep(1)
+        await server.engine.accounts.revoke_device("alice", "alice-1")
+        assert (await alice.closed()).code == 4503
+        device = await server.upgrade()
+        hello = {"event": "hello", "token": server.tokens["alice"], "session_id": alice.ready["session_id"]}
+        await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "alice-1"}})
+        assert (await device.closed()).code == 4503
+        assert server.engine.connections.statistics().connections == 0
+
+
+async def test_a_disabled_account_is_closed_and_stays_out(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await server.engine.accounts.set_disabled("alice", True)
+        assert (await alice.closed()).code == 4502
+        with pytest.raises(Closed) as refused:
+            await server.connect("alice")
+        assert refused.value.code == 4502
+
+
+async def test_a_token_that_expires_ends_its_connection(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        server.tokens["alice"] = await server.engine.runner.write(
+            lambda c: accounts.create_token(
+                c, "alice", server.engine.now(), origin="login", expires_at=server.engine.now() + 60
+            )
+        )
+        alice = await server.connect("alice")
+        assert (await alice.closed()).code == 4501
+        assert trio.current_time() < 60 + 2 * server.engine.settings.heartbeat.interval_seconds
+
+
+async def test_a_wrong_token_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path) as server:
+        with pytest.raises(Closed) as refused:
+            await server.connect("rly_nonsense")
+        assert refused.value.code == 4501
+
+
+async def test_no_hello_in_time_is_closed_at_exactly_the_deadline(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path) as server:
+        device = await server.upgrade()
+        began = trio.current_time()
+        assert (await device.closed()).code == 4401
+        assert trio.current_time() - began == server.engine.settings.timeouts.hello_seconds
+
+
+async def test_the_heartbeat_carries_the_cursor_and_silence_is_closed(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        alice.answer_pings = False
+        began, interval = trio.current_time(), server.engine.settings.heartbeat.interval_seconds
+        assert (await alice.next("heartbeat"))["payload"] == {"event": "heartbeat", "cursor": 0}
+        assert trio.current_time() - began == pytest.approx(interval)
+        assert (await alice.closed()).code == 4402
+        assert trio.current_time() - began == pytest.approx(2 * interval)
+
+
+async def test_pongs_alone_keep_a_connection_for_a_day(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        with trio.move_on_after(DAY):
+            await alice.closed()
+        assert alice.pings >= DAY / server.engine.settings.heartbeat.interval_seconds - 2
+        assert server.engine.connections.statistics().connections == 1
+
+
+async def test_a_client_that_only_reads_a_busy_stream_is_still_asked_for_life(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+
+        async def chatter() -> None:
+            number = 0
+            while True:
+                await alice.say("bob", "…", id=f"c{number}")
+                await alice.drain()
+                number += 1
+                await trio.sleep(5)
+
+        server.nursery.start_soon(chatter)
+        with trio.move_on_after(600):
+            await bob.closed()
+        assert bob.pings > 0
+        assert server.engine.connections.of("bob")
+
+
+async def test_goodbye_closes_normally(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await alice.event("goodbye")
+        assert (await alice.closed()).code == 1000
+
+
+async def test_what_is_not_the_protocol_is_answered_then_closed(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", RELAY_LIMITS__BAD_FRAMES="3") as server:
+        alice = await server.connect("alice")
+        for _ in range(3):
+            await alice.send("{")
+        codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
+        assert codes == ["bad_json"] * 3
+        assert (await alice.closed()).code == 4505
+
+
+async def test_refusals_name_the_message_and_the_connection_goes_on(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        refused = {
+            "unknown_type": {"type": "nonsense", "meta": {"target_id": "bob"}},
+            "not_found": {"type": "chat_message", "payload": {"content": "x"}, "meta": {"target_id": "nobody"}},
+            "invalid_payload": {"type": "chat_message", "payload": {"text": "x"}, "meta": {"target_id": "bob"}},
+            "bad_envelope": {"type": "chat_message", "payload": {"content": "x"}},
+            "forbidden": {"type": "group_event", "payload": {"event": "deleted"}, "meta": {"target_id": "bob"}},
+        }
+        for code, envelope in refused.items():
+            await alice.send(envelope | {"meta": envelope.get("meta", {}) | {"id": code}})
+            answer = await alice.next()
+            assert (answer["type"], answer["payload"]["code"], answer["meta"]["ref"]) == ("error", code, code)
+        await talk(alice, "bob", 1)
+
+
+async def test_one_id_is_stored_once_whatever_happens_between(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, other = await server.connect("alice"), await server.connect("alice", "alice-2")
+        tokens = server.tokens
+        for _ in range(25):
+            await alice.say("bob", "once", id="same")
+            await other.say("bob", "once", id="same")
+        acks = [(await device.next("ack"))["payload"] for device in (alice, other) for _ in range(25)]
+        assert sorted(ack["duplicate"] for ack in acks) == [False] + [True] * 49
+        assert {(ack["message_id"], ack["seq"], ack["timestamp"]) for ack in acks} == {
+            (acks[0]["message_id"], 1, acks[0]["timestamp"])
+        }
+    async with world(tmp_path) as server:
+        server.tokens = tokens
+        alice = await server.connect("alice")
+        await alice.say("bob", "once", id="same")
+        again = (await alice.next("ack"))["payload"]
+        assert again == acks[0] | {"duplicate": True}
+        await alice.say("bob", "something else", id="same")
+        assert (await alice.next("error"))["payload"]["code"] == "conflict"
+        assert len(await server.history("alice", "user", "bob")) == 1
+
+
+async def test_messages_behind_a_hello_are_taken_in_order(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        device = await server.upgrade()
+        hello = {"event": "hello", "token": server.tokens["alice"]}
+        await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "a"}})
+        for number in range(5):
+            await device.say("bob", f"{number}", id=f"m{number}")
+        acks = [await device.next("ack") for _ in range(5)]
+        assert [ack["meta"]["ref"] for ack in acks] == [f"m{number}" for number in range(5)]
+        assert [ack["payload"]["seq"] for ack in acks] == [1, 2, 3, 4, 5]
+
+
+async def test_a_flood_is_rate_limited_with_the_time_to_wait(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(
+        tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="1", RELAY_LIMITS__MESSAGES_BURST="3"
+    ) as server:
+        alice = await server.connect("alice")
+        for number in range(4):
+            await alice.say("bob", "x", id=f"m{number}")
+        answers = {(frame := await alice.next())["meta"]["ref"]: frame for _ in range(4)}
+        error = answers["m3"]["payload"]
+        assert (error["code"], error["retry"]) == ("rate_limited", True)
+        await trio.sleep(error["retry_after"])
+        await alice.say("bob", "x", id="m3")
+        assert (await alice.next())["type"] == "ack"
+
+
+async def test_the_connections_of_a_user_are_limited(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", RELAY_LIMITS__CONNECTIONS_PER_USER="2") as server:
+        await server.connect("alice", "a")
+        await server.connect("alice", "b")
+        with pytest.raises(Closed) as refused:
+            await server.connect("alice", "c")
+        assert refused.value.code == 4504
+        await server.connect("alice", "a")
+
+
+async def test_a_reader_that_never_reads_is_cut_and_loses_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(
+        tmp_path, "alice", "bob", RELAY_LIMITS__QUEUE_MESSAGES="20", RELAY_LIMITS__MESSAGES_PER_SECOND="0"
+    ) as server:
+        alice = await server.connect("alice")
+        bob = await server.hello("bob")
+        server.engine.connections.of("bob")["bob-1"].live = False
+        server.engine.connections.of("bob")["bob-1"].link.open = False  # type: ignore[attr-defined]
+        await talk(alice, "bob", 50)
+        assert (await bob.closed()).code == 4403
+        back = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
+        assert seqs(back.replayed) == list(range(1, 51))
+
+
+async def test_a_client_id_never_changes_on_a_connection(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        await alice.send(
+            {
+                "type": "chat_message",
+                "payload": {"content": "x"},
+                "meta": {"target_id": "bob", "client_id": "z", "id": "i"},
+            }
+        )
+        assert (await alice.next())["payload"]["code"] == "bad_envelope"
+
+
+async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path, autojump_clock: Any) -> None:
+    from wsproto.events import TextMessage
+
+    from tests.memory import UPGRADE
+
+    async with world(tmp_path, "alice") as server:
+        stream = await server.dial()
+        device = Device(stream)
+        hello = '{"type":"connection_event","payload":{"event":"hello","token":"%s"}}' % server.tokens["alice"]
+        await stream.send_all(UPGRADE + device.frames.send(TextMessage(data=hello)))
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive_some(1)
+        assert (await device.next())["payload"]["event"] == "ready"
+
+
+async def test_a_private_receipt_reaches_only_ones_own_devices(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob, phone = (
+            await server.connect("alice"),
+            await server.connect("bob"),
+            await server.connect("bob", "bob-phone"),
+        )
+        await talk(alice, "bob", 2)
+        await bob.send(
+            {
+                "type": "read_receipt",
+                "payload": {"up_to_seq": 2, "private": True},
+                "meta": {"target_id": "alice", "id": "r"},
+            }
+        )
+        await bob.next("ack")
+        assert (await phone.next("read_receipt"))["payload"]["private"] is True
+        assert [frame for frame in await alice.drain() if frame["type"] == "read_receipt"] == []
+        later = await server.connect("alice", "alice-2", cursor=0, epoch=server.engine.epoch)
+        assert [frame for frame in later.replayed if frame["type"] == "read_receipt"] == []
+
+
+async def test_a_stranger_and_an_ex_member_find_no_group(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "eve") as server:
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        alice, bob, eve = [await server.connect(name) for name in ("alice", "bob", "eve")]
+        await eve.say("team", "let me in", id="e", type="group_message")
+        assert (await eve.next())["payload"]["code"] == "not_found"
+        await bob.say("team", "hi", id="b1", type="group_message")
+        await bob.next("ack")
+        await server.engine.groups.remove_member("alice", "team", "bob")
+        assert (await bob.next("group_event"))["payload"] == {"event": "member_removed", "user_id": "bob"}
+        await bob.say("team", "still here?", id="b2", type="group_message")
+        assert (await bob.next("error"))["payload"]["code"] == "not_found"
+        await alice.say("team", "gone", id="a1", type="group_message")
+        await alice.next("ack")
+        assert await bob.drain() == []
+        back = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
+        assert [frame["type"] for frame in back.replayed] == ["group_event", "group_message", "group_event"]
