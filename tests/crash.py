@@ -18,7 +18,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.e2e.crashing import Client, Violation, check_file, check_history, check_received
+from tests.e2e.crashing import Client, Violation, check_file, check_history, check_received, copied
 from tests.e2e.server import Server, Tables
 
 KILL_WITHIN = 0.25  # seconds of load before the kill, at most
@@ -52,30 +52,34 @@ class Campaign:
         """Run one round: load, kill, and a look at the file that the kill left."""
         early = self.random.random() < EARLY_KILLS
         moment = self.random.uniform(0, START_WITHIN if early else KILL_WITHIN)
-        if not self.server.alive:
-            self.server.spawn()
         if early:
             time.sleep(moment)
             self.server.kill()
         else:
             self.server.wait_ready()
-            threads = [threading.Thread(target=c.run, args=(self.server.address, seed)) for c in self.clients]
-            for thread in threads:
-                thread.start()
-            time.sleep(moment)
-            self.server.kill()
-            for thread in threads:
-                thread.join(timeout=15)
-                if thread.is_alive():
-                    raise Violation("a client hangs after the server is gone")
+            self._load(moment, seed)
         for client in self.clients:
             client.raise_failure()
-        check_file(self.server.database, self.clients)
+        with copied(self.server.database) as copy:
+            # The next server starts, which is most of a round's time, while this one's file is checked.
+            self.server.spawn()
+            check_file(copy, self.clients)
+
+    def _load(self, moment: float, seed: str) -> None:
+        """Let all clients send, and kill the server under them after `moment` seconds."""
+        threads = [threading.Thread(target=c.run, args=(self.server.address, seed)) for c in self.clients]
+        for thread in threads:
+            thread.start()
+        time.sleep(moment)
+        self.server.kill()
+        for thread in threads:
+            thread.join(timeout=15)
+            if thread.is_alive():
+                raise Violation("a client hangs after the server is gone")
 
     def finish(self) -> None:
         """Let everybody come back and send what is left, then compare all there is with all there was."""
-        if not self.server.alive:
-            self.server.start()
+        self.server.wait_ready()
         threads = [threading.Thread(target=c.settle, args=(self.server.address,)) for c in self.clients]
         for thread in threads:
             thread.start()

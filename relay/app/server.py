@@ -13,6 +13,7 @@ serve
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -58,6 +59,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print) -> 
             services.start_soon(heartbeat.run)
             control = Path(settings.storage.path + ".sock")
             await services.start(partial(serve_control, engine, control))
+            _tune_collector()
             async with trio.open_nursery() as connections:
                 accepting = trio.CancelScope()
                 services.start_soon(_signals, engine, door, http, accepting, connections)
@@ -69,6 +71,17 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print) -> 
                 connections.start_soon(accept)
                 await _announce(engine, listeners, announce)
             services.cancel_scope.cancel()
+
+
+def _tune_collector() -> None:
+    """Let the garbage collector look less often, and never again at what was loaded at the start.
+
+    A connection is some two hundred objects that live for hours; at the default thresholds the collector
+    walks all of them again and again, a quarter of the CPU that 5,000 connecting clients cost.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def http_server(engine: Engine) -> HttpServer:

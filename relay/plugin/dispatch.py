@@ -165,7 +165,7 @@ class Dispatcher:
             draft.sender.user_id if draft.only_sender else None,
         )
         origin = draft.sender if isinstance(draft.sender, Connection) else None
-        return Submission(entry, draft.conversation, origin)
+        return Submission(entry, draft.conversation, origin, recheck=True)
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

@@ -10,7 +10,6 @@ Requirements on `push`:
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 
@@ -43,7 +42,7 @@ class Outbox:
     __slots__ = ("_dropped", "_frames", "_max_bytes", "_max_frames", "_replaceable", "_size")
 
     def __init__(self, max_bytes: int, max_frames: int) -> None:
-        self._frames: deque[bytes | Replaceable] = deque()
+        self._frames: list[bytes | Replaceable] = []
         self._replaceable: dict[tuple[object, ...], Replaceable] | None = None
         self._size = 0
         self._dropped = 0
@@ -85,7 +84,7 @@ class Outbox:
 
     def _relieve(self) -> bool:
         """Drop what may be dropped; tell whether the rest is within bounds."""
-        kept: deque[bytes | Replaceable] = deque()
+        kept: list[bytes | Replaceable] = []
         for item in self._frames:
             if isinstance(item, Replaceable) and (item.key is None or not item.frame):
                 self._size -= len(item.frame)
@@ -99,7 +98,7 @@ class Outbox:
         """Return waiting frames joined, whole frames only, stopping once `max_bytes` is reached."""
         frames = self._frames
         if len(frames) == 1 and type(frames[0]) is bytes:
-            data = frames.popleft()
+            data = frames.pop()
             self._size = 0
             return data  # type: ignore[return-value]
         if self._replaceable is None and self._size <= max_bytes and not self._has_replaceable():
@@ -115,14 +114,18 @@ class Outbox:
     def _take_carefully(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         taken = 0
-        while self._frames and taken < max_bytes:
-            item = self._frames.popleft()
+        count = 0
+        for item in self._frames:
+            if taken >= max_bytes:
+                break
+            count += 1
             if isinstance(item, Replaceable):
                 if self._replaceable is not None and item.key is not None and item.frame:
                     self._replaceable.pop(item.key, None)
-                item = item.frame
-            parts.append(item)
-            taken += len(item)
+            frame = item.frame if isinstance(item, Replaceable) else item
+            parts.append(frame)
+            taken += len(frame)
+        del self._frames[:count]
         self._size -= taken
         if not self._frames:
             self._replaceable = None

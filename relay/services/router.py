@@ -31,12 +31,13 @@ class Submission:
 
     Attributes:
         origin: the connection that sent it and gets the ack instead of the message.
+        recheck: look again at the commit whether the sender is a member still.
         changes_members: ends its batch, so that the next message meets the new membership.
         committed: called after the commit and before the fan-out, to bring memory up to date.
         answered: called with the entry once it was stored, refused or failed.
     """
 
-    __slots__ = ("answered", "changes_members", "committed", "conversation", "entry", "origin")
+    __slots__ = ("answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Submission:
         conversation: Conversation,
         origin: Connection | None = None,
         *,
+        recheck: bool = False,
         changes_members: bool = False,
         committed: Callable[[Entry], None] | None = None,
         answered: Callable[[Entry], None] | None = None,
@@ -51,6 +53,7 @@ class Submission:
         self.entry = entry
         self.conversation = conversation
         self.origin = origin
+        self.recheck = recheck
         self.changes_members = changes_members
         self.committed = committed
         self.answered = answered
@@ -160,7 +163,7 @@ class MessageRouter:
         waiting = self._waiting
         while waiting and len(batch) < self._batch:
             submission = waiting.popleft()
-            if submission.origin is not None and submission.entry.sender_id not in submission.conversation.members:
+            if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
                 submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
                 self._answer(submission)
                 continue
@@ -239,9 +242,9 @@ class MessageRouter:
         entry = submission.entry
         entry.timestamp = self._now()
         frame = text_frame(encode_entry(entry))
-        if entry.own_id is not None:
+        if entry.own_id is not None or submission.origin is None:
             self._answer(submission)
-        elif submission.origin is not None:
+        else:
             submission.origin.settle()
         users = submission.conversation.members if entry.only_for is None else (entry.only_for,)
         self.fan_out_transient(frame, users, submission.origin)

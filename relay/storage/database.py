@@ -14,6 +14,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,12 @@ from relay.storage.migrations import migrate
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
+
+_GROUP: Final = 1000
+"""The most jobs of one transaction."""
+
+_PATIENCE_SECONDS: Final = 0.005
+"""How long a patient job waits for others to share its commit."""
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
 
@@ -44,14 +51,19 @@ class StorageFailed(StorageError):
 class _Waiting:
     job: Job[Any]
     task: trio.lowlevel.Task | None = None
+    patient: bool = False
     result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
 
 
 class Runner(Protocol):
     """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
 
-    async def write(self, job: Job[T]) -> T:
-        """Run `job` in a transaction on the writer; return once it is committed."""
+    async def write(self, job: Job[T], *, patient: bool = False) -> T:
+        """Run `job` in a transaction on the writer; return once it is committed.
+
+        Args:
+            patient: it may wait a few milliseconds for company, so that many such share one commit.
+        """
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on a connection that can only read.
@@ -131,11 +143,11 @@ class ThreadRunner:
         self._thread.start()
         self._closed = False
 
-    async def write(self, job: Job[T]) -> T:
+    async def write(self, job: Job[T], *, patient: bool = False) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
         if self._closed:
             raise StorageError("the database is closed")
-        waiting = _Waiting(job, trio.lowlevel.current_task())
+        waiting = _Waiting(job, trio.lowlevel.current_task(), patient)
         self._queue.put(waiting)
 
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
@@ -160,21 +172,36 @@ class ThreadRunner:
         return await trio.to_thread.run_sync(run, limiter=self._limiter)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            stopping = False
-            with suppress(queue.Empty):
-                while len(group) < 1000:
+        stopping = False
+        while not stopping:
+            group, stopping = self._gather()
+            if group:
+                run_group(self._writer, group, self._on_rollback)
+                with suppress(trio.RunFinishedError):
+                    self._token.run_sync_soon(_deliver, group)
+
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        """Take every job that waits; as long as all are patient, wait for more, a little."""
+        group: list[_Waiting] = []
+        deadline: float | None = None
+        while len(group) < _GROUP:
+            try:
+                if not group:
+                    item = self._queue.get()
+                elif deadline is None or (left := deadline - time.monotonic()) <= 0:
                     item = self._queue.get_nowait()
-                    if item is None:
-                        stopping = True
-                        break
-                    group.append(item)
-            run_group(self._writer, group, self._on_rollback)
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(_deliver, group)
-            if stopping:
-                return
+                else:
+                    item = self._queue.get(timeout=left)
+            except queue.Empty:
+                break
+            if item is None:
+                return group, True
+            if not item.patient:
+                deadline = None
+            elif not group:
+                deadline = time.monotonic() + _PATIENCE_SECONDS
+            group.append(item)
+        return group, False
 
     async def aclose(self) -> None:
         """Let the writer finish its queue, then checkpoint and close."""
@@ -204,7 +231,7 @@ class InlineRunner:
         self._reader = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
 
-    async def write(self, job: Job[T]) -> T:
+    async def write(self, job: Job[T], *, patient: bool = False) -> T:
         """Run `job` in a transaction of its own."""
         await trio.lowlevel.checkpoint()
         waiting = _Waiting(job)

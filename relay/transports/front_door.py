@@ -145,6 +145,7 @@ class FrontDoor:
                 offered = head.headers.get("sec-websocket-protocol", "")
                 link.direct(switching_protocols(head.headers["sec-websocket-key"], offered))
                 peer.unread(head.rest)
+                head.forget()
                 nursery.start_soon(socket.run)
                 self._heartbeat.watch(link, session)
                 await session.run()

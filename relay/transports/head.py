@@ -29,7 +29,7 @@ class BadHead(Exception):
         self.headers = headers
 
 
-@dataclass
+@dataclass(slots=True)
 class Head:
     """A request's head. Header names are lower case; of a header sent twice the values are joined by commas."""
 
@@ -39,6 +39,10 @@ class Head:
     raw: bytes
     rest: bytes = b""
     repeated: set[str] = field(default_factory=set)
+
+    def forget(self) -> None:
+        """Let go of what was read, once it was judged: a connection may last for weeks."""
+        self.headers, self.raw, self.rest = {}, b"", b""
 
     @property
     def path(self) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
-from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -59,7 +58,7 @@ class Session:
         self._in_flight = engine.settings.limits.in_flight or 1 << 62
         self._hello: tuple[ConnectionEvent, str | None] | None = None
         self._greeted = trio.Event()
-        self._inbox: deque[Envelope] = deque()
+        self._inbox: list[Envelope] = []
         self._working = False
         self._settled = trio.Event()
         self._bad_frames = 0
@@ -159,7 +158,7 @@ class Session:
                     raise
             except RelayError as error:
                 self._answer(error, envelope.meta.id)
-            self._inbox.popleft()
+            del self._inbox[0]
             self._settled.set()
         self._working = False
 
@@ -262,7 +261,8 @@ class Session:
             if same and now - device.seen_at < 3600:
                 return device.session_id
         return await self._engine.runner.write(
-            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now)
+            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now),
+            patient=True,
         )
 
     async def _replay(self, plan: Resumption) -> None:

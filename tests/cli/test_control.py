@@ -271,10 +271,10 @@ async def test_another_user_is_not_heard() -> None:
 
 
 async def ask_as_nobody(path: Path) -> subprocess.CompletedProcess[bytes]:
+    """Connect as another user and wait for an answer: it comes before any request is read."""
     program = (
         "import os, socket, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-        "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
-        's.sendall(b\'{"op": "user.list"}\\n\'); print(s.recv(1000).decode())'
+        "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(1000).decode())"
     )
     command = [sys.executable, "-c", program, str(path)]
     return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)

@@ -7,7 +7,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tests.e2e.server import Server
@@ -171,27 +171,30 @@ class Client:
 # --- checks ---
 
 
-def check_file(database: Path, clients: Iterable[Client]) -> None:
-    """Check the file as the kill left it, on a copy: recovery of the original is the server's own.
-
-    Raises:
-        Violation: the file is damaged, a sequence has a hole, or an acked or delivered message is not in it.
-    """
+@contextlib.contextmanager
+def copied(database: Path) -> Iterator[Path]:
+    """Copy a database as a kill left it: recovering the original is the server's own business."""
     with tempfile.TemporaryDirectory(prefix="relay-copy-") as folder:
         copy = Path(folder) / database.name
         for suffix in ("", "-wal"):
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(f"{database}{suffix}", f"{copy}{suffix}")
-        connection = sqlite3.connect(copy)
-        try:
-            [(verdict,), *more] = connection.execute("PRAGMA integrity_check").fetchall()
-            holes = connection.execute(
-                "SELECT channel_id, min(seq), max(seq), count(*) FROM log GROUP BY channel_id"
-                " HAVING min(seq) != 1 OR max(seq) != count(*)"
-            ).fetchall()
-            rows = connection.execute("SELECT sender_id, own_id, message_id, seq FROM log").fetchall()
-        finally:
-            connection.close()
+        yield copy
+
+
+def check_file(copy: Path, clients: Iterable[Client]) -> None:
+    """Check the copy of a database after a kill.
+
+    Raises:
+        Violation: the file is damaged, a sequence has a hole, or an acked or delivered message is not in it.
+    """
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        [(verdict,), *more] = connection.execute("PRAGMA integrity_check").fetchall()
+        holes = connection.execute(
+            "SELECT channel_id, min(seq), max(seq), count(*) FROM log GROUP BY channel_id"
+            " HAVING min(seq) != 1 OR max(seq) != count(*)"
+        ).fetchall()
+        rows = connection.execute("SELECT sender_id, own_id, message_id, seq FROM log").fetchall()
     if verdict != "ok" or more:
         raise Violation(f"integrity_check: {verdict} {more}")
     if holes:

@@ -210,6 +210,7 @@ class World:
         self.forget()
         if self.server.alive:
             self.server.stop()
+        print(self.server.diagnosis())  # shown by pytest with a failure, and only then
 
 
 def history(rest: httpx.Client, path: str, *, after: int = 0) -> list[Envelope]:

@@ -32,8 +32,9 @@ Asgi = Callable[..., Awaitable[None]]
 class _HttpStream(PeerStream):
     """A stream for hypercorn, which notices an upgrade between two requests.
 
-    Between requests means: no request's application is running, and every body so far was read to its
-    end. Anything else could be a body's bytes, and a body may say anything.
+    Between requests means: the application of every request whose head was passed on has begun and ended,
+    and every body so far was read to its end. Anything else could be a body's bytes, and a body may say
+    anything.
     """
 
     def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float) -> None:
@@ -41,7 +42,7 @@ class _HttpStream(PeerStream):
         self._peer = peer
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
-        self._first = True
+        self.head_passed = True
         self.running = 0
         self.unfinished_bodies = 0
         self.upgrade: Head | None = None
@@ -56,10 +57,7 @@ class _HttpStream(PeerStream):
         if self.upgrade is not None:
             return b""
         data = await self._peer.receive_some(max_bytes)
-        if self._first:
-            self._first = False
-            return data
-        if not data or self.running or self.unfinished_bodies:
+        if not data or self.head_passed or self.running or self.unfinished_bodies:
             return data
         return await self._judge(data)
 
@@ -73,6 +71,7 @@ class _HttpStream(PeerStream):
                 data += more
             head = parse_head(data)
             if not head.wants_websocket:
+                self.head_passed = True
                 return data
             self.upgrade = head
         return b""
@@ -169,6 +168,7 @@ class _GuardedApp:
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         deadline = trio.current_time() + self._body_seconds
         finished = False
+        stream.head_passed = False
         stream.running += 1
         stream.unfinished_bodies += has_body
 
