@@ -18,6 +18,8 @@ import threading
 import time
 from pathlib import Path
 
+import httpx
+
 from tests.e2e.crashing import Client, Violation, check_file, check_history, check_received, copied
 from tests.e2e.server import Server, Tables
 
@@ -138,8 +140,8 @@ def main() -> None:
     print(f"seed {seed}", flush=True)
     try:
         acked = run(arguments.rounds, arguments.clients, seed)
-    except (Violation, AssertionError) as error:
-        print(f"BROKEN with --seed {seed}: {error}", file=sys.stderr)
+    except (Violation, AssertionError, httpx.HTTPError) as error:
+        print(f"BROKEN with --seed {seed}: {error!r}", file=sys.stderr)
         sys.exit(1)
     if not acked:
         sys.exit("no message was acked at all: nothing was tested")

@@ -12,6 +12,7 @@ FLOORS = ["protocol", "settings", "storage", "services", "plugin", "transports",
 BESIDE = {"client": {"protocol", "client"}}
 ONE_DOOR = {
     "hypercorn": {"relay/transports/rest/serving.py"},
+    "h11": {"relay/transports/rest/serving.py"},
     "wsproto": {"relay/transports/websocket.py"},
     "quart": {"relay/transports/rest"},
     "quart_trio": {"relay/transports/rest"},

@@ -40,11 +40,12 @@ _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
 
 
-async def serve(settings: Settings, announce: Callable[[str], None] = print) -> None:
+async def serve(settings: Settings, announce: Callable[[str], None] = print, *, first_steps: str = "") -> None:
     """Run a server until it is told to stop.
 
     Args:
         announce: told one line once connections are accepted.
+        first_steps: said on standard error after that line when there are no users yet.
 
     Raises:
         StorageError: the database cannot be opened.
@@ -69,7 +70,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print) -> 
                         await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
 
                 connections.start_soon(accept)
-                await _announce(engine, listeners, announce)
+                await _announce(engine, listeners, announce, first_steps)
             services.cancel_scope.cancel()
 
 
@@ -106,18 +107,15 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
     return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
 
 
-async def _announce(engine: Engine, listeners: list[trio.SocketListener], announce: Callable[[str], None]) -> None:
+async def _announce(
+    engine: Engine, listeners: list[trio.SocketListener], announce: Callable[[str], None], first_steps: str
+) -> None:
     scheme = "https" if engine.settings.server.tls_certificate else "http"
     name = listeners[0].socket.getsockname()
     host = f"[{name[0]}]" if listeners[0].socket.family == socket.AF_INET6 else name[0]
     announce(f"{VERSION} listens on {scheme}://{host}:{name[1]} (WebSocket at /ws)")
-    if await engine.runner.read(count_users) == 0:
-        print(
-            "There are no users yet. In another terminal: relay user add alice; relay token create alice;"
-            " then: relay send and relay tail (see the README).",
-            file=sys.stderr,
-            flush=True,
-        )
+    if first_steps and await engine.runner.read(count_users) == 0:
+        print(first_steps, file=sys.stderr, flush=True)
 
 
 async def _signals(

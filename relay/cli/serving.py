@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import click
 
 from relay.app.control_client import ControlError
-from relay.cli.base import Command, Failure, load_settings
+from relay.cli.base import Command, Failure, config_file, load_settings
+
+_FIRST_STEPS: Final = """\
+There are no users yet. From here to the first message, in a second terminal in this folder:
+    {relay} user add alice{config}
+    {relay} user add bob{config}
+    RELAY_TOKEN=$({relay} token create alice{config}) {relay} send bob hello{config}
+    RELAY_TOKEN=$({relay} token create bob{config}) {relay} tail{config}"""
 
 
 @click.command(cls=Command)
@@ -29,7 +40,7 @@ def serve() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # whoever waits for the line may read it from a pipe
     try:
-        trio.run(run_server, settings)
+        trio.run(partial(run_server, settings, first_steps=_first_steps()))
     except KeyboardInterrupt:
         raise click.Abort from None
     except (StorageError, OSError, ControlError) as error:
@@ -40,6 +51,14 @@ def serve() -> None:
         if len(faults) == 1 and isinstance(faults[0], StorageError | OSError | ControlError):
             raise Failure(_reason(faults[0], settings.server.host, settings.server.port)) from None
         raise
+
+
+def _first_steps() -> str:
+    """Return the commands to begin with, spelled as this one was."""
+    as_module = Path(sys.argv[0]).name == "__main__.py"
+    relay = f"{shlex.quote(sys.executable)} -m relay" if as_module else shlex.quote(sys.argv[0])
+    chosen = config_file()
+    return _FIRST_STEPS.format(relay=relay, config=f" --config {shlex.quote(str(chosen))}" if chosen else "")
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ there is to know; the transport feeds it and does what it says.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
@@ -65,7 +65,7 @@ class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     """The payload of a client's `connection_event`."""
 
     event: Event
-    token: Annotated[str, msgspec.Meta(max_length=512)] | None = None
+    token: str | None = None
     session_id: Name | None = None
     cursor: Integer | None = None
     epoch: Name | None = None

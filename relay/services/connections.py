@@ -35,11 +35,12 @@ class Connection:
         in_flight: messages of this connection that wait for their commit.
         sent_cursor: the highest position pushed to it.
         active: False while the application is in the background.
+        overflown: True once more waited than may; the connection is about to end.
     """
 
     __slots__ = (
         "_manager", "_queued", "active", "address", "client_id", "identity", "in_flight", "link", "live",
-        "on_settled", "outbox", "sent_cursor", "session_id", "user_id",
+        "on_settled", "outbox", "overflown", "sent_cursor", "session_id", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -63,11 +64,14 @@ class Connection:
         self.live = False
         self.active = True
         self.in_flight = 0
+        self.overflown = False
         self.sent_cursor = 0
         self.on_settled: Callable[[], None] | None = None
 
     def push(self, frame: bytes) -> None:
         """Queue a frame that must arrive; it goes out at the manager's next `flush`."""
+        if self.overflown:
+            return
         if not self.outbox.push(frame):
             self._overflow()
         elif not self._queued:
@@ -76,6 +80,8 @@ class Connection:
 
     def push_latest(self, frame: bytes, key: tuple[object, ...]) -> None:
         """Queue the newest value of `key` in place of an older one that still waits."""
+        if self.overflown:
+            return
         if not self.outbox.push_latest(frame, key):
             self._overflow()
         elif not self._queued:
@@ -84,7 +90,7 @@ class Connection:
 
     def push_transient(self, frame: bytes) -> None:
         """Queue a frame that is dropped under pressure, or when the device is not live or in the background."""
-        if not self.live or not self.active:
+        if not self.live or not self.active or self.overflown:
             return
         self.outbox.push_transient(frame)
         if not self._queued:
@@ -102,7 +108,12 @@ class Connection:
         self._queued = False
 
     def _overflow(self) -> None:
-        """Give the connection up; it is ended at the next flush, as who pushes may be walking the registry."""
+        """Give the connection up; it is ended at the next flush, as who pushes may be walking the registry.
+
+        Nothing is queued from here on: a message behind those that were dropped would move the client's
+        cursor over a hole.
+        """
+        self.overflown = True
         self.outbox.clear()
         self._manager.overflown.append(self)
 

@@ -148,12 +148,15 @@ class MessageRouter:
             if batch:
                 await self._commit(batch)
                 await self._fan_out(batch)
+                self._storing = False
+            else:
+                self._connections.flush()  # refusals, which nothing else would send
             if not self._waiting:
                 self._idle.set()
                 self._idle = trio.Event()
 
     async def wait_idle(self) -> None:
-        """Return once nothing waits or is being stored, for a drain."""
+        """Return once nothing waits, is being stored or being sent out, for a drain."""
         if self._waiting or self._storing:
             await self._idle.wait()
 
@@ -188,7 +191,6 @@ class MessageRouter:
 
     async def _fan_out(self, batch: Sequence[Submission]) -> None:
         pushed = 0
-        self._storing = False
         for submission in batch:
             entry = submission.entry
             if entry.stored:

@@ -291,7 +291,11 @@ async def open_runner(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(path)
-        migrate(path)
+        try:
+            migrate(path)
+        except BaseException:
+            lock.release()
+            raise
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"cannot open the database {path}: {error}") from error
     finally:

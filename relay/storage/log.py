@@ -19,12 +19,16 @@ from typing import Any, Final
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
+from relay.storage.own_ids import find_duplicate, settle, taken_by_latest
 
 STREAM_COLUMNS: Final = (
     "message_id, channel_id, seq, type, sender_id, target_id, client_id, own_id, digest, payload, timestamp,"
     " sent_at"
 )
 _ROWS_AT_ONCE: Final = 256
+
+
+Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
 
 
 class Unchanged(Exception):
@@ -55,7 +59,7 @@ class Entry:
     payload: str
     sent_at: float | None
     key: str = ""
-    apply: Callable[[sqlite3.Connection, Entry], str | None] | None = None
+    apply: Apply | None = None
     reads: bool = True
     only_for: str | None = None
 
@@ -123,7 +127,7 @@ class Log:
             self._store_carefully(connection, entry, now)
         self._store_streams(connection, waiting, now)
         for entry, first in echoes:
-            _echo(entry, first)
+            _echo(connection, entry, first)
         self._move_senders(connection, entries)
         return self.position(connection)
 
@@ -177,6 +181,8 @@ class Log:
         if len(entries) > 1:
             connection.execute("SAVEPOINT streams")
         try:
+            if taken_by_latest(connection, entries):
+                raise sqlite3.IntegrityError("a latest value has one of these own ids")
             insert_many(connection, f"INSERT INTO log ({STREAM_COLUMNS}) VALUES ", 12, rows)
         except sqlite3.IntegrityError:
             if len(entries) > 1:
@@ -203,14 +209,14 @@ class Log:
         connection.execute("SAVEPOINT entry")
         try:
             if entry.apply is not None:
-                entry.payload = entry.apply(connection, entry) or entry.payload
+                entry.payload = _applied(connection, entry, entry.apply)
             if entry.kind is Kind.STREAM:
                 self._store_streams(connection, [entry], now)
             else:
                 self._store_latest(connection, entry, now)
-        except sqlite3.OperationalError:
-            raise
         except Exception as refusal:
+            if is_the_disks(refusal):
+                raise
             connection.execute("ROLLBACK TO entry")
             self.forget()
             _refuse(entry, refusal)
@@ -247,29 +253,28 @@ class Log:
         )
 
 
-def find_duplicate(connection: sqlite3.Connection, entry: Entry) -> bool:
-    """Tell whether the sender used this own id before; if so the entry gets the first one's answer."""
-    if entry.own_id is None:
-        return False
-    row = connection.execute(
-        "SELECT message_id, seq, timestamp, digest FROM log WHERE sender_id = ?1 AND own_id = ?2"
-        " UNION ALL"
-        " SELECT message_id, NULL, timestamp, digest FROM latest WHERE sender_id = ?1 AND own_id = ?2",
-        (entry.sender_id, entry.own_id),
-    ).fetchone()
-    if row is None:
-        return False
-    entry.message_id, entry.seq, entry.timestamp = row[:3]
-    _settle(entry, bytes(row[3]) if row[3] is not None else None)
-    return True
-
-
-def _echo(entry: Entry, first: Entry) -> None:
+def _echo(connection: sqlite3.Connection, entry: Entry, first: Entry) -> None:
     """Answer a copy within one batch as its first was answered."""
+    if first.error is not None and entry.digest != first.digest and find_duplicate(connection, entry):
+        return  # the first was the one with other content: this is a retry of what was stored before
     entry.message_id, entry.seq, entry.timestamp = first.message_id, first.seq, first.timestamp
     entry.error = first.error
     if first.error is None or entry.digest != first.digest:
-        _settle(entry, first.digest)
+        settle(entry, first.digest)
+
+
+def _applied(connection: sqlite3.Connection, entry: Entry, apply: Apply) -> str:
+    """Run an entry's hook and return the payload to store."""
+    payload = apply(connection, entry)
+    if payload is not None and not isinstance(payload, str):
+        raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
+    return payload or entry.payload
+
+
+def is_the_disks(failure: Exception) -> bool:
+    """Tell a failure of the database's (full, busy, broken) from a mistake in somebody's statement."""
+    code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return isinstance(failure, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
 
 
 def _refuse(entry: Entry, refusal: Exception) -> None:
@@ -279,14 +284,3 @@ def _refuse(entry: Entry, refusal: Exception) -> None:
     elif not isinstance(refusal, Unchanged):
         entry.fault = refusal
         entry.error = RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin for {entry.type!r} failed")
-
-
-def _settle(entry: Entry, digest: bytes | None) -> None:
-    if digest is not None and digest != entry.digest:
-        entry.message_id = entry.seq = None
-        entry.error = RelayError(
-            ErrorCode.CONFLICT,
-            f"the id {entry.own_id!r} was used before for a message with other content; use a new id",
-        )
-    else:
-        entry.duplicate = True

@@ -110,7 +110,7 @@ class FrontDoor:
         settings = self._engine.settings
         address = client_address(head, peer.address, settings.server.trusted_proxies)
         if not head.wants_websocket:
-            peer.unread(head.raw + head.rest)
+            peer.unread(head.without_upgrade() + head.rest)
             return await self._serve_http(peer)
         if self._engine.draining:
             raise BadHead(503, "the server is draining", "Retry-After: 1")

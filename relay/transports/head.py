@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 END = b"\r\n\r\n"
+_OFFERS = (b"upgrade:", b"http2-settings:")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
@@ -35,6 +36,7 @@ class Head:
 
     method: str
     target: str
+    version: str
     headers: dict[str, str]
     raw: bytes
     rest: bytes = b""
@@ -43,6 +45,13 @@ class Head:
     def forget(self) -> None:
         """Let go of what was read, once it was judged: a connection may last for weeks."""
         self.headers, self.raw, self.rest = {}, b"", b""
+
+    def without_upgrade(self) -> bytes:
+        """Return the head as read, less an offer to change the protocol: HTTP/2 is not spoken here."""
+        if "upgrade" not in self.headers:
+            return self.raw
+        lines = self.raw.split(b"\r\n")
+        return b"\r\n".join(line for line in lines if not line.lower().startswith(_OFFERS))
 
     @property
     def path(self) -> str:
@@ -80,7 +89,7 @@ def parse_head(data: bytes) -> Head:
             repeated.add(name)
             value = f"{headers[name]},{value}"
         headers[name] = value
-    return Head(words[0], words[1], headers, raw + END, rest, repeated)
+    return Head(words[0], words[1], words[2], headers, raw + END, rest, repeated)
 
 
 def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
@@ -94,6 +103,8 @@ def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
         raise BadHead(404, "WebSocket is spoken at /ws")
     if head.method != "GET":
         raise BadHead(405, "an upgrade is a GET", "Allow: GET")
+    if head.version == "HTTP/1.0":
+        raise BadHead(426, "an upgrade is HTTP/1.1; does a proxy speak 1.0 to this server?", "Upgrade: websocket")
     if "upgrade" not in [token.strip().lower() for token in headers.get("connection", "").split(",")]:
         raise BadHead(400, "an upgrade has the header 'Connection: Upgrade'; does a proxy take it out?")
     if headers.get("sec-websocket-version") != "13":

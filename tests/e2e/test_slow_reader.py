@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -80,7 +79,7 @@ def test_one_who_never_reads_is_cut_at_the_bound_and_disturbs_nobody(make_world:
     before = world.server.rss_bytes()
     with conversation(world, "carol", "dave") as waits:
         refs = flood(alice, "victim", FLOOD)
-        code = _cut(victim)
+        code = read_to_the_end(victim)
     assert code in (4403, None)
     assert max(waits) < 2, "others went on talking"
     assert len(waits) > 20
@@ -96,7 +95,7 @@ def test_a_burst_over_the_queue_delivers_nothing_behind_what_it_dropped(make_wor
     for _ in range(5):
         bob = back(world, bob)
         refs = flood(alice, "bob", 40, step=40)
-        assert _cut(bob) in (4403, None)
+        assert read_to_the_end(bob) in (4403, None)
         received = ids(bob)
         assert received == refs[: len(received)]
         again = back(world, bob)
@@ -108,7 +107,7 @@ def ids(device: Device) -> list[str]:
     return [m["meta"]["id"] for m in device.messages]
 
 
-def _cut(victim: Device) -> int | None:
+def read_to_the_end(victim: Device) -> int | None:
     """Read what the kernel still holds, up to the end of the connection."""
     try:
         while True:
@@ -119,7 +118,7 @@ def _cut(victim: Device) -> int | None:
         return None
 
 
-def test_a_replay_larger_than_the_queue_is_paced_and_not_cut(make_world: MakeWorld) -> None:
+def test_a_replay_larger_than_the_queue_is_paced_and_notread_to_the_end(make_world: MakeWorld) -> None:
     world = make_world(("alice", "bob"), SLOW)
     alice = world.device("alice")
     refs = flood(alice, "bob", 300)
@@ -131,48 +130,3 @@ def test_a_replay_larger_than_the_queue_is_paced_and_not_cut(make_world: MakeWor
     assert bob.sync(timeout=15)["replayed"] == 300
     assert ids(bob) == refs
     assert world.server.rss_bytes() - before < 24 * MIB
-
-
-def test_sigterm_with_fifty_clients_that_never_read_ends_in_five_seconds(make_world: MakeWorld) -> None:
-    names = [f"idle{i}" for i in range(5)]
-    world = make_world(("alice", *names), {"limits": {"queue_bytes": 8 * MIB}})
-    group = world.group("alice", *names)
-    for i in range(50):
-        world.device(names[i % 5], receive_buffer=4096)
-    alice = world.device("alice")
-    flood(alice, group, 200, group=True)  # 3 MB for each: more than the kernel keeps, less than the queue
-    start = time.monotonic()
-    code = world.server.stop(timeout=10)
-    assert code == 0, world.server.diagnosis()
-    assert time.monotonic() - start <= 5
-
-
-def test_sigterm_says_4404_to_those_who_read_and_loses_nothing_acked(make_world: MakeWorld) -> None:
-    world = make_world(("alice", "bob"))
-    alice, bob = world.device("alice"), world.device("bob")
-    refs = [unique("last") for _ in range(200)]
-    alice.send_all(message("bob", ref, id=ref) for ref in refs)
-    stopping = threading.Thread(target=world.server.stop)
-    stopping.start()
-    codes = [_cut(alice), _cut(bob)]
-    stopping.join()
-    assert codes == [4404, 4404]
-    assert world.server.process is not None
-    assert world.server.process.returncode == 0
-    world.server.start()
-    acked = [ref for ref in refs if any(a["type"] == "ack" for a in alice.answers[ref])]
-    stored = [row["payload"]["content"] for row in world.history("alice", peer="bob")]
-    assert set(acked) <= set(stored)
-    assert len(stored) == len(set(stored))
-
-
-def test_a_second_sigterm_ends_at_once(make_world: MakeWorld) -> None:
-    world = make_world(("alice",), {"timeouts": {"drain_seconds": 30}})
-    world.device("alice", receive_buffer=4096)
-    process = world.server.process
-    assert process is not None
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    start = time.monotonic()
-    world.server.stop(timeout=5)
-    assert time.monotonic() - start < 3

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import Any, Final, cast
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import Closed, Updated
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -32,19 +35,20 @@ Asgi = Callable[..., Awaitable[None]]
 class _HttpStream(PeerStream):
     """A stream for hypercorn, which notices an upgrade between two requests.
 
-    Between requests means: the application of every request whose head was passed on has begun and ended,
-    and every body so far was read to its end. Anything else could be a body's bytes, and a body may say
-    anything.
+    Where one request ends and the next begins, h11 knows best: its `their_state` is IDLE while hypercorn
+    waits for a head, and DONE while a request is being answered. What comes in between is kept until then;
+    what comes with a body is never looked at, for a body may say anything.
     """
 
-    def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float) -> None:
+    def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float, keep_alive_seconds: float) -> None:
         super().__init__(peer, b"", write_seconds=peer.write_seconds, address=peer.address)
+        self._keep_alive_seconds = keep_alive_seconds
+        self._reading = trio.CancelScope()
         self._peer = peer
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
-        self.head_passed = True
-        self.running = 0
-        self.unfinished_bodies = 0
+        self._turned = trio.Event()
+        self.their_state: Callable[[], Any] = lambda: h11.IDLE
         self.upgrade: Head | None = None
 
     @property
@@ -52,17 +56,30 @@ class _HttpStream(PeerStream):
         """The socket below."""
         return self._peer.socket
 
+    def turn(self) -> None:
+        """Note that hypercorn went on to the next request, or away."""
+        if self.their_state() is h11.IDLE:
+            self._reading.deadline = trio.current_time() + self._keep_alive_seconds
+        self._turned.set()
+        self._turned = trio.Event()
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive; an upgrade is kept for the front door, and hypercorn is told that the peer left."""
         if self.upgrade is not None:
             return b""
-        data = await self._peer.receive_some(max_bytes)
-        if not data or self.head_passed or self.running or self.unfinished_bodies:
+        data = b""
+        idle = self.their_state() is h11.IDLE
+        deadline = trio.current_time() + self._keep_alive_seconds if idle else inf
+        with trio.CancelScope(deadline=deadline) as self._reading:
+            data = await self._peer.receive_some(max_bytes)
+        if not data:
             return data
-        return await self._judge(data)
+        while self.their_state() is h11.DONE:
+            await self._turned.wait()
+        return await self._judge(data) if self.their_state() is h11.IDLE else data
 
     async def _judge(self, data: bytes) -> bytes:
-        """Judge the next request's head as the front door judged the first."""
+        """Judge a request's head as the front door judged the connection's first."""
         with trio.move_on_after(self._head_seconds):
             while END not in data and len(data) <= self._head_bytes:
                 more = await self._peer.receive_some(16384)
@@ -71,13 +88,13 @@ class _HttpStream(PeerStream):
                 data += more
             head = parse_head(data)
             if not head.wants_websocket:
-                self.head_passed = True
-                return data
+                return head.without_upgrade() + head.rest
             self.upgrade = head
         return b""
 
     async def aclose(self) -> None:
         """Close, unless the stream goes back to the front door."""
+        self.turn()
         if self.upgrade is None:
             await self._peer.aclose()
 
@@ -89,7 +106,27 @@ class _HttpStream(PeerStream):
     async def abort(self) -> None:
         """Close at once."""
         self.aborted = True
+        self.turn()
         await self._peer.abort()
+
+
+class _Connection(TCPServer):
+    """hypercorn's connection, which says when it goes on to the next request.
+
+    It says so before hypercorn's own part: that runs in the request's task, which is cancelled by then, so
+    that hypercorn's own keep-alive timer is often not started. The stream has one that is.
+    """
+
+    async def protocol_send(self, event: Any) -> None:
+        """Say so, then do what hypercorn's does."""
+        if isinstance(event, (Updated, Closed)):
+            cast(_HttpStream, self.stream).turn()
+        await super().protocol_send(event)
+
+    def their_state(self) -> Any:
+        """Return where h11 sees the client in its request; IDLE before there is a request."""
+        protocol = getattr(self, "protocol", None)
+        return h11.IDLE if protocol is None else getattr(protocol.protocol.connection, "their_state", None)
 
 
 class HttpServer:
@@ -119,9 +156,12 @@ class HttpServer:
 
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
-        stream = _HttpStream(peer, self._head_bytes, self._head_seconds)
+        stream = _HttpStream(peer, self._head_bytes, self._head_seconds, self._config.keep_alive_timeout)
         app = _GuardedApp(self._app, stream, self._body_seconds)
-        http: Any = TCPServer(ASGIWrapper(app), self._config, self._context, self._state, cast(Any, stream))
+        http = _Connection(
+            ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
+        )
+        stream.their_state = http.their_state
         try:
             await http
         except* BadHead as refused:
@@ -161,16 +201,16 @@ class _GuardedApp:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run one request."""
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+            await send(
+                {"type": "websocket.http.response.start", "status": 503, "headers": [(b"retry-after", b"1")]}
+            )
+            await send({"type": "websocket.http.response.body", "body": b"upgrade on a connection of its own"})
             return
         stream = self._stream
         scope["relay"] = {"address": stream.address}
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         deadline = trio.current_time() + self._body_seconds
         finished = False
-        stream.head_passed = False
-        stream.running += 1
-        stream.unfinished_bodies += has_body
 
         async def receive_in_time() -> Any:
             nonlocal deadline, finished
@@ -181,13 +221,9 @@ class _GuardedApp:
                 deadline += len(event.get("body", b"")) / _BYTES_PER_SECOND
                 if event["type"] == "http.request" and not event.get("more_body", False):
                     finished = True
-                    stream.unfinished_bodies -= 1
                 return event
             if scope_.cancelled_caught:
                 await stream.abort()
             return {"type": "http.disconnect"}
 
-        try:
-            await self._app(scope, receive_in_time, send)
-        finally:
-            stream.running -= 1
+        await self._app(scope, receive_in_time, send)

@@ -1,0 +1,52 @@
+# `make` alone lists what can be done.
+
+PYTHON ?= python3
+CONFIG ?= relay.toml
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench crash clean
+
+help: ## List what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
+	$(BIN)/relay serve --config $(CONFIG)
+
+test: $(VENV)/.installed-dev ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
+	$(BIN)/python -m benchmarks $(ARGS)
+
+crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
+	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+clean: ## Remove .venv, caches and build products; databases stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml once what it asks for is installed, so a second call is quick.
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		found=$$($(PYTHON) -c 'import sys; print(sys.version.split()[0])' 2>/dev/null || echo "not to be run"); \
+		echo "relay needs Python 3.11 or newer; \"$(PYTHON)\" is $$found."; \
+		echo "Name a newer one: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.12"; \
+		exit 1; \
+	} >&2
+	$(PYTHON) -m venv $(VENV)

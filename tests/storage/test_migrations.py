@@ -1,0 +1,56 @@
+"""The schema: made once, and left alone after that."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from relay.storage.conversations import BROADCAST_CHANNEL
+from relay.storage.migrations import migrate
+
+
+def schema(path: Path) -> list[tuple[str, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    finally:
+        connection.close()
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    migrate(path)
+    first = schema(path)
+    migrate(path)
+    assert schema(path) == first
+
+
+def test_everybodys_channel_is_there_from_the_start(tmp_path: Path) -> None:
+    migrate(tmp_path / "relay.db")
+    connection = sqlite3.connect(tmp_path / "relay.db")
+    assert connection.execute("SELECT channel_id, kind FROM channels WHERE address = '*'").fetchall() == [
+        (BROADCAST_CHANNEL, "broadcast")
+    ]
+    connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        migrate(path)
+    assert path.read_bytes() == b"not a database at all" * 100
+
+
+def test_every_conversation_keeps_its_seqs_apart(tmp_path: Path) -> None:
+    migrate(tmp_path / "relay.db")
+    connection = sqlite3.connect(tmp_path / "relay.db")
+    insert = (
+        "INSERT INTO log (message_id, channel_id, seq, type, sender_id, target_id, timestamp)"
+        " VALUES (?, ?, ?, 't', 'a', 'b', 0)"
+    )
+    connection.execute(insert, (1, 1, 1))
+    connection.execute(insert, (2, 2, 1))
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute(insert, (3, 1, 1))
+    connection.close()
