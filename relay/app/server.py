@@ -143,6 +143,7 @@ async def drain(
     seconds = engine.settings.timeouts.drain_seconds
     connections.cancel_scope.deadline = trio.current_time() + seconds + 0.5
     with trio.move_on_after(seconds):
+        door.turn_away()
         await http.stop()
         await engine.router.wait_idle()
         links = list(door.sessions)

@@ -15,7 +15,6 @@ from typing import Final
 import trio
 
 from relay.plugin.engine import Engine
-from relay.protocol.errors import CloseCode
 from relay.protocol.outbox import Outbox
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.transports.head import END, BadHead, Head, check_upgrade, client_address, parse_head, refusal
@@ -48,6 +47,7 @@ class FrontDoor:
         self.sessions: set[PeerLink] = set()
         self.streams: set[PeerStream] = set()
         self._empty = trio.Event()
+        self._waiting: set[trio.CancelScope] = set()
 
     async def serve(self, stream: trio.SocketStream | trio.abc.Stream) -> None:
         """Serve one connection until it is over; nothing that a peer does gets out of here."""
@@ -91,20 +91,30 @@ class FrontDoor:
         Raises:
             BadHead: it is not one, is too long, or took too long.
         """
+        seconds = self._engine.settings.timeouts.head_seconds
+        with trio.move_on_after(seconds) as waiting:
+            self._waiting.add(waiting)
+            try:
+                return await self._receive_head(peer)
+            finally:
+                self._waiting.discard(waiting)
+        if self._engine.draining:
+            raise BadHead(503, "the server is draining", "Retry-After: 1")
+        raise BadHead(408, "the request's head did not arrive in time")
+
+    async def _receive_head(self, peer: PeerStream) -> Head | None:
         limit = self._engine.settings.limits.head_bytes or 1 << 30
         data = b""
-        with trio.move_on_after(self._engine.settings.timeouts.head_seconds):
-            while END not in data:
-                if len(data) > limit:
-                    raise BadHead(431, f"a request's head has at most {limit} bytes")
-                received = await peer.receive_some(16384)
-                if not received:
-                    return None
-                data += received
-            if data.index(END) > limit:
+        while END not in data:
+            if len(data) > limit:
                 raise BadHead(431, f"a request's head has at most {limit} bytes")
-            return parse_head(data)
-        raise BadHead(408, "the request's head did not arrive in time")
+            received = await peer.receive_some(16384)
+            if not received:
+                return None
+            data += received
+        if data.index(END) > limit:
+            raise BadHead(431, f"a request's head has at most {limit} bytes")
+        return parse_head(data)
 
     async def _route(self, peer: PeerStream, head: Head) -> Head | None:
         settings = self._engine.settings
@@ -154,10 +164,10 @@ class FrontDoor:
                 self.sessions.discard(link)
                 link.cut()
 
-    def end_all(self, code: CloseCode, reason: str) -> None:
-        """Send every session a close."""
-        for link in list(self.sessions):
-            link.end(code, reason)
+    def turn_away(self) -> None:
+        """Refuse whoever has not said yet what they want."""
+        for waiting in list(self._waiting):
+            waiting.cancel()
 
     async def wait_empty(self) -> None:
         """Return once no connection is left."""

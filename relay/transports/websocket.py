@@ -88,11 +88,11 @@ class ServerSocket(WebSocketConnection):
         link.intercept = self._take_text_frames
 
     async def run(self) -> None:
-        """Read until the connection is over."""
+        """Read until the connection is over, and end everything else on it."""
         try:
             await self._reader_task()
         finally:
-            self._link.closed.set()
+            self._link.cut()
 
     async def _handle_message_event(self, event: TextMessage | BytesMessage) -> None:
         """Hand a whole text message to the session; refuse what is none."""

@@ -13,6 +13,9 @@ from tests.memory import Device, World
 
 BLOCK = re.compile(r"^```(\S*)[ ]*(\S*)[ ]*(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OMITTED = "…"
+NONE = "\u2013"
+"""What a table says where there is nothing to say."""
+
 PATIENCE = 60.0
 """Virtual seconds that a documented frame may take: longer than a heartbeat's interval."""
 
@@ -116,7 +119,9 @@ class Conversation:
                 seen.append(actual)
                 if block.device == "client":
                     break
-        raise AssertionError(f"documented:\n{json.dumps(documented)}\nreceived:\n" + "\n".join(map(json.dumps, seen)))
+        raise AssertionError(
+            f"documented:\n{json.dumps(documented)}\nreceived:\n" + "\n".join(map(json.dumps, seen))
+        )
 
     async def _expect_close(self, block: Block) -> None:
         with trio.fail_after(PATIENCE):

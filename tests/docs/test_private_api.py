@@ -29,7 +29,9 @@ def listed(*names: str) -> None:
 
 
 def test_wsproto_tells_where_its_frame_decoder_stands() -> None:
-    listed("Connection._proto", "_frame_decoder", "header", "buffer", "payload_consumed", "_message_decoder", "opcode")
+    listed(
+        "Connection._proto", "_frame_decoder", "header", "buffer", "payload_consumed", "_message_decoder", "opcode"
+    )
     connection = Connection(ConnectionType.SERVER)
     frames, messages = connection._proto._frame_decoder, connection._proto._message_decoder
     assert frames.header is None

@@ -6,14 +6,16 @@ from typing import Any
 
 from relay.protocol.session import Event
 from relay.settings import Settings
-from tests.docs.conversation import Block, Conversation, blocks
+from tests.docs.conversation import NONE, Block, Conversation, blocks
 from tests.memory import world
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = list(blocks(PAGE))
 
 
-async def test_every_frame_of_the_page_is_sent_and_answered_as_it_says(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_every_frame_of_the_page_is_sent_and_answered_as_it_says(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         await server.engine.groups.create("alice", "The team", ["bob"], "team")
         conversation = Conversation(server)
@@ -32,7 +34,7 @@ async def test_every_message_type_is_in_the_table_and_has_its_frame(tmp_path: Pa
         for name, type_ in types.items():
             row = next(line for line in PAGE.splitlines() if line.startswith("| ") and f"`{name}`" in line)
             assert f"| {type_.kind} |" in row
-            assert row.endswith(f"| {type_.priority} |" if type_.priority else "| – |")
+            assert row.endswith(f"| {type_.priority} |" if type_.priority else f"| {NONE} |")
 
 
 def test_every_connection_event_is_explained() -> None:

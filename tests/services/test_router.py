@@ -201,7 +201,8 @@ async def test_wait_idle_returns_at_once_when_nothing_is_there_and_else_after_th
 
 
 async def test_wait_idle_waits_for_a_fan_out_that_takes_long(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server, trio.open_nursery() as nursery:
+    environ = {"RELAY_LIMITS__CONNECTIONS_PER_USER": "0"}
+    async with world(tmp_path, "alice", "bob", **environ) as server, trio.open_nursery() as nursery:
         router, engine = server.engine.router, server.engine
         ends = [attach(engine.connections, "bob", f"d{number}")[1] for number in range(200)]
         for end in ends:

@@ -92,6 +92,11 @@ class _HttpStream(PeerStream):
             self.upgrade = head
         return b""
 
+    def stop_idling(self) -> None:
+        """Close, where no request is being answered."""
+        if self.their_state() is h11.IDLE:
+            self._reading.cancel()
+
     async def aclose(self) -> None:
         """Close, unless the stream goes back to the front door."""
         self.turn()
@@ -153,6 +158,7 @@ class HttpServer:
         self._config.errorlog = None
         self._context = WorkerContext(None)
         self._state: dict[str, Any] = {}
+        self._streams: set[_HttpStream] = set()
 
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
@@ -162,15 +168,20 @@ class HttpServer:
             ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
         )
         stream.their_state = http.their_state
+        self._streams.add(stream)
         try:
             await http
         except* BadHead as refused:
             raise refused.exceptions[0] from None
+        finally:
+            self._streams.discard(stream)
         return stream.upgrade
 
     async def stop(self) -> None:
         """Finish the requests that are running and close idle connections."""
         await self._context.terminated.set()
+        for stream in list(self._streams):
+            stream.stop_idling()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:

@@ -1,0 +1,116 @@
+"""Conversations in memory: one object each, whoever asks, and nothing for a stranger."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ConversationKind, Role
+from relay.services import channels
+from relay.services.channels import ChannelManager
+from relay.storage.conversations import ChannelRow
+from tests.memory import World, world
+
+
+async def test_both_sides_of_a_conversation_hold_one_object(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        find = server.engine.channels.find
+        conversation = await find("alice", "bob")
+        assert await find("bob", "alice") is conversation
+        assert server.engine.channels.find_nowait("bob", "alice") is conversation
+        assert (conversation.kind, set(conversation.members)) == (ConversationKind.USER, {"alice", "bob"})
+
+
+async def test_askers_at_once_hold_one_object_and_make_one_channel(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        found: list[Any] = []
+
+        async def ask(user: str, target: str) -> None:
+            found.append(await server.engine.channels.find(user, target))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(ask, "alice", "bob")
+                nursery.start_soon(ask, "bob", "alice")
+        assert len({id(conversation) for conversation in found}) == 1
+        rows = await server.engine.runner.read(
+            lambda c: c.execute("SELECT count(*) FROM channels WHERE kind = 'user'").fetchone()[0]
+        )
+        assert rows == 1
+
+
+async def test_a_stranger_and_nobody_are_told_the_same(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "eve") as server:
+        await server.engine.groups.create("alice", "Team", [], "team")
+        said = []
+        for target in ("team", "no-such", "team"):
+            with pytest.raises(RelayError) as refused:
+                await server.engine.channels.find("eve", target)
+            assert refused.value.code is ErrorCode.NOT_FOUND
+            said.append(refused.value.message.replace("no-such", "team"))
+        assert len(set(said)) == 1
+
+
+async def test_a_group_is_found_by_members_and_by_the_server(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        created = await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        assert await server.engine.channels.find("bob", "team") is created
+        assert await server.engine.channels.group("team") is created
+        assert await server.engine.channels.group("bob") is None
+
+
+async def test_one_that_nobody_holds_is_loaded_again_as_it_was(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        gc.collect()
+        manager: ChannelManager = server.engine.channels
+        loaded = await manager.group("team")
+        assert loaded is not None
+        assert loaded.members == {"alice": Role.OWNER, "bob": Role.MEMBER}
+
+
+async def test_a_forgotten_conversation_has_no_members_for_whoever_still_holds_it(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        held = await server.engine.channels.find("alice", "bob")
+        server.engine.channels.forget(held)
+        assert held.members == {}
+        assert server.engine.channels.find_nowait("alice", "bob") is None
+        again = await server.engine.channels.find("alice", "bob")
+        assert again is not held
+        assert set(again.members) == {"alice", "bob"}
+
+
+async def test_more_conversations_than_are_kept_are_still_one_object_each(
+    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "_KEPT", 3)
+    names = [f"u{number}" for number in range(8)]
+    async with world(tmp_path, "alice", *names) as server:
+        held = [await server.engine.channels.find("alice", name) for name in names]
+        assert len(server.engine.channels._by_target) <= 3
+        again = [await server.engine.channels.find(name, "alice") for name in names]
+        assert [id(one) for one in held] == [id(one) for one in again]
+
+
+async def test_holding_a_row_twice_keeps_the_first_object(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        row = ChannelRow(9, ConversationKind.GROUP, "group:x", "X", {"alice": Role.OWNER}, "join")
+        held = server.engine.channels.hold(row)
+        assert server.engine.channels.hold(row._replace(name="other", members={})) is held
+        assert held.name == "X"
+
+
+async def talk_to_oneself(server: World) -> Any:
+    return await server.engine.channels.find("alice", "alice")
+
+
+async def test_a_user_has_a_conversation_with_themself(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        assert set((await talk_to_oneself(server)).members) == {"alice"}
