@@ -66,7 +66,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
 
     from relay.app import admin
     from relay.plugin.engine import open_engine
-    from relay.storage.database import StorageError
+    from relay.storage.database import StorageError, StorageInUse
 
     async def work() -> Any:
         refused: Exception | None = None
@@ -81,18 +81,16 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
     with _kept_for_owner(Path(settings.storage.path)):
         try:
             return trio.run(work)
-        except StorageError as error:
-            if may_wait and _is_in_use(error):
+        except StorageInUse as error:
+            if may_wait:
                 raise _InUse from None
+            raise Failure(str(error)) from None
+        except StorageError as error:
             raise Failure(str(error)) from None
         except BaseExceptionGroup as group:
             if group.subgroup(KeyboardInterrupt):
                 raise click.Abort from None
             raise
-
-
-def _is_in_use(error: Exception) -> bool:
-    return "in use by another relay" in str(error)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ through here, so that no connection ever sees a position out of order.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -23,6 +24,7 @@ from relay.services.connections import Connection, WebSocketManager
 from relay.storage.database import Runner, StorageFailed
 from relay.storage.log import Entry, Log
 
+_log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
 
 
@@ -146,8 +148,7 @@ class MessageRouter:
             if not self._waiting:
                 self._wake = trio.Event()
             if batch:
-                await self._commit(batch)
-                await self._fan_out(batch)
+                await self._fan_out(batch, await self._commit(batch))
                 self._storing = False
             else:
                 self._connections.flush()  # refusals, which nothing else would send
@@ -175,12 +176,14 @@ class MessageRouter:
                 break
         return batch
 
-    async def _commit(self, batch: Sequence[Submission]) -> None:
+    async def _commit(self, batch: Sequence[Submission]) -> int:
+        """Store a batch and return the log's end; what could not be stored has its `error` set."""
         self._storing = True
         entries = [submission.entry for submission in batch]
         now = self._now()
+        end = self.position
         try:
-            self.position = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
+            end = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
         except StorageFailed:
             failed = RelayError(
                 ErrorCode.OVERLOADED, "the message could not be saved; send again later", retry_after=5
@@ -188,8 +191,10 @@ class MessageRouter:
             for entry in entries:
                 entry.stored, entry.error, entry.message_id = False, failed, None
         self._batches += 1
+        return end
 
-    async def _fan_out(self, batch: Sequence[Submission]) -> None:
+    async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:
+        """Send acks and deliveries; `position` follows, so that a hello in between meets neither hole nor double."""
         pushed = 0
         for submission in batch:
             entry = submission.entry
@@ -199,8 +204,10 @@ class MessageRouter:
             self._answer(submission)
             if pushed > _FANOUT_SLICE:
                 pushed = 0
+                self.position = max(self.position, entry.message_id or 0)
                 self._connections.flush()
                 await trio.lowlevel.checkpoint()
+        self.position = end
         self._connections.flush()
 
     def _deliver(self, submission: Submission, entry: Entry) -> int:
@@ -231,6 +238,8 @@ class MessageRouter:
 
     def _answer(self, submission: Submission) -> None:
         entry, origin = submission.entry, submission.origin
+        if entry.fault is not None:
+            _log.error("the plugin for %r failed in its message's transaction", entry.type, exc_info=entry.fault)
         if origin is not None:
             origin.push(text_frame(encode_answer(entry)))
             if entry.message_id is not None and entry.message_id > origin.sent_cursor:

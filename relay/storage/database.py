@@ -43,6 +43,10 @@ class StorageError(Exception):
     """The database cannot be used; the message says which file and why."""
 
 
+class StorageInUse(StorageError):
+    """Another relay is using the database."""
+
+
 class StorageFailed(StorageError):
     """A commit did not reach the disk (full, or failing); nothing of it was stored."""
 
@@ -264,7 +268,7 @@ class Lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
-            raise StorageError(
+            raise StorageInUse(
                 f"{path} is in use by another relay; stop it, or give this one another [storage] path"
             ) from None
 

@@ -111,7 +111,7 @@ class Session:
             self._on_ack(connection, event.cursor)
         elif event.event is Event.GOODBYE:
             self._link.end(CloseCode.NORMAL)
-        else:
+        elif event.event is not Event.HEARTBEAT:
             connection.active = event.event is Event.ACTIVE
         if envelope.meta.id is not None:
             done = {"timestamp": self._engine.now(), "duplicate": False}

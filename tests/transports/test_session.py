@@ -494,3 +494,19 @@ async def test_a_stranger_and_an_ex_member_find_no_group(tmp_path: Path, autojum
         assert await bob.drain() == []
         back = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
         assert [frame["type"] for frame in back.replayed] == ["group_event", "group_message", "group_event"]
+
+
+async def test_a_heartbeat_leaves_a_device_active_and_inactive_devices_hear_no_comings(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        await alice.event("heartbeat", cursor=0)
+        await server.connect("alice", "second")
+        assert (await alice.next())["payload"]["event"] == "device_connected"
+        await alice.event("inactive")
+        await server.connect("alice", "third")
+        assert await alice.drain() == []
+        await alice.event("active")
+        await server.connect("alice", "fourth")
+        assert (await alice.next())["payload"] == {"event": "device_connected", "client_id": "fourth"}
