@@ -119,10 +119,7 @@ class Outbox:
             if taken >= max_bytes:
                 break
             count += 1
-            if isinstance(item, Replaceable):
-                if self._replaceable is not None and item.key is not None and item.frame:
-                    self._replaceable.pop(item.key, None)
-            frame = item.frame if isinstance(item, Replaceable) else item
+            frame = self._let_go(item) if isinstance(item, Replaceable) else item
             parts.append(frame)
             taken += len(frame)
         del self._frames[:count]
@@ -130,6 +127,12 @@ class Outbox:
         if not self._frames:
             self._replaceable = None
         return b"".join(parts)
+
+    def _let_go(self, item: Replaceable) -> bytes:
+        """Return a replaceable frame that is about to be sent: a newer value no longer reaches it."""
+        if self._replaceable is not None and self._replaceable.get(item.key or ()) is item:
+            del self._replaceable[item.key or ()]
+        return item.frame
 
     def clear(self) -> None:
         """Forget everything that waits: the connection is over."""

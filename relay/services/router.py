@@ -194,7 +194,7 @@ class MessageRouter:
         return end
 
     async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:
-        """Send acks and deliveries; `position` follows, so that a hello in between meets neither hole nor double."""
+        """Send acks and deliveries; `position` follows, so that a hello in between meets no hole and no double."""
         pushed = 0
         for submission in batch:
             entry = submission.entry

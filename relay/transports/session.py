@@ -234,9 +234,8 @@ class Session:
         )
         connection.session_id = await self._attach(identity, client_id, device, hello)
         self.connection = connection
-        self._link.direct(text_frame(self._ready(connection, plan)))
         self._device_event(Event.DEVICE_CONNECTED)
-        await self._replay(plan)
+        await self._replay(plan, text_frame(self._ready(connection, plan)))
         self.state = states.advance(self.state, Event.SYNCED)
         connection.live = self._link.open = True
         self._link.flush()
@@ -265,9 +264,12 @@ class Session:
             patient=True,
         )
 
-    async def _replay(self, plan: Resumption) -> None:
+    async def _replay(self, plan: Resumption, ready: bytes) -> None:
+        """Send ready, the replay and synced; in one write where nothing was missed."""
+        waiting = ready
         async for frames in self._engine.offline_queue.frames(plan.message_ids):
-            await self._link.send(frames)
+            await self._link.send(waiting + frames)
+            waiting = b""
         synced = {
             "event": Event.SYNCED,
             "cursor": plan.until,
@@ -275,7 +277,7 @@ class Session:
             "limited": bool(plan.gaps),
             "gaps": [gap._asdict() for gap in plan.gaps],
         }
-        self._link.direct(text_frame(encode_event("connection_event", synced)))
+        self._link.direct(waiting + text_frame(encode_event("connection_event", synced)))
 
     def _ready(self, connection: Connection, plan: Resumption) -> bytes:
         settings, limits = self._engine.settings, self._engine.settings.limits

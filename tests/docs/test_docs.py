@@ -78,7 +78,7 @@ def test_every_hook_is_documented_with_its_signature() -> None:
     for name, hook in hooks().items():
         signature = str(inspect.signature(hook)).replace("'", "")
         assert f"    {name}{signature}\n" in page
-        assert inspect.getdoc(hook).rstrip(".") in page.replace("\n", " ")
+        assert str(inspect.getdoc(hook)).rstrip(".") in page.replace("\n", " ")
     assert set(re.findall(r"^### `(relay_\w+)`$", page, re.MULTILINE)) == set(hooks())
 
 

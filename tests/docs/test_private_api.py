@@ -32,11 +32,9 @@ def test_wsproto_tells_where_its_frame_decoder_stands() -> None:
     listed(
         "Connection._proto", "_frame_decoder", "header", "buffer", "payload_consumed", "_message_decoder", "opcode"
     )
-    connection = Connection(ConnectionType.SERVER)
+    connection: Any = Connection(ConnectionType.SERVER)
     frames, messages = connection._proto._frame_decoder, connection._proto._message_decoder
-    assert frames.header is None
-    assert len(frames.buffer) == 0
-    assert messages.opcode is None
+    assert [frames.header, len(frames.buffer), messages.opcode] == [None, 0, None]
     connection.receive_data(b"\x01\xfe\x01\x00" + bytes(4) + b"abc")  # the first fragment, 3 of 256 bytes of it
     assert list(connection.events())
     assert frames.header is not None
@@ -52,7 +50,7 @@ async def test_trio_websocket_has_the_methods_that_are_replaced_and_the_state_th
     assert parameters(WebSocketConnection._handle_message_event) == ["self", "event"]
     assert parameters(WebSocketConnection._handle_close_connection_event) == ["self", "event"]
     stream, _ = trio.testing.memory_stream_pair()
-    wsproto = Connection(ConnectionType.SERVER)
+    wsproto: Any = Connection(ConnectionType.SERVER)
     library = WebSocketConnection(stream, wsproto, max_message_size=1)
     assert library._wsproto is wsproto
     assert library._message_parts == []
