@@ -147,11 +147,11 @@ def test_plugin_options_are_handed_on_and_variables_add_to_them(tmp_path):
 
 
 def test_message_types_have_tables_of_their_own(tmp_path):
-    path = write(tmp_path, "[types.chat_message]\nmax_bytes = 100\n[types.'my-Type']\nttl_seconds = 60\n")
+    path = write(tmp_path, "[types.chat_message]\nmax_bytes = 100\n[types.'my-Type']\nmax_bytes = 60\n")
     environ = {"RELAY_TYPES__CHAT_MESSAGE__PRIORITY": "3", "RELAY_TYPES__MY_TYPE__PRIORITY": "4"}
     assert load(path, environ).types == {
         "chat_message": TypeSettings(max_bytes=100, priority=3),
-        "my-Type": TypeSettings(ttl_seconds=60.0, priority=4),
+        "my-Type": TypeSettings(max_bytes=60, priority=4),
     }
 
 

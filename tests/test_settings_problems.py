@@ -125,10 +125,10 @@ def test_files_that_cannot_be_read_are_problems_too(tmp_path):
 
 def test_variables_and_their_files_must_hold_utf_8(tmp_path):
     (tmp_path / "latin").write_bytes(b"caf\xe9")
-    environ = {"RELAY_SERVER__NAME_FILE": str(tmp_path / "latin"), "RELAY_LOG__LEVEL": "\udcff"}
+    environ = {"RELAY_SERVER__HOST_FILE": str(tmp_path / "latin"), "RELAY_LOG__LEVEL": "\udcff"}
     assert problems_of(None, environ) == [
         "environment: RELAY_LOG__LEVEL: the value is not UTF-8 text",
-        "environment: RELAY_SERVER__NAME_FILE: the value is not UTF-8 text",
+        "environment: RELAY_SERVER__HOST_FILE: the value is not UTF-8 text",
     ]
 
 

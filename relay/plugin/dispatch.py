@@ -137,6 +137,16 @@ class Dispatcher:
         except Exception as fault:
             raise self._failed(type_, fault) from fault
 
+    def _key(self, draft: Draft) -> str:
+        """Return what a newer value of a latest type replaces by."""
+        type_ = draft.type
+        if type_.key is None:
+            return ""
+        try:
+            return str(type_.key(draft.payload))
+        except Exception as fault:
+            raise self._failed(type_, fault) from fault
+
     def _failed(self, type_: MessageType, fault: Exception) -> RelayError:
         self.failures[type_.name] += 1
         _log.error("the plugin for %r failed", type_.name, exc_info=fault)
@@ -159,7 +169,7 @@ class Dispatcher:
             digest,
             payload,
             meta.timestamp,
-            type_.key(draft.payload) if type_.key is not None else "",
+            self._key(draft),
             draft.apply,
             type_.kind is Kind.STREAM,
             draft.sender.user_id if draft.only_sender else None,

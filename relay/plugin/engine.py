@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
-from relay.storage.database import Runner, open_runner, read_epoch
+from relay.storage.database import PatientWriter, Runner, open_runner, read_epoch
 from relay.storage.history import other_party
 from relay.storage.log import Entry, Log
 
@@ -52,6 +53,7 @@ class Engine:
         limits = settings.limits
         self.settings = settings
         self.runner = runner
+        self.patient = PatientWriter(runner)
         self.log = rows
         self.now = now
         self.epoch, position = facts
@@ -135,6 +137,12 @@ def _load_plugins(settings: Settings) -> Registry:
     registry = load(plugins.enabled, [Path(folder) for folder in plugins.directories], plugins.options, priorities)
     for broken in registry.broken:
         log.error("%s", broken)
+    for name, changed in settings.types.items():
+        known = registry.types.get(name)
+        if known is None:
+            log.warning("[types.%s] changes nothing: no plugin adds a message type of that name", name)
+        elif changed.max_bytes is not None:
+            registry.types[name] = replace(known, max_bytes=changed.max_bytes)
     return registry
 
 
@@ -161,6 +169,7 @@ async def open_engine(
         engine = Engine(settings, runner, rows, (epoch, position), now)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(engine.router.run)
+            nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
             try:
                 yield engine

@@ -1,7 +1,8 @@
 """Groups: creating, renaming, deleting, and who is in them; each change is a `group_event` in the log.
 
 The change and its event are one transaction, and memory follows between the commit and the fan-out, so
-no message can slip in under the old membership.
+no message can slip in under the old membership. Whether it is allowed is asked twice: at once, and in the
+transaction again, as other changes of the same group may have come first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +23,7 @@ from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations
 from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
-from relay.storage.log import Entry, Log
+from relay.storage.log import Entry, Log, Unchanged
 
 Apply = Callable[[sqlite3.Connection, Entry], None]
 
@@ -92,7 +94,9 @@ class Groups:
             RelayError: `not_found`, `forbidden`.
         """
         conversation = await self.get(user_id, group_id)
-        require_role(user_id, conversation, Role.ADMIN)
+
+        def check() -> None:
+            require_role(user_id, conversation, Role.ADMIN)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             conversations.rename_group(connection, conversation.channel_id, name)
@@ -100,7 +104,7 @@ class Groups:
         def remember() -> None:
             conversation.name = name
 
-        await self._change(conversation, user_id, {"event": "renamed", "name": name}, apply, remember)
+        await self._change(conversation, user_id, {"event": "renamed", "name": name}, apply, remember, check)
         return conversation
 
     async def delete(self, user_id: str, group_id: str) -> None:
@@ -110,14 +114,16 @@ class Groups:
             RelayError: `not_found`, `forbidden`.
         """
         conversation = await self.get(user_id, group_id)
-        require_role(user_id, conversation, Role.OWNER)
+
+        def check() -> None:
+            require_role(user_id, conversation, Role.OWNER)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             last = self._log.last_seq(connection, conversation.channel_id) + 1
             conversations.delete_group(connection, conversation.channel_id, last, self._now())
 
         await self._change(
-            conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation)
+            conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation), check
         )
 
     async def put_member(self, user_id: str, group_id: str, member: str, role: Role) -> Conversation:
@@ -126,17 +132,14 @@ class Groups:
         Making somebody else the owner makes the old one an admin: a group has one owner.
 
         Raises:
-            RelayError: `not_found`, also when there is no such user, and `forbidden`.
+            RelayError: `not_found`, also when there is no such user, `forbidden`, and `conflict` when another
+                change of that member came first.
         """
         conversation = await self.get(user_id, group_id)
         present = conversation.members.get(member)
-        require_role(user_id, conversation, Role.OWNER if Role.OWNER in (role, present) else Role.ADMIN)
-        if present is role:
-            return conversation
-        if present is Role.OWNER:
-            raise RelayError(ErrorCode.FORBIDDEN, "make another member the owner first")
-        if present is None and len(conversation.members) >= self._max_members:
-            raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
+
+        def check() -> None:
+            self._check_put(conversation, user_id, member, role, present)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             channel_id = conversation.channel_id
@@ -157,10 +160,25 @@ class Groups:
                 conversation.members[user_id] = Role.ADMIN
 
         event = "member_added" if present is None else "role_changed"
-        await self._change(
-            conversation, user_id, {"event": event, "user_id": member, "role": role}, apply, remember
-        )
+        payload = {"event": event, "user_id": member, "role": role}
+        with suppress(Unchanged):
+            await self._change(conversation, user_id, payload, apply, remember, check)
         return conversation
+
+    def _check_put(
+        self, conversation: Conversation, user_id: str, member: str, role: Role, seen: Role | None
+    ) -> None:
+        """Refuse a change of a member that was seen with the role `seen`; raises Unchanged where it is none."""
+        present = conversation.members.get(member)
+        require_role(user_id, conversation, Role.OWNER if Role.OWNER in (role, present) else Role.ADMIN)
+        if present is role:
+            raise Unchanged
+        if present is not seen:
+            raise RelayError(ErrorCode.CONFLICT, f"the role of {member!r} was just changed; look and try again")
+        if present is Role.OWNER:
+            raise RelayError(ErrorCode.FORBIDDEN, "make another member the owner first")
+        if present is None and len(conversation.members) >= self._max_members:
+            raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
 
     async def remove_member(self, user_id: str, group_id: str, member: str) -> None:
         """Remove a member, or leave; the owner hands the group on or deletes it instead of leaving.
@@ -169,12 +187,15 @@ class Groups:
             RelayError: `not_found`, `forbidden`.
         """
         conversation = await self.get(user_id, group_id)
-        if member not in conversation.members:
-            raise not_found(f"member {member!r}")
-        if conversation.members[member] is Role.OWNER:
-            raise RelayError(ErrorCode.FORBIDDEN, "the owner cannot leave: make another the owner, or delete it")
-        if member != user_id:
-            require_role(user_id, conversation, Role.ADMIN)
+
+        def check() -> None:
+            if member not in conversation.members:
+                raise not_found(f"member {member!r}")
+            if conversation.members[member] is Role.OWNER:
+                text = "the owner cannot leave: make another the owner, or delete it"
+                raise RelayError(ErrorCode.FORBIDDEN, text)
+            if member != user_id:
+                require_role(user_id, conversation, Role.ADMIN)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             last = self._log.last_seq(connection, conversation.channel_id) + 1
@@ -183,7 +204,8 @@ class Groups:
         def remember() -> None:
             conversation.members.pop(member, None)
 
-        await self._change(conversation, user_id, {"event": "member_removed", "user_id": member}, apply, remember)
+        payload = {"event": "member_removed", "user_id": member}
+        await self._change(conversation, user_id, payload, apply, remember, check)
 
     async def _change(
         self,
@@ -192,10 +214,15 @@ class Groups:
         payload: dict[str, Any],
         apply: Apply,
         remember: Callable[[], None] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Commit a change together with its event, then bring memory up to date, then tell the members."""
+        check()
 
         def run(connection: sqlite3.Connection, entry: Entry) -> None:
+            # Nobody changes the members that memory holds while a batch is being committed.
+            require_member(actor, conversation, f"group {entry.target_id!r}")
+            check()
             apply(connection, entry)
 
         entry = Entry(

@@ -89,13 +89,13 @@ class HeartbeatSupervisor:
         if now >= lost:
             link.end(CloseCode.HEARTBEAT_LOST)
             return now + interval
-        quiet = min(peer.last_inbound, peer.last_outbound) + interval
-        if now < quiet:
-            return min(quiet, lost)
         try:
             heart.check()
         except Disconnect as end:
             link.end(end.code, end.reason)
             return now + interval
+        quiet = min(peer.last_inbound, peer.last_outbound) + interval
+        if now < quiet:
+            return min(quiet, lost)
         heart.beat()
         return min(now + interval, lost)

@@ -69,15 +69,3 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ]
         | None
     ) = None
-    ttl_seconds: (
-        Annotated[
-            float,
-            Meta(
-                ge=1,
-                le=3_153_600_000,
-                description="How long messages of this type are kept before they are deleted for good.",
-                examples=[2_592_000],
-            ),
-        ]
-        | None
-    ) = None

@@ -32,7 +32,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "printed at the start names it.",
         ),
     ] = 8484
-    name: Annotated[Text, Meta(description="What people see as the name of this server on its pages.")] = "relay"
     allowed_origins: Annotated[
         Origins,
         Meta(

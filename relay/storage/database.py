@@ -14,11 +14,11 @@ import os
 import queue
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -30,10 +30,7 @@ from relay.storage.migrations import migrate
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
-_GROUP: Final = 1000
-"""The most jobs of one transaction."""
-
-_PATIENCE_SECONDS: Final = 0.005
+_PATIENCE_SECONDS: Final = 0.01
 """How long a patient job waits for others to share its commit."""
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
@@ -55,19 +52,14 @@ class StorageFailed(StorageError):
 class _Waiting:
     job: Job[Any]
     task: trio.lowlevel.Task | None = None
-    patient: bool = False
     result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
 
 
 class Runner(Protocol):
     """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
 
-    async def write(self, job: Job[T], *, patient: bool = False) -> T:
-        """Run `job` in a transaction on the writer; return once it is committed.
-
-        Args:
-            patient: it may wait a few milliseconds for company, so that many such share one commit.
-        """
+    async def write(self, job: Job[T]) -> T:
+        """Run `job` in a transaction on the writer; return once it is committed."""
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on a connection that can only read.
@@ -147,11 +139,11 @@ class ThreadRunner:
         self._thread.start()
         self._closed = False
 
-    async def write(self, job: Job[T], *, patient: bool = False) -> T:
+    async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
         if self._closed:
             raise StorageError("the database is closed")
-        waiting = _Waiting(job, trio.lowlevel.current_task(), patient)
+        waiting = _Waiting(job, trio.lowlevel.current_task())
         self._queue.put(waiting)
 
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
@@ -185,27 +177,16 @@ class ThreadRunner:
                     self._token.run_sync_soon(_deliver, group)
 
     def _gather(self) -> tuple[list[_Waiting], bool]:
-        """Take every job that waits; as long as all are patient, wait for more, a little."""
+        """Wait for a job, then take every one that waits; True where the end was asked for."""
         group: list[_Waiting] = []
-        deadline: float | None = None
-        while len(group) < _GROUP:
-            try:
-                if not group:
-                    item = self._queue.get()
-                elif deadline is None or (left := deadline - time.monotonic()) <= 0:
-                    item = self._queue.get_nowait()
-                else:
-                    item = self._queue.get(timeout=left)
-            except queue.Empty:
-                break
-            if item is None:
-                return group, True
-            if not item.patient:
-                deadline = None
-            elif not group:
-                deadline = time.monotonic() + _PATIENCE_SECONDS
+        item = self._queue.get()
+        while item is not None:
             group.append(item)
-        return group, False
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
 
     async def aclose(self) -> None:
         """Let the writer finish its queue, then checkpoint and close."""
@@ -227,6 +208,52 @@ def _deliver(group: list[_Waiting]) -> None:
             trio.lowlevel.reschedule(task, waiting.result)
 
 
+class PatientWriter:
+    """Gathers small jobs that can wait a few milliseconds, so that many share one transaction and one thread hop.
+
+    A thousand clients that connect in a second are a hundred commits this way, and not a thousand.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._waiting: list[tuple[_Waiting, trio.Event]] = []
+        self._wake = trio.Event()
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job` in a transaction with others; return once it is committed. A job that raises fails alone."""
+        waiting, done = _Waiting(job), trio.Event()
+        self._waiting.append((waiting, done))
+        self._wake.set()
+        await done.wait()
+        result: T = waiting.result.unwrap()
+        return result
+
+    async def run(self) -> None:
+        """Write what gathers, for ever."""
+        while True:
+            await self._wake.wait()
+            await trio.sleep(_PATIENCE_SECONDS)
+            self._wake = trio.Event()
+            gathered, self._waiting = self._waiting, []
+            group = [waiting for waiting, _ in gathered]
+            try:
+                await self._runner.write(partial(_run_all, group=group))
+            except StorageError as error:
+                for waiting in group:
+                    waiting.result = outcome.Error(error)
+            for _, done in gathered:
+                done.set()
+
+
+def _run_all(connection: sqlite3.Connection, group: list[_Waiting]) -> None:
+    for waiting in group:
+        connection.execute("SAVEPOINT patient")
+        waiting.result = outcome.capture(waiting.job, connection)
+        if isinstance(waiting.result, outcome.Error):
+            connection.execute("ROLLBACK TO patient")
+        connection.execute("RELEASE patient")
+
+
 class InlineRunner:
     """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
 
@@ -235,7 +262,7 @@ class InlineRunner:
         self._reader = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
 
-    async def write(self, job: Job[T], *, patient: bool = False) -> T:
+    async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction of its own."""
         await trio.lowlevel.checkpoint()
         waiting = _Waiting(job)
@@ -255,7 +282,7 @@ class InlineRunner:
 
 
 def read_epoch(connection: sqlite3.Connection) -> str:
-    """Return the name of this database's life; a restore from a backup gives it a new one."""
+    """Return the name of this database's life; docs/operate/backup.md tells how a restore gives it a new one."""
     return str(connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
 
 

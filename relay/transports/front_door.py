@@ -158,7 +158,8 @@ class FrontDoor:
                 head.forget()
                 nursery.start_soon(socket.run)
                 self._heartbeat.watch(link, session)
-                await session.run()
+                async with link.owning_faults():
+                    await session.run()
             finally:
                 session.over()
                 self.sessions.discard(link)

@@ -10,7 +10,8 @@ a deadline, while the outbox, which is bounded, fills.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
@@ -57,6 +58,7 @@ class PeerLink(trio.abc.Stream):
         self._direct = bytearray()
         self._draining = False
         self._drained = trio.Event()
+        self._drained.set()
         self._plain = peer.fileno() is not None
 
     # What the services see: see relay.services.connections.Link.
@@ -139,6 +141,18 @@ class PeerLink(trio.abc.Stream):
         self.closed.set()
         self._drained.set()
         await self.peer.aclose()
+
+    @asynccontextmanager
+    async def owning_faults(self) -> AsyncIterator[None]:
+        """Tell the peer, by 1011, when a fault of our own ends the connection."""
+        try:
+            yield
+        except Exception as fault:
+            if not isinstance(fault, (trio.BrokenResourceError, trio.ClosedResourceError)):
+                self.end(CloseCode.INTERNAL_ERROR)
+                with trio.move_on_after(self._close_seconds):
+                    await self._drained.wait()
+            raise
 
     def cut(self) -> None:
         """End the connection without a word."""

@@ -259,9 +259,8 @@ class Session:
             same = device.token_id == identity.token_id and device.revoked_at is None
             if same and now - device.seen_at < 3600:
                 return device.session_id
-        return await self._engine.runner.write(
-            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now),
-            patient=True,
+        return await self._engine.patient.write(
+            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now)
         )
 
     async def _replay(self, plan: Resumption, ready: bytes) -> None:

@@ -90,7 +90,8 @@ class ServerSocket(WebSocketConnection):
     async def run(self) -> None:
         """Read until the connection is over, and end everything else on it."""
         try:
-            await self._reader_task()
+            async with self._link.owning_faults():
+                await self._reader_task()
         finally:
             self._link.cut()
 

@@ -35,9 +35,7 @@ def back(world: World, device: Device, *, sync: bool = True) -> Device:
     return world.device(user, device.client_id, sync=sync, cursor=device.cursor, **known)
 
 
-def burst(
-    sender: Device, target: str, count: int, *, group: bool = False, prefix: str = "burst"
-) -> list[str]:
+def burst(sender: Device, target: str, count: int, *, group: bool = False, prefix: str = "burst") -> list[str]:
     """Send many messages at once, wait for their acks and return their contents."""
     contents = [unique(prefix) for _ in range(count)]
     sender.send_all(message(target, content, id=content, group=group) for content in contents)

@@ -44,7 +44,7 @@ class Patient:
 
 
 @pytest.fixture
-async def supervisor(autojump_clock: Any, nursery: trio.Nursery) -> HeartbeatSupervisor:
+async def supervisor(nursery: trio.Nursery) -> HeartbeatSupervisor:
     supervisor = HeartbeatSupervisor(INTERVAL)
     nursery.start_soon(supervisor.run)
     await trio.testing.wait_all_tasks_blocked()
@@ -57,7 +57,9 @@ def watch(supervisor: HeartbeatSupervisor) -> Patient:
     return patient
 
 
-async def test_silence_is_asked_after_one_interval_and_ended_after_two(supervisor: HeartbeatSupervisor) -> None:
+async def test_silence_is_asked_after_one_interval_and_ended_after_two(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     await trio.sleep(10 * INTERVAL)
@@ -65,7 +67,9 @@ async def test_silence_is_asked_after_one_interval_and_ended_after_two(superviso
     assert patient.ends == [(began + 2 * INTERVAL, CloseCode.HEARTBEAT_LOST)]
 
 
-async def test_one_that_answers_is_asked_every_interval_and_never_ended(supervisor: HeartbeatSupervisor) -> None:
+async def test_one_that_answers_is_asked_every_interval_and_never_ended(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     patient.answers = True
@@ -74,7 +78,9 @@ async def test_one_that_answers_is_asked_every_interval_and_never_ended(supervis
     assert patient.ends == []
 
 
-async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(supervisor: HeartbeatSupervisor) -> None:
+async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     await trio.sleep(40)
@@ -83,7 +89,9 @@ async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(supervisor: Heart
     assert patient.ends == [(began + 40 + 2 * INTERVAL, CloseCode.HEARTBEAT_LOST)]
 
 
-async def test_one_that_is_busy_both_ways_is_left_alone(supervisor: HeartbeatSupervisor) -> None:
+async def test_one_that_is_busy_both_ways_is_left_alone(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     patient = watch(supervisor)
     for _ in range(100):
         await trio.sleep(INTERVAL / 2)
@@ -91,7 +99,9 @@ async def test_one_that_is_busy_both_ways_is_left_alone(supervisor: HeartbeatSup
     assert patient.beats == patient.ends == []
 
 
-async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(supervisor: HeartbeatSupervisor) -> None:
+async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     patient = watch(supervisor)
     for _ in range(100):
         await trio.sleep(INTERVAL / 2)
@@ -100,7 +110,9 @@ async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(supervisor:
     assert patient.ends == []
 
 
-async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(supervisor: HeartbeatSupervisor) -> None:
+async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     patient = watch(supervisor)
     patient.fault = Disconnect(CloseCode.BAD_TOKEN)
     await trio.sleep(1.5 * INTERVAL)
@@ -109,7 +121,7 @@ async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(supervisor: 
 
 
 async def test_connections_that_came_at_different_times_are_looked_at_in_their_order(
-    supervisor: HeartbeatSupervisor,
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
 ) -> None:
     began = trio.current_time()
     patients = []
@@ -120,7 +132,9 @@ async def test_connections_that_came_at_different_times_are_looked_at_in_their_o
     assert [patient.beats for patient in patients] == [[began + 3 * number + INTERVAL] for number in range(20)]
 
 
-async def test_one_that_is_closed_is_dropped_and_never_touched_again(supervisor: HeartbeatSupervisor) -> None:
+async def test_one_that_is_closed_is_dropped_and_never_touched_again(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     patient, other = watch(supervisor), watch(supervisor)
     other.answers = True
     patient.closed.set()
@@ -129,7 +143,9 @@ async def test_one_that_is_closed_is_dropped_and_never_touched_again(supervisor:
     assert len(supervisor._due) == 1
 
 
-async def test_two_thousand_connections_cost_a_look_each_and_no_more(supervisor: HeartbeatSupervisor) -> None:
+async def test_two_thousand_connections_cost_a_look_each_and_no_more(
+    supervisor: HeartbeatSupervisor, autojump_clock: Any
+) -> None:
     began = trio.current_time()
     patients = []
     for number in range(2000):
