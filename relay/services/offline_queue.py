@@ -18,11 +18,12 @@ from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.history import envelope
 from relay.storage import accounts, history, replay
-from relay.storage.database import Runner
+from relay.storage.database import Runner, StorageFailed
 from relay.storage.replay import Gap
 
 _PAGE: Final = 250
 _ACK_SECONDS: Final = 0.1
+_RETRY_SECONDS: Final = 5.0
 
 
 class Delivered(NamedTuple):
@@ -113,15 +114,24 @@ class OfflineQueue:
             await self._wake.wait()
             await trio.sleep(_ACK_SECONDS)
             self._wake = trio.Event()
-            await self.flush()
+            if not await self.flush():
+                self._wake.set()
+                await trio.sleep(_RETRY_SECONDS)
 
-    async def flush(self) -> None:
-        """Write the acks that wait."""
+    async def flush(self) -> bool:
+        """Write the acks that wait; tell whether the disk took them. What it did not take waits on."""
         acks, self._acks = self._acks, {}
-        if acks:
+        if not acks:
+            return True
+        try:
             delivered = await self._runner.write(lambda connection: _move(connection, acks))
-            if delivered:
-                self._on_delivered(delivered)
+        except StorageFailed:
+            for (user_id, client_id), cursor in acks.items():
+                self.ack_nowait(user_id, client_id, cursor)
+            return False
+        if delivered:
+            self._on_delivered(delivered)
+        return True
 
 
 def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> list[Delivered]:

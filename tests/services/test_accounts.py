@@ -1,0 +1,266 @@
+"""Accounts: who a token speaks for, passwords, and what is remembered no longer than it is true."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import argon2
+import pytest
+import trio
+
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
+from relay.services.accounts import MAX_PASSWORD, Accounts
+from relay.storage import accounts as table
+from tests.memory import World, world
+from tests.services.recorder import attach
+
+PASSWORD = "correct horse"
+CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@asynccontextmanager
+async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[World]:
+    """Run a server whose passwords cost nothing to hash; alice has one."""
+    async with world(folder, *names, **environ) as server:
+        accounts = server.engine.accounts
+        accounts._hasher = CHEAP
+        hashed = await accounts.hash_password(PASSWORD)
+        if "alice" in names:
+            await server.engine.runner.write(lambda c: table.update_user(c, "alice", password_hash=hashed))
+        yield server
+
+
+def hashes_checked(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record every hash that a password is compared with."""
+    checked: list[str] = []
+    true = accounts._matches
+
+    async def matches(kept: str, password: str) -> bool:
+        checked.append(kept)
+        return await true(kept, password)
+
+    monkeypatch.setattr(accounts, "_matches", matches)
+    return checked
+
+
+async def test_a_token_is_looked_up_once_and_remembered(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts, token = server.engine.accounts, server.tokens["alice"]
+        first = await accounts.identify(token)
+        await server.engine.runner.write(lambda c: table.update_user(c, "alice", admin=1))
+        assert await accounts.identify(token) is first
+        accounts.forget()
+        assert (await accounts.identify(token)).admin is True
+
+
+@pytest.mark.parametrize("wrong", ["", "rly_nonsense", "\0", "ü" * 300])
+async def test_a_wrong_token_is_nobodys(tmp_path: Path, autojump_clock: Any, wrong: str) -> None:
+    async with people(tmp_path, "alice") as server:
+        with pytest.raises(Disconnect) as refused:
+            await server.engine.accounts.identify(wrong)
+        assert refused.value.code is CloseCode.BAD_TOKEN
+
+
+async def test_a_token_expires_to_the_second_though_it_is_remembered(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice", RELAY_ACCOUNTS__TOKEN_DAYS="2") as server:
+        accounts = server.engine.accounts
+        token, expires_at = await accounts.login("alice", PASSWORD, "phone")
+        assert expires_at == pytest.approx(server.engine.now() + 2 * 86_400)
+        await trio.sleep(2 * 86_400 - 1)
+        assert (await accounts.identify(token)).client_id == "phone"
+        await trio.sleep(1)
+        with pytest.raises(Disconnect, match="expired") as refused:
+            await accounts.identify(token)
+        assert refused.value.code is CloseCode.BAD_TOKEN
+
+
+async def test_no_days_are_for_ever(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice", RELAY_ACCOUNTS__TOKEN_DAYS="0") as server:
+        token, expires_at = await server.engine.accounts.login("alice", PASSWORD, None)
+        assert expires_at is None
+        await trio.sleep(100 * 365 * 86_400)
+        await server.engine.accounts.identify(token)
+
+
+async def test_a_wrong_password_nobody_and_no_password_are_refused_alike_at_the_same_cost(
+    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with people(tmp_path, "alice", "bob") as server:
+        accounts = server.engine.accounts
+        checked = hashes_checked(accounts, monkeypatch)
+        said = set()
+        for user_id in ("alice", "bob", "nobody", "nobody"):
+            before = len(checked)
+            with pytest.raises(RelayError) as refused:
+                await accounts.login(user_id, "wrong", None)
+            said.add((refused.value.code, refused.value.message))
+            assert len(checked) == before + 1
+        assert len(said) == 1
+        assert said.pop()[0] is ErrorCode.FORBIDDEN
+        assert len(set(checked)) == 2, "one decoy serves all who are not there"
+
+
+async def test_a_disabled_account_is_out_at_once_and_cannot_log_in(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice", "bob") as server:
+        accounts, token = server.engine.accounts, server.tokens["alice"]
+        _, alice = attach(server.engine.connections, "alice")
+        _, bob = attach(server.engine.connections, "bob")
+        await accounts.identify(token)
+        await accounts.set_disabled("alice", True)
+        assert (alice.ended, bob.ended) == ([CloseCode.ACCOUNT_DISABLED], [])
+        with pytest.raises(Disconnect) as refused:
+            await accounts.identify(token)
+        assert refused.value.code is CloseCode.ACCOUNT_DISABLED
+        with pytest.raises(RelayError) as denied:
+            await accounts.login("alice", PASSWORD, None)
+        assert denied.value.code is ErrorCode.FORBIDDEN
+        await accounts.set_disabled("alice", False)
+        await accounts.identify(token)
+        with pytest.raises(RelayError) as missing:
+            await accounts.set_disabled("nobody", True)
+        assert missing.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_a_revoked_token_is_forgotten_and_its_connections_end(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts, token = server.engine.accounts, server.tokens["alice"]
+        token_id = (await accounts.identify(token)).token_id
+        _, using = attach(server.engine.connections, "alice", "one", token_id=token_id)
+        _, other = attach(server.engine.connections, "alice", "two", token_id="another")
+        await accounts.revoke_token(token_id)
+        assert (using.ended, other.ended) == ([CloseCode.SESSION_REVOKED], [])
+        with pytest.raises(Disconnect):
+            await accounts.identify(token)
+        with pytest.raises(RelayError):
+            await accounts.revoke_token(token_id)
+
+
+async def test_a_revoked_device_ends_with_the_login_it_came_with(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        token, _ = await accounts.login("alice", PASSWORD, "phone")
+        token_id = (await accounts.identify(token)).token_id
+        await server.engine.runner.write(lambda c: table.attach_device(c, "alice", "phone", token_id, 1.0))
+        _, phone = attach(server.engine.connections, "alice", "phone", token_id=token_id)
+        await accounts.revoke_device("alice", "phone")
+        assert phone.ended == [CloseCode.SESSION_REVOKED]
+        with pytest.raises(Disconnect):
+            await accounts.identify(token)
+
+
+async def test_a_hash_of_older_parameters_is_renewed_at_the_next_login(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        kept = await server.engine.runner.read(lambda c: table.password_hash(c, "alice"))
+        accounts._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
+        with pytest.raises(RelayError):
+            await accounts.login("alice", "wrong", None)
+        assert await server.engine.runner.read(lambda c: table.password_hash(c, "alice")) == kept
+        await accounts.login("alice", PASSWORD, None)
+        renewed = await server.engine.runner.read(lambda c: table.password_hash(c, "alice"))
+        assert renewed is not None
+        assert renewed != kept
+        assert "t=2" in renewed
+        await accounts.login("alice", PASSWORD, None)
+        assert await server.engine.runner.read(lambda c: table.password_hash(c, "alice")) == renewed
+
+
+@pytest.mark.parametrize(
+    ("registration", "invited", "code"),
+    [
+        ("open", False, None),
+        ("invite", True, None),
+        ("invite", False, ErrorCode.FORBIDDEN),
+        ("closed", True, ErrorCode.FORBIDDEN),
+    ],
+)
+async def test_who_may_register(
+    tmp_path: Path, autojump_clock: Any, registration: str, invited: bool, code: ErrorCode | None
+) -> None:
+    async with people(tmp_path, RELAY_ACCOUNTS__REGISTRATION=registration) as server:
+        invite = await server.engine.runner.write(
+            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+        )
+
+        async def register(name: str) -> str:
+            made = await server.engine.accounts.register(
+                name, PASSWORD, invite=invite if invited else None, display_name="N", client_id=None
+            )
+            return made[0]
+
+        if code is None:
+            assert (await server.engine.accounts.identify(await register("new"))).user_id == "new"
+        else:
+            with pytest.raises(RelayError) as refused:
+                await register("new")
+            assert refused.value.code is code
+            assert await server.engine.runner.read(table.count_users) == 0
+
+
+async def test_a_registration_that_fails_leaves_the_invite_good(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        invite = await server.engine.runner.write(
+            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+        )
+        for name, code in (("alice", ErrorCode.CONFLICT), ("no spaces", ErrorCode.INVALID_PAYLOAD)):
+            with pytest.raises(RelayError) as refused:
+                await accounts.register(name, PASSWORD, invite=invite, display_name=None, client_id=None)
+            assert refused.value.code is code
+        await accounts.register("bob", PASSWORD, invite=invite, display_name=None, client_id=None)
+
+
+@pytest.mark.parametrize(("length", "good"), [(0, False), (7, False), (8, True), (1024, True), (1025, False)])
+async def test_a_password_has_its_bounds(tmp_path: Path, autojump_clock: Any, length: int, good: bool) -> None:
+    assert MAX_PASSWORD == 1024
+    async with people(tmp_path) as server:
+        if good:
+            server.engine.accounts.check_password("x" * length)
+        else:
+            with pytest.raises(RelayError, match="8 to 1024 characters"):
+                server.engine.accounts.check_password("x" * length)
+
+
+async def test_a_new_password_ends_the_other_logins_and_needs_the_old_one(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        mine, theirs = [(await accounts.login("alice", PASSWORD, None))[0] for _ in range(2)]
+        identity, other = await accounts.identify(mine), await accounts.identify(theirs)
+        _, their_end = attach(server.engine.connections, "alice", "x", token_id=other.token_id)
+        for current in (None, "", "wrong"):
+            with pytest.raises(RelayError) as refused:
+                await accounts.change(identity, None, "another horse", current)
+            assert refused.value.code is ErrorCode.FORBIDDEN
+        await accounts.change(identity, "Alice A.", "another horse", PASSWORD)
+        assert their_end.ended == [CloseCode.SESSION_REVOKED]
+        with pytest.raises(Disconnect):
+            await accounts.identify(theirs)
+        await accounts.identify(mine)
+        await accounts.identify(server.tokens["alice"])
+        with pytest.raises(RelayError):
+            await accounts.login("alice", PASSWORD, None)
+        await accounts.login("alice", "another horse", None)
+
+
+async def test_a_new_name_ends_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        token, _ = await accounts.login("alice", PASSWORD, None)
+        identity = await accounts.identify(server.tokens["alice"])
+        await accounts.change(identity, "Alice A.", None, None)
+        await accounts.identify(token)
+        user = await server.engine.runner.read(lambda c: table.get_user(c, "alice"))
+        assert user is not None
+        assert user.display_name == "Alice A."
+
+
+async def test_two_are_hashed_at_once_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path) as server:
+        assert server.engine.accounts._hashing.total_tokens == 2

@@ -1,0 +1,183 @@
+"""The offline queue: where a connection begins, acks gathered and never going back, and windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.services.offline_queue import Delivered, OfflineQueue
+from relay.storage import accounts
+from relay.storage.database import Job, StorageFailed
+from tests.memory import World, world
+from tests.services.recorder import attach, submission
+
+
+async def say(server: World, sender: str, target: str, count: int = 1) -> None:
+    for _ in range(count):
+        await server.engine.router.send(await submission(server.engine, sender, target))
+
+
+async def delivered(server: World, user: str) -> int:
+    return await server.engine.runner.read(lambda c: accounts.delivered(c, user))
+
+
+class Counting:
+    """A runner that counts its writes, and fails some."""
+
+    def __init__(self, runner: Any) -> None:
+        self.inner = runner
+        self.writes = 0
+        self.fail = 0
+
+    async def write(self, job: Job[Any]) -> Any:
+        self.writes += 1
+        if self.fail:
+            self.fail -= 1
+            raise StorageFailed("the disk is full")
+        return await self.inner.write(job)
+
+    async def read(self, job: Job[Any], *, brief: bool = False) -> Any:
+        return await self.inner.read(job, brief=brief)
+
+    async def aclose(self) -> None:
+        raise AssertionError("not this one's to close")
+
+
+def queue_on(server: World, told: list[Delivered]) -> tuple[OfflineQueue, Counting]:
+    runner = Counting(server.engine.runner)
+    priority = server.engine.registry.priority
+    return OfflineQueue(runner, server.engine.epoch, 1000, priority, told.extend), runner
+
+
+async def test_acks_that_come_together_are_one_write_of_the_highest(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server, trio.open_nursery() as nursery:
+        await say(server, "alice", "bob", 5)
+        told: list[Delivered] = []
+        queue, runner = queue_on(server, told)
+        nursery.start_soon(queue.run)
+        for cursor in (1, 4, 2):
+            queue.ack_nowait("bob", "phone", cursor)
+            queue.ack_nowait("bob", "laptop", cursor - 1)
+        assert runner.writes == 0
+        await trio.sleep(1)
+        assert runner.writes == 1
+        assert await delivered(server, "bob") == 4
+        assert [item.up_to_seq for item in told] == [4]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_ack_never_moves_back_and_tells_nothing_new(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 5)
+        told: list[Delivered] = []
+        queue, _ = queue_on(server, told)
+        for cursor, expected in ((4, 4), (2, 4), (4, 4), (5, 5)):
+            queue.ack_nowait("bob", "phone", cursor)
+            await queue.flush()
+            assert await delivered(server, "bob") == expected
+        assert [item.up_to_seq for item in told] == [4, 5]
+
+
+async def test_only_what_others_said_to_one_alone_is_told_as_delivered(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        await say(server, "alice", "team")
+        await say(server, "alice", "bob", 2)
+        await say(server, "carol", "bob")
+        await say(server, "bob", "alice")
+        told: list[Delivered] = []
+        queue, _ = queue_on(server, told)
+        queue.ack_nowait("bob", "phone", server.engine.router.position)
+        await queue.flush()
+        assert sorted((item.user_id, item.address, item.up_to_seq) for item in told) == [
+            ("bob", "user:alice:bob", 2), ("bob", "user:bob:carol", 1),
+        ]  # fmt: skip
+
+
+async def test_acks_that_the_disk_did_not_take_are_kept_and_written_later(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server, trio.open_nursery() as nursery:
+        await say(server, "alice", "bob", 5)
+        told: list[Delivered] = []
+        queue, runner = queue_on(server, told)
+        runner.fail = 3
+        nursery.start_soon(queue.run)
+        queue.ack_nowait("bob", "phone", 3)
+        await trio.sleep(0.5)
+        assert await delivered(server, "bob") == 0
+        queue.ack_nowait("bob", "phone", 2)
+        await trio.sleep(60)
+        assert await delivered(server, "bob") == 3
+        assert runner.writes <= 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_acks_that_still_wait_are_written_at_the_end(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 2)
+        server.engine.offline_queue.ack_nowait("bob", "phone", 2)
+    async with world(tmp_path) as server:
+        assert await delivered(server, "bob") == 2
+
+
+async def test_a_delivered_receipt_reaches_the_sender(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 3)
+        _, alice = attach(server.engine.connections, "alice")
+        server.engine.offline_queue.ack_nowait("bob", "phone", 2)
+        await trio.sleep(1)
+        (receipt,) = alice.take()
+        assert (receipt["type"], receipt["payload"]) == ("read_receipt", {"up_to_seq": 2, "state": "delivered"})
+        assert (receipt["meta"]["sender_id"], receipt["meta"]["target_id"]) == ("bob", "alice")
+
+
+@pytest.mark.parametrize(
+    ("cursor", "epoch", "resumed", "start"),
+    [
+        (None, None, False, 2),
+        (0, None, True, 0),
+        (3, None, True, 3),
+        (5, "own", True, 5),
+        (6, "own", False, 2),
+        (3, "other", False, 2),
+        (None, "own", False, 2),
+    ],
+)
+async def test_where_a_connection_begins(
+    tmp_path: Path, autojump_clock: Any, cursor: int | None, epoch: str | None, resumed: bool, start: int
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 5)
+        await server.engine.runner.write(lambda c: accounts.move_acked(c, "bob", "phone", 2))
+        named = server.engine.epoch if epoch == "own" else epoch
+        queue = server.engine.offline_queue
+        plan = await server.engine.runner.read(lambda c: queue.plan(c, "bob", cursor, named, 5))
+        assert (plan.resumed, plan.start, plan.until) == (resumed, start, 5)
+        assert plan.message_ids == list(range(start + 1, 6))
+
+
+async def test_a_long_replay_comes_by_the_page_whole_and_in_order(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 600)
+        pages = [page async for page in server.engine.offline_queue.frames(list(range(1, 601)))]
+        assert len(pages) == 3
+        assert b"".join(pages).count(b'"replay":true') == 600
+
+
+async def test_windows_of_the_undelivered_move_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await say(server, "alice", "bob", 5)
+        await server.engine.runner.write(lambda c: accounts.move_acked(c, "bob", "phone", 1))
+        queue = server.engine.offline_queue
+        for _ in range(2):
+            window = await queue.undelivered("bob", after=None, limit=3)
+            assert [item.meta.seq for item in window["messages"]] == [2, 3, 4]
+            assert (window["cursor"], window["has_more"]) == (4, True)
+        rest = await queue.undelivered("bob", after=4, limit=3)
+        assert ([item.meta.seq for item in rest["messages"]], rest["cursor"], rest["has_more"]) == ([5], 5, False)
