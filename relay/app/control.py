@@ -26,7 +26,7 @@ from relay.app import admin
 from relay.app.control_client import MAX_REQUEST, ControlError, short_address
 from relay.plugin.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.storage.database import StorageError
+from relay.storage.errors import StorageError
 
 log: Final = logging.getLogger("relay.control")
 

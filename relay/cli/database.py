@@ -66,7 +66,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
 
     from relay.app import admin
     from relay.plugin.engine import open_engine
-    from relay.storage.database import StorageError, StorageInUse
+    from relay.storage.errors import StorageError, StorageInUse
 
     async def work() -> Any:
         refused: Exception | None = None

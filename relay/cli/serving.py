@@ -34,7 +34,7 @@ def serve() -> None:
 
     from relay.app.logs import configure_logging
     from relay.app.server import serve as run_server
-    from relay.storage.database import StorageError
+    from relay.storage.errors import StorageError
 
     configure_logging(settings.log)
     if hasattr(sys.stdout, "reconfigure"):

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-from relay.plugin.types import Draft
+from msgspec import Meta
+
+from relay.plugin.types import Draft, Payload
+from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage import conversations, history
 from relay.storage.log import Entry, Unchanged
+
+
+class Text(Payload):
+    """What people say: text, what it answers, what is attached, and what the application adds of its own."""
+
+    content: str
+    attachments: Annotated[list[Name], Meta(max_length=20)] = []
+    reply_to: Integer | None = None
+    extra: dict[str, Any] | None = None
+
+
+def check_text(draft: Draft) -> None:
+    """Check what a `Text` refers to."""
+    check_attachments(draft)
+    check_reply(draft)
 
 
 def check_reply(draft: Draft) -> None:

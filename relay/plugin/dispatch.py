@@ -71,8 +71,8 @@ class Dispatcher:
         if conversation is None or type_.scope is not None:
             return None
         self._rate.take(sender.user_id)
-        draft = self._checked(type_, sender, envelope, conversation, target_id)
-        return self._finished(draft, envelope)
+        draft, digest = self._checked(type_, sender, envelope, conversation, target_id)
+        return self._finished(draft, envelope, digest)
 
     async def draft(self, sender: Sender, envelope: Envelope) -> Submission:
         """Return the submission, waiting for the conversation and the type's `handle` where need be.
@@ -88,10 +88,10 @@ class Dispatcher:
         if target_id is None:
             raise RelayError(ErrorCode.BAD_ENVELOPE, f"a {type_.name} needs meta.target_id")
         conversation = await self._channels.find(sender.user_id, target_id)
-        draft = self._checked(type_, sender, envelope, conversation, target_id)
+        draft, digest = self._checked(type_, sender, envelope, conversation, target_id)
         if type_.handle is not None:
             await self._handle(type_, draft)
-        return self._finished(draft, envelope)
+        return self._finished(draft, envelope, digest)
 
     def _type(self, name: str) -> MessageType:
         type_ = self._registry.types.get(name)
@@ -101,14 +101,22 @@ class Dispatcher:
 
     def _checked(
         self, type_: MessageType, sender: Sender, envelope: Envelope, conversation: Conversation, target_id: str
-    ) -> Draft:
-        """Ask every precondition that needs no wait, then the type's own `prepare`."""
+    ) -> tuple[Draft, bytes | None]:
+        """Ask every precondition that needs no wait, then the type's own `prepare`.
+
+        Returns:
+            The draft, and what tells the same message again: taken of what the client sent, as the type's
+            own code may add what differs at each try.
+        """
         if not type_.from_clients:
             raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is sent by the server only")
         require_member(sender.user_id, conversation, f"user or group {target_id!r}")
         require_kind(conversation, type_.targets, type_.name)
         draft = Draft(type_, type_.read(envelope.payload), sender, conversation, target_id)
         self._check_content(draft)
+        digest = None
+        if envelope.meta.id is not None:
+            digest = content_digest(type_.name, target_id, type_.write(draft.payload))
         if type_.prepare is not None:
             try:
                 type_.prepare(draft)
@@ -116,7 +124,7 @@ class Dispatcher:
                 raise
             except Exception as fault:
                 raise self._failed(type_, fault) from fault
-        return draft
+        return draft, digest
 
     def _check_content(self, draft: Draft) -> None:
         content = getattr(draft.payload, "content", None)
@@ -137,13 +145,11 @@ class Dispatcher:
         except Exception as fault:
             raise self._failed(type_, fault) from fault
 
-    def _key(self, draft: Draft) -> str:
-        """Return what a newer value of a latest type replaces by."""
+    def _written(self, draft: Draft) -> tuple[str, str]:
+        """Return the payload's JSON, and what a newer value of a latest type replaces by."""
         type_ = draft.type
-        if type_.key is None:
-            return ""
         try:
-            return str(type_.key(draft.payload))
+            return type_.write(draft.payload), str(type_.key(draft.payload)) if type_.key is not None else ""
         except Exception as fault:
             raise self._failed(type_, fault) from fault
 
@@ -152,12 +158,9 @@ class Dispatcher:
         _log.error("the plugin for %r failed", type_.name, exc_info=fault)
         return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin for {type_.name!r} failed; its author was told")
 
-    def _finished(self, draft: Draft, envelope: Envelope) -> Submission:
+    def _finished(self, draft: Draft, envelope: Envelope, digest: bytes | None) -> Submission:
         type_, meta = draft.type, envelope.meta
-        payload = type_.write(draft.payload)
-        digest = None
-        if meta.id is not None:
-            digest = content_digest(type_.name, draft.target_id, payload)
+        payload, key = self._written(draft)
         entry = Entry(
             draft.conversation.channel_id,
             type_.name,
@@ -169,7 +172,7 @@ class Dispatcher:
             digest,
             payload,
             meta.timestamp,
-            self._key(draft),
+            key,
             draft.apply,
             type_.kind is Kind.STREAM,
             draft.sender.user_id if draft.only_sender else None,

@@ -32,9 +32,11 @@ from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
-from relay.storage.database import PatientWriter, Runner, open_runner, read_epoch
+from relay.storage.database import open_runner, read_epoch
 from relay.storage.history import other_party
+from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
+from relay.storage.patience import PatientWriter
 
 log: Final = logging.getLogger("relay")
 

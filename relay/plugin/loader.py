@@ -75,14 +75,16 @@ class Registry:
             ValueError: a name is taken, or something else than a MessageType was returned.
         """
         added = list(types)
+        owners = dict(self._owner)
         for type_ in added:
             if not isinstance(type_, MessageType):
                 raise TypeError(f"relay_message_types returned {type_!r}; return a list of MessageType")
-            if type_.name in self.types:
-                raise ValueError(f"message type {type_.name!r} is taken by plugin {self._owner[type_.name]!r}")
+            if type_.name in owners:
+                raise ValueError(f"message type {type_.name!r} is taken by plugin {owners[type_.name]!r}")
+            owners[type_.name] = plugin
         for type_ in added:
             self.types[type_.name] = type_
-            self._owner[type_.name] = plugin
+        self._owner = owners
         self.loaded.append(LoadedPlugin(plugin, path, tuple(type_.name for type_ in added)))
 
 

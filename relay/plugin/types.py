@@ -121,12 +121,12 @@ class MessageType:
             raise RelayError(ErrorCode.TOO_LARGE, f"a {self.name}'s payload has at most {self.max_bytes} bytes")
         try:
             value = self._decoder.decode(raw)
+            for name in self._free_form:
+                part = getattr(value, name)
+                if part is not None:
+                    check_plain(_plain(part), f"payload.{name}")
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error)}") from None
-        for name in self._free_form:
-            part = getattr(value, name)
-            if part is not None:
-                check_plain(msgspec.to_builtins(part), f"payload.{name}")
         return value
 
     def write(self, payload: Any) -> str:
@@ -147,5 +147,11 @@ def _free_form_fields(payload: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in fields if _is_free_form(str(field.type)))
 
 
+def _plain(part: Any) -> Any:
+    return msgspec.json.decode(part) if isinstance(part, msgspec.Raw) else msgspec.to_builtins(part)
+
+
 def _is_free_form(description: str) -> bool:
-    return "AnyType" in description or "IntType(gt=None, ge=None, lt=None, le=None" in description
+    if "AnyType" in description or "RawType" in description:
+        return True
+    return "IntType(gt=None, ge=None, lt=None, le=None" in description

@@ -18,7 +18,7 @@ from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.services.connections import WebSocketManager
 from relay.storage import accounts
 from relay.storage.accounts import Identity
-from relay.storage.database import Runner
+from relay.storage.jobs import Runner
 
 _REMEMBERED: Final = 20_000
 _HASHING: Final = 2

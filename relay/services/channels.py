@@ -19,7 +19,7 @@ from relay.storage.conversations import (
     load_channel,
     user_address,
 )
-from relay.storage.database import Runner
+from relay.storage.jobs import Runner
 
 _KEPT: Final = 50_000
 

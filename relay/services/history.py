@@ -17,8 +17,8 @@ from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
 from relay.storage import history
 from relay.storage.conversations import group_address, user_address
-from relay.storage.database import Runner
 from relay.storage.history import Filters, Record
+from relay.storage.jobs import Runner
 
 NOTHING = msgspec.Raw(b"{}")
 

@@ -18,7 +18,8 @@ from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.history import envelope
 from relay.storage import accounts, history, replay
-from relay.storage.database import Runner, StorageFailed
+from relay.storage.errors import StorageFailed
+from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
 
 _PAGE: Final = 250

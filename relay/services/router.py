@@ -21,7 +21,8 @@ from relay.protocol.framing import text_frame
 from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
-from relay.storage.database import Runner, StorageFailed
+from relay.storage.errors import StorageFailed
+from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
 
 _log: Final = logging.getLogger("relay.router")

@@ -10,7 +10,8 @@ import trio
 
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.storage import accounts
-from relay.storage.database import Job, StorageFailed
+from relay.storage.errors import StorageFailed
+from relay.storage.jobs import Job
 from tests.memory import World, world
 from tests.services.recorder import attach, submission
 

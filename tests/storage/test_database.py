@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import trio
 
-from relay.storage.database import Lock, Runner, StorageError, StorageFailed, open_runner, read_epoch
+from relay.storage.database import Lock, open_runner, read_epoch
+from relay.storage.errors import StorageError, StorageFailed
+from relay.storage.jobs import Runner
 
 Note = Callable[[sqlite3.Connection], int]
 

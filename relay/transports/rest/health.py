@@ -11,7 +11,7 @@ from quart import Blueprint, Response, current_app
 
 from relay.plugin.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.storage.database import StorageError
+from relay.storage.errors import StorageError
 from relay.transports.rest.context import reply, the_engine
 from relay.transports.rest.problems import problem
 

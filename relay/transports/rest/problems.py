@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from relay.protocol.envelope import encode_json, error_payload
 from relay.protocol.errors import HTTP_STATUS, CloseCode, Disconnect, ErrorCode, RelayError
-from relay.storage.database import StorageError
+from relay.storage.errors import StorageError
 
 _log: Final = logging.getLogger("relay.rest")
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.storage.database import StorageFailed
+from relay.storage.errors import StorageFailed
 from tests.transports.rest.world import World
 
 GOOD = {"accepting": True, "database_reads": True, "database_writes": True}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from relay.storage.database import StorageFailed
+from relay.storage.errors import StorageFailed
 from tests.transports.rest.world import World, message, open_world
 
 PAGE = "https://chat.example.org"

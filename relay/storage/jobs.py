@@ -1,0 +1,81 @@
+"""Jobs for the database, and running a group of them in one transaction: group commit.
+
+Each job of a group runs in a savepoint of its own, so that one that raises is rolled back alone. The group
+commits once; a commit that fails fails all of its jobs. Nobody is told of a job before its commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import outcome
+import trio
+
+from relay.storage.errors import StorageFailed
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], T]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A job, who waits for it, and what became of it."""
+
+    job: Job[Any]
+    task: trio.lowlevel.Task | None = None
+    result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
+
+
+class Runner(Protocol):
+    """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job` in a transaction on the writer; return once it is committed."""
+
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+        """Run `job` on a connection that can only read.
+
+        Args:
+            brief: it looks up a few rows by their keys; it may be run where it stands.
+        """
+
+    async def aclose(self) -> None:
+        """Finish what was queued, then close every connection."""
+
+
+def run_group(connection: sqlite3.Connection, group: list[Waiting], on_rollback: Callable[[], None]) -> None:
+    """Run jobs in one transaction, each in its own savepoint, and give each its result after the commit."""
+    execute = connection.execute
+    try:
+        execute("BEGIN IMMEDIATE")
+        for waiting in group:
+            alone = len(group) == 1
+            if not alone:
+                execute("SAVEPOINT job")
+            waiting.result = outcome.capture(waiting.job, connection)
+            if isinstance(waiting.result, outcome.Error):
+                waiting.result = _explain(waiting.result)
+                on_rollback()
+                execute("ROLLBACK" if alone else "ROLLBACK TO job")
+            if not alone:
+                execute("RELEASE job")
+        if connection.in_transaction:
+            execute("COMMIT")
+    except sqlite3.Error as error:
+        on_rollback()
+        with suppress(sqlite3.Error):
+            execute("ROLLBACK")
+        failed = StorageFailed(f"the commit did not reach the disk: {error}")
+        for waiting in group:
+            waiting.result = outcome.Error(failed)
+
+
+def _explain(failure: outcome.Error) -> outcome.Error:
+    """Name a job's failure that is the disk's and not the job's."""
+    if isinstance(failure.error, sqlite3.OperationalError):
+        return outcome.Error(StorageFailed(f"the disk did not take it: {failure.error}"))
+    return failure

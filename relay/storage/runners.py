@@ -1,0 +1,154 @@
+"""The two ways of running jobs: on threads, for a server, and inline, for a simulation on virtual time.
+
+SQLite before 3.51.3 can corrupt a WAL that two connections write and checkpoint at once
+(sqlite.org/wal.html#walresetbug), and two writers would only wait for each other anyway. So there is
+one writer, in a thread of its own, that takes every job that waits as one group, and a few readers that can
+change nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from relay.storage.errors import StorageError
+from relay.storage.jobs import Job, T, Waiting, run_group
+
+DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
+
+
+def _open(path: Path, durability: str, *, writer: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    run = connection.execute
+    run("PRAGMA busy_timeout = 5000")
+    run("PRAGMA temp_store = MEMORY")
+    run("PRAGMA foreign_keys = ON")
+    run("PRAGMA mmap_size = 268435456")
+    if writer:
+        run("PRAGMA journal_mode = WAL")
+        run(f"PRAGMA synchronous = {DURABILITY[durability]}")
+        run("PRAGMA journal_size_limit = 67108864")
+        run("PRAGMA wal_autocheckpoint = 4000")
+    else:
+        run("PRAGMA wal_autocheckpoint = 0")
+        run("PRAGMA query_only = ON")
+    return connection
+
+
+class ThreadRunner:
+    """Runs jobs on real threads: one for the writer, a bounded few for readers."""
+
+    def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
+        self._writer = _open(path, durability, writer=True)
+        self._readers = deque(_open(path, durability, writer=False) for _ in range(readers))
+        self._own_reader = _open(path, durability, writer=False)
+        self._limiter = trio.CapacityLimiter(readers)
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        self._on_rollback = on_rollback
+        self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
+        if self._closed:
+            raise StorageError("the database is closed")
+        waiting = Waiting(job, trio.lowlevel.current_task())
+        self._queue.put(waiting)
+
+        def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
+            waiting.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        result: T = await trio.lowlevel.wait_task_rescheduled(abandon)
+        return result
+
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+        """Run `job` on a reader: in a thread of trio's, or here when it is brief."""
+        if brief:
+            return job(self._own_reader)
+
+        def run() -> T:
+            connection = self._readers.pop()
+            try:
+                return job(connection)
+            finally:
+                self._readers.append(connection)
+
+        return await trio.to_thread.run_sync(run, limiter=self._limiter)
+
+    def _work(self) -> None:
+        stopping = False
+        while not stopping:
+            group, stopping = self._gather()
+            if group:
+                run_group(self._writer, group, self._on_rollback)
+                with suppress(trio.RunFinishedError):
+                    self._token.run_sync_soon(_deliver, group)
+
+    def _gather(self) -> tuple[list[Waiting], bool]:
+        """Wait for a job, then take every one that waits; True where the end was asked for."""
+        group: list[Waiting] = []
+        item = self._queue.get()
+        while item is not None:
+            group.append(item)
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    async def aclose(self) -> None:
+        """Let the writer finish its queue, then checkpoint and close."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._thread.join)
+        for connection in (*self._readers, self._own_reader):
+            connection.close()
+        self._writer.close()
+
+
+def _deliver(group: list[Waiting]) -> None:
+    for waiting in group:
+        if (task := waiting.task) is not None:
+            waiting.task = None
+            trio.lowlevel.reschedule(task, waiting.result)
+
+
+class InlineRunner:
+    """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
+
+    def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
+        self._writer = _open(path, durability, writer=True)
+        self._reader = _open(path, durability, writer=False)
+        self._on_rollback = on_rollback
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job` in a transaction of its own."""
+        await trio.lowlevel.checkpoint()
+        waiting = Waiting(job)
+        run_group(self._writer, [waiting], self._on_rollback)
+        result: T = waiting.result.unwrap()
+        return result
+
+    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+        """Run `job` on the reader."""
+        await trio.lowlevel.checkpoint()
+        return job(self._reader)
+
+    async def aclose(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._writer.close()
