@@ -127,7 +127,10 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
     origin = origin.lower()
     if origin in allowed:
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
     default = {"http": ":80", "https": ":443"}.get(parts.scheme)
     if default is None or not parts.netloc or parts.path or parts.query or parts.fragment:
         return False

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import trio
@@ -30,9 +29,7 @@ from relay.protocol.framing import PING_FRAME, text_frame
 from relay.protocol.session import ConnectionEvent, Event, State
 from relay.services.connections import Connection
 from relay.services.offline_queue import Resumption
-from relay.storage import accounts
-from relay.storage.accounts import Device, Identity
-from relay.storage.history import few_conversations
+from relay.transports import greeting
 from relay.transports.link import PeerLink
 
 _log: Final = logging.getLogger("relay.session")
@@ -205,19 +202,13 @@ class Session:
         except Disconnect as end:
             self._link.end(end.code, end.reason)
         except trio.BrokenResourceError:
-            self._link.cut()
+            if self._link.ending is None:
+                self._link.cut()
         await self._link.closed.wait()
 
     async def _greet(self, hello: ConnectionEvent, client_id: str | None) -> None:
         engine = self._engine
-        if engine.draining:
-            raise Disconnect(CloseCode.DRAINING)
-        if wait := engine.hello_rate.wait_for(self._link.peer.address):
-            raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-        token = hello.token or self._bearer
-        if not token:
-            raise Disconnect(CloseCode.BAD_TOKEN)
-        identity = await engine.accounts.identify(token)
+        identity = await greeting.authenticate(engine, hello.token or self._bearer, self._link.peer.address)
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address
@@ -228,40 +219,15 @@ class Session:
         # From here on every commit pushes into the outbox, which is shut until the replay is over: what
         # the plan below must bring is what was committed before this line, and nothing else.
         until = engine.router.position
-        brief = await engine.runner.read(lambda c: few_conversations(c, identity.user_id), brief=True)
-        device, plan = await engine.runner.read(
-            lambda c: self._look_up(c, identity, client_id, hello, until), brief=brief
-        )
-        connection.session_id = await self._attach(identity, client_id, device, hello)
+        device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
+        connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
         self._device_event(Event.DEVICE_CONNECTED)
-        await self._replay(plan, text_frame(self._ready(connection, plan)))
+        await self._replay(plan, greeting.ready(engine, connection, plan, self._version))
         self.state = states.advance(self.state, Event.SYNCED)
         connection.live = self._link.open = True
         self._link.flush()
         self._work_soon()
-
-    def _look_up(
-        self, database: sqlite3.Connection, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
-    ) -> tuple[Device | None, Resumption]:
-        device = accounts.get_device(database, identity.user_id, client_id)
-        plan = self._engine.offline_queue.plan(database, identity.user_id, hello.cursor, hello.epoch, until)
-        return device, plan
-
-    async def _attach(
-        self, identity: Identity, client_id: str, device: Device | None, hello: ConnectionEvent
-    ) -> str:
-        """Return the session id; a revoked session stays revoked for every token from before."""
-        now = self._engine.now()
-        if device is not None:
-            if device.revoked_at is not None and identity.created_at <= device.revoked_at:
-                raise Disconnect(CloseCode.SESSION_REVOKED)
-            same = device.token_id == identity.token_id and device.revoked_at is None
-            if same and now - device.seen_at < 3600:
-                return device.session_id
-        return await self._engine.patient.write(
-            lambda c: accounts.attach_device(c, identity.user_id, client_id, identity.token_id, now)
-        )
 
     async def _replay(self, plan: Resumption, ready: bytes) -> None:
         """Send ready, the replay and synced; in one write where nothing was missed."""
@@ -269,37 +235,7 @@ class Session:
         async for frames in self._engine.offline_queue.frames(plan.message_ids):
             await self._link.send(waiting + frames)
             waiting = b""
-        synced = {
-            "event": Event.SYNCED,
-            "cursor": plan.until,
-            "replayed": len(plan.message_ids),
-            "limited": bool(plan.gaps),
-            "gaps": [gap._asdict() for gap in plan.gaps],
-        }
-        self._link.direct(waiting + text_frame(encode_event("connection_event", synced)))
-
-    def _ready(self, connection: Connection, plan: Resumption) -> bytes:
-        settings, limits = self._engine.settings, self._engine.settings.limits
-        payload: dict[str, Any] = {
-            "event": Event.READY,
-            "user_id": connection.user_id,
-            "session_id": connection.session_id,
-            "client_id": connection.client_id,
-            "resumed": plan.resumed,
-            "cursor": plan.start,
-            "epoch": self._engine.epoch,
-            "heartbeat_seconds": settings.heartbeat.interval_seconds,
-            "limits": {
-                "frame_bytes": limits.frame_bytes,
-                "content_characters": limits.content_characters,
-                "messages_per_second": limits.messages_per_second,
-                "in_flight": limits.in_flight,
-                "replay": settings.replay.limit,
-            },
-            "server": self._version,
-        }
-        meta = SentMeta(client_id=connection.client_id, timestamp=self._engine.now())
-        return encode_event("connection_event", payload, meta)
+        self._link.direct(waiting + greeting.synced(plan))
 
     def _on_settled(self) -> None:
         self._settled.set()

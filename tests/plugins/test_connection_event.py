@@ -52,12 +52,13 @@ async def test_a_device_in_the_background_is_noted_until_it_is_back(tmp_path: Pa
             assert server.engine.connections.of("alice")["alice-1"].active is active
 
 
-async def test_a_heartbeat_does_not_bring_a_device_out_of_the_background(
-    tmp_path: Path, autojump_clock: Any
+@pytest.mark.parametrize(("before", "active"), [("active", True), ("inactive", False)])
+async def test_a_heartbeat_leaves_a_device_where_it_is(
+    tmp_path: Path, autojump_clock: Any, before: str, active: bool
 ) -> None:
     async with world(tmp_path, "alice") as server:
         alice = await server.connect("alice")
-        for event in ("inactive", "heartbeat"):
+        for event in (before, "heartbeat"):
             await alice.send({"type": "connection_event", "payload": {"event": event}, "meta": {"id": event}})
             await alice.next("ack")
-        assert server.engine.connections.of("alice")["alice-1"].active is False
+        assert server.engine.connections.of("alice")["alice-1"].active is active

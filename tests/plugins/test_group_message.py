@@ -68,6 +68,7 @@ async def test_a_newcomer_gets_what_comes_after_joining(tmp_path: Path, autojump
         await server.engine.groups.create("alice", "Team", [], "team")
         alice, bob = await server.connect("alice"), await server.connect("bob")
         await send(alice, "before", "group_message", "team", content="x")
+        await alice.next("ack")
         await server.engine.groups.put_member("alice", "team", "bob", Role.MEMBER)
         await send(alice, "after", "group_message", "team", content="x")
         frames = await bob.drain()

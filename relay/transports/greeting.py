@@ -1,0 +1,104 @@
+"""The hello of a connection: whose it is, which device, and where its replay begins."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from relay.plugin.engine import Engine
+from relay.protocol.envelope import SentMeta, encode_event
+from relay.protocol.errors import CloseCode, Disconnect
+from relay.protocol.framing import text_frame
+from relay.protocol.session import ConnectionEvent, Event
+from relay.services.connections import Connection
+from relay.services.offline_queue import Resumption
+from relay.storage import accounts
+from relay.storage.accounts import Device, Identity
+from relay.storage.history import few_conversations
+
+_SEEN_SECONDS = 3600
+"""A known device is noted anew, with a write, at most this often."""
+
+
+async def authenticate(engine: Engine, token: str | None, address: str) -> Identity:
+    """Return whom a hello's token speaks for.
+
+    Raises:
+        Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
+    """
+    if engine.draining:
+        raise Disconnect(CloseCode.DRAINING)
+    if wait := engine.hello_rate.wait_for(address):
+        raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
+    if not token:
+        raise Disconnect(CloseCode.BAD_TOKEN)
+    return await engine.accounts.identify(token)
+
+
+async def look_up(
+    engine: Engine, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
+) -> tuple[Device | None, Resumption]:
+    """Return the device, where it was here before, and the plan of its replay up to position `until`."""
+    user_id = identity.user_id
+
+    def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
+        device = accounts.get_device(database, user_id, client_id)
+        return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
+
+    brief = await engine.runner.read(lambda database: few_conversations(database, user_id), brief=True)
+    return await engine.runner.read(read, brief=brief)
+
+
+async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
+    """Note that a device is here, and return its session id.
+
+    Raises:
+        Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
+    """
+    now = engine.now()
+    if device is not None:
+        if device.revoked_at is not None and identity.created_at <= device.revoked_at:
+            raise Disconnect(CloseCode.SESSION_REVOKED)
+        same = device.token_id == identity.token_id and device.revoked_at is None
+        if same and now - device.seen_at < _SEEN_SECONDS:
+            return device.session_id
+    return await engine.patient.write(
+        lambda database: accounts.attach_device(database, identity.user_id, client_id, identity.token_id, now)
+    )
+
+
+def ready(engine: Engine, connection: Connection, plan: Resumption, version: str) -> bytes:
+    """Return the frame that answers a hello."""
+    settings, limits = engine.settings, engine.settings.limits
+    payload: dict[str, Any] = {
+        "event": Event.READY,
+        "user_id": connection.user_id,
+        "session_id": connection.session_id,
+        "client_id": connection.client_id,
+        "resumed": plan.resumed,
+        "cursor": plan.start,
+        "epoch": engine.epoch,
+        "heartbeat_seconds": settings.heartbeat.interval_seconds,
+        "limits": {
+            "frame_bytes": limits.frame_bytes,
+            "content_characters": limits.content_characters,
+            "messages_per_second": limits.messages_per_second,
+            "in_flight": limits.in_flight,
+            "replay": settings.replay.limit,
+        },
+        "server": version,
+    }
+    meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
+    return text_frame(encode_event("connection_event", payload, meta))
+
+
+def synced(plan: Resumption) -> bytes:
+    """Return the frame that ends a replay."""
+    payload = {
+        "event": Event.SYNCED,
+        "cursor": plan.until,
+        "replayed": len(plan.message_ids),
+        "limited": bool(plan.gaps),
+        "gaps": [gap._asdict() for gap in plan.gaps],
+    }
+    return text_frame(encode_event("connection_event", payload))

@@ -1,0 +1,124 @@
+"""The stream between a peer and a library: bytes given back, deadlines on every send, and a true end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from relay.transports.peer import PeerStream
+
+
+def pair(**options: Any) -> tuple[PeerStream, trio.testing.MemorySendStream, Any]:
+    ours, theirs = trio.testing.memory_stream_pair()
+    return PeerStream(theirs, b"", write_seconds=20, **options), ours, theirs
+
+
+class Stuck(trio.abc.Stream):
+    """A peer that takes nothing, and closes no faster."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def send_all(self, data: Any) -> None:
+        await trio.sleep_forever()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.closed = True
+
+
+async def test_what_was_read_already_is_read_again_first_and_in_order() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    peer = PeerStream(theirs, b"one", write_seconds=20)
+    peer.unread(b"zero ")
+    await ours.send_all(b"two")
+    assert await peer.receive_some() == b"zero one"
+    peer.unread(b"again")
+    assert await peer.receive_some() == b"again"
+    assert await peer.receive_some() == b"two"
+
+
+async def test_times_of_life_are_noted(autojump_clock: Any) -> None:
+    peer, ours, _ = pair()
+    assert peer.last_inbound == peer.last_outbound == trio.current_time()
+    await trio.sleep(5)
+    await ours.send_all(b"x")
+    await peer.receive_some()
+    assert peer.last_inbound == trio.current_time()
+    await trio.sleep(5)
+    await peer.send_all(b"y")
+    assert (peer.last_inbound, peer.last_outbound) == (trio.current_time() - 5, trio.current_time())
+
+
+async def test_giving_back_is_no_sign_of_life(autojump_clock: Any) -> None:
+    peer, _, _ = pair()
+    began = trio.current_time()
+    await trio.sleep(5)
+    peer.unread(b"x")
+    await peer.receive_some()
+    assert peer.last_inbound == began
+
+
+async def test_a_peer_that_does_not_read_is_cut_at_the_deadline_and_stays_cut(autojump_clock: Any) -> None:
+    inner = Stuck()
+    peer = PeerStream(inner, b"", write_seconds=20)
+    began = trio.current_time()
+    with pytest.raises(trio.BrokenResourceError, match="did not read in time"):
+        await peer.send_all(b"half a frame")
+    assert trio.current_time() - began == 20
+    assert inner.closed
+    with pytest.raises(trio.BrokenResourceError, match="by force"):
+        await peer.send_all(b"the other half")
+    assert trio.current_time() - began == 20
+
+
+async def test_the_deadline_holds_under_a_shield(autojump_clock: Any) -> None:
+    peer = PeerStream(Stuck(), b"", write_seconds=20)
+    with pytest.raises(trio.BrokenResourceError), trio.CancelScope(shield=True):
+        await peer.send_all(b"x")
+    assert trio.current_time() == pytest.approx(20, abs=1)
+
+
+async def test_a_close_that_takes_too_long_is_forced(autojump_clock: Any) -> None:
+    inner = Stuck()
+    peer = PeerStream(inner, b"", write_seconds=20)
+    began = trio.current_time()
+    await peer.aclose()
+    assert trio.current_time() - began == 20
+    assert inner.closed
+    assert peer.aborted
+
+
+async def test_the_end_of_what_is_sent_is_said_where_the_stream_can() -> None:
+    peer, ours, _ = pair()
+    await peer.send_eof()
+    assert await ours.receive_some() == b""
+    await PeerStream(Stuck(), b"", write_seconds=1).send_eof()
+
+
+async def test_a_stream_in_memory_has_addresses_and_no_descriptor() -> None:
+    peer, _, _ = pair(address="203.0.113.9")
+    assert peer.fileno() is None
+    assert peer.address == "203.0.113.9"
+    assert peer.socket.getpeername()[0] == peer.socket.getsockname()[0] == "127.0.0.1"
+
+
+async def test_a_socket_has_its_own() -> None:
+    a, b = trio.socket.socketpair()
+    peer = PeerStream(trio.SocketStream(a), b"", write_seconds=1)
+    with b:
+        assert peer.fileno() == a.fileno()
+        assert peer.socket is a
+    await peer.aclose()
