@@ -16,9 +16,12 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
 from relay.plugin.engine import Engine, open_engine
+from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.heartbeat import HeartbeatSupervisor
+from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
+from relay.storage.log import Entry
 from relay.transports.front_door import FrontDoor
 
 EPOCH = 1_700_000_000.0
@@ -160,11 +163,21 @@ class World:
                 return device
             device.replayed.append(frame)
 
+    async def talk(self, sender: str, target: str, count: int) -> None:
+        """Have much said at once: past the socket, through the router, with own ids of their own."""
+        conversation = await self.engine.channels.find(sender, target)
+        type_ = "group_message" if conversation.kind is ConversationKind.GROUP else "chat_message"
+        for number in range(count):
+            entry = Entry(
+                conversation.channel_id, type_, Kind.STREAM, sender, target, None, f"{target}-bulk-{number}", b"",
+                f'{{"content":"message {number}"}}', None,
+            )  # fmt: skip
+            self.engine.router.submit_nowait(Submission(entry, conversation))
+        await self.engine.router.wait_idle()
+
     async def history(
         self, user: str, kind: str, target: str, limit: int = 200, **position: Any
     ) -> list[dict[str, Any]]:
-        from relay.protocol.kinds import ConversationKind
-
         page = await self.engine.history.page(user, ConversationKind(kind), target, limit, **position)
         return json.loads(msgspec.json.encode(page["messages"]))
 

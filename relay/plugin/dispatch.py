@@ -122,7 +122,7 @@ class Dispatcher:
                 type_.prepare(draft)
             except RelayError:
                 raise
-            except Exception as fault:
+            except (Exception, SystemExit) as fault:
                 raise self._failed(type_, fault) from fault
         return draft, digest
 
@@ -142,7 +142,7 @@ class Dispatcher:
                 await type_.handle(draft)
         except RelayError:
             raise
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             raise self._failed(type_, fault) from fault
 
     def _written(self, draft: Draft) -> tuple[str, str]:
@@ -150,10 +150,10 @@ class Dispatcher:
         type_ = draft.type
         try:
             return type_.write(draft.payload), str(type_.key(draft.payload)) if type_.key is not None else ""
-        except Exception as fault:
+        except (Exception, SystemExit) as fault:
             raise self._failed(type_, fault) from fault
 
-    def _failed(self, type_: MessageType, fault: Exception) -> RelayError:
+    def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
         self.failures[type_.name] += 1
         _log.error("the plugin for %r failed", type_.name, exc_info=fault)
         return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin for {type_.name!r} failed; its author was told")

@@ -184,10 +184,14 @@ class Accounts:
         """Return a password's argon2id hash."""
         return await trio.to_thread.run_sync(self._hasher.hash, password, limiter=self._hashing)
 
+    async def prepare(self) -> None:
+        """Make the hash that unknown users' passwords are checked against; done early, so that no login is longer."""
+        if not self._decoy:
+            self._decoy = await self.hash_password(secrets.token_hex(8))
+
     async def _verify(self, kept: str | None, password: str) -> bool:
         if kept is None:
-            if not self._decoy:
-                self._decoy = await self.hash_password(secrets.token_hex(8))
+            await self.prepare()
             await self._matches(self._decoy, password)
             return False
         return await self._matches(kept, password)

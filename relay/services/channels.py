@@ -79,7 +79,8 @@ class ChannelManager:
         held = self._by_address.get(address)
         if held is not None:
             return held
-        row = await self._runner.read(lambda connection: load_channel(connection, address))
+        # Read where it stands: on a thread an old answer could come back after a newer object was let go.
+        row = await self._runner.read(lambda connection: load_channel(connection, address), brief=True)
         return self.hold(row) if row else None
 
     def hold(self, row: ChannelRow) -> Conversation:
@@ -103,7 +104,10 @@ class ChannelManager:
         if held is not None:
             return held
         kind = await self._runner.read(
-            lambda connection: connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
+            lambda connection: connection.execute(
+                "SELECT kind FROM names WHERE name = ?", (target_id,)
+            ).fetchone(),
+            brief=True,
         )
         if kind is None:
             raise not_found(f"user or group {target_id!r}")

@@ -17,6 +17,7 @@ import msgspec
 
 END = b"\r\n\r\n"
 _OFFERS = (b"upgrade:", b"http2-settings:")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
@@ -82,7 +83,7 @@ def parse_head(data: bytes) -> Head:
     repeated = set()
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip() or "\0" in line:
+        if not colon or not name or name != name.strip() or _CONTROL.search(line):
             raise BadHead(400, "a header line is not 'name: value'")
         name, value = name.lower(), value.strip()
         if name in headers:

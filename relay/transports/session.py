@@ -29,6 +29,7 @@ from relay.protocol.framing import PING_FRAME, text_frame
 from relay.protocol.session import ConnectionEvent, Event, State
 from relay.services.connections import Connection
 from relay.services.offline_queue import Resumption
+from relay.storage.errors import StorageError
 from relay.transports import greeting
 from relay.transports.link import PeerLink
 
@@ -140,6 +141,10 @@ class Session:
             self._nursery.start_soon(self._work)
 
     async def _work(self) -> None:
+        async with self._link.owning_faults():
+            await self._work_off()
+
+    async def _work_off(self) -> None:
         """Do what had to wait, one after the other, until nothing does."""
         connection = self.connection
         assert connection is not None  # noqa: S101 - work starts after the hello
@@ -155,6 +160,9 @@ class Session:
                     raise
             except RelayError as error:
                 self._answer(error, envelope.meta.id)
+            except StorageError:
+                text = "the message could not be saved; send again later"
+                self._answer(RelayError(ErrorCode.OVERLOADED, text, retry_after=5), envelope.meta.id)
             del self._inbox[0]
             self._settled.set()
         self._working = False
@@ -201,6 +209,9 @@ class Session:
             await self._greet(*self._hello)
         except Disconnect as end:
             self._link.end(end.code, end.reason)
+        except StorageError as error:
+            _log.warning("a hello could not be saved: %s", error)
+            self._link.end(CloseCode.OVERLOADED)
         except trio.BrokenResourceError:
             if self._link.ending is None:
                 self._link.cut()

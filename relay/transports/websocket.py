@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 import trio
 from trio_websocket import WebSocketConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
@@ -104,18 +104,23 @@ class ServerSocket(WebSocketConnection):
             link.end(CloseCode.UNSUPPORTED_DATA)
             return
         text = event.data
+        self._message_bytes += len(text.encode())
+        if self._message_bytes > self._max_bytes:
+            link.end(CloseCode.TOO_BIG, self._too_big())
+            return
         if not event.message_finished or self._message_parts:
             self._message_parts.append(text)
-            self._message_bytes += len(text.encode())
-            if self._message_bytes > self._max_bytes:
-                link.end(CloseCode.TOO_BIG, self._too_big())
-                return
             if not event.message_finished:
                 return
             text = "".join(map(str, self._message_parts))
             self._message_parts = []
-            self._message_bytes = 0
+        self._message_bytes = 0
         await self._on_text(text)
+
+    async def _handle_ping_event(self, event: Ping) -> None:
+        """Answer a ping, unless a close was sent: nothing may follow that (RFC 6455 section 5.5.1)."""
+        if self._link.ending is None:
+            await super()._handle_ping_event(event)
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
         """Answer a close, or close for a fault of the peer's that the parser met."""

@@ -103,9 +103,9 @@ def test_a_server_on_this_machine_or_behind_a_proxy_needs_no_tls(run: Run, folde
 
 
 def test_every_value_is_shown_with_its_origin_and_secrets_are_not(run: Run, folder: Path) -> None:
-    write(folder / "relay.toml", '[server]\nname = "us"\n[plugins.bot]\napi_key = "hunter2"\n')
+    write(folder / "relay.toml", '[server]\nhost = "localhost"\n[plugins.bot]\napi_key = "hunter2"\n')
     shown = run("config", "show", env={"RELAY_SERVER__PORT": "1001"}).output
-    assert 'server.name = "us"' in shown
+    assert 'server.host = "localhost"' in shown
     assert "# relay.toml:2" in shown
     assert "# environment RELAY_SERVER__PORT" in shown
     assert "hunter2" not in shown

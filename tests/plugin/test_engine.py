@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.plugin.engine import open_engine
-from relay.storage.database import StorageError
+from relay.storage.errors import StorageError
 from tests.memory import settings_for, world
 from tests.plugin.authors import answers, send, write
 from tests.services.recorder import submission

@@ -153,7 +153,7 @@ async def test_two_thousand_connections_cost_a_look_each_and_no_more(
         patients[-1].answers = number % 2 == 0
         if number % 100 == 99:
             await trio.sleep(0.5)
-    await trio.sleep(2 * INTERVAL - 10)
+    await trio.sleep(2 * INTERVAL - 9.5)
     assert {len(patient.beats) for patient in patients[:100:2]} == {2}
     await trio.sleep(INTERVAL)
     for number, patient in enumerate(patients):

@@ -118,15 +118,24 @@ class _HttpStream(PeerStream):
 class _Connection(TCPServer):
     """hypercorn's connection, which says when it goes on to the next request.
 
-    It says so before hypercorn's own part: that runs in the request's task, which is cancelled by then, so
-    that hypercorn's own keep-alive timer is often not started. The stream has one that is.
+    hypercorn's own keep-alive timer does no work here, the stream has one. It would be started or not, as
+    the request's task is cancelled by then or not, and where it was, a connection that is over would be held
+    until it ran out, and with it an upgrade that is to go back to the front door.
     """
 
     async def protocol_send(self, event: Any) -> None:
-        """Say so, then do what hypercorn's does."""
+        """Say so, then do what hypercorn's does, less its timer."""
         if isinstance(event, (Updated, Closed)):
             cast(_HttpStream, self.stream).turn()
-        await super().protocol_send(event)
+        if isinstance(event, Updated):
+            await self.idle_task.stop()
+        else:
+            await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        """Read until the peer leaves, and wait for nothing after that."""
+        await super()._read_data()
+        await self.idle_task.stop()
 
     def their_state(self) -> Any:
         """Return where h11 sees the client in its request; IDLE before there is a request."""

@@ -1,0 +1,218 @@
+"""The nursery tree and its drain, on loopback ports and on virtual time."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from relay.app.server import drain, http_server, open_listeners, serve
+from relay.plugin.engine import open_engine
+from relay.services.heartbeat import HeartbeatSupervisor
+from relay.storage.errors import StorageError
+from relay.transports.front_door import FrontDoor
+from tests.memory import EPOCH, UPGRADE, World, settings_for
+
+
+class Running(World):
+    """A server in memory, with HTTP, that can be drained."""
+
+    def __init__(self, *parts: Any, http: Any, accepting: trio.CancelScope, connections: trio.Nursery) -> None:
+        super().__init__(*parts)
+        self.http = http
+        self.accepting = accepting
+        self.connections = connections
+        self.drained: float | None = None
+        self.over = trio.Event()
+
+    async def drain(self) -> None:
+        await drain(self.engine, self.door, self.http, self.accepting, self.connections)
+        self.drained = trio.current_time()
+
+    async def dial(self) -> trio.abc.Stream:
+        ours, theirs = trio.testing.memory_stream_pair()
+        self.connections.start_soon(self.door.serve, theirs)
+        return ours
+
+
+@asynccontextmanager
+async def running(folder: Path, *users: str, **environ: str) -> AsyncIterator[Running]:
+    settings = settings_for(folder, RELAY_TIMEOUTS__DRAIN_SECONDS="4", **environ)
+    async with open_engine(settings, now=lambda: EPOCH + trio.current_time(), inline=True) as engine:
+        heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds)
+        http = http_server(engine)
+        door = FrontDoor(engine, heartbeat, http.serve, "relay/test")
+        accepting = trio.CancelScope()
+        async with trio.open_nursery() as services:
+            services.start_soon(heartbeat.run)
+            opened: list[Running] = []
+            is_open = trio.Event()
+
+            async def connections() -> None:
+                async with trio.open_nursery() as nursery:
+                    server = Running(engine, door, services, http=http, accepting=accepting, connections=nursery)
+                    opened.append(server)
+                    nursery.start_soon(accept, accepting)
+                    nursery.start_soon(trio.sleep_forever)
+                    is_open.set()
+                opened[0].over.set()
+
+            services.start_soon(connections)
+            await is_open.wait()
+            await opened[0].user(*users)
+            yield opened[0]
+            services.cancel_scope.cancel()
+
+
+async def accept(scope: trio.CancelScope) -> None:
+    with scope:
+        await trio.sleep_forever()
+
+
+async def test_everybody_is_sent_away_with_the_time_to_come_back(tmp_path: Path, autojump_clock: Any) -> None:
+    names = [f"u{number}" for number in range(12)]
+    async with running(tmp_path, *names) as server:
+        devices = [await server.connect(name) for name in names]
+        for device in devices:
+            await device.drain()
+        began = trio.current_time()
+        server.nursery.start_soon(server.drain)
+        for device in devices:
+            closed = await device.closed()
+            assert closed.code == 4404
+            assert re.fullmatch(r"server is draining; retry_after=\d+", closed.reason)
+            await device.cut()
+        await server.over.wait()
+        assert server.accepting.cancel_called
+        assert trio.current_time() - began < 1
+
+
+async def test_comebacks_are_spread_out(tmp_path: Path, autojump_clock: Any) -> None:
+    class Link:
+        def __init__(self) -> None:
+            self.reason = ""
+
+        def end(self, _code: Any, reason: str) -> None:
+            self.reason = reason
+
+        def cut(self) -> None:
+            pass
+
+    async with running(tmp_path) as server:
+        links = [Link() for _ in range(1500)]
+        server.door.sessions.update(links)  # type: ignore[arg-type]
+        server.nursery.start_soon(server.drain)
+        await server.over.wait()
+        waits = [int(link.reason.rpartition("=")[2]) for link in links]
+        assert {wait: waits.count(wait) for wait in sorted(set(waits))} == {1: 500, 2: 500, 3: 500}
+
+
+async def test_peers_that_never_read_or_answer_are_cut_at_the_deadline(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with running(tmp_path, "alice") as server:
+        await server.connect("alice")
+        await server.upgrade()
+        half = await server.dial()
+        await half.send_all(b"POST /api/messages HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{")
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        server.nursery.start_soon(server.drain)
+        await server.over.wait()
+        assert trio.current_time() - began <= 4.5
+        await trio.testing.wait_all_tasks_blocked()
+        assert server.door.streams == set()
+
+
+async def test_one_who_has_said_nothing_yet_holds_nobody_up(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running(tmp_path) as server:
+        silent = await server.dial()
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        server.nursery.start_soon(server.drain)
+        assert (await silent.receive_some(12)).startswith(b"HTTP/1.1 503")
+        await server.over.wait()
+        assert trio.current_time() - began < 2
+
+
+async def test_what_was_taken_is_acked_before_the_close(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        for number in range(20):
+            await alice.say("bob", "x", id=f"{number}")
+        await trio.testing.wait_all_tasks_blocked()
+        server.nursery.start_soon(server.drain)
+        acks = [await alice.next("ack") for _ in range(20)]
+        assert [ack["payload"]["seq"] for ack in acks] == list(range(1, 21))
+        assert (await alice.closed()).code == 4404
+
+
+async def test_a_session_in_its_greeting_is_sent_away_as_well(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running(tmp_path, "alice") as server:
+        device = await server.upgrade()
+        server.nursery.start_soon(server.drain)
+        assert (await device.closed()).code == 4404
+
+
+async def test_an_upgrade_after_the_drain_began_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
+    async with running(tmp_path, "alice") as server:
+        await server.connect("alice")
+        stream = await server.dial()
+        server.engine.draining = True
+        await stream.send_all(UPGRADE)
+        assert (await stream.receive_some(12)) == b"HTTP/1.1 503"
+
+
+async def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    (listener,) = await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT="0"))
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        with pytest.raises(OSError, match="use"):
+            await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT=str(port)))
+
+
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leave the garbage collector as it was; a server tunes it for its whole process."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector")
+async def test_a_whole_server_says_where_it_listens_and_serves_there(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, RELAY_SERVER__PORT="0")
+    said: list[str] = []
+    told = trio.Event()
+
+    def announce(line: str) -> None:
+        said.append(line)
+        told.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(serve, settings, announce))
+            await told.wait()
+            match = re.fullmatch(r"relay/\S+ listens on http://127\.0\.0\.1:(\d+) \(WebSocket at /ws\)", said[0])
+            assert match is not None
+            stream = await trio.open_tcp_stream("127.0.0.1", int(match[1]))
+            async with stream:
+                await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+                assert (await stream.receive_some(12)) == b"HTTP/1.1 200"
+            device = await trio.open_tcp_stream("127.0.0.1", int(match[1]))
+            async with device:
+                await device.send_all(UPGRADE)
+                assert (await device.receive_some(12)) == b"HTTP/1.1 101"
+            with pytest.raises(StorageError):
+                await serve(settings, announce)
+            nursery.cancel_scope.cancel()
+    assert len(said) == 1

@@ -1,0 +1,228 @@
+"""The one writer and its readers: group commit, and what a failing commit leaves."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.storage.errors import StorageError, StorageFailed
+from relay.storage.jobs import Runner
+from tests.storage.opening import note, notes, opened
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE big AS SELECT zeroblob(10000000) AS blob")
+
+
+async def outcomes(runner: Runner, *jobs: Callable[[sqlite3.Connection], Any]) -> list[Any]:
+    """Run jobs as one group commit, while the writer is busy with another, and return what each came to."""
+    busy, go = threading.Event(), threading.Event()
+    results: list[Any] = [None] * len(jobs)
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait(5)
+
+    async def run(index: int, job: Callable[[sqlite3.Connection], Any]) -> None:
+        try:
+            results[index] = await runner.write(job)
+        except Exception as error:
+            results[index] = error
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runner.write, hold)
+        await trio.to_thread.run_sync(busy.wait, 5)
+        for index, job in enumerate(jobs):
+            nursery.start_soon(run, index, job)
+        await trio.testing.wait_all_tasks_blocked()
+        go.set()
+    return results
+
+
+async def test_a_job_that_raises_gets_its_own_exception_and_the_others_are_stored(tmp_path: Path) -> None:
+    rollbacks: list[int] = []
+
+    def fail(connection: sqlite3.Connection) -> None:
+        note("half")(connection)
+        raise KeyError("mine")
+
+    async with opened(tmp_path, rollbacks=rollbacks) as runner:
+        results = await outcomes(runner, note("a"), fail, note("b"))
+        assert results[0] == results[2] == 1
+        assert isinstance(results[1], KeyError)
+        assert await notes(runner) == {"a", "b"}
+        assert len(rollbacks) == 1
+    async with opened(tmp_path) as runner:
+        assert await notes(runner) == {"a", "b"}
+
+
+async def test_jobs_that_wait_share_one_commit(tmp_path: Path) -> None:
+    seen_by_others: list[int] = []
+
+    def look(connection: sqlite3.Connection) -> None:
+        note(f"{len(seen_by_others)}")(connection)
+        other = sqlite3.connect(tmp_path / "relay.db")
+        seen_by_others.append(other.execute("SELECT count(*) FROM facts").fetchone()[0])
+        other.close()
+
+    async with opened(tmp_path) as runner:
+        await outcomes(runner, look, look, look)
+    assert seen_by_others == [3, 3, 3]
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_full_disk_stores_nothing_and_the_writer_works_once_there_is_room(
+    tmp_path: Path, inline: bool
+) -> None:
+    rollbacks: list[int] = []
+    async with opened(tmp_path, inline=inline, rollbacks=rollbacks) as runner:
+        pages = await runner.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+        await runner.write(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+        if inline:
+            with pytest.raises(StorageFailed, match="full"):
+                await runner.write(fill)
+        else:
+            assert any(
+                isinstance(end, StorageFailed) for end in await outcomes(runner, note("a"), fill, note("b"))
+            )
+        assert rollbacks
+        await runner.write(lambda c: c.execute("PRAGMA max_page_count = 1000000").fetchall())
+        await runner.write(note("after"))
+        assert "after" in await notes(runner)
+        assert (
+            await runner.read(lambda c: c.execute("SELECT 1 FROM sqlite_master WHERE name = 'big'").fetchall())
+            == []
+        )
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_commit_that_fails_fails_all_of_its_jobs_and_stores_none(tmp_path: Path, inline: bool) -> None:
+    def break_the_commit(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO child VALUES (7)")
+
+    def prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+        connection.execute("CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+
+    rollbacks: list[int] = []
+    async with opened(tmp_path, inline=inline, rollbacks=rollbacks) as runner:
+        await runner.write(prepare)
+        if inline:
+            with pytest.raises(StorageFailed, match="commit"):
+                await runner.write(break_the_commit)
+        else:
+            results = await outcomes(runner, note("a"), break_the_commit, note("b"))
+            assert all(isinstance(result, StorageFailed) for result in results)
+        assert rollbacks
+        assert await notes(runner) == set()
+        await runner.write(note("after"))
+    async with opened(tmp_path) as runner:
+        assert await notes(runner) == {"after"}
+
+
+async def test_a_trigger_that_raises_is_its_jobs_own_failure(tmp_path: Path) -> None:
+    def forbid(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON facts WHEN NEW.name = 'x' BEGIN SELECT RAISE(ABORT, 'no x'); END"
+        )
+
+    async with opened(tmp_path) as runner:
+        await runner.write(forbid)
+        results = await outcomes(runner, note("a"), note("x"), note("b"))
+        assert isinstance(results[1], sqlite3.IntegrityError)
+        assert await notes(runner) == {"a", "b"}
+
+
+async def test_a_trigger_that_rolls_everything_back_fails_all(tmp_path: Path) -> None:
+    def forbid(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON facts WHEN NEW.name = 'x' BEGIN SELECT RAISE(ROLLBACK, 'no x'); END"
+        )
+
+    async with opened(tmp_path) as runner:
+        await runner.write(forbid)
+        results = await outcomes(runner, note("a"), note("x"), note("b"))
+        assert all(isinstance(result, StorageFailed) for result in results)
+        assert await notes(runner) == set()
+        await runner.write(note("after"))
+        assert await notes(runner) == {"after"}
+
+
+async def test_a_cancelled_caller_does_not_take_its_job_back(tmp_path: Path) -> None:
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait(5)
+
+    async with opened(tmp_path) as runner, trio.open_nursery() as nursery:
+        nursery.start_soon(runner.write, hold)
+        await trio.to_thread.run_sync(busy.wait, 5)
+        with trio.move_on_after(0) as scope:
+            await runner.write(note("late"))
+        assert scope.cancelled_caught
+        go.set()
+        await runner.write(note("later"))
+        assert await notes(runner) == {"late", "later"}
+
+
+async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
+    async with opened(tmp_path) as runner:
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(runner.write, note(str(number)))
+            await trio.testing.wait_all_tasks_blocked()
+            await runner.aclose()
+        with pytest.raises(StorageError, match="closed"):
+            await runner.write(note("late"))
+    async with opened(tmp_path) as runner:
+        assert await notes(runner) == {str(number) for number in range(20)}
+
+
+async def test_jobs_run_in_the_order_they_were_handed_over(tmp_path: Path) -> None:
+    handed: list[int] = []
+    ran: list[int] = []
+
+    async def hand(runner: Runner, number: int) -> None:
+        handed.append(number)
+        await runner.write(lambda _connection: ran.append(number))
+
+    async with opened(tmp_path) as runner, trio.open_nursery() as nursery:
+        for number in range(100):
+            nursery.start_soon(hand, runner, number)
+    assert ran == handed
+    assert len(ran) == 100
+
+
+async def test_reads_see_what_was_committed_before_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as runner:
+        for number in range(10):
+            await runner.write(note(str(number)))
+            for brief in (False, True):
+                kept = await runner.read(
+                    lambda c: c.execute("SELECT count(*) FROM facts").fetchone()[0], brief=brief
+                )
+                assert kept == 3 + number + 1
+
+
+@pytest.mark.parametrize("inline", [False, True])
+@pytest.mark.parametrize("brief", [False, True])
+async def test_a_reader_cannot_write(tmp_path: Path, inline: bool, brief: bool) -> None:
+    async with opened(tmp_path, inline=inline) as runner:
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await runner.read(note("x"), brief=brief)
+        assert await notes(runner) == set()
+
+
+async def test_a_failing_read_gives_its_connection_back(tmp_path: Path) -> None:
+    async with opened(tmp_path) as runner:
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                await runner.read(lambda _connection: 1 / 0)
+        assert await notes(runner) == set()
