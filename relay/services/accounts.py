@@ -185,7 +185,7 @@ class Accounts:
         return await trio.to_thread.run_sync(self._hasher.hash, password, limiter=self._hashing)
 
     async def prepare(self) -> None:
-        """Make the hash that unknown users' passwords are checked against; done early, so that no login is longer."""
+        """Make the hash that unknown users' passwords are checked against, before anybody waits for it."""
         if not self._decoy:
             self._decoy = await self.hash_password(secrets.token_hex(8))
 
