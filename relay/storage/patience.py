@@ -54,6 +54,18 @@ class PatientWriter:
 
 
 def _run_all(connection: sqlite3.Connection, group: list[Waiting]) -> None:
+    """Run jobs together, and anew one by one where one raises: a savepoint each costs more than the job."""
+    connection.execute("SAVEPOINT together")
+    for waiting in group:
+        waiting.result = outcome.capture(waiting.job, connection)
+        if isinstance(waiting.result, outcome.Error):
+            connection.execute("ROLLBACK TO together")
+            _run_apart(connection, group)
+            break
+    connection.execute("RELEASE together")
+
+
+def _run_apart(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
         connection.execute("SAVEPOINT patient")
         waiting.result = outcome.capture(waiting.job, connection)
