@@ -34,6 +34,9 @@ class ErrorCode(StrEnum):
     INTERNAL = "internal"
 
 
+_DISK_RETRY_SECONDS = 5
+"""A full disk is not freed at once."""
+
 RETRYABLE = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL})
 """Codes whose `retry` is true: the same message may succeed later, unchanged."""
 
@@ -149,3 +152,10 @@ class Disconnect(Exception):
 def not_found(what: str) -> RelayError:
     """Return the one answer for what is absent and for what the caller may not see."""
     return RelayError(ErrorCode.NOT_FOUND, f"there is no {what}, or you may not see it")
+
+
+def not_saved() -> RelayError:
+    """Return the answer to a message that the disk did not take; nothing of it was stored."""
+    return RelayError(
+        ErrorCode.OVERLOADED, "the message could not be saved; send again later", retry_after=_DISK_RETRY_SECONDS
+    )

@@ -40,7 +40,3 @@ class Role(StrEnum):
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
-
-
-EVERYBODY = "*"
-"""The target id that means everybody."""

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 import trio
 
 from relay.protocol.envelope import SentMeta, encode, encode_error, encode_json
-from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.errors import ErrorCode, RelayError, not_found, not_saved
 from relay.protocol.framing import text_frame
 from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
@@ -186,9 +186,7 @@ class MessageRouter:
         try:
             end = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
         except StorageFailed:
-            failed = RelayError(
-                ErrorCode.OVERLOADED, "the message could not be saved; send again later", retry_after=5
-            )
+            failed = not_saved()
             for entry in entries:
                 entry.stored, entry.error, entry.message_id = False, failed, None
         self._batches += 1

@@ -24,7 +24,7 @@ from relay.protocol.envelope import (
     encode_error,
     encode_event,
 )
-from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError, not_saved
 from relay.protocol.framing import PING_FRAME, text_frame
 from relay.protocol.session import ConnectionEvent, Event, State
 from relay.services.connections import Connection
@@ -161,8 +161,7 @@ class Session:
             except RelayError as error:
                 self._answer(error, envelope.meta.id)
             except StorageError:
-                text = "the message could not be saved; send again later"
-                self._answer(RelayError(ErrorCode.OVERLOADED, text, retry_after=5), envelope.meta.id)
+                self._answer(not_saved(), envelope.meta.id)
             del self._inbox[0]
             self._settled.set()
         self._working = False
