@@ -9,6 +9,7 @@ import sqlite3
 from typing import Any, Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.storage.migrations import BROADCAST_CHANNEL
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 """What a user or group may be called: they share one namespace."""
@@ -102,6 +103,13 @@ def create_user(
         "INSERT INTO users (user_id, display_name, admin, password_hash, created_at, delivered)"
         " VALUES (?, ?, ?, ?, ?, 0)",
         (user_id, display_name or user_id, int(admin), password_hash, now),
+    )
+    # Everybody is in everybody's channel, and sees it from now on.
+    connection.execute(
+        "INSERT INTO members (channel_id, user_id, role, visible_from, joined_at) VALUES (?1, ?2, 'member',"
+        " 1 + max(coalesce((SELECT max(seq) FROM log WHERE channel_id = ?1), 0),"
+        " (SELECT floor_seq FROM channels WHERE channel_id = ?1)), ?3)",
+        (BROADCAST_CHANNEL, user_id, now),
     )
 
 

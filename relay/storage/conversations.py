@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
 from relay.storage.accounts import check_name, claim_name
-
-BROADCAST_CHANNEL: Final = 1
-"""Everybody's channel; the schema creates it."""
-
+from relay.storage.migrations import BROADCAST_CHANNEL
 
 class ChannelRow(NamedTuple):
     """A conversation as it is kept. `members` maps the present ones to their roles."""
@@ -30,6 +27,11 @@ def user_address(one: str, other: str) -> str:
     return f"user:{low}:{high}" if low != high else f"user:{low}"
 
 
+def self_address(user_id: str) -> str:
+    """Return the address of a user's own channel: what is told to them, and what only their devices share."""
+    return f"self:{user_id}"
+
+
 def group_address(group_id: str) -> str:
     """Return the address of a group's conversation."""
     return f"group:{group_id}"
@@ -44,10 +46,12 @@ def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | N
     ).fetchone()
     if row is None:
         return None
-    members = connection.execute(
-        "SELECT user_id, role FROM members WHERE channel_id = ? AND visible_until IS NULL", (row[0],)
-    )
-    roles = {user_id: Role(role) for user_id, role in members}
+    roles: dict[str, Role] = {}
+    if row[0] != BROADCAST_CHANNEL:  # everybody is in there: nobody asks for the list
+        members = connection.execute(
+            "SELECT user_id, role FROM members WHERE channel_id = ? AND visible_until IS NULL", (row[0],)
+        )
+        roles = {user_id: Role(role) for user_id, role in members}
     return ChannelRow(row[0], ConversationKind(row[1]), address, row[2], roles, row[3])
 
 
@@ -62,6 +66,17 @@ def ensure_user_channel(connection: sqlite3.Connection, one: str, other: str, no
     for user_id, role in members.items():
         _add_row(connection, channel_id, user_id, role, 1, now)
     return ChannelRow(channel_id, ConversationKind.USER, address, "", members, "start")
+
+
+def ensure_self_channel(connection: sqlite3.Connection, user_id: str, now: float) -> ChannelRow:
+    """Return a user's own channel, creating it where there is none."""
+    address = self_address(user_id)
+    found = load_channel(connection, address)
+    if found is not None:
+        return found
+    channel_id = _create_channel(connection, address, ConversationKind.SELF, now)
+    _add_row(connection, channel_id, user_id, Role.MEMBER, 1, now)
+    return ChannelRow(channel_id, ConversationKind.SELF, address, "", {user_id: Role.MEMBER}, "start")
 
 
 def create_group(

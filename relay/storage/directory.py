@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, NamedTuple
 
+from relay.storage.migrations import BROADCAST_CHANNEL
+
 _SHARED: Final = (
     " AND (u.user_id = :viewer OR EXISTS (SELECT 1 FROM members theirs JOIN members mine"
     " ON mine.channel_id = theirs.channel_id AND mine.user_id = :viewer AND mine.visible_until IS NULL"
-    " WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL))"
+    f" WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL AND theirs.channel_id <> {BROADCAST_CHANNEL}))"
 )
 """Which users the viewer shares a conversation with now; everybody does with themself."""
 

@@ -215,6 +215,7 @@ def summaries(
         " LEFT JOIN users u ON c.kind = 'user' AND u.user_id = coalesce((SELECT o.user_id FROM members o"
         "  WHERE o.channel_id = c.channel_id AND o.user_id <> ?1), ?1)"
         " WHERE m.user_id = ?1 AND m.visible_until IS NULL AND g.deleted_at IS NULL AND c.channel_id > ?2"
+        " AND c.kind IN ('user', 'group')"
         " AND (c.kind <> 'user' OR c.floor_seq > 0"
         "  OR EXISTS (SELECT 1 FROM log WHERE channel_id = c.channel_id))"
         " ORDER BY c.channel_id LIMIT ?3",

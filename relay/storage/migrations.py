@@ -2,7 +2,8 @@
 
 Everything stored is a row of `log` (a stream message, with its conversation's `seq`) or of `latest` (the
 newest value of a latest type), both numbered by one rising integer, the cursor. Conversations are
-`channels`; who sees one, and since when, is `members`; how far each user has read is `pointers`.
+`channels`; who sees one, and since when, is `members`; how far each user has read is `pointers`. A message
+that was deleted, has expired or was replaced keeps its row, as a tombstone without a payload.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import secrets
 import sqlite3
 import time
 from pathlib import Path
+from typing import Final
 
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
+
+BROADCAST_CHANNEL: Final = 1
+"""Everybody's channel; everybody has a row in `members` for it."""
 
 migrations = Migrations("relay")
 
@@ -102,6 +107,62 @@ def conversations(db: sqlite_utils.Database) -> None:
         INSERT INTO channels (channel_id, address, kind, created_at)
             VALUES (1, '*', 'broadcast', unixepoch());
         INSERT INTO facts (name, value) VALUES ('high_water', 0);
+        """,
+    )
+
+
+@migrations()
+def living(db: sqlite_utils.Database) -> None:
+    """Add what expires, what replaces, who is mentioned, who is present, and everybody to their own channel."""
+    _run(
+        db,
+        """
+        ALTER TABLE log ADD COLUMN expires_at REAL;
+        CREATE INDEX log_by_expiry ON log(expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
+        ALTER TABLE latest ADD COLUMN about INTEGER;
+        CREATE INDEX latest_by_about ON latest(about) WHERE about IS NOT NULL;
+        CREATE TABLE newest (
+            channel_id INTEGER NOT NULL, type TEXT NOT NULL, sender_id TEXT NOT NULL, key TEXT NOT NULL,
+            message_id INTEGER NOT NULL, about INTEGER, PRIMARY KEY (channel_id, type, sender_id, key)
+        ) WITHOUT ROWID;
+        CREATE INDEX newest_by_about ON newest(about) WHERE about IS NOT NULL;
+        CREATE TABLE mentions (
+            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, seq INTEGER NOT NULL,
+            PRIMARY KEY (channel_id, user_id, seq)
+        ) WITHOUT ROWID;
+        ALTER TABLE users ADD COLUMN receipts INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE users ADD COLUMN presence_to TEXT NOT NULL DEFAULT 'everyone';
+        CREATE TABLE presence (
+            user_id TEXT PRIMARY KEY, status TEXT, text TEXT, until REAL, last_seen REAL,
+            present INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID;
+        INSERT INTO members (channel_id, user_id, role, visible_from, joined_at)
+            SELECT 1, user_id, 'member', 1, created_at FROM users;
+        """,
+    )
+
+
+@migrations()
+def attachments(db: sqlite_utils.Database) -> None:
+    """Create what files are kept in: their bytes once, whatever they are called and whoever uploaded them."""
+    _run(
+        db,
+        """
+        CREATE TABLE blobs (
+            blob_id INTEGER PRIMARY KEY, sha256 BLOB UNIQUE, size INTEGER NOT NULL DEFAULT 0,
+            created_at REAL NOT NULL
+        );
+        CREATE TABLE chunks (chunk_id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+        CREATE TABLE attachments (
+            attachment_id TEXT PRIMARY KEY, blob_id INTEGER NOT NULL, user_id TEXT NOT NULL, name TEXT NOT NULL,
+            type TEXT NOT NULL, size INTEGER NOT NULL, created_at REAL NOT NULL, held INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID;
+        CREATE INDEX attachments_by_blob ON attachments(blob_id);
+        CREATE INDEX attachments_by_user ON attachments(user_id);
+        CREATE TABLE holds (
+            attachment_id TEXT NOT NULL, message_id INTEGER NOT NULL, PRIMARY KEY (attachment_id, message_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX holds_by_message ON holds(message_id);
         """,
     )
 

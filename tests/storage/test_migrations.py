@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.conversations import BROADCAST_CHANNEL
-from relay.storage.migrations import migrate
+from relay.storage.migrations import BROADCAST_CHANNEL, migrate
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
