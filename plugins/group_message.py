@@ -17,6 +17,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             targets=frozenset({ConversationKind.GROUP}),
             priority=30,
             unread=True,
+            editable=True,
             prepare=check_text,
         )
     ]

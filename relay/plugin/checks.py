@@ -11,47 +11,81 @@ from msgspec import Meta
 from relay.plugin.types import Draft, Payload
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.storage import conversations, history
+from relay.protocol.kinds import ConversationKind
+from relay.services.channels import EVERYBODY
+from relay.storage import attachments, conversations, history, mentions, messages
 from relay.storage.log import Entry, Unchanged
+from relay.storage.messages import Placed
+
+Mentions = Annotated[list[Name], Meta(max_length=50)]
+"""Members whom a message calls by name; `*` calls all of them."""
 
 
 class Text(Payload):
-    """What people say: text, what it answers, what is attached, and what the application adds of its own."""
+    """What people say: text, what it answers, whom it calls, what is attached, and the application's own."""
 
     content: str
     attachments: Annotated[list[Name], Meta(max_length=20)] = []
     reply_to: Integer | None = None
+    mentions: Mentions = []
     extra: dict[str, Any] | None = None
 
 
 def check_text(draft: Draft) -> None:
-    """Check what a `Text` refers to."""
-    check_attachments(draft)
-    check_reply(draft)
+    """Have what a `Text` refers to checked, and noted with the message.
 
-
-def check_reply(draft: Draft) -> None:
-    """Have `reply_to` checked in the transaction: a message that stands in the same conversation."""
-    reply_to: int | None = draft.payload.reply_to
-    if reply_to is None:
-        return
+    Raises:
+        RelayError: `invalid_payload` for a mention of somebody who is not there.
+    """
+    text: Text = draft.payload
+    if text.mentions:
+        check_mentions(draft, text.mentions)
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
-        found = history.locate(connection, [reply_to])
-        if not found or found[0].channel_id != entry.channel_id:
-            raise not_found(f"message {reply_to} to reply to in this conversation")
+        if text.reply_to is not None:
+            find_message(connection, entry, text.reply_to, "to reply to")
+        attachments.check(connection, entry.sender_id, text.attachments)
 
-    draft.apply = apply
+    def after(connection: sqlite3.Connection, entry: Entry) -> None:
+        assert entry.message_id is not None and entry.seq is not None  # noqa: S101, PT018 - it is stored
+        attachments.hold(connection, entry.message_id, text.attachments)
+        mentions.note(connection, entry.channel_id, entry.seq, text.mentions)
+
+    if text.reply_to is not None or text.attachments:
+        draft.apply = apply
+    if text.mentions or text.attachments:
+        draft.after = after
 
 
-def check_attachments(draft: Draft) -> None:
-    """Refuse attachments that are not there.
+def check_mentions(draft: Draft, mentioned: Sequence[str]) -> None:
+    """Refuse a mention of whoever is not in the conversation; `*`, for all, is for groups.
+
+    Raises:
+        RelayError: `invalid_payload`.
+    """
+    conversation = draft.conversation
+    for user_id in mentioned:
+        if user_id not in conversation.members and not (
+            user_id == EVERYBODY and conversation.kind is ConversationKind.GROUP
+        ):
+            raise RelayError(
+                ErrorCode.INVALID_PAYLOAD, f"mentions names {user_id!r}, who is not in this conversation"
+            )
+
+
+def find_message(connection: sqlite3.Connection, entry: Entry, message_id: int, purpose: str) -> Placed:
+    """Return a message of the entry's conversation that its sender may see and that is not deleted.
+
+    Args:
+        purpose: ends the refusal: "to reply to".
 
     Raises:
         RelayError: `not_found`.
     """
-    if draft.payload.attachments:
-        raise not_found(f"attachment {draft.payload.attachments[0]!r}")
+    found = messages.find(connection, entry.channel_id, message_id)
+    if found is None or found.seq < history.first_seen(connection, entry.channel_id, entry.sender_id):
+        raise not_found(f"message {message_id} {purpose} in this conversation")
+    return found
 
 
 def move_read_pointer(
@@ -69,7 +103,7 @@ def move_read_pointer(
         RelayError: `not_found` for messages of another conversation; `invalid_payload` beyond the newest.
     """
     if message_ids is not None:
-        found = history.locate(connection, list(message_ids))
+        found = messages.locate(connection, list(message_ids))
         if not found or any(message.channel_id != entry.channel_id for message in found):
             raise not_found("message among these in this conversation")
         up_to_seq = max(message.seq for message in found)

@@ -9,50 +9,37 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from relay.plugin.types import Draft, MessageType, Sender
+from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
 from relay.protocol.envelope import Envelope
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.kinds import Kind
+from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.channels import EVERYBODY
 from relay.services.connections import Connection
-from relay.services.permissions import require_kind, require_member, require_scope
+from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
 from relay.storage.log import Entry
 
 if TYPE_CHECKING:
-    from relay.plugin.loader import Registry
-    from relay.services.channels import ChannelManager, Conversation
-    from relay.services.limits import TokenBuckets
+    from relay.plugin.engine import Engine
+    from relay.services.channels import Conversation
 
 _log: Final = logging.getLogger("relay.plugin")
 
 
 class Dispatcher:
-    """Turns what a client sent into what the router stores.
+    """Turns what a client sent into what the router stores."""
 
-    Args:
-        rate: messages per second of each user.
-        handler_seconds: the deadline of a type's `handle`.
-        content_characters: the longest `content` of a message; 0 means no limit.
-    """
-
-    def __init__(
-        self,
-        registry: Registry,
-        channels: ChannelManager,
-        rate: TokenBuckets,
-        *,
-        handler_seconds: float = 5.0,
-        content_characters: int = 20_000,
-    ) -> None:
-        self._registry = registry
-        self._channels = channels
-        self._rate = rate
-        self._handler_seconds = handler_seconds
-        self._content_characters = content_characters
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._registry = engine.registry
+        self._channels = engine.channels
+        self._rates = engine.rates
+        self._handler_seconds = engine.settings.timeouts.handler_seconds
+        self._content_characters = engine.settings.limits.content_characters
         self.failures: Counter[str] = Counter()
 
     def draft_nowait(self, sender: Sender, envelope: Envelope) -> Submission | None:
@@ -62,16 +49,17 @@ class Dispatcher:
             RelayError: the message is refused.
         """
         type_ = self._registry.types.get(envelope.type)
-        if type_ is None or type_.handle is not None:
+        if type_ is None or type_.handle is not None or type_.scope is not None or not type_.from_clients:
             return None
         target_id = envelope.meta.target_id
-        if target_id is None:
+        if target_id is None or not type_.targets or ConversationKind.SELF in type_.targets:
             return None
         conversation = self._channels.find_nowait(sender.user_id, target_id)
-        if conversation is None or type_.scope is not None:
+        if conversation is None:
             return None
-        self._rate.take(sender.user_id)
-        draft, digest = self._checked(type_, sender, envelope, conversation, target_id)
+        self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
+        payload = type_.read(envelope.payload)
+        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
         return self._finished(draft, envelope, digest)
 
     async def draft(self, sender: Sender, envelope: Envelope) -> Submission:
@@ -80,27 +68,47 @@ class Dispatcher:
         Raises:
             RelayError: the message is refused, or its plugin failed.
         """
-        self._rate.take(sender.user_id)
+        known = self._registry.types.get(envelope.type)
+        self._rates.take_message(sender, transient=known is not None and known.kind is Kind.TRANSIENT)
         type_ = self._type(envelope.type)
-        target_id = envelope.meta.target_id
         if type_.scope is not None:
             require_scope(sender.identity, type_.scope)
-        if target_id is None:
-            raise RelayError(ErrorCode.BAD_ENVELOPE, f"a {type_.name} needs meta.target_id")
-        conversation = await self._channels.find(sender.user_id, target_id)
-        draft, digest = self._checked(type_, sender, envelope, conversation, target_id)
+        payload = type_.read(envelope.payload)
+        conversation = await self._place(type_, sender, payload, envelope.meta.target_id)
+        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
         if type_.handle is not None:
             await self._handle(type_, draft)
         return self._finished(draft, envelope, digest)
+
+    async def _place(
+        self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
+    ) -> Conversation:
+        """Return the conversation that a message goes to; see MessageType's `targets`."""
+        channels = self._channels
+        if not type_.targets:
+            if target_id is not None:
+                raise RelayError(ErrorCode.BAD_ENVELOPE, f"a {type_.name} has no meta.target_id")
+            kept = type_.kind is not Kind.TRANSIENT
+            return await channels.own(sender.user_id) if kept else channels.own_devices(sender.user_id)
+        if target_id is None:
+            raise RelayError(ErrorCode.BAD_ENVELOPE, f"a {type_.name} needs meta.target_id")
+        if target_id == EVERYBODY:
+            return await channels.everybody()
+        to_self = ConversationKind.SELF in type_.targets and ConversationKind.USER not in type_.targets
+        if to_self or getattr(payload, "kind", None) == ConversationKind.SELF:
+            return await channels.notified(target_id)
+        return await channels.find(sender.user_id, target_id)
 
     def _type(self, name: str) -> MessageType:
         type_ = self._registry.types.get(name)
         if type_ is None:
             raise RelayError(ErrorCode.UNKNOWN_TYPE, f"there is no message type {name[:80]!r} on this server")
+        if not type_.from_clients:
+            raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is sent by the server only")
         return type_
 
     def _checked(
-        self, type_: MessageType, sender: Sender, envelope: Envelope, conversation: Conversation, target_id: str
+        self, type_: MessageType, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
     ) -> tuple[Draft, bytes | None]:
         """Ask every precondition that needs no wait, then the type's own `prepare`.
 
@@ -108,11 +116,12 @@ class Dispatcher:
             The draft, and what tells the same message again: taken of what the client sent, as the type's
             own code may add what differs at each try.
         """
-        if not type_.from_clients:
-            raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is sent by the server only")
-        require_member(sender.user_id, conversation, f"user or group {target_id!r}")
-        require_kind(conversation, type_.targets, type_.name)
-        draft = Draft(type_, type_.read(envelope.payload), sender, conversation, target_id)
+        target_id = envelope.meta.target_id or ""
+        if type_.targets:
+            if type_.scope is None:
+                require_place(sender.identity, conversation, target_id)
+            require_kind(conversation, type_.targets, type_.name)
+        draft = Draft(type_, payload, sender, conversation, target_id, self._engine)
         self._check_content(draft)
         digest = None
         if envelope.meta.id is not None:
@@ -124,6 +133,8 @@ class Dispatcher:
                 raise
             except (Exception, SystemExit) as fault:
                 raise self._failed(type_, fault) from fault
+        if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
+            require_scope(sender.identity, NOTIFY)
         return draft, digest
 
     def _check_content(self, draft: Draft) -> None:
@@ -145,11 +156,16 @@ class Dispatcher:
         except (Exception, SystemExit) as fault:
             raise self._failed(type_, fault) from fault
 
-    def _written(self, draft: Draft) -> tuple[str, str]:
-        """Return the payload's JSON, and what a newer value of a latest type replaces by."""
-        type_ = draft.type
+    def _written(self, draft: Draft) -> tuple[str, str, str | None, int | None]:
+        """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
+        type_, payload = draft.type, draft.payload
         try:
-            return type_.write(draft.payload), str(type_.key(draft.payload)) if type_.key is not None else ""
+            return (
+                type_.write(payload),
+                "" if type_.key is None else str(type_.key(payload)),
+                None if type_.collapse is None else type_.collapse(payload),
+                None if type_.about is None else type_.about(payload),
+            )
         except (Exception, SystemExit) as fault:
             raise self._failed(type_, fault) from fault
 
@@ -159,26 +175,39 @@ class Dispatcher:
         return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin for {type_.name!r} failed; its author was told")
 
     def _finished(self, draft: Draft, envelope: Envelope, digest: bytes | None) -> Submission:
-        type_, meta = draft.type, envelope.meta
-        payload, key = self._written(draft)
+        type_, sender, meta = draft.type, draft.sender, envelope.meta
+        payload, key, collapse, about = self._written(draft)
         entry = Entry(
             draft.conversation.channel_id,
             type_.name,
             type_.kind,
-            draft.sender.user_id,
+            sender.user_id,
             draft.target_id,
-            draft.sender.client_id,
+            sender.client_id,
             meta.id,
             digest,
             payload,
             meta.timestamp,
             key,
             draft.apply,
-            type_.kind is Kind.STREAM,
-            draft.sender.user_id if draft.only_sender else None,
+            type_.kind is Kind.STREAM and sender.user_id in draft.conversation.members,
+            sender.user_id if draft.only_sender else None,
+            draft.after,
+            collapse,
+            about,
+            self._expiry(draft),
+            draft.answer,
         )
-        origin = draft.sender if isinstance(draft.sender, Connection) else None
-        return Submission(entry, draft.conversation, origin, recheck=True)
+        origin = sender if isinstance(sender, Connection) else None
+        recheck = type_.scope is None and draft.conversation.kind in DIALOGUE
+        return Submission(entry, draft.conversation, origin, recheck=recheck)
+
+    def _expiry(self, draft: Draft) -> float | None:
+        ttl, expires_at = draft.type.ttl_seconds, draft.expires_at
+        if ttl is None:
+            return expires_at
+        by_type = self._engine.now() + ttl
+        return by_type if expires_at is None else min(by_type, expires_at)
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

@@ -27,7 +27,7 @@ from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
-from relay.services.limits import TokenBuckets
+from relay.services.limits import Rates
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
@@ -92,18 +92,8 @@ class Engine:
             password_min_length=settings.accounts.password_min_length,
             registration=settings.accounts.registration,
         )
-        clock = trio.current_time
-        rate = limits.messages_per_second if limits.messages_burst else 0
-        self.message_rate = TokenBuckets(rate, limits.messages_burst, "messages", clock)
-        self.hello_rate = TokenBuckets(limits.hellos_per_minute / 60, limits.hellos_per_minute, "hellos", clock)
-        self.login_rate = TokenBuckets(limits.logins_per_minute / 60, limits.logins_per_minute, "logins", clock)
-        self.dispatcher = Dispatcher(
-            self.registry,
-            self.channels,
-            self.message_rate,
-            handler_seconds=settings.timeouts.handler_seconds,
-            content_characters=limits.content_characters,
-        )
+        self.rates = Rates(limits, trio.current_time)
+        self.dispatcher = Dispatcher(self)
 
     def _tell_delivered(self, delivered: list[Delivered]) -> None:
         """Tell senders, by a receipt of the server's, what reached a device of the other's."""

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -16,6 +16,9 @@ from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 from relay.storage.log import Entry
+
+if TYPE_CHECKING:
+    from relay.plugin.engine import Engine
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DIALOGUE: Final = frozenset({ConversationKind.USER, ConversationKind.GROUP})
@@ -40,8 +43,13 @@ class Sender(Protocol):
     def client_id(self) -> str | None:
         """The sending device, where there is one."""
 
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+
 
 Apply = Callable[[sqlite3.Connection, Entry], "str | None"]
+After = Callable[[sqlite3.Connection, Entry], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +61,11 @@ class Draft:
         apply: set it to run code in the message's own transaction: `apply(connection, entry)` may return
             other JSON to store, raise `Unchanged` (acked, nothing stored) or `RelayError` (refused). Its own
             tables commit with the message or not at all. It runs on the writer's thread: keep it short.
+        after: the same once the message is stored, when `entry.message_id` and `entry.seq` are known.
         only_sender: tell nobody but the sender's own devices; for latest and transient types.
+        expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
+        answer: what the ack says besides.
+        server: the services, by name: `draft.server.presence`, `draft.server.groups`.
     """
 
     type: MessageType
@@ -61,8 +73,12 @@ class Draft:
     sender: Sender
     conversation: Conversation
     target_id: str
+    server: Engine
     apply: Apply | None = None
+    after: After | None = None
     only_sender: bool = False
+    expires_at: float | None = None
+    answer: dict[str, Any] | None = None
 
 
 Prepare = Callable[[Draft], None]
@@ -77,13 +93,24 @@ class MessageType:
         name: what `type` says in the envelope: lower-case letters, digits and `_`, a letter first.
         payload: its schema; derive it from `Payload`.
         kind: stream (each one stored), latest (the newest value stored) or transient (never stored).
-        targets: the kinds of conversation it may go to; empty for a type without a target.
+        targets: the kinds of conversation it may go to; empty for a type without a target, which goes to the
+            sender's own devices. A type for `self` and not for `user` goes to a user's own channel.
         priority: its place in a replay, lowest first: 10 notification, 20 direct, 30 group, 40 latest.
         from_clients: False for what only the server sends.
         scope: what a token needs, unless it is an admin's; None for anybody.
         max_bytes: bound on the payload's JSON, besides the frame's own.
         unread: whether it makes a conversation unread.
+        editable: whether `message_edit` may change its `content`.
+        deletable: whether `message_delete` may make tombstones of its messages.
         key: for a latest type: what a newer value replaces by, besides conversation, type and sender.
+        collapse: for a stream type: what a newer message replaces an older one by, besides conversation, type
+            and sender: the older becomes a tombstone; None for a message that replaces nothing.
+        about: the message that this one says something of, and goes with when that is deleted.
+        ttl_seconds: how long a stream message lives; None for as long as the log does.
+        lasts_seconds: for a transient type: after so long without another one from the same device, what
+            `over` returns is sent in its place. A stream message to the same conversation, and the device's
+            leaving, end it as well.
+        over: for a type that lasts: the payload that says it is over; None for one that says so itself.
         prepare: checks or shapes the draft; plain code that must not block.
         handle: the same, awaited under `[timeouts] handler_seconds`; costs its sender's other messages the wait.
     """
@@ -97,7 +124,14 @@ class MessageType:
     scope: str | None = None
     max_bytes: int | None = None
     unread: bool = False
+    editable: bool = False
+    deletable: bool = True
     key: Callable[[Any], str] | None = None
+    collapse: Callable[[Any], str | None] | None = None
+    about: Callable[[Any], int | None] | None = None
+    ttl_seconds: float | None = None
+    lasts_seconds: float | None = None
+    over: Callable[[Any], Any] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
@@ -108,6 +142,14 @@ class MessageType:
             raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
         if self.kind is not Kind.LATEST and self.key is not None:
             raise ValueError(f"message type {self.name!r}: only a latest type has a key")
+        if self.kind is not Kind.STREAM and (self.collapse is not None or self.ttl_seconds is not None):
+            raise ValueError(f"message type {self.name!r}: only a stream type collapses or has a time to live")
+        if self.kind is Kind.STREAM and self.about is not None and self.collapse is None:
+            raise ValueError(f"message type {self.name!r}: a stream type with `about` needs `collapse`")
+        if (self.lasts_seconds is None) != (self.over is None) or (self.over and self.kind is not Kind.TRANSIENT):
+            raise ValueError(
+                f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
+            )
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 

@@ -56,6 +56,7 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     sent_at: float | None = None
     edited_at: float | None = None
     deleted_at: float | None = None
+    expires_at: float | None = None
     replay: bool = False
 
 

@@ -12,16 +12,21 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from relay.protocol.errors import not_found
+from relay.protocol.kinds import ConversationKind, Role
 from relay.storage.conversations import (
     ChannelRow,
+    ensure_self_channel,
     ensure_user_channel,
     group_address,
     load_channel,
+    self_address,
     user_address,
 )
 from relay.storage.jobs import Runner
 
 _KEPT: Final = 50_000
+EVERYBODY: Final = "*"
+"""The target id, and the address, of everybody's conversation."""
 
 
 class Conversation:
@@ -29,7 +34,7 @@ class Conversation:
 
     Attributes:
         channel_id: its key in storage; 0 for a group whose creation is not committed yet.
-        members: the present members' roles by user id.
+        members: the present members' roles by user id; empty for everybody's conversation.
         history: what a newcomer sees, "join" or "start".
     """
 
@@ -73,12 +78,45 @@ class ChannelManager:
             raise not_found(f"user or group {target_id!r}")
         return known
 
+    async def own(self, user_id: str) -> Conversation:
+        """Return a user's own channel, creating it where there is none; the user exists."""
+        held = self._by_address.get(self_address(user_id))
+        if held is None:
+            known = await self._loaded(self_address(user_id))
+            held = known or self.hold(
+                await self._runner.write(lambda connection: ensure_self_channel(connection, user_id, self._now()))
+            )
+        return held
+
+    def own_devices(self, user_id: str) -> Conversation:
+        """Return what stands for a user's own devices where nothing is stored."""
+        members = {user_id: Role.MEMBER}
+        return Conversation(ChannelRow(0, ConversationKind.SELF, self_address(user_id), "", members, "start"))
+
+    async def everybody(self) -> Conversation:
+        """Return everybody's conversation."""
+        found = self._by_address.get(EVERYBODY) or await self._loaded(EVERYBODY)
+        assert found is not None  # noqa: S101 - the schema creates it
+        return found
+
+    async def notified(self, target_id: str) -> Conversation:
+        """Return where a notification to a user or a group is stored: the user's own channel, or the group's.
+
+        Raises:
+            RelayError: `not_found` when there is no such user or group.
+        """
+        kind = await self._kind(target_id)
+        found = await self.own(target_id) if kind == "user" else await self.group(target_id)
+        if found is None:
+            raise not_found(f"user or group {target_id!r}")
+        return found
+
     async def group(self, group_id: str) -> Conversation | None:
         """Return a group's conversation, whoever asks; None when there is none."""
         address = group_address(group_id)
-        held = self._by_address.get(address)
-        if held is not None:
-            return held
+        return self._by_address.get(address) or await self._loaded(address)
+
+    async def _loaded(self, address: str) -> Conversation | None:
         # Read where it stands: on a thread an old answer could come back after a newer object was let go.
         row = await self._runner.read(lambda connection: load_channel(connection, address), brief=True)
         return self.hold(row) if row else None
@@ -103,15 +141,7 @@ class ChannelManager:
         )
         if held is not None:
             return held
-        kind = await self._runner.read(
-            lambda connection: connection.execute(
-                "SELECT kind FROM names WHERE name = ?", (target_id,)
-            ).fetchone(),
-            brief=True,
-        )
-        if kind is None:
-            raise not_found(f"user or group {target_id!r}")
-        if kind[0] == "group":
+        if await self._kind(target_id) == "group":
             group = await self.group(target_id)
             if group is None:
                 raise not_found(f"user or group {target_id!r}")
@@ -120,3 +150,17 @@ class ChannelManager:
             lambda connection: ensure_user_channel(connection, user_id, target_id, self._now())
         )
         return self.hold(row)
+
+    async def _kind(self, name: str) -> str:
+        """Return whether a name is a user's or a group's.
+
+        Raises:
+            RelayError: `not_found` when it is nobody's.
+        """
+        kind = await self._runner.read(
+            lambda connection: connection.execute("SELECT kind FROM names WHERE name = ?", (name,)).fetchone(),
+            brief=True,
+        )
+        if kind is None:
+            raise not_found(f"user or group {name!r}")
+        return str(kind[0])

@@ -174,6 +174,10 @@ class WebSocketManager:
         """Return a user's connections by client id; the caller does not change the mapping."""
         return self._by_user.get(user_id, NOBODY)
 
+    def users(self) -> list[str]:
+        """Return the users who are connected now."""
+        return list(self._by_user)
+
     def __iter__(self) -> Iterator[Connection]:
         return (connection for devices in list(self._by_user.values()) for connection in list(devices.values()))
 

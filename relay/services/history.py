@@ -15,7 +15,7 @@ from relay.protocol.envelope import SentEnvelope, SentMeta
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
-from relay.storage import history
+from relay.storage import history, messages
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import Filters, Record
 from relay.storage.jobs import Runner
@@ -34,12 +34,13 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
             seq=record.seq,
             id=record.own_id,
             sender_id=record.sender_id,
-            target_id=record.target_id,
+            target_id=record.target_id or None,
             client_id=record.client_id,
             timestamp=record.timestamp,
             sent_at=record.sent_at,
             edited_at=record.edited_at,
             deleted_at=record.deleted_at,
+            expires_at=record.expires_at,
             replay=replay,
         ),
     )
@@ -69,30 +70,40 @@ class HistorySaver:
         around: int | None = None,
         filters: Filters = Filters(),  # noqa: B008 - an immutable value
     ) -> dict[str, Any]:
-        """Return a page of a conversation, oldest first.
+        """Return a page of a conversation, oldest first, and the latest values that belong to it.
+
+        `latest` holds what is said about the page's messages; the newest page brings what stands for the
+        conversation as a whole besides, such as how far everybody has read.
 
         Raises:
             RelayError: `not_found` for a user or group that is not there or not theirs to see.
         """
         address = group_address(target_id) if kind is ConversationKind.GROUP else user_address(user_id, target_id)
 
-        def read(connection: Any) -> history.Page | None:
+        def read(connection: Any) -> tuple[history.Page, list[Record]] | None:
             seen = history.view(connection, user_id, address)
             if seen is not None:
-                return history.page(
+                found = history.page(
                     connection, seen, limit, before=before, after=after, around=around, filters=filters
                 )
+                message_ids = [record.message_id for record in found.records]
+                latest = messages.about(connection, user_id, message_ids)
+                if before is after is around is None:
+                    latest = messages.standing(connection, user_id, seen.channel_id) + latest
+                return found, latest
             taken = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
             if kind is ConversationKind.USER and taken is not None and taken[0] == "user":
-                return history.Page([], False)
+                return history.Page([], False), []
             return None
 
-        found = await self._runner.read(read)
-        if found is None:
+        answer = await self._runner.read(read)
+        if answer is None:
             raise not_found(f"{kind} {target_id!r}")
+        found, latest = answer
         seqs = [record.seq for record in found.records]
         return {
             "messages": [envelope(record) for record in found.records],
+            "latest": [envelope(record) for record in latest],
             "has_more": found.has_more,
             "next_before": seqs[0] if seqs else None,
             "next_after": seqs[-1] if seqs else None,
@@ -113,6 +124,7 @@ class HistorySaver:
                 "last_seq": summary.last_seq,
                 "read_seq": summary.read_seq,
                 "unread": summary.unread,
+                "unread_mentions": summary.unread_mentions,
             }
             for summary in summaries
         ]
@@ -139,7 +151,7 @@ class HistorySaver:
         def read(connection: Any) -> dict[str, int] | None:
             views = {seen.channel_id: seen for seen in history.views(connection, user_id) if seen.open}
             highest: dict[str, int] = {}
-            found = history.locate(connection, message_ids)
+            found = messages.locate(connection, message_ids)
             for message in found:
                 seen = views.get(message.channel_id)
                 if seen is None or message.seq < seen.first:

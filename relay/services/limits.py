@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.settings.limits import LimitsSettings
+
+_BURST_SECONDS: Final = 10
+"""What a rate without a burst of its own lets through at once, as seconds of it."""
 
 
 class TokenBuckets:
@@ -56,3 +61,57 @@ class TokenBuckets:
             for key, (tokens, then) in self._buckets.items()
             if tokens + (now - then) * self._rate < self._burst
         }
+
+
+class Paced(Protocol):
+    """Who sends, as far as the limits count."""
+
+    @property
+    def user_id(self) -> str:
+        """The authenticated user."""
+
+    @property
+    def client_id(self) -> str | None:
+        """The sending device, where there is one."""
+
+    @property
+    def address(self) -> str:
+        """The peer's address."""
+
+
+class Rates:
+    """Every rate of `[limits]`, by name.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, limits: LimitsSettings, clock: Callable[[], float]) -> None:
+        def per_second(rate: float, what: str, burst: float | None = None) -> TokenBuckets:
+            return TokenBuckets(rate, rate * _BURST_SECONDS if burst is None else burst, what, clock)
+
+        def per_minute(rate: float, what: str) -> TokenBuckets:
+            return TokenBuckets(rate / 60, rate, what, clock)
+
+        rate = limits.messages_per_second if limits.messages_burst else 0
+        self.messages = per_second(rate, "messages", limits.messages_burst)
+        self.connection_messages = per_second(limits.connection_messages_per_second, "messages on this connection")
+        self.address_messages = per_second(limits.address_messages_per_second, "messages from this address")
+        self.typing = per_second(limits.typing_per_second, "typing indicators")
+        self.hellos = per_minute(limits.hellos_per_minute, "hellos")
+        self.logins = per_minute(limits.logins_per_minute, "logins")
+        self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
+
+    def take_message(self, sender: Paced, *, transient: bool) -> None:
+        """Count a message of a sender's, by user, connection and address; transient ones by user, apart.
+
+        Raises:
+            RelayError: `rate_limited`, with the seconds to wait.
+        """
+        if transient:
+            self.typing.take(sender.user_id)
+            return
+        if self._narrower:
+            self.connection_messages.take(f"{sender.user_id} {sender.client_id}")
+            self.address_messages.take(sender.address)
+        self.messages.take(sender.user_id)

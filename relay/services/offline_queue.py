@@ -17,7 +17,7 @@ import trio
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.history import envelope
-from relay.storage import accounts, history, replay
+from relay.storage import accounts, history, messages, replay
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
@@ -84,7 +84,7 @@ class OfflineQueue:
         """Yield planned messages as frames, joined by the page, so that a long replay needs little memory."""
         for start in range(0, len(message_ids), _PAGE):
             wanted = message_ids[start : start + _PAGE]
-            found = await self._runner.read(partial(history.records, message_ids=wanted))
+            found = await self._runner.read(partial(messages.records, message_ids=wanted))
             yield b"".join(
                 text_frame(encode_json(envelope(found[message_id], replay=True)))
                 for message_id in wanted
@@ -97,7 +97,7 @@ class OfflineQueue:
         def read(connection: sqlite3.Connection) -> tuple[replay.Undelivered, dict[int, history.Record]]:
             start = accounts.delivered(connection, user_id) if after is None else after
             window = replay.undelivered(connection, user_id, start, limit, self._priority)
-            return window, history.records(connection, window.message_ids)
+            return window, messages.records(connection, window.message_ids)
 
         window, found = await self._runner.read(read)
         messages = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]

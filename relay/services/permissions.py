@@ -7,6 +7,9 @@ from relay.protocol.kinds import ConversationKind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 
+NOTIFY = "notify"
+"""The scope of a token that may notify anybody."""
+
 _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
@@ -39,6 +42,19 @@ def require_member(user_id: str, conversation: Conversation | None, what: str) -
     if conversation is None or user_id not in conversation.members:
         raise not_found(what)
     return conversation
+
+
+def require_place(identity: Identity, conversation: Conversation, target_id: str) -> None:
+    """Refuse whoever has no place in a conversation; everybody is in everybody's.
+
+    Raises:
+        RelayError: `not_found`, the same for what does not exist.
+    """
+    if conversation.kind is ConversationKind.BROADCAST or identity.user_id in conversation.members:
+        return
+    if conversation.kind is ConversationKind.SELF and (identity.admin or NOTIFY in identity.scopes):
+        return
+    raise not_found(f"user or group {target_id!r}")
 
 
 def require_role(user_id: str, conversation: Conversation, least: Role) -> None:

@@ -18,7 +18,7 @@ import trio
 from relay.protocol.envelope import SentMeta, encode, encode_error, encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found, not_saved
 from relay.protocol.framing import text_frame
-from relay.protocol.kinds import Kind
+from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.storage.errors import StorageFailed
@@ -211,7 +211,7 @@ class MessageRouter:
 
     def _deliver(self, submission: Submission, entry: Entry) -> int:
         """Push one stored message to every connection that should have it, and say to how many."""
-        members: Iterable[str] = submission.conversation.members
+        members: Iterable[str] = self._recipients(submission.conversation)
         if submission.committed is not None:
             before = set(members)
             submission.committed(entry)
@@ -235,6 +235,11 @@ class MessageRouter:
             observer(submission)
         return pushed
 
+    def _recipients(self, conversation: Conversation) -> Iterable[str]:
+        if conversation.kind is ConversationKind.BROADCAST:
+            return self._connections.users()
+        return conversation.members
+
     def _answer(self, submission: Submission) -> None:
         entry, origin = submission.entry, submission.origin
         if entry.fault is not None:
@@ -256,7 +261,7 @@ class MessageRouter:
             self._answer(submission)
         else:
             submission.origin.settle()
-        users = submission.conversation.members if entry.only_for is None else (entry.only_for,)
+        users = self._recipients(submission.conversation) if entry.only_for is None else (entry.only_for,)
         self.fan_out_transient(frame, users, submission.origin)
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
@@ -282,10 +287,11 @@ def encode_entry(entry: Entry) -> bytes:
             seq=entry.seq,
             id=entry.own_id,
             sender_id=entry.sender_id,
-            target_id=entry.target_id,
+            target_id=entry.target_id or None,
             client_id=entry.client_id,
             timestamp=entry.timestamp,
             sent_at=entry.sent_at,
+            expires_at=entry.expires_at,
         ),
     )
 
@@ -297,6 +303,8 @@ def ack_payload(entry: Entry) -> dict[str, object]:
         payload["message_id"] = entry.message_id
     if entry.seq is not None:
         payload["seq"] = entry.seq
+    if entry.answer is not None:
+        payload |= entry.answer
     return payload
 
 

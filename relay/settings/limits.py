@@ -27,6 +27,28 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "person can paste and a bot can catch up. 0 lifts the rate as well."
         ),
     ] = 500
+    connection_messages_per_second: Annotated[
+        Limit,
+        Meta(
+            description="The same for one device by itself, with ten seconds' worth at once; a narrower "
+            "limit within the user's."
+        ),
+    ] = 0
+    address_messages_per_second: Annotated[
+        Limit,
+        Meta(
+            description="The same for one address, whoever sends from there. An office may stand behind a "
+            "single one."
+        ),
+    ] = 0
+    typing_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Transient messages, typing indicators above all, that a user may send per second, "
+            "over all devices together, with ten seconds' worth at once. They count apart from "
+            "messages."
+        ),
+    ] = 10
     connections: Annotated[
         Limit,
         Meta(

@@ -10,6 +10,7 @@ from relay.protocol.kinds import ConversationKind, Role
 from relay.storage.accounts import check_name, claim_name
 from relay.storage.migrations import BROADCAST_CHANNEL
 
+
 class ChannelRow(NamedTuple):
     """A conversation as it is kept. `members` maps the present ones to their roles."""
 

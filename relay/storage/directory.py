@@ -10,7 +10,8 @@ from relay.storage.migrations import BROADCAST_CHANNEL
 _SHARED: Final = (
     " AND (u.user_id = :viewer OR EXISTS (SELECT 1 FROM members theirs JOIN members mine"
     " ON mine.channel_id = theirs.channel_id AND mine.user_id = :viewer AND mine.visible_until IS NULL"
-    f" WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL AND theirs.channel_id <> {BROADCAST_CHANNEL}))"
+    " WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL"
+    f" AND theirs.channel_id <> {BROADCAST_CHANNEL}))"
 )
 """Which users the viewer shares a conversation with now; everybody does with themself."""
 

@@ -7,15 +7,18 @@ every query takes one, so that no query can forget it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+
+from relay.storage import mentions
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at"
+    " deleted_at, expires_at"
 )
 LATEST_RECORD: Final = (
-    "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL"
+    "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
+    " NULL"
 )
 
 
@@ -34,6 +37,7 @@ class Record(NamedTuple):
     sent_at: float | None
     edited_at: float | None
     deleted_at: float | None
+    expires_at: float | None
 
 
 class View(NamedTuple):
@@ -152,35 +156,6 @@ def _conditions(filters: Filters) -> tuple[str, list[Any]]:
     return clauses, values
 
 
-def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
-    """Return stored messages by their ids, of both kinds; at most a few hundred at a time."""
-    marks = ",".join("?" * len(message_ids))
-    rows: Iterable[tuple[Any, ...]] = connection.execute(
-        f"SELECT {RECORD} FROM log WHERE message_id IN ({marks})"
-        f" UNION ALL SELECT {LATEST_RECORD} FROM latest WHERE message_id IN ({marks})",
-        (*message_ids, *message_ids),
-    )
-    return {row[0]: Record(*row) for row in rows}
-
-
-class Located(NamedTuple):
-    """Where a stream message stands."""
-
-    message_id: int
-    channel_id: int
-    seq: int
-
-
-def locate(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[Located]:
-    """Return where stream messages stand; ids of none are left out."""
-    marks = ",".join("?" * len(message_ids))
-    rows = connection.execute(
-        f"SELECT message_id, channel_id, seq FROM log WHERE message_id IN ({marks})",
-        tuple(message_ids),
-    )
-    return [Located(*row) for row in rows]
-
-
 class Summary(NamedTuple):
     """One line of a client's first screen."""
 
@@ -191,6 +166,7 @@ class Summary(NamedTuple):
     last_seq: int
     read_seq: int
     unread: int
+    unread_mentions: int
     role: str
     joined_at: float
 
@@ -225,7 +201,7 @@ def summaries(
     for channel_id, kind, address, first, role, joined_at, name, last_seq, read_seq in rows[:limit]:
         target_id = other_party(address, user_id)
         newest = page(connection, View(channel_id, address, kind, first, None), 1).records
-        unread = count_unread(connection, channel_id, user_id, max(read_seq, first - 1), counted)
+        counted_from = max(read_seq, first - 1)
         result.append(
             Summary(
                 kind,
@@ -234,7 +210,8 @@ def summaries(
                 newest[0] if newest else None,
                 last_seq,
                 read_seq,
-                unread,
+                count_unread(connection, channel_id, user_id, counted_from, counted),
+                mentions.count_unread(connection, channel_id, user_id, counted_from),
                 role,
                 joined_at,
             )

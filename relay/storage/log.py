@@ -19,16 +19,18 @@ from typing import Any, Final
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
+from relay.storage import erasing
 from relay.storage.own_ids import find_duplicate, settle, taken_by_latest
 
 STREAM_COLUMNS: Final = (
     "message_id, channel_id, seq, type, sender_id, target_id, client_id, own_id, digest, payload, timestamp,"
-    " sent_at"
+    " sent_at, expires_at"
 )
 _ROWS_AT_ONCE: Final = 256
 
 
 Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
+After = Callable[[sqlite3.Connection, "Entry"], None]
 
 
 class Unchanged(Exception):
@@ -43,9 +45,15 @@ class Entry:
         key: what a latest type replaces by, within (conversation, type, sender).
         digest: tells the same content from other content under the same `own_id`.
         apply: runs in the message's transaction, before it is stored; it may return another payload to
-            store, raise Unchanged, or raise RelayError to refuse the message.
+            store, raise Unchanged, or raise RelayError to refuse the message. `timestamp` is known.
+        after: runs in the same transaction once it is stored: `message_id` and `seq` are known.
         reads: whether sending moves the sender's own read pointer.
         only_for: the one member who sees it, for a latest type; None for all of them.
+        collapse: for a stream type: an older message of the same (conversation, type, sender, collapse)
+            becomes a tombstone.
+        about: the message that this one says something of, and goes with.
+        expires_at: when it becomes a tombstone, Unix seconds.
+        answer: what its ack says besides.
     """
 
     channel_id: int
@@ -62,6 +70,11 @@ class Entry:
     apply: Apply | None = None
     reads: bool = True
     only_for: str | None = None
+    after: After | None = None
+    collapse: str | None = None
+    about: int | None = None
+    expires_at: float | None = None
+    answer: dict[str, Any] | None = None
 
     message_id: int | None = None
     seq: int | None = None
@@ -70,6 +83,11 @@ class Entry:
     stored: bool = False
     error: RelayError | None = None
     fault: Exception | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether storing it is one row and nothing else, so that many can be stored by one statement."""
+        return self.kind is Kind.STREAM and self.apply is None and self.after is None and self.collapse is None
 
 
 @cache
@@ -119,7 +137,7 @@ class Log:
                 if first is not entry:
                     echoes.append((entry, first))
                     continue
-            if entry.apply is None and entry.kind is Kind.STREAM:
+            if entry.plain:
                 waiting.append(entry)
                 continue
             self._store_streams(connection, waiting, now)
@@ -175,7 +193,7 @@ class Log:
             rows.append(
                 (
                     position, channel_id, seq, entry.type, entry.sender_id, entry.target_id, entry.client_id,
-                    entry.own_id, entry.digest, entry.payload, now, entry.sent_at,
+                    entry.own_id, entry.digest, entry.payload, now, entry.sent_at, entry.expires_at,
                 )
             )  # fmt: skip
         if len(entries) > 1:
@@ -183,7 +201,7 @@ class Log:
         try:
             if taken_by_latest(connection, entries):
                 raise sqlite3.IntegrityError("a latest value has one of these own ids")
-            insert_many(connection, f"INSERT INTO log ({STREAM_COLUMNS}) VALUES ", 12, rows)
+            insert_many(connection, f"INSERT INTO log ({STREAM_COLUMNS}) VALUES ", 13, rows)
         except sqlite3.IntegrityError:
             if len(entries) > 1:
                 connection.execute("ROLLBACK TO streams")
@@ -207,31 +225,37 @@ class Log:
         if find_duplicate(connection, entry):
             return
         connection.execute("SAVEPOINT entry")
+        entry.timestamp = now
         try:
             if entry.apply is not None:
                 entry.payload = _applied(connection, entry, entry.apply)
             if entry.kind is Kind.STREAM:
                 self._store_streams(connection, [entry], now)
+                erasing.collapse(connection, entry, now)
             else:
                 self._store_latest(connection, entry, now)
+            if entry.after is not None:
+                entry.after(connection, entry)
         except Exception as refusal:
             if is_the_disks(refusal):
                 raise
             connection.execute("ROLLBACK TO entry")
             self.forget()
+            entry.message_id = entry.seq = None
+            entry.stored = False
             _refuse(entry, refusal)
-            entry.timestamp = now
         connection.execute("RELEASE entry")
 
     def _store_latest(self, connection: sqlite3.Connection, entry: Entry, now: float) -> None:
         position = self.position(connection) + 1
         connection.execute(
             "INSERT OR REPLACE INTO latest (message_id, channel_id, type, sender_id, key, target_id,"
-            " client_id, own_id, digest, payload, timestamp, sent_at, only_for)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " client_id, own_id, digest, payload, timestamp, sent_at, only_for, about)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 position, entry.channel_id, entry.type, entry.sender_id, entry.key, entry.target_id,
                 entry.client_id, entry.own_id, entry.digest, entry.payload, now, entry.sent_at, entry.only_for,
+                entry.about,
             ),
         )  # fmt: skip
         self._position = position

@@ -28,7 +28,7 @@ async def authenticate(engine: Engine, token: str | None, address: str) -> Ident
     """
     if engine.draining:
         raise Disconnect(CloseCode.DRAINING)
-    if wait := engine.hello_rate.wait_for(address):
+    if wait := engine.rates.hellos.wait_for(address):
         raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
     if not token:
         raise Disconnect(CloseCode.BAD_TOKEN)

@@ -15,7 +15,9 @@ from relay.storage.history import Record
 from tests.memory import World, world
 from tests.services.recorder import submission
 
-RECORD = Record(7, 3, "chat_message", "alice", "bob", "phone", "m1", '{"content":"hi"}', 10.0, 9.0, None, None)
+RECORD = Record(
+    7, 3, "chat_message", "alice", "bob", "phone", "m1", '{"content":"hi"}', 10.0, 9.0, None, None, None
+)
 
 
 async def say(server: World, sender: str, target: str, count: int = 1) -> None:
@@ -66,7 +68,7 @@ async def test_a_conversation_that_never_was_is_empty_and_a_user_that_never_was_
         await server.engine.groups.create("alice", "Team", [], "team")
         history = server.engine.history
         empty = await history.page("alice", ConversationKind.USER, "bob", 10)
-        assert empty == {"messages": [], "has_more": False, "next_before": None, "next_after": None}
+        assert empty == {"messages": [], "latest": [], "has_more": False, "next_before": None, "next_after": None}
         for kind, target in (("user", "nobody"), ("user", "team"), ("group", "team"), ("group", "bob")):
             with pytest.raises(RelayError) as refused:
                 await history.page("eve", ConversationKind(kind), target, 10)

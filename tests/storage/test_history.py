@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relay.storage import history
 from relay.storage.accounts import create_user
 from relay.storage.history import Filters, Record, View
-from tests.storage.books import channel, fresh, latest_row, log_row, member
+from tests.storage.books import channel, fresh, log_row, member
 
 SENDERS = ("bob", "zoe", "kim")
 TYPES = ("chat_message", "notification")
@@ -237,15 +237,6 @@ def test_only_a_present_member_has_a_view() -> None:
     ):
         assert history.view(connection, user_id, address) is None
     assert [seen.open for seen in history.views(connection, "zoe")] == [False]
-
-
-def test_messages_of_both_kinds_are_found_by_their_ids() -> None:
-    connection = fresh()
-    log_row(connection, 1, 1, 1)
-    latest_row(connection, 2, 1, "reaction")
-    found = history.records(connection, [1, 2, 3])
-    assert {message_id: record.seq for message_id, record in found.items()} == {1: 1, 2: None}
-    assert [place.message_id for place in history.locate(connection, [1, 2, 3])] == [1]
 
 
 def test_the_newest_seq_of_an_emptied_conversation_is_its_floor() -> None:

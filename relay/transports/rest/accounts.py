@@ -43,7 +43,7 @@ async def login() -> Response:
     read_query(NoQuery)
     body = await read_body(Login)
     engine = the_engine()
-    engine.login_rate.take(peer_address())
+    engine.rates.logins.take(peer_address())
     token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
     return reply({"token": token, "user_id": body.user_id, "expires_at": expires_at})
 
@@ -54,7 +54,7 @@ async def register() -> Response:
     read_query(NoQuery)
     body = await read_body(Registration)
     engine = the_engine()
-    engine.login_rate.take(peer_address())
+    engine.rates.logins.take(peer_address())
     display_name = None
     if body.display_name is not None:
         display_name = check_display_name(body.display_name, "display_name")
@@ -100,7 +100,7 @@ async def change_me() -> Response:
     engine = the_engine()
     if body.current_password is not None:
         # A stolen token must not be able to find the password out by trying.
-        engine.login_rate.take(peer_address())
+        engine.rates.logins.take(peer_address())
     await engine.accounts.change(caller.identity, name, body.password, body.current_password)
     return await _tell(caller)
 

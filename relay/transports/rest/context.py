@@ -20,6 +20,7 @@ class Caller(NamedTuple):
 
     identity: Identity
     client_id: str | None
+    address: str
 
     @property
     def user_id(self) -> str:
@@ -43,7 +44,7 @@ async def the_caller() -> Caller:
     if scheme.lower() != "bearer" or not token.strip():
         raise Disconnect(CloseCode.BAD_TOKEN, "send your token in one header, Authorization: Bearer TOKEN")
     identity = await the_engine().accounts.identify(token.strip())
-    return Caller(identity, identity.client_id)
+    return Caller(identity, identity.client_id, peer_address())
 
 
 def peer_address() -> str:

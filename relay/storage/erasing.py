@@ -1,0 +1,73 @@
+"""Tombstones: a message that was deleted, has expired or was replaced keeps its `seq` and loses its payload.
+
+What is said *about* a message goes with it: reactions, which are latest values, and edits, which are stream
+messages of their own. Of several edits of one message only the newest keeps its text; so nobody who gets
+them late, or in another order, can take an older text for the present one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relay.storage.log import Entry
+
+
+def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float) -> None:
+    """Turn messages into tombstones, with all that is said about them; those that are already stay as they are.
+
+    Args:
+        at: when it happened, Unix seconds; told as `deleted_at`.
+    """
+    if not message_ids:
+        return
+    marks = ",".join("?" * len(message_ids))
+    about = connection.execute(f"SELECT message_id FROM newest WHERE about IN ({marks})", tuple(message_ids))
+    doomed = [*message_ids, *(row[0] for row in about)]
+    marks = ",".join("?" * len(doomed))
+    connection.execute(
+        f"UPDATE log SET payload = NULL, deleted_at = ? WHERE message_id IN ({marks}) AND deleted_at IS NULL",
+        (at, *doomed),
+    )
+    connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
+    connection.execute(f"DELETE FROM latest WHERE about IN ({marks})", doomed)
+    connection.execute(f"DELETE FROM holds WHERE message_id IN ({marks})", doomed)
+
+
+def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
+    """Note a stored message as the newest of its collapse key, and erase the one it replaces."""
+    if entry.collapse is None:
+        return
+    place = (entry.channel_id, entry.type, entry.sender_id, entry.collapse)
+    older = connection.execute(
+        "SELECT message_id FROM newest WHERE channel_id = ? AND type = ? AND sender_id = ? AND key = ?", place
+    ).fetchone()
+    if older is not None:
+        erase(connection, [older[0]], at)
+    connection.execute(
+        "INSERT OR REPLACE INTO newest (channel_id, type, sender_id, key, message_id, about)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (*place, entry.message_id, entry.about),
+    )
+
+
+def expire(connection: sqlite3.Connection, now: float, limit: int) -> int:
+    """Turn up to `limit` messages whose time has passed into tombstones, and return how many there were."""
+    due = connection.execute(
+        "SELECT message_id, expires_at FROM log WHERE expires_at <= ? AND deleted_at IS NULL"
+        " ORDER BY expires_at LIMIT ?",
+        (now, limit),
+    ).fetchall()
+    for message_id, expires_at in due:
+        erase(connection, [message_id], expires_at)
+    return len(due)
+
+
+def next_expiry(connection: sqlite3.Connection) -> float | None:
+    """Return when the next message expires, Unix seconds; None when none will."""
+    row = connection.execute(
+        "SELECT min(expires_at) FROM log WHERE expires_at IS NOT NULL AND deleted_at IS NULL"
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
