@@ -5,18 +5,36 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from relay.plugin import Draft, ErrorCode, Integer, Kind, MessageType, Payload, RelayError, hookimpl
+from relay.plugin import (
+    ConversationKind,
+    Draft,
+    ErrorCode,
+    Integer,
+    Kind,
+    MessageType,
+    Payload,
+    RelayError,
+    hookimpl,
+)
 from relay.plugin.checks import move_read_pointer
+from relay.plugin.types import DIALOGUE
+from relay.storage import accounts
 from relay.storage.log import Entry
+
+PRIVATE = "private"
 
 
 class ReadReceipt(Payload):
-    """Up to where; by `seq`, or by messages of which the newest counts."""
+    """Up to where; by `seq`, or by messages of which the newest counts.
+
+    `kind` is `self` for the notifications to oneself.
+    """
 
     up_to_seq: Integer | None = None
     message_ids: Annotated[list[Integer], Meta(max_length=1000)] | None = None
     private: bool = False
-    state: Literal["read", "delivered"] = "read"
+    kind: Literal["self"] | None = None
+    state: Literal["read", "delivered"] | None = None
 
 
 def prepare(draft: Draft) -> None:
@@ -24,23 +42,26 @@ def prepare(draft: Draft) -> None:
     receipt: ReadReceipt = draft.payload
     if (receipt.up_to_seq is None) == (receipt.message_ids is None):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "a read_receipt has either up_to_seq or message_ids")
-    if receipt.state != "read":
+    if receipt.state not in (None, "read"):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "a read_receipt's state is the server's to say")
 
+    if draft.conversation.kind not in DIALOGUE:
+        receipt.private = True  # nobody else reads one's notifications
+
     def apply(connection: sqlite3.Connection, entry: Entry) -> str:
-        up_to_seq = move_read_pointer(
-            connection, entry, receipt.up_to_seq, receipt.message_ids, shown=not receipt.private
-        )
-        told = {"up_to_seq": up_to_seq, "state": "read"} | ({"private": True} if receipt.private else {})
-        return draft.type.write(told)
+        private = receipt.private or not accounts.tells_receipts(connection, entry.sender_id)
+        up_to_seq = move_read_pointer(connection, entry, receipt.up_to_seq, receipt.message_ids, shown=not private)
+        if private:
+            entry.only_for, entry.key = entry.sender_id, PRIVATE
+        return draft.type.write(ReadReceipt(up_to_seq=up_to_seq, private=private, kind=receipt.kind, state="read"))
 
     draft.apply = apply
     draft.only_sender = receipt.private
 
 
 def key(receipt: ReadReceipt) -> str:
-    """Keep what was read, what was read in private and what was delivered apart."""
-    return "private" if receipt.private else receipt.state
+    """Keep what was read and what was read in private apart; what was delivered is the server's to say."""
+    return PRIVATE if receipt.private else "read"
 
 
 @hookimpl
@@ -48,6 +69,12 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
     """Add `read_receipt`."""
     return [
         MessageType(
-            name="read_receipt", payload=ReadReceipt, kind=Kind.LATEST, priority=40, key=key, prepare=prepare
+            name="read_receipt",
+            payload=ReadReceipt,
+            kind=Kind.LATEST,
+            targets=frozenset(ConversationKind),
+            priority=40,
+            key=key,
+            prepare=prepare,
         )
     ]

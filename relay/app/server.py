@@ -139,7 +139,7 @@ async def drain(
     engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
 ) -> None:
     """Stop accepting, send everybody away in waves, and cut whoever is left at the deadline."""
-    engine.draining = True
+    engine.draining = engine.presence.leaving = True
     accepting.cancel()
     seconds = engine.settings.timeouts.drain_seconds
     connections.cancel_scope.deadline = trio.current_time() + seconds + 0.5

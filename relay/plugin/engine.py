@@ -29,6 +29,7 @@ from relay.services.groups import Groups
 from relay.services.history import HistorySaver
 from relay.services.limits import Rates
 from relay.services.offline_queue import Delivered, OfflineQueue
+from relay.services.presence import PresenceService
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
@@ -92,6 +93,15 @@ class Engine:
             password_min_length=settings.accounts.password_min_length,
             registration=settings.accounts.registration,
         )
+        self.presence = PresenceService(
+            runner,
+            self.connections,
+            now,
+            grace_seconds=settings.presence.grace_seconds,
+            max_following=limits.following_per_user,
+            closed_directory=settings.accounts.directory == "shared",
+        )
+        self.router.observers.append(self.presence.observe)
         self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
@@ -159,14 +169,18 @@ async def open_engine(
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         engine = Engine(settings, runner, rows, (epoch, position), now)
+        await engine.presence.recover()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(engine.router.run)
             nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
+            nursery.start_soon(engine.presence.run)
+            nursery.start_soon(engine.presence.keep)
             try:
                 yield engine
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await engine.offline_queue.flush()
+                    await engine.presence.flush()
                     await engine.router.wait_idle()
                 nursery.cancel_scope.cancel()

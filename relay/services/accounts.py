@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import argon2
 import trio
@@ -137,18 +137,21 @@ class Accounts:
         return await self.login(user_id, password, client_id)
 
     async def change(
-        self, identity: Identity, display_name: str | None, password: str | None, current: str | None
+        self, identity: Identity, changes: dict[str, Any], password: str | None = None, current: str | None = None
     ) -> None:
-        """Change a user's display name, password, or both; None leaves one as it is.
+        """Change what a user says of themself, their password, or both; no password leaves that as it is.
 
         A new password revokes the tokens of all other logins, and ends their connections with 4503: whoever
         changes it may fear that somebody knows the old one.
+
+        Args:
+            changes: some of display_name, receipts, presence_to.
 
         Raises:
             RelayError: `forbidden` when `current` is not the present password, `invalid_payload` for a new
                 one that cannot be one.
         """
-        changes: dict[str, str] = {} if display_name is None else {"display_name": display_name}
+        changes = dict(changes)
         if password is not None:
             self.check_password(password)
             kept = await self._runner.read(lambda connection: accounts.password_hash(connection, identity.user_id))

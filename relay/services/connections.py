@@ -8,11 +8,14 @@ a `Link` to wake. Pushing never blocks and never raises; a connection that canno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.outbox import Outbox
 from relay.storage.accounts import Identity
+
+if TYPE_CHECKING:
+    from relay.services.statuses import Status
 
 NOBODY: Final[dict[str, Connection]] = {}
 
@@ -35,12 +38,13 @@ class Connection:
         in_flight: messages of this connection that wait for their commit.
         sent_cursor: the highest position pushed to it.
         active: False while the application is in the background.
+        missed_statuses: what became of those its user follows while it was in the background.
         overflown: True once more waited than may; the connection is about to end.
     """
 
     __slots__ = (
         "_manager", "_queued", "active", "address", "client_id", "identity", "in_flight", "link", "live",
-        "on_settled", "outbox", "overflown", "sent_cursor", "session_id", "user_id",
+        "missed_statuses", "on_settled", "outbox", "overflown", "sent_cursor", "session_id", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +67,7 @@ class Connection:
         self.outbox = outbox
         self.live = False
         self.active = True
+        self.missed_statuses: dict[str, Status] | None = None
         self.in_flight = 0
         self.overflown = False
         self.sent_cursor = 0

@@ -100,8 +100,8 @@ class OfflineQueue:
             return window, messages.records(connection, window.message_ids)
 
         window, found = await self._runner.read(read)
-        messages = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]
-        return {"messages": messages, "cursor": window.cursor, "has_more": window.has_more}
+        frames = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]
+        return {"messages": frames, "cursor": window.cursor, "has_more": window.has_more}
 
     def ack_nowait(self, user_id: str, client_id: str, cursor: int) -> None:
         """Note how far a device got; written soon."""
@@ -139,7 +139,7 @@ def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> l
     delivered: list[Delivered] = []
     for (user_id, client_id), cursor in acks.items():
         before, after = accounts.move_acked(connection, user_id, client_id, cursor)
-        if after > before:
+        if after > before and accounts.tells_receipts(connection, user_id):
             delivered += _newly_delivered(connection, user_id, before, after)
     return delivered
 

@@ -17,6 +17,8 @@ BUNDLED_PLUGINS = (
     "message_delete",
     "reaction",
     "read_receipt",
+    "status_update",
+    "follow",
     "connection_event",
     "answers",
 )

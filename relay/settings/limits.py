@@ -126,6 +126,9 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(description="Members of one group. A message to it costs one delivery per device of each."),
     ] = 1000
     groups_per_user: Annotated[Limit, Meta(description="Groups one user may belong to.")] = 1000
+    following_per_user: Annotated[
+        Limit, Meta(description="Users whose presence one user may follow; each hello brings their statuses.")
+    ] = 1000
     content_characters: Annotated[
         Limit,
         Meta(description="Length of the `content` of a message in characters; more is answered `too_large`."),

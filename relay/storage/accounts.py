@@ -39,6 +39,8 @@ class User(NamedTuple):
     admin: bool
     disabled: bool
     created_at: float
+    receipts: bool
+    presence_to: str
 
 
 class Device(NamedTuple):
@@ -133,7 +135,7 @@ def list_users(
 
 
 def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) -> None:
-    """Change some of display_name, admin, disabled, password_hash.
+    """Change some of display_name, admin, disabled, password_hash, receipts, presence_to.
 
     Raises:
         RelayError: `not_found`.
@@ -145,6 +147,12 @@ def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) ->
     )
     if cursor.rowcount == 0:
         raise not_found(f"user {user_id!r}")
+
+
+def tells_receipts(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Return whether others may learn how far a user has read."""
+    row = connection.execute("SELECT receipts FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return row is None or bool(row[0])
 
 
 def password_hash(connection: sqlite3.Connection, user_id: str) -> str | None:
@@ -329,9 +337,9 @@ def count_users(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
 
 
-_USER: Final = "user_id, display_name, admin, disabled, created_at"
+_USER: Final = "user_id, display_name, admin, disabled, created_at, receipts, presence_to"
 _DEVICE: Final = "client_id, session_id, acked, created_at, seen_at, revoked_at, token_id"
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4])
+    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4], bool(row[5]), row[6])

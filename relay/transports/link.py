@@ -21,6 +21,8 @@ from relay.protocol.outbox import Outbox
 from relay.transports.peer import PeerStream
 
 _CHUNK: Final = 65536
+_LEAVING: Final = (1000, 1001)
+"""What a peer closes with when its user leaves, as a page that is closed does (RFC 6455 section 7.4.1)."""
 
 
 async def _pass_on(data: bytes) -> bytes:
@@ -48,6 +50,7 @@ class PeerLink(trio.abc.Stream):
         self.outbox = outbox
         self.open = False
         self.ending: tuple[CloseCode, str] | None = None
+        self.peer_closed: int | None = None
         self.closed = trio.Event()
         self.on_end: Callable[[], None] = lambda: None
         self.close_frame: Callable[[int, str], bytes] = lambda _code, _reason: b""
@@ -92,6 +95,14 @@ class PeerLink(trio.abc.Stream):
         self.flush()
         if not self.closed.is_set():
             self._nursery.start_soon(self._close_in_time)
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether the connection ended for good: the peer closed it itself, or was sent away."""
+        if self.ending is None:
+            return self.peer_closed in _LEAVING
+        code = self.ending[0]
+        return code is CloseCode.NORMAL or CloseCode.BAD_TOKEN <= code < CloseCode.REPLACED
 
     # What the session and the library use.
 

@@ -111,6 +111,8 @@ class Session:
             self._link.end(CloseCode.NORMAL)
         elif event.event is not Event.HEARTBEAT:
             connection.active = event.event is Event.ACTIVE
+            self._engine.presence.activity(connection)
+            self._engine.connections.flush()
         if envelope.meta.id is not None:
             done = {"timestamp": self._engine.now(), "duplicate": False}
             self._push(encode_event("ack", done, SentMeta(ref=envelope.meta.id)))
@@ -229,23 +231,24 @@ class Session:
         # From here on every commit pushes into the outbox, which is shut until the replay is over: what
         # the plan below must bring is what was committed before this line, and nothing else.
         until = engine.router.position
-        device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
+        device, plan, company = await greeting.look_up(engine, identity, client_id, hello, until)
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
+        statuses = engine.presence.arrived(connection, company)
         self._device_event(Event.DEVICE_CONNECTED)
-        await self._replay(plan, greeting.ready(engine, connection, plan, self._version))
+        await self._replay(plan, greeting.ready(engine, connection, plan, self._version), statuses)
         self.state = states.advance(self.state, Event.SYNCED)
         connection.live = self._link.open = True
         self._link.flush()
         self._work_soon()
 
-    async def _replay(self, plan: Resumption, ready: bytes) -> None:
-        """Send ready, the replay and synced; in one write where nothing was missed."""
+    async def _replay(self, plan: Resumption, ready: bytes, statuses: bytes) -> None:
+        """Send ready, the replay, synced and the statuses; in one write where nothing was missed."""
         waiting = ready
         async for frames in self._engine.offline_queue.frames(plan.message_ids):
             await self._link.send(waiting + frames)
             waiting = b""
-        self._link.direct(waiting + greeting.synced(plan))
+        self._link.direct(waiting + greeting.synced(plan) + statuses)
 
     def _on_settled(self) -> None:
         self._settled.set()
@@ -264,6 +267,8 @@ class Session:
         self.state = State.CLOSED
         if self._registered is not None and self._engine.connections.unregister(self._registered):
             self._device_event(Event.DEVICE_DISCONNECTED)
+            if self.connection is not None:
+                self._engine.presence.left(self.connection, goodbye=self._link.said_goodbye)
 
     # The heartbeat supervisor's side.
 

@@ -131,6 +131,7 @@ class ServerSocket(WebSocketConnection):
             with trio.move_on_after(0.25):
                 await self._link.closed.wait()
             return
+        self._link.peer_closed = event.code
         await super()._handle_close_connection_event(event)
 
     async def _take_text_frames(self, data: bytes) -> bytes:

@@ -236,9 +236,9 @@ async def test_a_new_password_ends_the_other_logins_and_needs_the_old_one(
         _, their_end = attach(server.engine.connections, "alice", "x", token_id=other.token_id)
         for current in (None, "", "wrong"):
             with pytest.raises(RelayError) as refused:
-                await accounts.change(identity, None, "another horse", current)
+                await accounts.change(identity, {}, "another horse", current)
             assert refused.value.code is ErrorCode.FORBIDDEN
-        await accounts.change(identity, "Alice A.", "another horse", PASSWORD)
+        await accounts.change(identity, {"display_name": "Alice A."}, "another horse", PASSWORD)
         assert their_end.ended == [CloseCode.SESSION_REVOKED]
         with pytest.raises(Disconnect):
             await accounts.identify(theirs)
@@ -254,7 +254,7 @@ async def test_a_new_name_ends_nothing(tmp_path: Path, autojump_clock: Any) -> N
         accounts = server.engine.accounts
         token, _ = await accounts.login("alice", PASSWORD, None)
         identity = await accounts.identify(server.tokens["alice"])
-        await accounts.change(identity, "Alice A.", None, None)
+        await accounts.change(identity, {"display_name": "Alice A."})
         await accounts.identify(token)
         user = await server.engine.runner.read(lambda c: table.get_user(c, "alice"))
         assert user is not None

@@ -209,8 +209,8 @@ def test_updating_changes_what_is_named_and_nothing_else() -> None:
     connection = with_users("alice", "bob")
     accounts.update_user(connection, "alice", display_name="Alice A.", disabled=1)
     alice, bob = accounts.get_user(connection, "alice"), accounts.get_user(connection, "bob")
-    assert alice == accounts.User("alice", "Alice A.", False, True, 1.0)
-    assert bob == accounts.User("bob", "bob", False, False, 1.0)
+    assert alice == accounts.User("alice", "Alice A.", False, True, 1.0, True, "everyone")
+    assert bob == accounts.User("bob", "bob", False, False, 1.0, True, "everyone")
     with pytest.raises(RelayError) as refused:
         accounts.update_user(connection, "nobody", admin=1)
     assert refused.value.code is ErrorCode.NOT_FOUND

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from quart import Blueprint, Response
 
 from relay.protocol.envelope import Name
@@ -35,6 +37,8 @@ class MyChange(Body, frozen=True):
     display_name: DisplayName | None = None
     password: Password | None = None
     current_password: Password | None = None
+    presence_to: Literal["everyone", "shared", "nobody"] | None = None
+    receipts: bool | None = None
 
 
 @blueprint.post("/api/login")
@@ -87,21 +91,29 @@ async def me() -> Response:
 
 @blueprint.patch("/api/users/me")
 async def change_me() -> Response:
-    """Change the caller's display name, password, or both."""
+    """Change the caller's display name, password, who sees their presence, and whether they tell receipts."""
     caller = await the_caller()
     read_query(NoQuery)
     body = await read_body(MyChange)
-    if body.display_name is None and body.password is None:
-        raise invalid("there is nothing to change; the body has display_name, or password and current_password")
+    named = {"presence_to": body.presence_to, "receipts": body.receipts}
+    changes: dict[str, object] = {name: value for name, value in named.items() if value is not None}
+    if body.display_name is not None:
+        changes["display_name"] = check_display_name(body.display_name, "display_name")
+    if not changes and body.password is None and body.current_password is None:
+        raise invalid(
+            "there is nothing to change; the body has some of display_name, presence_to and receipts, or password"
+            " and current_password"
+        )
     if (body.password is None) != (body.current_password is None):
         missing = "password" if body.password is None else "current_password"
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
-    name = None if body.display_name is None else check_display_name(body.display_name, "display_name")
     engine = the_engine()
     if body.current_password is not None:
         # A stolen token must not be able to find the password out by trying.
         engine.rates.logins.take(peer_address())
-    await engine.accounts.change(caller.identity, name, body.password, body.current_password)
+    await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
+    if body.presence_to is not None:
+        engine.presence.show_to(caller.user_id, body.presence_to)
     return await _tell(caller)
 
 
@@ -119,4 +131,6 @@ def _describe(user: User) -> dict[str, object]:
         "display_name": user.display_name,
         "admin": user.admin,
         "created_at": user.created_at,
+        "presence_to": user.presence_to,
+        "receipts": user.receipts,
     }

@@ -20,6 +20,7 @@ from relay.transports.rest import (
     health,
     messages,
     problems,
+    statuses,
     users,
 )
 from relay.transports.rest.context import EXTENSION
@@ -29,6 +30,7 @@ BLUEPRINTS: Final = (
     conversations.blueprint,
     groups.blueprint,
     accounts.blueprint,
+    statuses.blueprint,
     users.blueprint,
     devices.blueprint,
     health.blueprint,

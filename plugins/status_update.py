@@ -1,0 +1,56 @@
+"""`status_update`: what a user wants others to see of them; `offline` makes them invisible.
+
+The message itself goes to the user's own devices. Followers are told by the presence service, which joins it
+with what the devices say.
+"""
+
+import sqlite3
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from relay.plugin import Draft, ErrorCode, Kind, MessageType, Payload, RelayError, hookimpl
+from relay.storage import presence
+from relay.storage.log import Entry
+
+Seconds = Annotated[float, Meta(ge=0, le=2**53)]
+
+
+class StatusUpdate(Payload):
+    """What to show, with a text, and until when (Unix seconds); `last_seen` is the server's to say."""
+
+    status: Literal["online", "away", "busy", "offline", "unknown"]
+    text: Annotated[str, Meta(max_length=200)] | None = None
+    until: Seconds | None = None
+    last_seen: Seconds | None = None
+
+
+def prepare(draft: Draft) -> None:
+    """Have the choice kept in the message's own transaction."""
+    chosen: StatusUpdate = draft.payload
+    if chosen.status == "unknown" or chosen.last_seen is not None:
+        raise RelayError(
+            ErrorCode.INVALID_PAYLOAD, "a status_update's unknown and last_seen are the server's to say"
+        )
+    if chosen.until is not None and chosen.until <= draft.server.now():
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "until is over; it is a time to come, in Unix seconds")
+
+    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        presence.choose(connection, entry.sender_id, chosen.status, chosen.text, chosen.until)
+
+    draft.apply = apply
+
+
+@hookimpl
+def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
+    """Add `status_update`."""
+    return [
+        MessageType(
+            name="status_update",
+            payload=StatusUpdate,
+            kind=Kind.LATEST,
+            targets=frozenset(),
+            priority=40,
+            prepare=prepare,
+        )
+    ]

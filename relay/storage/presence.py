@@ -1,0 +1,103 @@
+"""Who was here when, what they chose to say of it, who may see it, and who follows whom."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """What is kept of a user's presence; times are Unix seconds.
+
+    Attributes:
+        status: what they chose; None for nothing in particular.
+        present: whether others saw them as present when this was written.
+        shown_to: "everyone", "shared" (those who share a conversation) or "nobody".
+    """
+
+    user_id: str
+    status: str | None
+    text: str | None
+    until: float | None
+    last_seen: float | None
+    present: int
+    shown_to: str
+
+
+def kept(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, Kept]:
+    """Return what is kept of users, by id; who does not exist is left out."""
+    marks = ",".join("?" * len(user_ids))
+    rows = connection.execute(
+        "SELECT u.user_id, p.status, p.text, p.until, p.last_seen, coalesce(p.present, 0), u.presence_to"
+        f" FROM users u LEFT JOIN presence p USING (user_id) WHERE u.user_id IN ({marks})",
+        tuple(user_ids),
+    )
+    return {row[0]: Kept._make(row) for row in rows}
+
+
+def choose(
+    connection: sqlite3.Connection, user_id: str, status: str, text: str | None, until: float | None
+) -> None:
+    """Keep what a user chose to show."""
+    connection.execute(
+        "INSERT INTO presence (user_id, status, text, until) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET status = excluded.status, text = excluded.text, until = excluded.until",
+        (user_id, status, text, until),
+    )
+
+
+def note(connection: sqlite3.Connection, seen: Iterable[tuple[str, bool, float | None]], now: float) -> None:
+    """Keep who is present and who was last seen when, and that the server was alive now."""
+    connection.executemany(
+        "INSERT INTO presence (user_id, present, last_seen) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET present = excluded.present, last_seen = excluded.last_seen",
+        seen,
+    )
+    connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('alive_at', ?)", (now,))
+
+
+def left_behind(connection: sqlite3.Connection) -> tuple[list[str], float | None]:
+    """Return whom others saw as present when the server last wrote, and when it was last alive."""
+    rows = connection.execute("SELECT user_id FROM presence WHERE present = 1").fetchall()
+    alive = connection.execute("SELECT value FROM facts WHERE name = 'alive_at'").fetchone()
+    return [row[0] for row in rows], alive[0] if alive else None
+
+
+def following(connection: sqlite3.Connection, user_id: str) -> list[str]:
+    """Return whom a user follows, by id."""
+    rows = connection.execute(
+        "SELECT followed_id FROM following WHERE user_id = ? ORDER BY followed_id", (user_id,)
+    )
+    return [row[0] for row in rows]
+
+
+def follow(connection: sqlite3.Connection, user_id: str, followed: Iterable[str], now: float) -> int:
+    """Have a user follow others, and return how many that makes."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO following (user_id, followed_id, since) VALUES (?, ?, ?)",
+        [(user_id, other, now) for other in followed],
+    )
+    row = connection.execute("SELECT count(*) FROM following WHERE user_id = ?", (user_id,)).fetchone()
+    return int(row[0])
+
+
+def unfollow(connection: sqlite3.Connection, user_id: str, followed: Iterable[str]) -> None:
+    """Have a user follow others no longer."""
+    connection.executemany(
+        "DELETE FROM following WHERE user_id = ? AND followed_id = ?", [(user_id, other) for other in followed]
+    )
+
+
+def sharing(connection: sqlite3.Connection, user_id: str, others: Sequence[str]) -> set[str]:
+    """Return those of `others` who share a group with a user, or a conversation in which something was said."""
+    marks = ",".join("?" * len(others))
+    rows = connection.execute(
+        "SELECT DISTINCT theirs.user_id FROM members mine JOIN members theirs USING (channel_id)"
+        " JOIN channels c USING (channel_id)"
+        f" WHERE mine.user_id = ? AND theirs.user_id IN ({marks})"
+        " AND mine.visible_until IS NULL AND theirs.visible_until IS NULL AND (c.kind = 'group'"
+        "  OR c.kind = 'user' AND EXISTS (SELECT 1 FROM log WHERE channel_id = c.channel_id))",
+        (user_id, *others),
+    )
+    return {row[0] for row in rows} | ({user_id} & set(others))

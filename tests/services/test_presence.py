@@ -1,0 +1,423 @@
+"""Presence, through a whole server on virtual time: what followers are told, and exactly when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.protocol.kinds import Role
+from tests.memory import EPOCH, Device, World, world
+
+GRACE = 30.0
+
+
+def told(frames: list[dict[str, Any]], user: str = "alice") -> list[str]:
+    """Return the statuses of a user that some frames tell, in order."""
+    return [
+        frame["payload"]["status"]
+        for frame in frames
+        if frame["type"] == "status_update" and frame["meta"]["sender_id"] == user
+    ]
+
+
+async def follow(device: Device, *users: str, on: bool = True) -> list[dict[str, Any]]:
+    """Follow users and return their statuses."""
+    payload = {"user_ids": list(users), "follow": on}
+    await device.send({"type": "follow", "payload": payload, "meta": {"id": "follow"}})
+    answer = await device.next("ack", "error")
+    assert answer["type"] == "ack", answer
+    return answer["payload"]["statuses"]
+
+
+async def choose(device: Device, status: str, **more: Any) -> dict[str, Any]:
+    await device.send({"type": "status_update", "payload": {"status": status, **more}})
+    return await device.next("ack", "error")
+
+
+async def now(device: Device) -> list[str]:
+    return told(await device.drain())
+
+
+async def close(device: Device, code: int) -> None:
+    """Close as a browser does."""
+    from wsproto.events import CloseConnection
+
+    await device.stream.send_all(device.frames.send(CloseConnection(code=code)))
+
+
+async def status(server: World, viewer: str, user: str) -> dict[str, Any]:
+    return (await server.engine.presence.statuses(viewer, [user]))[0]
+
+
+async def test_offline_is_told_after_exactly_the_grace(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        alice = await server.connect("alice")
+        assert await now(bob) == ["online"]
+        cut_at = trio.current_time()
+        await alice.cut()
+        await trio.sleep_until(cut_at + GRACE - 0.02)
+        assert await now(bob) == []
+        frame = await bob.next("status_update")
+        assert frame["payload"] == {"status": "offline", "last_seen": pytest.approx(EPOCH + cut_at, abs=0.001)}
+        assert trio.current_time() == pytest.approx(cut_at + GRACE, abs=0.001)
+
+
+async def test_a_device_back_within_the_grace_flaps_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        told_so_far: list[str] = []
+        for _ in range(3):
+            alice = await server.connect("alice")
+            await trio.sleep(1)
+            await alice.cut()
+            await trio.sleep(GRACE - 1)
+            told_so_far += await now(bob)
+        assert told_so_far == ["online"]
+        await server.connect("alice")
+        await trio.sleep(GRACE + 10)
+        assert await now(bob) == []
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001])
+async def test_a_goodbye_tells_at_once(tmp_path: Path, autojump_clock: Any, code: int | None) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        alice = await server.connect("alice")
+        if code is None:
+            await alice.event("goodbye")
+        else:
+            await close(alice, code)
+        assert await now(bob) == ["online", "offline"]
+
+
+async def test_a_close_for_another_reason_is_no_goodbye(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        alice = await server.connect("alice")
+        await close(alice, 4000)
+        assert await now(bob) == ["online"]
+        await trio.sleep(GRACE)
+        assert await now(bob) == ["offline"]
+
+
+async def test_every_device_has_a_grace_of_its_own(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        phone, laptop = await server.connect("alice", "phone"), await server.connect("alice", "laptop")
+        await phone.cut()
+        await trio.sleep(10)
+        await laptop.event("goodbye")
+        await trio.sleep(GRACE - 11)
+        assert await now(bob) == ["online"]
+        await trio.sleep(2)
+        assert await now(bob) == ["offline"]
+
+
+async def test_a_takeover_by_the_same_device_changes_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        await server.connect("alice")
+        await server.connect("alice")
+        await trio.sleep(GRACE + 10)
+        assert await now(bob) == ["online"]
+
+
+async def test_who_is_sent_away_is_offline_at_once(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        await server.connect("alice", "phone")
+        await server.engine.accounts.revoke_device("alice", "phone")
+        assert await now(bob) == ["online", "offline"]
+
+
+async def test_a_lost_heartbeat_begins_the_grace(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", RELAY_HEARTBEAT__INTERVAL_SECONDS="5") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        alice = await server.connect("alice")
+        alice.answer_pings = False
+        async with trio.open_nursery() as nursery:
+
+            async def answer() -> None:
+                while True:
+                    await bob.event("heartbeat")
+                    await trio.sleep(2)
+
+            nursery.start_soon(answer)
+            await trio.sleep(10 + GRACE - 1)
+            assert await now(bob) == ["online"]
+            await trio.sleep(3)
+            assert await now(bob) == ["offline"]
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_is_chosen_goes_before_what_devices_say(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        await choose(alice, "busy", text="writing")
+        frame = await bob.next("status_update")
+        assert frame["payload"] == {"status": "busy", "text": "writing"}
+        await alice.event("inactive")
+        assert await now(bob) == []
+        await choose(alice, "online")
+        assert await now(bob) == ["away"]
+        await alice.event("active")
+        assert await now(bob) == ["online"]
+
+
+async def test_a_status_ends_when_it_was_to_end(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        until = server.engine.now() + 20
+        await choose(alice, "away", text="lunch", until=until)
+        assert (await bob.next("status_update"))["payload"] == {"status": "away", "text": "lunch", "until": until}
+        frame = await bob.next("status_update")
+        assert frame["payload"] == {"status": "online"}
+        assert server.engine.now() == pytest.approx(until, abs=0.001)
+
+
+async def test_invisible_looks_like_gone_and_stays_so(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        await choose(alice, "offline", text="hiding")
+        went = server.engine.now()
+        frame = await bob.next("status_update")
+        assert frame["payload"] == {"status": "offline", "last_seen": pytest.approx(went, abs=0.1)}
+        await trio.sleep(5)
+        await alice.event("goodbye")
+        again = await server.connect("alice")
+        assert await now(bob) == []
+        assert (await status(server, "bob", "alice"))["last_seen"] == pytest.approx(went, abs=0.1)
+        await choose(again, "online")
+        assert await now(bob) == ["online"]
+
+
+async def test_away_only_when_every_device_is_in_the_background(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        phone, laptop = await server.connect("alice", "phone"), await server.connect("alice", "laptop")
+        await phone.event("inactive")
+        assert await now(bob) == ["online"]
+        await laptop.event("inactive")
+        assert await now(bob) == ["away"]
+        await phone.event("active")
+        assert await now(bob) == ["online"]
+
+
+async def test_a_device_in_the_background_is_brought_up_to_date_when_it_comes_back(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice", "carol")
+        await bob.event("inactive")
+        for chosen in ("busy", "away", "busy"):
+            await choose(alice, chosen)
+            assert await now(bob) == []
+        await bob.event("active")
+        assert await now(bob) == ["busy"]
+        await bob.event("inactive")
+        await bob.event("active")
+        assert await now(bob) == []
+
+
+async def test_every_hello_brings_the_statuses_of_whom_one_follows(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        first = await server.connect("bob", "one")
+        before = await follow(first, "alice", "carol")
+        assert [(row["user_id"], row["status"], row["text"]) for row in before] == [
+            ("alice", "offline", None),
+            ("carol", "offline", None),
+        ]
+        await server.connect("alice")
+        second = await server.connect("bob", "two")
+        frames = await second.drain()
+        assert (told(frames), told(frames, "carol")) == (["online"], ["offline"])
+        assert all("message_id" not in frame["meta"] for frame in frames)
+
+
+async def test_following_lasts_over_restarts_and_ends_when_told(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await follow(await server.connect("bob"), "alice")
+        tokens = dict(server.tokens)
+    async with world(tmp_path) as server:
+        server.tokens = tokens
+        bob = await server.connect("bob")
+        await bob.drain()
+        alice = await server.connect("alice")
+        assert await now(bob) == ["online"]
+        await follow(bob, "alice", on=False)
+        await alice.event("goodbye")
+        assert await now(bob) == []
+        again = await server.connect("bob", "another")
+        assert await now(again) == []
+
+
+async def test_ones_other_devices_learn_of_following_and_are_told_too(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        one, two = await server.connect("bob", "one"), await server.connect("bob", "two")
+        await follow(one, "alice")
+        assert (await two.next("follow"))["payload"] == {"user_ids": ["alice"], "follow": True}
+        await server.connect("alice")
+        assert (await now(one), await now(two)) == (["online"], ["online"])
+
+
+@pytest.mark.parametrize("users", [["nobody"], ["alice", "nobody"]])
+async def test_whoever_does_not_exist_cannot_be_followed(
+    tmp_path: Path, autojump_clock: Any, users: list[str]
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await bob.send({"type": "follow", "payload": {"user_ids": users, "follow": True}, "meta": {"id": "f"}})
+        assert (await bob.next("error"))["payload"]["code"] == "not_found"
+        assert await server.engine.presence.following("bob") == []
+
+
+async def test_one_follows_so_many_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol", RELAY_LIMITS__FOLLOWING_PER_USER="1") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        await bob.send({"type": "follow", "payload": {"user_ids": ["carol"], "follow": True}})
+        assert (await bob.next("error"))["payload"]["code"] == "forbidden"
+        assert len(await server.engine.presence.following("bob")) == 1
+
+
+async def test_unknown_is_another_answer_than_offline(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        await show_to(server, "alice", "nobody")
+        assert await now(bob) == ["unknown"]
+        assert await status(server, "bob", "alice") == {
+            "user_id": "alice", "status": "unknown", "text": None, "until": None, "last_seen": None,
+        }  # fmt: skip
+        assert (await status(server, "alice", "alice"))["status"] == "online"
+        await choose(alice, "busy")
+        assert await now(bob) == []
+        await show_to(server, "alice", "everyone")
+        assert await now(bob) == ["busy"]
+
+
+async def show_to(server: World, user: str, whom: str) -> None:
+    identity = await server.engine.accounts.identify(server.tokens[user])
+    await server.engine.accounts.change(identity, {"presence_to": whom})
+    server.engine.presence.show_to(user, whom)
+
+
+async def test_shared_means_those_who_share_a_conversation_now(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await show_to(server, "alice", "shared")
+        assert (await follow(bob, "alice"))[0]["status"] == "unknown"
+        await choose(alice, "busy")
+        assert await now(bob) == []
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        assert await now(bob) == ["busy"]
+        await choose(alice, "away")
+        assert await now(bob) == ["away"]
+        again = await server.connect("bob", "another")
+        assert await now(again) == ["away"]
+        await server.engine.groups.remove_member("alice", "team", "bob")
+        assert await now(bob) == ["unknown"]
+        await alice.say("bob", "hello")
+        assert await now(bob) == ["away"]
+
+
+async def test_a_group_of_people_who_show_themselves_to_all_tells_nothing(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        bob = await server.connect("bob")
+        await server.connect("alice")
+        await follow(bob, "alice")
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        await server.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
+        assert await now(bob) == []
+
+
+async def test_after_a_kill_nobody_is_online_who_is_not_and_nobody_falsely_offline(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob", "carol", "dave") as server:
+        await follow(await server.connect("bob"), "alice", "carol", "dave")
+        await server.connect("alice")
+        await server.connect("carol")
+        await (await server.connect("dave")).event("goodbye")
+        await trio.sleep(5)
+        last = server.engine.now()
+        tokens = dict(server.tokens)
+    async with world(tmp_path) as server:
+        server.tokens = tokens
+        bob = await server.connect("bob")
+        frames = await bob.drain()
+        assert [told(frames, user) for user in ("alice", "carol", "dave")] == [
+            ["unknown"],
+            ["unknown"],
+            ["offline"],
+        ]
+        await server.connect("alice")
+        assert await now(bob) == ["online"]
+        await trio.sleep(GRACE + 1)
+        frames = await bob.drain()
+        assert (told(frames), told(frames, "carol")) == ([], ["offline"])
+        assert (await status(server, "bob", "carol"))["last_seen"] <= last
+
+
+async def test_without_a_grace_a_cut_tells_at_once(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", RELAY_PRESENCE__GRACE_SECONDS="0") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        await alice.cut()
+        assert await now(bob) == ["offline"]
+
+
+async def test_ones_own_devices_share_what_was_chosen(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        one, two = await server.connect("alice", "one"), await server.connect("alice", "two")
+        answer = await choose(one, "busy", text="deep")
+        mirrored = await two.next("status_update")
+        assert mirrored["payload"] == {"status": "busy", "text": "deep"}
+        assert mirrored["meta"]["message_id"] == answer["payload"]["message_id"]
+        later = await server.connect("alice", "three")
+        assert [frame["payload"] for frame in later.replayed] == [{"status": "busy", "text": "deep"}]
+
+
+async def test_a_storm_of_reconnects_tells_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    users = [f"u{number}" for number in range(60)]
+    async with world(tmp_path, "watcher", *users) as server:
+        watcher = await server.connect("watcher")
+        await follow(watcher, *users)
+        devices = [await server.connect(user) for user in users]
+        await watcher.drain()
+        for _ in range(3):
+            for device in devices:
+                await device.cut()
+            await trio.sleep(5)
+            devices = [await server.connect(user) for user in users]
+        await trio.sleep(GRACE)
+        assert [frame for frame in await watcher.drain() if frame["type"] == "status_update"] == []
+
+
+async def test_who_is_gone_is_not_kept_in_memory(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await choose(await server.connect("bob"), "offline")
+        for user in ("alice", "bob"):
+            device = await server.connect(user)
+            await device.event("goodbye")
+        await trio.sleep(5)
+        assert server.engine.presence._people == {}
