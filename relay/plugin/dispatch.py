@@ -19,6 +19,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import EVERYBODY
 from relay.services.connections import Connection
+from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
 from relay.storage.log import Entry
@@ -200,7 +201,16 @@ class Dispatcher:
         )
         origin = sender if isinstance(sender, Connection) else None
         recheck = type_.scope is None and draft.conversation.kind in DIALOGUE
-        return Submission(entry, draft.conversation, origin, recheck=recheck)
+        lasting = self._lasting(type_, draft.payload) if type_.lasts_seconds is not None else None
+        return Submission(entry, draft.conversation, origin, recheck=recheck, lasting=lasting)
+
+    def _lasting(self, type_: MessageType, payload: Any) -> Lasting:
+        assert type_.lasts_seconds is not None and type_.over is not None  # noqa: S101, PT018 - checked at boot
+        try:
+            over = type_.over(payload)
+            return Lasting(type_.lasts_seconds, None if over is None else type_.write(over))
+        except (Exception, SystemExit) as fault:
+            raise self._failed(type_, fault) from fault
 
     def _expiry(self, draft: Draft) -> float | None:
         ttl, expires_at = draft.type.ttl_seconds, draft.expires_at

@@ -174,6 +174,7 @@ async def open_engine(
             nursery.start_soon(engine.router.run)
             nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
+            nursery.start_soon(engine.router.indicators.run)
             nursery.start_soon(engine.presence.run)
             nursery.start_soon(engine.presence.keep)
             try:

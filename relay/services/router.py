@@ -21,6 +21,7 @@ from relay.protocol.framing import text_frame
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
+from relay.services.indicators import Indicators, Lasting
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
@@ -38,9 +39,12 @@ class Submission:
         changes_members: ends its batch, so that the next message meets the new membership.
         committed: called after the commit and before the fan-out, to bring memory up to date.
         answered: called with the entry once it was stored, refused or failed.
+        lasting: for a transient message that ends later; see Indicators.
     """
 
-    __slots__ = ("answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck")
+    __slots__ = (
+        "answered", "changes_members", "committed", "conversation", "entry", "lasting", "origin", "recheck",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Submission:
         changes_members: bool = False,
         committed: Callable[[Entry], None] | None = None,
         answered: Callable[[Entry], None] | None = None,
+        lasting: Lasting | None = None,
     ) -> None:
         self.entry = entry
         self.conversation = conversation
@@ -60,6 +65,7 @@ class Submission:
         self.changes_members = changes_members
         self.committed = committed
         self.answered = answered
+        self.lasting = lasting
 
 
 class Observer(Protocol):
@@ -109,6 +115,7 @@ class MessageRouter:
         self._batches = self._stored = 0
         self._storing = False
         self.position = position
+        self.indicators = Indicators(self._pass_to_members)
         self.observers: list[Observer] = []
 
     def submit_nowait(self, submission: Submission) -> None:
@@ -218,6 +225,8 @@ class MessageRouter:
             members = before.union(submission.conversation.members)
         if entry.only_for is not None:
             members = (entry.only_for,)
+        if len(self.indicators) and entry.kind is Kind.STREAM:
+            self.indicators.spoke(entry, submission.conversation)
         frame = text_frame(encode_entry(entry))
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
         pushed = 0
@@ -254,15 +263,27 @@ class MessageRouter:
 
     def _pass_on(self, submission: Submission) -> None:
         """Send what is never stored to who is there now, and ack it where it carried an id."""
-        entry = submission.entry
+        entry, origin = submission.entry, submission.origin
         entry.timestamp = self._now()
-        frame = text_frame(encode_entry(entry))
-        if entry.own_id is not None or submission.origin is None:
+        if entry.own_id is not None or origin is None:
             self._answer(submission)
         else:
-            submission.origin.settle()
-        users = self._recipients(submission.conversation) if entry.only_for is None else (entry.only_for,)
-        self.fan_out_transient(frame, users, submission.origin)
+            origin.settle()
+        lasting = submission.lasting
+        if lasting is None or self.indicators.note(entry, submission.conversation, lasting):
+            self._send_transient(entry, submission.conversation, origin)
+        self._connections.flush()
+
+    def _pass_to_members(self, entry: Entry, conversation: Conversation) -> None:
+        """Send the end of what a device did to everybody but that device."""
+        entry.timestamp = self._now()
+        origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
+        self._send_transient(entry, conversation, origin)
+        self._connections.flush()
+
+    def _send_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
+        users = self._recipients(conversation) if entry.only_for is None else (entry.only_for,)
+        self.fan_out_transient(text_frame(encode_entry(entry)), users, origin)
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
         """Send what is never stored to users' live, active devices, now."""

@@ -18,6 +18,7 @@ BUNDLED_PLUGINS = (
     "reaction",
     "read_receipt",
     "status_update",
+    "typing_indicator",
     "follow",
     "connection_event",
     "answers",

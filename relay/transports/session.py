@@ -268,6 +268,7 @@ class Session:
         if self._registered is not None and self._engine.connections.unregister(self._registered):
             self._device_event(Event.DEVICE_DISCONNECTED)
             if self.connection is not None:
+                self._engine.router.indicators.left(self.connection)
                 self._engine.presence.left(self.connection, goodbye=self._link.said_goodbye)
 
     # The heartbeat supervisor's side.
