@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from relay.app import admin_groups
+from relay.app import admin_groups, admin_notify
 from relay.app.admin_groups import Answer, DisplayName, Limit
 from relay.plugin.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
@@ -190,6 +190,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "group.add": admin_groups.put_member,
     "group.remove": admin_groups.remove_member,
     "group.delete": admin_groups.delete_group,
+    "notify": admin_notify.notify,
 }
 
 

@@ -8,6 +8,7 @@ from relay import __version__
 from relay.cli.base import Group
 from relay.cli.configuration import config
 from relay.cli.groups import group
+from relay.cli.notifying import notify
 from relay.cli.sending import send
 from relay.cli.serving import serve
 from relay.cli.tailing import tail
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (serve, user, token, group, config, send, tail):
+for command in (serve, user, token, group, config, send, notify, tail):
     main.add_command(command)

@@ -12,8 +12,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -25,6 +26,7 @@ from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.accounts import Accounts
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
+from relay.services.expiry import Expiry
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
 from relay.services.limits import Rates
@@ -32,6 +34,7 @@ from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
 from relay.services.router import MessageRouter, Submission
 from relay.settings import Settings
+from relay.settings.extensions import TypeSettings
 from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
 from relay.storage.history import other_party
@@ -101,7 +104,8 @@ class Engine:
             max_following=limits.following_per_user,
             closed_directory=settings.accounts.directory == "shared",
         )
-        self.router.observers.append(self.presence.observe)
+        self.expiry = Expiry(runner, now)
+        self.router.observers += [self.presence.observe, self.expiry.observe]
         self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
@@ -140,12 +144,39 @@ def _load_plugins(settings: Settings) -> Registry:
     for broken in registry.broken:
         log.error("%s", broken)
     for name, changed in settings.types.items():
-        known = registry.types.get(name)
-        if known is None:
-            log.warning("[types.%s] changes nothing: no plugin adds a message type of that name", name)
-        elif changed.max_bytes is not None:
-            registry.types[name] = replace(known, max_bytes=changed.max_bytes)
+        _adjust(registry, name, changed)
     return registry
+
+
+def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
+    """Change a message type as `[types.NAME]` says; what it cannot be is logged, with the key, and left out."""
+    known = registry.types.get(name)
+    if known is None:
+        log.warning("[types.%s] changes nothing: no plugin adds a message type of that name", name)
+        return
+    changes: dict[str, Any] = {} if changed.max_bytes is None else {"max_bytes": changed.max_bytes}
+    for key in ("ttl_seconds", "collapse_key"):
+        if getattr(changed, key) is not None and known.kind is not Kind.STREAM:
+            log.error(
+                "[types.%s] %s is left out: it is for stream types, and this one is %s", name, key, known.kind
+            )
+            registry.types[name] = replace(known, **changes)
+            return
+    if changed.ttl_seconds is not None:
+        changes["ttl_seconds"] = changed.ttl_seconds
+    field = changed.collapse_key
+    if field is not None and field not in known.payload.__struct_fields__:
+        fields = ", ".join(known.payload.__struct_fields__)
+        log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
+    elif field is not None:
+        changes["collapse"] = partial(_field_text, field)
+    registry.types[name] = replace(known, **changes)
+
+
+def _field_text(field: str, payload: Any) -> str | None:
+    """Return what a payload says in a field, as text; None where it says nothing."""
+    value = getattr(payload, field)
+    return None if value is None else str(value)[:256]
 
 
 @asynccontextmanager
@@ -175,6 +206,7 @@ async def open_engine(
             nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
             nursery.start_soon(engine.router.indicators.run)
+            nursery.start_soon(engine.expiry.run)
             nursery.start_soon(engine.presence.run)
             nursery.start_soon(engine.presence.keep)
             try:

@@ -7,7 +7,7 @@ conversations with what is unread, and read pointers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,12 +15,19 @@ from relay.protocol.envelope import SentEnvelope, SentMeta
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
-from relay.storage import history, messages
+from relay.storage import history, messages, notifications
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import Filters, Record
 from relay.storage.jobs import Runner
 
 NOTHING = msgspec.Raw(b"{}")
+
+
+class Place(NamedTuple):
+    """A conversation as a user names it; `kind` is None where they leave it to what the target is."""
+
+    kind: ConversationKind | None
+    target_id: str
 
 
 def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
@@ -109,6 +116,25 @@ class HistorySaver:
             "next_after": seqs[-1] if seqs else None,
         }
 
+    async def notifications(
+        self, user_id: str, limit: int, *, before: int | None = None, after: int | None = None
+    ) -> dict[str, Any]:
+        """Return a page of what was told to a user or to everybody, oldest first, and how much is unread."""
+
+        def read(connection: Any) -> tuple[history.Page, int]:
+            found = notifications.page(connection, user_id, limit, before=before, after=after)
+            return found, notifications.unread(connection, user_id, self._counted())
+
+        found, unread = await self._runner.read(read)
+        ids = [record.message_id for record in found.records]
+        return {
+            "messages": [envelope(record) for record in found.records],
+            "has_more": found.has_more,
+            "next_before": ids[0] if ids else None,
+            "next_after": ids[-1] if ids else None,
+            "unread": unread,
+        }
+
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
         """Return a user's conversations, what was said last in each, and how much is unread."""
         summaries, further = await self._runner.read(
@@ -141,23 +167,23 @@ class HistorySaver:
 
         return await self._runner.read(read)
 
-    async def locate(self, user_id: str, message_ids: Sequence[int]) -> dict[str, int]:
-        """Return the highest seq among messages, by the target id of the conversation each is in.
+    async def locate(self, user_id: str, message_ids: Sequence[int]) -> dict[Place, int]:
+        """Return the highest seq among messages, by the conversation each is in.
 
         Raises:
             RelayError: `not_found` when any of them is not there, or not theirs to see.
         """
 
-        def read(connection: Any) -> dict[str, int] | None:
+        def read(connection: Any) -> dict[Place, int] | None:
             views = {seen.channel_id: seen for seen in history.views(connection, user_id) if seen.open}
-            highest: dict[str, int] = {}
+            highest: dict[Place, int] = {}
             found = messages.locate(connection, message_ids)
             for message in found:
                 seen = views.get(message.channel_id)
                 if seen is None or message.seq < seen.first:
                     return None
-                target_id = history.other_party(seen.address, user_id)
-                highest[target_id] = max(highest.get(target_id, 0), message.seq)
+                place = Place(ConversationKind(seen.kind), history.other_party(seen.address, user_id))
+                highest[place] = max(highest.get(place, 0), message.seq)
             return highest if len(found) == len(set(message_ids)) else None
 
         result = await self._runner.read(read)

@@ -91,12 +91,14 @@ class PresenceService:
         self._unsaved: set[str] = set()
         self._wake = trio.Event()
         self._save = trio.Event()
+        self._used = False
         self.leaving = False
 
     # What connections tell.
 
     def arrived(self, connection: Connection, company: Company) -> bytes:
         """Note a device that said hello; return the present statuses of those its user follows, as frames."""
+        self._used = True
         user_id, client_id = connection.user_id, connection.client_id
         person = self._people.get(user_id)
         if person is None:
@@ -255,6 +257,8 @@ class PresenceService:
 
     async def flush(self) -> None:
         """Save what changed; what the disk does not take waits for the next time."""
+        if not self._used:
+            return  # whoever only works on the database must not look like a server at work
         unsaved, self._unsaved = self._unsaved, set()
         rows = [(name, self._people[name].told) for name in unsaved if name in self._people]
         seen = [(name, told.status not in (OFFLINE, UNKNOWN), told.last_seen) for name, told in rows]

@@ -13,6 +13,7 @@ BUNDLED_PLUGINS = (
     "chat_message",
     "group_message",
     "group_event",
+    "notification",
     "message_edit",
     "message_delete",
     "reaction",
@@ -71,6 +72,31 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 le=1_073_741_824,
                 description="Largest payload; a larger one is answered `too_large`.",
                 examples=[16_384],
+            ),
+        ]
+        | None
+    ) = None
+    ttl_seconds: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=3_153_600_000,
+                description="How long a stored message of the type lives; then it keeps its place without its "
+                "payload, in history and replays alike.",
+                examples=[604_800.0],
+            ),
+        ]
+        | None
+    ) = None
+    collapse_key: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="A field of the payload: a newer message with the same value there, of the same "
+                "sender in the same conversation, takes the payload from the older one.",
+                examples=["sensor"],
             ),
         ]
         | None

@@ -10,7 +10,7 @@ import pytest
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
-from relay.services.history import envelope
+from relay.services.history import Place, envelope
 from relay.storage.history import Record
 from tests.memory import World, world
 from tests.services.recorder import submission
@@ -92,7 +92,10 @@ async def test_messages_are_located_for_who_may_see_all_of_them(tmp_path: Path, 
         await say(server, "alice", "bob", 3)
         await say(server, "eve", "alice")
         locate = server.engine.history.locate
-        assert await locate("alice", [1, 3, 2, 4, 4]) == {"bob": 3, "eve": 1}
+        assert await locate("alice", [1, 3, 2, 4, 4]) == {
+            Place(ConversationKind.USER, "bob"): 3,
+            Place(ConversationKind.USER, "eve"): 1,
+        }
         for user_id, ids in (("bob", [1, 4]), ("eve", [1]), ("alice", [1, 99])):
             with pytest.raises(RelayError) as refused:
                 await locate(user_id, ids)
@@ -112,4 +115,4 @@ async def test_what_was_said_before_one_joined_is_not_unread_and_not_located(
         assert await server.engine.history.unread("bob", group.channel_id) == (0, 2)
         with pytest.raises(RelayError):
             await server.engine.history.locate("bob", [2])
-        assert await server.engine.history.locate("bob", [6]) == {"team": 6}
+        assert await server.engine.history.locate("bob", [6]) == {Place(ConversationKind.GROUP, "team"): 6}

@@ -19,6 +19,7 @@ from relay.transports.rest import (
     headers,
     health,
     messages,
+    notifications,
     problems,
     statuses,
     users,
@@ -27,6 +28,7 @@ from relay.transports.rest.context import EXTENSION
 
 BLUEPRINTS: Final = (
     messages.blueprint,
+    notifications.blueprint,
     conversations.blueprint,
     groups.blueprint,
     accounts.blueprint,

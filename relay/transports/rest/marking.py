@@ -14,19 +14,21 @@ import trio
 from relay.plugin.engine import Engine
 from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import RelayError
+from relay.protocol.kinds import ConversationKind
+from relay.services.history import Place
 from relay.services.router import Submission
 from relay.transports.rest.context import Caller
 
 
 async def mark_read(
-    engine: Engine, caller: Caller, places: Mapping[str, int], *, private: bool
+    engine: Engine, caller: Caller, places: Mapping[Place, int], *, private: bool
 ) -> list[dict[str, Any]]:
     """Mark conversations read, each up to a seq, and tell where its pointer is and what is left.
 
     Everything is checked before anything is stored; a pointer that is ahead already stays where it is.
 
     Args:
-        places: the seq by the target id of each conversation.
+        places: the seq by each conversation.
         private: only the caller's own devices learn of it.
 
     Raises:
@@ -34,20 +36,25 @@ async def mark_read(
             at once for the caller's rate.
     """
     drafts = [
-        (target_id, await engine.dispatcher.draft(caller, _receipt(target_id, seq, private=private)))
-        for target_id, seq in places.items()
+        (place.target_id, await engine.dispatcher.draft(caller, _receipt(place, seq, private=private)))
+        for place, seq in places.items()
     ]
     await _send_all(engine, [submission for _, submission in drafts])
     told = []
     for target_id, submission in drafts:
-        read_seq, unread = await engine.history.unread(caller.user_id, submission.conversation.channel_id)
-        told.append({"target_id": target_id, "up_to_seq": read_seq, "unread": unread})
+        conversation = submission.conversation
+        read_seq, unread = await engine.history.unread(caller.user_id, conversation.channel_id)
+        row = {"target_id": target_id, "up_to_seq": read_seq, "unread": unread}
+        # One's own channel goes by the same target id as the conversation with oneself.
+        told.append(row | ({"kind": conversation.kind} if conversation.kind is ConversationKind.SELF else {}))
     return told
 
 
-def _receipt(target_id: str, up_to_seq: int, *, private: bool) -> Envelope:
-    payload = {"up_to_seq": up_to_seq, "private": private}
-    return Envelope("read_receipt", msgspec.Raw(encode_json(payload)), Meta(target_id=target_id))
+def _receipt(place: Place, up_to_seq: int, *, private: bool) -> Envelope:
+    payload: dict[str, Any] = {"up_to_seq": up_to_seq, "private": private}
+    if place.kind is ConversationKind.SELF:
+        payload["kind"] = place.kind
+    return Envelope("read_receipt", msgspec.Raw(encode_json(payload)), Meta(target_id=place.target_id))
 
 
 async def _send_all(engine: Engine, submissions: list[Submission]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 from quart import Blueprint, Response, request
@@ -10,6 +10,7 @@ from quart import Blueprint, Response, request
 from relay.protocol.envelope import Envelope, Integer, Name, decode
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
 from relay.storage.history import Filters
 from relay.transports.rest.context import Caller, reply, the_caller, the_engine
@@ -60,11 +61,12 @@ class UndeliveredQuery(Query, frozen=True):
 
 
 class ReadBody(Body, frozen=True):
-    """What was read: some messages, or a conversation up to a seq."""
+    """What was read: some messages, or a conversation up to a seq; `kind` is `self` for one's notifications."""
 
     message_ids: Annotated[list[Integer], Meta(min_length=1, max_length=1000)] | None = None
     target_id: Name | None = None
     up_to_seq: Integer | None = None
+    kind: Literal["self"] | None = None
     private: bool = False
 
 
@@ -162,12 +164,12 @@ async def read() -> Response:
     read_query(NoQuery)
     body = await read_body(ReadBody)
     by_place = body.target_id is not None and body.up_to_seq is not None
-    by_place_partly = body.target_id is not None or body.up_to_seq is not None
+    by_place_partly = by_place or any(part is not None for part in (body.target_id, body.up_to_seq, body.kind))
     if by_place_partly == (body.message_ids is not None) or by_place_partly != by_place:
         raise invalid("the body has either message_ids, or both target_id and up_to_seq")
     if body.message_ids is not None:
         places = await the_engine().history.locate(caller.user_id, body.message_ids)
     else:
         assert body.target_id is not None and body.up_to_seq is not None  # noqa: S101, PT018 - just checked
-        places = {body.target_id: body.up_to_seq}
+        places = {Place(body.kind and ConversationKind(body.kind), body.target_id): body.up_to_seq}
     return reply({"read": await mark_read(the_engine(), caller, places, private=body.private)})

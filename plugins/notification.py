@@ -1,0 +1,44 @@
+"""`notification`: what a user, a group or everybody is told, by admins, tokens with scope `notify`, plugins."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from relay.plugin import ConversationKind, Draft, ErrorCode, Kind, MessageType, Name, Payload, RelayError, hookimpl
+from relay.services.permissions import NOTIFY
+
+
+class Notification(Payload):
+    """What is told, until `expires_at` (Unix seconds), or until a newer one of the same `collapse_key`."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    body: Annotated[str, Meta(max_length=10_000)] | None = None
+    level: Literal["info", "success", "warning", "error"] | None = None
+    data: dict[str, Any] | None = None
+    expires_at: Annotated[float, Meta(ge=0, le=2**53)] | None = None
+    collapse_key: Name | None = None
+
+
+def prepare(draft: Draft) -> None:
+    """Let it expire when it says."""
+    draft.expires_at = draft.payload.expires_at
+    if draft.expires_at is not None and draft.expires_at <= draft.server.now():
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "expires_at is over; it is a time to come, in Unix seconds")
+
+
+@hookimpl
+def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
+    """Add `notification`."""
+    return [
+        MessageType(
+            name="notification",
+            payload=Notification,
+            kind=Kind.STREAM,
+            targets=frozenset({ConversationKind.SELF, ConversationKind.GROUP, ConversationKind.BROADCAST}),
+            priority=10,
+            scope=NOTIFY,
+            unread=True,
+            collapse=lambda notification: notification.collapse_key,
+            prepare=prepare,
+        )
+    ]

@@ -1,0 +1,29 @@
+"""Notifications: what was told to the caller, and to everybody."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.reading import Limit, Position, Query, invalid, read_query
+
+blueprint = Blueprint("notifications", __name__)
+
+
+class NotificationsQuery(Query, frozen=True):
+    """Which page, by message_id."""
+
+    before: Position = None
+    after: Position = None
+    limit: Limit = 50
+
+
+@blueprint.get("/api/notifications")
+async def notifications() -> Response:
+    """Answer with a page of the caller's own notifications and those to everybody."""
+    caller = await the_caller()
+    asked = read_query(NotificationsQuery)
+    if asked.before is not None and asked.after is not None:
+        raise invalid("give only one of the query parameters before and after")
+    history = the_engine().history
+    return reply(await history.notifications(caller.user_id, asked.limit, before=asked.before, after=asked.after))
