@@ -24,6 +24,7 @@ from relay.plugin.loader import Registry, load
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.accounts import Accounts
+from relay.services.attachments import Attachments
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
 from relay.services.expiry import Expiry
@@ -106,6 +107,15 @@ class Engine:
         )
         self.expiry = Expiry(runner, now)
         self.router.observers += [self.presence.observe, self.expiry.observe]
+        files = settings.attachments
+        self.attachments = Attachments(
+            runner,
+            now,
+            max_bytes=files.max_bytes,
+            quota_bytes=files.quota_bytes,
+            keep_seconds=files.keep_unused_hours * 3600,
+            collect_seconds=files.collect_minutes * 60,
+        )
         self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
@@ -207,6 +217,7 @@ async def open_engine(
             nursery.start_soon(engine.offline_queue.run)
             nursery.start_soon(engine.router.indicators.run)
             nursery.start_soon(engine.expiry.run)
+            nursery.start_soon(engine.attachments.run)
             nursery.start_soon(engine.presence.run)
             nursery.start_soon(engine.presence.keep)
             try:

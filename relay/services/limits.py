@@ -100,6 +100,7 @@ class Rates:
         self.typing = per_second(limits.typing_per_second, "typing indicators")
         self.hellos = per_minute(limits.hellos_per_minute, "hellos")
         self.logins = per_minute(limits.logins_per_minute, "logins")
+        self.uploads = per_minute(limits.uploads_per_minute, "uploads")
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:

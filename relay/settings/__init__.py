@@ -20,6 +20,7 @@ from relay.settings.problems import Problem, SettingsError
 from relay.settings.rendering import render_markdown, render_toml
 from relay.settings.sections import (
     AccountsSettings,
+    AttachmentsSettings,
     HeartbeatSettings,
     LogSettings,
     PresenceSettings,
@@ -32,6 +33,7 @@ from relay.settings.sections import (
 __all__ = [
     "SETTINGS",
     "AccountsSettings",
+    "AttachmentsSettings",
     "HeartbeatSettings",
     "LimitsSettings",
     "LogSettings",

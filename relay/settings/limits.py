@@ -78,6 +78,7 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     logins_per_minute: Annotated[
         Limit, Meta(description="Attempts per minute to log in or to register from one address.")
     ] = 20
+    uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60
     frame_bytes: Annotated[
         ByteLimit,
         Meta(description="Size of one WebSocket message from a client. A larger one closes with 1009."),

@@ -11,6 +11,7 @@ from relay.settings.extensions import PluginsSettings, TypeSettings
 from relay.settings.limits import LimitsSettings
 from relay.settings.sections import (
     AccountsSettings,
+    AttachmentsSettings,
     HeartbeatSettings,
     LogSettings,
     PresenceSettings,
@@ -65,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         AccountsSettings,
         Meta(description="Who may join this server, and whom they find there."),
     ] = AccountsSettings()
+    attachments: Annotated[
+        AttachmentsSettings,
+        Meta(description="Files in messages: how large, how many, and how long one waits for its message."),
+    ] = AttachmentsSettings()
     log: Annotated[
         LogSettings,
         Meta(description="What the server writes about its work, to standard error."),

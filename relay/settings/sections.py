@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.settings.kinds import FilePath, Networks, Origins, Seconds, Text
+from relay.settings.kinds import ByteLimit, FilePath, Networks, Origins, Seconds, Text
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,6 +212,30 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "share a conversation."
         ),
     ] = "everyone"
+
+
+class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files in messages; they are kept in the database."""
+
+    max_bytes: Annotated[
+        ByteLimit, Meta(description="Size of one file; a larger one is answered 413. 0 lifts the limit.")
+    ] = 104_857_600
+    quota_bytes: Annotated[
+        ByteLimit,
+        Meta(description="Size of all files of one user's that are still there, together. 0 lifts the limit."),
+    ] = 1_073_741_824
+    keep_unused_hours: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=8760,
+            description="How long an upload that no message holds waits for one. A file whose last message was "
+            "deleted goes at the next collection.",
+        ),
+    ] = 24.0
+    collect_minutes: Annotated[
+        float, Meta(ge=0.01, le=10_080, description="Between two collections of files that nothing holds.")
+    ] = 10.0
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from quart import Quart, request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
 from werkzeug.routing import MapAdapter
 
 from relay.plugin.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.transports.rest import (
     accounts,
+    attachments,
     conversations,
     devices,
     groups,
@@ -28,6 +30,7 @@ from relay.transports.rest.context import EXTENSION
 
 BLUEPRINTS: Final = (
     messages.blueprint,
+    attachments.blueprint,
     notifications.blueprint,
     conversations.blueprint,
     groups.blueprint,
@@ -40,8 +43,19 @@ BLUEPRINTS: Final = (
 _DRAIN_RETRY_SECONDS: Final = 2.0
 
 
+class _Request(TrioRequest):
+    """A request; the body of an upload has limits of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.path == attachments.PATH:
+            self.body = self.body_class(None, None)
+
+
 class _App(QuartTrio):
     """Quart, routing by path alone."""
+
+    request_class = _Request
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.

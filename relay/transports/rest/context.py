@@ -10,6 +10,7 @@ from relay.plugin.engine import Engine
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.storage.accounts import Identity
+from relay.transports.rest.flow import Flow
 
 EXTENSION: Final = "relay"
 """Where the application keeps its engine, among its `extensions`."""
@@ -51,6 +52,12 @@ def peer_address() -> str:
     """Return the address that limits count: the one the front door believes, else the peer's own."""
     known: dict[str, str] = cast(dict[str, Any], request.scope).get("relay", {})
     return known.get("address") or request.remote_addr or ""
+
+
+def the_flow() -> Flow:
+    """Return what lets the request's body in."""
+    known: dict[str, Flow] = cast(dict[str, Any], request.scope).get("relay", {})
+    return known.get("flow") or Flow()
 
 
 def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

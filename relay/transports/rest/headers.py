@@ -28,7 +28,7 @@ def install(app: Quart, origins: list[str]) -> None:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "no-referrer"
         if request.path.startswith(_NOT_KEPT):
-            headers["Cache-Control"] = "no-store"
+            headers.setdefault("Cache-Control", "no-store")
         if not allowed:
             return response
         # Also for those that are not allowed: a cache must not give one origin's answer to another.

@@ -25,6 +25,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from relay.transports.head import END, BadHead, Head, parse_head
 from relay.transports.peer import PeerStream
+from relay.transports.rest.flow import Flow
 
 _BYTES_PER_SECOND: Final = 8192
 """The slowest body that is waited for, beyond the body deadline."""
@@ -227,7 +228,8 @@ class _GuardedApp:
             await send({"type": "websocket.http.response.body", "body": b"upgrade on a connection of its own"})
             return
         stream = self._stream
-        scope["relay"] = {"address": stream.address}
+        flow = Flow()
+        scope["relay"] = {"address": stream.address, "flow": flow}
         has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
         deadline = trio.current_time() + self._body_seconds
         finished = False
@@ -236,8 +238,11 @@ class _GuardedApp:
             nonlocal deadline, finished
             if finished or not has_body:
                 return await receive()
+            waited = await flow.wait_for_room()
+            deadline += waited
             with trio.CancelScope(deadline=deadline) as scope_:
                 event = await receive()
+                flow.received(len(event.get("body", b"")))
                 deadline += len(event.get("body", b"")) / _BYTES_PER_SECOND
                 if event["type"] == "http.request" and not event.get("more_body", False):
                     finished = True

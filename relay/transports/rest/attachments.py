@@ -1,0 +1,205 @@
+"""Attachments: uploads as they come in, downloads by ranges (RFC 9110 section 14), for who may have them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from msgspec import Meta
+from quart import Blueprint, Response, current_app, request
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_if_range_header, parse_options_header, parse_range_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from relay.protocol.errors import CloseCode, Disconnect, RelayError, not_found
+from relay.services.sniffing import INLINE
+from relay.storage.attachments import Attachment
+from relay.transports.rest.context import Caller, nothing, reply, the_caller, the_engine, the_flow
+from relay.transports.rest.reading import NoQuery, Query, invalid, read_query
+
+blueprint = Blueprint("attachments", __name__)
+
+PATH: Final = "/api/attachments"
+_MAX_NAME: Final = 255
+_FIELD_BYTES: Final = 65_536
+_HARMLESS: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
+
+
+class UploadQuery(Query, frozen=True):
+    """What the file is called."""
+
+    name: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=_MAX_NAME)] | None,
+        Meta(description=f"a file name of 1 to {_MAX_NAME} characters"),
+    ] = None
+
+
+@blueprint.post(PATH)
+async def upload() -> Response:
+    """Take a file, as the raw body or as the one file of a form, and answer with what it is."""
+    caller = await the_caller()
+    asked = read_query(UploadQuery)
+    engine = the_engine()
+    engine.rates.uploads.take(caller.user_id)
+    if request.mimetype == "multipart/form-data":
+        name, data = await _form_file()
+        size = None
+    else:
+        disposition = parse_options_header(request.headers.get("Content-Disposition"))[1]
+        name, data, size = disposition.get("filename", ""), _body(), request.content_length
+    name = _clean_name(asked.name or name)
+    kept = await engine.attachments.receive(caller.user_id, name, data, size)
+    return reply(_describe(kept), 201, {"Location": f"{PATH}/{kept.attachment_id}"})
+
+
+@blueprint.get(f"{PATH}/<attachment_id>")
+async def download(attachment_id: str) -> Response:
+    """Answer with a file, or the part of it that was asked for."""
+    caller = await _caller_or_stranger(attachment_id)
+    read_query(NoQuery)
+    engine = the_engine()
+    found = await engine.attachments.open(caller.user_id, attachment_id)
+    headers = _headers(found)
+    tag = headers["ETag"]
+    if tag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
+        return _answer(b"", 304, headers)
+    part = _range(found.size, tag)
+    if part is None:
+        start, stop, status = 0, found.size, 200
+    elif part[0] >= part[1]:
+        headers["Content-Range"] = f"bytes */{found.size}"
+        return _answer(b"", 416, headers)
+    else:
+        (start, stop), status = part, 206
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.size}"
+    headers["Content-Length"] = str(stop - start)
+    body: Any = b"" if request.method == "HEAD" else engine.attachments.read(found, start, stop)
+    return _answer(body, status, headers)
+
+
+@blueprint.delete(f"{PATH}/<attachment_id>")
+async def remove(attachment_id: str) -> Response:
+    """Remove an upload of the caller's that no message holds."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    await the_engine().attachments.remove(caller.user_id, attachment_id)
+    return nothing()
+
+
+async def _caller_or_stranger(attachment_id: str) -> Caller:
+    """Return the caller; one whose token is not, or no longer, known may see nothing, so nothing is there."""
+    try:
+        return await the_caller()
+    except Disconnect as refused:
+        if refused.code is CloseCode.BAD_TOKEN and "Authorization" not in request.headers:
+            raise
+        raise not_found(f"attachment {attachment_id!r}") from None
+
+
+async def _body() -> AsyncGenerator[bytes, None]:
+    """Yield the request's body as it comes, and no faster than it is taken."""
+    flow = the_flow()
+    flow.begin()
+    async for part in request.body:
+        yield part
+        flow.taken(len(part))
+
+
+async def _form_file() -> tuple[str, AsyncGenerator[bytes, None]]:
+    """Return the name of the first file of a form, and its bytes as they come; what follows it is not read.
+
+    Raises:
+        RelayError: `invalid_payload` for a form that is none, or has no file.
+    """
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary:
+        raise invalid("a form names its boundary in Content-Type")
+    decoder = MultipartDecoder(boundary.encode("latin-1", "replace"), max_form_memory_size=_FIELD_BYTES)
+    events = _form_events(decoder)
+    try:
+        async for event in events:
+            if isinstance(event, File):
+                return event.filename, _file_data(events)
+    except RelayError:
+        await events.aclose()
+        raise
+    raise invalid("the form has no file")
+
+
+async def _form_events(decoder: MultipartDecoder) -> AsyncGenerator[Any, None]:
+    async with aclosing(_body()) as parts:
+        try:
+            async for part in parts:
+                decoder.receive_data(part)
+                while not isinstance(event := decoder.next_event(), (NeedData, Epilogue)):
+                    yield event
+                if isinstance(event, Epilogue):
+                    return
+        except ValueError as error:
+            raise invalid(f"the form cannot be read: {error}") from None
+    raise invalid("the form ends before its last boundary")
+
+
+async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, (Field, File)):
+                return
+            if isinstance(event, Data):
+                yield event.data
+                if not event.more_data:
+                    return
+
+
+def _clean_name(name: str) -> str:
+    """Return a file name without folders and control characters."""
+    base = re.split(r"[\\/]", name)[-1]
+    kept = "".join(character for character in base if unicodedata.category(character)[0] != "C").strip()
+    return kept[:_MAX_NAME] if kept.strip(".") else "file"
+
+
+def _describe(attachment: Attachment) -> dict[str, object]:
+    return {
+        "attachment_id": attachment.attachment_id,
+        "name": attachment.name,
+        "type": attachment.type,
+        "size": attachment.size,
+        "sha256": attachment.sha256.hex(),
+    }
+
+
+def _headers(attachment: Attachment) -> dict[str, str]:
+    plain = attachment.name.encode("ascii", "replace").decode().translate({34: "'", 92: "_", 37: "_"})
+    kind = "inline" if attachment.type in INLINE else "attachment"
+    charset = "; charset=utf-8" if attachment.type.startswith("text/") else ""
+    return {
+        "Content-Type": attachment.type + charset,
+        "Content-Disposition": f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(attachment.name, safe='')}",
+        "Content-Security-Policy": _HARMLESS,
+        "ETag": f'"{attachment.sha256.hex()}"',
+        "Accept-Ranges": "bytes",
+    }
+
+
+def _range(size: int, tag: str) -> tuple[int, int] | None:
+    """Return the one range that was asked for, from and up to; None for the whole, an empty one for none."""
+    wanted = parse_range_header(request.headers.get("Range"))
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
+        return None
+    condition = request.headers.get("If-Range")
+    if condition is not None and f'"{parse_if_range_header(condition).etag}"' != tag:
+        return None
+    found = wanted.range_for_length(size)
+    return (0, 0) if found is None else (found[0], found[1])
+
+
+def _answer(body: Any, status: int, headers: dict[str, str]) -> Response:
+    response: Response = current_app.response_class(body, status=status, headers=Headers(headers))
+    if "Content-Length" in headers:
+        response.headers["Content-Length"] = headers["Content-Length"]
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response

@@ -1,0 +1,113 @@
+"""Presence at the real server: a kill, and two thousand devices that come back at once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import trio
+
+from tests.e2e.conftest import MakeWorld
+from tests.e2e.frames import encode_frame
+from tests.e2e.server import Server
+from tests.e2e.world import Device
+
+pytestmark = pytest.mark.e2e
+
+CLIENTS = 2000
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def follow(device: Device, *users: str) -> list[dict[str, str]]:
+    device.wire.send_json(
+        {"type": "follow", "payload": {"user_ids": list(users), "follow": True}, "meta": {"id": users[0]}}
+    )
+    return device.acked(users[0])["statuses"]
+
+
+def statuses(device: Device, timeout: float) -> list[tuple[str, str]]:
+    """Return who was told to be how, until nothing more is told for so long."""
+    found: list[tuple[str, str]] = []
+    while True:
+        try:
+            frame = device.wire.recv_json(timeout)
+        except TimeoutError:
+            return found
+        if frame["type"] == "status_update":
+            found.append((frame["meta"]["sender_id"], frame["payload"]["status"]))
+
+
+def test_after_a_kill_nobody_is_shown_who_is_not_there(make_world: MakeWorld) -> None:
+    world = make_world(["alice", "bob", "carol"], {"presence": {"grace_seconds": 1}})
+    watcher = world.device("carol", "watcher")
+    follow(watcher, "alice", "bob")
+    alice, bob = world.device("alice", "phone"), world.device("bob", "phone")
+    assert statuses(watcher, 0.3) == [("alice", "online"), ("bob", "online")]
+    watcher.pump(lambda: False, 1.5)  # who is here is saved within a second or so
+    world.server.kill()
+    for device in (watcher, alice, bob):
+        device.close()
+    world.server.start()
+    back = world.device("bob", "phone")
+    watcher = world.device("carol", "watcher")
+    first = dict(statuses(watcher, 0.3))
+    assert first["alice"] in ("unknown", "offline")
+    assert first["bob"] == "online"
+    later = statuses(watcher, 1.5)
+    assert later in ([("alice", "offline")], [])
+    asked = world.rest("carol").get("/api/users/following/status").json()["statuses"]
+    assert [row["status"] for row in asked] == ["offline", "online"]
+    back.close()
+
+
+async def connect(server: Server, token: str, client_id: str) -> trio.SocketStream:
+    """Connect a device up to `synced`, in two packets."""
+    stream = await trio.open_tcp_stream(*server.address)
+    hello = {"event": "hello", "token": token}
+    said = {"type": "connection_event", "payload": hello, "meta": {"client_id": client_id}}
+    await stream.send_all(UPGRADE + encode_frame(json.dumps(said).encode()))
+    seen = b""
+    while b'"synced"' not in seen:
+        part = await stream.receive_some(16384)
+        assert part, seen[-300:]
+        seen += part
+    return stream
+
+
+async def storm(server: Server, tokens: dict[str, str], rounds: int) -> None:
+    """Connect everybody at once, cut them all at once, and so on; they are there at the end."""
+    streams: list[trio.SocketStream] = []
+    for number in range(rounds):
+        for stream in streams:
+            await trio.aclose_forcefully(stream)
+        streams = []
+
+        async def come(user: str) -> None:
+            streams.append(await connect(server, tokens[user], "phone"))  # noqa: B023 - awaited in this round
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                for user in tokens:
+                    nursery.start_soon(come, user)
+        if number == 0:
+            await trio.sleep(0.5)
+    await trio.sleep(1.5)
+    for stream in streams:
+        await trio.aclose_forcefully(stream)
+
+
+def test_two_thousand_that_reconnect_at_once_are_told_of_once(make_world: MakeWorld) -> None:
+    users = [f"u{number}" for number in range(CLIENTS)]
+    world = make_world(
+        ["watcher", *users], {"presence": {"grace_seconds": 60}, "limits": {"following_per_user": 0}}
+    )
+    watcher = world.device("watcher", "watcher")
+    for start in range(0, CLIENTS, 200):
+        follow(watcher, *users[start : start + 200])
+    trio.run(storm, world.server, {user: world.tokens[user] for user in users}, 3)
+    told = statuses(watcher, 1.0)
+    print(f"{len(told)} status frames for {CLIENTS} clients that came, and came back twice")
+    assert sorted(told) == sorted((user, "online") for user in users)

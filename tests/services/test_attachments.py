@@ -1,0 +1,236 @@
+"""Files in and out of the database, and the collection of what nobody holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.services.attachments import Attachments
+from relay.storage.attachments import CHUNK_BYTES, Attachment
+from tests.memory import Device, World, world
+
+HOUR = 3600.0
+
+
+async def parts(*data: bytes) -> AsyncGenerator[bytes, None]:
+    for part in data:
+        yield part
+
+
+async def receive(server: World, user: str, *data: bytes, name: str = "file") -> Attachment:
+    return await server.engine.attachments.receive(user, name, parts(*data))
+
+
+async def whole(server: World, attachment: Attachment) -> bytes:
+    return b"".join([part async for part in server.engine.attachments.read(attachment, 0, attachment.size)])
+
+
+async def count(server: World, table: str) -> int:
+    def read(connection: Any) -> int:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    return await server.engine.runner.read(read)
+
+
+async def attach(device: Device, target: str, *ids: str, type: str = "chat_message") -> dict[str, Any]:
+    payload = {"content": "see", "attachments": list(ids)}
+    await device.send({"type": type, "payload": payload, "meta": {"target_id": target}})
+    return await device.next("ack", "error")
+
+
+def service(server: World, **more: Any) -> Attachments:
+    limits = {"max_bytes": 0, "quota_bytes": 0, "keep_seconds": HOUR, "collect_seconds": 60} | more
+    return Attachments(server.engine.runner, server.engine.now, **limits)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
+async def test_what_comes_in_goes_out_whole_and_in_any_part(
+    tmp_path: Path, autojump_clock: Any, size: int
+) -> None:
+    data = bytes(number * 7 % 251 for number in range(size))
+    async with world(tmp_path, "alice") as server:
+        kept = await receive(server, "alice", data[: size // 3], data[size // 3 :])
+        assert (kept.size, kept.sha256) == (size, hashlib.sha256(data).digest())
+        assert await whole(server, kept) == data
+        for start, stop in ((0, size // 2), (size // 2, size), (max(size - 1, 0), size)):
+            got = [part async for part in server.engine.attachments.read(kept, start, stop)]
+            assert b"".join(got) == data[start:stop]
+
+
+async def test_the_same_bytes_are_stored_once(tmp_path: Path, autojump_clock: Any) -> None:
+    data = b"x" * (CHUNK_BYTES + 5)
+    async with world(tmp_path, "alice", "bob") as server:
+        found: list[Attachment] = []
+
+        async def upload(user: str) -> None:
+            found.append(await receive(server, user, data))
+
+        async with trio.open_nursery() as nursery:
+            for user in ("alice", "bob", "alice"):
+                nursery.start_soon(upload, user)
+        assert len({kept.attachment_id for kept in found}) == 3
+        assert len({kept.blob_id for kept in found}) == 1
+        assert (await count(server, "blobs"), await count(server, "chunks")) == (1, 2)
+        for kept in found:
+            assert await whole(server, kept) == data
+
+
+async def test_what_breaks_off_leaves_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+    async def broken() -> AsyncGenerator[bytes, None]:
+        yield b"x" * CHUNK_BYTES * 2
+        raise OSError("the peer is gone")
+
+    async with world(tmp_path, "alice") as server:
+        with pytest.raises(OSError, match="gone"):
+            await server.engine.attachments.receive("alice", "file", broken())
+        for table in ("blobs", "chunks", "attachments"):
+            assert await count(server, table) == 0
+
+
+async def test_what_a_dead_server_left_is_dropped_at_the_start(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        kept = await receive(server, "alice", b"kept")
+        await server.engine.runner.write(
+            lambda connection: connection.executescript(
+                "INSERT INTO blobs (blob_id, created_at) VALUES (99, 0);"
+                f"INSERT INTO chunks VALUES ({99 << 20}, x'00'), ({99 << 20 | 1}, x'00')"
+            )
+        )
+    async with world(tmp_path) as server:
+        await trio.sleep(0.1)
+        assert (await count(server, "blobs"), await count(server, "chunks")) == (1, 1)
+        assert await whole(server, kept) == b"kept"
+
+
+async def test_too_large_and_over_the_quota_are_refused_as_they_come(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        small = service(server, max_bytes=10, quota_bytes=15)
+        with pytest.raises(RelayError) as refused:
+            await small.receive("alice", "f", parts(b"12345", b"678901"))
+        assert (refused.value.code, refused.value.details) == (ErrorCode.TOO_LARGE, {"max_bytes": 10})
+        await small.receive("alice", "f", parts(b"1234567890"))
+        with pytest.raises(RelayError) as refused:
+            await small.receive("alice", "f", parts(b"123456"))
+        assert refused.value.details == {"quota_bytes": 15, "used_bytes": 10}
+        await small.receive("bob", "f", parts(b"123456"))
+
+        async def untouched() -> AsyncGenerator[bytes, None]:
+            raise AssertionError("it was announced to be too large")
+            yield b""
+
+        with pytest.raises(RelayError):
+            await small.receive("bob", "f", untouched(), 11)
+        assert await count(server, "blobs") == 2
+
+
+async def test_two_uploads_at_once_do_not_pass_the_quota_together(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        small = service(server, quota_bytes=10)
+        outcomes: list[str] = []
+
+        async def upload(data: bytes) -> None:
+            try:
+                await small.receive("alice", "f", parts(data))
+                outcomes.append("kept")
+            except RelayError as refused:
+                outcomes.append(refused.code)
+
+        async with trio.open_nursery() as nursery:
+            for data in (b"123456", b"abcdef"):
+                nursery.start_soon(upload, data)
+        assert sorted(outcomes) == ["kept", "too_large"]
+
+
+async def test_who_may_see_a_message_may_have_what_it_holds(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol", "dave") as server:
+        groups = server.engine.groups
+        await groups.create("alice", "Team", ["bob"], "team")
+        alice = await server.connect("alice")
+        kept = await receive(server, "alice", b"plans")
+
+        async def may(user: str) -> bool:
+            with suppress(RelayError):
+                await server.engine.attachments.open(user, kept.attachment_id)
+                return True
+            return False
+
+        users = ("alice", "bob", "carol", "dave")
+        assert [await may(user) for user in users] == [True, False, False, False]
+        answer = await attach(alice, "team", kept.attachment_id, type="group_message")
+        assert [await may(user) for user in users] == [True, True, False, False]
+        await groups.put_member("alice", "team", "carol", "member")  # type: ignore[arg-type]
+        assert not await may("carol")  # what was said before she joined
+        await groups.remove_member("alice", "team", "bob")
+        assert not await may("bob")
+        payload = {"message_id": answer["payload"]["message_id"]}
+        await attach(alice, "carol", kept.attachment_id)
+        assert await may("carol")
+        await alice.send({"type": "message_delete", "payload": payload, "meta": {"target_id": "team"}})
+        await alice.next("ack")
+        assert [await may(user) for user in users] == [True, False, True, False]
+
+
+async def test_one_attaches_only_what_one_may_see(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        kept = await receive(server, "alice", b"plans")
+        for attachment_id in (kept.attachment_id, "a_nothing"):
+            answer = await attach(bob, "carol", attachment_id)
+            assert answer["payload"]["code"] == "not_found"
+        assert (await attach(alice, "bob", kept.attachment_id))["type"] == "ack"
+        assert (await attach(bob, "carol", kept.attachment_id))["type"] == "ack"
+        assert (await server.history("carol", "user", "bob"))[0]["payload"]["attachments"] == [kept.attachment_id]
+
+
+async def test_what_nobody_holds_any_more_is_collected(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        once, shared = await receive(server, "alice", b"once"), await receive(server, "alice", b"shared")
+        await receive(server, "bob", b"shared")
+        for kept in (once, shared):
+            message = (await attach(alice, "bob", kept.attachment_id))["payload"]["message_id"]
+            await alice.send(
+                {"type": "message_delete", "payload": {"message_id": message}, "meta": {"target_id": "bob"}}
+            )
+            await alice.next("ack")
+        assert await count(server, "blobs") == 2
+        assert await server.engine.attachments.collect() == 1
+        assert (await count(server, "blobs"), await count(server, "attachments")) == (1, 1)
+        with pytest.raises(RelayError):
+            await server.engine.attachments.open("alice", once.attachment_id)
+        with pytest.raises(RelayError):
+            await whole(server, once)
+
+
+async def test_an_upload_waits_for_its_message_for_so_long(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        await receive(server, "alice", b"forgotten")
+        await trio.sleep(23.9 * HOUR)
+        assert await count(server, "blobs") == 1
+        await trio.sleep(0.3 * HOUR)
+        assert await count(server, "blobs") == 0
+
+
+async def test_one_removes_ones_own_while_nothing_holds_it(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        remove = server.engine.attachments.remove
+        held, free = await receive(server, "alice", b"held"), await receive(server, "alice", b"free")
+        await attach(alice, "bob", held.attachment_id)
+        for user, kept, code in (
+            ("bob", held, "not_found"),
+            ("bob", free, "not_found"),
+            ("alice", held, "conflict"),
+        ):
+            with pytest.raises(RelayError) as refused:
+                await remove(user, kept.attachment_id)
+            assert refused.value.code == code
+        await remove("alice", free.attachment_id)
+        assert await server.engine.attachments.collect() == 1
