@@ -31,7 +31,6 @@ def _open(path: Path, durability: str, *, writer: bool) -> sqlite3.Connection:
     run("PRAGMA busy_timeout = 5000")
     run("PRAGMA temp_store = MEMORY")
     run("PRAGMA foreign_keys = ON")
-    run("PRAGMA mmap_size = 268435456")
     if writer:
         run("PRAGMA journal_mode = WAL")
         run(f"PRAGMA synchronous = {DURABILITY[durability]}")
