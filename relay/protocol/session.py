@@ -1,6 +1,8 @@
 """A connection's life as a table: which frames are welcome when, and what state they lead to.
 
     GREETING ── hello ──▶ REPLAYING ── synced ──▶ LIVE ── goodbye, close ──▶ CLOSED
+                              ▲                    │
+                              └──── is behind ─────┘
 
 While replaying a client may already send; acks and live messages wait until `synced`, because both
 move the client's cursor and must not move it past what the replay still owes. The table below is all

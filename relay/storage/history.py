@@ -82,6 +82,17 @@ def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
     return [View(*row) for row in rows]
 
 
+def views_with_news(connection: sqlite3.Connection, user_id: str, after: int) -> list[View]:
+    """Return those conversations in which there is a message over the position `after`; one query for all."""
+    rows = connection.execute(
+        "SELECT c.channel_id, c.address, c.kind, m.visible_from, m.visible_until FROM members m"
+        " JOIN channels c USING (channel_id) WHERE m.user_id = ? AND"
+        " (SELECT message_id FROM log WHERE channel_id = c.channel_id ORDER BY seq DESC LIMIT 1) > ?",
+        (user_id, after),
+    )
+    return [View(*row) for row in rows]
+
+
 def few_conversations(connection: sqlite3.Connection, user_id: str, few: int = 64) -> bool:
     """Tell whether a user is in so few conversations that looking at each takes no time worth a thread."""
     rows = connection.execute("SELECT 1 FROM members WHERE user_id = ? LIMIT ?", (user_id, few + 1)).fetchall()

@@ -36,6 +36,17 @@ def kept(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, K
     return {row[0]: Kept._make(row) for row in rows}
 
 
+def own(connection: sqlite3.Connection, user_id: str) -> tuple[Kept, bool]:
+    """Return what is kept of a user, and whether they follow anybody: one query, as every hello asks it."""
+    row = connection.execute(
+        "SELECT u.user_id, p.status, p.text, p.until, p.last_seen, coalesce(p.present, 0), u.presence_to,"
+        " EXISTS (SELECT 1 FROM following f WHERE f.user_id = u.user_id)"
+        " FROM users u LEFT JOIN presence p USING (user_id) WHERE u.user_id = ?",
+        (user_id,),
+    ).fetchone()
+    return Kept._make(row[:-1]), bool(row[-1])
+
+
 def choose(
     connection: sqlite3.Connection, user_id: str, status: str, text: str | None, until: float | None
 ) -> None:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from relay.storage.history import View, other_party, views
+from relay.storage.history import View, other_party, views, views_with_news
 
 
 class Gap(NamedTuple):
@@ -50,17 +50,17 @@ def plan(
     chosen: list[tuple[int, int]] = []
     gaps: list[Gap] = []
     missed: list[_Missed] = []
-    for seen in views(connection, user_id):
+    for seen in views_with_news(connection, user_id, cursor):
         found = _missed(connection, seen, cursor, until, limit)
         if found is not None:
             missed.append(found)
-        if seen.open:
-            for message_id, type_ in connection.execute(
-                "SELECT message_id, type FROM latest WHERE channel_id = ? AND message_id > ? AND message_id <= ?"
-                " AND coalesce(only_for, ?4) = ?4",
-                (seen.channel_id, cursor, until, user_id),
-            ):
-                chosen.append((priority(type_), message_id))
+    for message_id, type_ in connection.execute(
+        "SELECT l.message_id, l.type FROM members m JOIN latest l USING (channel_id) WHERE m.user_id = ?1"
+        " AND m.visible_until IS NULL AND l.message_id > ?2 AND l.message_id <= ?3"
+        " AND coalesce(l.only_for, ?1) = ?1",
+        (user_id, cursor, until),
+    ):
+        chosen.append((priority(type_), message_id))
     shares = _shares([len(found.newest) for found in missed], limit)
     for found, share in zip(missed, shares, strict=True):
         chosen.extend((priority(type_), message_id) for message_id, _, type_ in found.newest[:share])

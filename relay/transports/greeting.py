@@ -94,6 +94,12 @@ def ready(engine: Engine, connection: Connection, plan: Resumption, version: str
     return text_frame(encode_event("connection_event", payload, meta))
 
 
+def behind(position: int) -> bytes:
+    """Return the heartbeat that tells a client it has missed something, which now follows."""
+    payload = {"event": Event.HEARTBEAT, "cursor": position, "behind": True}
+    return text_frame(encode_event("connection_event", payload))
+
+
 def synced(plan: Resumption) -> bytes:
     """Return the frame that ends a replay."""
     payload = {

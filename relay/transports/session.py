@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -60,6 +62,9 @@ class Session:
         self._working = False
         self._settled = trio.Event()
         self._bad_frames = 0
+        self._beaten = 0
+        self._answered: int | None = None
+        self._caught_up_from: int | None = None
         self._registered: Connection | None = None
         self.state = State.GREETING
         self.connection: Connection | None = None
@@ -109,7 +114,9 @@ class Session:
             self._on_ack(connection, event.cursor)
         elif event.event is Event.GOODBYE:
             self._link.end(CloseCode.NORMAL)
-        elif event.event is not Event.HEARTBEAT:
+        elif event.event is Event.HEARTBEAT:
+            self._on_heartbeat(connection, event.cursor)
+        else:
             connection.active = event.event is Event.ACTIVE
             self._engine.presence.activity(connection)
             self._engine.connections.flush()
@@ -117,12 +124,33 @@ class Session:
             done = {"timestamp": self._engine.now(), "duplicate": False}
             self._push(encode_event("ack", done, SentMeta(ref=envelope.meta.id)))
 
-    def _on_ack(self, connection: Connection, cursor: int | None) -> None:
-        """Take what a client says it has processed; it cannot be ahead of what there is."""
+    def _check_cursor(self, cursor: int | None, what: str) -> None:
+        """Refuse a cursor ahead of what there is."""
         newest = self._engine.router.position
         if cursor is None or cursor > newest:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"an ack has a cursor of at most {newest}")
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{what} has a cursor of at most {newest}")
+
+    def _on_ack(self, connection: Connection, cursor: int | None) -> None:
+        """Take what a client says it has processed; it cannot be ahead of what there is."""
+        self._check_cursor(cursor, "an ack")
+        assert cursor is not None  # noqa: S101 - just checked
         self._engine.offline_queue.ack_nowait(connection.user_id, connection.client_id, cursor)
+
+    def _on_heartbeat(self, connection: Connection, cursor: int | None) -> None:
+        """Take a client's cursor; one that stands still behind what it was sent is told so, and caught up.
+
+        A client that works through its messages slowly moves between two beats, and is left alone; so is
+        one that was caught up from this very position and stays there: it counts in some way of its own.
+        """
+        if cursor is None:
+            return
+        self._check_cursor(cursor, "a heartbeat")
+        stands_still, self._answered = cursor == self._answered, cursor
+        if stands_still and cursor < self._beaten and cursor != self._caught_up_from:
+            busy = self.state is not State.LIVE or len(connection.outbox) > 0
+            if not busy:
+                self._caught_up_from = cursor
+                self._nursery.start_soon(self._catch_up, connection, cursor)
 
     def _on_message(self, envelope: Envelope) -> None:
         connection = self.connection
@@ -202,21 +230,27 @@ class Session:
 
     async def run(self) -> None:
         """Live the connection's life until it is over."""
-        try:
+        with self._ending():
             with trio.move_on_after(self._engine.settings.timeouts.hello_seconds):
                 await self._greeted.wait()
             if self._hello is None:
                 raise Disconnect(CloseCode.NO_HELLO)
             await self._greet(*self._hello)
+        await self._link.closed.wait()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the connection as what is raised says."""
+        try:
+            yield
         except Disconnect as end:
             self._link.end(end.code, end.reason)
         except StorageError as error:
-            _log.warning("a hello could not be saved: %s", error)
+            _log.warning("a connection could not go on without the disk: %s", error)
             self._link.end(CloseCode.OVERLOADED)
         except trio.BrokenResourceError:
             if self._link.ending is None:
                 self._link.cut()
-        await self._link.closed.wait()
 
     async def _greet(self, hello: ConnectionEvent, client_id: str | None) -> None:
         engine = self._engine
@@ -237,7 +271,26 @@ class Session:
         statuses = engine.presence.arrived(connection, company)
         self._device_event(Event.DEVICE_CONNECTED)
         await self._replay(plan, greeting.ready(engine, connection, plan, self._version), statuses)
+        self._go_live(connection, plan)
+
+    async def _catch_up(self, connection: Connection, cursor: int) -> None:
+        """Tell a client that it is behind, and replay what it missed; what comes meanwhile waits."""
+        engine = self._engine
+        self.state = State.REPLAYING
+        connection.live = self._link.open = False
+        until = engine.router.position
+        async with self._link.owning_faults():
+            with self._ending():
+                self._link.direct(greeting.behind(until))
+                plan = await engine.runner.read(
+                    lambda database: engine.offline_queue.plan(database, connection.user_id, cursor, None, until)
+                )
+                await self._replay(plan, b"", b"")
+                self._go_live(connection, plan)
+
+    def _go_live(self, connection: Connection, plan: Resumption) -> None:
         self.state = states.advance(self.state, Event.SYNCED)
+        connection.sent_cursor = max(connection.sent_cursor, plan.until)
         connection.live = self._link.open = True
         self._link.flush()
         self._work_soon()
@@ -279,7 +332,8 @@ class Session:
         if connection is None or not connection.live:
             self._link.direct(PING_FRAME)
             return
-        payload = {"event": Event.HEARTBEAT, "cursor": connection.sent_cursor or self._engine.router.position}
+        self._beaten = connection.sent_cursor
+        payload = {"event": Event.HEARTBEAT, "cursor": self._beaten}
         self._link.direct(text_frame(encode_event("connection_event", payload)) + PING_FRAME)
 
     def check(self) -> None:

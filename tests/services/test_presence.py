@@ -317,6 +317,7 @@ async def show_to(server: World, user: str, whom: str) -> None:
     identity = await server.engine.accounts.identify(server.tokens[user])
     await server.engine.accounts.change(identity, {"presence_to": whom})
     server.engine.presence.show_to(user, whom)
+    await trio.sleep(0.02)
 
 
 async def test_shared_means_those_who_share_a_conversation_now(tmp_path: Path, autojump_clock: Any) -> None:

@@ -529,3 +529,47 @@ async def test_a_fault_of_our_own_is_closed_with_1011_and_costs_nobody_else_anyt
         assert "ZeroDivisionError" in caplog.text
         await talk(bob, "carol", 1)
         assert seqs(await carol.drain()) == [1]
+
+
+async def test_a_client_that_stands_still_behind_what_it_was_sent_is_told_and_caught_up(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        await bob.say("alice", "one")
+        await bob.say("alice", "two")
+        missed = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(2)]
+        beat = await alice.next("heartbeat")
+        assert beat["payload"] == {"event": "heartbeat", "cursor": missed[1]}
+        await alice.event("heartbeat", cursor=missed[0])
+        assert (await alice.next("heartbeat"))["payload"]["cursor"] == missed[1]
+        await alice.event("heartbeat", cursor=missed[0])
+        told = await alice.next("heartbeat")
+        assert told["payload"] == {"event": "heartbeat", "cursor": missed[1], "behind": True}
+        await bob.say("alice", "three")
+        again = await alice.next("chat_message")
+        assert (again["payload"]["content"], again["meta"]["replay"]) == ("two", True)
+        synced = (await alice.next("synced"))["payload"]
+        assert (synced["cursor"], synced["replayed"], synced["gaps"]) == (missed[1], 1, [])
+        live = await alice.next("chat_message")
+        assert (live["payload"]["content"], "replay" in live["meta"]) == ("three", False)
+        await alice.say("bob", "and on")
+        assert (await alice.next("ack"))["payload"]["message_id"] > missed[1]
+        for _ in range(4):  # it counts in some way of its own: it is left alone from here on
+            assert "behind" not in (await alice.next("heartbeat"))["payload"]
+            await alice.event("heartbeat", cursor=missed[0])
+        assert [frame for frame in await alice.drain() if frame["type"] != "connection_event"] == []
+
+
+async def test_a_client_that_moves_or_does_not_say_is_left_alone(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        for content in ("one", "two", "three"):
+            await bob.say("alice", content)
+        ids = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(3)]
+        for cursor in (ids[0], ids[1], None, None, ids[2], ids[2]):
+            assert "behind" not in (await alice.next("heartbeat"))["payload"]
+            await alice.event("heartbeat", **({} if cursor is None else {"cursor": cursor}))
+        assert await alice.drain() == []
+        await alice.event("heartbeat", cursor=99)
+        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
