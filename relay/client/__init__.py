@@ -14,6 +14,7 @@ from relay.client.client import Client
 from relay.client.connection import connect
 from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline, StateError
 from relay.client.events import Ack, Event, Gap, Page
+from relay.client.mirror import Mirror
 from relay.client.rest import RestClient
 from relay.client.ticket import Ticket
 
@@ -23,6 +24,7 @@ __all__ = [
     "Client",
     "Event",
     "Gap",
+    "Mirror",
     "OutboxFull",
     "Page",
     "RelayClosed",

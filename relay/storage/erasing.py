@@ -28,7 +28,7 @@ def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float)
     doomed = [*message_ids, *(row[0] for row in about)]
     marks = ",".join("?" * len(doomed))
     connection.execute(
-        f"UPDATE log SET payload = NULL, deleted_at = ? WHERE message_id IN ({marks}) AND deleted_at IS NULL",
+        f"UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ? WHERE message_id IN ({marks}) AND deleted_at IS NULL",
         (at, *doomed),
     )
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)

@@ -1,0 +1,224 @@
+"""A mirror of what its user may see, kept right by events: conversations, messages, reactions, receipts, unread.
+
+`Mirror` does no I/O. It is given what the server says, in any order that a resume may bring, twice where a
+client asks twice, and ends up equal to one that was loaded anew. The rules that make it so, for whoever writes
+another:
+
+1. Of two versions of a message a deleted one wins, and else the one with the later `edited_at`.
+2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
+3. A newer edit of a message makes a tombstone of the older edit; a deletion makes one of the message's edits,
+   and drops its reactions. A newer notification of the same `collapse_key` and sender replaces the older.
+4. Pointers only move forward. What its user sends moves their own.
+5. A reaction to a message that is not known is passed over: the message brings it along when it is loaded.
+6. Who is removed from a group forgets it; who is added begins anew, and asks for what may be seen. So what
+   fills a gap is applied like events, and not loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from relay.client.events import Event
+
+SELF: Final = "self"
+"""The key of its user's own channel, which a notification to them goes to."""
+
+EVERYBODY: Final = "*"
+COUNTED: Final = frozenset({"chat_message", "group_message", "notification"})
+"""The types that make a conversation unread."""
+
+
+@dataclass(slots=True)
+class Message:
+    """A message as it now is; `payload` is empty for a tombstone."""
+
+    message_id: int
+    seq: int
+    type: str
+    sender_id: str
+    payload: dict[str, Any]
+    timestamp: float
+    edited_at: float | None = None
+    deleted_at: float | None = None
+    expires_at: float | None = None
+
+    def erase(self, at: float) -> None:
+        """Make a tombstone of it."""
+        if self.deleted_at is None:
+            self.payload, self.edited_at, self.deleted_at = {}, None, at
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What is known of one conversation.
+
+    Attributes:
+        receipts: the highest seq by (user, "read" or "delivered").
+        reactions: who reacted how: (message id, emoji, user).
+        stale: what may be seen of it changed: ask the server for its whole history, then set it False.
+    """
+
+    messages: dict[int, Message] = field(default_factory=dict)
+    by_id: dict[int, Message] = field(default_factory=dict)
+    receipts: dict[tuple[str, str], int] = field(default_factory=dict)
+    reactions: set[tuple[int, str, str]] = field(default_factory=set)
+    read_seq: int = 0
+    stale: bool = False
+
+    def unread(self, user_id: str) -> int:
+        """Count what others said after the read pointer and is not deleted."""
+        return sum(
+            message.seq > self.read_seq and message.sender_id != user_id and message.deleted_at is None
+            for message in self.messages.values()
+            if message.type in COUNTED
+        )
+
+
+class Mirror:
+    """What one user may see.
+
+    Args:
+        user_id: whose device it is.
+    """
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.conversations: dict[str, Conversation] = {}
+        self.statuses: dict[str, dict[str, Any]] = {}
+
+    def conversation(self, key: str) -> Conversation:
+        """Return the conversation with a user or group, SELF or EVERYBODY, made where it is not known."""
+        return self.conversations.setdefault(key, Conversation())
+
+    def key(self, event: Event) -> str:
+        """Return which conversation an event belongs to, as its user names it."""
+        target, sender = event.target_id or SELF, event.sender_id or ""
+        if target != self.user_id:
+            return target
+        to_self = event.type == "notification" or event.payload.get("kind") == SELF
+        return SELF if to_self else sender
+
+    def load(self, key: str, read_seq: int, messages: Iterable[Event], latest: Iterable[Event] = ()) -> None:
+        """Take what REST answered about a conversation; it goes together with what events told meanwhile."""
+        conversation = self.conversation(key)
+        conversation.read_seq = max(conversation.read_seq, read_seq)
+        for event in (*messages, *latest):
+            self._apply_to(conversation, event)
+
+    def apply(self, event: Event) -> None:
+        """Take one event, live or replayed; what is no concern of a mirror's is passed over."""
+        if event.type == "status_update":
+            if event.message_id is None:
+                self.statuses[event.sender_id or ""] = event.payload
+        elif event.message_id is not None:
+            key = self.key(event)
+            if event.type == "group_event" and self._ends(key, event):
+                return
+            self._apply_to(self.conversation(key), event)
+
+    def _ends(self, key: str, event: Event) -> bool:
+        """Forget a group that its user is in no longer; begin one anew that they were added to."""
+        what, about = event.payload.get("event"), event.payload.get("user_id")
+        if what == "deleted" or (what == "member_removed" and about == self.user_id):
+            self.conversations.pop(key, None)
+            return True
+        if what == "member_added" and about == self.user_id:
+            self.conversations[key] = Conversation(stale=True)
+        return False
+
+    def _apply_to(self, conversation: Conversation, event: Event) -> None:
+        if event.seq is not None:
+            self._take_message(conversation, event)
+        elif event.type == "reaction":
+            self._take_reaction(conversation, event)
+        elif event.type == "read_receipt":
+            self._take_receipt(conversation, event)
+
+    def _take_message(self, conversation: Conversation, event: Event) -> None:
+        message = _read(event)
+        known = conversation.messages.get(message.seq)
+        if known is not None and _wins(known, message):
+            message = known
+        conversation.messages[message.seq] = conversation.by_id[message.message_id] = message
+        if message.sender_id == self.user_id:
+            conversation.read_seq = max(conversation.read_seq, message.seq)
+        if message.deleted_at is not None:
+            _drop_reactions(conversation, message.message_id)
+        elif message.type == "message_edit":
+            _edit(conversation, message)
+        elif message.type == "message_delete":
+            _delete(conversation, message)
+        elif message.payload.get("collapse_key") is not None and message.type == "notification":
+            _replace(conversation, message, "collapse_key")
+
+    def _take_reaction(self, conversation: Conversation, event: Event) -> None:
+        message_id, emoji = event.payload["message_id"], event.payload["emoji"]
+        about = conversation.by_id.get(message_id)
+        reaction = (message_id, emoji, event.sender_id or "")
+        if event.payload["on"] and about is not None and about.deleted_at is None:
+            conversation.reactions.add(reaction)
+        else:
+            conversation.reactions.discard(reaction)
+
+    def _take_receipt(self, conversation: Conversation, event: Event) -> None:
+        sender, up_to = event.sender_id or "", event.payload["up_to_seq"]
+        state = event.payload.get("state", "read")
+        if sender == self.user_id and state == "read":
+            conversation.read_seq = max(conversation.read_seq, up_to)
+        if not event.payload.get("private"):
+            place = (sender, state)
+            conversation.receipts[place] = max(conversation.receipts.get(place, 0), up_to)
+
+
+def _read(event: Event) -> Message:
+    meta: Mapping[str, Any] = event.meta
+    return Message(
+        meta["message_id"], meta["seq"], event.type, meta["sender_id"], dict(event.payload), meta["timestamp"],
+        meta.get("edited_at"), meta.get("deleted_at"), meta.get("expires_at"),
+    )  # fmt: skip
+
+
+def _wins(known: Message, other: Message) -> bool:
+    if known.deleted_at is not None or other.deleted_at is not None:
+        return known.deleted_at is not None
+    return (known.edited_at or 0) > (other.edited_at or 0)
+
+
+def _edit(conversation: Conversation, edit: Message) -> None:
+    _replace(conversation, edit, "message_id")
+    about = conversation.by_id.get(edit.payload.get("message_id", 0))
+    if about is None or edit.deleted_at is not None or (about.edited_at or 0) > edit.timestamp:
+        return
+    if about.deleted_at is not None:
+        edit.erase(about.deleted_at)
+        return
+    about.payload = about.payload | {
+        name: value for name, value in edit.payload.items() if name in ("content", "mentions")
+    }
+    about.edited_at = edit.timestamp
+
+
+def _delete(conversation: Conversation, deletion: Message) -> None:
+    message_id = deletion.payload["message_id"]
+    about = conversation.by_id.get(message_id)
+    if about is not None:
+        about.erase(deletion.timestamp)
+    _drop_reactions(conversation, message_id)
+    for other in conversation.messages.values():
+        if other.type == "message_edit" and other.payload.get("message_id") == message_id:
+            other.erase(deletion.timestamp)
+
+
+def _replace(conversation: Conversation, newer: Message, name: str) -> None:
+    """Of messages of one type and sender with one value of a field of the payload, leave the newest."""
+    value, place = newer.payload[name], (newer.type, newer.sender_id)
+    for other in conversation.messages.values():
+        if (other.type, other.sender_id) == place and other.payload.get(name) == value and other is not newer:
+            older, later = sorted((other, newer), key=lambda message: message.seq)
+            older.erase(later.timestamp)
+
+
+def _drop_reactions(conversation: Conversation, message_id: int) -> None:
+    conversation.reactions = {reaction for reaction in conversation.reactions if reaction[0] != message_id}
