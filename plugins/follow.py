@@ -28,6 +28,6 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
     """Add `follow`."""
     return [
         MessageType(
-            name="follow", payload=Follow, kind=Kind.TRANSIENT, targets=frozenset(), priority=40, handle=handle
+            name="follow", payload=Follow, kind=Kind.TRANSIENT, targets=frozenset(), priority=0, handle=handle
         )
     ]

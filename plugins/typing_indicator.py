@@ -26,7 +26,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             name="typing_indicator",
             payload=TypingIndicator,
             kind=Kind.TRANSIENT,
-            priority=50,
+            priority=0,
             lasts_seconds=LASTS_SECONDS,
             over=over,
         )

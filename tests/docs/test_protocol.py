@@ -6,6 +6,7 @@ from typing import Any
 
 from relay.protocol.session import Event
 from relay.settings import Settings
+from relay.storage.accounts import update_user
 from tests.docs.conversation import NONE, Block, Conversation, blocks
 from tests.memory import world
 
@@ -18,6 +19,7 @@ async def test_every_frame_of_the_page_is_sent_and_answered_as_it_says(
 ) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         await server.engine.groups.create("alice", "The team", ["bob"], "team")
+        await server.engine.runner.write(lambda connection: update_user(connection, "bob", admin=1))
         conversation = Conversation(server)
         for block in BLOCKS:
             await conversation.play(block)
