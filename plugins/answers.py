@@ -12,6 +12,7 @@ class Ack(Payload):
     duplicate: bool
     message_id: int | None = None
     seq: int | None = None
+    replaces: int | None = None
 
 
 class Error(Payload):

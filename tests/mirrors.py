@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from relay.client.events import Event, from_object
-from relay.client.mirror import EVERYBODY, SELF, Mirror
+from relay.client.mirror import EVERYBODY, SELF, Message, Mirror
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind
 from tests.memory import Closed, Device, World
@@ -69,14 +69,22 @@ async def read_seq(server: World, user: str, key: str) -> int:
     return await server.engine.runner.read(read)
 
 
-def shown(mirror: Mirror) -> dict[str, Any]:
-    """Return what a page would draw of a mirror: all of it but what is empty."""
+def shown(mirror: Mirror, now: float) -> dict[str, Any]:
+    """Return what a page would draw of a mirror: all of it but what is empty.
+
+    Of a tombstone it does not matter since when it is one: of several reasons a device may know the later one.
+    """
+
+    def drawn(message: Message) -> dict[str, Any]:
+        over = {"payload": {}, "deleted_at": True} if message.is_over(now) else {}
+        return asdict(message) | over
+
     return {
         key: {
-            "messages": {seq: asdict(message) for seq, message in sorted(found.messages.items())},
+            "messages": {seq: drawn(message) for seq, message in sorted(found.messages.items())},
             "receipts": dict(sorted(found.receipts.items())),
             "reactions": sorted(found.reactions),
-            "unread": found.unread(mirror.user_id),
+            "unread": found.unread(mirror.user_id, now),
         }
         for key, found in sorted(mirror.conversations.items())
         if found.messages

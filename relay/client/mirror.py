@@ -6,8 +6,8 @@ another:
 
 1. Of two versions of a message a deleted one wins, and else the one with the later `edited_at`.
 2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
-3. A newer edit of a message makes a tombstone of the older edit; a deletion makes one of the message's edits,
-   and drops its reactions. A newer notification of the same `collapse_key` and sender replaces the older.
+3. What `meta.replaces` names is a tombstone from then on: an older edit of the same message, an older notification
+   of the same key. A deletion makes tombstones of the message's edits too, and drops its reactions.
 4. Pointers only move forward. What its user sends moves their own.
 5. A reaction to a message that is not known is passed over: the message brings it along when it is loaded.
 6. Who is removed from a group forgets it; who is added begins anew, and asks for what may be seen. So what
@@ -44,6 +44,10 @@ class Message:
     deleted_at: float | None = None
     expires_at: float | None = None
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether it is a tombstone at `now`, Unix seconds; nobody is told when a message expires."""
+        return self.deleted_at is not None or (self.expires_at is not None and self.expires_at <= now)
+
     def erase(self, at: float) -> None:
         """Make a tombstone of it."""
         if self.deleted_at is None:
@@ -57,6 +61,7 @@ class Conversation:
     Attributes:
         receipts: the highest seq by (user, "read" or "delivered").
         reactions: who reacted how: (message id, emoji, user).
+        replaced: when messages were replaced, by their ids; known or not known yet.
         stale: what may be seen of it changed: ask the server for its whole history, then set it False.
     """
 
@@ -64,13 +69,14 @@ class Conversation:
     by_id: dict[int, Message] = field(default_factory=dict)
     receipts: dict[tuple[str, str], int] = field(default_factory=dict)
     reactions: set[tuple[int, str, str]] = field(default_factory=set)
+    replaced: dict[int, float] = field(default_factory=dict)
     read_seq: int = 0
     stale: bool = False
 
-    def unread(self, user_id: str) -> int:
-        """Count what others said after the read pointer and is not deleted."""
+    def unread(self, user_id: str, now: float) -> int:
+        """Count what others said after the read pointer and is no tombstone at `now`, Unix seconds."""
         return sum(
-            message.seq > self.read_seq and message.sender_id != user_id and message.deleted_at is None
+            message.seq > self.read_seq and message.sender_id != user_id and not message.is_over(now)
             for message in self.messages.values()
             if message.type in COUNTED
         )
@@ -142,6 +148,12 @@ class Mirror:
         if known is not None and _wins(known, message):
             message = known
         conversation.messages[message.seq] = conversation.by_id[message.message_id] = message
+        if (replaces := event.meta.get("replaces")) is not None:
+            conversation.replaced[replaces] = message.timestamp
+            if (older := conversation.by_id.get(replaces)) is not None:
+                older.erase(message.timestamp)
+        if message.message_id in conversation.replaced:
+            message.erase(conversation.replaced[message.message_id])
         if message.sender_id == self.user_id:
             conversation.read_seq = max(conversation.read_seq, message.seq)
         if message.deleted_at is not None:
@@ -150,8 +162,6 @@ class Mirror:
             _edit(conversation, message)
         elif message.type == "message_delete":
             _delete(conversation, message)
-        elif message.payload.get("collapse_key") is not None and message.type == "notification":
-            _replace(conversation, message, "collapse_key")
 
     def _take_reaction(self, conversation: Conversation, event: Event) -> None:
         message_id, emoji = event.payload["message_id"], event.payload["emoji"]
@@ -187,7 +197,6 @@ def _wins(known: Message, other: Message) -> bool:
 
 
 def _edit(conversation: Conversation, edit: Message) -> None:
-    _replace(conversation, edit, "message_id")
     about = conversation.by_id.get(edit.payload.get("message_id", 0))
     if about is None or edit.deleted_at is not None or (about.edited_at or 0) > edit.timestamp:
         return
@@ -209,15 +218,6 @@ def _delete(conversation: Conversation, deletion: Message) -> None:
     for other in conversation.messages.values():
         if other.type == "message_edit" and other.payload.get("message_id") == message_id:
             other.erase(deletion.timestamp)
-
-
-def _replace(conversation: Conversation, newer: Message, name: str) -> None:
-    """Of messages of one type and sender with one value of a field of the payload, leave the newest."""
-    value, place = newer.payload[name], (newer.type, newer.sender_id)
-    for other in conversation.messages.values():
-        if (other.type, other.sender_id) == place and other.payload.get(name) == value and other is not newer:
-            older, later = sorted((other, newer), key=lambda message: message.seq)
-            older.erase(later.timestamp)
 
 
 def _drop_reactions(conversation: Conversation, message_id: int) -> None:

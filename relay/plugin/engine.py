@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from relay.services.limits import Rates
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
 from relay.services.router import MessageRouter, Submission
+from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.settings.extensions import TypeSettings
 from relay.storage.conversations import ChannelRow
@@ -51,6 +52,7 @@ class Engine:
 
     Attributes:
         now: Unix seconds.
+        restartable: tasks whose fault costs nobody a message, by name.
         draining: True once the server takes nothing new.
     """
 
@@ -116,6 +118,13 @@ class Engine:
             keep_seconds=files.keep_unused_hours * 3600,
             collect_seconds=files.collect_minutes * 60,
         )
+        self.restartable: dict[str, Callable[[], Awaitable[None]]] = {
+            "typing": self.router.indicators.run,
+            "expiry": self.expiry.run,
+            "attachments": self.attachments.run,
+            "presence": self.presence.run,
+            "last seen": self.presence.keep,
+        }
         self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
@@ -215,11 +224,8 @@ async def open_engine(
             nursery.start_soon(engine.router.run)
             nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
-            nursery.start_soon(engine.router.indicators.run)
-            nursery.start_soon(engine.expiry.run)
-            nursery.start_soon(engine.attachments.run)
-            nursery.start_soon(engine.presence.run)
-            nursery.start_soon(engine.presence.keep)
+            for name, run in engine.restartable.items():
+                nursery.start_soon(supervise, name, run)
             try:
                 yield engine
             finally:

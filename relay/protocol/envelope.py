@@ -57,6 +57,7 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     edited_at: float | None = None
     deleted_at: float | None = None
     expires_at: float | None = None
+    replaces: int | None = None
     replay: bool = False
 
 

@@ -48,6 +48,7 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
             edited_at=record.edited_at,
             deleted_at=record.deleted_at,
             expires_at=record.expires_at,
+            replaces=record.replaces,
             replay=replay,
         ),
     )

@@ -313,6 +313,7 @@ def encode_entry(entry: Entry) -> bytes:
             timestamp=entry.timestamp,
             sent_at=entry.sent_at,
             expires_at=entry.expires_at,
+            replaces=entry.replaces,
         ),
     )
 
@@ -324,6 +325,8 @@ def ack_payload(entry: Entry) -> dict[str, object]:
         payload["message_id"] = entry.message_id
     if entry.seq is not None:
         payload["seq"] = entry.seq
+    if entry.replaces is not None:
+        payload["replaces"] = entry.replaces
     if entry.answer is not None:
         payload |= entry.answer
     return payload

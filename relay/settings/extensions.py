@@ -80,7 +80,7 @@ class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Annotated[
             float,
             Meta(
-                gt=0,
+                ge=1,
                 le=3_153_600_000,
                 description="How long a stored message of the type lives; then it keeps its place without its "
                 "payload, in history and replays alike.",

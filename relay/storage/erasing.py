@@ -28,7 +28,8 @@ def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float)
     doomed = [*message_ids, *(row[0] for row in about)]
     marks = ",".join("?" * len(doomed))
     connection.execute(
-        f"UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ? WHERE message_id IN ({marks}) AND deleted_at IS NULL",
+        "UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ?"
+        f" WHERE message_id IN ({marks}) AND deleted_at IS NULL",
         (at, *doomed),
     )
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
@@ -46,6 +47,9 @@ def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
     ).fetchone()
     if older is not None:
         erase(connection, [older[0]], at)
+        # Kept with the message, as a device that gets it only when it is a tombstone itself must learn of it too.
+        connection.execute("UPDATE log SET replaces = ? WHERE message_id = ?", (older[0], entry.message_id))
+        entry.replaces = older[0]
     connection.execute(
         "INSERT OR REPLACE INTO newest (channel_id, type, sender_id, key, message_id, about)"
         " VALUES (?, ?, ?, ?, ?, ?)",

@@ -76,6 +76,7 @@ class Entry:
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
 
+    replaces: int | None = None
     message_id: int | None = None
     seq: int | None = None
     timestamp: float = 0.0

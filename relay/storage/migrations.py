@@ -118,6 +118,7 @@ def living(db: sqlite_utils.Database) -> None:
         db,
         """
         ALTER TABLE log ADD COLUMN expires_at REAL;
+        ALTER TABLE log ADD COLUMN replaces INTEGER;
         CREATE INDEX log_by_expiry ON log(expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
         ALTER TABLE latest ADD COLUMN about INTEGER;
         CREATE INDEX latest_by_about ON latest(about) WHERE about IS NOT NULL;

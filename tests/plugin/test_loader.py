@@ -27,7 +27,7 @@ def test_the_core_types_are_there_with_their_places_in_a_replay() -> None:
     wanted = ("chat_message", "group_message", "group_event", "read_receipt", "connection_event", "ack", "error")
     assert set(wanted) <= set(registry.types)
     assert [registry.priority(name) for name in wanted[:4]] == [20, 30, 30, 40]
-    assert sorted(registry.counted()) == ["chat_message", "group_message"]
+    assert sorted(registry.counted()) == ["chat_message", "group_message", "notification"]
 
 
 def test_a_file_dropped_into_a_directory_adds_its_type(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.memory import World, world
 from tests.services.recorder import submission
 
 RECORD = Record(
-    7, 3, "chat_message", "alice", "bob", "phone", "m1", '{"content":"hi"}', 10.0, 9.0, None, None, None
+    7, 3, "chat_message", "alice", "bob", "phone", "m1", '{"content":"hi"}', 10.0, 9.0, None, None, None, None
 )
 
 

@@ -95,9 +95,9 @@ async def _caller_or_stranger(attachment_id: str) -> Caller:
     try:
         return await the_caller()
     except Disconnect as refused:
-        if refused.code is CloseCode.BAD_TOKEN and "Authorization" not in request.headers:
-            raise
-        raise not_found(f"attachment {attachment_id!r}") from None
+        if refused.code is CloseCode.BAD_TOKEN and "Authorization" in request.headers:
+            raise not_found(f"attachment {attachment_id!r}") from None
+        raise
 
 
 async def _body() -> AsyncGenerator[bytes, None]:

@@ -20,7 +20,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/groups/<group_id>"): {"name": "x"},
     ("PATCH", "/api/users/me"): {"display_name": "x"},
 }
-FILLED = {"user_id": "bob", "group_id": "team", "path:client_id": "phone"}
+FILLED = {"user_id": "bob", "group_id": "team", "path:client_id": "phone", "attachment_id": "a_1"}
 GROUP_CALLS = [
     ("GET", "/api/groups/{}", None),
     ("PATCH", "/api/groups/{}", {"name": "x"}),
@@ -60,6 +60,9 @@ async def test_every_call_but_the_open_ones_needs_a_token(world: World):
 async def test_a_wrong_token_opens_nothing(world: World):
     for method, path, body in protected(world):
         answer = await call(world, "rly_wrong", method, path, body)
+        if (method, path) == ("GET", "/api/attachments/a_1"):
+            answer.refused(404, "not_found")  # to a removed device it is gone, like to any stranger
+            continue
         answer.refused(401, "forbidden")
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 

@@ -39,7 +39,7 @@ async def test_a_conversation_reads_the_same_from_both_sides(world: World):
 
 async def test_a_conversation_in_which_nothing_was_said_is_an_empty_page(world: World):
     page = (await world.get("alice", BOB)).ok()
-    assert page == {"messages": [], "has_more": False, "next_before": None, "next_after": None}
+    assert page == {"messages": [], "latest": [], "has_more": False, "next_before": None, "next_after": None}
 
 
 async def test_a_conversation_with_oneself_is_one_too(world: World):
