@@ -138,3 +138,28 @@ async def test_only_members_may_and_only_a_bool_will_do(tmp_path: Path, autojump
         assert (await carol.next("error"))["payload"]["code"] == "not_found"
         await carol.send({"type": "typing_indicator", "payload": {"typing": "yes"}, "meta": {"target_id": "bob"}})
         assert (await carol.next("error"))["payload"]["code"] == "invalid_payload"
+
+
+async def test_with_a_full_queue_typing_is_what_goes_and_messages_stay_whole(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    limits = {"RELAY_LIMITS__QUEUE_BYTES": "60000", "RELAY_LIMITS__TYPING_PER_SECOND": "0"}
+    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0", **limits) as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        (connection,) = server.engine.connections.of("bob").values()
+        link: Any = connection.link
+        link._draining = True  # as while a peer does not take what it is sent
+        for number in range(200):
+            for typing in (True, False):
+                await types(alice, "bob", typing)
+            await alice.say("bob", f"message {number}")
+            await alice.next("ack")
+        waiting = connection.outbox.statistics()
+        link._draining = False
+        link.flush()
+        frames = await bob.drain()
+        said = [frame["payload"]["content"] for frame in frames if frame["type"] == "chat_message"]
+        assert said == [f"message {number}" for number in range(200)]
+        assert waiting.bytes <= 60_000
+        assert waiting.dropped > 100
+        assert len(seen(frames)) < 300

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.limits import TokenBuckets
+from relay.services.limits import Rates, TokenBuckets
+from relay.settings.limits import LimitsSettings
 
 
 class Clock:
@@ -87,3 +90,52 @@ def test_what_is_full_again_is_forgotten_and_what_is_not_is_kept() -> None:
     buckets.take("one more")
     assert len(buckets._buckets) == 2
     assert buckets.wait_for("late") == pytest.approx(0.1)
+
+
+class Someone(NamedTuple):
+    """A sender, as far as the limits count."""
+
+    user_id: str
+    client_id: str | None = "phone"
+    address: str = "192.0.2.1"
+
+
+def refused(rates: Rates, sender: Someone, *, transient: bool = False) -> RelayError | None:
+    try:
+        rates.take_message(sender, transient=transient)
+    except RelayError as error:
+        return error
+    return None
+
+
+def counted(rates: Rates, sender: Someone, **more: bool) -> int:
+    """Return how many messages pass at once."""
+    return next(number for number in range(1000) if refused(rates, sender, **more))
+
+
+def test_messages_are_counted_by_user_by_connection_and_by_address() -> None:
+    limits = LimitsSettings(
+        messages_per_second=5, messages_burst=100, connection_messages_per_second=3, address_messages_per_second=4
+    )
+    rates = Rates(limits, Clock())
+    assert counted(rates, Someone("alice")) == 30
+    assert counted(rates, Someone("alice", "laptop", "192.0.2.2")) == 30
+    assert counted(rates, Someone("bob")) == 10  # what alice left of the address' forty
+    error = refused(rates, Someone("bob", "laptop"))
+    assert error is not None
+    assert "from this address" in error.message
+    assert 0 < (error.retry_after or 0) <= 0.25
+
+
+def test_without_the_narrower_limits_only_the_user_counts() -> None:
+    rates = Rates(LimitsSettings(messages_per_second=5, messages_burst=7), Clock())
+    assert counted(rates, Someone("alice")) == 7
+    assert counted(rates, Someone("alice", "laptop", "192.0.2.2")) == 0
+
+
+def test_transient_messages_are_counted_apart() -> None:
+    rates = Rates(LimitsSettings(messages_burst=2, typing_per_second=1), Clock())
+    assert counted(rates, Someone("alice"), transient=True) == 10
+    assert counted(rates, Someone("alice")) == 2
+    unlimited = Rates(LimitsSettings(typing_per_second=0), Clock())
+    assert [refused(unlimited, Someone("alice"), transient=True) for _ in range(99)] == [None] * 99
