@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.memory import Device, World, world
 from tests.plugin.authors import answers, send
@@ -119,3 +120,39 @@ async def test_resume_brings_the_newest_only(tmp_path: Path, autojump_clock: Any
             assert await read(bob, f"{seq}", up_to_seq=seq) == "ack"
         back = await server.connect("alice", cursor=cursor, epoch=server.engine.epoch)
         assert [frame["payload"]["up_to_seq"] for frame in back.replayed] == [3]
+
+
+async def test_who_switched_receipts_off_tells_their_own_devices_only(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob, tablet = (
+            await server.connect("alice"), await server.connect("bob"), await server.connect("bob", "tablet"),
+        )  # fmt: skip
+        identity = await server.engine.accounts.identify(server.tokens["bob"])
+
+        async def read_next(content: str) -> list[str]:
+            """Have alice say something and bob read it; return which receipts alice is told of."""
+            await alice.say("bob", content)
+            message = await bob.next("chat_message")
+            await bob.event("ack", cursor=message["meta"]["message_id"])
+            await bob.send(
+                {
+                    "type": "read_receipt",
+                    "payload": {"up_to_seq": message["meta"]["seq"]},
+                    "meta": {"target_id": "alice"},
+                }
+            )
+            await bob.next("ack")
+            await trio.sleep(1)
+            told = [frame["payload"] for frame in await alice.drain() if frame["type"] == "read_receipt"]
+            return sorted(payload["state"] for payload in told)
+
+        assert await read_next("one") == ["delivered", "read"]
+        await server.engine.accounts.change(identity, {"receipts": False})
+        await tablet.drain()
+        assert await read_next("two") == []
+        mirrored = [frame for frame in await tablet.drain() if frame["type"] == "read_receipt"]
+        assert [frame["payload"] for frame in mirrored] == [{"up_to_seq": 2, "state": "read", "private": True}]
+        rows = (await server.engine.history.conversations("bob"))["conversations"]
+        assert [row["unread"] for row in rows] == [0]
+        await server.engine.accounts.change(identity, {"receipts": True})
+        assert await read_next("three") == ["delivered", "read"]

@@ -195,3 +195,18 @@ async def test_guessing_the_present_password_is_limited_like_a_login(tmp_path: P
             (await world.call("alice", "PATCH", ME, change)).refused(403, "forbidden")
         (await world.call("alice", "PATCH", ME, change)).refused(429, "rate_limited")
         (await world.call("alice", "PATCH", ME, {"display_name": "Alice"})).ok()
+
+
+async def test_one_chooses_who_sees_ones_presence_and_whether_receipts_are_told(world: World):
+    await world.device("alice", "phone")
+    changed = (
+        await world.call("alice", "PATCH", "/api/users/me", {"presence_to": "nobody", "receipts": False})
+    ).ok()
+    assert (changed["presence_to"], changed["receipts"]) == ("nobody", False)
+    assert (await world.get("alice", "/api/users/me")).ok() == changed
+    assert (await world.get("bob", "/api/users/alice/status")).ok()["status"] == "unknown"
+    assert (await world.get("alice", "/api/users/alice/status")).ok()["status"] == "offline"
+    for body in ({"presence_to": "some"}, {"receipts": 1}):
+        (await world.call("alice", "PATCH", "/api/users/me", body)).refused(400, "invalid_payload")
+    (await world.call("alice", "PATCH", "/api/users/me", {"presence_to": "everyone"})).ok()
+    assert (await world.get("bob", "/api/users/alice/status")).ok()["status"] == "offline"
