@@ -1,9 +1,13 @@
-"""Who follows whom, among those who are connected."""
+"""Who follows whom: among those who are connected, and what a hello reads of it."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Set
-from typing import Final
+from typing import Final, NamedTuple
+
+from relay.storage import presence
+from relay.storage.presence import Kept
 
 NOBODY: Final[Set[str]] = frozenset()
 
@@ -46,3 +50,24 @@ def _drop(sets: dict[str, set[str]], key: str, values: Iterable[str]) -> None:
         held.difference_update(values)
         if not held:
             del sets[key]
+
+
+class Company(NamedTuple):
+    """What is read at a hello: the user's own presence, whom they follow, and what is kept of those."""
+
+    own: Kept
+    following: list[str]
+    followed: dict[str, Kept]
+    sharing: set[str]
+
+
+def read_company(connection: sqlite3.Connection, user_id: str) -> Company:
+    """Read what a hello needs; runs on a reader."""
+    own, follows = presence.own(connection, user_id)
+    if not follows:
+        return Company(own, [], {}, set())
+    following = presence.following(connection, user_id)
+    followed = presence.kept(connection, following)
+    shy = [kept.user_id for kept in followed.values() if kept.shown_to == "shared"]
+    sharing = presence.sharing(connection, user_id, shy) if shy else set()
+    return Company(own, following, followed, sharing)

@@ -11,10 +11,10 @@ Statuses move no cursor and are not stored as messages: with every hello come th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import suppress
 from functools import partial
-from heapq import heappop, heappush
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -22,7 +22,8 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.connections import Connection, WebSocketManager
-from relay.services.followers import Followers
+from relay.services.deadlines import Deadlines
+from relay.services.followers import Company, Followers, read_company
 from relay.services.router import Submission
 from relay.services.statuses import HIDDEN, OFFLINE, UNKNOWN, Person, Status, from_kept
 from relay.storage import directory, presence
@@ -36,27 +37,6 @@ _GATHER_SECONDS: Final = 0.005
 
 _SAVE_SECONDS: Final = 1.0
 _ALIVE_SECONDS: Final = 60.0
-
-
-class Company(NamedTuple):
-    """What is read at a hello: the user's own presence, whom they follow, and what is kept of those."""
-
-    own: Kept
-    following: list[str]
-    followed: dict[str, Kept]
-    sharing: set[str]
-
-
-def read_company(connection: sqlite3.Connection, user_id: str) -> Company:
-    """Read what a hello needs; runs on a reader."""
-    own, follows = presence.own(connection, user_id)
-    if not follows:
-        return Company(own, [], {}, set())
-    following = presence.following(connection, user_id)
-    followed = presence.kept(connection, following)
-    shy = [kept.user_id for kept in followed.values() if kept.shown_to == "shared"]
-    sharing = presence.sharing(connection, user_id, shy) if shy else set()
-    return Company(own, following, followed, sharing)
 
 
 class PresenceService:
@@ -89,8 +69,9 @@ class PresenceService:
         self._followers = Followers()
         self._changed: set[str] = set()
         self._shown: set[str] = set()
-        self._met: set[str] = set()
-        self._due: list[tuple[float, str]] = []
+        self._met: list[tuple[Set[str], Set[str]]] = []
+        self._ended: list[int] = []
+        self._due = Deadlines()
         self._unsaved: set[str] = set()
         self._wake = trio.Event()
         self._save = trio.Event()
@@ -106,7 +87,6 @@ class PresenceService:
         person = self._people.get(user_id)
         if person is None:
             person = self._people[user_id] = Person(company.own, self._now())
-            self._await_end(user_id, person)
         person.graces.pop(client_id, None)
         self._touch(user_id)
         if not company.following:
@@ -134,7 +114,6 @@ class PresenceService:
         if not goodbye and self._grace:
             until = trio.current_time() + self._grace
             person.graces[connection.client_id] = (until, connection.active)
-            heappush(self._due, (until, user_id))
         self._touch(user_id)
 
     def activity(self, connection: Connection) -> None:
@@ -155,14 +134,12 @@ class PresenceService:
             person = self._people.get(entry.sender_id)
             if person is not None:
                 person.choose(chosen["status"], chosen.get("text"), chosen.get("until"), self._now())
-                self._await_end(entry.sender_id, person)
                 self._touch(entry.sender_id)
         elif entry.type == "group_event":
-            event = msgspec.json.decode(entry.payload)
-            if event["event"] in ("created", "member_added", "member_removed"):
-                self._meet([*submission.conversation.members, event.get("user_id", entry.sender_id)])
+            self._regroup(submission)
         elif entry.seq == 1 and submission.conversation.kind is ConversationKind.USER:
-            self._meet(submission.conversation.members)
+            both = frozenset(submission.conversation.members)
+            self._meet(both, both)
 
     # What users ask.
 
@@ -172,7 +149,12 @@ class PresenceService:
         Raises:
             RelayError: `not_found`, naming one who does not exist or is not theirs to find.
         """
-        return await self._runner.read(lambda connection: self._read(connection, viewer, user_ids))
+
+        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+            self._check(connection, viewer, user_ids)
+            return self._look(connection, viewer, user_ids)
+
+        return await self._runner.read(read)
 
     async def following(self, user_id: str) -> list[dict[str, Any]]:
         """Return the present statuses of all whom a user follows."""
@@ -190,7 +172,9 @@ class PresenceService:
         """
 
         def change(connection: sqlite3.Connection) -> None:
-            self._read(connection, user_id, others)
+            # Whom one follows already one may leave, even where the directory hides them by now.
+            held = set() if follow else set(presence.following(connection, user_id))
+            self._check(connection, user_id, [other for other in others if other not in held])
             if not follow:
                 presence.unfollow(connection, user_id, others)
             elif presence.follow(connection, user_id, others, self._now()) > self._max_following:
@@ -201,7 +185,8 @@ class PresenceService:
             self._followers.remove(user_id, others)
         elif self._connections.of(user_id):
             self._followers.add(user_id, others)
-        return await self.statuses(user_id, others)
+        # Read where it stands: an answer from a thread could come behind a change that is newer than it.
+        return await self._runner.read(lambda connection: self._look(connection, user_id, others), brief=True)
 
     def show_to(self, user_id: str, shown_to: str) -> None:
         """Note who may see a user from now on; it is stored already."""
@@ -215,37 +200,28 @@ class PresenceService:
 
     async def recover(self) -> None:
         """Begin with those whom others saw as present when the server ended: nobody knows, for a grace."""
-        names, alive_at = await self._runner.read(presence.left_behind)
+        behind = await self._runner.read(presence.left_behind)
+        if not behind:
+            return
+        with suppress(StorageFailed):  # a server must start on a full disk
+            await self._runner.write(presence.settle_last_seen)
         until = trio.current_time() + self._grace
-        for start in range(0, len(names), 500):
-            some = names[start : start + 500]
-            rows = await self._runner.read(partial(presence.kept, user_ids=some))
-            for kept in rows.values():
-                person = self._people[kept.user_id] = Person(kept, self._now())
-                person.lost_until, person.told = until, HIDDEN
-                person.away_since = alive_at or kept.last_seen
-                heappush(self._due, (until, kept.user_id))
+        for kept in behind:
+            person = self._people[kept.user_id] = Person(kept, self._now())
+            person.lost_until, person.told = until, HIDDEN
+            self._due.set(kept.user_id, until)
 
     async def run(self) -> None:
         """Tell changes, for ever."""
         while True:
-            wait = self._due[0][0] - trio.current_time() if self._due else float("inf")
-            with trio.move_on_after(max(wait, 0.0)):
+            with trio.move_on_at(self._due.next()):
                 await self._wake.wait()
             self._wake = trio.Event()
-            clock = trio.current_time()
-            while self._due and self._due[0][0] <= clock:
-                self._changed.add(heappop(self._due)[1])
-            changed, self._changed = self._changed, set()
-            shown, self._shown = self._shown, set()
-            met, self._met = self._met, set()
+            changed, self._changed = self._changed.union(self._due.take(trio.current_time())), set()
             if not self.leaving:
                 for user_id in changed:
                     await self._tell(user_id)
-                for user_id in shown:
-                    await self._tell_each(user_id)
-                for user_id in met:
-                    await self._tell_shy(user_id, met)
+                await self._tell_who_may_see()
             self._connections.flush()
             if changed:
                 await trio.sleep(_GATHER_SECONDS)
@@ -283,20 +259,28 @@ class PresenceService:
         self._changed.add(user_id)
         self._wake.set()
 
-    def _meet(self, user_ids: Iterable[str]) -> None:
-        self._met.update(user_ids)
+    def _meet(self, people: Set[str], viewers: Set[str]) -> None:
+        """Note that `viewers` may share another number of conversations with `people` than before."""
+        self._met.append((people, viewers))
         self._wake.set()
 
-    def _await_end(self, user_id: str, person: Person) -> None:
-        """Look again when what a user chose comes to its end."""
-        if person.until is not None:
-            heappush(self._due, (trio.current_time() + person.until - self._now(), user_id))
+    def _regroup(self, submission: Submission) -> None:
+        """Note whom a change of a group concerns: the newcomer and the others, or all of them."""
+        event = msgspec.json.decode(submission.entry.payload)
+        members = frozenset(submission.conversation.members)
+        if event["event"] in ("member_added", "member_removed"):
+            one = frozenset((event["user_id"],))
+            self._meet(one, members)
+            self._meet(members, one)
+        elif event["event"] == "created":
+            self._meet(members, members)
+        elif event["event"] == "deleted":
+            self._ended.append(submission.entry.channel_id)
             self._wake.set()
 
     def _seen_by(self, viewer: str, kept: Kept, sharing: set[str]) -> Status:
         """Return what `viewer` may see of a user; `sharing` are those they share a conversation with."""
-        person = self._people.get(kept.user_id)
-        shown_to = kept.shown_to if person is None else person.shown_to
+        person, shown_to = self._people.get(kept.user_id), self._shown_to(kept)
         may = (
             viewer == kept.user_id or shown_to == "everyone" or (shown_to == "shared" and kept.user_id in sharing)
         )
@@ -304,14 +288,25 @@ class PresenceService:
             return HIDDEN
         return from_kept(kept) if person is None else person.told
 
-    def _read(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[dict[str, Any]]:
+    def _shown_to(self, kept: Kept) -> str:
+        person = self._people.get(kept.user_id)
+        return kept.shown_to if person is None else person.shown_to
+
+    def _check(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> None:
+        """Refuse users who do not exist or are not the viewer's to find."""
         rows = presence.kept(connection, user_ids)
         for user_id in user_ids:
             hidden = self._closed_directory and not directory.find(connection, viewer, user_id, shared=True)
             if user_id not in rows or hidden:
                 raise not_found(f"user {user_id!r}")
+
+    def _look(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the present statuses of users who exist, each once."""
+        rows = presence.kept(connection, user_ids)
         sharing = presence.sharing(connection, viewer, user_ids)
-        return [self._seen_by(viewer, rows[user_id], sharing).described(user_id) for user_id in user_ids]
+        return [
+            self._seen_by(viewer, rows[user_id], sharing).described(user_id) for user_id in dict.fromkeys(user_ids)
+        ]
 
     async def _tell(self, user_id: str) -> None:
         """Tell a user's followers what changed, if anything did."""
@@ -319,7 +314,9 @@ class PresenceService:
         if person is None:
             return
         devices = [device.active for device in self._connections.of(user_id).values()]
-        status = person.status(devices, trio.current_time(), self._now())
+        clock, now = trio.current_time(), self._now()
+        status = person.status(devices, clock, now)
+        self._due.set(user_id, person.next_look(clock, now))
         if status == person.told and (devices or person.graces or person.lost_until):
             return
         self._unsaved.add(user_id)
@@ -333,31 +330,41 @@ class PresenceService:
                 viewers = await self._sharing(user_id, list(viewers))
             self._push(viewers, user_id, status)
 
-    async def _tell_each(self, user_id: str) -> None:
-        """Tell each follower what they may see of a user now: who may see them changed."""
-        followers = list(self._followers.of(user_id))
-        if followers:
-            rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), brief=True)
-            sharing = await self._sharing(user_id, followers)
-            for follower in followers:
-                shared = {user_id} if follower in sharing else set()
-                self._push([follower], user_id, self._seen_by(follower, rows[user_id], shared))
+    async def _tell_who_may_see(self) -> None:
+        """Tell followers of those who are shown to others than before, by choice or by what they share."""
+        shown, self._shown = self._shown, set()
+        met, self._met = self._met, []
+        ended, self._ended = self._ended, []
+        for channel_id in ended:
+            members = await self._runner.read(partial(presence.last_members, channel_id=channel_id), brief=True)
+            met.append((members, members))
+        for user_id in shown:
+            await self._tell_each(user_id)
+        for people, viewers in met:
+            for user_id in people:
+                await self._tell_each(user_id, viewers)
 
-    async def _tell_shy(self, user_id: str, met: set[str]) -> None:
-        """Tell a user and others what they may see of each other, where that hangs on a shared conversation.
+    async def _tell_each(self, user_id: str, met: Set[str] | None = None) -> None:
+        """Tell a user's followers, each what they may see of them now.
 
         Args:
-            met: those whose followers are told already.
+            met: tell these only, and only where it hangs on a shared conversation; None for all followers.
         """
-        if self._followers.of(user_id):
-            rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), brief=True)
-            if rows[user_id].shown_to == "shared":
-                await self._tell_each(user_id)
-        if self._followers.follows(user_id):
-            company = await self._runner.read(partial(read_company, user_id=user_id), brief=True)
-            for kept in company.followed.values():
-                if kept.shown_to == "shared" and kept.user_id not in met:
-                    self._push([user_id], kept.user_id, self._seen_by(user_id, kept, company.sharing))
+        followers = set(self._followers.of(user_id)) if met is None else self._followers.of(user_id) & met
+        if not followers:
+            return
+        await trio.lowlevel.checkpoint()  # there may be thousands of these, each with its reads
+        rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), brief=True)
+        kept = rows[user_id]
+        if met is not None and self._shown_to(kept) != "shared":
+            return
+        sharing = await self._sharing(user_id, list(followers))
+        seen: dict[Status, list[str]] = {}
+        for follower in followers:
+            shared = {user_id} if follower in sharing else set()
+            seen.setdefault(self._seen_by(follower, kept, shared), []).append(follower)
+        for status, viewers in seen.items():
+            self._push(viewers, user_id, status)
 
     async def _sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
         return await self._runner.read(partial(presence.sharing, user_id=user_id, others=others), brief=True)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from relay.protocol.envelope import SentMeta, encode_event
 from relay.protocol.framing import text_frame
+from relay.services.deadlines import NEVER
 from relay.storage.presence import Kept
 
 ONLINE: Final = "online"
@@ -97,6 +98,15 @@ class Person:
                 return HIDDEN
             self.lost_until = None
         return self._gone(now)
+
+    def next_look(self, clock: float, now: float) -> float:
+        """Return when time alone will change what others see, in monotonic seconds; the arguments as above."""
+        ends = [until for until, _ in self.graces.values()]
+        if self.lost_until is not None:
+            ends.append(self.lost_until)
+        if self.until is not None:
+            ends.append(clock + self.until - now)
+        return min(ends, default=NEVER)
 
     def _gone(self, now: float) -> Status:
         """Return offline, since the moment when others last saw them there."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 
 class Kept(NamedTuple):
@@ -25,13 +27,22 @@ class Kept(NamedTuple):
     shown_to: str
 
 
+_LISTED: Final = "(SELECT value FROM json_each(?))"
+"""A list as one parameter: SQLite takes a bounded number of those."""
+
+_ALIVE_AT: Final = "(SELECT value FROM facts WHERE name = 'alive_at')"
+
+
+def _list(names: Sequence[str]) -> str:
+    return msgspec.json.encode(names).decode()
+
+
 def kept(connection: sqlite3.Connection, user_ids: Sequence[str]) -> dict[str, Kept]:
-    """Return what is kept of users, by id; who does not exist is left out."""
-    marks = ",".join("?" * len(user_ids))
+    """Return what is kept of users, by id and in that order; who does not exist is left out."""
     rows = connection.execute(
         "SELECT u.user_id, p.status, p.text, p.until, p.last_seen, coalesce(p.present, 0), u.presence_to"
-        f" FROM users u LEFT JOIN presence p USING (user_id) WHERE u.user_id IN ({marks})",
-        tuple(user_ids),
+        f" FROM users u LEFT JOIN presence p USING (user_id) WHERE u.user_id IN {_LISTED} ORDER BY u.user_id",
+        (_list(user_ids),),
     )
     return {row[0]: Kept._make(row) for row in rows}
 
@@ -68,11 +79,18 @@ def note(connection: sqlite3.Connection, seen: Iterable[tuple[str, bool, float |
     connection.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('alive_at', ?)", (now,))
 
 
-def left_behind(connection: sqlite3.Connection) -> tuple[list[str], float | None]:
-    """Return whom others saw as present when the server last wrote, and when it was last alive."""
-    rows = connection.execute("SELECT user_id FROM presence WHERE present = 1").fetchall()
-    alive = connection.execute("SELECT value FROM facts WHERE name = 'alive_at'").fetchone()
-    return [row[0] for row in rows], alive[0] if alive else None
+def left_behind(connection: sqlite3.Connection) -> list[Kept]:
+    """Return whom others saw as present when the server last wrote, last seen when it was last alive."""
+    rows = connection.execute(
+        f"SELECT u.user_id, p.status, p.text, p.until, coalesce(p.last_seen, {_ALIVE_AT}), p.present,"
+        " u.presence_to FROM presence p JOIN users u USING (user_id) WHERE p.present = 1"
+    )
+    return [Kept._make(row) for row in rows]
+
+
+def settle_last_seen(connection: sqlite3.Connection) -> None:
+    """Keep when those were last seen: should the server end again before they come, it was alive later."""
+    connection.execute(f"UPDATE presence SET last_seen = {_ALIVE_AT} WHERE present = 1 AND last_seen IS NULL")
 
 
 def following(connection: sqlite3.Connection, user_id: str) -> list[str]:
@@ -102,13 +120,22 @@ def unfollow(connection: sqlite3.Connection, user_id: str, followed: Iterable[st
 
 def sharing(connection: sqlite3.Connection, user_id: str, others: Sequence[str]) -> set[str]:
     """Return those of `others` who share a group with a user, or a conversation in which something was said."""
-    marks = ",".join("?" * len(others))
     rows = connection.execute(
         "SELECT DISTINCT theirs.user_id FROM members mine JOIN members theirs USING (channel_id)"
         " JOIN channels c USING (channel_id)"
-        f" WHERE mine.user_id = ? AND theirs.user_id IN ({marks})"
+        f" WHERE mine.user_id = ? AND theirs.user_id IN {_LISTED}"
         " AND mine.visible_until IS NULL AND theirs.visible_until IS NULL AND (c.kind = 'group'"
         "  OR c.kind = 'user' AND EXISTS (SELECT 1 FROM log WHERE channel_id = c.channel_id))",
-        (user_id, *others),
+        (user_id, _list(others)),
     )
     return {row[0] for row in rows} | ({user_id} & set(others))
+
+
+def last_members(connection: sqlite3.Connection, channel_id: int) -> frozenset[str]:
+    """Return who was in a group when it was deleted."""
+    rows = connection.execute(
+        "SELECT user_id FROM members WHERE channel_id = ?1"
+        " AND visible_until = (SELECT max(visible_until) FROM members WHERE channel_id = ?1)",
+        (channel_id,),
+    )
+    return frozenset(row[0] for row in rows)

@@ -11,8 +11,8 @@ from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent, Event
 from relay.services.connections import Connection
+from relay.services.followers import Company, read_company
 from relay.services.offline_queue import Resumption
-from relay.services.presence import Company, read_company
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
@@ -38,17 +38,25 @@ async def authenticate(engine: Engine, token: str | None, address: str) -> Ident
 
 async def look_up(
     engine: Engine, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
-) -> tuple[Device | None, Resumption, Company]:
-    """Return the device, where it was here before, the plan of its replay up to `until`, and whom it follows."""
+) -> tuple[Device | None, Resumption]:
+    """Return the device, where it was here before, and the plan of its replay up to position `until`."""
     user_id = identity.user_id
 
-    def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption, Company]:
+    def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
         device = accounts.get_device(database, user_id, client_id)
-        plan = engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
-        return device, plan, read_company(database, user_id)
+        return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
 
     brief = await engine.runner.read(lambda database: few_conversations(database, user_id), brief=True)
     return await engine.runner.read(read, brief=brief)
+
+
+async def company(engine: Engine, user_id: str) -> Company:
+    """Return a user's own presence, and that of those they follow.
+
+    Read where it stands, so that whoever goes on without a wait knows of every change before and is told of
+    every change after.
+    """
+    return await engine.runner.read(lambda database: read_company(database, user_id), brief=True)
 
 
 async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:

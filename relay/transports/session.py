@@ -265,11 +265,11 @@ class Session:
         # From here on every commit pushes into the outbox, which is shut until the replay is over: what
         # the plan below must bring is what was committed before this line, and nothing else.
         until = engine.router.position
-        device, plan, company = await greeting.look_up(engine, identity, client_id, hello, until)
+        device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
-        statuses = engine.presence.arrived(connection, company)
-        self._device_event(Event.DEVICE_CONNECTED)
+        statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
+        self._device_event(Event.DEVICE_CONNECTED, connection)
         await self._replay(plan, greeting.ready(engine, connection, plan, self._version), statuses)
         self._go_live(connection, plan)
 
@@ -306,23 +306,23 @@ class Session:
     def _on_settled(self) -> None:
         self._settled.set()
 
-    def _device_event(self, event: Event) -> None:
+    def _device_event(self, event: Event, connection: Connection) -> None:
         """Tell the user's other devices that this one came or went."""
-        connection = self.connection
-        if connection is None:
-            return
         payload = {"event": event, "client_id": connection.client_id}
         frame = text_frame(encode_event("connection_event", payload, SentMeta(timestamp=self._engine.now())))
         self._engine.router.fan_out_transient(frame, [connection.user_id], connection)
 
     def over(self) -> None:
-        """Leave the registry, as soon as the connection's end is decided."""
+        """Leave the registry, as soon as the connection's end is decided.
+
+        One that never got as far as `ready` may have taken over from one that did, so it leaves in the same way.
+        """
         self.state = State.CLOSED
-        if self._registered is not None and self._engine.connections.unregister(self._registered):
-            self._device_event(Event.DEVICE_DISCONNECTED)
-            if self.connection is not None:
-                self._engine.router.indicators.left(self.connection)
-                self._engine.presence.left(self.connection, goodbye=self._link.said_goodbye)
+        gone = self._registered
+        if gone is not None and self._engine.connections.unregister(gone):
+            self._device_event(Event.DEVICE_DISCONNECTED, gone)
+            self._engine.router.indicators.left(gone)
+            self._engine.presence.left(gone, goodbye=self._link.said_goodbye)
 
     # The heartbeat supervisor's side.
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.envelope import decode
 from relay.protocol.kinds import Role
+from relay.transports import greeting
+from relay.transports.rest.context import Caller
 from tests.memory import EPOCH, Device, World, world
 
 GRACE = 30.0
@@ -339,6 +342,30 @@ async def test_shared_means_those_who_share_a_conversation_now(tmp_path: Path, a
         assert await now(bob) == ["away"]
 
 
+async def test_a_group_that_is_deleted_is_shared_no_longer(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, _ = await server.connect("bob"), await server.connect("alice")
+        await show_to(server, "alice", "shared")
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        assert (await follow(bob, "alice"))[0]["status"] == "online"
+        await server.engine.groups.delete("alice", "team")
+        assert await now(bob) == ["unknown"]
+
+
+async def test_a_newcomer_to_a_group_is_told_of_and_nobody_else(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        bob, _ = await server.connect("bob"), await server.connect("alice")
+        carol = await server.connect("carol")
+        for user in ("alice", "carol"):
+            await show_to(server, user, "shared")
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        await follow(bob, "alice", "carol")
+        await follow(carol, "alice")
+        await server.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
+        frames = await bob.drain()
+        assert (told(frames), told(frames, "carol"), await now(carol)) == ([], ["online"], ["online"])
+
+
 async def test_a_group_of_people_who_show_themselves_to_all_tells_nothing(
     tmp_path: Path, autojump_clock: Any
 ) -> None:
@@ -377,6 +404,96 @@ async def test_after_a_kill_nobody_is_online_who_is_not_and_nobody_falsely_offli
         frames = await bob.drain()
         assert (told(frames), told(frames, "carol")) == ([], ["offline"])
         assert (await status(server, "bob", "carol"))["last_seen"] <= last
+
+
+async def test_last_seen_stays_what_it_was_when_the_server_is_killed_again(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        await server.connect("alice")
+        await trio.sleep(3)
+        tokens, last = dict(server.tokens), server.engine.now()
+    await trio.sleep(3600)
+    async with world(tmp_path) as server:
+        server.tokens = tokens
+        await server.connect("bob")
+        await trio.sleep(GRACE / 2)
+    async with world(tmp_path) as server:
+        assert (await status(server, "bob", "alice"))["status"] == "unknown"
+        await trio.sleep(GRACE + 1)
+        found = await status(server, "bob", "alice")
+        assert (found["status"], found["last_seen"]) == ("offline", pytest.approx(last, abs=3))
+
+
+async def test_a_device_that_took_over_and_never_got_to_ready_leaves_as_any_other(
+    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, laptop = await server.connect("bob"), await server.connect("alice", "laptop")
+        await follow(bob, "alice")
+        await server.connect("alice", "phone")
+        await laptop.event("goodbye")
+        delay(monkeypatch, "look_up")
+        hello = {"event": "hello", "token": server.tokens["alice"]}
+        second = await server.upgrade()
+        await second.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "phone"}})
+        await trio.sleep(0.5)
+        await second.cut()
+        assert await now(bob) == []
+        await trio.sleep(GRACE)
+        assert await now(bob) == ["offline"]
+
+
+async def test_what_is_chosen_during_ones_first_hello_counts(
+    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob = await server.connect("bob")
+        await follow(bob, "alice")
+        identity = await server.engine.accounts.identify(server.tokens["alice"])
+        delay(monkeypatch, "attach")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.connect, "alice")
+            await trio.sleep(0.5)
+            chosen = decode('{"type": "status_update", "payload": {"status": "busy"}}')
+            submission = await server.engine.dispatcher.draft(Caller(identity, None, "192.0.2.1"), chosen)
+            await server.engine.router.send(submission)
+        assert await now(bob) == ["busy"]
+
+
+def delay(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Have a step of the greeting take a second."""
+    real = getattr(greeting, step)
+
+    async def slow(*arguments: Any) -> Any:
+        await trio.sleep(1)
+        return await real(*arguments)
+
+    monkeypatch.setattr(greeting, step, slow)
+
+
+async def test_whom_the_directory_hides_by_now_one_may_still_leave(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", RELAY_ACCOUNTS__DIRECTORY="shared") as server:
+        bob = await server.connect("bob")
+        await server.engine.groups.create("alice", "Team", ["bob"], "team")
+        await follow(bob, "alice")
+        await server.engine.groups.remove_member("alice", "team", "bob")
+        await follow(bob, "alice", on=False)
+        assert await server.engine.presence.following("bob") == []
+        await bob.send({"type": "follow", "payload": {"user_ids": ["alice"], "follow": False}})
+        assert (await bob.next("error"))["payload"]["code"] == "not_found"
+
+
+async def test_a_status_that_ends_later_after_all_ends_then(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        bob, alice = await server.connect("bob"), await server.connect("alice")
+        await follow(bob, "alice")
+        began = server.engine.now()
+        for seconds in (20, 40):
+            await choose(alice, "busy", until=began + seconds)
+        await bob.drain()
+        assert (await bob.next("status_update"))["payload"] == {"status": "online"}
+        assert server.engine.now() == pytest.approx(began + 40, abs=0.001)
 
 
 async def test_without_a_grace_a_cut_tells_at_once(tmp_path: Path, autojump_clock: Any) -> None:
