@@ -18,7 +18,7 @@ async def handle(draft: Draft) -> None:
     """Follow, and answer with the present statuses."""
     wanted: Follow = draft.payload
     user_id = draft.sender.user_id
-    statuses = await draft.server.presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
+    statuses = await draft.server.services.presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
     draft.answer = {"statuses": statuses}
     draft.only_sender = True
 

@@ -18,6 +18,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             priority=30,
             unread=True,
             editable=True,
+            search_text=lambda text: text.content,
             prepare=check_text,
         )
     ]

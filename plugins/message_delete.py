@@ -36,7 +36,7 @@ def prepare(draft: Draft) -> None:
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         message = find_message(connection, entry, message_id, "to delete")
-        known = draft.server.registry.types.get(message.type)
+        known = draft.server.services.registry.types.get(message.type)
         if known is not None and not (known.from_clients and known.deletable):
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be deleted")
         if message.sender_id != entry.sender_id and not presides(draft):

@@ -23,28 +23,50 @@ class MessageEdit(Payload):
     mentions: Mentions | None = None
 
 
-def prepare(draft: Draft) -> None:
+async def handle(draft: Draft) -> None:
     """Have the message rewritten in the edit's own transaction."""
     edit: MessageEdit = draft.payload
     if edit.mentions:
         check_mentions(draft, edit.mentions)
+    shaped = await shown_to_hooks(draft, edit)
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         message = find_message(connection, entry, edit.message_id, "to edit")
-        known = draft.server.registry.types.get(message.type)
+        known = draft.server.services.registry.types.get(message.type)
         if known is None or not known.editable:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be edited")
         if message.sender_id != entry.sender_id:
             raise RelayError(ErrorCode.FORBIDDEN, "only its author may edit a message")
-        payload: dict[str, Any] = msgspec.json.decode(message.payload)
-        payload["content"] = edit.content
+        payload = msgspec.json.decode(message.payload) | shaped
         if edit.mentions is not None:
-            payload["mentions"] = edit.mentions
             mentions.forget(connection, entry.channel_id, message.seq)
             mentions.note(connection, entry.channel_id, message.seq, edit.mentions)
         messages.rewrite(connection, message.message_id, known.write(payload), entry.timestamp)
 
     draft.apply = apply
+
+
+async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> dict[str, Any]:
+    """Let every hook that checks messages of the edited one's type see it as it would be; return what changes.
+
+    What is not there, or cannot be edited, is refused in the transaction, where nothing can come between.
+    """
+    changed: dict[str, Any] = {"content": edit.content}
+    if edit.mentions is not None:
+        changed["mentions"] = edit.mentions
+    services, place = draft.server.services, draft.conversation.channel_id
+    message = await services.runner.read(lambda found: messages.find(found, place, edit.message_id), brief=True)
+    known = services.registry.types.get(message.type) if message else None
+    if message is None or known is None or not known.editable or message.sender_id != draft.sender.user_id:
+        return changed
+    before: dict[str, Any] = msgspec.json.decode(message.payload)
+    payload = known.read(msgspec.Raw(msgspec.json.encode(before | changed)))
+    seen = Draft(known, payload, draft.sender, draft.conversation, draft.target_id, draft.server)
+    seen.edits = edit.message_id
+    await services.hooks.before(seen)
+    shaped: dict[str, Any] = msgspec.json.decode(known.write(seen.payload))
+    edit.content = shaped["content"]
+    return {name: value for name, value in shaped.items() if before.get(name) != value} | {"content": edit.content}
 
 
 @hookimpl
@@ -59,6 +81,6 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             deletable=False,
             collapse=lambda edit: str(edit.message_id),
             about=lambda edit: edit.message_id,
-            prepare=prepare,
+            handle=handle,
         )
     ]

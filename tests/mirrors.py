@@ -14,7 +14,7 @@ from relay.client.events import Event, from_object
 from relay.client.mirror import EVERYBODY, SELF, Message, Mirror
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind
-from tests.memory import Closed, Device, World
+from relay.testing import Closed, Device, World
 
 
 def plain(value: Any) -> Any:

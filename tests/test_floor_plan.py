@@ -9,12 +9,16 @@ ROOT = Path(__file__).resolve().parent.parent
 RELAY = ROOT / "relay"
 
 FLOORS = ["protocol", "settings", "storage", "services", "plugin", "transports", "app", "cli"]
-BESIDE = {"client": {"protocol", "client"}}
+BESIDE = {
+    "client": {"protocol", "client"},
+    "testing": {"protocol", "settings", "storage", "services", "plugin", "transports", "testing"},
+}
 ONE_DOOR = {
     "hypercorn": {"relay/transports/rest/serving.py"},
     "h11": {"relay/transports/rest/serving.py"},
-    "wsproto": {"relay/transports/websocket.py"},
-    "quart": {"relay/transports/rest"},
+    "wsproto": {"relay/transports/websocket.py", "relay/testing/device.py"},
+    "quart": {"relay/transports/rest", "relay/plugin/paths.py", "relay/plugin/web.py", "relay/plugin/reading.py"},
+    "prometheus_client": {"relay/transports/rest/metrics.py"},
     "quart_trio": {"relay/transports/rest"},
     "sqlite_utils": {"relay/storage/migrations.py"},
     "argon2": {"relay/services/accounts.py"},

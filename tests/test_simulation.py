@@ -17,7 +17,7 @@ import trio
 
 import relay.client
 from relay.client import Backoff, Client
-from tests.memory import World, world
+from relay.testing import World, world
 
 PEOPLE = {"alice": ["alice-desk", "alice-phone"], "bob": ["bob-desk"], "carol": ["carol-web"]}
 MESSAGES = 25

@@ -20,7 +20,7 @@ from relay.plugin.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.mirrors import Phone, load, plain, shown
 
 DAY = 86_400.0

@@ -15,7 +15,7 @@ from relay.cli.base import Group, config_file, load_settings, printable
 from relay.settings import Settings, SettingsError, explain, load
 
 if TYPE_CHECKING:
-    from relay.plugin.loader import Registry
+    from relay.plugin.registry import Registry
 
 
 @click.group(cls=Group)
@@ -74,10 +74,9 @@ def _tls_problems(settings: Settings) -> Iterator[str]:
 
 
 def _load_plugins(settings: Settings) -> Registry:
-    from relay.plugin.loader import load as load_plugins
+    from relay.app.plugin_admin import load_for
 
-    plugins = settings.plugins
-    return load_plugins(plugins.enabled, [Path(folder) for folder in plugins.directories], plugins.options)
+    return load_for(settings)
 
 
 def _warnings(settings: Settings, registry: Registry) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from relay import __version__
-from relay.cli.base import Group
 from relay.cli.configuration import config
+from relay.cli.extending import Root
 from relay.cli.groups import group
 from relay.cli.notifying import notify
+from relay.cli.plugins import plugins
 from relay.cli.sending import send
 from relay.cli.serving import serve
 from relay.cli.tailing import tail
@@ -16,7 +17,7 @@ from relay.cli.tokens import token
 from relay.cli.users import user
 
 
-@click.group(cls=Group, config_variable="RELAY_CONFIG", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Root, config_variable="RELAY_CONFIG", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="relay", message="%(prog)s %(version)s")
 def main() -> None:
     """Self-hosted real-time messaging: one process, one port, one SQLite file, one relay.toml.
@@ -26,5 +27,5 @@ def main() -> None:
     """
 
 
-for command in (serve, user, token, group, config, send, notify, tail):
+for command in (serve, user, token, group, config, send, notify, tail, plugins):
     main.add_command(command)

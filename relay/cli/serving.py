@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import msgspec
 
 from relay.app.control_client import ControlError
 from relay.cli.base import Command, Failure, config_file, load_settings
@@ -23,13 +24,17 @@ There are no users yet. From here to the first message, in a second terminal in 
 
 
 @click.command(cls=Command)
-def serve() -> None:
+@click.option("--safe-mode", is_flag=True, help="Load the bundled plugins only, should another one do harm.")
+def serve(safe_mode: bool) -> None:
     """Run the server until it is told to stop.
 
     Prints one line with its address once it accepts connections. The first SIGTERM or SIGINT (Ctrl-C) lets
     clients go in good order, the second ends it at once.
     """
     settings = load_settings()
+    if safe_mode:
+        plugins = msgspec.structs.replace(settings.plugins, safe_mode=True)
+        settings = msgspec.structs.replace(settings, plugins=plugins)
     import trio
 
     from relay.app.logs import configure_logging

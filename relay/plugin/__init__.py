@@ -11,6 +11,19 @@ Rule 2: nothing here knows how a message arrived.
 """
 
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.parts import (
+    Authenticator,
+    BackgroundTask,
+    Claim,
+    Coming,
+    Command,
+    Credentials,
+    MessageHook,
+    Migration,
+    Routes,
+    SessionHook,
+)
+from relay.plugin.server import Server
 from relay.plugin.types import Draft, MessageType, Payload, Sender
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
@@ -18,17 +31,28 @@ from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.storage.log import Unchanged
 
 __all__ = [
+    "Authenticator",
+    "BackgroundTask",
+    "Claim",
+    "Coming",
+    "Command",
     "ConversationKind",
+    "Credentials",
     "Draft",
     "ErrorCode",
     "Integer",
     "Kind",
+    "MessageHook",
     "MessageType",
+    "Migration",
     "Name",
     "Payload",
     "RelayError",
     "Role",
+    "Routes",
     "Sender",
+    "Server",
+    "SessionHook",
     "Unchanged",
     "hookimpl",
 ]

@@ -7,12 +7,9 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import trio
-
+from relay.plugin.guard import FAULTS, PluginFailed
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
 from relay.protocol.envelope import Envelope
 from relay.protocol.errors import ErrorCode, RelayError
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
     from relay.plugin.engine import Engine
     from relay.services.channels import Conversation
 
-_log: Final = logging.getLogger("relay.plugin")
-
 
 class Dispatcher:
     """Turns what a client sent into what the router stores."""
@@ -39,9 +34,7 @@ class Dispatcher:
         self._registry = engine.registry
         self._channels = engine.channels
         self._rates = engine.rates
-        self._handler_seconds = engine.settings.timeouts.handler_seconds
         self._content_characters = engine.settings.limits.content_characters
-        self.failures: Counter[str] = Counter()
 
     def draft_nowait(self, sender: Sender, envelope: Envelope) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -52,6 +45,8 @@ class Dispatcher:
         type_ = self._registry.types.get(envelope.type)
         if type_ is None or type_.handle is not None or type_.scope is not None or not type_.from_clients:
             return None
+        if any(step.waits for step in self._engine.hooks.steps(type_.name)):
+            return None
         target_id = envelope.meta.target_id
         if target_id is None or not type_.targets or ConversationKind.SELF in type_.targets:
             return None
@@ -61,6 +56,7 @@ class Dispatcher:
         self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
         payload = type_.read(envelope.payload)
         draft, digest = self._checked(type_, sender, envelope, payload, conversation)
+        self._engine.hooks.before_nowait(draft)
         return self._finished(draft, envelope, digest)
 
     async def draft(self, sender: Sender, envelope: Envelope) -> Submission:
@@ -79,6 +75,8 @@ class Dispatcher:
         draft, digest = self._checked(type_, sender, envelope, payload, conversation)
         if type_.handle is not None:
             await self._handle(type_, draft)
+        await self._engine.hooks.before(draft)
+        self._check_content(draft)
         return self._finished(draft, envelope, digest)
 
     async def _place(
@@ -117,23 +115,26 @@ class Dispatcher:
             The draft, and what tells the same message again: taken of what the client sent, as the type's
             own code may add what differs at each try.
         """
+        guard = self._registry.owner(type_.name)
+        guard.check()
         target_id = envelope.meta.target_id or ""
+        if type_.roles is not None and conversation.kind is ConversationKind.GROUP:
+            _require_role(type_, conversation, sender.user_id)
         if type_.targets:
             if type_.scope is None:
                 require_place(sender.identity, conversation, target_id)
             require_kind(conversation, type_.targets, type_.name)
-        draft = Draft(type_, payload, sender, conversation, target_id, self._engine)
+        server = self._engine.server_of(guard.plugin)
+        draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
         digest = None
         if envelope.meta.id is not None:
             digest = content_digest(type_.name, target_id, type_.write(draft.payload))
         if type_.prepare is not None:
             try:
-                type_.prepare(draft)
-            except RelayError:
-                raise
-            except (Exception, SystemExit) as fault:
-                raise self._failed(type_, fault) from fault
+                guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
+            except PluginFailed:
+                raise guard.refusal() from None
         if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
             require_scope(sender.identity, NOTIFY)
         return draft, digest
@@ -149,13 +150,11 @@ class Dispatcher:
     async def _handle(self, type_: MessageType, draft: Draft) -> None:
         """Await the type's own code under a deadline, and answer for what it raises."""
         assert type_.handle is not None  # noqa: S101 - the caller looked
+        guard = self._registry.owner(type_.name)
         try:
-            with trio.fail_after(self._handler_seconds):
-                await type_.handle(draft)
-        except RelayError:
-            raise
-        except (Exception, SystemExit) as fault:
-            raise self._failed(type_, fault) from fault
+            await guard.call_async(f"handle, for {type_.name!r}", type_.handle, draft)
+        except PluginFailed:
+            raise guard.refusal() from None
 
     def _written(self, draft: Draft) -> tuple[str, str, str | None, int | None]:
         """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
@@ -167,17 +166,22 @@ class Dispatcher:
                 None if type_.collapse is None else type_.collapse(payload),
                 None if type_.about is None else type_.about(payload),
             )
-        except (Exception, SystemExit) as fault:
+        except FAULTS as fault:
             raise self._failed(type_, fault) from fault
 
     def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
-        self.failures[type_.name] += 1
-        _log.error("the plugin for %r failed", type_.name, exc_info=fault)
-        return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin for {type_.name!r} failed; its author was told")
+        guard = self._registry.owner(type_.name)
+        guard.failed(f"what {type_.name!r} says of a payload", fault)
+        return guard.refusal()
 
     def _finished(self, draft: Draft, envelope: Envelope, digest: bytes | None) -> Submission:
         type_, sender, meta = draft.type, draft.sender, envelope.meta
         payload, key, collapse, about = self._written(draft)
+        apply, after = draft.apply, draft.after
+        if apply is not None or after is not None:
+            guard = self._registry.owner(type_.name)
+            apply = apply and guard.inside(f"apply, for {type_.name!r}", apply)
+            after = after and guard.inside(f"after, for {type_.name!r}", after)
         entry = Entry(
             draft.conversation.channel_id,
             type_.name,
@@ -190,10 +194,10 @@ class Dispatcher:
             payload,
             meta.timestamp,
             key,
-            draft.apply,
+            apply,
             type_.kind is Kind.STREAM and sender.user_id in draft.conversation.members,
             sender.user_id if draft.only_sender else None,
-            draft.after,
+            after,
             collapse,
             about,
             self._expiry(draft),
@@ -209,7 +213,7 @@ class Dispatcher:
         try:
             over = type_.over(payload)
             return Lasting(type_.lasts_seconds, None if over is None else type_.write(over))
-        except (Exception, SystemExit) as fault:
+        except FAULTS as fault:
             raise self._failed(type_, fault) from fault
 
     def _expiry(self, draft: Draft) -> float | None:
@@ -218,6 +222,14 @@ class Dispatcher:
             return expires_at
         by_type = self._engine.now() + ttl
         return by_type if expires_at is None else min(by_type, expires_at)
+
+
+def _require_role(type_: MessageType, conversation: Conversation, user_id: str) -> None:
+    role = conversation.members.get(user_id)
+    assert type_.roles is not None  # noqa: S101 - the caller looked
+    if role is not None and role not in type_.roles:
+        allowed = ", ".join(sorted(type_.roles))
+        raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}")
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

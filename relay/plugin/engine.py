@@ -11,16 +11,17 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import trio
 
+from relay.plugin.assembling import load_plugins
 from relay.plugin.dispatch import Dispatcher
-from relay.plugin.loader import Registry, load
+from relay.plugin.paths import Claimed
+from relay.plugin.schema import migrate_plugins
+from relay.plugin.server import Server
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.accounts import Accounts
@@ -30,13 +31,12 @@ from relay.services.connections import WebSocketManager
 from relay.services.expiry import Expiry
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
-from relay.services.limits import Rates
+from relay.services.limits import Rates, TokenBuckets
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
 from relay.services.router import MessageRouter, Submission
 from relay.services.supervision import supervise
 from relay.settings import Settings
-from relay.settings.extensions import TypeSettings
 from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
 from relay.storage.history import other_party
@@ -57,7 +57,13 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings, runner: Runner, rows: Log, facts: tuple[str, int], now: Callable[[], float]
+        self,
+        settings: Settings,
+        runner: Runner,
+        rows: Log,
+        facts: tuple[str, int],
+        now: Callable[[], float],
+        paths: Claimed | None = None,
     ) -> None:
         limits = settings.limits
         self.settings = settings
@@ -67,7 +73,15 @@ class Engine:
         self.now = now
         self.epoch, position = facts
         self.draining = False
-        self.registry = _load_plugins(settings)
+        self.registry = load_plugins(settings, paths or {})
+        self._servers: dict[str, Server] = {}
+        self._plugin_pace = TokenBuckets(
+            settings.plugins.messages_per_second,
+            10 * settings.plugins.messages_per_second,
+            "messages of this plugin",
+            trio.current_time,
+        )
+        self.hooks = self.registry.hooks(self.server_of)
         self.connections = WebSocketManager(limits.connections_per_user, limits.connections)
         self.channels = ChannelManager(runner, now)
         self.router = MessageRouter(
@@ -108,7 +122,7 @@ class Engine:
             closed_directory=settings.accounts.directory == "shared",
         )
         self.expiry = Expiry(runner, now)
-        self.router.observers += [self.presence.observe, self.expiry.observe]
+        self.router.observers += [self.presence.observe, self.expiry.observe, self._observe]
         files = settings.attachments
         self.attachments = Attachments(
             runner,
@@ -127,6 +141,29 @@ class Engine:
         }
         self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
+
+    def server_of(self, plugin: str) -> Server:
+        """Return the server as a plugin may use it."""
+        known = self._servers.get(plugin)
+        if known is None:
+            guard = self.registry.guard(plugin)
+            assert guard is not None  # noqa: S101 - only loaded plugins are served
+            known = self._servers[plugin] = Server(self, guard, self._plugin_pace)
+        return known
+
+    async def prepare_plugins(self) -> None:
+        """Bring plugins' own tables to their newest schema, then let their hooks run."""
+        now = self.now()
+        failed = await self.runner.write(lambda connection: migrate_plugins(connection, self.registry, now))
+        for name, reason in failed.items():
+            self.registry.leave_out(name, reason)
+            log.error("%s", self.registry.broken[-1])
+        self.hooks = self.registry.hooks(self.server_of)
+        self.presence.told = self.hooks.presence
+        self.runner.tell(self.hooks)
+
+    def _observe(self, submission: Submission) -> None:
+        self.hooks.observe(submission)
 
     def _tell_delivered(self, delivered: list[Delivered]) -> None:
         """Tell senders, by a receipt of the server's, what reached a device of the other's."""
@@ -156,53 +193,16 @@ def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
     )
 
 
-def _load_plugins(settings: Settings) -> Registry:
-    priorities = {name: type_.priority for name, type_ in settings.types.items() if type_.priority is not None}
-    plugins = settings.plugins
-    registry = load(plugins.enabled, [Path(folder) for folder in plugins.directories], plugins.options, priorities)
-    for broken in registry.broken:
-        log.error("%s", broken)
-    for name, changed in settings.types.items():
-        _adjust(registry, name, changed)
-    return registry
-
-
-def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
-    """Change a message type as `[types.NAME]` says; what it cannot be is logged, with the key, and left out."""
-    known = registry.types.get(name)
-    if known is None:
-        log.warning("[types.%s] changes nothing: no plugin adds a message type of that name", name)
-        return
-    changes: dict[str, Any] = {} if changed.max_bytes is None else {"max_bytes": changed.max_bytes}
-    for key in ("ttl_seconds", "collapse_key"):
-        if getattr(changed, key) is not None and known.kind is not Kind.STREAM:
-            log.error(
-                "[types.%s] %s is left out: it is for stream types, and this one is %s", name, key, known.kind
-            )
-            registry.types[name] = replace(known, **changes)
-            return
-    if changed.ttl_seconds is not None:
-        changes["ttl_seconds"] = changed.ttl_seconds
-    field = changed.collapse_key
-    if field is not None and field not in known.payload.__struct_fields__:
-        fields = ", ".join(known.payload.__struct_fields__)
-        log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
-    elif field is not None:
-        changes["collapse"] = partial(_field_text, field)
-    registry.types[name] = replace(known, **changes)
-
-
-def _field_text(field: str, payload: Any) -> str | None:
-    """Return what a payload says in a field, as text; None where it says nothing."""
-    value = getattr(payload, field)
-    return None if value is None else str(value)[:256]
-
-
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, *, now: Callable[[], float] = time.time, inline: bool = False
+    settings: Settings, *, now: Callable[[], float] = time.time, inline: bool = False, paths: Claimed | None = None
 ) -> AsyncIterator[Engine]:
     """Open the database and run the services until the block ends, then save what they took.
+
+    Args:
+        now: Unix seconds.
+        inline: whether database jobs run where they are asked for: for virtual time.
+        paths: of routes that are relay's own, which no plugin may claim.
 
     Raises:
         StorageError: the database cannot be opened, or another relay is using it.
@@ -218,12 +218,14 @@ async def open_engine(
     ) as runner:
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
-        engine = Engine(settings, runner, rows, (epoch, position), now)
+        engine = Engine(settings, runner, rows, (epoch, position), now, paths)
+        await engine.prepare_plugins()
         await engine.presence.recover()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(engine.router.run)
             nursery.start_soon(engine.patient.run)
             nursery.start_soon(engine.offline_queue.run)
+            nursery.start_soon(engine.hooks.run)
             for name, run in engine.restartable.items():
                 nursery.start_soon(supervise, name, run)
             try:

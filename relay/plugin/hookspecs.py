@@ -1,11 +1,25 @@
-"""The hooks, one sentence each."""
+"""The hooks. Each registers, at boot, and returns values; what they hold is called by relay, guarded.
+
+An implementation takes those of a hook's parameters that it needs. `options` is the plugin's own
+`[plugins.NAME]` table: an instance of the struct that `relay_options` returned, else the table as a dict.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import pluggy
 
+from relay.plugin.parts import (
+    Authenticator,
+    BackgroundTask,
+    Command,
+    MessageHook,
+    Migration,
+    Routes,
+    SessionHook,
+)
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -14,5 +28,45 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def relay_message_types(options: dict[str, Any]) -> list[MessageType]:  # type: ignore[empty-body]
-    """Return the message types that this plugin adds; `options` is its `[plugins.NAME]` table."""
+def relay_options() -> type[msgspec.Struct]:  # type: ignore[empty-body]
+    """Return the struct that `[plugins.NAME]` is read into; an unknown or wrong key is told with its line."""
+
+
+@hookspec
+def relay_message_types(options: Any) -> list[MessageType]:  # type: ignore[empty-body]
+    """Return the message types that this plugin adds."""
+
+
+@hookspec
+def relay_message_hooks(options: Any) -> list[MessageHook]:  # type: ignore[empty-body]
+    """Return code that runs for messages: before, in, and after their transaction."""
+
+
+@hookspec
+def relay_session_hooks(options: Any) -> list[SessionHook]:  # type: ignore[empty-body]
+    """Return code that runs when devices and people come and go."""
+
+
+@hookspec
+def relay_authenticators(options: Any) -> list[Authenticator]:  # type: ignore[empty-body]
+    """Return other sources of identities than relay's own accounts and tokens."""
+
+
+@hookspec
+def relay_migrations() -> list[Migration]:  # type: ignore[empty-body]
+    """Return the steps of this plugin's own schema, oldest first; each runs once, before anything else does."""
+
+
+@hookspec
+def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empty-body]
+    """Return tasks that run while the server does."""
+
+
+@hookspec
+def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
+    """Return paths of this plugin's own, as Quart blueprints."""
+
+
+@hookspec
+def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
+    """Return commands that `relay` has while this plugin is enabled."""

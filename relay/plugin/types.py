@@ -12,13 +12,13 @@ import msgspec
 
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.kinds import ConversationKind, Kind
+from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 from relay.storage.log import Entry
 
 if TYPE_CHECKING:
-    from relay.plugin.engine import Engine
+    from relay.plugin.server import Server
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DIALOGUE: Final = frozenset({ConversationKind.USER, ConversationKind.GROUP})
@@ -65,7 +65,8 @@ class Draft:
         only_sender: tell nobody but the sender's own devices; for latest and transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: what the ack says besides.
-        server: the services, by name: `draft.server.presence`, `draft.server.groups`.
+        server: the server as the type's plugin may use it; its services: `draft.server.services.groups`.
+        edits: the message that would read so from now on, for a `before` that sees an edit; None for a new one.
     """
 
     type: MessageType
@@ -73,12 +74,13 @@ class Draft:
     sender: Sender
     conversation: Conversation
     target_id: str
-    server: Engine
+    server: Server
     apply: Apply | None = None
     after: After | None = None
     only_sender: bool = False
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
+    edits: int | None = None
 
 
 Prepare = Callable[[Draft], None]
@@ -105,6 +107,8 @@ class MessageType:
         key: for a latest type: what a newer value replaces by, besides conversation, type and sender.
         collapse: for a stream type: what a newer message replaces an older one by, besides conversation, type
             and sender: the older becomes a tombstone; None for a message that replaces nothing.
+        search_text: what search finds a message by; None for a type that is not searched.
+        roles: in a group, the roles that may send it; None for every member.
         about: the message that this one says something of, and goes with when that is deleted.
         ttl_seconds: how long a stream message lives; None for as long as the log does.
         lasts_seconds: for a transient type: after so long without another one from the same device, what
@@ -129,6 +133,8 @@ class MessageType:
     key: Callable[[Any], str] | None = None
     collapse: Callable[[Any], str | None] | None = None
     about: Callable[[Any], int | None] | None = None
+    search_text: Callable[[Any], str | None] | None = None
+    roles: frozenset[Role] | None = None
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
@@ -170,6 +176,14 @@ class MessageType:
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error)}") from None
         return value
+
+    def load(self, stored: str) -> Any:
+        """Decode a payload as it was stored.
+
+        Raises:
+            msgspec.DecodeError: it was stored by an older version of the type and does not fit any more.
+        """
+        return self._decoder.decode(stored)
 
     def write(self, payload: Any) -> str:
         """Return a payload's JSON as it is stored and sent."""

@@ -10,6 +10,9 @@ from relay.storage.accounts import Identity
 NOTIFY = "notify"
 """The scope of a token that may notify anybody."""
 
+METRICS = "metrics"
+"""The scope of a token that may read the server's figures."""
+
 _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 

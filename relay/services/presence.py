@@ -77,6 +77,7 @@ class PresenceService:
         self._save = trio.Event()
         self._used = False
         self.leaving = False
+        self.told: Callable[[str, str], None] | None = None
 
     # What connections tell.
 
@@ -324,6 +325,8 @@ class PresenceService:
         if status == person.told:
             return
         person.told = status
+        if self.told is not None:
+            self.told(user_id, status.status)
         viewers = self._followers.of(user_id)
         if viewers and person.shown_to != "nobody":
             if person.shown_to == "shared":

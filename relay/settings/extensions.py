@@ -23,6 +23,7 @@ BUNDLED_PLUGINS = (
     "follow",
     "connection_event",
     "answers",
+    "search",
 )
 
 
@@ -37,6 +38,14 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             examples=["chat_message"],
         ),
     ] = msgspec.field(default_factory=lambda: list(BUNDLED_PLUGINS))
+    also: Annotated[
+        Names,
+        Meta(
+            description="Plugins to load besides those of `enabled`: bundled ones that are off by default, such "
+            "as `webhooks`, and installed packages.",
+            examples=["webhooks"],
+        ),
+    ] = msgspec.field(default_factory=list)
     directories: Annotated[
         Paths,
         Meta(
@@ -46,7 +55,46 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             examples=["plugins.d"],
         ),
     ] = msgspec.field(default_factory=lambda: ["plugins.d"])
+    quarantine_failures: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="A plugin that fails so often within `quarantine_seconds` is set aside until the next "
+            "start, or `relay plugins resume NAME`; 0 never does that.",
+        ),
+    ] = 10
+    quarantine_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long a plugin's failure counts towards setting it aside.",
+        ),
+    ] = 600.0
+    blocking_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long a plugin may hold the server's thread at one time before it is interrupted; "
+            "0 lets it.",
+        ),
+    ] = 1.0
+    messages_per_second: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Messages a plugin may send by itself, on average; 0 means no limit.",
+        ),
+    ] = 200.0
+    safe_mode: Annotated[
+        bool,
+        Meta(description="Load the bundled plugins only, as `relay serve --safe-mode` does for one run."),
+    ] = False
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
+    places: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.settings.extensions import TypeSettings
-from relay.settings.fields import FIELDS, SECTION_TYPES, KeyPath, field_at
+from relay.settings.fields import FIELDS, SECTION_TYPES, KeyPath, dotted, field_at, is_plugin_option
 from relay.settings.model import Settings
 from relay.settings.problems import Problem, SettingsError
 from relay.settings.sources import gather
@@ -33,7 +33,10 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     problems.extend(_contradictions(layers[0] | layers[1]))
     if problems:
         raise SettingsError(problems)
-    return _build(values)
+    places = {
+        dotted(key): given.origin for layer in layers for key, given in layer.items() if is_plugin_option(key)
+    }
+    return _build(values, places)
 
 
 def _default_paths(base: Path) -> dict[KeyPath, Any]:
@@ -62,7 +65,7 @@ def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
     return [given["server", present[0]].problem(f"needs {missing} as well", "TLS takes both or neither")]
 
 
-def _build(values: Mapping[KeyPath, Any]) -> Settings:
+def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings:
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTION_TYPES}
     types: dict[str, dict[str, Any]] = {}
     options: dict[str, Any] = {}
@@ -73,7 +76,7 @@ def _build(values: Mapping[KeyPath, Any]) -> Settings:
             types.setdefault(path[1], {})[path[2]] = value
         else:
             sections[path[0]][path[1]] = value
-    sections["plugins"]["options"] = options
+    sections["plugins"] |= {"options": options, "places": dict(places)}
     built: dict[str, Any] = {name: struct(**sections[name]) for name, struct in SECTION_TYPES.items()}
     return Settings(**built, types={name: TypeSettings(**keys) for name, keys in types.items()})
 

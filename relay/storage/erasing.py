@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from relay.storage.witness import witness_of
+
 if TYPE_CHECKING:
     from relay.storage.log import Entry
 
@@ -27,14 +29,16 @@ def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float)
     about = connection.execute(f"SELECT message_id FROM newest WHERE about IN ({marks})", tuple(message_ids))
     doomed = [*message_ids, *(row[0] for row in about)]
     marks = ",".join("?" * len(doomed))
-    connection.execute(
+    erased = connection.execute(
         "UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ?"
-        f" WHERE message_id IN ({marks}) AND deleted_at IS NULL",
+        f" WHERE message_id IN ({marks}) AND deleted_at IS NULL RETURNING message_id",
         (at, *doomed),
-    )
+    ).fetchall()
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM latest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM holds WHERE message_id IN ({marks})", doomed)
+    if erased and (witness := witness_of(connection)) is not None:
+        witness.erased(connection, [row[0] for row in erased])
 
 
 def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:

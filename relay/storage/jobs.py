@@ -16,6 +16,7 @@ import outcome
 import trio
 
 from relay.storage.errors import StorageFailed
+from relay.storage.witness import Witness
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -32,6 +33,9 @@ class Waiting:
 
 class Runner(Protocol):
     """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
+
+    def tell(self, witness: Witness) -> None:
+        """Tell `witness`, inside transactions, what becomes of messages from now on."""
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""

@@ -21,6 +21,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.storage import erasing
 from relay.storage.own_ids import find_duplicate, settle, taken_by_latest
+from relay.storage.witness import witness_of
 
 STREAM_COLUMNS: Final = (
     "message_id, channel_id, seq, type, sender_id, target_id, client_id, own_id, digest, payload, timestamp,"
@@ -220,6 +221,8 @@ class Log:
             connection.execute("RELEASE streams")
         self._position = position
         self._seqs.update(seqs)
+        if (witness := witness_of(connection)) is not None:
+            witness.stored(connection, entries)
 
     def _store_carefully(self, connection: sqlite3.Connection, entry: Entry, now: float) -> None:
         """Store one message whose type has a hook to run in the transaction, or is a latest value."""
@@ -261,6 +264,8 @@ class Log:
         )  # fmt: skip
         self._position = position
         entry.message_id, entry.timestamp, entry.stored = position, now, True
+        if (witness := witness_of(connection)) is not None:
+            witness.stored(connection, [entry])
 
     def _move_senders(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Move each sender's own read pointer to what they sent: sending is reading."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from relay.storage.history import LATEST_RECORD, RECORD, Record
+from relay.storage.witness import Edited, witness_of
 
 
 def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
@@ -81,4 +82,10 @@ def find(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Pl
 
 def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
     """Give a message another payload, and note when."""
-    connection.execute("UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?", (payload, at, message_id))
+    row = connection.execute(
+        "UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?"
+        " RETURNING channel_id, seq, type, sender_id",
+        (payload, at, message_id),
+    ).fetchone()
+    if row is not None and (witness := witness_of(connection)) is not None:
+        witness.edited(connection, Edited(message_id, row[0], row[1], row[2], row[3], payload, at))

@@ -168,6 +168,19 @@ def attachments(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def plugins(db: sqlite_utils.Database) -> None:
+    """Create what remembers the steps of plugins' own schemas."""
+    _run(
+        db,
+        """
+        CREATE TABLE plugin_migrations (
+            plugin TEXT NOT NULL, name TEXT NOT NULL, applied_at REAL NOT NULL, PRIMARY KEY (plugin, name)
+        ) WITHOUT ROWID;
+        """,
+    )
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

@@ -21,12 +21,19 @@ import trio
 
 from relay.storage.errors import StorageError
 from relay.storage.jobs import Job, T, Waiting, run_group
+from relay.storage.witness import Witness, Writer
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
-def _open(path: Path, durability: str, *, writer: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+def _open(path: Path, durability: str, *, writer: bool) -> Any:
+    connection = sqlite3.connect(
+        path,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=Writer if writer else sqlite3.Connection,
+    )
     run = connection.execute
     run("PRAGMA busy_timeout = 5000")
     run("PRAGMA temp_store = MEMORY")
@@ -46,9 +53,10 @@ class ThreadRunner:
     """Runs jobs on real threads: one for the writer, a bounded few for readers."""
 
     def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
-        self._writer = _open(path, durability, writer=True)
-        self._readers = deque(_open(path, durability, writer=False) for _ in range(readers))
-        self._own_reader = _open(path, durability, writer=False)
+        self._writer: Writer = _open(path, durability, writer=True)
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._readers.extend(_open(path, durability, writer=False) for _ in range(readers))
+        self._own_reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._limiter = trio.CapacityLimiter(readers)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -56,6 +64,10 @@ class ThreadRunner:
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
         self._closed = False
+
+    def tell(self, witness: Witness) -> None:
+        """Tell `witness`, on the writer's thread, what becomes of messages from now on."""
+        self._writer.witness = witness
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
@@ -130,9 +142,13 @@ class InlineRunner:
     """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
 
     def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
-        self._writer = _open(path, durability, writer=True)
-        self._reader = _open(path, durability, writer=False)
+        self._writer: Writer = _open(path, durability, writer=True)
+        self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
+
+    def tell(self, witness: Witness) -> None:
+        """Tell `witness` what becomes of messages from now on."""
+        self._writer.witness = witness
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction of its own."""

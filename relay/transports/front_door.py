@@ -15,6 +15,7 @@ from typing import Final
 import trio
 
 from relay.plugin.engine import Engine
+from relay.plugin.parts import Credentials
 from relay.protocol.outbox import Outbox
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.transports.head import END, BadHead, Head, check_upgrade, client_address, parse_head, refusal
@@ -144,10 +145,12 @@ class FrontDoor:
         limits = settings.limits
         bearer = head.headers.get("authorization", "")
         token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else None
+        headers = head.headers if self._engine.hooks.authenticators else {}
+        shown = Credentials(token, headers, peer.address)
         async with trio.open_nursery() as nursery:
             outbox = Outbox(limits.queue_bytes, limits.queue_messages)
             link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)
-            session = Session(self._engine, link, nursery, bearer=token, version=self._version)
+            session = Session(self._engine, link, nursery, shown=shown, version=self._version)
             socket = ServerSocket(link, session.on_text, limits.frame_bytes or 1 << 30)
             link.on_end = session.over
             self.sessions.add(link)

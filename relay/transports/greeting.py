@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from relay.plugin.authentication import identify
 from relay.plugin.engine import Engine
+from relay.plugin.parts import Credentials
 from relay.protocol.envelope import SentMeta, encode_event
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.framing import text_frame
@@ -21,19 +23,17 @@ _SEEN_SECONDS = 3600
 """A known device is noted anew, with a write, at most this often."""
 
 
-async def authenticate(engine: Engine, token: str | None, address: str) -> Identity:
-    """Return whom a hello's token speaks for.
+async def authenticate(engine: Engine, shown: Credentials) -> Identity:
+    """Return whom a hello speaks for.
 
     Raises:
         Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
     """
     if engine.draining:
         raise Disconnect(CloseCode.DRAINING)
-    if wait := engine.rates.hellos.wait_for(address):
+    if wait := engine.rates.hellos.wait_for(shown.address):
         raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-    if not token:
-        raise Disconnect(CloseCode.BAD_TOKEN)
-    return await engine.accounts.identify(token)
+    return await identify(engine, shown)
 
 
 async def look_up(

@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from relay.plugin.engine import Engine
+from relay.plugin.parts import Credentials
 from relay.protocol import session as states
 from relay.protocol.envelope import (
     Envelope,
@@ -43,17 +44,17 @@ class Session:
     """What happens on one WebSocket.
 
     Args:
-        bearer: the token of the upgrade's Authorization header, where there was one.
+        shown: what the upgrade's head says of who this is, a token in its Authorization header for one.
         version: what `ready` names as the server.
     """
 
     def __init__(
-        self, engine: Engine, link: PeerLink, nursery: trio.Nursery, *, bearer: str | None, version: str
+        self, engine: Engine, link: PeerLink, nursery: trio.Nursery, *, shown: Credentials, version: str
     ) -> None:
         self._engine = engine
         self._link = link
         self._nursery = nursery
-        self._bearer = bearer
+        self._shown = shown
         self._version = version
         self._in_flight = engine.settings.limits.in_flight or 1 << 62
         self._hello: tuple[ConnectionEvent, str | None] | None = None
@@ -66,6 +67,7 @@ class Session:
         self._answered: int | None = None
         self._caught_up_from: int | None = None
         self._registered: Connection | None = None
+        self._came = False
         self.state = State.GREETING
         self.connection: Connection | None = None
 
@@ -254,7 +256,8 @@ class Session:
 
     async def _greet(self, hello: ConnectionEvent, client_id: str | None) -> None:
         engine = self._engine
-        identity = await greeting.authenticate(engine, hello.token or self._bearer, self._link.peer.address)
+        shown = self._shown._replace(token=hello.token) if hello.token else self._shown
+        identity = await greeting.authenticate(engine, shown)
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address
@@ -268,6 +271,8 @@ class Session:
         device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
+        engine.hooks.came(connection.user_id, client_id, connection.address)
+        self._came = True
         statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
         self._device_event(Event.DEVICE_CONNECTED, connection)
         await self._replay(plan, greeting.ready(engine, connection, plan, self._version), statuses)
@@ -323,6 +328,9 @@ class Session:
             self._device_event(Event.DEVICE_DISCONNECTED, gone)
             self._engine.router.indicators.left(gone)
             self._engine.presence.left(gone, goodbye=self._link.said_goodbye)
+        if gone is not None and self._came:
+            self._came = False
+            self._engine.hooks.went(gone.user_id, gone.client_id, gone.address)
 
     # The heartbeat supervisor's side.
 

@@ -18,8 +18,8 @@ from relay.app.server import drain, http_server, open_listeners, serve
 from relay.plugin.engine import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
+from relay.testing import EPOCH, UPGRADE, World, settings_for
 from relay.transports.front_door import FrontDoor
-from tests.memory import EPOCH, UPGRADE, World, settings_for
 
 
 class Running(World):

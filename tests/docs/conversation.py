@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from tests.memory import Device, World
+from relay.testing import Device, World
 
 BLOCK = re.compile(r"^```(\S*)[ ]*(\S*)[ ]*(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OMITTED = "…"

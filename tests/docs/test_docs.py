@@ -16,8 +16,8 @@ import relay.plugin
 from relay.plugin import MessageType, hookspecs
 from relay.plugin.types import Draft
 from relay.protocol.errors import CLOSE_REASONS, HTTP_STATUS, RETRYABLE, CloseCode, ErrorCode
+from relay.testing import world
 from tests.docs.conversation import NONE, Block, Conversation, blocks
-from tests.memory import world
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

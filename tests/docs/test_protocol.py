@@ -7,8 +7,8 @@ from typing import Any
 from relay.protocol.session import Event
 from relay.settings import Settings
 from relay.storage.accounts import update_user
+from relay.testing import world
 from tests.docs.conversation import NONE, Block, Conversation, blocks
-from tests.memory import world
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = list(blocks(PAGE))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.memory import Device, World, world
+from relay.testing import Device, World, world
 
 HEAD = """
 from typing import Any

@@ -10,7 +10,7 @@ import trio
 
 from relay.plugin.dispatch import content_digest
 from relay.storage import accounts
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.plugin.authors import answers, plugged, send
 
 SLOW = """
@@ -40,7 +40,7 @@ async def test_a_handler_past_its_deadline_has_failed_and_its_sender_goes_on(
         assert await answers(alice, 1) == {"slow": "plugin_failed"}
         assert trio.current_time() - began == pytest.approx(3)
         assert await answers(alice, 1) == {"quick": "ack"}
-        assert server.engine.dispatcher.failures == {"t": 1}
+        assert server.engine.registry.owner("t").failures == 1
         assert len(await bob.drain()) == 1
 
 
@@ -95,7 +95,7 @@ async def test_whatever_a_plugin_raises_is_answered_and_the_connection_goes_on(
             "5": "plugin_failed", "6": "plugin_failed", "7": "plugin_failed", "8": "ack", "9": "ack",
         }  # fmt: skip
         assert [frame["meta"]["seq"] for frame in await bob.drain()] == [1, 2]
-        assert server.engine.dispatcher.failures["t"] >= 3
+        assert server.engine.registry.owner("t").failures >= 3
 
 
 async def test_a_key_that_breaks_is_its_plugins_failure(tmp_path: Path, autojump_clock: Any) -> None:

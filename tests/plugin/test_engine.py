@@ -10,7 +10,7 @@ import pytest
 
 from relay.plugin.engine import open_engine
 from relay.storage.errors import StorageError
-from tests.memory import settings_for, world
+from relay.testing import settings_for, world
 from tests.plugin.authors import answers, send, write
 from tests.services.recorder import submission
 

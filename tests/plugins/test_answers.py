@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.memory import world
+from relay.testing import world
 from tests.plugin.authors import answers, send
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory import world
+from relay.testing import world
 from tests.plugin.authors import answers, send
 
 FULL = {"content": "hi", "extra": {"mood": ["good", 1, None]}}

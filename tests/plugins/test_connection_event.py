@@ -9,7 +9,7 @@ import pytest
 
 from relay.protocol.kinds import Kind
 from relay.protocol.session import ConnectionEvent
-from tests.memory import world
+from relay.testing import world
 
 
 async def test_its_schema_is_registered_and_it_has_no_target(tmp_path: Path, autojump_clock: Any) -> None:

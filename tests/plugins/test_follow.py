@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory import Device, world
+from relay.testing import Device, world
 
 
 async def send(device: Device, payload: dict[str, Any], **meta: Any) -> dict[str, Any]:

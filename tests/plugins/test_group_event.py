@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.protocol.kinds import Role
-from tests.memory import world
+from relay.testing import world
 from tests.plugin.authors import answers, send
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.protocol.kinds import Role
-from tests.memory import world
+from relay.testing import world
 from tests.plugin.authors import answers, send
 
 

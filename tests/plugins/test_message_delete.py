@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.protocol.kinds import Role
-from tests.memory import Device, World, world
+from relay.testing import Device, World, world
 
 
 async def delete(device: Device, target: str, message_id: int, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory import Device, world
+from relay.testing import Device, world
 
 
 async def edit(device: Device, target: str, message_id: int, content: str, id: str = "e") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from relay.plugin.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.permissions import NOTIFY
 from relay.storage import accounts
-from tests.memory import Device, World, world
+from relay.testing import Device, World, world
 
 
 async def notify(server: World, target: str, title: str, sender: str = "root", **more: Any) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory import Device, world
+from relay.testing import Device, world
 
 
 async def react(device: Device, target: str, message_id: Any, emoji: Any, on: Any = True) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.memory import Device, World, world
+from relay.testing import Device, World, world
 from tests.plugin.authors import answers, send
 
 

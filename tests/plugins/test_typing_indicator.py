@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from relay.protocol.kinds import Role
-from tests.memory import Device, world
+from relay.testing import Device, world
 
 
 async def types(device: Device, target: str, typing: bool = True, id: str | None = None) -> None:

@@ -14,7 +14,7 @@ import trio
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.services.accounts import MAX_PASSWORD, Accounts
 from relay.storage import accounts as table
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.services.recorder import attach
 
 PASSWORD = "correct horse"

@@ -14,7 +14,7 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.attachments import Attachments
 from relay.storage.attachments import CHUNK_BYTES, Attachment
-from tests.memory import Device, World, world
+from relay.testing import Device, World, world
 
 HOUR = 3600.0
 

@@ -14,7 +14,7 @@ from relay.protocol.kinds import ConversationKind, Role
 from relay.services import channels
 from relay.services.channels import ChannelManager
 from relay.storage.conversations import ChannelRow
-from tests.memory import World, world
+from relay.testing import World, world
 
 
 async def test_both_sides_of_a_conversation_hold_one_object(tmp_path: Path, autojump_clock: Any) -> None:

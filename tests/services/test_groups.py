@@ -14,7 +14,7 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
 from relay.services.groups import Groups, describe
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.services.recorder import attach, submit_to
 
 OK, NO, GONE = None, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND

@@ -12,7 +12,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
 from relay.services.history import Place, envelope
 from relay.storage.history import Record
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.services.recorder import submission
 
 RECORD = Record(

@@ -12,7 +12,7 @@ from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.storage import accounts
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Job
-from tests.memory import World, world
+from relay.testing import World, world
 from tests.services.recorder import attach, submission
 
 

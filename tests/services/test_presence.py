@@ -10,9 +10,9 @@ import trio
 
 from relay.protocol.envelope import decode
 from relay.protocol.kinds import Role
+from relay.testing import EPOCH, Device, World, world
 from relay.transports import greeting
 from relay.transports.rest.context import Caller
-from tests.memory import EPOCH, Device, World, world
 
 GRACE = 30.0
 

@@ -12,7 +12,7 @@ from relay.plugin.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.services.router import Submission, ack_payload
-from tests.memory import world
+from relay.testing import world
 from tests.services.recorder import Recorder, attach, submission, submit_to
 from tests.storage.books import message
 

@@ -11,7 +11,7 @@ from relay.plugin.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
-from tests.memory import World, world
+from relay.testing import World, world
 
 USERS = ("ann", "ben", "cat", "dan")
 GROUPS = ("team", "family")

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.memory import UPGRADE, Closed, World, world
+from relay.testing import UPGRADE, Closed, World, world
 
 
 async def answer(stream: Any) -> tuple[int, dict[str, Any], str]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.testing import UPGRADE
 from relay.transports.head import (
     END,
     BadHead,
@@ -18,7 +19,6 @@ from relay.transports.head import (
     parse_head,
     refusal,
 )
-from tests.memory import UPGRADE
 
 
 def head_of(*lines: str, first: str = "GET /ws HTTP/1.1") -> Head:

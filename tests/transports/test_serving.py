@@ -19,10 +19,10 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 
+from relay.testing import UPGRADE
 from relay.transports.head import Head
 from relay.transports.peer import PeerStream
 from relay.transports.rest.serving import HttpServer
-from tests.memory import UPGRADE
 
 GET = b"GET /%s HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from relay.storage import accounts
-from tests.memory import Closed, Device, world
+from relay.testing import Closed, Device, world
 
 DAY = 86_400
 
@@ -440,7 +440,7 @@ async def test_a_client_id_never_changes_on_a_connection(tmp_path: Path, autojum
 async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path, autojump_clock: Any) -> None:
     from wsproto.events import TextMessage
 
-    from tests.memory import UPGRADE
+    from relay.testing import UPGRADE
 
     async with world(tmp_path, "alice") as server:
         stream = await server.dial()

@@ -6,11 +6,12 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import Body, NoQuery, invalid, read_body, read_query
+from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import not_found
 from relay.storage.accounts import User, get_user
-from relay.transports.rest.context import Caller, nothing, peer_address, reply, the_caller, the_engine
-from relay.transports.rest.reading import Body, NoQuery, invalid, read_body, read_query
+from relay.transports.rest.context import nothing, peer_address, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
 
 blueprint = Blueprint("accounts", __name__)

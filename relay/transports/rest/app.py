@@ -11,6 +11,7 @@ from quart_trio.wrappers import TrioRequest
 from werkzeug.routing import MapAdapter
 
 from relay.plugin.engine import Engine
+from relay.plugin.paths import Claimed, claims
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.transports.rest import (
     accounts,
@@ -21,12 +22,14 @@ from relay.transports.rest import (
     headers,
     health,
     messages,
+    metrics,
     notifications,
     problems,
     statuses,
     users,
 )
 from relay.transports.rest.context import EXTENSION
+from relay.transports.rest.mounting import mount
 
 BLUEPRINTS: Final = (
     messages.blueprint,
@@ -39,8 +42,14 @@ BLUEPRINTS: Final = (
     users.blueprint,
     devices.blueprint,
     health.blueprint,
+    metrics.blueprint,
 )
 _DRAIN_RETRY_SECONDS: Final = 2.0
+
+
+def own_paths() -> Claimed:
+    """Return the paths that are relay's own."""
+    return {("GET", "/ws"): "relay", **claims(list(BLUEPRINTS), "relay")}
 
 
 class _Request(TrioRequest):
@@ -82,6 +91,7 @@ def make_app(engine: Engine) -> QuartTrio:
     _refuse_while_draining(app, engine)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    mount(app, engine)
     return app
 
 

@@ -15,11 +15,12 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_if_range_header, parse_options_header, parse_range_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
+from relay.plugin.reading import NoQuery, Query, invalid, read_query
+from relay.plugin.web import Caller
 from relay.protocol.errors import CloseCode, Disconnect, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
-from relay.transports.rest.context import Caller, nothing, reply, the_caller, the_engine, the_flow
-from relay.transports.rest.reading import NoQuery, Query, invalid, read_query
+from relay.transports.rest.context import nothing, reply, the_caller, the_engine, the_flow
 
 blueprint = Blueprint("attachments", __name__)
 

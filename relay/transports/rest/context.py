@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 from quart import Response, current_app, request
 
+from relay.plugin.authentication import identify
 from relay.plugin.engine import Engine
+from relay.plugin.parts import Credentials
+from relay.plugin.web import Caller
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect
-from relay.storage.accounts import Identity
 from relay.transports.rest.flow import Flow
 
+_HOW: Final = "send your token in one header, Authorization: Bearer TOKEN"
 EXTENSION: Final = "relay"
 """Where the application keeps its engine, among its `extensions`."""
-
-
-class Caller(NamedTuple):
-    """Who sends by REST: a token's user, with the device that the token or the message names."""
-
-    identity: Identity
-    client_id: str | None
-    address: str
-
-    @property
-    def user_id(self) -> str:
-        """The authenticated user."""
-        return self.identity.user_id
 
 
 def the_engine() -> Engine:
@@ -42,9 +32,16 @@ async def the_caller() -> Caller:
     """
     headers = request.headers.getlist("Authorization")
     scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Disconnect(CloseCode.BAD_TOKEN, "send your token in one header, Authorization: Bearer TOKEN")
-    identity = await the_engine().accounts.identify(token.strip())
+    if headers and (scheme.lower() != "bearer" or not token.strip()):
+        raise Disconnect(CloseCode.BAD_TOKEN, _HOW)
+    engine = the_engine()
+    named = {name.lower(): value for name, value in request.headers.items()} if engine.hooks.authenticators else {}
+    try:
+        identity = await identify(engine, Credentials(token.strip() or None, named, peer_address()))
+    except Disconnect as refused:
+        if not headers and refused.code is CloseCode.BAD_TOKEN:
+            raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
+        raise
     return Caller(identity, identity.client_id, peer_address())
 
 

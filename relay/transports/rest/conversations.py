@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import MAX_PAGE, Limit, Position, Query, read_query
 from relay.transports.rest.context import reply, the_caller, the_engine
-from relay.transports.rest.reading import MAX_PAGE, Limit, Position, Query, read_query
 
 blueprint = Blueprint("conversations", __name__)
 

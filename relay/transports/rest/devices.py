@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import MAX_PAGE, Limit, NoQuery, Query, Word, read_query
 from relay.storage.accounts import list_devices
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
-from relay.transports.rest.reading import MAX_PAGE, Limit, NoQuery, Query, Word, read_query
 
 blueprint = Blueprint("devices", __name__)
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import Body, Limit, NoQuery, Query, Word, read_body, read_query
 from relay.protocol.envelope import Name
 from relay.protocol.kinds import Role
 from relay.services.groups import describe
 from relay.storage.conversations import groups_of
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
-from relay.transports.rest.reading import Body, Limit, NoQuery, Query, Word, read_body, read_query
 from relay.transports.rest.texts import DisplayName, check_display_name
 
 blueprint = Blueprint("groups", __name__)

@@ -12,12 +12,12 @@ import msgspec
 import trio
 
 from relay.plugin.engine import Engine
+from relay.plugin.web import Caller
 from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind
 from relay.services.history import Place
 from relay.services.router import Submission
-from relay.transports.rest.context import Caller
 
 
 async def mark_read(

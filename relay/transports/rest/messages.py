@@ -7,15 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 from quart import Blueprint, Response, request
 
-from relay.protocol.envelope import Envelope, Integer, Name, decode
-from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.kinds import ConversationKind, Kind
-from relay.services.history import Place
-from relay.services.router import Submission, ack_payload
-from relay.storage.history import Filters
-from relay.transports.rest.context import Caller, reply, the_caller, the_engine
-from relay.transports.rest.marking import mark_read
-from relay.transports.rest.reading import (
+from relay.plugin.reading import (
     Body,
     Limit,
     NoQuery,
@@ -30,6 +22,15 @@ from relay.transports.rest.reading import (
     read_json,
     read_query,
 )
+from relay.plugin.web import Caller
+from relay.protocol.envelope import Envelope, Integer, Name, decode
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.history import Place
+from relay.services.router import Submission, ack_payload
+from relay.storage.history import Filters
+from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.marking import mark_read
 from relay.transports.rest.users import require_known
 
 blueprint = Blueprint("messages", __name__)

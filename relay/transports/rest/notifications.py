@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import Limit, Position, Query, invalid, read_query
 from relay.transports.rest.context import reply, the_caller, the_engine
-from relay.transports.rest.reading import Limit, Position, Query, invalid, read_query
 
 blueprint = Blueprint("notifications", __name__)
 

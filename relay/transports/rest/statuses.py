@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import NoQuery, read_query
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
-from relay.transports.rest.reading import NoQuery, read_query
 
 blueprint = Blueprint("statuses", __name__)
 

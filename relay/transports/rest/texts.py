@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from relay.plugin.reading import invalid
 from relay.services.accounts import MAX_PASSWORD
-from relay.transports.rest.reading import invalid
 
 DisplayName = Annotated[str, Meta(min_length=1, max_length=128)]
 """What people call a person or a group."""

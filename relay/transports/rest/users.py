@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
+from relay.plugin.reading import Limit, NoQuery, Query, Text, Word, read_query
 from relay.protocol.errors import not_found
 from relay.storage import directory
 from relay.transports.rest.context import reply, the_caller, the_engine
-from relay.transports.rest.reading import Limit, NoQuery, Query, Text, Word, read_query
 
 blueprint = Blueprint("users", __name__)
 

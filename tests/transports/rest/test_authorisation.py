@@ -12,7 +12,7 @@ import pytest
 from relay.storage import accounts
 from tests.transports.rest.world import World, message, open_world
 
-OPEN = {"/api/login", "/api/register", "/healthz", "/readyz"}
+OPEN = {"/api/login", "/api/register", "/healthz", "/readyz", "/metrics"}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/messages"): message("bob", "x"),
     ("POST", "/api/messages/read"): {"target_id": "bob", "up_to_seq": 1},

@@ -11,9 +11,6 @@ from typing import Any
 
 import msgspec
 import trio
-import trio.testing
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import CloseConnection, Ping, TextMessage
 
 from relay.plugin.engine import Engine, open_engine
 from relay.protocol.kinds import ConversationKind, Kind
@@ -22,7 +19,11 @@ from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
 from relay.storage.log import Entry
+from relay.testing.device import Closed, Device
+from relay.testing.network import Network
+from relay.testing.rest import Rest
 from relay.transports.front_door import FrontDoor
+from relay.transports.rest.app import own_paths
 
 EPOCH = 1_700_000_000.0
 UPGRADE = (
@@ -31,116 +32,61 @@ UPGRADE = (
 )
 
 
-class Closed(Exception):
-    """The server closed the connection."""
-
-    def __init__(self, code: int | None, reason: str = "") -> None:
-        super().__init__(f"{code} {reason}")
-        self.code = code
-        self.reason = reason
-
-
-class Device:
-    """A client as small as can be: frames in, frames out, nothing by itself but pongs."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream = stream
-        self.frames = Connection(ConnectionType.CLIENT)
-        self.waiting: list[dict[str, Any]] = []
-        self.ready: dict[str, Any] = {}
-        self.synced: dict[str, Any] = {}
-        self.replayed: list[dict[str, Any]] = []
-        self.parts = ""
-        self.pings = 0
-        self.answer_pings = True
-        self.end: Closed | None = None
-
-    async def send(self, value: Any) -> None:
-        text = value if isinstance(value, str) else json.dumps(value)
-        await self.stream.send_all(self.frames.send(TextMessage(data=text)))
-
-    async def event(self, event: str, **payload: Any) -> None:
-        await self.send({"type": "connection_event", "payload": {"event": event, **payload}})
-
-    async def say(self, target: str, content: str, id: str | None = None, type: str = "chat_message") -> None:
-        meta = {"target_id": target} | ({"id": id} if id else {})
-        await self.send({"type": type, "payload": {"content": content}, "meta": meta})
-
-    async def next(self, *types: str) -> dict[str, Any]:
-        """Return the next frame, of these types where any are named; others are passed over."""
-        while True:
-            while not self.waiting:
-                await self._receive()
-            frame = self.waiting.pop(0)
-            if not types or frame["type"] in types or frame["payload"].get("event") in types:
-                return frame
-
-    async def _receive(self) -> None:
-        if self.end is not None:
-            raise self.end
-        data = await self.stream.receive_some(65536)
-        if not data:
-            raise Closed(None)
-        self.frames.receive_data(data)
-        for event in self.frames.events():
-            if isinstance(event, TextMessage):
-                self.parts += event.data
-                if event.message_finished:
-                    self.waiting.append(json.loads(self.parts))
-                    self.parts = ""
-            elif isinstance(event, Ping):
-                self.pings += 1
-                if self.answer_pings:
-                    await self.stream.send_all(self.frames.send(event.response()))
-            elif isinstance(event, CloseConnection):
-                self.end = Closed(event.code, event.reason or "")
-
-    async def drain(self) -> list[dict[str, Any]]:
-        """Return what has arrived by now, in virtual time."""
-        with trio.move_on_after(0.01):
-            while True:
-                await self._receive()
-        frames, self.waiting = self.waiting, []
-        return frames
-
-    async def closed(self) -> Closed:
-        try:
-            while True:
-                await self._receive()
-        except Closed as closed:
-            return closed
-
-    async def cut(self) -> None:
-        await trio.aclose_forcefully(self.stream)
-
-
 class World:
-    """A running server and the way to it."""
+    """A running server and the way to it.
+
+    Attributes:
+        engine: the server's services.
+        network: what lies between devices and the server; its delay can be set, for devices connected later.
+        tokens: the users' tokens.
+    """
 
     def __init__(self, engine: Engine, door: FrontDoor, nursery: trio.Nursery) -> None:
         self.engine = engine
         self.door = door
         self.nursery = nursery
+        self.network = Network(nursery)
         self.tokens: dict[str, str] = {}
+        self._rest: Rest | None = None
 
     async def user(self, *names: str) -> None:
+        """Create users, each with a token."""
         for name in names:
             self.tokens[name] = await self.engine.runner.write(
                 partial(_make_user, name=name, now=self.engine.now())
             )
 
     async def dial(self) -> trio.abc.Stream:
-        ours, theirs = trio.testing.memory_stream_pair()
+        """Open a connection to the server's front door."""
+        ours, theirs = self.network.pair()
         self.nursery.start_soon(self.door.serve, theirs)
         return ours
 
+    async def rest(self, method: str, path: str, user: str | None = None, **given: Any) -> Any:
+        """Make a REST request as a user, or as nobody; see `relay.testing.rest.Rest.request`."""
+        if self._rest is None:
+            self._rest = Rest(self.engine)
+        return await self._rest.request(method, path, self.tokens.get(user, user) if user else None, **given)
+
+    @asynccontextmanager
+    async def after_crash(self, path: Path) -> AsyncIterator[World]:
+        """Run another server on what a `kill -9` at this moment would leave on the disk, copied into `path`."""
+        _copy(Path(self.engine.settings.storage.path), path)
+        storage = msgspec.structs.replace(self.engine.settings.storage, path=str(path / "relay.db"))
+        settings = msgspec.structs.replace(self.engine.settings, storage=storage)
+        async with serving(settings) as again:
+            again.tokens |= self.tokens
+            yield again
+
     async def upgrade(self) -> Device:
+        """Open a connection and make it a WebSocket; the hello has not been said."""
         stream = await self.dial()
         await stream.send_all(UPGRADE)
         head = b""
         while b"\r\n\r\n" not in head:
             head += await stream.receive_some(1)
-        assert head.startswith(b"HTTP/1.1 101")
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise Closed(None, head.decode())
         return Device(stream)
 
     async def hello(self, user: str, client_id: str | None = None, **payload: Any) -> Device:
@@ -178,8 +124,18 @@ class World:
     async def history(
         self, user: str, kind: str, target: str, limit: int = 200, **position: Any
     ) -> list[dict[str, Any]]:
+        """Return a page of a conversation's history as a user sees it."""
         page = await self.engine.history.page(user, ConversationKind(kind), target, limit, **position)
-        return json.loads(msgspec.json.encode(page["messages"]))
+        found: list[dict[str, Any]] = json.loads(msgspec.json.encode(page["messages"]))
+        return found
+
+
+def _copy(database: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", "-wal"):
+        source = database.with_name(database.name + suffix)
+        if source.exists():
+            (folder / ("relay.db" + suffix)).write_bytes(source.read_bytes())
 
 
 def _make_user(connection: Any, name: str, now: float) -> str:
@@ -188,13 +144,14 @@ def _make_user(connection: Any, name: str, now: float) -> str:
 
 
 def settings_for(path: Path, **environ: str) -> Settings:
+    """Return settings for a database in `path`; `environ` is as in the environment: RELAY_REPLAY__LIMIT="10"."""
     names = {name.upper(): value for name, value in environ.items()}
     return load(None, {"RELAY_STORAGE__PATH": str(path / "relay.db"), **names})
 
 
 @asynccontextmanager
-async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]:
-    """Run a server on the database in `path`; `environ` is as in the environment: RELAY_REPLAY__LIMIT="10"."""
+async def serving(settings: Settings) -> AsyncIterator[World]:
+    """Run a server in memory with settings of any kind."""
 
     async def no_http(_peer: Any) -> None:
         return None
@@ -202,12 +159,18 @@ async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]
     def now() -> float:
         return EPOCH + trio.current_time()
 
-    async with open_engine(settings_for(path, **environ), now=now, inline=True) as engine:
+    async with open_engine(settings, now=now, inline=True, paths=own_paths()) as engine:
         heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds)
         door = FrontDoor(engine, heartbeat, no_http, "relay/test")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(heartbeat.run)
-            running = World(engine, door, nursery)
-            await running.user(*users)
-            yield running
+            yield World(engine, door, nursery)
             nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]:
+    """Run a server on the database in `path`; `environ` is as in the environment: RELAY_REPLAY__LIMIT="10"."""
+    async with serving(settings_for(path, **environ)) as running:
+        await running.user(*users)
+        yield running

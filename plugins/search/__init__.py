@@ -1,0 +1,204 @@
+"""Search: every message's words, found by whoever may see it. `GET /api/search`, and `search` on the socket."""
+
+import sqlite3
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+import trio
+import trio.lowlevel
+from msgspec import Meta
+
+from relay.plugin import (
+    BackgroundTask,
+    Command,
+    Draft,
+    ErrorCode,
+    Kind,
+    MessageHook,
+    MessageType,
+    Migration,
+    Payload,
+    RelayError,
+    Routes,
+    hookimpl,
+)
+from relay.plugin.reading import Limit, Moment, Word, read_query
+from relay.plugin.reading import Query as QueryString
+from relay.plugin.server import Server
+from relay.plugin.web import Blueprint, caller, reply
+from relay.plugin.web import server as the_server
+
+from .finding import Asked, find
+from .index import SCHEMA, catch_up, edited, erased, refresh, remember, state, stored
+from .query import parse
+
+SLICE = 500
+KEPT_SECONDS = 60.0
+Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.search]`.
+
+    Attributes:
+        results: the most results of one page.
+    """
+
+    results: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class Search(Payload):
+    """A search on the socket; its ack has the answer. Fields as in `GET /api/search`."""
+
+    q: Text = ""
+    user: str | None = None
+    group: str | None = None
+    sender: str | None = None
+    since: float | None = None
+    until: float | None = None
+    type: str | None = None
+    order: str = "best"
+    limit: Annotated[int, Meta(ge=1, le=200)] = 20
+    cursor: str | None = None
+
+
+class SearchQuery(QueryString, frozen=True):
+    """`GET /api/search`."""
+
+    q: Text = ""
+    user: Word = None
+    group: Word = None
+    sender: Word = None
+    since: Annotated[Moment | None, Meta(description="Unix seconds, or ISO 8601")] = None
+    until: Annotated[Moment | None, Meta(description="Unix seconds, or ISO 8601")] = None
+    type: Word = None
+    order: Annotated[str, Meta(description="best or newest")] = "best"
+    limit: Limit = 20
+    cursor: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="as an answer gave it")] = None
+
+
+async def search(server: Server, user_id: str, wanted: Search | SearchQuery, most: int) -> dict[str, Any]:
+    """Return a page of what a user finds.
+
+    Raises:
+        RelayError: `invalid_payload`, `not_found`.
+    """
+    query = parse(wanted.q, user_id)
+    query.senders += [wanted.sender] if wanted.sender else []
+    query.targets += [target for target in (wanted.user, wanted.group) if target]
+    if wanted.since is not None:
+        query.since = max(query.since or 0.0, float(wanted.since))
+    if wanted.until is not None:
+        query.until = min(query.until or 1e12, float(wanted.until))
+    if wanted.order not in ("best", "newest"):
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"order is best or newest, not {wanted.order[:40]!r}")
+    before, skip = _position(wanted.cursor)
+    types = (wanted.type,) if wanted.type else ()
+    asked = Asked(min(wanted.limit, most), wanted.order == "newest", before, skip, types)
+    found = await server.read(lambda connection: find(server, connection, user_id, query, asked))
+    further = None if found.before is None else f"{found.before}.{found.skip}"
+    return {"results": found.results, "has_more": further is not None, "next_cursor": further}
+
+
+def _position(cursor: str | None) -> tuple[int | None, int]:
+    if cursor is None:
+        return None, 0
+    before, _, skip = cursor.partition(".")
+    if not (before.isascii() and before.isdigit() and skip.isascii() and skip.isdigit() and len(cursor) <= 32):
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "cursor is not one that an answer gave")
+    return min(int(before), 1 << 53), min(int(skip), 1 << 53)
+
+
+async def keep_up(server: Server) -> None:
+    """Index what was stored while search was off, then note now and then how far it has come."""
+    position, seen_at = server.services.router.position, await server.read(lambda found: state(found, "seen_at"))
+    at = await server.read(lambda found: state(found, "done"))
+    if seen_at:
+        until = at
+        await server.write(lambda connection: refresh(server, connection, seen_at, until))
+    while at < position:
+        at = await server.write(partial(_slice, server, at, position))
+        await trio.lowlevel.checkpoint()
+    while True:
+        if not server.guard.failures:
+            await server.write(partial(_note, server.services.router.position, server.now()))
+        await trio.sleep(KEPT_SECONDS)
+
+
+def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:
+    return catch_up(server, connection, after, until, SLICE)
+
+
+def _note(reached: int, now: float, connection: sqlite3.Connection) -> None:
+    remember(connection, "done", reached)
+    remember(connection, "seen_at", now - KEPT_SECONDS)
+
+
+async def rebuild(server: Server) -> str:
+    """Make the whole index anew from the stored messages; new ones go on being found meanwhile."""
+    position = server.services.router.position
+    await server.write(
+        lambda connection: connection.execute("DELETE FROM search_index WHERE rowid <= ?", (position,))
+    )
+    at = 0
+    while at < position:
+        at = await server.write(partial(_slice, server, at, position))
+        await trio.lowlevel.checkpoint()
+    count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
+    return f"{count:,} messages can be found"
+
+
+@hookimpl
+def relay_options() -> type[msgspec.Struct]:
+    """Read `[plugins.search]` into `Options`."""
+    return Options
+
+
+@hookimpl
+def relay_migrations() -> list[Migration]:
+    """Create the index."""
+    return [Migration(name="index", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_message_types(options: Options) -> list[MessageType]:
+    """Add `search`: asked on the socket, answered by its ack."""
+
+    async def handle(draft: Draft) -> None:
+        draft.answer = await search(draft.server, draft.sender.user_id, draft.payload, options.results)
+        draft.only_sender = True
+
+    return [
+        MessageType(name="search", payload=Search, kind=Kind.TRANSIENT, targets=frozenset(), handle=handle),
+    ]
+
+
+@hookimpl
+def relay_message_hooks() -> list[MessageHook]:
+    """Keep the index in step with the messages."""
+    return [MessageHook(stored=stored, edited=edited, erased=erased)]
+
+
+@hookimpl
+def relay_background() -> list[BackgroundTask]:
+    """Index what was stored while search was off."""
+    return [BackgroundTask(name="catch up", run=keep_up)]
+
+
+@hookimpl
+def relay_routes(options: Options) -> list[Routes]:
+    """Add `GET /api/search`."""
+
+    async def answer() -> Any:
+        return reply(await search(the_server(), caller().user_id, read_query(SearchQuery), options.results))
+
+    made = Blueprint("search", __name__)
+    made.add_url_rule("/api/search", "search", answer, methods=["GET"])
+    return [Routes(blueprint=made)]
+
+
+@hookimpl
+def relay_commands() -> list[Command]:
+    """Add `relay search rebuild`."""
+    return [Command(name="search rebuild", run=rebuild)]

@@ -1,0 +1,127 @@
+"""The index: one FTS5 row a message, written in the transaction that stores, edits or deletes the message.
+
+Besides its words a row has marks for what a search is narrowed by: the conversation, the sender, the type, whether
+files are attached. So whatever a search asks is answered by the index alone, newest first.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from relay.plugin import MessageType
+from relay.plugin.server import Server
+from relay.storage.log import Entry
+from relay.storage.witness import Edited
+
+from .words import words
+
+SCHEMA = """
+CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', prefix = '2 3');
+CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+"""
+
+
+def sender_mark(user_id: str) -> str:
+    """Return the mark of a sender, as one word."""
+    return "s" + user_id.encode().hex()
+
+
+def row(
+    type_: MessageType, message_id: int, channel_id: int, sender_id: str, payload: str
+) -> tuple[int, str, str] | None:
+    """Return a message's row; None for one that says nothing to search."""
+    assert type_.search_text is not None  # noqa: S101 - the caller looked
+    said = type_.load(payload)
+    text = type_.search_text(said)
+    if not text:
+        return None
+    files = " files" if getattr(said, "attachments", None) else ""
+    return (
+        message_id,
+        " ".join(words(text)),
+        f"all c{channel_id} t{type_.name.replace('_', '0')} {sender_mark(sender_id)}{files}",
+    )
+
+
+def put(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Write rows that are not there."""
+    connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
+    said = {(word,) for one in rows for word in one[1].split()}
+    connection.executemany("INSERT OR IGNORE INTO search_words VALUES (?)", said)
+
+
+def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Index new messages."""
+    types = server.services.registry.types
+    rows = []
+    for entry in entries:
+        type_ = types.get(entry.type)
+        if type_ is not None and type_.search_text is not None and entry.message_id is not None and entry.seq:
+            made = row(type_, entry.message_id, entry.channel_id, entry.sender_id, entry.payload)
+            if made is not None:
+                rows.append(made)
+    if rows:
+        put(connection, rows)
+
+
+def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
+    """Index a message anew."""
+    erased(server, connection, [message.message_id])
+    type_ = server.services.registry.types.get(message.type)
+    if type_ is not None and type_.search_text is not None:
+        made = row(type_, message.message_id, message.channel_id, message.sender_id, message.payload)
+        if made is not None:
+            put(connection, [made])
+
+
+def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+    """Forget messages."""
+    connection.executemany("DELETE FROM search_index WHERE rowid = ?", [(one,) for one in message_ids])
+
+
+def state(connection: sqlite3.Connection, name: str) -> Any:
+    """Return a number that the index remembers, 0 when it never did."""
+    found = connection.execute("SELECT value FROM search_state WHERE name = ?", (name,)).fetchone()
+    return found[0] if found else 0
+
+
+def remember(connection: sqlite3.Connection, name: str, value: float) -> None:
+    """Keep a number."""
+    connection.execute("INSERT OR REPLACE INTO search_state VALUES (?, ?)", (name, value))
+
+
+def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: int, limit: int) -> int:
+    """Index up to `limit` stored messages after a position, as they are now; return the position reached."""
+    found = connection.execute(
+        "SELECT message_id, channel_id, type, sender_id, payload FROM log"
+        " WHERE message_id > ? AND message_id <= ? ORDER BY message_id LIMIT ?",
+        (after, until, limit),
+    ).fetchall()
+    types = server.services.registry.types
+    rows = []
+    for message_id, channel_id, type_name, sender_id, payload in found:
+        type_ = types.get(type_name)
+        if type_ is not None and type_.search_text is not None and payload is not None:
+            made = row(type_, message_id, channel_id, sender_id, payload)
+            if made is not None:
+                rows.append(made)
+    erased(server, connection, [one[0] for one in found])
+    put(connection, rows)
+    reached: int = found[-1][0] if len(found) == limit else until
+    remember(connection, "done", reached)
+    return reached
+
+
+def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
+    """Index anew what was edited or deleted since a moment, while nobody told."""
+    changed = connection.execute(
+        "SELECT message_id, channel_id, seq, type, sender_id, payload FROM log"
+        " WHERE message_id <= ? AND max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?",
+        (until, since),
+    ).fetchall()
+    for message_id, channel_id, seq, type_name, sender_id, payload in changed:
+        if payload is None:
+            erased(server, connection, [message_id])
+        else:
+            edited(server, connection, Edited(message_id, channel_id, seq, type_name, sender_id, payload, since))

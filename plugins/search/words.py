@@ -1,0 +1,41 @@
+"""Words as the index knows them: one form for what a reader takes for the same, in any language.
+
+Letters lose case, accents and width. Scripts that are written without spaces are cut into single characters, and a
+run of them is looked up as a phrase: so one character finds, and any part of a longer word.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana, Han
+    "\U00020000-\U0003ffff"
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
+_PLAIN = re.compile(r"[a-z0-9]+")
+_MARK = re.compile(r"[\u0300-\u036f]")
+
+
+def fold(text: str) -> str:
+    """Return text without case, accents and width, as words are compared."""
+    if text.isascii():
+        return text.lower()
+    parted = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFC", _MARK.sub("", parted))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, in order."""
+    folded = fold(text)
+    return (_PLAIN if folded.isascii() else WORD).findall(folded)
+
+
+def places(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each word of a text with where it stands there, for marking it."""
+    for found in re.finditer(r"\S+", text):
+        for part in WORD.finditer(found.group()):
+            start = found.start() + part.start()
+            for word in words(part.group()):
+                yield word, start, start + len(part.group())

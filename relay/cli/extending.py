@@ -1,0 +1,100 @@
+"""Commands that plugins add: found only when a name is none of relay's own, as finding them loads the plugins."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import click
+
+from relay.cli.base import Command, Group, json_option, load_settings, print_rows, printable
+from relay.cli.database import perform
+
+if TYPE_CHECKING:
+    from relay.plugin.parts import Command as Part
+
+
+class Root(Group):
+    """`relay`, with the commands of the enabled plugins after its own."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of relay's own commands, or else a plugin's."""
+        return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands, for the help."""
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in _plugin_commands() if name not in own)]
+
+
+def _plugin_commands() -> dict[str, click.Command]:
+    """Return what plugins add, by the first word; commands of two words in groups."""
+    from relay.app.plugin_admin import load_for
+
+    found: dict[str, click.Command] = {}
+    try:
+        registry = load_for(load_settings())
+    except click.ClickException:
+        return {}  # the command itself will tell
+    for owned in registry.parts["relay_commands"]:
+        first, _, second = owned.part.name.partition(" ")
+        made = _made(owned.part, second or first)
+        if not second:
+            found[first] = made
+            continue
+        group = found.setdefault(first, Group(name=first, help=f"Commands of the plugin {owned.guard.plugin}."))
+        if isinstance(group, click.Group):
+            group.add_command(made)
+    return found
+
+
+def _made(part: Part, name: str) -> click.Command:
+    signature = inspect.signature(part.run)
+    hints = get_type_hints(part.run)
+    params: list[click.Parameter] = []
+    for parameter in list(signature.parameters.values())[1:]:
+        kind = hints.get(parameter.name, str)
+        required = parameter.default is parameter.empty
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            flag = f"--{parameter.name.replace('_', '-')}"
+            params.append(
+                click.Option(
+                    [flag, parameter.name],
+                    type=_click_type(kind),
+                    is_flag=kind is bool,
+                    required=required,
+                    default=None if required else parameter.default,
+                    show_default=not required and parameter.default not in (None, False),
+                )
+            )
+        else:
+            params.append(click.Argument([parameter.name], type=_click_type(kind), required=required))
+
+    help_text = inspect.getdoc(part.run)
+    command = Command(name=name, params=params, callback=_callback(part.name), help=help_text)
+    return command
+
+
+def _callback(name: str) -> Callable[..., None]:
+    def run(as_json: bool, **arguments: Any) -> None:
+        given = {key: value for key, value in arguments.items() if value is not None}
+        _show(perform("plugin.command", name=name, arguments=given), as_json=as_json)
+
+    return json_option(run)
+
+
+def _show(answer: Any, *, as_json: bool) -> None:
+    if answer is None:
+        return
+    if isinstance(answer, list) and answer and all(isinstance(row, dict) for row in answer):
+        print_rows(answer, list(answer[0]), as_json=as_json)
+    elif isinstance(answer, str) and not as_json:
+        click.echo("\n".join(printable(line) for line in answer.split("\n")))
+    elif answer != []:
+        click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _click_type(kind: Any) -> Any:
+    return {int: click.INT, float: click.FLOAT, bool: click.BOOL}.get(kind, click.STRING)

@@ -1,0 +1,90 @@
+"""`relay plugins`: which there are, how they do, whether they would load, and a new one to begin with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from relay.cli.base import Failure, Group, json_option, load_settings, note, print_rows, printable
+from relay.cli.database import perform
+
+
+@click.group(cls=Group)
+def plugins() -> None:
+    """List, check and write plugins; take back one that failed too often.
+
+    A plugin is one Python file; docs/plugins/writing.md tells how to write one.
+    """
+
+
+@plugins.command("list")
+@json_option
+def list_plugins(as_json: bool) -> None:
+    """List the plugins that are there: running, set aside, left out, or off.
+
+    With a running server this tells of that server's plugins; failures count since its start.
+    """
+    rows = perform("plugin.list")
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    print_rows(rows, ("name", "state", "source", "failures", "types"), as_json=False)
+    for row in rows:
+        if row["reason"]:
+            click.echo(f"\n{row['name']}: {printable(row['reason'])}")
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def check(names: tuple[str, ...]) -> None:
+    """Load the plugins NAME, or all that are enabled, as a start of the server would, and say what they add.
+
+    Nothing is run but their registration. Exit status 1 when one of them would be left out.
+    """
+    from relay.app.plugin_admin import checked
+
+    broken = 0
+    for row in checked(load_settings(), names):
+        if row["reason"]:
+            broken += 1
+            note(f"{row['name']}: {row['reason']}")
+        else:
+            click.echo(f"{row['name']}: {row['adds']}")
+    if broken:
+        raise Failure(f"{broken} would be left out")
+
+
+@plugins.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Take the plugin NAME back that the running server has set aside."""
+    perform("plugin.resume", name=name)
+    click.echo(f"{name}: running")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where to write it.  [default: the first of [plugins] directories]",
+)
+def new(name: str, directory: Path | None) -> None:
+    """Write a working plugin, NAME.py, and its test, test_NAME.py, to begin with.
+
+    It adds a message type of its name, which the server knows from its next start on.
+    """
+    from relay.plugin.scaffold import BadName, write_plugin
+
+    folders = load_settings().plugins.directories
+    folder = directory or Path(folders[0] if folders else "plugins.d")
+    try:
+        plugin, test = write_plugin(name, folder)
+    except (BadName, OSError) as error:
+        raise Failure(str(error)) from None
+    click.echo(f"{plugin}\n{test}")
+    note(f"try it: pytest {test}; then start the server again, and: relay send USER --type {name} --payload …")

@@ -1,0 +1,83 @@
+"""The plugins of one server, loaded as its settings say."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import trio
+
+from relay.plugin.discovery import bundled_directory, in_directory
+from relay.plugin.guard import Rules
+from relay.plugin.loader import load
+from relay.plugin.paths import Claimed
+from relay.plugin.registry import Registry
+from relay.protocol.kinds import Kind
+from relay.settings import Settings
+from relay.settings.extensions import TypeSettings
+
+_log: Final = logging.getLogger("relay")
+
+
+def load_plugins(settings: Settings, paths: Claimed) -> Registry:
+    """Return what the enabled plugins register; each that is broken is logged, with the reason, and left out.
+
+    Args:
+        paths: of routes that are relay's own.
+    """
+    plugins = settings.plugins
+    enabled, directories = [*plugins.enabled, *plugins.also], [Path(folder) for folder in plugins.directories]
+    if plugins.safe_mode:
+        bundled = in_directory(bundled_directory(), "bundled")
+        left_out = [name for name in enabled if name not in bundled]
+        _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
+        enabled, directories = [name for name in enabled if name in bundled], []
+    rules = Rules(
+        plugins.quarantine_failures,
+        plugins.quarantine_seconds,
+        settings.timeouts.handler_seconds,
+        trio.current_time,
+    )
+    priorities = {name: type_.priority for name, type_ in settings.types.items() if type_.priority is not None}
+    registry = load(
+        enabled, directories, plugins.options, rules, priorities=priorities, places=plugins.places, paths=paths
+    )
+    for broken in registry.broken:
+        _log.error("%s", broken)
+    for name, changed in settings.types.items():
+        _adjust(registry, name, changed)
+    return registry
+
+
+def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
+    """Change a message type as `[types.NAME]` says; what it cannot be is logged, with the key, and left out."""
+    known = registry.types.get(name)
+    if known is None:
+        _log.warning("[types.%s] changes nothing: no plugin adds a message type of that name", name)
+        return
+    changes: dict[str, Any] = {} if changed.max_bytes is None else {"max_bytes": changed.max_bytes}
+    for key in ("ttl_seconds", "collapse_key"):
+        if getattr(changed, key) is not None and known.kind is not Kind.STREAM:
+            _log.error(
+                "[types.%s] %s is left out: it is for stream types, and this one is %s", name, key, known.kind
+            )
+            registry.types[name] = replace(known, **changes)
+            return
+    if changed.ttl_seconds is not None:
+        changes["ttl_seconds"] = changed.ttl_seconds
+    field = changed.collapse_key
+    if field is not None and field not in known.payload.__struct_fields__:
+        fields = ", ".join(known.payload.__struct_fields__)
+        _log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
+    elif field is not None:
+        changes["collapse"] = partial(_field_text, field)
+    registry.types[name] = replace(known, **changes)
+
+
+def _field_text(field: str, payload: Any) -> str | None:
+    """Return what a payload says in a field, as text; None where it says nothing."""
+    value = getattr(payload, field)
+    return None if value is None else str(value)[:256]

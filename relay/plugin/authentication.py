@@ -1,0 +1,89 @@
+"""Whom credentials speak for: relay's own tokens first, then what plugins know."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from relay.plugin.guard import Guard, PluginFailed
+from relay.plugin.parts import Claim, Credentials
+from relay.protocol.errors import CloseCode, Disconnect, RelayError
+from relay.storage import accounts
+from relay.storage.accounts import Identity, User
+
+if TYPE_CHECKING:
+    from relay.plugin.engine import Engine
+
+
+async def identify(engine: Engine, credentials: Credentials) -> Identity:
+    """Return whom somebody is, by a token of relay's or by a plugin's word.
+
+    Raises:
+        Disconnect: 4501 when nobody knows the credentials or they have expired, 4502 when the account is disabled.
+    """
+    unknown = Disconnect(CloseCode.BAD_TOKEN)
+    if credentials.token:
+        try:
+            return await engine.accounts.identify(credentials.token)
+        except Disconnect as refused:
+            if refused.code is not CloseCode.BAD_TOKEN or not engine.hooks.authenticators:
+                raise
+            unknown = refused
+    for guard, authenticator in ((owned.guard, owned.part) for owned in engine.hooks.authenticators):
+        if guard.aside:
+            continue
+        try:
+            claim = await guard.call_async(
+                "identify", authenticator.identify, engine.server_of(guard.plugin), credentials
+            )
+        except PluginFailed:
+            continue
+        except RelayError as refused:
+            raise Disconnect(CloseCode.BAD_TOKEN, refused.message) from None
+        if claim is not None:
+            identity = await _identity(engine, guard, claim, credentials)
+            if identity is not None:
+                engine.accounts.check(identity)
+                return identity
+    raise unknown
+
+
+async def _identity(engine: Engine, guard: Guard, claim: Claim, credentials: Credentials) -> Identity | None:
+    """Return the identity of a claimed user, who is created where the claim says so."""
+    try:
+        if not isinstance(claim, Claim):
+            raise TypeError(f"identify returned {claim!r}; return a Claim or None")
+        user = await _user(engine, claim)
+    except (TypeError, RelayError) as fault:
+        guard.failed("identify", fault)
+        return None
+    if user is None:
+        return None
+    shown = hashlib.sha256(f"{guard.plugin}\0{claim.user_id}\0{credentials.token or ''}".encode()).hexdigest()
+    return Identity(
+        user.user_id,
+        user.admin or claim.admin,
+        user.disabled,
+        f"{guard.plugin}:{shown[:16]}",
+        frozenset(claim.scopes),
+        None,
+        claim.issued_at,
+        claim.expires_at,
+    )
+
+
+async def _user(engine: Engine, claim: Claim) -> User | None:
+    user_id = claim.user_id
+    user = await engine.runner.read(lambda connection: accounts.get_user(connection, user_id), brief=True)
+    if user is not None or not claim.create:
+        return user
+    accounts.check_name(user_id, "user id")
+    now = engine.now()
+
+    def create(connection: sqlite3.Connection) -> User | None:
+        if accounts.get_user(connection, user_id) is None:
+            accounts.create_user(connection, user_id, now, display_name=claim.display_name)
+        return accounts.get_user(connection, user_id)
+
+    return await engine.runner.write(create)

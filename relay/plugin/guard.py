@@ -1,0 +1,209 @@
+"""One plugin's standing: its code is called through here, under a deadline, and what it raises is counted.
+
+A plugin that keeps failing is set aside: its types are answered `plugin_failed`, its hooks are passed over, its
+routes are 503 and its tasks end. That lasts until the server is started again or an operator runs
+`relay plugins resume NAME`. A refusal, `RelayError`, is an answer and no failure.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import isawaitable
+from typing import Any, Final, TypeVar
+
+import trio
+
+from relay.plugin.watch import Blocked, Watch, WriterWatch
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.log import Unchanged, is_the_disks
+
+T = TypeVar("T")
+log: Final = logging.getLogger("relay.plugin")
+FAULTS: Final = (Exception, SystemExit, Blocked)
+"""What a plugin may raise and is answered for; a cancellation and Ctrl-C go through."""
+
+
+class PluginFailed(Exception):
+    """A plugin's code failed, or the plugin is set aside; it was counted and logged where it happened."""
+
+
+class Rules:
+    """When a failing plugin is set aside, and how long its code may take; shared by all of a server's plugins.
+
+    Args:
+        failures: so many within `within_seconds` set it aside; 0 means never.
+        seconds: the deadline of one awaited call.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        failures: int = 10,
+        within_seconds: float = 600.0,
+        seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.failures = failures
+        self.within_seconds = within_seconds
+        self.seconds = seconds
+        self.clock = clock
+        self.loop = Watch()
+        self.writer = WriterWatch()
+
+
+class Guard:
+    """What stands between one plugin and the server.
+
+    Attributes:
+        failures: how often it failed, since the start.
+        reason: why it is set aside; None while it runs.
+        last: its last failure, in words.
+        stopped: ends its tasks when it is set aside.
+    """
+
+    def __init__(self, plugin: str, rules: Rules) -> None:
+        self.plugin = plugin
+        self.rules = rules
+        self.failures = 0
+        self.last: str | None = None
+        self.reason: str | None = None
+        self._recent: deque[float] = deque(maxlen=max(1, rules.failures))
+        self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def aside(self) -> bool:
+        """Whether it failed too often and is passed over."""
+        return self.reason is not None
+
+    def when_changed(self, told: Callable[[], None]) -> None:
+        """Have `told` called when the plugin is set aside or taken back."""
+        self._watchers.append(told)
+
+    def check(self) -> None:
+        """Refuse what a plugin that is set aside would have to do.
+
+        Raises:
+            RelayError: `plugin_failed`.
+        """
+        if self.reason is not None:
+            raise self.refusal()
+
+    def refusal(self) -> RelayError:
+        """Return what a message or request is answered that this plugin failed at."""
+        text = "failed too often and is set aside" if self.aside else "failed; its author was told"
+        return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin {self.plugin!r} {text}")
+
+    def failed(self, what: str, fault: BaseException) -> None:
+        """Count and log a failure, and set the plugin aside when it was one too many."""
+        self.failures += 1
+        self.last = f"{what}: {type(fault).__name__}: {fault}"
+        log.error("plugin %r failed in %s", self.plugin, what, exc_info=fault)
+        now = self.rules.clock()
+        self._recent.append(now)
+        limit = self.rules.failures
+        if not limit or self.aside or len(self._recent) < limit:
+            return
+        if now - self._recent[0] <= self.rules.within_seconds:
+            self.reason = f"{limit} failures within {self.rules.within_seconds:g} s; the last in {self.last}"
+            log.error("plugin %r is set aside: %s", self.plugin, self.reason)
+            self._tell()
+
+    def resume(self) -> None:
+        """Take a plugin back that was set aside."""
+        self._recent.clear()
+        if self.reason is not None:
+            self.reason = None
+            log.warning("plugin %r is taken back", self.plugin)
+            self._tell()
+
+    def _tell(self) -> None:
+        for told in self._watchers:
+            told()
+
+    def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
+        """Call plain code that must not wait.
+
+        Raises:
+            PluginFailed: it raised; logged and counted.
+            RelayError: its refusal.
+        """
+        try:
+            return self.rules.loop.run(self.plugin, function, *arguments)
+        except RelayError:
+            raise
+        except FAULTS as fault:
+            self.failed(what, fault)
+            raise PluginFailed from fault
+
+    async def call_async(
+        self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
+    ) -> Any:
+        """Call plain or async code under a deadline.
+
+        Args:
+            seconds: the deadline; None for `[timeouts] handler_seconds`.
+
+        Raises:
+            PluginFailed: it raised or took too long; logged and counted.
+            RelayError: its refusal.
+        """
+        watch = self.rules.loop
+        try:
+            with trio.fail_after(self.rules.seconds if seconds is None else seconds):
+                result = watch.run(self.plugin, function, *arguments)
+                if isawaitable(result):
+                    return await watch.run_async(self.plugin, result)
+                return result
+        except RelayError:
+            raise
+        except FAULTS as fault:
+            self.failed(what, fault)
+            raise PluginFailed from fault
+        except BaseExceptionGroup as group:
+            rest = group.split(FAULTS)[1]
+            if rest is not None:
+                raise
+            self.failed(what, group)
+            raise PluginFailed from group
+
+    def call_inside(
+        self, what: str, connection: sqlite3.Connection, function: Callable[..., None], server: Any, detail: Any
+    ) -> None:
+        """Call `function(server, connection, detail)` in the writer's transaction, in a savepoint of its own.
+
+        When it fails, its writes alone are undone.
+
+        Raises:
+            sqlite3.Error: the disk's own failure, which is nobody's mistake.
+        """
+        connection.execute("SAVEPOINT plugin")
+        try:
+            self.rules.writer.run(self.plugin, function, server, connection, detail)
+        except FAULTS as fault:
+            if isinstance(fault, Exception) and is_the_disks(fault):
+                raise
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK TO plugin")
+            self.failed(what, fault)
+        connection.execute("RELEASE plugin")
+
+    def inside(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
+        """Wrap a type's own transaction code: what it raises refuses its message, and counts."""
+
+        def guarded(*arguments: Any) -> T:
+            try:
+                return self.rules.writer.run(self.plugin, function, *arguments)
+            except (RelayError, Unchanged):
+                raise
+            except FAULTS as fault:
+                if isinstance(fault, Exception) and is_the_disks(fault):
+                    raise
+                self.failed(what, fault)
+                raise self.refusal() from fault
+
+        return guarded

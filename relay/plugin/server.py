@@ -1,0 +1,78 @@
+"""What a plugin is handed: the server, as this plugin may use it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from relay.plugin.sending import send_as
+from relay.services.limits import TokenBuckets
+from relay.storage.jobs import Job
+from relay.storage.log import Entry
+
+if TYPE_CHECKING:
+    from relay.plugin.engine import Engine
+    from relay.plugin.guard import Guard
+
+T = TypeVar("T")
+
+
+class Server:
+    """The server as one plugin sees it.
+
+    Attributes:
+        services: the engine's services by name: `server.services.presence`, `.groups`, `.channels`, …
+        plugin: the plugin's own name.
+        guard: the plugin's standing.
+        log: a logger of its name.
+    """
+
+    def __init__(self, engine: Engine, guard: Guard, pace: TokenBuckets) -> None:
+        self.services = engine
+        self.plugin = guard.plugin
+        self.guard = guard
+        self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
+        self._pace = pace
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+        return self.services.now()
+
+    async def read(self, job: Job[T]) -> T:
+        """Run `job(connection)` on a connection that can only read, and return its answer."""
+        return await self.services.runner.read(job)
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job(connection)` in a transaction; return its answer once that is committed.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+        return await self.services.runner.write(job)
+
+    async def send(
+        self,
+        user_id: str,
+        type_name: str,
+        payload: dict[str, Any],
+        target_id: str | None,
+        *,
+        own_id: str | None = None,
+        scopes: frozenset[str] = frozenset(),
+    ) -> Entry:
+        """Send a message as a user, through all that a message of theirs goes through; return it once stored.
+
+        Args:
+            own_id: the idempotency key: the same one again stores nothing and returns the first.
+            scopes: what it may do besides what any user may.
+
+        Raises:
+            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+        self._pace.take(self.plugin)
+        return await send_as(self.services, user_id, type_name, payload, target_id, own_id=own_id, scopes=scopes)
+
+
+ServerOf = Callable[[str], Server]
+"""The server of a plugin, by the plugin's name."""

@@ -1,0 +1,41 @@
+"""What a plugin's views are given: who calls, and the server. For `relay_routes`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from quart import Blueprint, Response, g, request
+
+from relay.plugin.server import Server
+from relay.protocol.envelope import encode_json
+from relay.storage.accounts import Identity
+
+__all__ = ["Blueprint", "Caller", "caller", "reply", "request", "server"]
+
+
+class Caller(NamedTuple):
+    """Who sends by REST: a token's user, with the device that the token or the message names."""
+
+    identity: Identity
+    client_id: str | None
+    address: str
+
+    @property
+    def user_id(self) -> str:
+        """The authenticated user."""
+        return self.identity.user_id
+
+
+def caller() -> Caller:
+    """Return who calls this view; not for public ones, which have no caller."""
+    return cast(Caller, g.caller)
+
+
+def server() -> Server:
+    """Return the server, as the view's plugin may use it."""
+    return cast(Server, g.server)
+
+
+def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer."""
+    return Response(encode_json(value), status=status, headers=headers, content_type="application/json")

@@ -1,0 +1,55 @@
+"""Who is told, inside the writer's transaction, what becomes of messages: how plugins' tables keep step.
+
+The writer's connection carries one witness. What stores, rewrites or erases a message tells it there, so that no
+path into the log can forget to; what the witness writes commits with the message or not at all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from relay.storage.log import Entry
+
+
+class Edited(NamedTuple):
+    """A stored message that was given another payload.
+
+    Attributes:
+        payload: its JSON as it is from now on.
+        at: when, Unix seconds.
+    """
+
+    message_id: int
+    channel_id: int
+    seq: int
+    type: str
+    sender_id: str
+    payload: str
+    at: float
+
+
+class Witness(Protocol):
+    """Something that wants to know in the transaction; it must not raise."""
+
+    def stored(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        """Take note of messages that were stored, in the order of their positions."""
+
+    def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
+        """Take note of a message's new payload."""
+
+    def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+        """Take note of stream messages that became tombstones: deleted, expired, replaced."""
+
+
+class Writer(sqlite3.Connection):
+    """The connection that changes things, with the witness of what it changes."""
+
+    witness: Witness | None = None
+
+
+def witness_of(connection: sqlite3.Connection) -> Witness | None:
+    """Return who wants to know of changes made on a connection, if anybody does."""
+    return connection.witness if isinstance(connection, Writer) else None

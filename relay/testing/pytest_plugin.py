@@ -1,0 +1,51 @@
+"""The pytest side: the fixture `relay_world`; tests that take it may be async, and run on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from relay.testing.world import World
+
+RelayWorld = Callable[..., AbstractAsyncContextManager["World"]]
+"""`relay_world(folder, *users, **environ)`: see the fixture."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have pytest-trio run the tests that use `relay_world`."""
+    for item in items:
+        if "relay_world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.trio)
+
+
+@pytest.fixture
+def relay_world(tmp_path: Path, autojump_clock: Any) -> RelayWorld:
+    """Give a test servers in memory.
+
+    Write `async with relay_world(folder, "alice", "bob") as world`. The folder holds the plugins to load besides
+    the bundled ones, or is None; the users are created, each with a token. Settings are given as in the
+    environment: `relay_world(None, RELAY_REPLAY__LIMIT="10")`. Time is virtual: it jumps to the next deadline
+    whenever everybody waits.
+    """
+    from relay.testing.world import world
+
+    count = 0
+
+    @asynccontextmanager
+    async def run(folder: Path | None, *users: str, **environ: str) -> AsyncIterator[World]:
+        nonlocal count
+        count += 1
+        place = tmp_path / f"relay-{count}"
+        place.mkdir()
+        folders = str(folder) if folder is not None else "[]"
+        async with world(place, *users, **{"RELAY_PLUGINS__DIRECTORIES": folders, **environ}) as running:
+            for broken in running.engine.registry.broken:
+                raise AssertionError(str(broken))
+            yield running
+
+    return run

@@ -1,0 +1,56 @@
+"""`GET /metrics`: the server's figures, in the text format that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import prometheus_client
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+from quart import Blueprint, Response
+
+from relay.plugin.engine import Engine
+from relay.services.permissions import METRICS, require_scope
+from relay.transports.rest.context import peer_address, the_caller, the_engine
+
+blueprint = Blueprint("metrics", __name__)
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+@blueprint.get("/metrics")
+async def metrics() -> Response:
+    """Return the figures; to this machine, to admins, and to tokens with the scope `metrics`."""
+    if peer_address() not in _LOOPBACK:
+        require_scope((await the_caller()).identity, METRICS)
+    registry = CollectorRegistry()
+    registry.register(_Figures(the_engine()))
+    text = prometheus_client.generate_latest(registry)
+    return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+class _Figures(Collector):
+    """What one engine counts, at this moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each figure."""
+        engine = self._engine
+        live, routed = engine.connections.statistics(), engine.router.statistics()
+        yield GaugeMetricFamily("relay_connections", "Connected devices.", live.connections)
+        yield GaugeMetricFamily("relay_users_online", "Users with a connected device.", live.users)
+        yield GaugeMetricFamily("relay_router_waiting", "Messages that wait for the disk.", routed.waiting)
+        yield GaugeMetricFamily("relay_log_position", "The newest message_id.", routed.position)
+        yield CounterMetricFamily("relay_messages_stored", "Messages stored since the start.", routed.stored)
+        yield CounterMetricFamily("relay_commits", "Transactions of the router since the start.", routed.batches)
+        failures = CounterMetricFamily(
+            "relay_plugin_failures", "Failures of a plugin since the start.", labels=["plugin"]
+        )
+        aside = GaugeMetricFamily("relay_plugin_aside", "1 for a plugin that is set aside.", labels=["plugin"])
+        for loaded in engine.registry.loaded:
+            failures.add_metric([loaded.name], loaded.guard.failures)
+            aside.add_metric([loaded.name], int(loaded.guard.aside))
+        yield failures
+        yield aside
+        yield GaugeMetricFamily("relay_plugins_left_out", "Plugins left out.", len(engine.registry.broken))

@@ -1,0 +1,215 @@
+"""Searching, as a user does: what is found, in what order, and by whom."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given
+from hypothesis import settings as fewer
+from hypothesis import strategies as some
+
+from relay.testing import Device, RelayWorld, World
+
+
+async def found(world: World, user: str, q: str, **more: Any) -> list[str]:
+    query = {"q": q, **more}
+    answer = await world.rest("GET", "/api/search?" + "&".join(f"{k}={quoted(v)}" for k, v in query.items()), user)
+    assert answer.status == 200, answer.body
+    return [one["message"]["payload"]["content"] for one in answer.body["results"]]
+
+
+def quoted(value: Any) -> str:
+    from urllib.parse import quote
+
+    return quote(str(value), safe="")
+
+
+async def say(device: Device, target: str, *texts: str) -> list[int]:
+    ids = []
+    for text in texts:
+        answer = await device.request("chat_message", {"content": text}, target)
+        ids.append(answer["payload"]["message_id"])
+    return ids
+
+
+TEXTS = [
+    "Lunch on Friday?",
+    "no lunch today, friday perhaps",
+    "Das Mädchen aß Müsli",
+    "今日は東京で会いましょう",
+    "北京烤鸭很好吃",
+    "message received, massaging the data",
+    "ÜBER snake_case_name and v1.2.3",
+]
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("lunch friday", {0, 1}),
+        ('"on friday"', {0}),
+        ("lunch -today", {0}),
+        ("frid*", {0, 1}),
+        ("*essag*", {5}),
+        ("madchen", {2}),
+        ("MÜSLI", {2}),
+        ("ass", {2}),
+        ("東京", {3}),
+        ("東", {3}),
+        ("京", {3, 4}),
+        ("京東", set()),
+        ("烤鸭", {4}),
+        ("uber", {6}),
+        ("snake_case", {6}),
+        ("v1.2.3", {6}),
+        ("nothingofthesort", set()),
+        ("*nothingofthesort*", set()),
+        ("from:me lunch", {0, 1}),
+        ("from:bob lunch", set()),
+        ("in:bob lunch", {0, 1}),
+        ("after:2023-11-01 lunch", {0, 1}),
+        ("before:2023-11-01 lunch", set()),
+        ("has:attachment", set()),
+        ("", {0, 1, 2, 3, 4, 5, 6}),
+        ("-lunch", {2, 3, 4, 5, 6}),
+    ],
+)
+async def test_what_is_found(relay_world: RelayWorld, q: str, expected: set[int]) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice = await world.connect("alice")
+        await say(alice, "bob", *TEXTS)
+        assert set(await found(world, "alice", q)) == {TEXTS[number] for number in expected}
+        newest_first = [TEXTS[number] for number in sorted(expected, reverse=True)]
+        assert await found(world, "alice", q, order="newest") == newest_first
+
+
+async def test_only_what_the_caller_may_see(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", "carol") as world:
+        alice = await world.connect("alice")
+        await say(alice, "bob", "the secret plan")
+        assert await found(world, "alice", "secret") == await found(world, "bob", "secret") == ["the secret plan"]
+        assert await found(world, "carol", "secret") == []
+        made = {"group_id": "team", "name": "Team", "members": ["bob"]}
+        assert (await world.rest("POST", "/api/groups", "alice", json_body=made)).status == 201
+        await alice.request("group_message", {"content": "before carol"}, "team")
+        joined = await world.rest("PUT", "/api/groups/team/members/carol", "alice", json_body={})
+        assert joined.status in (200, 201, 204)
+        await alice.request("group_message", {"content": "with carol"}, "team")
+        await world.rest("DELETE", "/api/groups/team/members/carol", "alice")
+        await alice.request("group_message", {"content": "after carol"}, "team")
+        assert await found(world, "carol", "carol") == ["with carol"]
+        assert len(await found(world, "bob", "carol", group="team")) == 3
+        assert (await world.rest("GET", "/api/search?q=x&group=other", "bob")).status == 404
+
+
+async def test_edited_and_deleted_messages(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice = await world.connect("alice")
+        first, second = await say(alice, "bob", "apples", "oranges")
+        await alice.request("message_edit", {"message_id": first, "content": "pears"}, "bob")
+        await alice.request("message_delete", {"message_id": second}, "bob")
+        assert await found(world, "bob", "apples") == await found(world, "bob", "oranges") == []
+        assert await found(world, "bob", "pears") == ["pears"]
+
+
+async def test_pages_neither_repeat_nor_leave_out(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice = await world.connect("alice")
+        said = [f"word number {number}" for number in range(25)]
+        await say(alice, "bob", *said)
+        for order in ("best", "newest"):
+            got: list[str] = []
+            cursor = ""
+            while True:
+                page = await world.rest("GET", f"/api/search?q=word&limit=10&order={order}{cursor}", "bob")
+                got += [one["message"]["payload"]["content"] for one in page.body["results"]]
+                if not page.body["has_more"]:
+                    break
+                cursor = f"&cursor={page.body['next_cursor']}"
+                await say(alice, "bob", f"word in between {len(got)} {order}")
+            assert sorted(one for one in got if "number" in one) == sorted(said)
+            assert len(got) == len(set(got))
+
+
+async def test_the_best_comes_first_and_is_shown_marked(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice = await world.connect("alice")
+        filler = " ".join(f"filler{number}" for number in range(60))
+        await say(alice, "bob", "relay relay", f"{filler} relay <b> {filler}")
+        answer = await world.rest("GET", "/api/search?q=relay", "bob")
+        first, second = (one["snippet"] for one in answer.body["results"])
+        assert first == "<mark>relay</mark> <mark>relay</mark>"
+        assert (second[0], second[-1]) == ("…", "…")
+        assert "<mark>relay</mark> &lt;b&gt;" in second
+
+
+async def test_the_socket_answers_in_the_ack(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        await say(alice, "bob", "find me")
+        answer = await bob.request("search", {"q": "find"})
+        assert answer["type"] == "ack"
+        assert answer["payload"]["results"][0]["message"]["payload"] == {"content": "find me"}
+        refused = await bob.request("search", {"q": "find", "order": "oldest"})
+        assert refused["payload"]["code"] == "invalid_payload"
+
+
+async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Path, autojump_clock: Any) -> None:
+    from relay.settings.extensions import BUNDLED_PLUGINS
+    from relay.testing import world as running
+
+    off = json.dumps([name for name in BUNDLED_PLUGINS if name != "search"])
+    async with running(tmp_path, "alice", "bob", RELAY_PLUGINS__ENABLED=off) as world:
+        alice = await world.connect("alice")
+        (first,) = await say(alice, "bob", "early bird")
+        assert (await world.rest("GET", "/api/search?q=early", "bob")).status == 404
+        tokens = world.tokens
+    async with running(tmp_path) as world:
+        world.tokens = tokens
+        await trio.sleep(1)
+        assert await found(world, "bob", "early") == ["early bird"]
+    async with running(tmp_path, RELAY_PLUGINS__ENABLED=off) as world:
+        world.tokens = tokens
+        alice = await world.connect("alice")
+        edit = await alice.request("message_edit", {"message_id": first, "content": "late bird"}, "bob")
+        assert edit["type"] == "ack", edit
+    async with running(tmp_path) as world:
+        world.tokens = tokens
+        await trio.sleep(1)
+        assert await found(world, "bob", "early") == []
+        assert await found(world, "bob", "late") == ["late bird"]
+        from relay.app.plugin_admin import run_command
+
+        assert await run_command(world.engine, "search rebuild", {}) == "1 messages can be found"
+        assert await found(world, "bob", "late") == ["late bird"]
+
+
+@fewer(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(q=some.text(max_size=60) | some.text(alphabet='ab"*-:^()+ NEAR{}~\x00', max_size=40))
+def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
+    import sqlite3
+    import sys
+
+    from relay.plugin import RelayError
+    from relay.plugin.discovery import bundled_directory, in_directory
+
+    sys.modules.get("relay_plugin_search") or in_directory(bundled_directory(), "bundled")["search"].load()
+    from relay_plugin_search.finding import _phrase, snippet  # type: ignore[import-not-found]
+    from relay_plugin_search.index import SCHEMA  # type: ignore[import-not-found]
+    from relay_plugin_search.query import parse  # type: ignore[import-not-found]
+
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SCHEMA)
+    try:
+        query = parse(q, "alice")
+    except RelayError:
+        return
+    for term in query.terms:
+        phrase = _phrase(connection, term)
+        if phrase is not None:
+            connection.execute(
+                "SELECT rowid FROM search_index WHERE search_index MATCH ?", (f"words : ({phrase})",)
+            )
+    snippet(q, query)
