@@ -170,7 +170,9 @@ def relay_message_types(options: Options) -> list[MessageType]:
         draft.only_sender = True
 
     return [
-        MessageType(name="search", payload=Search, kind=Kind.TRANSIENT, targets=frozenset(), handle=handle),
+        MessageType(
+            name="search", payload=Search, kind=Kind.TRANSIENT, targets=frozenset(), priority=0, handle=handle
+        ),
     ]
 
 

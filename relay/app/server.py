@@ -28,7 +28,6 @@ import trio
 import relay
 from relay.app.control import serve_control
 from relay.plugin.engine import Engine, open_engine
-from relay.plugin.watch import watching
 from relay.protocol.errors import CloseCode
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
@@ -57,40 +56,23 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print, *, 
         heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
         http = http_server(engine)
         door = FrontDoor(engine, heartbeat, http.serve, VERSION)
-        rules = engine.registry.rules
-        seconds = settings.plugins.blocking_seconds
         async with http.lifespan(), trio.open_nursery() as services:
-            with watching(rules.loop, rules.writer, seconds):
-                await _serve(engine, services, heartbeat, http, door, listeners, announce, first_steps)
+            services.start_soon(heartbeat.run)
+            services.start_soon(engine.accounts.prepare)
+            control = Path(settings.storage.path + ".sock")
+            await services.start(partial(serve_control, engine, control))
+            _tune_collector()
+            async with trio.open_nursery() as connections:
+                accepting = trio.CancelScope()
+                services.start_soon(_signals, engine, door, http, accepting, connections)
 
+                async def accept() -> None:
+                    with accepting:
+                        await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
 
-async def _serve(
-    engine: Engine,
-    services: trio.Nursery,
-    heartbeat: HeartbeatSupervisor,
-    http: HttpServer,
-    door: FrontDoor,
-    listeners: list[trio.SocketListener],
-    announce: Callable[[str], None],
-    first_steps: str,
-) -> None:
-    """Run what is on top of the engine until the drain is over."""
-    services.start_soon(heartbeat.run)
-    services.start_soon(engine.accounts.prepare)
-    control = Path(engine.settings.storage.path + ".sock")
-    await services.start(partial(serve_control, engine, control))
-    _tune_collector()
-    async with trio.open_nursery() as connections:
-        accepting = trio.CancelScope()
-        services.start_soon(_signals, engine, door, http, accepting, connections)
-
-        async def accept() -> None:
-            with accepting:
-                await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
-
-        connections.start_soon(accept)
-        await _announce(engine, listeners, announce, first_steps)
-    services.cancel_scope.cancel()
+                connections.start_soon(accept)
+                await _announce(engine, listeners, announce, first_steps)
+            services.cancel_scope.cancel()
 
 
 def _tune_collector() -> None:

@@ -70,7 +70,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
 
     async def work() -> Any:
         refused: Exception | None = None
-        async with open_engine(settings) as engine:
+        async with open_engine(settings, background=False) as engine:
             # Raised after the block: out of the engine's nursery it would come wrapped in a group.
             try:
                 return await admin.perform(engine, op, arguments)

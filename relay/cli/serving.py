@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 
 from relay.app.control_client import ControlError
 from relay.cli.base import Command, Failure, config_file, load_settings
@@ -32,16 +31,16 @@ def serve(safe_mode: bool) -> None:
     clients go in good order, the second ends it at once.
     """
     settings = load_settings()
-    if safe_mode:
-        plugins = msgspec.structs.replace(settings.plugins, safe_mode=True)
-        settings = msgspec.structs.replace(settings, plugins=plugins)
     import trio
 
     from relay.app.logs import configure_logging
     from relay.app.server import serve as run_server
+    from relay.plugin.assembling import safe
     from relay.storage.errors import StorageError
 
     configure_logging(settings.log)
+    if safe_mode:
+        settings = safe(settings)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # whoever waits for the line may read it from a pipe
     try:

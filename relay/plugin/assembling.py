@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import trio
 
 from relay.plugin.discovery import bundled_directory, in_directory
@@ -22,6 +23,19 @@ from relay.settings.extensions import TypeSettings
 _log: Final = logging.getLogger("relay")
 
 
+def safe(settings: Settings) -> Settings:
+    """Return the settings with the bundled plugins only, of those that are enabled."""
+    plugins = settings.plugins
+    bundled = in_directory(bundled_directory(), "bundled")
+    wanted = [*plugins.enabled, *plugins.also]
+    left_out = [name for name in wanted if name not in bundled]
+    _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
+    kept = [name for name in wanted if name in bundled]
+    return msgspec.structs.replace(
+        settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[])
+    )
+
+
 def load_plugins(settings: Settings, paths: Claimed) -> Registry:
     """Return what the enabled plugins register; each that is broken is logged, with the reason, and left out.
 
@@ -30,11 +44,6 @@ def load_plugins(settings: Settings, paths: Claimed) -> Registry:
     """
     plugins = settings.plugins
     enabled, directories = [*plugins.enabled, *plugins.also], [Path(folder) for folder in plugins.directories]
-    if plugins.safe_mode:
-        bundled = in_directory(bundled_directory(), "bundled")
-        left_out = [name for name in enabled if name not in bundled]
-        _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
-        enabled, directories = [name for name in enabled if name in bundled], []
     rules = Rules(
         plugins.quarantine_failures,
         plugins.quarantine_seconds,

@@ -7,6 +7,7 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import FAULTS, PluginFailed
@@ -19,7 +20,7 @@ from relay.services.connections import Connection
 from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
-from relay.storage.log import Entry
+from relay.storage.log import Apply, Entry
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
@@ -180,7 +181,7 @@ class Dispatcher:
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
             guard = self._registry.owner(type_.name)
-            apply = apply and guard.inside(f"apply, for {type_.name!r}", apply)
+            apply = apply and guard.inside(f"apply, for {type_.name!r}", _checked_apply(apply))
             after = after and guard.inside(f"after, for {type_.name!r}", after)
         entry = Entry(
             draft.conversation.channel_id,
@@ -230,6 +231,16 @@ def _require_role(type_: MessageType, conversation: Conversation, user_id: str) 
     if role is not None and role not in type_.roles:
         allowed = ", ".join(sorted(type_.roles))
         raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}")
+
+
+def _checked_apply(apply: Apply) -> Apply:
+    def checked(connection: sqlite3.Connection, entry: Entry) -> str | None:
+        payload = apply(connection, entry)
+        if payload is not None and not isinstance(payload, str):
+            raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
+        return payload
+
+    return checked
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

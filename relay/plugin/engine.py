@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from relay.plugin.dispatch import Dispatcher
 from relay.plugin.paths import Claimed
 from relay.plugin.schema import migrate_plugins
 from relay.plugin.server import Server
+from relay.plugin.watch import watching
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.accounts import Accounts
@@ -195,7 +197,12 @@ def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, *, now: Callable[[], float] = time.time, inline: bool = False, paths: Claimed | None = None
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    inline: bool = False,
+    paths: Claimed | None = None,
+    background: bool = True,
 ) -> AsyncIterator[Engine]:
     """Open the database and run the services until the block ends, then save what they took.
 
@@ -203,6 +210,7 @@ async def open_engine(
         now: Unix seconds.
         inline: whether database jobs run where they are asked for: for virtual time.
         paths: of routes that are relay's own, which no plugin may claim.
+        background: whether plugins' background tasks run.
 
     Raises:
         StorageError: the database cannot be opened, or another relay is using it.
@@ -221,18 +229,20 @@ async def open_engine(
         engine = Engine(settings, runner, rows, (epoch, position), now, paths)
         await engine.prepare_plugins()
         await engine.presence.recover()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(engine.router.run)
-            nursery.start_soon(engine.patient.run)
-            nursery.start_soon(engine.offline_queue.run)
-            nursery.start_soon(engine.hooks.run)
-            for name, run in engine.restartable.items():
-                nursery.start_soon(supervise, name, run)
-            try:
-                yield engine
-            finally:
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-                    await engine.offline_queue.flush()
-                    await engine.presence.flush()
-                    await engine.router.wait_idle()
-                nursery.cancel_scope.cancel()
+        rules, seconds = engine.registry.rules, 0 if inline else settings.plugins.blocking_seconds
+        with watching(rules.loop, rules.writer, seconds):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(engine.router.run)
+                nursery.start_soon(engine.patient.run)
+                nursery.start_soon(engine.offline_queue.run)
+                nursery.start_soon(partial(engine.hooks.run, background=background))
+                for name, run in engine.restartable.items():
+                    nursery.start_soon(supervise, name, run)
+                try:
+                    yield engine
+                finally:
+                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                        await engine.offline_queue.flush()
+                        await engine.presence.flush()
+                        await engine.router.wait_idle()
+                    nursery.cancel_scope.cancel()

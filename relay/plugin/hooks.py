@@ -168,15 +168,19 @@ class Hooks:
         except trio.WouldBlock:
             guard.failed(what, RuntimeError(f"{_BACKLOG} events wait for it; this one was dropped"))
 
-    async def run(self) -> None:
-        """Run every plugin's own tasks, each plugin's in a nursery of its own, until cancelled."""
+    async def run(self, *, background: bool = True) -> None:
+        """Run every plugin's own tasks, each plugin's in a nursery of its own, until cancelled.
+
+        Args:
+            background: whether background tasks run, besides what comes after messages and sessions.
+        """
         owned: tuple[Owned[Any], ...] = (*self._committed, *self._sessions, *self._background)
         owners = {one.guard.plugin: one.guard for one in owned}
         async with trio.open_nursery() as nursery:
             for guard in owners.values():
-                nursery.start_soon(self._run_plugin, guard)
+                nursery.start_soon(self._run_plugin, guard, background)
 
-    async def _run_plugin(self, guard: Guard) -> None:
+    async def _run_plugin(self, guard: Guard, background: bool) -> None:
         """Run one plugin's tasks while it is not set aside, and again when it is taken back."""
         changed = trio.Event()
         token = trio.lowlevel.current_trio_token()
@@ -191,7 +195,7 @@ class Hooks:
                     self._queues[guard.plugin] = send
                     nursery.start_soon(self._events, guard, server, receive)
                     for owned in self._background:
-                        if owned.guard is guard:
+                        if background and owned.guard is guard:
                             nursery.start_soon(self._keep_running, guard, server, owned.part)
                     await changed.wait()
                     del self._queues[guard.plugin]

@@ -89,10 +89,6 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Messages a plugin may send by itself, on average; 0 means no limit.",
         ),
     ] = 200.0
-    safe_mode: Annotated[
-        bool,
-        Meta(description="Load the bundled plugins only, as `relay serve --safe-mode` does for one run."),
-    ] = False
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
 

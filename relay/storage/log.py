@@ -232,7 +232,7 @@ class Log:
         entry.timestamp = now
         try:
             if entry.apply is not None:
-                entry.payload = _applied(connection, entry, entry.apply)
+                entry.payload = entry.apply(connection, entry) or entry.payload
             if entry.kind is Kind.STREAM:
                 self._store_streams(connection, [entry], now)
                 erasing.collapse(connection, entry, now)
@@ -291,14 +291,6 @@ def _echo(connection: sqlite3.Connection, entry: Entry, first: Entry) -> None:
     entry.error = first.error
     if first.error is None or entry.digest != first.digest:
         settle(entry, first.digest)
-
-
-def _applied(connection: sqlite3.Connection, entry: Entry, apply: Apply) -> str:
-    """Run an entry's hook and return the payload to store."""
-    payload = apply(connection, entry)
-    if payload is not None and not isinstance(payload, str):
-        raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
-    return payload or entry.payload
 
 
 def is_the_disks(failure: Exception) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.plugin.discovery import bundled_directory
+from relay.plugin.discovery import bundled_directory, in_directory
 from relay.plugin.loader import load
 from relay.settings.extensions import BUNDLED_PLUGINS
 from tests.plugin.authors import HEAD, returning, write
@@ -20,7 +20,11 @@ def test_every_bundled_plugin_loads_and_is_enabled() -> None:
     registry = load(BUNDLED_PLUGINS, [], {})
     assert registry.broken == []
     assert {plugin.name for plugin in registry.loaded} == set(BUNDLED_PLUGINS)
-    assert {path.stem for path in bundled_directory().glob("[a-z]*.py")} == set(BUNDLED_PLUGINS)
+    bundled = set(in_directory(bundled_directory(), "bundled"))
+    assert bundled >= set(BUNDLED_PLUGINS)
+    everything = load(bundled, [], {})
+    assert everything.broken == []
+    assert {plugin.name for plugin in everything.loaded} == bundled
 
 
 def test_the_core_types_are_there_with_their_places_in_a_replay() -> None:

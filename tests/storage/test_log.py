@@ -222,18 +222,6 @@ def test_a_retry_behind_a_conflict_in_one_batch_still_gets_the_first_answer() ->
     assert answer_of(retry) == Answer(first.message_id, 1, 1.0, True, False, None)
 
 
-def test_a_hook_that_returns_something_else_than_text_is_refused_and_stores_nothing() -> None:
-    connection = fresh()
-    for wrong in (b"{}", 5, {"a": 1}):
-        entry = message()
-        entry.apply = lambda _connection, _entry, wrong=wrong: wrong  # type: ignore[misc]
-        stored(connection, entry)
-        assert entry.error is not None
-        assert entry.error.code is ErrorCode.PLUGIN_FAILED
-        assert isinstance(entry.fault, TypeError)
-    assert connection.execute("SELECT count(*) FROM log").fetchone() == (0,)
-
-
 def test_a_hook_with_a_mistake_in_its_sql_fails_alone() -> None:
     connection = fresh()
 

@@ -1,0 +1,57 @@
+"""A plugin that holds the thread of a real server: it is interrupted, and the others go on."""
+
+from pathlib import Path
+
+from tests.e2e.conftest import MakeWorld
+
+CODE = """
+import time
+from relay.plugin import *
+
+class P(Payload):
+    text: str = ""
+
+def stop(draft):
+    if draft.payload.text == "sleep":
+        time.sleep(60)
+    while draft.payload.text == "loop":
+        try:
+            pass
+        except Exception:
+            pass
+    if draft.payload.text == "inside":
+        def apply(connection, entry):
+            while True:
+                pass
+        draft.apply = apply
+
+async def wait(server):
+    while True:
+        pass
+
+@hookimpl
+def relay_message_types(): return [MessageType(name="odd", payload=P, kind=Kind.STREAM, prepare=stop)]
+
+@hookimpl
+def relay_background(): return [BackgroundTask(name="spin", run=wait)]
+"""
+
+
+def test_one_that_blocks_the_thread_is_interrupted(tmp_path: Path, make_world: MakeWorld) -> None:
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "odd.py").write_text(CODE)
+    plugins = {"directories": [str(folder)], "blocking_seconds": 0.4}
+    world = make_world(["alice", "bob"], {"plugins": plugins})
+    alice, bob = world.device("alice"), world.device("bob")
+    for text in ("sleep", "loop", "inside"):
+        rest = world.rest("alice")
+        envelope = {"type": "odd", "payload": {"text": text}, "meta": {"target_id": "bob"}}
+        answer = rest.post("/api/messages", json=envelope, timeout=10)
+        assert (answer.status_code, answer.json()["code"]) == (502, "plugin_failed"), text
+        alice.say("bob", f"after {text}")
+        bob.wait_content(f"after {text}")
+    log = world.server.log.read_text()
+    assert log.count("Blocked: it held the server's thread for more than 0.4 s") >= 3
+    assert "plugin 'odd' failed in apply, for 'odd'" in log
+    assert "plugin 'odd' failed in task 'spin'" in log
