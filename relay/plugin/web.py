@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, cast
 
 from quart import Blueprint, Response, g, request
 
+from relay.plugin.describing import described
 from relay.plugin.server import Server
 from relay.protocol.envelope import encode_json
 from relay.storage.accounts import Identity
 
-__all__ = ["Blueprint", "Caller", "caller", "reply", "request", "server"]
+__all__ = ["Blueprint", "Caller", "caller", "described", "reply", "request", "server"]
 
 
 class Caller(NamedTuple):
