@@ -30,11 +30,10 @@ from relay.plugin.web import Blueprint, caller, reply
 from relay.plugin.web import server as the_server
 
 from .finding import Asked, find
-from .index import SCHEMA, catch_up, edited, erased, refresh, remember, state, stored
+from .index import SCHEMA, catch_up, edited, erased, refresh, state, stored, whole
 from .query import parse
 
 SLICE = 500
-KEPT_SECONDS = 60.0
 Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
 
 
@@ -111,7 +110,7 @@ def _position(cursor: str | None) -> tuple[int | None, int]:
 
 
 async def keep_up(server: Server) -> None:
-    """Index what was stored while search was off, then note now and then how far it has come."""
+    """Index what was stored while search was off; from then on `stored` notes how far the index has come."""
     position, seen_at = server.services.router.position, await server.read(lambda found: state(found, "seen_at"))
     at = await server.read(lambda found: state(found, "done"))
     if seen_at:
@@ -120,19 +119,11 @@ async def keep_up(server: Server) -> None:
     while at < position:
         at = await server.write(partial(_slice, server, at, position))
         await trio.lowlevel.checkpoint()
-    while True:
-        if not server.guard.failures:
-            await server.write(partial(_note, server.services.router.position, server.now()))
-        await trio.sleep(KEPT_SECONDS)
+    await server.write(partial(whole, server))
 
 
 def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:
     return catch_up(server, connection, after, until, SLICE)
-
-
-def _note(reached: int, now: float, connection: sqlite3.Connection) -> None:
-    remember(connection, "done", reached)
-    remember(connection, "seen_at", now - KEPT_SECONDS)
 
 
 async def rebuild(server: Server) -> str:

@@ -4,6 +4,7 @@ Besides its words a row has marks for what a search is narrowed by: the conversa
 files are attached. So whatever a search asks is answered by the index alone, newest first.
 """
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,10 @@ from relay.storage.witness import Edited
 
 from .words import words
 
+NOTE_SECONDS = 60.0
+"""How often the index notes how far it has come: what a start has to look at again at most."""
+
+_NOTED = "noted"
 SCHEMA = """
 CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', prefix = '2 3');
 CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -63,6 +68,22 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
                 rows.append(made)
     if rows:
         put(connection, rows)
+    _note(server, connection, entries[-1].message_id)
+
+
+def whole(server: Server, connection: sqlite3.Connection) -> None:
+    """Take the index for complete up to here; from now on it notes how far it has come."""
+    remember(connection, "seen_at", server.now() - NOTE_SECONDS)
+    server.memory[_NOTED] = -math.inf
+
+
+def _note(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
+    """Keep, now and then, up to where nothing is missing; never again once something may be."""
+    now, noted = server.now(), server.memory.get(_NOTED, math.inf)
+    if reached is not None and now - noted >= NOTE_SECONDS and not server.guard.failures:
+        remember(connection, "done", reached)
+        remember(connection, "seen_at", now - NOTE_SECONDS)
+        server.memory[_NOTED] = now
 
 
 def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:

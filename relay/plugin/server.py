@@ -26,6 +26,7 @@ class Server:
         plugin: the plugin's own name.
         guard: the plugin's standing.
         log: a logger of its name.
+        memory: the plugin's own, for what it keeps in mind while this server runs.
     """
 
     def __init__(self, engine: Engine, guard: Guard, pace: TokenBuckets) -> None:
@@ -33,6 +34,7 @@ class Server:
         self.plugin = guard.plugin
         self.guard = guard
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
+        self.memory: dict[str, Any] = {}
         self._pace = pace
 
     def now(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -113,7 +114,9 @@ class Device:
             elif isinstance(event, Ping):
                 self.pings += 1
                 if self.answer_pings:
-                    await self.stream.send_all(self.frames.send(event.response()))
+                    # Where the server is gone already, what it said before is still to be read.
+                    with suppress(trio.BrokenResourceError):
+                        await self.stream.send_all(self.frames.send(event.response()))
             elif isinstance(event, CloseConnection):
                 self.end = Closed(event.code, event.reason or "")
 

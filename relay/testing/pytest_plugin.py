@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 if TYPE_CHECKING:
     from relay.testing.world import World
@@ -17,14 +19,21 @@ RelayWorld = Callable[..., AbstractAsyncContextManager["World"]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have pytest-trio run the tests that use `relay_world`."""
+    """Have pytest-trio run the tests that use `relay_world`, on a clock that jumps.
+
+    pytest-trio takes a clock from a test's own arguments only, not from those of its fixtures.
+    """
     for item in items:
         if "relay_world" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.trio)
+            item.add_marker(pytest.mark.trio(run=_run_on_virtual_time), append=False)
+
+
+def _run_on_virtual_time(main: Callable[[], Any], *, clock: trio.abc.Clock | None, instruments: Any) -> Any:
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
 
 
 @pytest.fixture
-def relay_world(tmp_path: Path, autojump_clock: Any) -> RelayWorld:
+def relay_world(tmp_path: Path) -> RelayWorld:
     """Give a test servers in memory.
 
     Write `async with relay_world(folder, "alice", "bob") as world`. The folder holds the plugins to load besides

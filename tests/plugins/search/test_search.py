@@ -186,6 +186,21 @@ async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Pat
         assert await found(world, "bob", "late") == ["late bird"]
 
 
+def written(world: World) -> bytes:
+    return Path(f"{world.engine.settings.storage.path}-wal").read_bytes()
+
+
+async def test_nothing_is_written_while_nothing_is_said(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        alice = await world.connect("alice")
+        await say(alice, "bob", "good night")
+        await alice.cut()
+        await trio.sleep(3600)
+        before = written(world)
+        await trio.sleep(30 * 86400)
+        assert written(world) == before
+
+
 @fewer(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(q=some.text(max_size=60) | some.text(alphabet='ab"*-:^()+ NEAR{}~\x00', max_size=40))
 def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
