@@ -80,10 +80,11 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running(users: Sequence[str], profile: Path | None = None) -> Iterator[Server]:
+def running(users: Sequence[str], profile: Path | None = None, config: str = "") -> Iterator[Server]:
     """Start a server on an empty database with these users, and end it by SIGTERM.
 
-    With `profile`, it runs under cProfile and leaves its statistics there: the figures are then no measure.
+    `config` is appended to its configuration. With `profile`, it runs under cProfile and leaves its statistics
+    there: the figures are then no measure.
 
     Raises:
         MismatchError: the server does not start, or does not end by itself and with exit code 0.
@@ -91,11 +92,11 @@ def running(users: Sequence[str], profile: Path | None = None) -> Iterator[Serve
     # Settings come from the environment too: none of the caller's may reach the measured server.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
     with scratch() as folder:
-        config, log = folder / "relay.toml", folder / "log"
-        config.write_text(CONFIG)
-        tokens = import_users(users, config, environ)
+        file, log = folder / "relay.toml", folder / "log"
+        file.write_text(CONFIG + config)
+        tokens = import_users(users, file, environ)
         profiler = ["-m", "cProfile", "-o", str(profile.resolve())] if profile else []
-        command = [sys.executable, *profiler, "-m", "relay", "serve", "--config", str(config)]
+        command = [sys.executable, *profiler, "-m", "relay", "serve", "--config", str(file)]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ)
         try:

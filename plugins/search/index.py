@@ -7,6 +7,7 @@ files are attached. So whatever a search asks is answered by the index alone, ne
 import math
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from relay.plugin import MessageType
@@ -20,8 +21,11 @@ NOTE_SECONDS = 60.0
 """How often the index notes how far it has come: what a start has to look at again at most."""
 
 _NOTED = "noted"
+_KNOWN = "known words"
+_MOST_KNOWN = 100_000
 SCHEMA = """
-CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', prefix = '2 3');
+CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', prefix = 2, columnsize = 0);
+INSERT INTO search_index (search_index, rank) VALUES ('automerge', 8);
 CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """
@@ -49,11 +53,39 @@ def row(
     )
 
 
-def put(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> None:
-    """Write rows that are not there."""
+def put(server: Server, connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Write rows that are not there, and their words into the list that parts of words are looked up in."""
     connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
-    said = {(word,) for one in rows for word in one[1].split()}
-    connection.executemany("INSERT OR IGNORE INTO search_words VALUES (?)", said)
+    known = _known_words(server, connection)
+    fresh = {word for one in rows for word in one[1].split()} - known.words
+    if fresh:
+        connection.executemany("INSERT OR IGNORE INTO search_words VALUES (?)", [(word,) for word in fresh])
+        if len(known.words) + len(fresh) > _MOST_KNOWN:
+            known.words.clear()
+        known.words |= fresh
+        known.count += 1
+        remember(connection, _KNOWN, known.count)
+
+
+@dataclass(slots=True)
+class KnownWords:
+    """Words that the list has: most words of a message are common ones, and need not be written again.
+
+    Attributes:
+        count: how often the list grew. The database keeps it too: where the two differ, a transaction was undone
+            that had written words, and nothing is known any more.
+    """
+
+    words: set[str]
+    count: int
+
+
+def _known_words(server: Server, connection: sqlite3.Connection) -> KnownWords:
+    count = state(connection, _KNOWN)
+    known: KnownWords | None = server.memory.get(_KNOWN)
+    if known is None or known.count != count:
+        known = server.memory[_KNOWN] = KnownWords(set(), count)
+    return known
 
 
 def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
@@ -67,7 +99,7 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
             if made is not None:
                 rows.append(made)
     if rows:
-        put(connection, rows)
+        put(server, connection, rows)
     _note(server, connection, entries[-1].message_id)
 
 
@@ -93,7 +125,7 @@ def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> N
     if type_ is not None and type_.search_text is not None:
         made = row(type_, message.message_id, message.channel_id, message.sender_id, message.payload)
         if made is not None:
-            put(connection, [made])
+            put(server, connection, [made])
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
@@ -128,7 +160,7 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
             if made is not None:
                 rows.append(made)
     erased(server, connection, [one[0] for one in found])
-    put(connection, rows)
+    put(server, connection, rows)
     reached: int = found[-1][0] if len(found) == limit else until
     remember(connection, "done", reached)
     return reached

@@ -228,3 +228,22 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
                 "SELECT rowid FROM search_index WHERE search_index MATCH ?", (f"words : ({phrase})",)
             )
     snippet(q, query)
+
+
+async def test_a_part_of_a_word_is_found_though_its_first_writing_was_undone(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        from relay_plugin_search.index import stored  # type: ignore[import-not-found]
+
+        alice = await world.connect("alice")
+        server = world.engine.server_of("search")
+        entry = await server.send("alice", "chat_message", {"content": "plain"}, "bob")
+        entry.payload, entry.message_id = '{"content": "extraordinary"}', 1000
+
+        def undone(connection: Any) -> None:
+            stored(server, connection, [entry])
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await server.write(undone)
+        await say(alice, "bob", "how extraordinary")
+        assert await found(world, "bob", "*aordin*") == ["how extraordinary"]
