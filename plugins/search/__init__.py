@@ -119,7 +119,7 @@ async def keep_up(server: Server) -> None:
     while at < position:
         at = await server.write(partial(_slice, server, at, position))
         await trio.lowlevel.checkpoint()
-    await server.write(partial(whole, server))
+    whole(server)
 
 
 def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:

@@ -100,22 +100,26 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
                 rows.append(made)
     if rows:
         put(server, connection, rows)
-    _note(server, connection, entries[-1].message_id)
+    _note_sometimes(server, connection, entries[-1].message_id)
 
 
-def whole(server: Server, connection: sqlite3.Connection) -> None:
+def whole(server: Server) -> None:
     """Take the index for complete up to here; from now on it notes how far it has come."""
-    remember(connection, "seen_at", server.now() - NOTE_SECONDS)
     server.memory[_NOTED] = -math.inf
 
 
-def _note(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
-    """Keep, now and then, up to where nothing is missing; never again once something may be."""
+def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
+    """Note where the index stands once a minute; never again once something may be missing."""
     now, noted = server.now(), server.memory.get(_NOTED, math.inf)
     if reached is not None and now - noted >= NOTE_SECONDS and not server.guard.failures:
-        remember(connection, "done", reached)
-        remember(connection, "seen_at", now - NOTE_SECONDS)
+        _note(server, connection, reached)
         server.memory[_NOTED] = now
+
+
+def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
+    """Keep up to where every message is indexed, and since when edits and deletions would have to be looked for."""
+    remember(connection, "done", reached)
+    remember(connection, "seen_at", server.now() - NOTE_SECONDS)
 
 
 def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
@@ -162,7 +166,7 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
     erased(server, connection, [one[0] for one in found])
     put(server, connection, rows)
     reached: int = found[-1][0] if len(found) == limit else until
-    remember(connection, "done", reached)
+    _note(server, connection, reached)
     return reached
 
 
