@@ -117,7 +117,7 @@ def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int
 
 
 def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
-    """Keep up to where every message is indexed, and since when edits and deletions would have to be looked for."""
+    """Keep up to where all is indexed, and since when edits and deletions would have to be looked for."""
     remember(connection, "done", reached)
     remember(connection, "seen_at", server.now() - NOTE_SECONDS)
 
