@@ -2,7 +2,7 @@
 
 import html
 import sqlite3
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from relay.plugin import ErrorCode, RelayError
@@ -16,11 +16,14 @@ from .index import sender_mark
 from .query import Query, Term
 from .words import places, words
 
-CANDIDATES = 1_000
+CANDIDATES = 500
 """Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
 
+READ = 2_500
+"""How many messages are read for a page where a part of a word is in too many words to ask for them all."""
+
 _MARKED_CONVERSATIONS = 400
-_PARTS = 200
+_PARTS = 100
 _SNIPPET = 160
 
 
@@ -51,6 +54,29 @@ class Found(NamedTuple):
     skip: int
 
 
+class Match(NamedTuple):
+    """What is asked of the index, and what it cannot be asked.
+
+    Attributes:
+        expression: of FTS5, made of quoted words only.
+        read: parts of words that are looked for by reading, and whether each must be there.
+    """
+
+    expression: str
+    read: list[tuple[str, bool]]
+
+    def has(self, said: str) -> bool:
+        """Tell whether a message's words have, and have not, what is looked for by reading."""
+        return all((part in said) is wanted for part, wanted in self.read)
+
+
+class Candidates(NamedTuple):
+    """What matched, the newest first, with its words; `ended` is where the reading stopped short of all."""
+
+    rows: list[tuple[int, str]]
+    ended: int | None
+
+
 def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Query, asked: Asked) -> Found:
     """Search what a user may see.
 
@@ -61,29 +87,33 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
     match = _match(connection, query, views, asked)
     if match is None or not views:
         return Found([], None, 0)
-    low, high = _range(connection, query, asked.before)
-    wanted = asked.limit + 1 if asked.newest else CANDIDATES
-    candidates = _candidates(connection, match, low, high, views, wanted)
-    if not candidates:
-        return Found([], None, 0)
+    between = _range(connection, query, asked.before)
     if asked.newest:
-        page, more = candidates[: asked.limit], len(candidates) > asked.limit
-        before, skip = (page[-1][0] if more else None), 0
+        rows, ended = _candidates(connection, match, between, views, asked.limit + 1)
+        page = rows[: asked.limit]
+        before, skip = (page[-1][0] if len(rows) > asked.limit else ended), 0
     else:
-        ranked = sorted(candidates, key=lambda one: (-_score(one[1], query), -one[0]))
-        page = ranked[asked.skip : asked.skip + asked.limit]
-        more = asked.skip + asked.limit < len(ranked)
-        before, skip = (candidates[0][0] + 1 if more else None), asked.skip + asked.limit
+        rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
+        ranked = sorted(rows, key=lambda one: (-_score(one[1], query), -one[0]))
+        skip = asked.skip + asked.limit
+        page = ranked[asked.skip : skip]
+        before = rows[0][0] + 1 if skip < len(ranked) else None
+    return Found(_shown(server, connection, page, query), before, skip)
+
+
+def _shown(
+    server: Server, connection: sqlite3.Connection, page: list[tuple[int, str]], query: Query
+) -> list[dict[str, Any]]:
     records = messages.records(connection, [message_id for message_id, _ in page]) if page else {}
     results = []
     for message_id, _ in page:
         record = records[message_id]
+        if record.payload is None:  # erased while search was set aside
+            continue
         type_ = server.services.registry.types.get(record.type)
-        text = (
-            type_.search_text(type_.load(record.payload)) if type_ and type_.search_text and record.payload else ""
-        )
+        text = type_.search_text(type_.load(record.payload)) if type_ and type_.search_text else ""
         results.append({"message": envelope(record), "snippet": snippet(text or "", query)})
-    return Found(results, before, skip)
+    return results
 
 
 def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[int, list[View]]:
@@ -104,16 +134,26 @@ def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[i
     return found
 
 
-def _match(connection: sqlite3.Connection, query: Query, views: dict[int, list[View]], asked: Asked) -> str | None:
-    """Return the FTS5 expression of a search, made of quoted words only; None when nothing can match."""
+def _match(
+    connection: sqlite3.Connection, query: Query, views: dict[int, list[View]], asked: Asked
+) -> Match | None:
+    """Return what to ask the index; None when nothing can match."""
     sought: list[str] = []
     refused: list[str] = []
+    read: list[tuple[str, bool]] = []
     for term in query.terms:
-        said = _phrase(connection, term)
-        if said is not None:
+        if not term.inside:
+            said = f'"{" ".join(term.words)}"' + (" *" if term.begins else "")
+        else:
+            within = _words_within(connection, term.words[0])
+            if len(within) > _PARTS:
+                read.append((term.words[0], not term.excluded))
+                continue
+            if not within and not term.excluded:
+                return None
+            said = _any(within)
+        if said:
             (refused if term.excluded else sought).append(said)
-        elif not term.excluded:
-            return None
     marks = [_any(f"t{name.replace('_', '0')}" for name in asked.types)] if asked.types else []
     if query.senders:
         marks.append(_any(map(sender_mark, query.senders)))
@@ -122,22 +162,20 @@ def _match(connection: sqlite3.Connection, query: Query, views: dict[int, list[V
     if len(views) <= _MARKED_CONVERSATIONS:
         marks.append(_any(f"c{channel_id}" for channel_id in views))
     parts = [f"words : ({part})" for part in sought] + [f"marks : ({part})" for part in marks or ['"all"']]
-    match = " AND ".join(parts)
-    return f"({match}) NOT words : ({' OR '.join(refused)})" if refused else match
+    expression = " AND ".join(parts)
+    if refused:
+        expression = f"({expression}) NOT words : ({' OR '.join(refused)})"
+    return Match(expression, read)
 
 
 def _any(marks: Any) -> str:
     return " OR ".join(f'"{mark}"' for mark in marks)
 
 
-def _phrase(connection: sqlite3.Connection, term: Term) -> str | None:
-    if term.inside:
-        part = term.words[0].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        rows = connection.execute(
-            "SELECT word FROM search_words WHERE word LIKE ? ESCAPE '\\' LIMIT ?", (f"%{part}%", _PARTS)
-        ).fetchall()
-        return _any(row[0] for row in rows) if rows else None
-    return f'"{" ".join(term.words)}"' + (" *" if term.begins else "")
+def _words_within(connection: sqlite3.Connection, part: str) -> list[str]:
+    """Return the words that have a part in them; one more than are asked for where there are too many."""
+    rows = connection.execute("SELECT word FROM search_words WHERE instr(word, ?) LIMIT ?", (part, _PARTS + 1))
+    return [row[0] for row in rows]
 
 
 def _range(connection: sqlite3.Connection, query: Query, before: int | None) -> tuple[int, int]:
@@ -168,33 +206,45 @@ def _first_at(connection: sqlite3.Connection, moment: float, newest: int) -> int
 
 
 def _candidates(
-    connection: sqlite3.Connection, match: str, low: int, high: int, views: dict[int, list[View]], wanted: int
-) -> list[tuple[int, str]]:
-    """Return the newest matches that the user may see, with their words."""
-    found: list[tuple[int, str]] = []
-    rows = connection.execute(
-        "SELECT i.rowid, i.words, l.channel_id, l.seq, l.deleted_at FROM search_index i"
-        " JOIN log l ON l.message_id = i.rowid"
-        " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
-        (match, low, high),
+    connection: sqlite3.Connection,
+    match: Match,
+    between: tuple[int, int],
+    views: dict[int, list[View]],
+    wanted: int,
+) -> Candidates:
+    """Return the newest matches that the user may see."""
+    whole = len(views) <= _MARKED_CONVERSATIONS and all(
+        view.first <= 1 and view.last is None for seen in views.values() for view in seen
     )
-    for message_id, said, channel_id, seq, deleted_at in rows:
-        if deleted_at is None and any(
-            view.first <= seq and (view.last is None or seq <= view.last) for view in views.get(channel_id, ())
-        ):
+    place = "NULL, NULL FROM search_index i" if whole else "l.channel_id, l.seq FROM search_index i JOIN log l"
+    joined = "" if whole else " ON l.message_id = i.rowid"
+    rows = connection.execute(
+        f"SELECT i.rowid, i.words, {place}{joined}"
+        " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
+        (match.expression, *between),
+    )
+    found: list[tuple[int, str]] = []
+    for count, (message_id, said, channel_id, seq) in enumerate(rows, 1):
+        if (not match.read or match.has(said)) and (whole or _sees(views.get(channel_id, ()), seq)):
             found.append((message_id, said))
             if len(found) >= wanted:
                 break
-    return found
+        if match.read and count >= READ:
+            return Candidates(found, message_id)
+    return Candidates(found, None)
+
+
+def _sees(views: Sequence[View], seq: int) -> bool:
+    return any(view.first <= seq and (view.last is None or seq <= view.last) for view in views)
 
 
 def _score(said: str, query: Query) -> float:
     """Return how well a message fits: how often it says what is sought, for its length (as BM25 has it)."""
-    counted = Counter(said.split())
-    length = sum(counted.values())
+    spoken = said.split()
+    length = len(spoken)
     score = 0.0
     for term in query.sought:
-        times: float = min((counted[word] for word in term.words), default=0) or 0.5
+        times: float = min(map(spoken.count, term.words), default=0) or 0.5
         score += times * 2.2 / (times + 1.2 * (0.25 + 0.75 * length / 20))
     return score
 

@@ -211,7 +211,7 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
     from relay.plugin.discovery import bundled_directory, in_directory
 
     sys.modules.get("relay_plugin_search") or in_directory(bundled_directory(), "bundled")["search"].load()
-    from relay_plugin_search.finding import _phrase, snippet  # type: ignore[import-not-found]
+    from relay_plugin_search.finding import Asked, _match, snippet  # type: ignore[import-not-found]
     from relay_plugin_search.index import SCHEMA  # type: ignore[import-not-found]
     from relay_plugin_search.query import parse  # type: ignore[import-not-found]
 
@@ -221,12 +221,9 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
         query = parse(q, "alice")
     except RelayError:
         return
-    for term in query.terms:
-        phrase = _phrase(connection, term)
-        if phrase is not None:
-            connection.execute(
-                "SELECT rowid FROM search_index WHERE search_index MATCH ?", (f"words : ({phrase})",)
-            )
+    match = _match(connection, query, {1: []}, Asked(10, newest=True))
+    if match is not None:
+        connection.execute("SELECT rowid FROM search_index WHERE search_index MATCH ?", (match.expression,))
     snippet(q, query)
 
 
@@ -247,3 +244,30 @@ async def test_a_part_of_a_word_is_found_though_its_first_writing_was_undone(rel
             await server.write(undone)
         await say(alice, "bob", "how extraordinary")
         assert await found(world, "bob", "*aordin*") == ["how extraordinary"]
+
+
+async def test_a_part_of_very_many_words_is_found_page_by_page(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        from relay_plugin_search import finding
+
+        monkeypatch.setattr(finding, "READ", 100)
+        alice = await world.connect("alice")
+        said = [f"{'kee' if number % 50 else 'mix'}per{number}" for number in range(500)]
+        for text in said:
+            await alice.say("bob", text)
+        await world.engine.router.wait_idle()
+        expected = [text for text in reversed(said) if text.startswith("mix")]
+        for q, wanted in (("*ixpe*", expected), ("*per* mix*", expected), ("*per* -kee*", expected)):
+            got, cursor, pages = [], "", 0
+            while True:
+                page = await world.rest("GET", f"/api/search?q={quoted(q)}&limit=4&order=newest{cursor}", "bob")
+                got += [one["message"]["payload"]["content"] for one in page.body["results"]]
+                pages += 1
+                if not page.body["has_more"]:
+                    break
+                cursor = f"&cursor={page.body['next_cursor']}"
+            assert got == wanted
+        assert len(await found(world, "bob", "*per*", limit=200)) == 50
+        assert await found(world, "bob", "-*per*") == []
