@@ -179,8 +179,23 @@ def test_lines_are_found_through_strings_arrays_and_inline_tables():
         (*base, "k", "l"): 10,
         (*base, "k", "m"): 10,
         ("n",): 11,
+        ("n", "0"): 11,
         ("n", "o"): 12,
+        ("n", "0", "o"): 12,
         ("n", "p"): 15,
+        ("n", "0", "p"): 15,
+    }
+
+
+def test_each_table_of_an_array_has_its_own_line():
+    text = "[[n]]\na = 1\n[m]\na = 2\n[[n]]\n[[n]]\nb = { c = 1 }"
+    found = find_lines(text)
+    assert {path: line for path, line in found.items() if path[:2] in (("n", "0"), ("n", "1"), ("n", "2"))} == {
+        ("n", "0"): 1,
+        ("n", "0", "a"): 2,
+        ("n", "1"): 5,
+        ("n", "2"): 6,
+        ("n", "2", "b"): 7,
     }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from relay.settings.problems import did_you_mean
+
+_INSIDE: Final = re.compile(r"at `\$([^`]+)`$")
+_INDEX: Final = re.compile(r"\[(\d+)\]")
 
 
 class BadOptions(Exception):
@@ -40,16 +44,23 @@ def read_options(
         try:
             msgspec.convert(given[field.encode_name], field.type)
         except (msgspec.ValidationError, TypeError) as error:
-            problem = str(error).replace("`$", f"`{field.encode_name}")
-            raise BadOptions(f"{_where(plugin, field.encode_name, places)}: {problem}") from None
+            name = field.encode_name
+            problem = str(error).replace("`$", f"`{name}")
+            found = _INSIDE.search(str(error))
+            inside = name + found[1] if found else name
+            raise BadOptions(f"{_where(plugin, name, places, inside)}: {problem}") from None
     try:
         return msgspec.convert(dict(given), struct)
     except (msgspec.ValidationError, ValueError) as error:
         raise BadOptions(f"[plugins.{plugin}]: {error}") from None
 
 
-def _where(plugin: str, key: str, places: Mapping[str, str]) -> str:
+def _where(plugin: str, key: str, places: Mapping[str, str], inside: str = "") -> str:
+    """Name a key and its line, or the line of what is wrong inside it where that has one of its own."""
     dotted = f"plugins.{plugin}.{key}"
-    inside = dotted + "."
-    place = next((where for name, where in places.items() if name == dotted or name.startswith(inside)), None)
+    wrong = f"plugins.{plugin}." + _INDEX.sub(r".\1", inside or key)
+    while wrong not in places and len(wrong) > len(dotted):
+        wrong = wrong.rpartition(".")[0]
+    begins = dotted + "."
+    place = places.get(wrong) or next((where for name, where in places.items() if name.startswith(begins)), None)
     return f"{place}: {dotted}" if place else dotted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,7 @@ class Server:
         guard: the plugin's standing.
         log: a logger of its name.
         memory: the plugin's own, for what it keeps in mind while this server runs.
+        counts: what it counted, by what and of which kind; see `count`.
     """
 
     def __init__(self, engine: Engine, guard: Guard, pace: TokenBuckets) -> None:
@@ -35,7 +37,16 @@ class Server:
         self.guard = guard
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
         self.memory: dict[str, Any] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
         self._pace = pace
+
+    def count(self, what: str, kind: str = "") -> None:
+        """Count something once more, since the start, for `/metrics`.
+
+        Args:
+            what, kind: from a small fixed set: each pair is a figure of its own.
+        """
+        self.counts[what, kind] += 1
 
     def now(self) -> float:
         """Return Unix seconds."""
@@ -52,6 +63,13 @@ class Server:
             StorageFailed: the disk did not take it.
         """
         return await self.services.runner.write(job)
+
+    async def stored_beyond(self, position: int) -> int:
+        """Wait until something is stored beyond a position of the log, and return the log's end.
+
+        It costs messages nothing, so it is how a task follows the log by a cursor of its own.
+        """
+        return await self.services.router.wait_beyond(position)
 
     async def send(
         self,

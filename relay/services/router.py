@@ -114,6 +114,7 @@ class MessageRouter:
         self._idle = trio.Event()
         self._batches = self._stored = 0
         self._storing = False
+        self._followers = trio.lowlevel.ParkingLot()
         self.position = position
         self.indicators = Indicators(self._pass_to_members)
         self.observers: list[Observer] = []
@@ -169,6 +170,12 @@ class MessageRouter:
         if self._waiting or self._storing:
             await self._idle.wait()
 
+    async def wait_beyond(self, position: int) -> int:
+        """Wait until the log's end is beyond a position, and return it."""
+        while self.position <= position:
+            await self._followers.park()
+        return self.position
+
     def _take(self) -> list[Submission]:
         """Take what waits, up to a batch, or to the first change of a membership."""
         batch: list[Submission] = []
@@ -214,6 +221,7 @@ class MessageRouter:
                 self._connections.flush()
                 await trio.lowlevel.checkpoint()
         self.position = end
+        self._followers.unpark_all()
         self._connections.flush()
 
     def _deliver(self, submission: Submission, entry: Entry) -> int:

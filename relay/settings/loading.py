@@ -33,9 +33,12 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     problems.extend(_contradictions(layers[0] | layers[1]))
     if problems:
         raise SettingsError(problems)
-    places = {
-        dotted(key): given.origin for layer in layers for key, given in layer.items() if is_plugin_option(key)
-    }
+    places: dict[str, str] = {}
+    for layer in layers:
+        for key, given in layer.items():
+            if is_plugin_option(key):
+                places[dotted(key)] = given.origin
+                places |= {dotted((*key, *path)): f"{given.file}:{line}" for path, line in given.inside.items()}
     return _build(values, places)
 
 

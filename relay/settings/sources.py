@@ -28,7 +28,10 @@ def gather(path: Path | None, environ: Mapping[str, str], problems: list[Problem
 def _from_document(document: Document, base: Path, problems: list[Problem]) -> Iterator[tuple[KeyPath, Given]]:
     for path, value in _leaves(document.data, ()):
         label = key_label(path)
-        given = Given(value=value, file=document.file, line=document.line(path), key=label, base=base)
+        inside = document.lines_inside(path) if isinstance(value, list) else {}
+        given = Given(
+            value=value, file=document.file, line=document.line(path), key=label, base=base, inside=inside
+        )
         if field_at(path) or (is_plugin_option(path) and (len(path) > 2 or value == {})):
             yield path, given
         elif not _is_empty_table(path, value):

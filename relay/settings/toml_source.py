@@ -30,6 +30,13 @@ class Document(msgspec.Struct, frozen=True):
     data: dict[str, object]
     lines: dict[tuple[str, ...], int]
 
+    def lines_inside(self, path: tuple[str, ...]) -> dict[tuple[str, ...], int]:
+        """Return the lines of what stands below a key, by what follows the key's own path."""
+        size = len(path)
+        return {
+            found[size:]: line for found, line in self.lines.items() if len(found) > size and found[:size] == path
+        }
+
     def line(self, path: tuple[str, ...]) -> int | None:
         """Return the line of a key, or of the nearest table around it that has one."""
         while path:
@@ -100,8 +107,8 @@ def parse_value(text: str) -> object:
 def find_lines(text: str) -> dict[tuple[str, ...], int]:
     """Return the line of each table header and key in a text that tomllib has accepted.
 
-    Relying on that acceptance keeps this to following brackets and quotes. Where a path is written several
-    times (arrays of tables), its first line counts.
+    Relying on that acceptance keeps this to following brackets and quotes. The second table of an array `[[a.b]]`
+    stands under ("a", "b", "1"), with its keys; under the path without a number its first line counts.
     """
     return _LineFinder().find(text)
 
@@ -112,10 +119,13 @@ class _LineFinder:
     def __init__(self) -> None:
         self.lines: dict[tuple[str, ...], int] = {}
         self.table: tuple[str, ...] = ()
+        self.element: tuple[str, ...] = ()
+        self.counts: dict[tuple[str, ...], int] = {}
         self.open: list[tuple[str, ...] | None] = []
         self.key: list[str] = []
         self.value_of: tuple[str, ...] | None = None
         self.in_header = False
+        self.brackets = 0
 
     def find(self, text: str) -> dict[tuple[str, ...], int]:
         line, end = 1, 0
@@ -133,11 +143,14 @@ class _LineFinder:
             self._end_header(line)
         elif lexeme in "[]":
             self.in_header = True
+            self.brackets += lexeme == "["
         elif lexeme == "}":
             self._close()
         elif lexeme == "=":
             self.value_of = (*(self.open[-1] or () if self.open else self.table), *self.key)
             self._note(self.value_of, line)
+            if self.element and not self.open:
+                self._note((*self.element, *self.key), line)
             self.key = []
         elif lexeme not in ".,":
             self.key.append(_key_name(lexeme))
@@ -163,9 +176,13 @@ class _LineFinder:
 
     def _end_header(self, line: int) -> None:
         if self.in_header:
-            self.table = tuple(self.key)
+            self.table, self.element = tuple(self.key), ()
             self._note(self.table, line)
-            self.in_header = False
+            if self.brackets == 2:
+                number = self.counts[self.table] = self.counts.get(self.table, -1) + 1
+                self.element = (*self.table, str(number))
+                self._note(self.element, line)
+            self.in_header, self.brackets = False, 0
         self.key = []
 
     def _note(self, path: tuple[str, ...], line: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,13 +16,18 @@ _SHOWN_CHARACTERS = 60
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """A value somebody gave, and where: what every problem and every origin is told from."""
+    """A value somebody gave, and where: what every problem and every origin is told from.
+
+    Attributes:
+        inside: for an array of tables: the line of each table and key in it, by its path from here.
+    """
 
     value: object
     file: str
     line: int | None = None
     key: str
     base: Path
+    inside: Mapping[tuple[str, ...], int] = {}
 
     @property
     def is_text(self) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from relay.plugin.discovery import bundled_directory, in_directory
 from relay.plugin.loader import load
+from relay.settings import load as read_settings
 from relay.settings.extensions import BUNDLED_PLUGINS
 from tests.plugin.authors import HEAD, returning, write
 
@@ -141,3 +142,34 @@ def test_a_configured_priority_wins_and_a_lost_types_is_last(tmp_path: Path) -> 
     registry = load(["chat_message"], [], {}, priorities={"chat_message": 3})
     assert registry.priority("chat_message") == 3
     assert registry.priority("of_a_plugin_that_is_gone") == 50
+
+
+def test_what_is_wrong_in_a_table_of_an_array_is_told_with_its_own_line(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "ruled",
+        """
+import msgspec
+
+class Rule(msgspec.Struct, forbid_unknown_fields=True):
+    word: str = ""
+    times: int = 1
+
+class Options(msgspec.Struct, forbid_unknown_fields=True):
+    rules: list[Rule] = []
+
+@hookimpl
+def relay_options() -> Any:
+    return Options
+""",
+    )
+    file = tmp_path / "relay.toml"
+    rules = '[[plugins.ruled.rules]]\nword = "a"\n\n[[plugins.ruled.rules]]\nword = "b"\n'
+    for wrong, line, told in (
+        ('times = "2"', 6, "Expected `int`, got `str` - at `rules[1].times`"),
+        ("tims = 2", 4, "Object contains unknown field `tims` - at `rules[1]`"),
+    ):
+        file.write_text(rules + wrong)
+        settings = read_settings(file, {})
+        (broken,) = load([], [tmp_path], settings.plugins.options, places=settings.plugins.places).broken
+        assert broken.reason == f"{file}:{line}: plugins.ruled.rules: {told}"

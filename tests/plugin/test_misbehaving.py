@@ -164,6 +164,27 @@ async def metrics(running: World) -> bytes:
     return prometheus_client.generate_latest(registry)
 
 
+async def test_what_a_plugin_counts_is_a_figure_and_its_task_follows_the_log(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    code = """
+    async def follow(server):
+        at = 0
+        while True:
+            at = await server.stored_beyond(at)
+            server.count("followed", "slowly")
+            await trio.sleep(1)
+    @hookimpl
+    def relay_background(): return [BackgroundTask(name="follow", run=follow)]
+    """
+    folder = plugin(tmp_path / "p", code)
+    async with world(tmp_path, "alice", "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder)) as running:
+        await others_go_on(running)
+        await trio.sleep(5)
+        figures = await metrics(running)
+        assert b'relay_plugin_counted_total{kind="slowly",plugin="odd",what="followed"} ' in figures
+
+
 HARMLESS_TO_MESSAGES = {
     "stored": HOOKS.format("stored=fail"),
     "stored, half done": "def s(server, c, entries):\n    c.execute('CREATE TABLE odd_half (x)'); fail()\n"

@@ -331,3 +331,25 @@ def test_a_recorder_reads_frames_of_both_lengths() -> None:
     recorder.outbox.push(text_frame(b'{"b":"%s"}' % (b"x" * 300)))
     recorder.flush()
     assert recorder.frames == [{"a": 1}, {"b": "x" * 300}]
+
+
+async def test_who_follows_the_log_waits_until_it_grows(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        router = server.engine.router
+        assert await router.wait_beyond(-1) == 0
+        reached: list[int] = []
+
+        async def follow() -> None:
+            while True:
+                reached.append(await router.wait_beyond(reached[-1] if reached else 0))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follow)
+            for _ in range(3):
+                router.submit_nowait(await submission(server.engine, "alice", "bob"))
+            await trio.sleep(1)
+            assert reached == [3]
+            await router.send(await submission(server.engine, "alice", "bob"))
+            await trio.sleep(1)
+            assert reached == [3, 4]
+            nursery.cancel_scope.cancel()

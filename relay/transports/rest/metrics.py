@@ -48,9 +48,15 @@ class _Figures(Collector):
             "relay_plugin_failures", "Failures of a plugin since the start.", labels=["plugin"]
         )
         aside = GaugeMetricFamily("relay_plugin_aside", "1 for a plugin that is set aside.", labels=["plugin"])
+        counted = CounterMetricFamily(
+            "relay_plugin_counted", "What a plugin counts since the start.", labels=["plugin", "what", "kind"]
+        )
         for loaded in engine.registry.loaded:
             failures.add_metric([loaded.name], loaded.guard.failures)
             aside.add_metric([loaded.name], int(loaded.guard.aside))
+            for (what, kind), times in sorted(engine.server_of(loaded.name).counts.items()):
+                counted.add_metric([loaded.name, what, kind], times)
+        yield counted
         yield failures
         yield aside
         yield GaugeMetricFamily("relay_plugins_left_out", "Plugins left out.", len(engine.registry.broken))
