@@ -2,27 +2,8 @@
 
 from typing import Any
 
-from relay.plugin import ErrorCode, Kind, MessageType, Payload, hookimpl
-
-
-class Ack(Payload):
-    """The message was done; where it was stored, the commit is on disk."""
-
-    timestamp: float
-    duplicate: bool
-    message_id: int | None = None
-    seq: int | None = None
-    replaces: int | None = None
-
-
-class Error(Payload):
-    """The message was refused; `retry` tells whether the same one may succeed later."""
-
-    code: ErrorCode
-    message: str
-    retry: bool
-    retry_after: float | None = None
-    details: dict[str, Any] | None = None
+from relay.plugin import Kind, MessageType, hookimpl
+from relay.protocol.answers import Ack, Error
 
 
 @hookimpl

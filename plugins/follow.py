@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from relay.plugin import Draft, Kind, MessageType, Name, Payload, hookimpl
+from relay.services.statuses import SeenStatus
 
 
 class Follow(Payload):
@@ -12,6 +13,12 @@ class Follow(Payload):
 
     user_ids: Annotated[list[Name], Meta(min_length=1, max_length=200)]
     follow: bool
+
+
+class Followed(Payload):
+    """How they are at present."""
+
+    statuses: list[SeenStatus]
 
 
 async def handle(draft: Draft) -> None:
@@ -28,6 +35,12 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
     """Add `follow`."""
     return [
         MessageType(
-            name="follow", payload=Follow, kind=Kind.TRANSIENT, targets=frozenset(), priority=0, handle=handle
+            name="follow",
+            payload=Follow,
+            kind=Kind.TRANSIENT,
+            targets=frozenset(),
+            priority=0,
+            answer=Followed,
+            handle=handle,
         )
     ]

@@ -23,11 +23,12 @@ from relay.plugin import (
     Routes,
     hookimpl,
 )
-from relay.plugin.reading import Limit, Moment, Word, read_query
+from relay.plugin.reading import Answer, Limit, Moment, Word, read_query
 from relay.plugin.reading import Query as QueryString
 from relay.plugin.server import Server
-from relay.plugin.web import Blueprint, caller, reply
+from relay.plugin.web import Blueprint, caller, described, reply
 from relay.plugin.web import server as the_server
+from relay.protocol.envelope import SentEnvelope
 
 from .finding import Asked, find
 from .index import SCHEMA, catch_up, edited, erased, refresh, state, stored, whole
@@ -75,6 +76,21 @@ class SearchQuery(QueryString, frozen=True):
     order: Annotated[str, Meta(description="best or newest")] = "best"
     limit: Limit = 20
     cursor: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="as an answer gave it")] = None
+
+
+class Result(Answer, frozen=True):
+    """A message that was found, and the part of it where, as HTML with `<mark>` around what was found."""
+
+    message: SentEnvelope
+    snippet: str
+
+
+class Results(Answer, frozen=True):
+    """A page of what was found."""
+
+    results: list[Result]
+    has_more: bool
+    next_cursor: str | None
 
 
 async def search(server: Server, user_id: str, wanted: Search | SearchQuery, most: int) -> dict[str, Any]:
@@ -162,7 +178,13 @@ def relay_message_types(options: Options) -> list[MessageType]:
 
     return [
         MessageType(
-            name="search", payload=Search, kind=Kind.TRANSIENT, targets=frozenset(), priority=0, handle=handle
+            name="search",
+            payload=Search,
+            kind=Kind.TRANSIENT,
+            targets=frozenset(),
+            priority=0,
+            answer=Results,
+            handle=handle,
         ),
     ]
 
@@ -183,7 +205,9 @@ def relay_background() -> list[BackgroundTask]:
 def relay_routes(options: Options) -> list[Routes]:
     """Add `GET /api/search`."""
 
+    @described(query=SearchQuery, answers={200: Results}, refusals=[ErrorCode.NOT_FOUND])
     async def answer() -> Any:
+        """Answer with the messages that the caller may see and that have what is looked for."""
         return reply(await search(the_server(), caller().user_id, read_query(SearchQuery), options.results))
 
     made = Blueprint("search", __name__)

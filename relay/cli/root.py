@@ -10,6 +10,7 @@ from relay.cli.extending import Root
 from relay.cli.groups import group
 from relay.cli.notifying import notify
 from relay.cli.plugins import plugins
+from relay.cli.schema import schema
 from relay.cli.sending import send
 from relay.cli.serving import serve
 from relay.cli.tailing import tail
@@ -27,5 +28,5 @@ def main() -> None:
     """
 
 
-for command in (serve, user, token, group, config, send, notify, tail, plugins):
+for command in (serve, user, token, group, config, send, notify, tail, plugins, schema):
     main.add_command(command)

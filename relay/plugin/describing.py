@@ -4,19 +4,23 @@
     @described(answers={200: PollResult}, refusals=[ErrorCode.NOT_FOUND])
     async def result(poll: str) -> Response: ...
 
-What every view may be answered besides (401, 405, 413, 429, 500 and so on) is added for all of them in one place.
+What follows from that is not said again: a view with a body may answer 413 and 415, one with a variable in its
+path 404, one that needs a token 401 and 403, and each of them 400, 431 and 500; `relay.transports.rest.openapi`
+adds those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from relay.protocol.errors import ErrorCode
 
 View = TypeVar("View", bound=Callable[..., Any])
+Access = Literal["token", "open", "either"]
 _MARK: Final = "__relay_description__"
+_JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,41 +29,55 @@ class Description:
 
     Attributes:
         query, body: the structs that `read_query` and `read_body` take; None for a view without.
+        optional_body: whether the body may be left out.
         answers: what it answers by status, as a type msgspec knows; None for an answer without a body.
-        refusals: the codes that it refuses by, besides those of its query, body and token.
-        body_types: content types of a body that is no JSON.
-        answer_types: content types of an answer that is no JSON.
-        headers: request headers it reads, with what each is for.
+        refusals: the codes that it refuses by, or statuses where it has one of its own, besides those that follow
+            from the rest.
+        body_types: content types of the body; JSON where it is a struct.
+        answer_types: content types of its answers.
+        headers: request headers that it reads, with what each is for.
+        answer_headers: headers of an answer, with what each says, by status.
+        access: "token" for users with a token, "open" for everybody, "either" where it depends; of a plugin's view
+            `Routes` says that.
     """
 
     query: Any = None
     body: Any = None
-    answers: Mapping[int, Any] = field(default_factory=lambda: {200: dict})
-    refusals: tuple[ErrorCode, ...] = ()
-    body_types: tuple[str, ...] = ()
-    answer_types: tuple[str, ...] = ()
+    optional_body: bool = False
+    answers: Mapping[int, Any] = field(default_factory=lambda: {200: dict[str, Any]})
+    refusals: tuple[ErrorCode | int, ...] = ()
+    body_types: tuple[str, ...] = (_JSON,)
+    answer_types: tuple[str, ...] = (_JSON,)
     headers: Mapping[str, str] = field(default_factory=dict)
+    answer_headers: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    access: Access = "token"
 
 
 def described(
     *,
     query: Any = None,
     body: Any = None,
+    optional_body: bool = False,
     answers: Mapping[int, Any] | None = None,
-    refusals: Iterable[ErrorCode] = (),
-    body_types: Iterable[str] = (),
-    answer_types: Iterable[str] = (),
+    refusals: Iterable[ErrorCode | int] = (),
+    body_types: Iterable[str] = (_JSON,),
+    answer_types: Iterable[str] = (_JSON,),
     headers: Mapping[str, str] | None = None,
+    answer_headers: Mapping[int, Mapping[str, str]] | None = None,
+    access: Access = "token",
 ) -> Callable[[View], View]:
     """Say what a view takes and answers; see `Description`. It goes below the route's own decorator."""
     said = Description(
         query=query,
         body=body,
-        answers={200: dict} if answers is None else answers,
+        optional_body=optional_body,
+        answers={200: dict[str, Any]} if answers is None else answers,
         refusals=tuple(refusals),
         body_types=tuple(body_types),
         answer_types=tuple(answer_types),
         headers=headers or {},
+        answer_headers=answer_headers or {},
+        access=access,
     )
 
     def mark(view: View) -> View:

@@ -37,6 +37,10 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The base of body schemas: unknown fields are refused."""
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of answers: each field is there, null where there is nothing to say."""
+
+
 class NoQuery(Query, frozen=True):
     """No query parameters at all."""
 
@@ -101,6 +105,8 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
         found: T = _decoder(cast(Hashable, schema)).decode(raw)
     except msgspec.ValidationError as error:
         raise _misshapen(str(error)) from None
+    except RecursionError:
+        raise RelayError(ErrorCode.BAD_JSON, "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise RelayError(ErrorCode.BAD_JSON, f"the body is not JSON: {error}") from None
     return found

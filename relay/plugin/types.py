@@ -115,6 +115,8 @@ class MessageType:
             `over` returns is sent in its place. A stream message to the same conversation, and the device's
             leaving, end it as well.
         over: for a type that lasts: the payload that says it is over; None for one that says so itself.
+        answer: a struct of what its ack says besides, where the type's code sets `draft.answer`: for tools that
+            read schemas.
         prepare: checks or shapes the draft; plain code that must not block.
         handle: the same, awaited under `[timeouts] handler_seconds`; costs its sender's other messages the wait.
     """
@@ -138,6 +140,7 @@ class MessageType:
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
+    answer: type[msgspec.Struct] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)

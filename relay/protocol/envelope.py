@@ -22,50 +22,59 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Integer = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 """A position, a sequence number or a message id of the server's."""
 
+Object = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
+"""A JSON object that is passed on as it is."""
+
 EMPTY = msgspec.Raw(b"{}")
+
+
+def _said(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
 
 
 class Meta(msgspec.Struct):
     """`meta` as a client sends it. Unknown fields are ignored (the wire contract, section 1)."""
 
-    id: Name | None = None
-    target_id: Name | None = None
-    client_id: Name | None = None
-    timestamp: float | None = None
+    id: Annotated[Name | None, _said("the sender's own id for the message: its idempotency key")] = None
+    target_id: Annotated[Name | None, _said("a user id or a group id, or `*` for everybody")] = None
+    client_id: Annotated[Name | None, _said("the device's own lasting id, fixed at the hello")] = None
+    timestamp: Annotated[float | None, _said("the sender's clock, Unix seconds; kept as `sent_at`")] = None
 
 
 class Envelope(msgspec.Struct):
     """What a client sent: its type, its payload still undecoded, and its meta."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    payload: msgspec.Raw = EMPTY
+    payload: Object = EMPTY
     meta: Meta = msgspec.field(default_factory=Meta)
 
 
 class SentMeta(msgspec.Struct, omit_defaults=True):
     """`meta` as the server sends it; what has no value is left out."""
 
-    message_id: int | None = None
-    seq: int | None = None
-    id: str | None = None
-    ref: str | None = None
-    sender_id: str | None = None
-    target_id: str | None = None
-    client_id: str | None = None
-    timestamp: float | None = None
-    sent_at: float | None = None
-    edited_at: float | None = None
-    deleted_at: float | None = None
-    expires_at: float | None = None
-    replaces: int | None = None
-    replay: bool = False
+    message_id: Annotated[int | None, _said("rises in the order of commits over the whole server: the cursor")] = (
+        None
+    )
+    seq: Annotated[int | None, _said("counts the conversation's messages from 1, without holes")] = None
+    id: Annotated[str | None, _said("the id that the sender gave it")] = None
+    ref: Annotated[str | None, _said("in an answer: the `id` of what it answers")] = None
+    sender_id: Annotated[str | None, _said("the authenticated user who sent it")] = None
+    target_id: Annotated[str | None, _said("the user or group it is for, or `*` for everybody")] = None
+    client_id: Annotated[str | None, _said("the device that sent it")] = None
+    timestamp: Annotated[float | None, _said("when the server took it, Unix seconds")] = None
+    sent_at: Annotated[float | None, _said("the sender's clock, Unix seconds, where it was given")] = None
+    edited_at: Annotated[float | None, _said("when its content was changed, Unix seconds")] = None
+    deleted_at: Annotated[float | None, _said("when it lost its payload, Unix seconds")] = None
+    expires_at: Annotated[float | None, _said("when it will lose its payload, Unix seconds")] = None
+    replaces: Annotated[int | None, _said("the `message_id` of the one whose place it took")] = None
+    replay: Annotated[bool, _said("true for what comes again, or late, after a hello")] = False
 
 
 class SentEnvelope(msgspec.Struct):
     """What the server sends."""
 
     type: str
-    payload: msgspec.Raw
+    payload: Object
     meta: SentMeta
 
 

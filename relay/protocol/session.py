@@ -12,7 +12,7 @@ there is to know; the transport feeds it and does what it says.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -71,7 +71,7 @@ class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     session_id: Name | None = None
     cursor: Integer | None = None
     epoch: Name | None = None
-    extra: dict[str, object] | None = None
+    extra: dict[str, Any] | None = None
 
 
 def check_welcome(state: State, event: Event) -> None:

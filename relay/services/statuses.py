@@ -9,7 +9,9 @@ what they would see of somebody who is gone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
 
 from relay.protocol.envelope import SentMeta, encode_event
 from relay.protocol.framing import text_frame
@@ -21,6 +23,16 @@ AWAY: Final = "away"
 OFFLINE: Final = "offline"
 UNKNOWN: Final = "unknown"
 """Nobody may say: it is not shown to whoever asks, or the server itself does not know yet."""
+
+
+class SeenStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a user is, as whoever asks may see it; times are Unix seconds."""
+
+    user_id: str
+    status: Literal["online", "away", "busy", "offline", "unknown"]
+    text: str | None
+    until: float | None
+    last_seen: float | None
 
 
 class Status(NamedTuple):
@@ -37,7 +49,7 @@ class Status(NamedTuple):
         return text_frame(encode_event("status_update", payload, SentMeta(sender_id=user_id, timestamp=now)))
 
     def described(self, user_id: str) -> dict[str, Any]:
-        """Return it as REST and acks tell it: with every field."""
+        """Return it as REST and acks tell it, a `SeenStatus`: with every field."""
         return {"user_id": user_id, **self._asdict()}
 
 

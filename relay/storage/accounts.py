@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import sqlite3
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.migrations import BROADCAST_CHANNEL
@@ -40,7 +40,7 @@ class User(NamedTuple):
     disabled: bool
     created_at: float
     receipts: bool
-    presence_to: str
+    presence_to: Literal["everyone", "shared", "nobody"]
 
 
 class Device(NamedTuple):

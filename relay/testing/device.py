@@ -11,6 +11,8 @@ import trio
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 
+from relay.testing.checking import Described, Frames
+
 
 class Closed(Exception):
     """The server closed the connection."""
@@ -24,6 +26,8 @@ class Closed(Exception):
 class Device:
     """A client as small as can be: frames in, frames out, nothing by itself but pongs.
 
+    Whatever the server sends is held to its AsyncAPI document, and so is what it takes; see `Frames`.
+
     Attributes:
         waiting: frames that came and were not asked for yet.
         ready, synced: the payloads of those frames.
@@ -31,8 +35,9 @@ class Device:
         answer_pings: set to False for a peer that has died.
     """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, described: Described) -> None:
         self.stream = stream
+        self._checks = Frames(described)
         self.frames = Connection(ConnectionType.CLIENT)
         self.waiting: list[dict[str, Any]] = []
         self.ready: dict[str, Any] = {}
@@ -48,6 +53,7 @@ class Device:
     async def send(self, value: Any) -> None:
         """Send a frame: an envelope, or text as it is."""
         text = value if isinstance(value, str) else json.dumps(value)
+        self._checks.sent(text)
         await self.stream.send_all(self.frames.send(TextMessage(data=text)))
 
     async def request(
@@ -109,8 +115,9 @@ class Device:
             if isinstance(event, TextMessage):
                 self.parts += event.data
                 if event.message_finished:
-                    self.waiting.append(json.loads(self.parts))
-                    self.parts = ""
+                    frame, self.parts = json.loads(self.parts), ""
+                    self._checks.received(frame)
+                    self.waiting.append(frame)
             elif isinstance(event, Ping):
                 self.pings += 1
                 if self.answer_pings:

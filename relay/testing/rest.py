@@ -6,7 +6,9 @@ import json
 from typing import Any, NamedTuple
 
 from relay.plugin.engine import Engine
-from relay.transports.rest.app import make_app
+from relay.testing.checking import Answers
+from relay.transports.rest.app import all_calls, make_app
+from relay.transports.rest.openapi import openapi
 
 
 class Answer(NamedTuple):
@@ -22,10 +24,11 @@ class Answer(NamedTuple):
 
 
 class Rest:
-    """The REST side of one engine."""
+    """The REST side of one engine; its answers are held to its OpenAPI document."""
 
     def __init__(self, engine: Engine) -> None:
         self._app = make_app(engine)
+        self._answers = Answers(openapi(all_calls(engine.registry), engine.registry))
 
     async def request(
         self,
@@ -47,9 +50,9 @@ class Rest:
         client: Any = self._app.test_client()
         response = await client.open(path, method=method, headers=sent, data=data)
         raw = await response.get_data()
+        told = {name.lower(): value for name, value in response.headers.items()}
+        self._answers.check(method, path, response.status_code, told, raw)
         body: Any = raw
         if "json" in (response.content_type or ""):
             body = json.loads(raw)
-        return Answer(
-            response.status_code, body, {name.lower(): value for name, value in response.headers.items()}
-        )
+        return Answer(response.status_code, body, told)

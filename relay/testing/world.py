@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
 from relay.storage.log import Entry
+from relay.testing.checking import Described
 from relay.testing.device import Closed, Device
 from relay.testing.network import Network
 from relay.testing.rest import Rest
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import own_paths
+from relay.transports.schemas.asyncapi import asyncapi
 
 EPOCH = 1_700_000_000.0
 UPGRADE = (
@@ -56,6 +58,11 @@ class World:
                 partial(_make_user, name=name, now=self.engine.now())
             )
 
+    @cached_property
+    def described(self) -> Described:
+        """The server's AsyncAPI document, which what it sends is held to."""
+        return Described(asyncapi(self.engine.registry, self.engine.settings))
+
     async def dial(self) -> trio.abc.Stream:
         """Open a connection to the server's front door."""
         ours, theirs = self.network.pair()
@@ -87,7 +94,7 @@ class World:
             head += await stream.receive_some(1)
         if not head.startswith(b"HTTP/1.1 101"):
             raise Closed(None, head.decode())
-        return Device(stream)
+        return Device(stream, self.described)
 
     async def hello(self, user: str, client_id: str | None = None, **payload: Any) -> Device:
         """Connect a device up to `ready`; what follows has not been read."""

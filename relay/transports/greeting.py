@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 from relay.plugin.authentication import identify
 from relay.plugin.engine import Engine
 from relay.plugin.parts import Credentials
 from relay.protocol.envelope import SentMeta, encode_event
 from relay.protocol.errors import CloseCode, Disconnect
+from relay.protocol.events import GapRange, Heartbeat, Limits, Ready, Synced
 from relay.protocol.framing import text_frame
-from relay.protocol.session import ConnectionEvent, Event
+from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
 from relay.services.followers import Company, read_company
 from relay.services.offline_queue import Resumption
@@ -80,41 +80,38 @@ async def attach(engine: Engine, identity: Identity, client_id: str, device: Dev
 def ready(engine: Engine, connection: Connection, plan: Resumption, version: str) -> bytes:
     """Return the frame that answers a hello."""
     settings, limits = engine.settings, engine.settings.limits
-    payload: dict[str, Any] = {
-        "event": Event.READY,
-        "user_id": connection.user_id,
-        "session_id": connection.session_id,
-        "client_id": connection.client_id,
-        "resumed": plan.resumed,
-        "cursor": plan.start,
-        "epoch": engine.epoch,
-        "heartbeat_seconds": settings.heartbeat.interval_seconds,
-        "limits": {
-            "frame_bytes": limits.frame_bytes,
-            "content_characters": limits.content_characters,
-            "messages_per_second": limits.messages_per_second,
-            "in_flight": limits.in_flight,
-            "replay": settings.replay.limit,
-        },
-        "server": version,
-    }
+    payload = Ready(
+        user_id=connection.user_id,
+        session_id=connection.session_id,
+        client_id=connection.client_id,
+        resumed=plan.resumed,
+        cursor=plan.start,
+        epoch=engine.epoch,
+        heartbeat_seconds=settings.heartbeat.interval_seconds,
+        limits=Limits(
+            frame_bytes=limits.frame_bytes,
+            content_characters=limits.content_characters,
+            messages_per_second=limits.messages_per_second,
+            in_flight=limits.in_flight,
+            replay=settings.replay.limit,
+        ),
+        server=version,
+    )
     meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
     return text_frame(encode_event("connection_event", payload, meta))
 
 
 def behind(position: int) -> bytes:
     """Return the heartbeat that tells a client it has missed something, which now follows."""
-    payload = {"event": Event.HEARTBEAT, "cursor": position, "behind": True}
-    return text_frame(encode_event("connection_event", payload))
+    return text_frame(encode_event("connection_event", Heartbeat(cursor=position, behind=True)))
 
 
 def synced(plan: Resumption) -> bytes:
     """Return the frame that ends a replay."""
-    payload = {
-        "event": Event.SYNCED,
-        "cursor": plan.until,
-        "replayed": len(plan.message_ids),
-        "limited": bool(plan.gaps),
-        "gaps": [gap._asdict() for gap in plan.gaps],
-    }
+    payload = Synced(
+        cursor=plan.until,
+        replayed=len(plan.message_ids),
+        limited=bool(plan.gaps),
+        gaps=[GapRange(**gap._asdict()) for gap in plan.gaps],
+    )
     return text_frame(encode_event("connection_event", payload))

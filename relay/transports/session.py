@@ -28,6 +28,7 @@ from relay.protocol.envelope import (
     encode_event,
 )
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError, not_saved
+from relay.protocol.events import SERVER_EVENTS, Heartbeat
 from relay.protocol.framing import PING_FRAME, text_frame
 from relay.protocol.session import ConnectionEvent, Event, State
 from relay.services.connections import Connection
@@ -313,8 +314,8 @@ class Session:
 
     def _device_event(self, event: Event, connection: Connection) -> None:
         """Tell the user's other devices that this one came or went."""
-        payload = {"event": event, "client_id": connection.client_id}
-        frame = text_frame(encode_event("connection_event", payload, SentMeta(timestamp=self._engine.now())))
+        told = SERVER_EVENTS[event](client_id=connection.client_id)
+        frame = text_frame(encode_event("connection_event", told, SentMeta(timestamp=self._engine.now())))
         self._engine.router.fan_out_transient(frame, [connection.user_id], connection)
 
     def over(self) -> None:
@@ -341,8 +342,8 @@ class Session:
             self._link.direct(PING_FRAME)
             return
         self._beaten = connection.sent_cursor
-        payload = {"event": Event.HEARTBEAT, "cursor": self._beaten}
-        self._link.direct(text_frame(encode_event("connection_event", payload)) + PING_FRAME)
+        beat = Heartbeat(cursor=self._beaten)
+        self._link.direct(text_frame(encode_event("connection_event", beat)) + PING_FRAME)
 
     def check(self) -> None:
         """Look again whether the token still stands.

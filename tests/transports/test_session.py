@@ -444,7 +444,7 @@ async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path, auto
 
     async with world(tmp_path, "alice") as server:
         stream = await server.dial()
-        device = Device(stream)
+        device = Device(stream, server.described)
         hello = '{"type":"connection_event","payload":{"event":"hello","token":"%s"}}' % server.tokens["alice"]
         await stream.send_all(UPGRADE + device.frames.send(TextMessage(data=hello)))
         head = b""

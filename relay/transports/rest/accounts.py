@@ -6,11 +6,12 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
-from relay.plugin.reading import Body, NoQuery, invalid, read_body, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import Answer, Body, NoQuery, invalid, read_body, read_query
 from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
-from relay.protocol.errors import not_found
-from relay.storage.accounts import User, get_user
+from relay.protocol.errors import ErrorCode, not_found
+from relay.storage.accounts import get_user
 from relay.transports.rest.context import nothing, peer_address, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
 
@@ -32,6 +33,26 @@ class Registration(Login, frozen=True):
     display_name: DisplayName | None = None
 
 
+class Opened(Answer, frozen=True):
+    """A token, seen this one time, and until when it stands; `expires_at` is null for one that does not expire."""
+
+    token: str
+    user_id: Name
+    expires_at: float | None
+
+
+class Me(Answer, frozen=True):
+    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire."""
+
+    user_id: Name
+    display_name: str
+    admin: bool
+    created_at: float
+    presence_to: Literal["everyone", "shared", "nobody"]
+    receipts: bool
+    token_expires_at: float | None
+
+
 class MyChange(Body, frozen=True):
     """What one can change of oneself; a new password needs the present one."""
 
@@ -43,6 +64,13 @@ class MyChange(Body, frozen=True):
 
 
 @blueprint.post("/api/login")
+@described(
+    query=NoQuery,
+    body=Login,
+    answers={200: Opened},
+    refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED],
+    access="open",
+)
 async def login() -> Response:
     """Exchange a password for a token."""
     read_query(NoQuery)
@@ -50,10 +78,17 @@ async def login() -> Response:
     engine = the_engine()
     engine.rates.logins.take(peer_address())
     token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
-    return reply({"token": token, "user_id": body.user_id, "expires_at": expires_at})
+    return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at))
 
 
 @blueprint.post("/api/register")
+@described(
+    query=NoQuery,
+    body=Registration,
+    answers={201: Opened},
+    refusals=[ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED],
+    access="open",
+)
 async def register() -> Response:
     """Make an account and log it in."""
     read_query(NoQuery)
@@ -70,10 +105,11 @@ async def register() -> Response:
         display_name=display_name,
         client_id=body.client_id,
     )
-    return reply({"token": token, "user_id": body.user_id, "expires_at": expires_at}, 201)
+    return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
 
 
 @blueprint.post("/api/logout")
+@described(query=NoQuery, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
 async def logout() -> Response:
     """Revoke the token that the request was made with."""
     caller = await the_caller()
@@ -83,6 +119,7 @@ async def logout() -> Response:
 
 
 @blueprint.get("/api/users/me")
+@described(query=NoQuery, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND])
 async def me() -> Response:
     """Answer with what the server knows of the caller."""
     caller = await the_caller()
@@ -91,6 +128,7 @@ async def me() -> Response:
 
 
 @blueprint.patch("/api/users/me")
+@described(query=NoQuery, body=MyChange, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED])
 async def change_me() -> Response:
     """Change the caller's display name, password, who sees their presence, and whether they tell receipts."""
     caller = await the_caller()
@@ -123,15 +161,14 @@ async def _tell(caller: Caller) -> Response:
     found = await the_engine().runner.read(lambda connection: get_user(connection, identity.user_id))
     if found is None:
         raise not_found(f"user {identity.user_id!r}")
-    return reply(_describe(found) | {"token_expires_at": identity.expires_at})
-
-
-def _describe(user: User) -> dict[str, object]:
-    return {
-        "user_id": user.user_id,
-        "display_name": user.display_name,
-        "admin": user.admin,
-        "created_at": user.created_at,
-        "presence_to": user.presence_to,
-        "receipts": user.receipts,
-    }
+    return reply(
+        Me(
+            user_id=found.user_id,
+            display_name=found.display_name,
+            admin=found.admin,
+            created_at=found.created_at,
+            presence_to=found.presence_to,
+            receipts=found.receipts,
+            token_expires_at=identity.expires_at,
+        )
+    )

@@ -12,6 +12,7 @@ from werkzeug.routing import MapAdapter
 
 from relay.plugin.engine import Engine
 from relay.plugin.paths import Claimed, claims
+from relay.plugin.registry import Registry
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.transports.rest import (
     accounts,
@@ -25,9 +26,11 @@ from relay.transports.rest import (
     metrics,
     notifications,
     problems,
+    schemas,
     statuses,
     users,
 )
+from relay.transports.rest.calls import Call, calls
 from relay.transports.rest.context import EXTENSION
 from relay.transports.rest.mounting import mount
 
@@ -43,6 +46,7 @@ BLUEPRINTS: Final = (
     devices.blueprint,
     health.blueprint,
     metrics.blueprint,
+    schemas.blueprint,
 )
 _DRAIN_RETRY_SECONDS: Final = 2.0
 
@@ -50,6 +54,11 @@ _DRAIN_RETRY_SECONDS: Final = 2.0
 def own_paths() -> Claimed:
     """Return the paths that are relay's own."""
     return {("GET", "/ws"): "relay", **claims(list(BLUEPRINTS), "relay")}
+
+
+def all_calls(registry: Registry) -> list[Call]:
+    """Return every call of relay's own and of plugins."""
+    return calls(list(BLUEPRINTS), registry)
 
 
 class _Request(TrioRequest):
@@ -80,6 +89,7 @@ def make_app(engine: Engine) -> QuartTrio:
     """Return the application that serves everything in docs/rest.md."""
     app = _App("relay.transports.rest", static_folder=None)
     app.extensions[EXTENSION] = engine
+    app.extensions[schemas.CALLS] = all_calls
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
     # The stream below has its own deadlines, which know how fast a peer is; a fixed one here would cut slow ones.
     app.config["BODY_TIMEOUT"] = None

@@ -15,18 +15,22 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_if_range_header, parse_options_header, parse_range_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from relay.plugin.reading import NoQuery, Query, invalid, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import Answer, NoQuery, Query, invalid, read_query
 from relay.plugin.web import Caller
-from relay.protocol.errors import CloseCode, Disconnect, RelayError, not_found
+from relay.protocol.envelope import Integer, Name
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine, the_flow
+from relay.transports.rest.problems import problem
 
 blueprint = Blueprint("attachments", __name__)
 
 PATH: Final = "/api/attachments"
 _MAX_NAME: Final = 255
 _FIELD_BYTES: Final = 65_536
+_FILE_HEADERS: Final = {"ETag": "the sha256 of the whole file", "Accept-Ranges": "`bytes`"}
 _HARMLESS: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
 
 
@@ -39,7 +43,26 @@ class UploadQuery(Query, frozen=True):
     ] = None
 
 
+class Uploaded(Answer, frozen=True):
+    """A file that was taken; `type` is what its bytes are, `sha256` is in hexadecimal digits."""
+
+    attachment_id: Name
+    name: str
+    type: str
+    size: Integer
+    sha256: str
+
+
 @blueprint.post(PATH)
+@described(
+    query=UploadQuery,
+    body=bytes,
+    body_types=["application/octet-stream", "multipart/form-data"],
+    answers={201: Uploaded},
+    refusals=[ErrorCode.RATE_LIMITED],
+    headers={"Content-Disposition": "its `filename` is the file's name, where the query has none"},
+    answer_headers={201: {"Location": "the file's path"}},
+)
 async def upload() -> Response:
     """Take a file, as the raw body or as the one file of a form, and answer with what it is."""
     caller = await the_caller()
@@ -54,10 +77,33 @@ async def upload() -> Response:
         name, data, size = disposition.get("filename", ""), _body(), request.content_length
     name = _clean_name(asked.name or name)
     kept = await engine.attachments.receive(caller.user_id, name, data, size)
-    return reply(_describe(kept), 201, {"Location": f"{PATH}/{kept.attachment_id}"})
+    told = Uploaded(
+        attachment_id=kept.attachment_id,
+        name=kept.name,
+        type=kept.type,
+        size=kept.size,
+        sha256=kept.sha256.hex(),
+    )
+    return reply(told, 201, {"Location": f"{PATH}/{kept.attachment_id}"})
 
 
 @blueprint.get(f"{PATH}/<attachment_id>")
+@described(
+    query=NoQuery,
+    answers={200: bytes, 206: bytes, 304: None},
+    answer_types=["*/*"],
+    refusals=[416],
+    headers={
+        "Range": "one range of bytes, such as `bytes=0-1023`",
+        "If-Range": "the ETag for which the range is wanted; with another one the whole file comes",
+        "If-None-Match": "the ETag that the caller has already",
+    },
+    answer_headers={
+        200: _FILE_HEADERS,
+        206: _FILE_HEADERS | {"Content-Range": "which bytes these are, of how many"},
+        304: _FILE_HEADERS,
+    },
+)
 async def download(attachment_id: str) -> Response:
     """Answer with a file, or the part of it that was asked for."""
     caller = await _caller_or_stranger(attachment_id)
@@ -72,8 +118,8 @@ async def download(attachment_id: str) -> Response:
     if part is None:
         start, stop, status = 0, found.size, 200
     elif part[0] >= part[1]:
-        headers["Content-Range"] = f"bytes */{found.size}"
-        return _answer(b"", 416, headers)
+        unmet = invalid(f"there is no such range; the file has {found.size} bytes")
+        return problem(unmet, 416, {"Content-Range": f"bytes */{found.size}", "Accept-Ranges": "bytes"})
     else:
         (start, stop), status = part, 206
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{found.size}"
@@ -83,6 +129,7 @@ async def download(attachment_id: str) -> Response:
 
 
 @blueprint.delete(f"{PATH}/<attachment_id>")
+@described(query=NoQuery, answers={204: None}, refusals=[ErrorCode.CONFLICT])
 async def remove(attachment_id: str) -> Response:
     """Remove an upload of the caller's that no message holds."""
     caller = await the_caller()
@@ -161,16 +208,6 @@ def _clean_name(name: str) -> str:
     base = re.split(r"[\\/]", name)[-1]
     kept = "".join(character for character in base if unicodedata.category(character)[0] != "C").strip()
     return kept[:_MAX_NAME] if kept.strip(".") else "file"
-
-
-def _describe(attachment: Attachment) -> dict[str, object]:
-    return {
-        "attachment_id": attachment.attachment_id,
-        "name": attachment.name,
-        "type": attachment.type,
-        "size": attachment.size,
-        "sha256": attachment.sha256.hex(),
-    }
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:

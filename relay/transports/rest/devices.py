@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.reading import MAX_PAGE, Limit, NoQuery, Query, Word, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
+from relay.protocol.envelope import Name
 from relay.storage.accounts import list_devices
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
 
@@ -18,7 +20,25 @@ class DevicesQuery(Query, frozen=True):
     limit: Limit = MAX_PAGE
 
 
+class KnownDevice(Answer, frozen=True):
+    """A device; `seen_at` is when it last said hello."""
+
+    client_id: Name
+    created_at: float
+    seen_at: float
+    connected: bool
+
+
+class KnownDevices(Answer, frozen=True):
+    """A page of devices."""
+
+    devices: list[KnownDevice]
+    has_more: bool
+    next_cursor: Name | None
+
+
 @blueprint.get("/api/devices")
+@described(query=DevicesQuery, answers={200: KnownDevices})
 async def devices() -> Response:
     """Answer with the caller's devices that are not revoked, by their client ids."""
     caller = await the_caller()
@@ -28,19 +48,21 @@ async def devices() -> Response:
     rest = sorted(device for device in found if device.client_id > (asked.cursor or ""))
     connected = engine.connections.of(caller.user_id)
     page = [
-        {
-            "client_id": device.client_id,
-            "created_at": device.created_at,
-            "seen_at": device.seen_at,
-            "connected": device.client_id in connected,
-        }
+        KnownDevice(
+            client_id=device.client_id,
+            created_at=device.created_at,
+            seen_at=device.seen_at,
+            connected=device.client_id in connected,
+        )
         for device in rest[: asked.limit]
     ]
     further = len(rest) > asked.limit
-    return reply({"devices": page, "has_more": further, "next_cursor": page[-1]["client_id"] if further else None})
+    next_cursor = page[-1].client_id if further else None
+    return reply(KnownDevices(devices=page, has_more=further, next_cursor=next_cursor))
 
 
 @blueprint.delete("/api/devices/<path:client_id>")
+@described(query=NoQuery, answers={204: None})
 async def revoke(client_id: str) -> Response:
     """End a device's session; the token it logged in with is void."""
     caller = await the_caller()

@@ -6,8 +6,10 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
-from relay.plugin.reading import Body, Limit, NoQuery, Query, Word, read_body, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import Answer, Body, Limit, NoQuery, Query, Word, read_body, read_query
 from relay.protocol.envelope import Name
+from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Role
 from relay.services.groups import describe
 from relay.storage.conversations import groups_of
@@ -45,7 +47,43 @@ class Membership(Body, frozen=True):
     role: Role | None = None
 
 
+class Member(Answer, frozen=True):
+    """Somebody in a group."""
+
+    user_id: Name
+    role: Role
+
+
+class Group(Answer, frozen=True):
+    """A group as its members see it; `history` is what newcomers see."""
+
+    group_id: Name
+    name: str
+    history: Literal["join", "start"]
+    members: list[Member]
+
+
+class MyGroup(Answer, frozen=True):
+    """A group that the caller is in, with their own role."""
+
+    group_id: Name
+    name: str
+    role: Role
+
+
+class MyGroups(Answer, frozen=True):
+    """A page of groups."""
+
+    groups: list[MyGroup]
+    has_more: bool
+    next_cursor: Name | None
+
+
+_CHANGES = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT)
+
+
 @blueprint.get("/api/groups")
+@described(query=GroupsQuery, answers={200: MyGroups})
 async def mine() -> Response:
     """Answer with the groups that the caller is in, by their ids."""
     caller = await the_caller()
@@ -53,12 +91,19 @@ async def mine() -> Response:
     rows = await the_engine().runner.read(
         lambda connection: groups_of(connection, caller.user_id, asked.cursor or "", asked.limit + 1)
     )
-    page = [{"group_id": row[0], "name": row[1], "role": row[2]} for row in rows[: asked.limit]]
+    page = [MyGroup(group_id=row[0], name=row[1], role=Role(row[2])) for row in rows[: asked.limit]]
     further = len(rows) > asked.limit
-    return reply({"groups": page, "has_more": further, "next_cursor": page[-1]["group_id"] if further else None})
+    return reply(MyGroups(groups=page, has_more=further, next_cursor=page[-1].group_id if further else None))
 
 
 @blueprint.post("/api/groups")
+@described(
+    query=NoQuery,
+    body=NewGroup,
+    answers={201: Group},
+    refusals=_CHANGES,
+    answer_headers={201: {"Location": "the group's path"}},
+)
 async def create() -> Response:
     """Make a group that the caller owns."""
     caller = await the_caller()
@@ -71,6 +116,7 @@ async def create() -> Response:
 
 
 @blueprint.get("/api/groups/<group_id>")
+@described(query=NoQuery, answers={200: Group})
 async def get(group_id: str) -> Response:
     """Answer with a group's name and members, to a member."""
     caller = await the_caller()
@@ -79,6 +125,7 @@ async def get(group_id: str) -> Response:
 
 
 @blueprint.patch("/api/groups/<group_id>")
+@described(query=NoQuery, body=GroupChange, answers={200: Group}, refusals=_CHANGES)
 async def rename(group_id: str) -> Response:
     """Change a group's name."""
     caller = await the_caller()
@@ -89,6 +136,7 @@ async def rename(group_id: str) -> Response:
 
 
 @blueprint.delete("/api/groups/<group_id>")
+@described(query=NoQuery, answers={204: None}, refusals=_CHANGES)
 async def delete(group_id: str) -> Response:
     """Delete a group."""
     caller = await the_caller()
@@ -98,6 +146,7 @@ async def delete(group_id: str) -> Response:
 
 
 @blueprint.put("/api/groups/<group_id>/members/<user_id>")
+@described(query=NoQuery, body=Membership, optional_body=True, answers={200: Group}, refusals=_CHANGES)
 async def put_member(group_id: str, user_id: str) -> Response:
     """Add a member, or change one's role."""
     caller = await the_caller()
@@ -112,6 +161,7 @@ async def put_member(group_id: str, user_id: str) -> Response:
 
 
 @blueprint.delete("/api/groups/<group_id>/members/<user_id>")
+@described(query=NoQuery, answers={204: None}, refusals=_CHANGES)
 async def remove_member(group_id: str, user_id: str) -> Response:
     """Remove a member, or leave."""
     caller = await the_caller()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from typing import Final
+from typing import Final, Literal
 
 import trio
 from quart import Blueprint, Response, current_app
 
+from relay.plugin.describing import described
 from relay.plugin.engine import Engine
+from relay.plugin.reading import Answer
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.transports.rest.context import reply, the_engine
@@ -24,6 +26,27 @@ _SECONDS: Final = 3.0
 
 _RECHECK_SECONDS: Final = 1.0
 """Anybody may ask, and each write costs the disk something: answers are kept that long."""
+
+
+class Alive(Answer, frozen=True):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class Checks(Answer, frozen=True):
+    """What the server needs for its work."""
+
+    accepting: bool
+    database_reads: bool
+    database_writes: bool
+
+
+class Ready(Answer, frozen=True):
+    """The server can do its work."""
+
+    status: Literal["ready"]
+    checks: Checks
 
 
 class _Readiness:
@@ -77,18 +100,20 @@ def _readiness() -> _Readiness:
 
 
 @blueprint.get("/healthz")
+@described(answers={200: Alive}, access="open")
 async def healthz() -> Response:
     """Say that the process lives."""
-    return reply({"status": "ok"})
+    return reply(Alive(status="ok"))
 
 
 @blueprint.get("/readyz")
+@described(answers={200: Ready}, refusals=[ErrorCode.OVERLOADED], access="open")
 async def readyz() -> Response:
     """Say whether the server can do its work: 503 while it drains or its database fails."""
     engine = the_engine()
     checks = {"accepting": not engine.draining} | await _readiness().database()
     if all(checks.values()):
-        return reply({"status": "ready", "checks": checks})
+        return reply(Ready(status="ready", checks=Checks(**checks)))
     failing = ", ".join(name for name, good in checks.items() if not good)
     refusal = RelayError(ErrorCode.OVERLOADED, f"not ready: {failing} failed", retry_after=_RECHECK_SECONDS)
     return problem(refusal, checks=checks)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta
 from quart import Blueprint, Response, request
 
+from relay.plugin.describing import described
 from relay.plugin.reading import (
+    Answer,
     Body,
     Limit,
     NoQuery,
@@ -23,7 +26,8 @@ from relay.plugin.reading import (
     read_query,
 )
 from relay.plugin.web import Caller
-from relay.protocol.envelope import Envelope, Integer, Name, decode
+from relay.protocol.answers import Ack
+from relay.protocol.envelope import Envelope, Integer, Name, SentEnvelope, decode
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
@@ -35,6 +39,7 @@ from relay.transports.rest.users import require_known
 
 blueprint = Blueprint("messages", __name__)
 
+_SENDING: Final = (ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED)
 SOCKET_ONLY: Final = frozenset({"connection_event", "ack", "error"})
 """Types that say something of a connection, of which REST has none."""
 
@@ -71,7 +76,41 @@ class ReadBody(Body, frozen=True):
     private: bool = False
 
 
+class History(Answer, frozen=True):
+    """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions."""
+
+    messages: list[SentEnvelope]
+    latest: list[SentEnvelope]
+    has_more: bool
+    next_before: Integer | None
+    next_after: Integer | None
+
+
+class Undelivered(Answer, frozen=True):
+    """What no device has acked, by priority; everything up to `cursor` is in the pages so far."""
+
+    messages: list[SentEnvelope]
+    cursor: Integer
+    has_more: bool
+
+
+class ReadPointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far the caller has read a conversation, and what is left; `kind` is `self` for one's notifications."""
+
+    target_id: Name
+    up_to_seq: Integer
+    unread: Integer
+    kind: Literal["self"] | None = None
+
+
+class ReadPointers(Answer, frozen=True):
+    """How far the caller has read each of the conversations."""
+
+    read: list[ReadPointer]
+
+
 @blueprint.get("/api/messages/user/<user_id>")
+@described(query=HistoryQuery, answers={200: History})
 async def with_user(user_id: str) -> Response:
     """Answer with a page of the caller's conversation with a user."""
     caller = await the_caller()
@@ -80,6 +119,7 @@ async def with_user(user_id: str) -> Response:
 
 
 @blueprint.get("/api/messages/group/<group_id>")
+@described(query=HistoryQuery, answers={200: History})
 async def in_group(group_id: str) -> Response:
     """Answer with a page of a group's conversation."""
     return await _page(await the_caller(), ConversationKind.GROUP, group_id)
@@ -103,6 +143,7 @@ async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Respo
 
 
 @blueprint.get("/api/messages/undelivered")
+@described(query=UndeliveredQuery, answers={200: Undelivered})
 async def undelivered() -> Response:
     """Answer with the oldest messages that no device of the caller's has acked."""
     caller = await the_caller()
@@ -114,6 +155,13 @@ async def undelivered() -> Response:
 
 
 @blueprint.post("/api/messages")
+@described(
+    query=NoQuery,
+    body=Envelope,
+    answers={201: Ack, 200: Ack},
+    refusals=[*_SENDING, ErrorCode.CONFLICT],
+    headers={"Idempotency-Key": "stands for `meta.id`: 1 to 64 printable ASCII characters"},
+)
 async def send() -> Response:
     """Take a message as the socket would, and answer with its ack once it is on disk."""
     caller = await the_caller()
@@ -159,6 +207,7 @@ def _apply_idempotency_key(envelope: Envelope) -> None:
 
 
 @blueprint.post("/api/messages/read")
+@described(query=NoQuery, body=ReadBody, answers={200: ReadPointers}, refusals=_SENDING)
 async def read() -> Response:
     """Move the caller's read pointers forward, and tell what is left unread."""
     caller = await the_caller()

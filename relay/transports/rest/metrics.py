@@ -9,7 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 from quart import Blueprint, Response
 
+from relay.plugin.describing import described
 from relay.plugin.engine import Engine
+from relay.protocol.errors import ErrorCode
 from relay.services.permissions import METRICS, require_scope
 from relay.transports.rest.context import peer_address, the_caller, the_engine
 
@@ -18,6 +20,12 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 @blueprint.get("/metrics")
+@described(
+    answers={200: str},
+    answer_types=["text/plain"],
+    refusals=[ErrorCode.FORBIDDEN, ErrorCode.OVERLOADED],
+    access="either",
+)
 async def metrics() -> Response:
     """Return the figures; to this machine, to admins, and to tokens with the scope `metrics`."""
     if peer_address() not in _LOOPBACK:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.reading import Limit, Position, Query, invalid, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import Answer, Limit, Position, Query, invalid, read_query
+from relay.protocol.envelope import Integer, SentEnvelope
 from relay.transports.rest.context import reply, the_caller, the_engine
 
 blueprint = Blueprint("notifications", __name__)
@@ -18,7 +20,18 @@ class NotificationsQuery(Query, frozen=True):
     limit: Limit = 50
 
 
+class Notifications(Answer, frozen=True):
+    """A page of notifications, oldest first; `unread` counts all of them, not the page's."""
+
+    messages: list[SentEnvelope]
+    has_more: bool
+    next_before: Integer | None
+    next_after: Integer | None
+    unread: Integer
+
+
 @blueprint.get("/api/notifications")
+@described(query=NotificationsQuery, answers={200: Notifications})
 async def notifications() -> Response:
     """Answer with a page of the caller's own notifications and those to everybody."""
     caller = await the_caller()

@@ -10,6 +10,7 @@ from typing import Any, Final
 from quart import Quart, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from relay.protocol.answers import Problem
 from relay.protocol.envelope import encode_json, error_payload
 from relay.protocol.errors import HTTP_STATUS, CloseCode, Disconnect, ErrorCode, RelayError
 from relay.storage.errors import StorageError
@@ -45,8 +46,14 @@ def problem(
     """
     status = HTTP_STATUS[error.code] if status is None else status
     told = error_payload(error)
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    body |= {"detail": told.pop("message")} | told | more
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=told.pop("message"),
+        **told,
+        **more,
+    )
     response: Response = current_app.response_class(
         encode_json(body), status=status, headers=headers, content_type="application/problem+json"
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.reading import Limit, NoQuery, Query, Text, Word, read_query
+from relay.plugin.describing import described
+from relay.plugin.reading import Answer, Limit, NoQuery, Query, Text, Word, read_query
+from relay.protocol.envelope import Name
 from relay.protocol.errors import not_found
 from relay.storage import directory
 from relay.transports.rest.context import reply, the_caller, the_engine
@@ -20,7 +22,23 @@ class UsersQuery(Query, frozen=True):
     limit: Limit = 50
 
 
+class KnownUser(Answer, frozen=True):
+    """A user as others see them."""
+
+    user_id: Name
+    display_name: str
+
+
+class KnownUsers(Answer, frozen=True):
+    """A page of the directory."""
+
+    users: list[KnownUser]
+    has_more: bool
+    next_cursor: Name | None
+
+
 @blueprint.get("/api/users")
+@described(query=UsersQuery, answers={200: KnownUsers})
 async def search() -> Response:
     """Answer with the users whose id or name contains a text, by their ids."""
     caller = await the_caller()
@@ -37,11 +55,12 @@ async def search() -> Response:
     )
     page = found[: asked.limit]
     further = len(found) > asked.limit
-    users = [{"user_id": entry.user_id, "display_name": entry.display_name} for entry in page]
-    return reply({"users": users, "has_more": further, "next_cursor": page[-1].user_id if further else None})
+    users = [KnownUser(user_id=entry.user_id, display_name=entry.display_name) for entry in page]
+    return reply(KnownUsers(users=users, has_more=further, next_cursor=page[-1].user_id if further else None))
 
 
 @blueprint.get("/api/users/<user_id>")
+@described(query=NoQuery, answers={200: KnownUser})
 async def get(user_id: str) -> Response:
     """Answer with a user's id and display name."""
     caller = await the_caller()
@@ -52,7 +71,7 @@ async def get(user_id: str) -> Response:
     )
     if found is None:
         raise not_found(f"user {user_id!r}")
-    return reply({"user_id": found.user_id, "display_name": found.display_name})
+    return reply(KnownUser(user_id=found.user_id, display_name=found.display_name))
 
 
 async def require_known(caller_id: str, user_id: str) -> None:

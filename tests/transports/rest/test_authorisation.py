@@ -13,6 +13,7 @@ from relay.storage import accounts
 from tests.transports.rest.world import World, message, open_world
 
 OPEN = {"/api/login", "/api/register", "/healthz", "/readyz", "/metrics"}
+OPEN |= {"/openapi.json", "/asyncapi.json", "/api/types"}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/messages"): message("bob", "x"),
     ("POST", "/api/messages/read"): {"target_id": "bob", "up_to_seq": 1},

@@ -58,6 +58,17 @@ def plain(value: Any) -> Any:
     return "a token" if isinstance(value, str) and value.startswith("rly_") else value
 
 
+def agrees(documented: Any, told: Any) -> bool:
+    """Tell whether an answer is the documented one; a "…" stands for anything, also for further members."""
+    if documented == "…":
+        return True
+    if isinstance(documented, dict) and isinstance(told, dict):
+        named = documented.keys() - {"…"}
+        complete = "…" in documented or named == told.keys()
+        return complete and all(name in told and agrees(documented[name], told[name]) for name in named)
+    return bool(documented == told)
+
+
 def routes(world: World) -> set[tuple[str, str]]:
     return {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
@@ -106,4 +117,4 @@ async def test_every_example_is_true(world: World):
             uploaded = answer.body["attachment_id"]
         assert answer.status == example.status, (example, answer.raw)
         told = answer.body if answer.raw else None
-        assert plain(told) == plain(example.answer), example
+        assert agrees(plain(example.answer), plain(told)), (example, told)

@@ -17,7 +17,9 @@ from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection
 from relay.settings import Settings
 from relay.storage import accounts
-from relay.transports.rest.app import make_app
+from relay.testing.checking import Answers
+from relay.transports.rest.app import all_calls, make_app
+from relay.transports.rest.openapi import openapi
 
 UNSENT: Any = object()
 JSON = {"application/json", "application/problem+json"}
@@ -87,6 +89,7 @@ class World:
         self.engine = engine
         self.app = make_app(engine)
         self.client = self.app.test_client(use_cookies=False)
+        self.answers = Answers(openapi(all_calls(engine.registry), engine.registry))
         self.tokens: dict[str, str] = {}
 
     async def add(self, *names: str, origin: str = "cli", **user: Any) -> None:
@@ -126,7 +129,10 @@ class World:
             query_string=query or None,
             scope_base={"relay": {"address": address}, "client": ("127.0.0.1", 4000)},
         )
-        return Answer(response.status_code, response.headers, await response.get_data(as_text=False))
+        raw = await response.get_data(as_text=False)
+        told = {name.lower(): value for name, value in response.headers.items()}
+        self.answers.check(method, path, response.status_code, told, raw)
+        return Answer(response.status_code, response.headers, raw)
 
     async def get(self, who: str | None, path: str, **query: Any) -> Answer:
         return await self.call(who, "GET", path, **query)

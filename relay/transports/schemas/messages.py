@@ -1,0 +1,224 @@
+"""What every message type says of itself, and the envelopes that carry its messages both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+import msgspec
+
+from relay.plugin.reading import Answer
+from relay.plugin.registry import Registry
+from relay.plugin.types import MessageType
+from relay.protocol.answers import Ack
+from relay.protocol.envelope import Meta, SentMeta
+from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.protocol.session import WELCOME, ConnectionEvent, Event
+from relay.transports.schemas.components import DIALECT, Schema, Schemas
+
+CONNECTION_EVENT: Final = "connection_event"
+ANSWERS: Final = ("ack", "error")
+_ALWAYS: Final[dict[Kind, list[str]]] = {
+    Kind.STREAM: ["message_id", "seq", "sender_id", "timestamp"],
+    Kind.LATEST: ["sender_id", "timestamp"],
+    Kind.TRANSIENT: ["sender_id", "timestamp"],
+}
+"""What `meta` always has of a message that the server sends."""
+
+_NEEDED: Final[dict[Event, list[str]]] = {Event.ACK: ["event", "cursor"]}
+"""What a client's connection event needs besides its name."""
+
+
+class DescribedType(Answer, frozen=True):
+    """A message type of this server; schemas are JSON Schema, draft 2020-12.
+
+    `payload` is what a client sends, or what the server sends where `from_clients` is false; `answer` is what the
+    ack says besides, null where that is nothing.
+    """
+
+    name: str
+    plugin: str
+    description: str
+    kind: Kind
+    targets: list[ConversationKind]
+    from_clients: bool
+    priority: int
+    scope: str | None
+    roles: list[Role] | None
+    unread: bool
+    editable: bool
+    deletable: bool
+    ttl_seconds: float | None
+    lasts_seconds: float | None
+    max_bytes: int | None
+    payload: dict[str, Any]
+    answer: dict[str, Any] | None
+
+
+class DescribedTypes(Answer, frozen=True):
+    """Every message type of this server, those of its plugins included."""
+
+    types: list[DescribedType]
+
+
+def described_types(registry: Registry) -> DescribedTypes:
+    """Return what every message type says of itself, by its name."""
+    return DescribedTypes(types=[_described(registry, type_) for _, type_ in sorted(registry.types.items())])
+
+
+def _described(registry: Registry, type_: MessageType) -> DescribedType:
+    payload = _alone(type_.payload)
+    return DescribedType(
+        name=type_.name,
+        plugin=registry.owner(type_.name).plugin,
+        description=first_line(type_.payload),
+        kind=type_.kind,
+        targets=sorted(type_.targets),
+        from_clients=type_.from_clients,
+        priority=registry.priority(type_.name),
+        scope=type_.scope,
+        roles=None if type_.roles is None else sorted(type_.roles),
+        unread=type_.unread,
+        editable=type_.editable,
+        deletable=type_.deletable,
+        ttl_seconds=type_.ttl_seconds,
+        lasts_seconds=type_.lasts_seconds,
+        max_bytes=type_.max_bytes,
+        payload=payload,
+        answer=None if type_.answer is None else _alone(type_.answer),
+    )
+
+
+def _alone(type_: Any) -> Schema:
+    """Return the schema of a type as a document of its own."""
+    schemas = Schemas([type_], "#/$defs/")
+    return {"$schema": DIALECT, **schemas.of(type_), "$defs": schemas.components}
+
+
+def first_line(type_: Any) -> str:
+    """Return what a struct's docstring says first."""
+    return (type_.__doc__ or "").strip().partition("\n")[0]
+
+
+def camel(name: str) -> str:
+    """Return a type's name as the name of a class: `ChatMessage` of `chat_message`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def ack_of(type_: MessageType) -> type[msgspec.Struct]:
+    """Return what the ack of a type's messages says: more than others', where the type has an `answer`."""
+    if type_.answer is None:
+        return Ack
+    fields: list[Any] = []
+    for struct in (type_.answer, Ack):
+        for field in msgspec.structs.fields(struct):
+            default: Any = field.default
+            if default is msgspec.NODEFAULT and not field.required:
+                default = msgspec.field(default_factory=cast(Any, field.default_factory))
+            fields.append((field.name, field.type) if field.required else (field.name, field.type, default))
+    return msgspec.defstruct(
+        f"{camel(type_.name)}Ack",
+        fields,
+        namespace={"__doc__": f"The ack of a `{type_.name}`."},
+        kw_only=True,
+        omit_defaults=True,
+        forbid_unknown_fields=True,
+    )
+
+
+def acks(registry: Registry) -> dict[str, type[msgspec.Struct]]:
+    """Return, by type, the acks that say more than others."""
+    return {name: ack_of(type_) for name, type_ in sorted(registry.types.items()) if type_.answer is not None}
+
+
+def sendable(registry: Registry) -> Iterator[MessageType]:
+    """Yield the types whose messages clients send, less what belongs to a connection."""
+    for _, type_ in sorted(registry.types.items()):
+        if type_.from_clients and type_.name != CONNECTION_EVENT:
+            yield type_
+
+
+def client_events() -> list[Event]:
+    """Return the connection events that clients send."""
+    return sorted(set().union(*WELCOME.values()))
+
+
+def client_envelope(type_: MessageType, schemas: Schemas) -> Schema:
+    """Return the schema of an envelope that a client sends."""
+    required = ["type"]
+    meta: Schema = schemas.of(Meta)
+    payload = schemas.of(type_.payload)
+    if any(field.required for field in msgspec.structs.fields(type_.payload)):
+        required.append("payload")
+    if type_.targets:
+        required.append("meta")
+        meta = _with(meta, {"required": ["target_id"], "properties": {"target_id": {"type": "string"}}})
+    return _envelope(type_.name, payload, meta, required, first_line(type_.payload))
+
+
+def client_event(event: Event, schemas: Schemas) -> Schema:
+    """Return the schema of a client's connection event."""
+    said: Schema = {"properties": {"event": {"const": event.value}}, "required": _NEEDED.get(event, ["event"])}
+    if event is Event.ACK:
+        said["properties"]["cursor"] = {"type": "integer"}
+    return _envelope(
+        CONNECTION_EVENT, _with(schemas.of(ConnectionEvent), said), schemas.of(Meta), ["type", "payload"]
+    )
+
+
+def server_envelope(name: str, payload: Schema, schemas: Schemas, always: Iterable[str] = ()) -> Schema:
+    """Return the schema of an envelope that the server sends.
+
+    Args:
+        always: the fields that its `meta` always has.
+    """
+    needed = list(always)
+    meta = _with(schemas.of(SentMeta), {"required": needed}) if needed else schemas.of(SentMeta)
+    return _envelope(name, payload, meta, ["type", "payload", "meta"])
+
+
+def delivered(type_: MessageType, schemas: Schemas) -> Schema:
+    """Return the schema of an envelope that brings a message."""
+    return server_envelope(type_.name, schemas.of(type_.payload), schemas, _ALWAYS[type_.kind])
+
+
+def tombstone(schemas: Schemas) -> Schema:
+    """Return the schema of an envelope of a message that was deleted, has expired or was replaced."""
+    schema = server_envelope(
+        "", {"type": "object", "maxProperties": 0}, schemas, [*_ALWAYS[Kind.STREAM], "deleted_at"]
+    )
+    schema["properties"]["type"] = {"type": "string"}
+    return schema | {"description": "A message that was deleted, has expired or was replaced: its place is kept."}
+
+
+def orphan(schemas: Schemas) -> Schema:
+    """Return the schema of an envelope of a type whose plugin is not there any more."""
+    schema = server_envelope("", {"type": "object"}, schemas, ["message_id", "sender_id", "timestamp", "replay"])
+    schema["properties"]["type"] = {"type": "string"}
+    return schema | {"description": "A stored message of a type whose plugin is not loaded any more."}
+
+
+def client_document(registry: Registry) -> Schema:
+    """Return one JSON Schema of every envelope that a client of this server may send as a message."""
+    types = list(sendable(registry))
+    schemas = Schemas([Meta, *(type_.payload for type_ in types)], "#/$defs/")
+    envelopes = {camel(type_.name) + "Envelope": client_envelope(type_, schemas) for type_ in types}
+    return {
+        "$schema": DIALECT,
+        "title": "A message to this relay server",
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in envelopes],
+        "$defs": {**envelopes, **schemas.components},
+    }
+
+
+def _with(schema: Schema, more: Schema) -> Schema:
+    return {"allOf": [schema, more]}
+
+
+def _envelope(name: str, payload: Schema, meta: Schema, required: list[str], description: str = "") -> Schema:
+    schema: Schema = {
+        "type": "object",
+        "properties": {"type": {"const": name}, "payload": payload, "meta": meta},
+        "required": required,
+    }
+    return schema | ({"description": description} if description else {})
