@@ -329,3 +329,70 @@ async def test_a_peer_that_leaves_in_the_middle_ends_its_request(autojump_clock:
         await trio.testing.wait_all_tasks_blocked()
         assert one.app.ends == ["disconnected"]
         assert one.came_back == [None]
+
+
+class EarlyApp(App):
+    """Answers before the body is there, as a refusal does, and reads on beside that until it has answered."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+
+        async def read() -> None:
+            while True:
+                await receive()
+
+        async with trio.open_nursery() as nursery:
+            if self.reads:
+                nursery.start_soon(read)
+            answer = scope["path"].encode()
+            headers = [(b"content-length", b"%d" % len(answer))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": answer, "more_body": False})
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection(
+    autojump_clock: Any, reads: bool
+) -> None:
+    app = EarlyApp()
+    app.reads = reads
+    async with served(app) as one:
+        for turn in range(3):
+            await one.stream.send_all(b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+            with trio.fail_after(1):
+                assert await one.answer() == b"/refused", turn
+            await trio.sleep(0.05)
+            await one.stream.send_all(b"0123456789")
+            await one.stream.send_all(GET % b"next")
+            with trio.fail_after(1):
+                assert await one.answer() == b"/next", turn
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_large_body_that_comes_after_its_answer_ends_the_connection(
+    autojump_clock: Any, reads: bool
+) -> None:
+    app = EarlyApp()
+    app.reads = reads
+    async with served(app) as one:
+        await one.stream.send_all(b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n")
+        assert await one.answer() == b"/refused"
+        with trio.fail_after(1), suppress(trio.BrokenResourceError):
+            for _ in range(100):
+                await one.stream.send_all(bytes(65536))
+            raise AssertionError("all of it was taken")
+
+
+async def test_a_body_that_never_comes_after_its_answer_ends_the_connection_at_the_bodys_deadline(
+    autojump_clock: Any,
+) -> None:
+    async with served(EarlyApp()) as one:
+        started = trio.current_time()
+        await one.stream.send_all(b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+        assert await one.answer() == b"/refused"
+        with suppress(trio.BrokenResourceError):
+            await one.over()
+        assert trio.current_time() - started == pytest.approx(30)

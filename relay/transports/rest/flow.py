@@ -22,6 +22,11 @@ class Flow:
         """Begin to be told by `taken`."""
         self._paced = True
 
+    def let_go(self) -> None:
+        """Let in whatever comes: nobody takes it any more."""
+        self._paced = False
+        self._room.set()
+
     def received(self, size: int) -> None:
         """Note bytes that came in."""
         self._waiting += size

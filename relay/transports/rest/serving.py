@@ -9,10 +9,10 @@ to the front door. And at the end its `terminated` and the ASGI lifespan want so
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import h11
 import trio
@@ -25,12 +25,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from relay.transports.head import END, BadHead, Head, parse_head
 from relay.transports.peer import PeerStream
-from relay.transports.rest.flow import Flow
-
-_BYTES_PER_SECOND: Final = 8192
-"""The slowest body that is waited for, beyond the body deadline."""
-
-Asgi = Callable[..., Awaitable[None]]
+from relay.transports.rest.bodies import Asgi, GuardedApp
 
 
 class _HttpStream(PeerStream):
@@ -131,7 +126,9 @@ class _Connection(TCPServer):
         if isinstance(event, Updated):
             await self.idle_task.stop()
         else:
-            await super().protocol_send(event)
+            # What answers a request may be cancelled by now, and a connection that is over must not stay open.
+            with trio.CancelScope(shield=isinstance(event, Closed)):
+                await super().protocol_send(event)
 
     async def _read_data(self) -> None:
         """Read until the peer leaves, and wait for nothing after that."""
@@ -173,7 +170,7 @@ class HttpServer:
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
         stream = _HttpStream(peer, self._head_bytes, self._head_seconds, self._config.keep_alive_timeout)
-        app = _GuardedApp(self._app, stream, self._body_seconds)
+        app = GuardedApp(self._app, stream, self._body_seconds)
         http = _Connection(
             ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
         )
@@ -209,46 +206,3 @@ class HttpServer:
                 ):
                     await lifespan.wait_for_shutdown()
                 nursery.cancel_scope.cancel()
-
-
-class _GuardedApp:
-    """The application, with a deadline on each body, and a refusal for a WebSocket that got this far."""
-
-    def __init__(self, app: Asgi, stream: _HttpStream, body_seconds: float) -> None:
-        self._app = app
-        self._stream = stream
-        self._body_seconds = body_seconds
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run one request."""
-        if scope["type"] == "websocket":
-            await send(
-                {"type": "websocket.http.response.start", "status": 503, "headers": [(b"retry-after", b"1")]}
-            )
-            await send({"type": "websocket.http.response.body", "body": b"upgrade on a connection of its own"})
-            return
-        stream = self._stream
-        flow = Flow()
-        scope["relay"] = {"address": stream.address, "flow": flow}
-        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
-        deadline = trio.current_time() + self._body_seconds
-        finished = False
-
-        async def receive_in_time() -> Any:
-            nonlocal deadline, finished
-            if finished or not has_body:
-                return await receive()
-            waited = await flow.wait_for_room()
-            deadline += waited
-            with trio.CancelScope(deadline=deadline) as scope_:
-                event = await receive()
-                flow.received(len(event.get("body", b"")))
-                deadline += len(event.get("body", b"")) / _BYTES_PER_SECOND
-                if event["type"] == "http.request" and not event.get("more_body", False):
-                    finished = True
-                return event
-            if scope_.cancelled_caught:
-                await stream.abort()
-            return {"type": "http.disconnect"}
-
-        await self._app(scope, receive_in_time, send)
