@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench crash clean
+.PHONY: help run test lint bench crash fuzz clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this 
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean: ## Remove .venv, caches and build products; databases stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -48,7 +48,7 @@ class Campaign:
                 answer = rest.post("/api/groups", json=body)
                 answer.raise_for_status()
         self.groups = groups
-        self.clients = [Client(name, tokens[name], names, groups) for name in names]
+        self.clients = [Client(name, tokens[name], names, groups, self.server.described) for name in names]
 
     def round(self, seed: str) -> None:
         """Run one round: load, kill, and a look at the file that the kill left."""

@@ -128,7 +128,7 @@ class Frames:
         """Note what the client sends."""
         try:
             frame = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(frame, dict) or "type" not in frame:
             return

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from relay.testing.checking import Described
 from tests.e2e.server import Server
 from tests.e2e.wire import Address, Closed, Envelope, Gone, Wire
 from tests.e2e.world import history, message
@@ -29,8 +30,9 @@ class Violation(Exception):
 class Client:
     """One user with one device: what it sent, what was acked, and what it received, over all rounds."""
 
-    def __init__(self, name: str, token: str, names: list[str], groups: Groups) -> None:
+    def __init__(self, name: str, token: str, names: list[str], groups: Groups, described: Described) -> None:
         self.name = name
+        self.described = described
         self.token = token
         at, size = names.index(name), len(names)
         near = {names[(at + step * side) % size] for step in NEIGHBOURS for side in (1, -1)}
@@ -88,7 +90,7 @@ class Client:
             self._wire = None
 
     def _connection(self, address: Address, source: random.Random | None) -> None:
-        self._wire = wire = Wire(address, timeout=PATIENCE)
+        self._wire = wire = Wire(address, self.described, timeout=PATIENCE)
         self._synced = False
         self._replay = []
         wire.upgrade()

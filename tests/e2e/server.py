@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from relay.testing.checking import Answers, Described
 from tests.e2e.wire import Address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,21 @@ class Server:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @cached_property
+    def described(self) -> Described:
+        """What this server says of its socket; the settings of one server never change."""
+        return Described(self._fetch("/asyncapi.json"))
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What this server says of its REST calls."""
+        return Answers(self._fetch("/openapi.json"))
+
+    def _fetch(self, path: str) -> Any:
+        response = httpx.get(self.url + path, timeout=10, trust_env=False)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     @property
     def pid(self) -> int:
@@ -183,9 +200,18 @@ class Server:
         return tokens
 
     def rest(self, token: str | None, **options: Any) -> httpx.Client:
-        """Open a REST client for the owner of a token; the caller closes it."""
+        """Open a REST client for the owner of a token, whose answers are held to `answers`; the caller closes it."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=10, trust_env=False, **options)
+        hooks = {"response": [partial(_check, self.answers)]}
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=10, trust_env=False, event_hooks=hooks, **options
+        )
+
+
+def _check(answers: Answers, response: httpx.Response) -> None:
+    asked, headers = response.request, {name.lower(): value for name, value in response.headers.items()}
+    body = response.read() if "json" in headers.get("content-type", "") else b""
+    answers.check(asked.method, asked.url.raw_path.decode(), response.status_code, headers, body)
 
 
 def _environment() -> dict[str, str]:

@@ -112,7 +112,7 @@ def proxy(shared: World, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
 
 
 def connect(world: World, proxy: Proxy, user: str) -> Device:
-    wire = world.opened.enter_context(Wire(proxy.address))
+    wire = world.opened.enter_context(Wire(proxy.address, world.server.described))
     wire.upgrade()
     device = Device(wire, world.tokens[user], f"{user}-{unique('proxied')}")
     device.hello()
@@ -138,11 +138,11 @@ def test_messages_and_rest_pass_through_the_proxy(shared: World, proxy: Proxy) -
 
 def test_upgrades_after_plain_requests_on_a_kept_connection_work(shared: World, proxy: Proxy) -> None:
     plain = request("/healthz", upgrade=False)
-    with Wire(proxy.address) as kept:
+    with Wire(proxy.address, shared.server.described) as kept:
         for turn in range(ALTERNATIONS):
             kept.send_bytes(plain)
             assert kept.read_response().status == 200
-            with Wire(proxy.address) as wire:
+            with Wire(proxy.address, shared.server.described) as wire:
                 wire.upgrade()
                 assert wire.hello(shared.tokens["alice"], "alternating")["user_id"] == "alice", turn
     assert "[error]" not in proxy.errors()
@@ -151,7 +151,7 @@ def test_upgrades_after_plain_requests_on_a_kept_connection_work(shared: World, 
 def test_requests_after_an_upgrade_was_refused_work(shared: World, proxy: Proxy) -> None:
     refused = request(headers={"Origin": "https://evil.example"})
     for _ in range(10):
-        with Wire(proxy.address) as wire:
+        with Wire(proxy.address, shared.server.described) as wire:
             wire.send_bytes(refused)
             assert wire.read_response().status == 403
             wire.send_bytes(request("/healthz", upgrade=False))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from relay.testing.checking import Described, Frames
 from tests.e2e.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, encode_frame
 
 Address = tuple[str, int]
@@ -71,10 +72,18 @@ def request(
 
 
 class Wire:
-    """One TCP connection to the server, spoken to in bytes, HTTP heads or WebSocket frames."""
+    """One TCP connection to the server, spoken to in bytes, HTTP heads or WebSocket frames.
 
-    def __init__(self, address: Address, *, timeout: float = 5.0, receive_buffer: int | None = None) -> None:
+    Args:
+        described: the server's own AsyncAPI document, which every envelope that comes is held to, and every one that
+            was sent and taken; see `relay.testing.checking.Frames`.
+    """
+
+    def __init__(
+        self, address: Address, described: Described, *, timeout: float = 5.0, receive_buffer: int | None = None
+    ) -> None:
         self.timeout = timeout
+        self._checks = Frames(described)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         if receive_buffer is not None:
@@ -200,7 +209,15 @@ class Wire:
 
     def send_frame(self, payload: bytes, opcode: int = TEXT, **options: Any) -> None:
         self._close_sent |= opcode == CLOSE
+        if opcode == TEXT:
+            self._checks.sent(payload.decode(errors="replace"))
         self.send_bytes(encode_frame(payload, opcode, **options))
+
+    def send_all(self, texts: list[str]) -> None:
+        """Send many texts in as few packets as the kernel makes of them."""
+        for text in texts:
+            self._checks.sent(text)
+        self.send_bytes(b"".join(encode_frame(text.encode()) for text in texts))
 
     def send_json(self, value: object, **options: Any) -> None:
         self.send_frame(json.dumps(value).encode(), **options)
@@ -246,6 +263,7 @@ class Wire:
                     text, self._parts = bytes(self._parts), bytearray()
                     value = json.loads(text)
                     assert isinstance(value, dict), value
+                    self._checks.received(value)
                     return value
             else:
                 assert frame.opcode == PONG, frame

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.frames import encode_frame
 from tests.e2e.server import Server, Tables
 from tests.e2e.wire import Closed, Envelope, Gone, Wire, hello
 
@@ -98,7 +97,7 @@ class Device:
 
     def send_all(self, envelopes: Iterable[Envelope]) -> None:
         """Send many envelopes in as few packets as the kernel makes of them."""
-        self.wire.send_bytes(b"".join(encode_frame(json.dumps(e).encode()) for e in envelopes))
+        self.wire.send_all([json.dumps(envelope) for envelope in envelopes])
 
     def answer(self, ref: str | None, timeout: float = 5.0) -> Envelope:
         """Wait for the ack or error of a message."""
@@ -153,7 +152,7 @@ class World:
         self.server.start()
 
     def wire(self, **options: Any) -> Wire:
-        return self.opened.enter_context(Wire(self.server.address, **options))
+        return self.opened.enter_context(Wire(self.server.address, self.server.described, **options))
 
     def upgraded(self, **options: Any) -> Wire:
         """Open a WebSocket that has not said hello."""

@@ -25,6 +25,11 @@ _JSON: Final = "application/json"
 _PREFIX: Final = "#/components/schemas/"
 _ALWAYS: Final = (400, 431, 500)
 _CONVERTED: Final[dict[str, Schema]] = {"int": {"type": "integer"}, "float": {"type": "number"}}
+_FORM: Final[Schema] = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "required": ["file"],
+}
 _WHEN: Final = {
     400: "A parameter, the body or the request's head is not what it should be.",
     401: "The token is missing, wrong, revoked or expired.",
