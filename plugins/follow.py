@@ -11,8 +11,8 @@ from relay.services.statuses import SeenStatus
 class Follow(Payload):
     """Whom to follow, or no longer."""
 
-    user_ids: Annotated[list[Name], Meta(min_length=1, max_length=200)]
-    follow: bool
+    user_ids: Annotated[list[Name], Meta(min_length=1, max_length=200, description="whom")]
+    follow: Annotated[bool, Meta(description="true to be told, false to be told no longer")]
 
 
 class Followed(Payload):

@@ -4,7 +4,9 @@ Its author may, in a group also the owner and the admins, and everybody among th
 """
 
 import sqlite3
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from relay.plugin import (
     ConversationKind,
@@ -26,8 +28,8 @@ from relay.storage.log import Entry
 class MessageDelete(Payload):
     """Which message; `kind` is `self` for one among a user's own notifications."""
 
-    message_id: Integer
-    kind: Literal["self"] | None = None
+    message_id: Annotated[Integer, Meta(description="the message")]
+    kind: Annotated[Literal["self"] | None, Meta(description="`self` for one's notifications")] = None
 
 
 def prepare(draft: Draft) -> None:

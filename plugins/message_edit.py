@@ -5,9 +5,10 @@ Of several edits of one message only the newest keeps its text: late or out of o
 """
 
 import sqlite3
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from relay.plugin import Draft, ErrorCode, Integer, Kind, MessageType, Payload, RelayError, hookimpl
 from relay.plugin.checks import Mentions, check_mentions, find_message
@@ -18,8 +19,8 @@ from relay.storage.log import Entry
 class MessageEdit(Payload):
     """Which message, and what it says from now on; without `mentions` it keeps its own."""
 
-    message_id: Integer
-    content: str
+    message_id: Annotated[Integer, Meta(description="the message")]
+    content: Annotated[str, Meta(description="its text from now on")]
     mentions: Mentions | None = None
 
 

@@ -11,12 +11,18 @@ from relay.services.permissions import NOTIFY
 class Notification(Payload):
     """What is told, until `expires_at` (Unix seconds), or until a newer one of the same `collapse_key`."""
 
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-    body: Annotated[str, Meta(max_length=10_000)] | None = None
-    level: Literal["info", "success", "warning", "error"] | None = None
-    data: dict[str, Any] | None = None
-    expires_at: Annotated[float, Meta(ge=0, le=2**53)] | None = None
-    collapse_key: Name | None = None
+    title: Annotated[str, Meta(min_length=1, max_length=200, description="one line")]
+    body: Annotated[Annotated[str, Meta(max_length=10_000)] | None, Meta(description="what it says below")] = None
+    level: Annotated[
+        Literal["info", "success", "warning", "error"] | None, Meta(description="how it is meant")
+    ] = None
+    data: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
+    expires_at: Annotated[
+        Annotated[float, Meta(ge=0, le=2**53)] | None, Meta(description="when it is over, Unix seconds")
+    ] = None
+    collapse_key: Annotated[
+        Name | None, Meta(description="it takes the place of an older one of the same sender and key")
+    ] = None
 
 
 def prepare(draft: Draft) -> None:

@@ -14,9 +14,9 @@ from relay.storage.log import Entry
 class Reaction(Payload):
     """Which message, which emoji, and whether it is there."""
 
-    message_id: Integer
-    emoji: Annotated[str, Meta(min_length=1, max_length=64)]
-    on: bool
+    message_id: Annotated[Integer, Meta(description="the message")]
+    emoji: Annotated[str, Meta(min_length=1, max_length=64, description="an emoji, or a name without spaces")]
+    on: Annotated[bool, Meta(description="whether it is there from now on")]
 
 
 def prepare(draft: Draft) -> None:

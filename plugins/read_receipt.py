@@ -30,11 +30,14 @@ class ReadReceipt(Payload):
     `kind` is `self` for the notifications to oneself.
     """
 
-    up_to_seq: Integer | None = None
-    message_ids: Annotated[list[Integer], Meta(max_length=1000)] | None = None
-    private: bool = False
-    kind: Literal["self"] | None = None
-    state: Literal["read", "delivered"] | None = None
+    up_to_seq: Annotated[Integer | None, Meta(description="the newest message that was read, by its `seq`")] = None
+    message_ids: Annotated[
+        Annotated[list[Integer], Meta(max_length=1000)] | None,
+        Meta(description="instead of `up_to_seq`: messages that were read, of which the newest counts"),
+    ] = None
+    private: Annotated[bool, Meta(description="whether only one's own devices learn of it")] = False
+    kind: Annotated[Literal["self"] | None, Meta(description="`self` for the notifications to oneself")] = None
+    state: Annotated[Literal["read", "delivered"] | None, Meta(description="the server's to say")] = None
 
 
 def prepare(draft: Draft) -> None:

@@ -13,16 +13,19 @@ from relay.plugin import Draft, ErrorCode, Kind, MessageType, Payload, RelayErro
 from relay.storage import presence
 from relay.storage.log import Entry
 
-Seconds = Annotated[float, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=2**53)] | None
 
 
 class StatusUpdate(Payload):
     """What to show, with a text, and until when (Unix seconds); `last_seen` is the server's to say."""
 
-    status: Literal["online", "away", "busy", "offline", "unknown"]
-    text: Annotated[str, Meta(max_length=200)] | None = None
-    until: Seconds | None = None
-    last_seen: Seconds | None = None
+    status: Annotated[
+        Literal["online", "away", "busy", "offline", "unknown"],
+        Meta(description="`offline` is invisible; `unknown` is the server's to say"),
+    ]
+    text: Annotated[Annotated[str, Meta(max_length=200)] | None, Meta(description="shown with it")] = None
+    until: Annotated[Seconds, Meta(description="when it ends, Unix seconds")] = None
+    last_seen: Annotated[Seconds, Meta(description="the server's to say: when they were here last")] = None
 
 
 def prepare(draft: Draft) -> None:

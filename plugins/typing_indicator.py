@@ -1,6 +1,8 @@
 """`typing_indicator`: somebody is writing; over after six seconds, by a message, or when the device goes."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from relay.plugin import Kind, MessageType, Payload, hookimpl
 
@@ -10,7 +12,7 @@ LASTS_SECONDS = 6.0
 class TypingIndicator(Payload):
     """Whether somebody is typing."""
 
-    typing: bool
+    typing: Annotated[bool, Meta(description="false ends it")]
 
 
 def over(indicator: TypingIndicator) -> TypingIndicator | None:

@@ -17,18 +17,18 @@ from relay.storage import attachments, conversations, history, mentions, message
 from relay.storage.log import Entry, Unchanged
 from relay.storage.messages import Placed
 
-Mentions = Annotated[list[Name], Meta(max_length=50)]
+Mentions = Annotated[list[Name], Meta(max_length=50, description="members whom it calls by name; `*` for all")]
 """Members whom a message calls by name; `*` calls all of them."""
 
 
 class Text(Payload):
     """What people say: text, what it answers, whom it calls, what is attached, and the application's own."""
 
-    content: str
-    attachments: Annotated[list[Name], Meta(max_length=20)] = []
-    reply_to: Integer | None = None
+    content: Annotated[str, Meta(description="the text")]
+    attachments: Annotated[list[Name], Meta(max_length=20, description="ids of uploads")] = []
+    reply_to: Annotated[Integer | None, Meta(description="the `message_id` of what it answers")] = None
     mentions: Mentions = []
-    extra: dict[str, Any] | None = None
+    extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
 
 
 def check_text(draft: Draft) -> None:

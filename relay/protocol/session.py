@@ -12,7 +12,7 @@ there is to know; the transport feeds it and does what it says.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -63,15 +63,19 @@ NEXT: Final[dict[tuple[State, Event], State]] = {
 """The transitions; an event that is welcome and not here leaves the state as it is."""
 
 
+def _said(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
 class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The payload of a client's `connection_event`."""
 
     event: Event
-    token: str | None = None
-    session_id: Name | None = None
-    cursor: Integer | None = None
-    epoch: Name | None = None
-    extra: dict[str, Any] | None = None
+    token: Annotated[str | None, _said("of a hello: who this is, unless the upgrade's head says it")] = None
+    session_id: Annotated[Name | None, _said("of a hello: as `ready` gave it the last time")] = None
+    cursor: Annotated[Integer | None, _said("the highest position that the client has processed")] = None
+    epoch: Annotated[Name | None, _said("of a hello: which database the cursor is of")] = None
+    extra: Annotated[dict[str, Any] | None, _said("the application's own")] = None
 
 
 def check_welcome(state: State, event: Event) -> None:

@@ -8,29 +8,55 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
-from jsonschema import Draft202012Validator
-from referencing import Registry as Resources
-from referencing.jsonschema import DRAFT202012
+from relay.plugin.engine import Engine
+from relay.testing.shapes import Document, Shapes, Undescribed, closed
+from relay.transports.rest.app import all_calls
+from relay.transports.rest.openapi import openapi
+from relay.transports.schemas.asyncapi import asyncapi
 
-Document = Mapping[str, Any]
+Made = TypeVar("Made")
+_MADE: Final[dict[tuple[Any, ...], Any]] = {}
 
-_HERE: Final = "urn:relay"
 _PROBLEM: Final = "application/problem+json"
-_EMPTY: Final = (204, 304)
 
 
-class Undescribed(AssertionError):
-    """The server said something that its description does not have."""
+def answers_of(engine: Engine) -> Answers:
+    """Return what an engine's answers by REST are held to."""
+
+    def make() -> Answers:
+        return Answers(openapi(all_calls(engine.registry), engine.registry))
+
+    return _kept("answers", engine, make)
+
+
+def frames_of(engine: Engine) -> Described:
+    """Return what an engine's frames are held to."""
+
+    def make() -> Described:
+        return Described(asyncapi(engine.registry, engine.settings))
+
+    return _kept("frames", engine, make)
+
+
+def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
+    """Return what was made for the same plugins before, where they are relay's own, which stay as they are."""
+    loaded = engine.registry.loaded
+    if any(one.source != "bundled" for one in loaded):
+        return make()
+    key = (what, *((one.name, repr(one.options)) for one in loaded))
+    if key not in _MADE:
+        _MADE[key] = make()
+    return cast(Made, _MADE[key])
 
 
 class Answers:
     """Holds answers to an OpenAPI document."""
 
     def __init__(self, document: Document) -> None:
-        self._shapes = _Shapes(_closed(document))
+        self._shapes = Shapes(closed(document))
         self._paths: list[tuple[str, Document]] = sorted(
             document["paths"].items(), key=lambda item: item[0].count("{")
         )
@@ -184,8 +210,8 @@ class Described:
 
     def __init__(self, document: Document) -> None:
         self._messages = document["components"]["messages"]
-        self._sent = _Shapes(_closed(document))
-        self._taken = _Shapes(document)
+        self._sent = Shapes(closed(document))
+        self._taken = Shapes(document)
 
     def check_server(self, frame: Any) -> None:
         """Check one frame of the server's.
@@ -226,7 +252,7 @@ class Described:
             name += f".{frame['payload'].get('event')}"
         self._check(self._taken, name, frame)
 
-    def _check(self, shapes: _Shapes, name: str, frame: Any) -> None:
+    def _check(self, shapes: Shapes, name: str, frame: Any) -> None:
         if name not in self._messages:
             raise Undescribed(f"no {name} is described: {frame}")
         shapes.check({"$ref": f"#/components/messages/{name}/payload"}, frame, name)
@@ -241,33 +267,3 @@ class Described:
             else:
                 return
         raise Undescribed("\n".join(problems))
-
-
-class _Shapes:
-    """The schemas of one document."""
-
-    def __init__(self, document: Document) -> None:
-        resource = DRAFT202012.create_resource(document)
-        self._resources = Resources().with_resource(_HERE, resource)
-        self._made: dict[str, Draft202012Validator] = {}
-
-    def check(self, schema: Any, value: Any, what: str) -> None:
-        key = json.dumps(schema)
-        if key not in self._made:
-            absolute = json.loads(key.replace('"#/', f'"{_HERE}#/'))
-            self._made[key] = Draft202012Validator(absolute, registry=self._resources)
-        problem = next(self._made[key].iter_errors(value), None)
-        if problem is not None:
-            raise Undescribed(f"{what}: {problem.json_path}: {problem.message}")
-
-
-def _closed(schema: Any, *, part: bool = False) -> Any:
-    """Return a document whose objects have the described fields only; a part of an `allOf` is no object."""
-    if isinstance(schema, list):
-        return [_closed(one, part=part) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: _closed(one, part=name == "allOf") for name, one in schema.items()}
-    if isinstance(made.get("properties"), dict) and not part:
-        made.setdefault("additionalProperties", False)
-    return made

@@ -6,9 +6,8 @@ import json
 from typing import Any, NamedTuple
 
 from relay.plugin.engine import Engine
-from relay.testing.checking import Answers
-from relay.transports.rest.app import all_calls, make_app
-from relay.transports.rest.openapi import openapi
+from relay.testing.checking import answers_of
+from relay.transports.rest.app import make_app
 
 
 class Answer(NamedTuple):
@@ -28,7 +27,7 @@ class Rest:
 
     def __init__(self, engine: Engine) -> None:
         self._app = make_app(engine)
-        self._answers = Answers(openapi(all_calls(engine.registry), engine.registry))
+        self._answers = answers_of(engine)
 
     async def request(
         self,

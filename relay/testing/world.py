@@ -19,13 +19,12 @@ from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
 from relay.storage.log import Entry
-from relay.testing.checking import Described
+from relay.testing.checking import Described, frames_of
 from relay.testing.device import Closed, Device
 from relay.testing.network import Network
 from relay.testing.rest import Rest
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import own_paths
-from relay.transports.schemas.asyncapi import asyncapi
 
 EPOCH = 1_700_000_000.0
 UPGRADE = (
@@ -61,7 +60,7 @@ class World:
     @cached_property
     def described(self) -> Described:
         """The server's AsyncAPI document, which what it sends is held to."""
-        return Described(asyncapi(self.engine.registry, self.engine.settings))
+        return frames_of(self.engine)
 
     async def dial(self) -> trio.abc.Stream:
         """Open a connection to the server's front door."""

@@ -21,7 +21,6 @@ CHECKS = (
     "negative_data_rejection",
     "missing_required_header",
     "unsupported_method",
-    "allow_header_conformance",
 )
 KNOWN = "RELAY_FUZZ_KNOWN"
 HOOKS = "tests.e2e.fuzzing_hooks"

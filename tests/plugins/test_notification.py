@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.plugin.sending import send_as
@@ -172,6 +172,7 @@ async def test_plainly_impossible_times_are_refused(tmp_path: Path, autojump_clo
         assert refused.value.code is ErrorCode.INVALID_PAYLOAD
 
 
+@settings(deadline=None)
 @given(keys=st.lists(st.sampled_from(["a", "b", "c", None]), max_size=12))
 def test_exactly_the_newest_of_each_collapse_key_keeps_what_it_says(
     tmp_path_factory: Any, keys: list[str | None]

@@ -57,6 +57,7 @@ class Uploaded(Answer, frozen=True):
 @described(
     query=UploadQuery,
     body=bytes,
+    optional_body=True,
     body_types=["application/octet-stream", "multipart/form-data"],
     answers={201: Uploaded},
     refusals=[ErrorCode.RATE_LIMITED],

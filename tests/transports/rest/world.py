@@ -17,9 +17,8 @@ from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection
 from relay.settings import Settings
 from relay.storage import accounts
-from relay.testing.checking import Answers
-from relay.transports.rest.app import all_calls, make_app
-from relay.transports.rest.openapi import openapi
+from relay.testing.checking import answers_of
+from relay.transports.rest.app import make_app
 
 UNSENT: Any = object()
 JSON = {"application/json", "application/problem+json"}
@@ -89,7 +88,7 @@ class World:
         self.engine = engine
         self.app = make_app(engine)
         self.client = self.app.test_client(use_cookies=False)
-        self.answers = Answers(openapi(all_calls(engine.registry), engine.registry))
+        self.answers = answers_of(engine)
         self.tokens: dict[str, str] = {}
 
     async def add(self, *names: str, origin: str = "cli", **user: Any) -> None:
