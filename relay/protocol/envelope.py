@@ -28,17 +28,18 @@ Object = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"
 EMPTY = msgspec.Raw(b"{}")
 
 
-def _said(description: str) -> msgspec.Meta:
+def said(description: str) -> msgspec.Meta:
+    """Return what a schema tells of a field, for people."""
     return msgspec.Meta(description=description)
 
 
 class Meta(msgspec.Struct):
     """`meta` as a client sends it. Unknown fields are ignored (the wire contract, section 1)."""
 
-    id: Annotated[Name | None, _said("the sender's own id for the message: its idempotency key")] = None
-    target_id: Annotated[Name | None, _said("a user id or a group id, or `*` for everybody")] = None
-    client_id: Annotated[Name | None, _said("the device's own lasting id, fixed at the hello")] = None
-    timestamp: Annotated[float | None, _said("the sender's clock, Unix seconds; kept as `sent_at`")] = None
+    id: Annotated[Name | None, said("the sender's own id for the message: its idempotency key")] = None
+    target_id: Annotated[Name | None, said("a user id or a group id, or `*` for everybody")] = None
+    client_id: Annotated[Name | None, said("the device's own lasting id, fixed at the hello")] = None
+    timestamp: Annotated[float | None, said("the sender's clock, Unix seconds; kept as `sent_at`")] = None
 
 
 class Envelope(msgspec.Struct):
@@ -52,22 +53,22 @@ class Envelope(msgspec.Struct):
 class SentMeta(msgspec.Struct, omit_defaults=True):
     """`meta` as the server sends it; what has no value is left out."""
 
-    message_id: Annotated[int | None, _said("rises in the order of commits over the whole server: the cursor")] = (
+    message_id: Annotated[int | None, said("rises in the order of commits over the whole server: the cursor")] = (
         None
     )
-    seq: Annotated[int | None, _said("counts the conversation's messages from 1, without holes")] = None
-    id: Annotated[str | None, _said("the id that the sender gave it")] = None
-    ref: Annotated[str | None, _said("in an answer: the `id` of what it answers")] = None
-    sender_id: Annotated[str | None, _said("the authenticated user who sent it")] = None
-    target_id: Annotated[str | None, _said("the user or group it is for, or `*` for everybody")] = None
-    client_id: Annotated[str | None, _said("the device that sent it")] = None
-    timestamp: Annotated[float | None, _said("when the server took it, Unix seconds")] = None
-    sent_at: Annotated[float | None, _said("the sender's clock, Unix seconds, where it was given")] = None
-    edited_at: Annotated[float | None, _said("when its content was changed, Unix seconds")] = None
-    deleted_at: Annotated[float | None, _said("when it lost its payload, Unix seconds")] = None
-    expires_at: Annotated[float | None, _said("when it will lose its payload, Unix seconds")] = None
-    replaces: Annotated[int | None, _said("the `message_id` of the one whose place it took")] = None
-    replay: Annotated[bool, _said("true for what comes again, or late, after a hello")] = False
+    seq: Annotated[int | None, said("counts the conversation's messages from 1, without holes")] = None
+    id: Annotated[str | None, said("the id that the sender gave it")] = None
+    ref: Annotated[str | None, said("in an answer: the `id` of what it answers")] = None
+    sender_id: Annotated[str | None, said("the authenticated user who sent it")] = None
+    target_id: Annotated[str | None, said("the user or group it is for, or `*` for everybody")] = None
+    client_id: Annotated[str | None, said("the device that sent it")] = None
+    timestamp: Annotated[float | None, said("when the server took it, Unix seconds")] = None
+    sent_at: Annotated[float | None, said("the sender's clock, Unix seconds, where it was given")] = None
+    edited_at: Annotated[float | None, said("when its content was changed, Unix seconds")] = None
+    deleted_at: Annotated[float | None, said("when it lost its payload, Unix seconds")] = None
+    expires_at: Annotated[float | None, said("when it will lose its payload, Unix seconds")] = None
+    replaces: Annotated[int | None, said("the `message_id` of the one whose place it took")] = None
+    replay: Annotated[bool, said("true for what comes again, or late, after a hello")] = False
 
 
 class SentEnvelope(msgspec.Struct):

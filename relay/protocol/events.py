@@ -6,21 +6,18 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from relay.protocol.envelope import said
 from relay.protocol.session import Event
-
-
-def _said(description: str) -> msgspec.Meta:
-    return msgspec.Meta(description=description)
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What the server takes of this client; 0 means no limit."""
 
-    frame_bytes: Annotated[int, _said("the largest frame")]
-    content_characters: Annotated[int, _said("the longest `content`")]
-    messages_per_second: Annotated[float, _said("of one user, on average")]
-    in_flight: Annotated[int, _said("messages that may wait for their answer before the server stops reading")]
-    replay: Annotated[int, _said("the most stream messages of one replay")]
+    frame_bytes: Annotated[int, said("the largest frame")]
+    content_characters: Annotated[int, said("the longest `content`")]
+    messages_per_second: Annotated[float, said("of one user, on average")]
+    in_flight: Annotated[int, said("messages that may wait for their answer before the server stops reading")]
+    replay: Annotated[int, said("the most stream messages of one replay")]
 
 
 class ServerEvent(msgspec.Struct, tag_field="event", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -31,22 +28,20 @@ class Ready(ServerEvent, tag=Event.READY.value):
     """The answer to a hello; the replay follows."""
 
     user_id: str
-    session_id: Annotated[str, _said("lasts over connections and restarts, one a device")]
-    client_id: Annotated[str, _said("the device's own id, made up here when the hello had none")]
-    resumed: Annotated[bool, _said("whether the replay begins at the client's own cursor")]
-    cursor: Annotated[int, _said("where the replay begins")]
-    epoch: Annotated[str, _said("names the life of the database")]
-    heartbeat_seconds: Annotated[
-        float, _said("the server speaks at least so often; silence of twice that ends it")
-    ]
+    session_id: Annotated[str, said("lasts over connections and restarts, one a device")]
+    client_id: Annotated[str, said("the device's own id, made up here when the hello had none")]
+    resumed: Annotated[bool, said("whether the replay begins at the client's own cursor")]
+    cursor: Annotated[int, said("where the replay begins")]
+    epoch: Annotated[str, said("names the life of the database")]
+    heartbeat_seconds: Annotated[float, said("the server speaks at least so often; silence of twice that ends it")]
     limits: Limits
-    server: Annotated[str, _said("name and version")]
+    server: Annotated[str, said("name and version")]
 
 
 class GapRange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What a limited replay left out of one conversation, to be fetched by REST."""
 
-    kind: Annotated[str, _said("what the conversation is: `user`, `group`, `self` or `broadcast`")]
+    kind: Annotated[str, said("what the conversation is: `user`, `group`, `self` or `broadcast`")]
     target_id: str
     from_seq: int
     to_seq: int
@@ -55,17 +50,17 @@ class GapRange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Synced(ServerEvent, tag=Event.SYNCED.value):
     """The replay is over; from here on everything is live."""
 
-    cursor: Annotated[int, _said("the client's cursor from now on")]
-    replayed: Annotated[int, _said("how many messages the replay brought")]
-    limited: Annotated[bool, _said("whether it left some out, which `gaps` names")]
+    cursor: Annotated[int, said("the client's cursor from now on")]
+    replayed: Annotated[int, said("how many messages the replay brought")]
+    limited: Annotated[bool, said("whether it left some out, which `gaps` names")]
     gaps: list[GapRange]
 
 
 class Heartbeat(ServerEvent, tag=Event.HEARTBEAT.value):
     """The server is here; the client answers with its own cursor."""
 
-    cursor: Annotated[int, _said("the highest position that this connection was sent")]
-    behind: Annotated[bool, _said("the client missed something: a replay and `synced` follow")] = False
+    cursor: Annotated[int, said("the highest position that this connection was sent")]
+    behind: Annotated[bool, said("the client missed something: a replay and `synced` follow")] = False
 
 
 class DeviceConnected(ServerEvent, tag=Event.DEVICE_CONNECTED.value):

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from relay.protocol.envelope import Integer, Name
+from relay.protocol.envelope import Integer, Name, said
 from relay.protocol.errors import ErrorCode, RelayError
 
 
@@ -63,19 +63,15 @@ NEXT: Final[dict[tuple[State, Event], State]] = {
 """The transitions; an event that is welcome and not here leaves the state as it is."""
 
 
-def _said(description: str) -> msgspec.Meta:
-    return msgspec.Meta(description=description)
-
-
 class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The payload of a client's `connection_event`."""
 
     event: Event
-    token: Annotated[str | None, _said("of a hello: who this is, unless the upgrade's head says it")] = None
-    session_id: Annotated[Name | None, _said("of a hello: as `ready` gave it the last time")] = None
-    cursor: Annotated[Integer | None, _said("the highest position that the client has processed")] = None
-    epoch: Annotated[Name | None, _said("of a hello: which database the cursor is of")] = None
-    extra: Annotated[dict[str, Any] | None, _said("the application's own")] = None
+    token: Annotated[str | None, said("of a hello: who this is, unless the upgrade's head says it")] = None
+    session_id: Annotated[Name | None, said("of a hello: as `ready` gave it the last time")] = None
+    cursor: Annotated[Integer | None, said("the highest position that the client has processed")] = None
+    epoch: Annotated[Name | None, said("of a hello: which database the cursor is of")] = None
+    extra: Annotated[dict[str, Any] | None, said("the application's own")] = None
 
 
 def check_welcome(state: State, event: Event) -> None:

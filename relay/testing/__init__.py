@@ -14,6 +14,7 @@ relay's own tests are written with the same parts.
 from relay.testing.device import Closed, Device
 from relay.testing.pytest_plugin import RelayWorld
 from relay.testing.rest import Answer
+from relay.testing.shapes import Undescribed
 from relay.testing.world import EPOCH, UPGRADE, World, serving, settings_for, world
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Closed",
     "Device",
     "RelayWorld",
+    "Undescribed",
     "World",
     "serving",
     "settings_for",

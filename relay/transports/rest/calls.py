@@ -57,6 +57,8 @@ def _of(blueprint: Blueprint, plugin: str | None, public: frozenset[str], about:
     scratch = Quart(__name__, static_folder=None)
     scratch.register_blueprint(blueprint)
     for rule in scratch.url_map.iter_rules():
+        if rule.websocket:
+            continue
         view = scratch.view_functions[rule.endpoint]
         function = rule.endpoint.rpartition(".")[2]
         said = description(view)

@@ -26,6 +26,7 @@ class Wanted(Query, frozen=True):
     limit: Limit = 5
 class Vote(Body, frozen=True):
     choice: int
+    extra: Any = None
 class Counted(Answer, frozen=True):
     """How many voted."""
     votes: int
@@ -171,6 +172,9 @@ async def test_a_plugins_views_appear_as_they_say_and_one_that_says_nothing_is_m
         assert (await world.rest("GET", "/api/polls")).body == {"polls": []}
         voted = await world.rest("PUT", "/api/polls/3?limit=2", "alice", json_body={"choice": 2})
         assert voted.body == {"votes": 2}
+        deep = b'{"choice": 2, "extra": ' + b"[" * 100_000
+        refused = await world.rest("PUT", "/api/polls/3", "alice", data=deep)
+        assert (refused.status, refused.body["code"]) == (400, "bad_json")
         # A type that no schema can be made of takes nothing else with it.
         strange = told["paths"]["/polls/strange"]["get"]["responses"]["200"]
         assert strange["content"] == {"application/json": {"schema": {}}}
