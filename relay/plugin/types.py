@@ -159,6 +159,9 @@ class MessageType:
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
             )
+        answer: Any = self.answer
+        if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+            raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,6 +20,7 @@ from relay.transports.rest.calls import Call
 from relay.transports.schemas.components import Schema, Schemas, parameters
 from relay.transports.schemas.messages import acks, camel, client_envelope, sendable
 
+_log: Final = logging.getLogger("relay.rest")
 VERSION: Final = "3.1.0"
 PROBLEM: Final = "application/problem+json"
 _JSON: Final = "application/json"
@@ -54,8 +56,30 @@ _HEADERS: Final[dict[int, dict[str, str]]] = {
 
 
 def openapi(calls: Iterable[Call], registry: Registry) -> dict[str, Any]:
-    """Return the OpenAPI document of these calls; a view that says nothing of itself is marked `x-undescribed`."""
+    """Return the OpenAPI document of these calls; a view that says nothing of itself is marked `x-undescribed`.
+
+    So is a plugin's view that says what cannot be; the log names it.
+    """
     listed = list(calls)
+    try:
+        return _document(listed, registry)
+    except Exception:
+        return _document([_without_nonsense(call, registry) for call in listed], registry)
+
+
+def _without_nonsense(call: Call, registry: Registry) -> Call:
+    if call.plugin is None:
+        return call
+    try:
+        _document([call], registry)
+    except Exception as fault:
+        where = f"{call.method} {call.path} of plugin {call.plugin!r}"
+        _log.warning("%s is left undescribed: %s: %s", where, type(fault).__name__, fault)
+        return call._replace(said=None)
+    return call
+
+
+def _document(listed: list[Call], registry: Registry) -> dict[str, Any]:
     sendables = list(sendable(registry))
     special = acks(registry)
     schemas = Schemas(

@@ -96,8 +96,9 @@ def _alone(type_: Any) -> Schema:
 
 
 def first_line(type_: Any) -> str:
-    """Return what a struct's docstring says first."""
-    return (type_.__doc__ or "").strip().partition("\n")[0]
+    """Return what a struct's docstring says first; nothing of what is no class of somebody's."""
+    told = type_.__doc__ if isinstance(type_, type) and type_.__module__ != "builtins" else ""
+    return (told or "").strip().partition("\n")[0]
 
 
 def camel(name: str) -> str:
@@ -109,16 +110,16 @@ def ack_of(type_: MessageType) -> type[msgspec.Struct]:
     """Return what the ack of a type's messages says: more than others', where the type has an `answer`."""
     if type_.answer is None:
         return Ack
-    fields: list[Any] = []
+    fields: dict[str, Any] = {}
     for struct in (type_.answer, Ack):
         for field in msgspec.structs.fields(struct):
             default: Any = field.default
             if default is msgspec.NODEFAULT and not field.required:
                 default = msgspec.field(default_factory=cast(Any, field.default_factory))
-            fields.append((field.name, field.type) if field.required else (field.name, field.type, default))
+            fields.setdefault(field.name, (field.type,) if field.required else (field.type, default))
     return msgspec.defstruct(
         f"{camel(type_.name)}Ack",
-        fields,
+        [(name, *field) for name, field in fields.items()],
         namespace={"__doc__": f"The ack of a `{type_.name}`."},
         kw_only=True,
         omit_defaults=True,
@@ -148,7 +149,7 @@ def client_envelope(type_: MessageType, schemas: Schemas) -> Schema:
     required = ["type"]
     meta: Schema = schemas.of(Meta)
     payload = schemas.of(type_.payload)
-    if any(field.required for field in msgspec.structs.fields(type_.payload)):
+    if any(field.required for field in getattr(msgspec.inspect.type_info(type_.payload), "fields", ())):
         required.append("payload")
     if type_.targets:
         required.append("meta")

@@ -53,7 +53,7 @@ def typescript(registry: Registry) -> str:
 
 def _omits(type_: Any) -> bool:
     """Tell whether a struct leaves fields out that have no value, so that none of them is ever null."""
-    return bool(type_.__struct_config__.omit_defaults)
+    return bool(getattr(getattr(type_, "__struct_config__", None), "omit_defaults", False))
 
 
 def _names(schemas: Schemas, taken: set[str]) -> dict[str, str]:

@@ -61,6 +61,11 @@ async def undescribed() -> Any:
 async def strange() -> Any:
     return reply({"odd": 1})
 
+@polls.get("/polls/nonsense")
+@described(query=int, answers={799: Counted})
+async def nonsense() -> Any:
+    return reply({"odd": 1})
+
 @hookimpl
 def relay_routes(options: Any) -> list[Routes]:
     return [Routes(blueprint=polls, public=frozenset({"undescribed", "strange"}))]
@@ -152,7 +157,7 @@ async def test_it_is_made_once(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_plugins_views_appear_as_they_say_and_one_that_says_nothing_is_marked(
-    tmp_path: Path, relay_world: RelayWorld
+    tmp_path: Path, relay_world: RelayWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "polls.py").write_text(PLUGIN)
@@ -178,5 +183,8 @@ async def test_a_plugins_views_appear_as_they_say_and_one_that_says_nothing_is_m
         # A type that no schema can be made of takes nothing else with it.
         strange = told["paths"]["/polls/strange"]["get"]["responses"]["200"]
         assert strange["content"] == {"application/json": {"schema": {}}}
+        # Neither does one that says what cannot be.
+        assert told["paths"]["/polls/nonsense"]["get"]["x-undescribed"] is True
+        assert "GET /polls/nonsense of plugin 'polls' is left undescribed: " in caplog.text
         with pytest.raises(AssertionError, match=r"GET /api/polls/3: 200: \$.votes: 'many' is not of type"):
             await world.rest("GET", "/api/polls/3", "alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from relay.protocol.answers import Ack
 from relay.protocol.session import Event
 from relay.testing import RelayWorld
 from relay.transports.schemas.messages import ack_of, camel, client_document, client_events, described_types
+from relay.transports.schemas.typescript import typescript
 from tests.plugin.authors import HEAD
 
 
@@ -60,6 +62,27 @@ async def test_a_plugins_type_is_listed_with_its_plugin_and_its_priority_as_conf
         assert (mood["plugin"], mood["priority"], mood["max_bytes"]) == ("moods", 5, 50)
         assert (await world.rest("GET", "/asyncapi.json")).body["operations"]["receive.mood"]
         assert "MoodEnvelope" in (await world.rest("GET", "/openapi.json")).body["components"]["schemas"]
+
+
+async def test_a_payload_that_is_no_struct_is_described_as_well(tmp_path: Path, relay_world: RelayWorld) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "moods.py").write_text(
+        HEAD
+        + "\n@hookimpl\ndef relay_message_types(options: Any) -> list[MessageType]:\n"
+        + "    return made(name='mood', payload=dict[str, int])\n"
+    )
+    async with relay_world(tmp_path / "mine", "alice") as world:
+        told = (await world.rest("GET", "/api/types")).body["types"]
+        mood = next(one for one in told if one["name"] == "mood")
+        assert (mood["description"], mood["payload"]["additionalProperties"]) == ("", {"type": "integer"})
+        assert "mood: Mood;" in typescript(world.engine.registry)
+        alice = await world.connect("alice")
+        assert (await alice.request("mood", {"joy": 5}, "alice"))["type"] == "ack"
+
+
+def test_an_answer_that_is_no_struct_is_refused_at_the_start(registry: Registry) -> None:
+    with pytest.raises(ValueError, match=r"message type 'search': answer is a msgspec\.Struct, not <class 'int'>"):
+        replace(registry.types["search"], answer=int)
 
 
 def test_the_schema_of_messages_takes_what_the_server_takes_and_nothing_else(registry: Registry) -> None:
