@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests.transports.schemas.test_messages import registry
 __all__ = ["registry"]
 
 ROOT = Path(__file__).parents[3]
+SDK = ROOT / "relay" / "web" / "sdk" / "types.d.ts"
+BARE_SDK = "export interface MessageTypes {}\nexport type Role = 'owner';\n"
+"""What the SDK has of it, for a tree without the SDK."""
+
 PLUGIN = '''
 import enum
 from typing import Annotated, Any, Literal
@@ -128,8 +133,10 @@ def test_typescript_takes_it_and_finds_what_is_wrong(tmp_path: Path) -> None:
     assert command is not None
     sdk = tmp_path / "node_modules" / "relay-sdk"
     sdk.mkdir(parents=True)
-    (sdk / "package.json").write_text('{"name": "relay-sdk", "version": "1.0.0", "types": "index.d.ts"}')
-    (sdk / "index.d.ts").write_text("export interface MessageTypes {}\nexport type Role = 'owner';\n")
+    named = {"name": "relay-sdk", "version": "1.0.0", "type": "module", "types": "index.d.ts"}
+    (sdk / "package.json").write_text(json.dumps(named))
+    (sdk / "index.d.ts").write_text('export * from "./types.js";\n')
+    (sdk / "types.d.ts").write_text(SDK.read_text() if SDK.exists() else BARE_SDK)
     (tmp_path / "relay-types.d.ts").write_text(typescript(load(tmp_path / "plugins.d")))
     (tmp_path / "app.ts").write_text(USE)
     strict = ["--strict", "--noEmit", "--module", "nodenext", "--target", "es2022"]
