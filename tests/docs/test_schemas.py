@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 from relay.app.plugin_admin import load_for
@@ -52,6 +53,20 @@ async def test_messages_that_the_page_names_are_in_the_document(relay_world: Rel
     for name in re.findall(r"`((?:receive|send)\.[a-z_.]+)`", section):
         assert name in told["operations"]
     assert "x-close-codes" in told["channels"]["socket"]
+
+
+async def test_the_view_that_is_shown_answers_and_appears_as_it_says(
+    tmp_path: Path, relay_world: RelayWorld
+) -> None:
+    (shown,) = [block.text for block in blocks(read("docs/plugins/hooks.md")) if block.language == "python"]
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "weather.py").write_text(shown, encoding="utf-8")
+    async with relay_world(tmp_path / "plugins", "alice") as world:
+        assert (await world.rest("GET", "/api/weather/oslo", "alice")).body == {"place": "oslo", "degrees": None}
+        assert (await world.rest("GET", "/api/weather/alice", "alice")).status == 409
+        told = (await world.rest("GET", "/openapi.json")).body["paths"]["/api/weather/{place}"]["get"]
+    assert (told["operationId"], told["summary"]) == ("weather_weather", "Answer with the weather of a place")
+    assert {"200", "400", "401", "404", "409", "502"} <= set(told["responses"])
 
 
 def test_every_argument_of_described_is_explained() -> None:

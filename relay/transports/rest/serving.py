@@ -112,7 +112,7 @@ class _HttpStream(PeerStream):
 
 
 class _Connection(TCPServer):
-    """hypercorn's connection, which says when it goes on to the next request.
+    """hypercorn's connection, which says when it goes on to the next request, and ends when it is over.
 
     hypercorn's own keep-alive timer does no work here, the stream has one. It would be started or not, as
     the request's task is cancelled by then or not, and where it was, a connection that is over would be held
@@ -125,10 +125,12 @@ class _Connection(TCPServer):
             cast(_HttpStream, self.stream).turn()
         if isinstance(event, Updated):
             await self.idle_task.stop()
-        else:
+            return
+        if isinstance(event, Closed):
             # What answers a request may be cancelled by now, and a connection that is over must not stay open.
-            with trio.CancelScope(shield=isinstance(event, Closed)):
-                await super().protocol_send(event)
+            with trio.CancelScope(shield=True):
+                await self._close()
+        await super().protocol_send(event)
 
     async def _read_data(self) -> None:
         """Read until the peer leaves, and wait for nothing after that."""
