@@ -129,7 +129,7 @@ class _Connection(TCPServer):
         if isinstance(event, Closed):
             # What answers a request may be cancelled by now, and a connection that is over must not stay open.
             with trio.CancelScope(shield=True):
-                await self._close()
+                await self.stream.aclose()
         await super().protocol_send(event)
 
     async def _read_data(self) -> None:
