@@ -224,12 +224,12 @@ class Described:
         if type_ == "connection_event":
             name += f".{frame['payload'].get('event')}"
         elif "deleted_at" in meta:
-            name = "server.tombstone"
+            name = "server.any.tombstone"
         elif type_ == "ack":
             self._check_any([one for one in self._messages if one == name or one.startswith(f"{name}.")], frame)
             return
         elif name not in self._messages and meta.get("replay"):
-            name = "server.orphan"
+            name = "server.any.orphan"
         self._check(self._sent, name, frame)
 
     def check_ack(self, type_: str, frame: Any) -> None:

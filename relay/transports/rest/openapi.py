@@ -87,9 +87,10 @@ def _document(listed: list[Call], registry: Registry) -> dict[str, Any]:
         _PREFIX,
         sent=[SentMeta, Ack, Problem, *special.values(), *filter(_leaves_out, _types(listed))],
     )
-    envelopes = {camel(type_.name) + "Envelope": client_envelope(type_, schemas) for type_ in sendables}
-    envelopes["Envelope"] = {"anyOf": [{"$ref": _PREFIX + name} for name in envelopes]}
-    schemas.put(Envelope, {"$ref": f"{_PREFIX}Envelope"})
+    envelopes = [
+        schemas.add(camel(type_.name) + "Envelope", client_envelope(type_, schemas)) for type_ in sendables
+    ]
+    schemas.put(Envelope, schemas.add("Envelope", {"anyOf": envelopes}))
     # An ack says more where its message's type has it say more.
     schemas.put(Ack, {"anyOf": [schemas.of(Ack), *map(schemas.of, special.values())]})
     paths: dict[str, Schema] = {}
@@ -107,7 +108,7 @@ def _document(listed: list[Call], registry: Registry) -> dict[str, Any]:
         "tags": [{"name": group, "description": about} for group, about in _groups(listed).items()],
         "paths": paths,
         "components": {
-            "schemas": {**schemas.components, **envelopes},
+            "schemas": schemas.components,
             "responses": {_called(status): _refusal(status, schemas) for status in _WHEN},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },

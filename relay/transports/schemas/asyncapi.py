@@ -101,7 +101,7 @@ def _messages(
         if name not in (CONNECTION_EVENT, *ANSWERS):
             yield _message("server", name, delivered(type_, schemas), first_line(type_.payload))
     for name, schema in (("tombstone", tombstone(schemas)), ("orphan", orphan(schemas))):
-        yield f"server.{name}", {"name": name, "summary": schema["description"], "payload": schema}
+        yield f"server.any.{name}", {"name": name, "summary": schema["description"], "payload": schema}
 
 
 def _message(side: str, name: str, payload: Schema, summary: str = "", part: str = "") -> tuple[str, Schema]:

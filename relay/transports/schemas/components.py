@@ -26,6 +26,7 @@ class Schemas:
     """
 
     def __init__(self, types: Iterable[Any], prefix: str, *, sent: Iterable[Any] = ()) -> None:
+        self._prefix = prefix
         tight = list(sent)
         wanted: list[Any] = list(dict.fromkeys([*types, *tight]))
         self._made: dict[Hashable, Schema] = {type_: {} for type_ in wanted}
@@ -43,6 +44,13 @@ class Schemas:
     def of(self, type_: Any) -> Schema:
         """Return the schema of a type, mostly a reference to a component."""
         return self._made[type_]
+
+    def add(self, name: str, schema: Schema) -> Schema:
+        """Name a schema, unlike any type's, and return a reference to it."""
+        while name in self.components:
+            name += "_"
+        self.components[name] = schema
+        return {"$ref": self._prefix + name}
 
     def put(self, type_: Any, schema: Schema) -> None:
         """Describe a type by a schema of one's own from now on."""

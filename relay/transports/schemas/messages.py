@@ -203,12 +203,12 @@ def client_document(registry: Registry) -> Schema:
     """Return one JSON Schema of every envelope that a client of this server may send as a message."""
     types = list(sendable(registry))
     schemas = Schemas([Meta, *(type_.payload for type_ in types)], "#/$defs/")
-    envelopes = {camel(type_.name) + "Envelope": client_envelope(type_, schemas) for type_ in types}
+    envelopes = [schemas.add(camel(type_.name) + "Envelope", client_envelope(type_, schemas)) for type_ in types]
     return {
         "$schema": DIALECT,
         "title": "A message to this relay server",
-        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in envelopes],
-        "$defs": {**envelopes, **schemas.components},
+        "anyOf": envelopes,
+        "$defs": schemas.components,
     }
 
 
