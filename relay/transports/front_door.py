@@ -18,7 +18,16 @@ from relay.plugin.engine import Engine
 from relay.plugin.parts import Credentials
 from relay.protocol.outbox import Outbox
 from relay.services.heartbeat import HeartbeatSupervisor
-from relay.transports.head import END, BadHead, Head, check_upgrade, client_address, parse_head, refusal
+from relay.transports.head import (
+    END,
+    BadHead,
+    Head,
+    check_request,
+    check_upgrade,
+    client_address,
+    parse_head,
+    refusal,
+)
 from relay.transports.link import PeerLink
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
@@ -121,6 +130,7 @@ class FrontDoor:
         settings = self._engine.settings
         address = client_address(head, peer.address, settings.server.trusted_proxies)
         if not head.wants_websocket:
+            check_request(head)
             peer.unread(head.without_upgrade() + head.rest)
             return await self._serve_http(peer)
         if self._engine.draining:

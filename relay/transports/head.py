@@ -93,6 +93,24 @@ def parse_head(data: bytes) -> Head:
     return Head(words[0], words[1], words[2], headers, raw + END, rest, repeated)
 
 
+def check_request(head: Head) -> None:
+    """Refuse a request that the HTTP library would refuse without a word.
+
+    Raises:
+        BadHead: 400, naming what would be right.
+    """
+    headers = head.headers
+    length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+    if "host" in head.repeated or ("host" not in headers and head.version != "HTTP/1.0"):
+        raise BadHead(400, "a request has one Host")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        raise BadHead(400, "a Content-Length is one whole number")
+    if coding is not None and (coding.lower() != "chunked" or length is not None):
+        raise BadHead(
+            400, "a body has a Content-Length, or is chunked, which is the one Transfer-Encoding known here"
+        )
+
+
 def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
     """Refuse an upgrade that is not to `/ws`, not WebSocket version 13, or from a foreign page.
 

@@ -25,7 +25,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_made_up_requests_are_answered_as_it_says(target: Target, caller: str | None) -> None:
-    found = target.fuzz(caller, 4, 1, phases=["examples", "fuzzing"], seconds=120)
+    found = target.fuzz(caller, 4, 1, phases=["examples", "fuzzing"], seconds=240)
     assert found == ""
 
 
@@ -40,6 +40,22 @@ def searching(target: Target) -> Iterator[httpx.Client]:
 def test_whatever_is_searched_for_is_never_a_fault(searching: httpx.Client, q: str) -> None:
     text = quote(q.encode("utf-8", "surrogatepass"), safe="")
     assert searching.get(f"/api/search?q={text}").status_code in (200, 400)
+
+
+def test_a_request_whose_head_is_wrong_is_refused_by_a_problem_first_on_a_connection_and_later(
+    target: Target,
+) -> None:
+    wrong = request("/api/login", {"Content-Length": "five"}, method="POST", upgrade=False)
+    for before in (0, 1):
+        with Wire(target.server.address, target.server.described) as wire:
+            for _ in range(before):
+                wire.send_bytes(request("/healthz", upgrade=False))
+                assert wire.read_response().status == 200
+            wire.send_bytes(wrong)
+            refused = wire.read_response()
+            kind = {"content-type": refused.headers["content-type"]}
+            target.server.answers.check("POST", "/api/login", refused.status, kind, refused.body)
+            assert refused.status == 400
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from relay.transports.head import (
     END,
     BadHead,
     Head,
+    check_request,
     check_upgrade,
     client_address,
     origin_allowed,
@@ -76,6 +77,38 @@ def test_any_bytes_are_a_head_or_refused(data: bytes) -> None:
     except BadHead:
         return
     assert head.raw + head.rest == data + END
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["Host: a", "Host: b"],
+        ["Host: h", "Content-Length: five"],
+        ["Host: h", "Content-Length: -1"],
+        ["Host: h", "Content-Length: 5", "Content-Length: 6"],
+        ["Host: h", "Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Host: h", "Transfer-Encoding: gzip"],
+        ["Host: h", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"],
+    ],
+)
+def test_a_request_that_the_library_would_refuse_without_a_word_is_told_what_is_wrong(lines: list[str]) -> None:
+    with pytest.raises(BadHead, match=r"a request has one Host|Content-Length") as refused:
+        check_request(head_of(*lines, first="POST /api/login HTTP/1.1"))
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("first", "lines"),
+    [
+        ("GET / HTTP/1.0", []),
+        ("GET / HTTP/1.1", ["Host: h"]),
+        ("POST / HTTP/1.1", ["Host: h", "Content-Length: 0"]),
+        ("POST / HTTP/1.1", ["Host: h", "Transfer-Encoding: Chunked"]),
+    ],
+)
+def test_a_good_request_is_welcome(first: str, lines: list[str]) -> None:
+    check_request(head_of(*lines, first=first))
 
 
 def test_a_good_upgrade_is_welcome() -> None:

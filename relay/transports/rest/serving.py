@@ -23,7 +23,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
-from relay.transports.head import END, BadHead, Head, parse_head
+from relay.transports.head import END, BadHead, Head, check_request, parse_head
 from relay.transports.peer import PeerStream
 from relay.transports.rest.bodies import Asgi, GuardedApp
 
@@ -84,6 +84,7 @@ class _HttpStream(PeerStream):
                 data += more
             head = parse_head(data)
             if not head.wants_websocket:
+                check_request(head)
                 return head.without_upgrade() + head.rest
             self.upgrade = head
         return b""
