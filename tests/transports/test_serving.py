@@ -20,7 +20,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 
 from relay.testing import UPGRADE
-from relay.transports.head import Head
+from relay.transports.head import BadHead, Head
 from relay.transports.peer import PeerStream
 from relay.transports.rest.serving import HttpServer
 
@@ -396,3 +396,29 @@ async def test_a_body_that_never_comes_after_its_answer_ends_the_connection_at_t
         with suppress(trio.BrokenResourceError):
             await one.over()
         assert trio.current_time() - started == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    "data", [b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: five\r\n\r\n", b"nonsense\r\n\r\n"]
+)
+async def test_a_head_that_is_refused_later_leaves_the_stream_for_the_refusal(
+    autojump_clock: Any, data: bytes
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    server = HttpServer(App(), head_bytes=16_384, head_seconds=10, body_seconds=30, keep_alive_seconds=75)
+    peer = PeerStream(theirs, b"", write_seconds=20, address="203.0.113.4")
+    await ours.send_all(GET % b"first")
+    async with trio.open_nursery() as nursery:
+
+        async def serve() -> None:
+            with pytest.raises(BadHead):
+                await server.serve(peer)
+            await peer.send_all(b"refused")
+
+        nursery.start_soon(serve)
+        received = b""
+        while b"/first" not in received:
+            received += await ours.receive_some()
+        await ours.send_all(data)
+        with trio.fail_after(1):
+            assert await ours.receive_some() == b"refused"

@@ -46,6 +46,7 @@ class _HttpStream(PeerStream):
         self._turned = trio.Event()
         self.their_state: Callable[[], Any] = lambda: h11.IDLE
         self.upgrade: Head | None = None
+        self._goes_back = False
 
     @property
     def socket(self) -> Any:
@@ -82,11 +83,15 @@ class _HttpStream(PeerStream):
                 if not more:
                     return b""
                 data += more
-            head = parse_head(data)
-            if not head.wants_websocket:
-                check_request(head)
-                return head.without_upgrade() + head.rest
-            self.upgrade = head
+            try:
+                head = parse_head(data)
+                if not head.wants_websocket:
+                    check_request(head)
+                    return head.without_upgrade() + head.rest
+            except BadHead:
+                self._goes_back = True
+                raise
+            self.upgrade, self._goes_back = head, True
         return b""
 
     def stop_idling(self) -> None:
@@ -95,14 +100,14 @@ class _HttpStream(PeerStream):
             self._reading.cancel()
 
     async def aclose(self) -> None:
-        """Close, unless the stream goes back to the front door."""
+        """Close, unless the stream goes back to the front door, with an upgrade or with a refusal to write."""
         self.turn()
-        if self.upgrade is None:
+        if not self._goes_back:
             await self._peer.aclose()
 
     async def send_eof(self) -> None:
         """Say that nothing follows, unless something will."""
-        if self.upgrade is None:
+        if not self._goes_back:
             await self._peer.send_eof()
 
     async def abort(self) -> None:
