@@ -14,7 +14,7 @@ from relay.plugin.parts import Routes
 from relay.plugin.registry import Registry
 
 _VARIABLE: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
-_WITHOUT_BODY: Final = {"HEAD", "OPTIONS"}
+_EVERYWHERE: Final = {"HEAD", "OPTIONS"}
 
 
 class Call(NamedTuple):
@@ -26,6 +26,7 @@ class Call(NamedTuple):
         name: unlike that of any other call.
         group: whose it is: the module of relay's own, or the plugin.
         about: what that says of itself.
+        access: who may call; see `Description`.
         said: what the view says of itself; None for one that says nothing.
         plugin: the plugin it belongs to; None for relay's own.
     """
@@ -67,7 +68,7 @@ def _of(blueprint: Blueprint, plugin: str | None, public: frozenset[str], about:
         else:
             access = said.access if said is not None else "token"
         group = plugin or blueprint.name
-        for method in sorted((rule.methods or set()) - _WITHOUT_BODY):
+        for method in sorted((rule.methods or set()) - _EVERYWHERE):
             yield Call(
                 method,
                 _VARIABLE.sub(r"{\2}", rule.rule),
