@@ -1,0 +1,179 @@
+"""Calling what users named: never a private network, whatever a name resolves to at that moment.
+
+A name is resolved here, every address it has is checked, and the connection goes to an address that was checked;
+so what the name says a moment later changes nothing. Redirects are not followed, proxies of the environment are
+not used, answers are read to a bound, and every call has a deadline.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+import httpx
+import trio
+
+from .options import Options
+from .places import Places, Refused
+
+READ_BYTES = 65_536
+PER_HOST = 8
+IN_ALL = 256
+"""So many calls at once; a host that hangs takes its own share only."""
+
+LONGEST_PAUSE = 86_400.0
+
+
+class Gone(Exception):
+    """A target that is no more: it is removed."""
+
+
+class Failed(Exception):
+    """A target that did not take it; its text is for its owner.
+
+    Attributes:
+        retry_after: how long it asked for, seconds.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Answer(NamedTuple):
+    """What a call was answered; of the body the first 64 KiB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def make_transport() -> httpx.AsyncBaseTransport:
+    """Return what carries the calls; tests put another in this function's place."""
+    return httpx.AsyncHTTPTransport(
+        verify=ssl.create_default_context(), limits=httpx.Limits(max_keepalive_connections=0)
+    )
+
+
+class Outward:
+    """The way out to places that users named.
+
+    Args:
+        now: Unix seconds.
+    """
+
+    def __init__(self, options: Options, now: Callable[[], float]) -> None:
+        self._places = Places(options)
+        self._seconds = options.timeout_seconds
+        self._now = now
+        self._client = httpx.AsyncClient(
+            transport=make_transport(), trust_env=False, follow_redirects=False, timeout=self._seconds
+        )
+        self._in_all = trio.CapacityLimiter(IN_ALL)
+        self._per_host: dict[str, trio.CapacityLimiter] = {}
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        await self._client.aclose()
+
+    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
+        """Resolve a URL's host; one address that may not be called spoils them all."""
+        try:
+            found = await trio.socket.getaddrinfo(url.host, url.port or 443, type=trio.socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise Failed(f"there is no host {url.host!r}") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+        for address in addresses:
+            self._places.check_address(ipaddress.ip_address(address), url)
+        return addresses
+
+    async def call(self, method: str, url: str, *, headers: Mapping[str, str], content: bytes = b"") -> Answer:
+        """Make a call and return its answer, of status 2xx.
+
+        Raises:
+            Gone: it answered 404 or 410.
+            Failed: it could not be reached, took too long, or answered something else.
+        """
+        try:
+            read = self._places.check_url(url)
+            async with self._place_for(read.host), self._in_all:
+                with trio.fail_after(self._seconds):
+                    answer = await self._reach(method, read, headers, content)
+        except trio.TooSlowError:
+            raise Failed(f"no answer within {self._seconds:g} s") from None
+        except Refused as refused:
+            raise Failed(str(refused)) from None
+        return _checked(answer, read.host, self._now())
+
+    @asynccontextmanager
+    async def _place_for(self, host: str) -> AsyncIterator[None]:
+        """Wait for one of a host's places; its counter is forgotten when nobody needs it."""
+        limiter = self._per_host.setdefault(host, trio.CapacityLimiter(PER_HOST))
+        try:
+            async with limiter:
+                yield
+        finally:
+            if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
+                self._per_host.pop(host, None)
+
+    async def _reach(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> Answer:
+        """Try a host's addresses one after the other, and call the first that can be reached."""
+        problem: Exception | None = None
+        for address in await self._addresses(url):
+            try:
+                return await self._ask(method, url, address, headers, content)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                problem = error
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                raise Failed(f"{url.host!r}: {_words(error)}") from None
+        raise Failed(f"{url.host!r} cannot be reached: {_words(problem)}")
+
+    async def _ask(
+        self, method: str, url: httpx.URL, address: str, headers: Mapping[str, str], content: bytes
+    ) -> Answer:
+        own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "relay"}
+        request = self._client.build_request(
+            method,
+            url.copy_with(host=address),
+            # The certificate is checked against the name, though the connection goes to the address.
+            headers={**headers, **own},
+            content=content,
+            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            body = b""
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) >= READ_BYTES:
+                    break
+            return Answer(response.status_code, response.headers, body[:READ_BYTES])
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await response.aclose()
+
+
+def _words(error: BaseException | None) -> str:
+    return (str(error) or type(error).__name__)[:200]
+
+
+def _checked(answer: Answer, host: str, now: float) -> Answer:
+    if 200 <= answer.status < 300:
+        return answer
+    text = f"{host!r} answered {answer.status}"
+    if answer.status in (404, 410):
+        raise Gone(text)
+    raise Failed(text, _retry_after(answer.headers.get("retry-after"), now))
+
+
+def _retry_after(text: str | None, now: float) -> float | None:
+    """Return what a `Retry-After` asks for, in seconds from now, bounded; None where it says nothing."""
+    if not text:
+        return None
+    try:
+        seconds = float(text) if text.strip().isdigit() else parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_PAUSE)
