@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from relay.plugin.server import Server
 
+from .notices import MOST
 from .quiet import is_quiet, muted
 from .rules import COLUMNS, Message, Rulebook
 from .schema import remember
-
-SCANNED = 200
-"""So many of a conversation's newest messages are looked at; a notification counts no further."""
 
 LOOKED_AT = 200
 CHANGES = ("message_edit", "message_delete", "group_event")
@@ -207,7 +205,7 @@ def unread(
         " AND l.seq >= m.visible_from AND m.visible_until IS NULL AND (l.expires_at IS NULL OR l.expires_at > ?5)"
         " AND l.seq > coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = ?2 AND p.user_id = ?1), 0)"
         " ORDER BY l.seq DESC LIMIT ?6",
-        (user_id, channel_id, first, last, now, SCANNED),
+        (user_id, channel_id, first, last, now, MOST),
     ).fetchall()
     if not rows:
         return []

@@ -17,6 +17,9 @@ TITLE_CHARACTERS = 120
 BODY_CHARACTERS = 500
 """Four bytes each and the rest of the payload fit into one Web Push message."""
 
+MOST = 200
+"""So many of a conversation's newest messages are looked at; a notification counts no further."""
+
 LINES = 20
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -112,7 +115,8 @@ def words(
     count: int,
 ) -> tuple[str, str]:
     """Return the title and the body that tell of a message, as much as the level lets them."""
-    counted = "New message" if count == 1 else f"{count} new messages"
+    plus = "+" if count >= MOST else ""
+    counted = "New message" if count == 1 else f"{count}{plus} new messages"
     if level == "none":
         return options.name, counted
     group = _group_name(connection, message) if message.kind == "group" else None
@@ -127,12 +131,12 @@ def words(
         "sender_id": message.sender_id,
         "conversation": group or message.target_for(user_id),
         "type": message.type,
-        "count": str(count),
+        "count": f"{count}{plus}",
     }
     title = (rule.title or "{title}").format_map(fields)
     body = (rule.body or "{text}").format_map(fields)
     if count > 1 and "{count}" not in f"{rule.title}{rule.body}":
-        more = f"+{count - 1} more"
+        more = f"+{count - 1}{plus} more"
         body = f"{_clean(body, BODY_CHARACTERS - len(more) - 1)}\n{more}".strip()
     return _line(title), _clean(body, BODY_CHARACTERS)
 

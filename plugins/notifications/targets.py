@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import ErrorCode, RelayError
+from relay.plugin import ErrorCode, Name, RelayError
 from relay.plugin.reading import Body
 
 from .places import Refused
@@ -28,10 +28,13 @@ class Address(Body, frozen=True, kw_only=True, tag_field="kind"):
     Attributes:
         label: what its owner calls it.
         withdraw: whether what was read elsewhere is taken back there.
+        client_id: the device that it is on: when that is logged out, the target goes with it. Without it the
+            device that the token is for, if it is for one.
     """
 
     label: Label = ""
     withdraw: bool = True
+    client_id: Name | None = None
 
 
 class WebPush(Address, frozen=True, kw_only=True, tag="webpush"):

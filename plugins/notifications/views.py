@@ -141,7 +141,7 @@ async def add_target(desk: Desk) -> Any:
     position = server.services.router.position
     most = desk.options.targets_per_user
     new = await _code_for(desk, server, user_id, address) if isinstance(address, Mail) else None
-    client_id = caller().client_id
+    client_id = address.client_id or caller().client_id
 
     def write(connection: sqlite3.Connection) -> tuple[Target, bool]:
         kept = targets.ACTIVE if new is None else targets.UNCONFIRMED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from typing import Any
@@ -28,13 +28,15 @@ class Outside(trio.abc.HostnameResolver):
     Attributes:
         addresses: by host; changed by tests that let a name lead elsewhere.
         letters: the mails that were sent.
-        delays: how long a host takes to answer, seconds.
+        delays: how long a host takes before it does its work, seconds.
+        lags: how long its answer takes.
     """
 
     def __init__(self) -> None:
         self.addresses: dict[str, list[str]] = {}
         self.receivers: dict[str, Receiver] = {}
         self.delays: dict[str, float] = {}
+        self.lags: dict[str, float] = {}
         self.letters: list[EmailMessage] = []
         self.connected: list[str] = []
         self.mail_fails: Exception | None = None
@@ -72,6 +74,8 @@ class Outside(trio.abc.HostnameResolver):
         reply = receiver.answer(request.method, request.url.raw_path.decode(), request.headers, await request.aread())
 
 
+        await trio.sleep(self.lags.get(host, 0))
+
         async def body() -> AsyncIterator[bytes]:
             yield reply.body
 
@@ -92,7 +96,7 @@ def plugin() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def outside(plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: Any) -> Iterator[Outside]:
+def outside(plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     made = Outside()
     monkeypatch.setattr(plugin("outward"), "make_transport", lambda: httpx.MockTransport(made.carry))
     monkeypatch.setattr(plugin("mail"), "send", made.post)
@@ -101,6 +105,9 @@ def outside(plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, autoj
 
 
 Notifying = Callable[..., AbstractAsyncContextManager["Town"]]
+
+SOON = 8
+"""Seconds after which a message that nobody reads is out."""
 
 
 class Town:
@@ -142,6 +149,10 @@ class Town:
         payload: dict[str, Any] = answer.body
         return payload
 
+    async def group(self, owner: str, *members: str, group_id: str = "team") -> None:
+        body = {"name": group_id.title(), "members": list(members), "group_id": group_id}
+        await self.rest("POST", "/api/groups", owner, 201, **body)
+
     async def read(self, user: str, target: str, up_to_seq: int) -> None:
         body = {"target_id": target, "up_to_seq": up_to_seq}
         answer = await self.world.rest("POST", "/api/messages/read", user, json_body=body)
@@ -182,6 +193,3 @@ def notifying(relay_world: RelayWorld, outside: Outside) -> Notifying:
             assert town.failures == 0
 
     return run
-
-
-Job = Callable[[], Awaitable[None]]

@@ -1,0 +1,229 @@
+"""Targets that are slow, dead or gone, and servers that end in the middle."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import trio
+
+from relay.testing import World
+from tests.plugins.notifications.conftest import SOON, Notifying, Outside, Town
+from tests.plugins.notifications.receivers import Ntfy, Reply
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_a_target_that_is_gone_is_removed(notifying: Notifying, status: int) -> None:
+    async with notifying() as town:
+        await town.browser("bob")
+        await town.ntfy("bob")
+        town.outside.push.replies = [Reply(status)]
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        assert [target["kind"] for target in await town.targets("bob")] == ["ntfy"]
+        assert town.outside.ntfy.texts == [("alice", "Lunch?")]
+
+
+async def test_a_target_that_fails_is_tried_again_with_growing_pauses(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        town.outside.ntfy.replies = [Reply(500)] * 4
+        began = trio.current_time()
+        await town.say("alice", "bob", "Lunch?")
+        tries: list[float] = []
+        while len(tries) < 5:
+            await trio.sleep(0.1)
+            if len(town.outside.ntfy.calls) > len(tries):
+                tries.append(trio.current_time() - began)
+        pauses = [round(later - earlier) for earlier, later in zip(tries, tries[1:], strict=False)]
+        assert pauses == [10, 30, 120, 600]
+        assert town.outside.ntfy.texts == [("alice", "Lunch?")]
+        (target,) = await town.targets("bob")
+        assert (target["failures"], target["state"]) == (0, "active")
+
+
+async def test_the_owner_sees_why_and_what_was_read_meanwhile_never_goes_out(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        town.outside.ntfy.replies = [Reply(500)]
+        ack = await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        (target,) = await town.targets("bob")
+        assert (target["failures"], target["last_error"]) == (1, "'ntfy.example' answered 500")
+        assert target["retry_at"] > town.world.engine.now()
+        await town.read("bob", "alice", ack["seq"])
+        await trio.sleep(100)
+        assert town.outside.ntfy.published == []
+
+
+async def test_who_is_back_at_a_device_is_not_told_by_a_retry(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        town.outside.ntfy.replies = [Reply(503)]
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        device = await town.world.connect("bob")
+        await trio.sleep(100)
+        await device.cut()
+        await trio.sleep(100)
+        assert town.outside.ntfy.published == []
+
+
+async def test_a_target_that_asks_for_a_pause_gets_it(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.browser("bob")
+        town.outside.push.replies = [Reply(429, headers={"Retry-After": "300"})]
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(290)
+        assert len(town.outside.push.calls) == 1
+        await trio.sleep(30)
+        assert len(town.outside.push.calls) == 2
+
+
+async def test_one_that_fails_for_a_day_is_given_up_until_a_test_arrives(notifying: Notifying) -> None:
+    async with notifying() as town:
+        target_id = await town.ntfy("bob")
+        town.outside.addresses.pop("ntfy.example")
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(30 * 3600)
+        (target,) = await town.targets("bob")
+        assert (target["state"], target["retry_at"]) == ("given_up", None)
+        assert target["last_error"] == "there is no host 'ntfy.example'"
+        assert 8 < target["failures"] < 20
+        tried = await town.rest("POST", f"/api/push/targets/{target_id}/test", "bob")
+        assert tried == {"delivered": False, "error": "there is no host 'ntfy.example'"}
+        town.outside.addresses["ntfy.example"] = ["93.184.215.14"]
+        tried = await town.rest("POST", f"/api/push/targets/{target_id}/test", "bob")
+        assert tried == {"delivered": True, "error": None}
+        (target,) = await town.targets("bob")
+        assert (target["state"], target["failures"], target["last_error"]) == ("active", 0, None)
+        await town.say("alice", "bob", "Supper?")
+        await trio.sleep(SOON)
+        assert ("relay", "This is a test. Notifications arrive here.") in town.outside.ntfy.texts
+        assert ("alice", "Supper?\n+1 more") in town.outside.ntfy.texts
+
+
+async def test_a_slow_target_holds_up_no_other(notifying: Notifying) -> None:
+    async with notifying("alice", *(f"u{n}" for n in range(30))) as town:
+        slow = town.outside.add(Ntfy("https://slow.example"))
+        town.outside.delays["slow.example"] = 1000
+        for number in range(30):
+            await town.target(f"u{number}", kind="ntfy", url=f"https://slow.example/u{number}")
+            await town.ntfy(f"u{number}")
+        for number in range(30):
+            await town.say("alice", f"u{number}", "Lunch?")
+        await trio.sleep(SOON)
+        assert len(town.outside.ntfy.published) == 30
+        assert slow.calls == []
+        (failing,) = [one for one in await town.targets("u0") if "slow" in one["place"]]
+        assert failing["last_error"] in (None, "no answer within 8 s")
+
+
+async def test_a_target_of_a_device_that_was_logged_out_is_removed(notifying: Notifying) -> None:
+    async with notifying() as town:
+        device = await town.world.connect("bob", "phone")
+        body = {"kind": "ntfy", "url": "https://ntfy.example/bob", "client_id": "phone"}
+        await town.rest("POST", "/api/push/targets", "bob", 201, **body)
+        await town.ntfy("bob", "other")
+        await device.cut()
+        await town.rest("DELETE", "/api/devices/phone", "bob", 204)
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        assert [said["topic"] for said in town.outside.ntfy.published] == ["other"]
+        assert [target["place"] for target in await town.targets("bob")] == ["https://ntfy.example/other"]
+
+
+async def test_a_disabled_account_is_told_nothing(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        await town.world.engine.runner.write(
+            lambda connection: connection.execute("UPDATE users SET disabled = 1 WHERE user_id = 'bob'")
+        )
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        assert town.outside.ntfy.calls == []
+
+
+async def test_what_waits_survives_a_crash(notifying: Notifying, outside: Outside, tmp_path: Path) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(2)
+        async with town.world.after_crash(tmp_path / "again") as again:
+            await trio.sleep(3)
+            assert outside.ntfy.published == []
+            await trio.sleep(SOON)
+            assert outside.ntfy.texts == [("alice", "Lunch?")]
+            assert await shown(again) == 1
+
+
+async def test_what_was_said_while_nobody_looked_is_found(
+    notifying: Notifying, outside: Outside, tmp_path: Path
+) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        await town.say("alice", "bob", "Lunch?")
+        async with town.world.after_crash(tmp_path / "again"):
+            await trio.sleep(2 * SOON)
+            assert outside.ntfy.texts == [("alice", "Lunch?")]
+
+
+async def test_what_was_sent_and_not_noted_is_sent_once_more_in_its_own_place(
+    notifying: Notifying, outside: Outside, tmp_path: Path
+) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        outside.lags["ntfy.example"] = 2
+        ack = await town.say("alice", "bob", "Lunch?")
+        while not outside.ntfy.published:
+            await trio.sleep(0.01)
+        async with town.world.after_crash(tmp_path / "again") as again:
+            await trio.sleep(2 * SOON)
+            assert len(outside.ntfy.published) == 2
+            assert outside.ntfy.texts == [("alice", "Lunch?")]
+            await Town(again, outside).read("bob", "alice", ack["seq"])
+            await trio.sleep(SOON)
+            assert outside.ntfy.texts == []
+
+
+async def test_a_pause_survives_a_restart(notifying: Notifying, outside: Outside, tmp_path: Path) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        outside.ntfy.replies = [Reply(429, headers={"Retry-After": "600"})]
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        async with town.world.after_crash(tmp_path / "again"):
+            await trio.sleep(500)
+            assert len(outside.ntfy.calls) == 1
+            await trio.sleep(200)
+            assert outside.ntfy.texts == [("alice", "Lunch?")]
+
+
+async def test_a_fault_of_the_plugins_own_is_counted_and_costs_no_other_target(
+    notifying: Notifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        await town.gotify("bob")
+
+        def broken(*_arguments: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(town.outside.ntfy, "answer", broken)
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON)
+        assert town.outside.gotify.texts == [("alice", "Lunch?")]
+        guard = town.world.engine.registry.guard("notifications")
+        assert guard is not None
+        assert guard.failures == 1
+        guard.failures = 0
+        assert "a fault of this server's" in (await town.targets("bob"))[0]["last_error"]
+
+
+async def shown(world: World) -> int:
+    def count(connection: sqlite3.Connection) -> int:
+        found: int = connection.execute("SELECT count(*) FROM notifications_shown").fetchone()[0]
+        return found
+
+    return await world.engine.runner.read(count)
