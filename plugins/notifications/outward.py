@@ -5,11 +5,14 @@ so what the name says a moment later changes nothing. Redirects are not followed
 not used, answers are read to a bound, and every call has a deadline.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import NamedTuple
 
 import httpx
@@ -43,7 +46,7 @@ class Failed(Exception):
 
 
 class Answer(NamedTuple):
-    """What a call was answered; of the body the first 64 KiB."""
+    """What a call was answered; of the body, where it was wanted, the first 64 KiB."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,9 +55,14 @@ class Answer(NamedTuple):
 
 def make_transport() -> httpx.AsyncBaseTransport:
     """Return what carries the calls; tests put another in this function's place."""
-    return httpx.AsyncHTTPTransport(
-        verify=ssl.create_default_context(), limits=httpx.Limits(max_keepalive_connections=0)
-    )
+    # No connection is kept: another name at the same address must not come by it.
+    return httpx.AsyncHTTPTransport(verify=trusted(), limits=httpx.Limits(max_keepalive_connections=0))
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Return what certificates are checked by; reading the machine's takes tens of milliseconds."""
+    return ssl.create_default_context()
 
 
 class Outward:
@@ -69,7 +77,10 @@ class Outward:
         self._seconds = options.timeout_seconds
         self._now = now
         self._client = httpx.AsyncClient(
-            transport=make_transport(), trust_env=False, follow_redirects=False, timeout=self._seconds
+            transport=make_transport(),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._seconds, connect=self._seconds / 2),  # time for a second address
         )
         self._in_all = trio.CapacityLimiter(IN_ALL)
         self._per_host: dict[str, trio.CapacityLimiter] = {}
@@ -78,34 +89,28 @@ class Outward:
         """Let go of connections."""
         await self._client.aclose()
 
-    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
-        """Resolve a URL's host; one address that may not be called spoils them all."""
-        try:
-            found = await trio.socket.getaddrinfo(url.host, url.port or 443, type=trio.socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise Failed(f"there is no host {url.host!r}") from None
-        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
-        for address in addresses:
-            self._places.check_address(ipaddress.ip_address(address), url)
-        return addresses
-
-    async def call(self, method: str, url: str, *, headers: Mapping[str, str], content: bytes = b"") -> Answer:
+    async def call(
+        self, method: str, url: str, *, headers: Mapping[str, str], content: bytes = b"", read: bool = False
+    ) -> Answer:
         """Make a call and return its answer, of status 2xx.
+
+        Args:
+            read: whether the answer's body is wanted.
 
         Raises:
             Gone: it answered 404 or 410.
             Failed: it could not be reached, took too long, or answered something else.
         """
         try:
-            read = self._places.check_url(url)
-            async with self._place_for(read.host), self._in_all:
+            asked = _Asked(method, self._places.check_url(url), headers, content, read)
+            async with self._place_for(asked.url.host), self._in_all:
                 with trio.fail_after(self._seconds):
-                    answer = await self._reach(method, read, headers, content)
+                    answer = await self._reach(asked)
         except trio.TooSlowError:
             raise Failed(f"no answer within {self._seconds:g} s") from None
         except Refused as refused:
             raise Failed(str(refused)) from None
-        return _checked(answer, read.host, self._now())
+        return _checked(answer, asked.url.host, self._now())
 
     @asynccontextmanager
     async def _place_for(self, host: str) -> AsyncIterator[None]:
@@ -118,41 +123,64 @@ class Outward:
             if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
                 self._per_host.pop(host, None)
 
-    async def _reach(self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes) -> Answer:
+    async def _reach(self, asked: _Asked) -> Answer:
         """Try a host's addresses one after the other, and call the first that can be reached."""
-        problem: Exception | None = None
-        for address in await self._addresses(url):
+        host, problem = asked.url.host, None
+        for address in await self._addresses(asked.url):
             try:
-                return await self._ask(method, url, address, headers, content)
+                return await self._ask(asked, address)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 problem = error
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                raise Failed(f"{url.host!r}: {_words(error)}") from None
-        raise Failed(f"{url.host!r} cannot be reached: {_words(problem)}")
+            except (httpx.HTTPError, OSError) as error:
+                raise Failed(f"{host!r}: {_words(error)}") from None
+        raise Failed(f"{host!r} cannot be reached: {_words(problem)}")
 
-    async def _ask(
-        self, method: str, url: httpx.URL, address: str, headers: Mapping[str, str], content: bytes
-    ) -> Answer:
-        own = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "relay"}
+    async def _addresses(self, url: httpx.URL) -> Sequence[str]:
+        """Resolve a URL's host; one address that may not be called spoils them all."""
+        try:
+            found = await trio.socket.getaddrinfo(url.host, None, type=trio.socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise Failed(f"there is no host {url.host!r}") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+        for address in addresses:
+            self._places.check_address(ipaddress.ip_address(address), url)
+        return addresses
+
+    async def _ask(self, asked: _Asked, address: str) -> Answer:
+        """Send the request to an address; the certificate is checked against the name all the same."""
+        own = {"Host": asked.url.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "relay"}
         request = self._client.build_request(
-            method,
-            url.copy_with(host=address),
-            # The certificate is checked against the name, though the connection goes to the address.
-            headers={**headers, **own},
-            content=content,
-            extensions={"sni_hostname": url.raw_host.decode("ascii")},
+            asked.method,
+            asked.url.copy_with(host=address),
+            headers={**asked.headers, **own},
+            content=asked.content,
+            extensions={"sni_hostname": asked.url.raw_host.decode("ascii")},
         )
         response = await self._client.send(request, stream=True)
         try:
-            body = b""
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) >= READ_BYTES:
-                    break
-            return Answer(response.status_code, response.headers, body[:READ_BYTES])
+            return Answer(response.status_code, response.headers, await _body(response) if asked.read else b"")
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await response.aclose()
+
+
+class _Asked(NamedTuple):
+    """A call, checked as far as that can be done without its host's address."""
+
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str]
+    content: bytes
+    read: bool
+
+
+async def _body(response: httpx.Response) -> bytes:
+    body = b""
+    async for part in response.aiter_raw():
+        body += part
+        if len(body) >= READ_BYTES:
+            break
+    return body[:READ_BYTES]
 
 
 def _words(error: BaseException | None) -> str:

@@ -35,6 +35,8 @@ class Places:
             read = httpx.URL(url)
         except (httpx.InvalidURL, ValueError):
             raise Refused(f"{url[:80]!r} is no URL") from None
+        if read.port is not None and not 0 < read.port < 65_536:
+            raise Refused(f"{url[:80]!r} is no URL: a port is from 1 to 65535")
         plain = read.scheme == "http" and bool(self._networks)
         if (read.scheme != "https" and not plain) or not read.host:
             raise Refused("the URL begins with https://, and with http:// only in networks of this server's own")

@@ -92,6 +92,7 @@ class GotifySender:
             f"{address.url.rstrip('/')}/message",
             headers={**JSON, "X-Gotify-Key": address.app_token},
             content=msgspec.json.encode(said),
+            read=True,
         )
         try:
             return str(int(msgspec.json.decode(answer.body)["id"]))

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ RECORD_BYTES = 4096
 
 PADDED_TO = 512
 """Payloads are padded to multiples of so many bytes, so that their length tells little."""
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*=*")
 
 VALID_SECONDS = 12 * 3600
 """How long a signed claim is good for; services refuse more than 24 hours."""
@@ -32,7 +35,9 @@ def decode(text: str) -> bytes:
     Raises:
         ValueError: it is none.
     """
-    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True)
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("it has characters that base64url has not")
+    return base64.urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
 
 
 def make_key() -> bytes:

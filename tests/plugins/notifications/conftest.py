@@ -40,6 +40,7 @@ class Outside(trio.abc.HostnameResolver):
         self.letters: list[EmailMessage] = []
         self.connected: list[str] = []
         self.mail_fails: Exception | None = None
+        self.carried = self.carry
         self.ntfy = self.add(Ntfy("https://ntfy.example"))
         self.gotify = self.add(Gotify("https://gotify.example"))
         self.push = self.add(PushService("https://push.example", lambda: EPOCH + trio.current_time()))
@@ -71,8 +72,9 @@ class Outside(trio.abc.HostnameResolver):
         receiver = self.receivers.get(host)
         if receiver is None:
             raise httpx.ConnectError("refused")
-        reply = receiver.answer(request.method, request.url.raw_path.decode(), request.headers, await request.aread())
-
+        reply = receiver.answer(
+            request.method, request.url.raw_path.decode(), request.headers, await request.aread()
+        )
 
         await trio.sleep(self.lags.get(host, 0))
 
@@ -98,7 +100,9 @@ def plugin() -> Callable[[str], Any]:
 @pytest.fixture
 def outside(plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     made = Outside()
-    monkeypatch.setattr(plugin("outward"), "make_transport", lambda: httpx.MockTransport(made.carry))
+    monkeypatch.setattr(
+        plugin("outward"), "make_transport", lambda: httpx.MockTransport(lambda request: made.carried(request))
+    )
     monkeypatch.setattr(plugin("mail"), "send", made.post)
     yield made
     assert [problem for receiver in made.receivers.values() for problem in receiver.problems] == []
@@ -181,7 +185,9 @@ def notifying(relay_world: RelayWorld, outside: Outside) -> Notifying:
     @asynccontextmanager
     async def run(*users: str, **options: Any) -> AsyncIterator[Town]:
         environ = {
-            f"RELAY_PLUGINS__NOTIFICATIONS__{name.upper()}": str(value).lower() if isinstance(value, bool) else str(value)
+            f"RELAY_PLUGINS__NOTIFICATIONS__{name.upper()}": str(value).lower()
+            if isinstance(value, bool)
+            else str(value)
             for name, value in options.items()
         }
         trio.socket.set_custom_hostname_resolver(outside)

@@ -266,7 +266,9 @@ async def test_a_long_text_is_cut_and_fits_everywhere(notifying: Notifying) -> N
 async def test_files_without_words_are_told_of(notifying: Notifying) -> None:
     async with notifying() as town:
         await town.ntfy("bob")
-        made = await town.world.rest("POST", "/api/attachments", "alice", data=b"x", headers={"Content-Type": "text/plain"})
+        made = await town.world.rest(
+            "POST", "/api/attachments", "alice", data=b"x", headers={"Content-Type": "text/plain"}
+        )
         await town.say("alice", "bob", "", attachments=[made.body["attachment_id"]])
         await trio.sleep(SOON)
         assert town.outside.ntfy.texts == [("alice", "sent a file")]

@@ -58,7 +58,9 @@ async def test_without_the_defaults_only_the_rules_hold(notifying: Notifying) ->
 
 
 async def test_a_rule_writes_title_and_body_and_says_how_urgent_it_is(notifying: Notifying) -> None:
-    rule = '{title = "{conversation}: {count} by {sender} ({sender_id}, {type})", body = "<{text}>", urgent = false}'
+    rule = (
+        '{title = "{conversation}: {count} by {sender} ({sender_id}, {type})", body = "<{text}>", urgent = false}'
+    )
     async with notifying(rules=f"[{rule}]") as town:
         await town.group("alice", "bob")
         await town.ntfy("bob")
@@ -147,7 +149,11 @@ def test_a_wrong_rule_is_named_with_its_line(tmp_path: Path, wrong: str, line: i
         ("delay_seconds", "-1", "Expected `float` >= 0"),
         ("email", '{host = "mail", from = "x"}', "Expected `str` matching regex"),
         ("email", '{host = "mail", from = "a@b.c", username = "u"}', "username needs password or password_file"),
-        ("email", '{host = "m", from = "a@b.c", username = "u", password_file = "/none"}', "cannot be read: No such"),
+        (
+            "email",
+            '{host = "m", from = "a@b.c", username = "u", password_file = "/none"}',
+            "cannot be read: No such",
+        ),
         ("delay_second", "1", "no such option; did you mean delay_seconds?"),
     ],
 )
