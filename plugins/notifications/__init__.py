@@ -1,6 +1,5 @@
 """Notifications for people who are at no device: by rules, to ntfy, Gotify, Web Push and mail. `/api/push/…`."""
 
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -26,9 +25,9 @@ async def list_targets(server: Server, *, user: str = "") -> list[dict[str, Any]
             "kind": target.kind,
             "host": target.host,
             "state": target.state,
-            "delivered": _moment(target.delivered_at),
+            "delivered_at": target.delivered_at,
             "failures": target.failures,
-            "retry": _moment(target.retry_at),
+            "retry_at": target.retry_at,
             "error": target.last_error or "",
         }
         for target in found
@@ -48,10 +47,6 @@ async def _named(server: Server, target_id: str) -> targets.Target:
     if found is None:
         raise RelayError(ErrorCode.NOT_FOUND, f"there is no target {target_id!r}; see relay notifications list")
     return found
-
-
-def _moment(at: float | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @hookimpl

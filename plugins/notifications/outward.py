@@ -184,7 +184,13 @@ async def _body(response: httpx.Response) -> bytes:
 
 
 def _words(error: BaseException | None) -> str:
-    return (str(error) or type(error).__name__)[:200]
+    """Return what an error says, or else what the one behind it does: httpx's own are often silent."""
+    last = error
+    while error is not None:
+        if str(error):
+            return str(error)[:200]
+        error = error.__cause__ or error.__context__
+    return type(last).__name__
 
 
 def _checked(answer: Answer, host: str, now: float) -> Answer:

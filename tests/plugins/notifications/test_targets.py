@@ -145,7 +145,7 @@ async def test_the_command_line_lists_tries_and_removes(notifying: Notifying) ->
         ]  # fmt: skip
         (row,) = await run_command(engine, "notifications list", {"user": "bob"})
         assert (row["failures"], row["error"]) == (1, "'ntfy.example' answered 500")
-        assert row["retry"].endswith("Z")
+        assert row["retry_at"] > engine.now()
         assert await run_command(engine, "notifications test", {"target": target_id}) == "it was delivered"
         assert (
             await run_command(engine, "notifications remove", {"target": target_id}) == f"{target_id} is removed"
