@@ -21,7 +21,9 @@ def relay_commands(): return [Command(name="words say", run=count)]
 
 
 @pytest.mark.parametrize("where", ["before", "between", "behind", "behind, with ="])
-def test_a_plugins_command_is_found_wherever_the_settings_file_is_named(folder: Path, run: Run, where: str) -> None:
+def test_a_plugins_command_is_found_wherever_the_settings_file_is_named(
+    folder: Path, run: Run, where: str
+) -> None:
     place = folder / "elsewhere"
     (place / "plugins.d").mkdir(parents=True)
     (place / "plugins.d" / "words.py").write_text(CODE)

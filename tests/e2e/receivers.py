@@ -36,7 +36,9 @@ class HttpServer:
         hold_seconds: how long it waits after its work before it answers.
     """
 
-    def __init__(self, make: Callable[[str], Any], certificate: Path | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, make: Callable[[str], Any], certificate: Path | None = None, host: str = "127.0.0.1"
+    ) -> None:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,7 +55,7 @@ class HttpServer:
                 self.end_headers()
                 self.wfile.write(reply.body)
 
-            do_POST = do_DELETE = do_PUT = do_GET = _answer  # noqa: N815 - the library's names
+            do_POST = do_DELETE = do_PUT = do_GET = _answer
 
             def log_message(self, *_arguments: Any) -> None:
                 """Say nothing."""
