@@ -7,8 +7,10 @@ older than an edit or a deletion.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple, TypeVar
 
 from relay.plugin.server import Server
 
@@ -17,7 +19,10 @@ from .quiet import is_quiet, muted
 from .rules import COLUMNS, Message, Rulebook
 from .schema import remember
 
-LOOKED_AT = 200
+Item = TypeVar("Item")
+AT_ONCE = 100
+"""So many rows are looked at, or written in one transaction, before others have their turn."""
+
 CHANGES = ("message_edit", "message_delete", "group_event")
 """Types after which a conversation's notifications may have to say something else, or nothing."""
 
@@ -54,11 +59,13 @@ class News(NamedTuple):
 def gather(
     rules: Rulebook, connection: sqlite3.Connection, after: int, until: int, oldest: float, limit: int
 ) -> News:
-    """Read up to `limit` messages after a position, and whom they concern.
+    """Read up to `limit` messages after a position, and whom they concern; nobody, where nobody has a target.
 
     Args:
         oldest: messages before this moment, Unix seconds, notify nobody.
     """
+    if connection.execute("SELECT 1 FROM notifications_targets WHERE state = 'active'").fetchone() is None:
+        return News(until, {}, set())
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id)"
         " WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
@@ -113,28 +120,50 @@ def _touch(connection: sqlite3.Connection, news: News, rows: Iterable[Sequence[o
         news.touched.update(found)
 
 
-def take(connection: sqlite3.Connection, news: News, now: float, due_at: float) -> None:
-    """Write down what a part of the log says, and that it was read; what waits already is not put off."""
+def takings(news: News, now: float, due_at: float) -> Iterator[Callable[[sqlite3.Connection], None]]:
+    """Yield the transactions that write down what a part of the log says; the last notes that it was read.
+
+    Each is small, and does no harm when it is done twice. What waits already is not put off.
+    """
+    for told in batched(news.told.items()):
+        yield partial(_wait, told, due_at)
+    for touched in batched(news.touched):
+        yield partial(_touched, touched, now)
+    yield lambda connection: remember(connection, "done", news.reached)
+
+
+def _wait(
+    told: Sequence[tuple[tuple[str, int], tuple[int, int]]], due_at: float, connection: sqlite3.Connection
+) -> None:
     connection.executemany(
         "INSERT INTO notifications_conversations (user_id, channel_id, pending_from, pending_to, due_at, look_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO UPDATE SET"
         " pending_from = coalesce(pending_from, excluded.pending_from), pending_to = excluded.pending_to,"
         " due_at = coalesce(due_at, excluded.due_at),"
         " look_at = min(coalesce(look_at, excluded.look_at), excluded.look_at)",
-        [(*place, *told, due_at) for place, told in news.told.items()],
+        [(*place, *seqs, due_at) for place, seqs in told],
     )
+
+
+def _touched(touched: Sequence[tuple[str, int]], now: float, connection: sqlite3.Connection) -> None:
     connection.executemany(
         "UPDATE notifications_conversations SET look_at = ?1 WHERE user_id = ?2 AND channel_id = ?3"
         " AND (look_at IS NULL OR look_at > ?1)",
-        [(now, *place) for place in news.touched],
+        [(now, *place) for place in touched],
     )
-    remember(connection, "done", news.reached)
+
+
+def batched(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield items, so many at once as one transaction takes."""
+    rest = iter(items)
+    while batch := list(islice(rest, AT_ONCE)):
+        yield batch
 
 
 def due(connection: sqlite3.Connection, now: float) -> list[Row]:
     """Return rows that are to be looked at."""
     rows = connection.execute(
-        "SELECT * FROM notifications_conversations WHERE look_at <= ? ORDER BY look_at LIMIT ?", (now, LOOKED_AT)
+        "SELECT * FROM notifications_conversations WHERE look_at <= ? ORDER BY look_at LIMIT ?", (now, AT_ONCE)
     )
     return [Row(*row) for row in rows]
 
@@ -175,14 +204,17 @@ def look(
     return row._replace(shown_from=first, shown_to=last, newest_id=newest_id, edited_at=edited_at, look_at=look_at)
 
 
-def write(connection: sqlite3.Connection, row: Row, now: Row | None) -> None:
-    """Replace a row by what it is from now on."""
-    place = (row.user_id, row.channel_id)
-    if now is None:
-        connection.execute("DELETE FROM notifications_conversations WHERE user_id = ? AND channel_id = ?", place)
-    else:
-        marks = ",".join("?" * len(now))
-        connection.execute(f"INSERT OR REPLACE INTO notifications_conversations VALUES ({marks})", now)
+def write(connection: sqlite3.Connection, changed: Iterable[tuple[Row, Row | None]]) -> None:
+    """Replace rows by what they are from now on."""
+    for row, now in changed:
+        if now is None:
+            place = (row.user_id, row.channel_id)
+            connection.execute(
+                "DELETE FROM notifications_conversations WHERE user_id = ? AND channel_id = ?", place
+            )
+        elif now != row:
+            marks = ",".join("?" * len(now))
+            connection.execute(f"INSERT OR REPLACE INTO notifications_conversations VALUES ({marks})", now)
 
 
 def unread(

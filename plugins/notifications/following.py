@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from hashlib import blake2b
 
@@ -12,8 +12,10 @@ import trio
 from relay.plugin import RelayError
 from relay.plugin.server import Server
 from relay.storage import accounts
+from relay.storage.errors import StorageFailed
 
 from . import conversations
+from .conversations import Row
 from .delivery import Delivery, of_users, with_something
 from .notices import words
 from .options import Options, narrower
@@ -29,6 +31,9 @@ GATHER_SECONDS = 0.5
 
 NOTED_SECONDS = 60.0
 """How often the cursor is noted while nothing else is to be written."""
+
+DISK_SECONDS = 30.0
+"""How long to wait for a disk that is full."""
 
 NOTIFY = frozenset({"notify"})
 
@@ -79,6 +84,26 @@ def rulebook(server: Server, options: Options) -> Rulebook:
 
 async def push(options: Options, server: Server) -> None:
     """Follow the log, decide what each user is to be told, and have their targets told."""
+    await _patiently(server, partial(_push, options, server))
+
+
+async def store(options: Options, server: Server) -> None:
+    """Follow the log, and store notifications for whom the rules say; once each, whatever ends in between."""
+    if rulebook(server, options).stores:
+        await _patiently(server, partial(_store, options, server))
+
+
+async def _patiently(server: Server, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a task, and again when the disk did not take something: that is no failure of the plugin's."""
+    while True:
+        try:
+            await run()
+        except* StorageFailed:
+            server.log.warning("the disk did not take something; notifications go on in %g s", DISK_SECONDS)
+        await trio.sleep(DISK_SECONDS)
+
+
+async def _push(options: Options, server: Server) -> None:
     rules, outward = rulebook(server, options), Outward(options, server.now)
     key = load_key(await server.read(lambda connection: state(connection, "vapid")))
     delivery = Delivery(server, options, rules, senders(options, outward, server.now, key))
@@ -101,7 +126,7 @@ async def _follow(
         while cursor.at < position:
             await _take_slice(server, options, rules, cursor, position)
         await cursor.note_now_and_then()
-        start(await server.read(partial(of_users, user_ids=await _look(server, options, rules))))
+        start(await server.read(partial(of_users, user_ids=await _look(server, rules))))
         upcoming = await server.read(conversations.next_look)
         with trio.move_on_after(float("inf") if upcoming is None else max(0.0, upcoming - server.now())):
             await server.stored_beyond(cursor.at)
@@ -116,40 +141,34 @@ async def _take_slice(server: Server, options: Options, rules: Rulebook, cursor:
         lambda connection: conversations.gather(rules, connection, cursor.at, until, oldest, SLICE)
     )
     if news.told or news.touched:
-        due_at = now + options.delay_seconds
-        await server.write(lambda connection: conversations.take(connection, news, now, due_at))
+        for transaction in conversations.takings(news, now, now + options.delay_seconds):
+            await server.write(transaction)
     cursor.at = news.reached
 
 
-async def _look(server: Server, options: Options, rules: Rulebook) -> set[str]:
+async def _look(server: Server, rules: Rulebook) -> set[str]:
     """Look at every conversation that is due, and return whose they are."""
     users: set[str] = set()
     while True:
         now = server.now()
         rows = await server.read(partial(conversations.due, now=now))
         active = {row.user_id for row in rows if conversations.is_active(server, row.user_id)}
-
-        def decide(
-            connection: sqlite3.Connection,
-            rows: Iterable[conversations.Row] = rows,
-            now: float = now,
-            active: set[str] = active,
-        ) -> None:
-            for row in rows:
-                conversations.write(connection, row, conversations.look(rules, connection, row, now, active))
-
+        changed = await server.read(partial(_looked_at, rules, rows, now, active))
         if rows:
-            await server.write(decide)
+            await server.write(partial(conversations.write, changed=changed))
         users |= {row.user_id for row in rows}
-        if len(rows) < conversations.LOOKED_AT:
+        if len(rows) < conversations.AT_ONCE:
             return users
 
 
-async def store(options: Options, server: Server) -> None:
-    """Follow the log, and store notifications for whom the rules say; once each, whatever ends in between."""
+def _looked_at(
+    rules: Rulebook, rows: Iterable[Row], now: float, active: set[str], connection: sqlite3.Connection
+) -> list[tuple[Row, Row | None]]:
+    return [(row, conversations.look(rules, connection, row, now, active)) for row in rows]
+
+
+async def _store(options: Options, server: Server) -> None:
     rules = rulebook(server, options)
-    if not rules.stores:
-        return
     await server.write(partial(_ensure_sender, options=options, now=server.now()))
     cursor = await Cursor.load(server, "stored")
     while True:

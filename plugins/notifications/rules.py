@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from relay.plugin.server import Server
 from relay.storage.history import other_party
 
@@ -50,8 +52,8 @@ class Message(NamedTuple):
 
     def calls(self, user_id: str) -> bool:
         """Tell whether it mentions a user, by name or with everybody."""
-        mentioned: Collection[str] = getattr(self.payload, "mentions", None) or ()
-        return user_id in mentioned or EVERYBODY in mentioned
+        mentioned = getattr(self.payload, "mentions", None)
+        return isinstance(mentioned, list) and (user_id in mentioned or EVERYBODY in mentioned)
 
     def target_for(self, user_id: str) -> str:
         """Return what a user calls its conversation."""
@@ -100,7 +102,7 @@ class Rulebook:
             return None
         try:
             decoded = type_.load(payload)
-        except ValueError:  # stored by an older version of the type
+        except msgspec.DecodeError:  # stored by an older version of the type
             return None
         return Message._make((*row[:5], decoded, *row[6:]))
 
@@ -115,7 +117,8 @@ class Rulebook:
         rule = self.match(message, user_id)
         if rule is None or "push" not in rule.actions:
             return None
-        if message.sender_id == self._sender and (getattr(message.payload, "data", None) or {}).get("pushed"):
+        about = getattr(message.payload, "data", None)
+        if message.sender_id == self._sender and isinstance(about, dict) and about.get("pushed"):
             return None  # what it was stored for is pushed itself
         return rule
 

@@ -29,6 +29,9 @@ from .targets import AnyAddress, Mail, Target, WebPush, place_of
 from .vapid import encode, load_key, public_bytes
 
 TRIALS_PER_MINUTE = 6
+CODES_AT_ONCE, CODE_EVERY_SECONDS = 5, 600.0
+"""A user may have codes sent to addresses so seldom: they are other people's, perhaps."""
+
 CODE_SECONDS = 3600.0
 CODE_TRIES = 5
 SHARE = 0.8
@@ -73,7 +76,7 @@ class Trial(msgspec.Struct):
 class Confirmation(Body, frozen=True):
     """The code that a mail showed."""
 
-    code: Annotated[str, Meta(pattern=r"^\d{6}$")]
+    code: Annotated[str, Meta(pattern=r"^\d{8}$")]
 
 
 class Desk(NamedTuple):
@@ -81,12 +84,14 @@ class Desk(NamedTuple):
 
     options: Options
     trials: TokenBuckets
+    codes: TokenBuckets
 
 
 def blueprint(options: Options) -> Blueprint:
     """Return the plugin's paths."""
-    rate = TRIALS_PER_MINUTE / 60
-    desk = Desk(options, TokenBuckets(rate, TRIALS_PER_MINUTE, "tests and codes", trio.current_time))
+    trials = TokenBuckets(TRIALS_PER_MINUTE / 60, TRIALS_PER_MINUTE, "tests", trio.current_time)
+    codes = TokenBuckets(1 / CODE_EVERY_SECONDS, CODES_AT_ONCE, "codes", trio.current_time)
+    desk = Desk(options, trials, codes)
     made = Blueprint("notifications", __name__)
     for method, path, name, view in (
         ("GET", "/api/push/key", "key", show_key),
@@ -169,8 +174,8 @@ async def _code_for(desk: Desk, server: Server, user_id: str, address: Mail) -> 
         return None
     if not same and len(known) >= desk.options.targets_per_user:
         return None  # it is about to be refused, and nobody need get a mail for that
-    desk.trials.take(user_id)
-    code = f"{secrets.randbelow(1_000_000):06d}"
+    desk.codes.take(user_id)
+    code = f"{secrets.randbelow(10**8):08d}"
     letter = mail.confirmation(desk.options, email, address.address, code, server.now())
     try:
         with trio.fail_after(_seconds(server)):

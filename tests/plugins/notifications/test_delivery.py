@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -222,6 +224,66 @@ async def test_a_fault_of_the_plugins_own_is_counted_and_costs_no_other_target(
         errors = {target["kind"]: target["last_error"] for target in await town.targets("bob")}
         assert errors["gotify"] is None
         assert "a fault of this server's" in errors["ntfy"]
+
+
+async def test_a_full_disk_is_waited_for_and_is_no_failure_of_the_plugins(
+    notifying: Notifying, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        runner = town.world.engine.runner
+        await town.say("alice", "bob", "Lunch?")
+        pages = await runner.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+        await runner.write(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+        await runner.write(
+            lambda connection: connection.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON notifications_conversations BEGIN"
+                " INSERT INTO notifications_state VALUES ('filler', zeroblob(1000000)); END"
+            )
+        )
+        await trio.sleep(600)
+        assert town.outside.ntfy.calls == []
+        assert caplog.text.count("the disk did not take something") > 10
+        await runner.write(lambda connection: connection.execute("PRAGMA max_page_count = 1000000").fetchall())
+        await runner.write(lambda connection: connection.execute("DROP TRIGGER full"))
+        await trio.sleep(60)
+        assert town.outside.ntfy.texts == [("alice", "Lunch?")]
+
+
+async def test_everybody_is_told_of_what_is_for_everybody(notifying: Notifying) -> None:
+    people = [f"u{number}" for number in range(250)]
+    async with notifying("alice", *people) as town:
+        server = town.world.engine.server_of("notifications")
+        await server.write(partial(add_targets, people=people))
+        said = {"title": "Fire drill"}
+        await server.send("alice", "notification", said, "*", scopes=frozenset({"notify"}))
+        await trio.sleep(2 * SOON)
+        assert {said["topic"] for said in town.outside.ntfy.published} == set(people)
+        assert len(town.outside.ntfy.published) == 250
+
+
+def add_targets(connection: sqlite3.Connection, people: list[str]) -> None:
+    for user in people:
+        address = json.dumps({"kind": "ntfy", "url": f"https://ntfy.example/{user}"})
+        connection.execute(
+            "INSERT INTO notifications_targets (target_id, user_id, kind, place, address, label, withdraw, since,"
+            " created_at, state) VALUES (?1, ?1, 'ntfy', ?2, ?2, '', 1, 0, 0, 'active')",
+            (user, address),
+        )
+
+
+async def test_what_an_older_version_stored_otherwise_stops_nothing(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        ack = await town.say("alice", "bob", "first")
+        await town.world.engine.runner.write(
+            lambda connection: connection.execute(
+                "UPDATE log SET payload = '{\"odd\":1}' WHERE message_id = ?", (ack["message_id"],)
+            )
+        )
+        await town.say("alice", "bob", "second")
+        await trio.sleep(SOON)
+        assert town.outside.ntfy.texts == [("alice", "second")]
 
 
 async def shown(world: World) -> int:

@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from quart import Quart
 
 from relay.app.plugin_admin import load_for
+from relay.plugin.describing import description
 from relay.plugin.loader import load
 from relay.settings import load as read_settings
 from tests.docs.conversation import NONE
@@ -58,6 +60,34 @@ async def test_every_call_of_the_page_is_true_and_there_is_no_other(notifying: N
             assert told(answer.body or None) == told(example.answer), example
             if (example.method, path) == ("POST", "/api/push/targets"):
                 target_id = answer.body["target_id"]
+
+
+def views(plugin: Callable[[str], Any]) -> dict[tuple[str, str], Any]:
+    """Return the plugin's views by method and path, as the page writes them."""
+    app = Quart("page")
+    app.register_blueprint(plugin("views").blueprint(plugin("options").Options()))
+    return {
+        (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule)): app.view_functions[rule.endpoint]
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/api/")
+    }
+
+
+def test_every_example_is_what_its_view_says_of_itself(plugin: Callable[[str], Any]) -> None:
+    parts = HEADING.split(PAGE)[1:]
+    said = views(plugin)
+    for i in range(0, len(parts), 3):
+        view = said[parts[i], parts[i + 1]]
+        example, told_of = read(re.split(r"^## ", parts[i + 2], flags=re.MULTILINE)[0], ""), description(view)
+        assert told_of is not None
+        assert view.__doc__
+        assert (told_of.body is None) is (example.body is None)
+        if example.body is not None:
+            msgspec.convert(example.body, told_of.body)
+        if told_of.answers[example.status] is not None:
+            answer = told_of.answers[example.status]
+            assert msgspec.to_builtins(msgspec.convert(example.answer, answer)).keys() == example.answer.keys()
 
 
 def test_the_settings_of_the_page_load(tmp_path: Path) -> None:
