@@ -9,9 +9,10 @@ from relay.plugin import BackgroundTask, Command, ErrorCode, Migration, RelayErr
 from relay.plugin.server import Server
 
 from . import targets
-from .following import push, store
+from .following import push
 from .options import Options
 from .schema import SCHEMA, make_keys
+from .storing import store
 from .views import blueprint, trial
 
 

@@ -47,7 +47,7 @@ class News(NamedTuple):
 
     Attributes:
         reached: the position up to which it was read.
-        told: (user, conversation) → the first and the last seq that notifies.
+        told: (user, conversation) → the first seq that notifies, and the last one that may.
         touched: (user, conversation) of rows to look at again.
     """
 
@@ -71,20 +71,25 @@ def gather(
         " WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
         (after, until, limit),
     ).fetchall()
-    reached = rows[-1][0] if len(rows) == limit else until
-    news = News(reached, {}, set())
-    readers: dict[int, list[tuple[str, int]]] = {}
+    news = News(rows[-1][0] if len(rows) == limit else until, {}, set())
+    waiting: dict[int, list[tuple[str, int]]] = {}
+    last = {row[1]: row[2] for row in rows}
     for row in rows:
-        channel_id, seq = row[1], row[2]
         if row[6] < oldest or not rules.concerns(row[3]):
             continue
-        if channel_id not in readers:
-            readers[channel_id] = _readers(connection, channel_id)
-        message = rules.message(row) if readers[channel_id] else None
-        for user_id, first in readers[channel_id]:
-            if message is not None and seq >= first and rules.pushes(message, user_id) is not None:
-                earlier = news.told.get((user_id, channel_id), (seq, seq))
-                news.told[user_id, channel_id] = (earlier[0], seq)
+        channel_id, seq = row[1], row[2]
+        if channel_id not in waiting:
+            waiting[channel_id] = _readers(connection, channel_id)
+        # Whoever is told of one message is told of what follows it as well, so far as it fits; see `unread`.
+        message = rules.message(row) if waiting[channel_id] else None
+        among = rules.candidates(message) if message is not None else []
+        if message is not None and among:
+            readers, waiting[channel_id] = waiting[channel_id], []
+            for user_id, first in readers:
+                if seq >= first and rules.pushes(message, user_id, among) is not None:
+                    news.told[user_id, channel_id] = (seq, last[channel_id])
+                else:
+                    waiting[channel_id].append((user_id, first))
     _touch(connection, news, rows, after)
     return news
 
