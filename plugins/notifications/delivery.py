@@ -32,12 +32,16 @@ class Job(NamedTuple):
 
     Attributes:
         notice: what to show; None to withdraw what is there.
+        newest_id, edited_at: what the conversation should show, as its row had it. The words may be newer by
+            now; then the row is about to change, and this target with it.
         silently: there is nothing to send, only to note: its reader is at a device, or it is too old.
     """
 
     target: Target
     channel_id: int
     notice: Notice | None
+    newest_id: int | None
+    edited_at: float | None
     remote_id: str | None
     key: str
     silently: bool = False
@@ -107,14 +111,15 @@ class Delivery:
         ).fetchone()
         if read is not None:
             key = key_of(connection, target.user_id, read[0])
-            return Job(target, read[0], None, read[1], key, silently=not target.withdraw)
+            return Job(target, read[0], None, None, None, read[1], key, silently=not target.withdraw)
         return self._news(target, now, connection)
 
     def _news(self, target: Target, now: float, connection: sqlite3.Connection) -> Job | Later | None:
         pause = self._interval(target.kind)
         waiting: list[float] = []
-        for channel_id, first, last, shown_id, remote_id, sent_at in connection.execute(
-            "SELECT c.channel_id, c.shown_from, c.shown_to, s.newest_id, s.remote_id, s.sent_at"
+        for channel_id, first, last, newest_id, edited_at, shown_id, remote_id, sent_at in connection.execute(
+            "SELECT c.channel_id, c.shown_from, c.shown_to, c.newest_id, c.edited_at, s.newest_id, s.remote_id,"
+            " s.sent_at"
             " FROM notifications_conversations c LEFT JOIN notifications_shown s"
             " ON s.target_id = ?1 AND s.channel_id = c.channel_id"
             " WHERE c.user_id = ?2 AND c.newest_id > ?3 AND (s.newest_id IS NULL OR s.newest_id <> c.newest_id"
@@ -133,7 +138,7 @@ class Delivery:
             notice = compose(self._rules, self._options, connection, target.user_id, told, quiet=quiet)
             old = notice.timestamp < now - self._options.max_age_hours * 3600
             mute = old or (quiet and bool(pause))
-            return Job(target, channel_id, notice, remote_id, notice.key, silently=mute)
+            return Job(target, channel_id, notice, newest_id, edited_at, remote_id, notice.key, silently=mute)
         return Later(min(waiting)) if waiting else None
 
     def _interval(self, kind: str) -> float:
@@ -168,15 +173,15 @@ class Delivery:
     def _note(
         self, job: Job, remote_id: str | None, sent_at: float | None, connection: sqlite3.Connection
     ) -> None:
-        target_id, notice = job.target.target_id, job.notice
+        target_id = job.target.target_id
         if targets.get(connection, target_id) is None:
             return  # deleted while it was told
-        if notice is not None:
+        if job.notice is not None:
             connection.execute(
                 "INSERT INTO notifications_shown VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                 " newest_id = excluded.newest_id, edited_at = excluded.edited_at, remote_id = excluded.remote_id,"
                 " sent_at = coalesce(excluded.sent_at, sent_at)",
-                (target_id, job.channel_id, notice.newest_id, notice.edited_at, remote_id, sent_at),
+                (target_id, job.channel_id, job.newest_id, job.edited_at, remote_id, sent_at),
             )
         elif self._interval(job.target.kind):  # when the last mail went out still counts
             connection.execute(

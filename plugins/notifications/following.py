@@ -76,13 +76,12 @@ async def _look(server: Server, rules: Rulebook) -> set[str]:
     while True:
         now = server.now()
         rows = await server.read(partial(conversations.due, now=now))
-        active = {row.user_id for row in rows if conversations.is_active(server, row.user_id)}
-        changed = await server.read(partial(_looked_at, rules, rows, now, active))
-        if rows:
-            await server.write(partial(conversations.write, changed=changed))
-        users |= {row.user_id for row in rows}
-        if len(rows) < conversations.AT_ONCE:
+        if not rows:
             return users
+        users |= {row.user_id for row in rows}
+        active = {user_id for user_id in users if conversations.is_active(server, user_id)}
+        changed = await server.read(partial(_looked_at, rules, rows, now, active))
+        await server.write(partial(conversations.write, changed=changed))
 
 
 def _looked_at(

@@ -20,7 +20,9 @@ BODY_CHARACTERS = 500
 MOST = 200
 """So many of a conversation's newest messages are looked at; a notification counts no further."""
 
-LINES = 20
+LINES, LINE_CHARACTERS = 20, 2000
+"""What a mail lists at the most."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -39,7 +41,7 @@ class Notice(NamedTuple):
         key: names the notifications of this user and conversation, always the same: 22 letters, digits, - and _.
         kind, target_id: the conversation as the user names it; None where nothing is to be told.
         unread: how many messages it stands for.
-        newest_id, edited_at: the message whose words it shows, and when that was edited.
+        newest_id: the message whose words it shows.
         quiet: it changes what is shown, and should not alert anew.
         urgent: a sleeping device is to be woken for it.
         lines: what the newest messages say; empty where that is not to be told.
@@ -53,7 +55,6 @@ class Notice(NamedTuple):
     url: str
     unread: int
     newest_id: int
-    edited_at: float | None
     timestamp: float
     quiet: bool
     urgent: bool
@@ -85,7 +86,8 @@ def compose(
     told = level != "none"
     urgent = rule.urgent if rule.urgent is not None else newest.kind == "user" or newest.calls(user_id)
     lines = tuple(
-        Line(one.timestamp, names[one.sender_id], one.text or (one.title or "")) for one in messages[-LINES:]
+        Line(one.timestamp, names[one.sender_id], _clean(one.text or one.title or _wordless(one), LINE_CHARACTERS))
+        for one in messages[-LINES:]
     )
     return Notice(
         key_of(connection, user_id, newest.channel_id),
@@ -96,7 +98,6 @@ def compose(
         options.link.format(kind=newest.kind, target_id=quote(target_id, safe="")) if told else "",
         len(messages),
         newest.message_id,
-        newest.edited_at,
         newest.timestamp,
         quiet,
         urgent,

@@ -208,7 +208,8 @@ def add(
     connection.execute(
         "INSERT INTO notifications_targets (target_id, user_id, kind, place, address, label, withdraw, client_id,"
         " since, created_at, state) VALUES (?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (target_id) DO UPDATE SET"
-        " address = excluded.address, label = excluded.label, withdraw = excluded.withdraw, failures = 0,"
+        " address = excluded.address, label = excluded.label, withdraw = excluded.withdraw,"
+        " created_at = excluded.created_at, failures = 0,"
         " client_id = excluded.client_id, state = excluded.state, failing_since = NULL, retry_at = NULL,"
         " last_error = NULL",
         (

@@ -44,7 +44,7 @@ class PublicKey(msgspec.Struct):
     public_key: str
 
 
-class TargetAnswer(msgspec.Struct, omit_defaults=True):
+class TargetAnswer(msgspec.Struct):
     """A target, as its owner sees it: without its tokens."""
 
     target_id: str
@@ -233,7 +233,7 @@ async def trial(options: Options, server: Server, target: Target) -> Trial:
     name = encode(blake2b(target.target_id.encode(), digest_size=16).digest())
     now = server.now()
     text = "This is a test. Notifications arrive here."
-    notice = Notice(name, options.name, text, None, None, "", 1, 0, None, now, quiet=False, urgent=True)
+    notice = Notice(name, options.name, text, None, None, "", 1, 0, now, quiet=False, urgent=True)
     try:
         with trio.fail_after(_seconds(server)):
             await senders(options, outward, server.now, key)[target.kind].show(target, notice, None)
@@ -251,7 +251,7 @@ async def trial(options: Options, server: Server, target: Target) -> Trial:
 @described(
     body=Confirmation,
     answers={200: TargetAnswer},
-    refusals=[ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED],
+    refusals=[ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN],
 )
 async def confirm_target(desk: Desk, target_id: str) -> Any:
     """Confirm a mail address by the code that was sent to it."""

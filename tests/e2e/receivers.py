@@ -13,7 +13,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,16 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-class Answering(Protocol):
-    """What answers requests; see tests/plugins/notifications/receivers.py."""
-
-    origin: str
-
-    def answer(self, method: str, path: str, headers: Any, body: bytes) -> Any: ...
-
-
 class HttpServer:
-    """One receiver on a port of its own.
+    """One receiver on a port of its own; see tests/plugins/notifications/receivers.py for what answers.
 
     Attributes:
         hold_seconds: how long it waits after its work before it answers.

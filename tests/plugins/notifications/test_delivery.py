@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -284,6 +286,25 @@ async def test_what_an_older_version_stored_otherwise_stops_nothing(notifying: N
         await town.say("alice", "bob", "second")
         await trio.sleep(SOON)
         assert town.outside.ntfy.texts == [("alice", "second")]
+
+
+async def test_what_changes_while_it_is_sent_is_not_sent_over_and_over(
+    notifying: Notifying, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        await town.say("alice", "bob", "first")
+        second = await town.say("alice", "bob", "second")
+        town.outside.ntfy.replies = [Reply(500)]
+        while not town.outside.ntfy.calls:
+            await trio.sleep(0.1)
+        await trio.sleep(9)
+        monkeypatch.setattr(plugin("following"), "GATHER_SECONDS", 5)  # whoever follows the log comes late
+        server = town.world.engine.server_of("notifications")
+        await server.send("alice", "message_delete", {"message_id": second["message_id"]}, "bob")
+        await trio.sleep(20)
+        assert town.outside.ntfy.texts == [("alice", "first")]
+        assert len(town.outside.ntfy.published) <= 2
 
 
 async def shown(world: World) -> int:
