@@ -161,7 +161,10 @@ class Delivery:
         except Gone as gone:
             await self._remove(target.target_id, str(gone))
         except Failed as failed:
-            await self._failed(target, failed)
+            if failed.final:
+                await self._pass_over(job, str(failed))
+            else:
+                await self._failed(target, failed)
         except Exception as fault:
             server.guard.failed(f"telling a target of kind {target.kind!r}", fault)
             await self._failed(target, Failed("a fault of this server's; its administrator was told"))
@@ -195,6 +198,18 @@ class Delivery:
             )
         if sent_at is not None:
             targets.succeeded(connection, target_id, sent_at)
+
+    async def _pass_over(self, job: Job, error: str) -> None:
+        """Leave a notification out that its target will never take, so that it holds up no other."""
+        target_id = job.target.target_id
+
+        def write(connection: sqlite3.Connection) -> None:
+            self._note(job, job.remote_id, None, connection)
+            targets.refused(connection, target_id, error)
+
+        await self._server.write(write)
+        self._server.count("refused", job.target.kind)
+        self._server.log.info("%s target %s: %s", job.target.kind, target_id, error)
 
     async def _failed(self, target: Target, failed: Failed) -> None:
         server, now = self._server, self._server.now()

@@ -38,11 +38,13 @@ class Failed(Exception):
 
     Attributes:
         retry_after: how long it asked for, seconds.
+        final: the same again would fare no better, though something else may.
     """
 
-    def __init__(self, text: str, retry_after: float | None = None) -> None:
+    def __init__(self, text: str, retry_after: float | None = None, *, final: bool = False) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+        self.final = final
 
 
 class Answer(NamedTuple):
@@ -199,7 +201,8 @@ def _checked(answer: Answer, host: str, now: float) -> Answer:
     text = f"{host!r} answered {answer.status}"
     if answer.status in (404, 410):
         raise Gone(text)
-    raise Failed(text, _retry_after(answer.headers.get("retry-after"), now))
+    final = answer.status in (400, 413, 422)
+    raise Failed(text, _retry_after(answer.headers.get("retry-after"), now), final=final)
 
 
 def _retry_after(text: str | None, now: float) -> float | None:

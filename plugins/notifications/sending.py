@@ -13,10 +13,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from . import mail
+from .addresses import Gotify, Mail, Ntfy, WebPush
 from .notices import Notice
 from .options import Options
 from .outward import Failed, Gone, Outward
-from .targets import Gotify, Mail, Ntfy, Target, WebPush
+from .targets import Target
 from .vapid import authorization, decode, encrypt
 
 T = TypeVar("T")

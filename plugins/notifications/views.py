@@ -19,13 +19,14 @@ from relay.plugin.web import server as the_server
 from relay.services.limits import TokenBuckets
 
 from . import choices, mail, targets
+from .addresses import AnyAddress, Mail, WebPush, check_keys, check_path, place_of
 from .notices import Notice
 from .options import Options
 from .outward import Failed, Gone, Outward
 from .places import Places, Refused
 from .schema import state
 from .sending import senders
-from .targets import AnyAddress, Mail, Target, WebPush, place_of
+from .targets import Target
 from .vapid import encode, load_key, public_bytes
 
 TRIALS_PER_MINUTE = 6
@@ -194,11 +195,9 @@ def _check(options: Options, address: AnyAddress) -> None:
     """
     try:
         if isinstance(address, WebPush):
-            targets.check_keys(address)
+            check_keys(address)
         if not isinstance(address, Mail):
-            url = Places(options).check_url(place_of(address))
-            if isinstance(address, targets.Ntfy) and not url.path.strip("/"):
-                raise Refused("the URL of an ntfy topic ends with the topic, as https://ntfy.sh/my-topic")
+            check_path(address, Places(options).check_url(place_of(address)))
     except Refused as refused:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, str(refused)) from None
 

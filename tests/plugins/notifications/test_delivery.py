@@ -48,6 +48,20 @@ async def test_a_target_that_fails_is_tried_again_with_growing_pauses(notifying:
         assert (target["failures"], target["state"]) == (0, "active")
 
 
+async def test_what_a_target_will_never_take_holds_up_nothing_else(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        town.outside.ntfy.replies = [Reply(413)]
+        await town.say("alice", "bob", "odd")
+        await town.say("carol", "bob", "other")
+        await trio.sleep(SOON)
+        assert town.outside.ntfy.texts == [("carol", "other")]
+        await trio.sleep(1000)
+        assert len(town.outside.ntfy.calls) == 2
+        (target,) = await town.targets("bob")
+        assert (target["state"], target["failures"]) == ("active", 0)
+
+
 async def test_the_owner_sees_why_and_what_was_read_meanwhile_never_goes_out(notifying: Notifying) -> None:
     async with notifying() as town:
         await town.ntfy("bob")

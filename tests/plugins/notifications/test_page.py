@@ -220,7 +220,7 @@ def test_the_script_of_the_page_makes_a_target(plugin: Callable[[str], Any]) -> 
     assert ran["asked"][0] == ["GET", "/api/push/key", "Bearer rly_x", None]
     method, url, token, body = ran["asked"][1]
     assert (method, url, token) == ("POST", "/api/push/targets", "Bearer rly_x")
-    made = msgspec.convert(body, plugin("targets").WebPush)
+    made = msgspec.convert(body, plugin("addresses").WebPush)
     assert (made.endpoint, made.client_id) == ("https://push.example/BKey", "laptop")
 
 
