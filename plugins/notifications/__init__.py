@@ -16,7 +16,7 @@ from .storing import store
 from .views import blueprint, trial
 
 
-async def list_targets(server: Server, *, user: str = "") -> list[dict[str, Any]]:
+async def list_targets(server: Server, *, user: str | None = None) -> list[dict[str, Any]]:
     """List where notifications go, and how each place does; with --user one user's."""
     found = await server.read(targets.everybodys)
     return [
@@ -32,7 +32,7 @@ async def list_targets(server: Server, *, user: str = "") -> list[dict[str, Any]
             "error": target.last_error or "",
         }
         for target in found
-        if user in ("", target.user_id)
+        if user in (None, target.user_id)
     ]
 
 

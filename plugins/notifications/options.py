@@ -116,7 +116,8 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("password and password_file are both given; one is right")
         if (self.username is None) != (self.password is None and self.password_file is None):
             raise ValueError("username needs password or password_file, and the other way round")
-        self.secret()
+        if not f"{self.username or ''}{self.secret() or ''}".isascii():
+            raise ValueError("username and password are ASCII only; the login of SMTP takes no other letters")
 
     def secret(self) -> str | None:
         """Return the password.

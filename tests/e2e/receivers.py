@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import socketserver
 import ssl
 import threading
@@ -106,14 +107,18 @@ def make_certificate(path: Path, name: str) -> Path:
 
 
 class MailServer:
-    """A mail server that takes mails after STARTTLS and a login, as little of RFC 5321 as that needs.
+    """A mail server that takes mails after a login, as little of RFC 5321 as that needs.
+
+    Args:
+        security: `starttls`, `tls` from the beginning, or `none`: then it asks for no login either.
 
     Attributes:
         letters: what it took.
         wrong: what was said out of turn: before TLS, before the login, or with a wrong password.
     """
 
-    def __init__(self, certificate: Path, username: str, password: str) -> None:
+    def __init__(self, certificate: Path, username: str, password: str, security: str = "starttls") -> None:
+        self.security = security
         self.letters: list[EmailMessage] = []
         self.wrong: list[str] = []
         self.username = username
@@ -124,7 +129,8 @@ class MailServer:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                _Talk(outer, self.request).run()
+                with contextlib.suppress(OSError):  # a client that refused the certificate
+                    _Talk(outer, self.request).run()
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -149,8 +155,14 @@ class _Talk:
     def __init__(self, server: MailServer, connection: Any) -> None:
         self.server = server
         self.connection = connection
-        self.file = connection.makefile("rb")
-        self.encrypted = self.logged_in = False
+        self.encrypted = self.logged_in = server.security == "none"
+        if server.security == "tls":
+            self.encrypt()
+        self.file = self.connection.makefile("rb")
+
+    def encrypt(self) -> None:
+        self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
+        self.encrypted = True
 
     def say(self, text: str) -> None:
         self.connection.sendall(text.encode() + b"\r\n")
@@ -172,9 +184,8 @@ class _Talk:
             elif word == "STARTTLS":
                 self.say("220 go on")
                 self.file.close()
-                self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
+                self.encrypt()
                 self.file = self.connection.makefile("rb")
-                self.encrypted = True
             elif word == "AUTH" and self.encrypted:
                 given = base64.b64decode(line.split()[2]).decode().split("\0")[1:]
                 self.logged_in = given == [self.server.username, self.server.password]

@@ -266,6 +266,23 @@ async def test_a_full_disk_is_waited_for_and_is_no_failure_of_the_plugins(
         assert town.outside.ntfy.texts == [("alice", "Lunch?")]
 
 
+async def test_what_was_said_while_the_plugin_was_set_aside_is_told_once_it_is_back(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        guard = town.world.engine.registry.guard("notifications")
+        assert guard is not None
+        for _ in range(10):
+            guard.failed("a test", RuntimeError("on purpose"))
+        assert guard.aside
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(100)
+        assert town.outside.ntfy.calls == []
+        guard.resume()
+        await trio.sleep(2 * SOON)
+        assert town.outside.ntfy.texts == [("alice", "Lunch?")]
+        guard.failures = 0
+
+
 async def test_everybody_is_told_of_what_is_for_everybody(notifying: Notifying) -> None:
     people = [f"u{number}" for number in range(250)]
     async with notifying("alice", *people) as town:

@@ -154,6 +154,12 @@ def test_a_wrong_rule_is_named_with_its_line(tmp_path: Path, wrong: str, line: i
             '{host = "m", from = "a@b.c", username = "u", password_file = "/none"}',
             "cannot be read: No such",
         ),
+        ("email", '{host = "m", from = "a@b.c", username = "u", password = "pässword"}', "are ASCII only"),
+        (
+            "email",
+            '{host = "m", from = "a@b.c", username = "u", password = "a", password_file = "b"}',
+            "one is right",
+        ),
         ("delay_second", "1", "no such option; did you mean delay_seconds?"),
     ],
 )
