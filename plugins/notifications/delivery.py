@@ -104,14 +104,15 @@ class Delivery:
         if target.retry_at is not None and target.retry_at > now:
             return Later(target.retry_at)
         read = connection.execute(
-            "SELECT s.channel_id, s.remote_id FROM notifications_shown s LEFT JOIN notifications_conversations c"
-            " ON c.user_id = ? AND c.channel_id = s.channel_id"
+            "SELECT s.channel_id, s.remote_id, s.sent_at FROM notifications_shown s"
+            " LEFT JOIN notifications_conversations c ON c.user_id = ? AND c.channel_id = s.channel_id"
             " WHERE s.target_id = ? AND s.newest_id IS NOT NULL AND c.newest_id IS NULL LIMIT 1",
             (target.user_id, target_id),
         ).fetchone()
         if read is not None:
             key = key_of(connection, target.user_id, read[0])
-            return Job(target, read[0], None, None, None, read[1], key, silently=not target.withdraw)
+            silently = not target.withdraw or read[2] is None  # it was noted, and never sent
+            return Job(target, read[0], None, None, None, read[1], key, silently=silently)
         return self._news(target, now, connection)
 
     def _news(self, target: Target, now: float, connection: sqlite3.Connection) -> Job | Later | None:

@@ -95,13 +95,16 @@ def test_a_message_goes_everywhere_and_is_taken_back_when_it_is_read(
 
 def test_a_device_that_is_active_keeps_everything_inside(make_world: MakeWorld) -> None:
     with HttpServer(Ntfy) as ntfy:
-        world = make_world(["alice", "bob"], tables())
+        world = make_world(["alice", "bob", "carol"], tables())
         ntfy_target(world, ntfy)
+        ntfy_target(world, ntfy, "carol")
         alice, bob = world.device("alice"), world.device("bob")
         alice.say("bob", "seen there")
         bob.wait_content("seen there")
-        time.sleep(1.5)
-        assert ntfy.calls == []
+        alice.say("carol", "said later, and to nobody's device")
+        until(lambda: ntfy.published)
+        assert [said["topic"] for said in ntfy.published] == ["carol"]
+        ntfy.shown.clear()
         bob.wire.send_json({"type": "connection_event", "payload": {"event": "inactive"}})
         alice.say("bob", "Lunch?")
         until(lambda: ntfy.texts)

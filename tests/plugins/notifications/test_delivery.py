@@ -80,13 +80,15 @@ async def test_who_is_back_at_a_device_is_not_told_by_a_retry(notifying: Notifyi
     async with notifying() as town:
         await town.ntfy("bob")
         town.outside.ntfy.replies = [Reply(503)]
-        await town.say("alice", "bob", "Lunch?")
+        ack = await town.say("alice", "bob", "Lunch?")
         await trio.sleep(SOON)
         device = await town.world.connect("bob")
         await trio.sleep(100)
         await device.cut()
         await trio.sleep(100)
-        assert town.outside.ntfy.published == []
+        await town.read("bob", "alice", ack["seq"])
+        await trio.sleep(SOON)
+        assert town.outside.ntfy.calls == [("POST", "/")]
 
 
 async def test_a_target_that_asks_for_a_pause_gets_it(notifying: Notifying) -> None:
