@@ -37,3 +37,5 @@ def configure_logging(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    for chatty in ("httpx", "httpcore"):  # they tell of every URL that is called, and some of those are secrets
+        logging.getLogger(chatty).setLevel(logging.WARNING)

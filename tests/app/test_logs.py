@@ -48,8 +48,9 @@ def test_the_settings_choose_level_and_format(
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
-        configure_logging(LogSettings(level="warning", format=format_))  # type: ignore[arg-type]
-        logging.getLogger("relay.test").info("not this")
+        configure_logging(LogSettings(level="info", format=format_))  # type: ignore[arg-type]
+        logging.getLogger("relay.test").debug("not this")
+        logging.getLogger("httpx").info("https://push.example/secret")
         logging.getLogger("relay.test").warning("but this")
     finally:
         root.handlers[:], level = before

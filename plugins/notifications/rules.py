@@ -1,0 +1,176 @@
+"""Which messages notify whom: the rules, asked in order; the first that fits a message and a user decides."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from relay.plugin import MessageType
+from relay.plugin.server import Server
+from relay.storage.history import other_party
+
+from .options import Options, Rule
+
+EVERYBODY = "*"
+
+
+class Message(NamedTuple):
+    """A stored message, as rules and templates see it.
+
+    Attributes:
+        kind, address: of its conversation.
+        payload: decoded.
+    """
+
+    message_id: int
+    channel_id: int
+    seq: int
+    type: str
+    sender_id: str
+    payload: Any
+    timestamp: float
+    edited_at: float | None
+    expires_at: float | None
+    address: str
+    kind: str
+
+    @property
+    def text(self) -> str:
+        """What it says, in words; empty where it says nothing."""
+        for field in ("content", "body"):
+            said = getattr(self.payload, field, None)
+            if isinstance(said, str):
+                return said
+        return ""
+
+    @property
+    def title(self) -> str | None:
+        """The title that it has of its own, as a notification does."""
+        title = getattr(self.payload, "title", None)
+        return title if isinstance(title, str) else None
+
+    @property
+    def words(self) -> str:
+        """All that it says."""
+        return f"{self.title or ''}\n{self.text}"
+
+    @property
+    def group(self) -> str | None:
+        """The group that it was said in; None where it was said elsewhere."""
+        return self.address.partition(":")[2] if self.kind == "group" else None
+
+    @property
+    def mentions(self) -> list[str]:
+        """Whom it calls by name; `*` calls everybody."""
+        mentioned = getattr(self.payload, "mentions", None)
+        return mentioned if isinstance(mentioned, list) else []
+
+    def calls(self, user_id: str) -> bool:
+        """Tell whether it mentions a user, by name or with everybody."""
+        return user_id in self.mentions or EVERYBODY in self.mentions
+
+    def target_for(self, user_id: str) -> str:
+        """Return what a user calls its conversation."""
+        return other_party(self.address, user_id)
+
+
+COLUMNS = (
+    "l.message_id, l.channel_id, l.seq, l.type, l.sender_id, l.payload, l.timestamp, l.edited_at, l.expires_at,"
+    " c.address, c.kind"
+)
+"""Of `log l JOIN channels c`; what `Rulebook.message` takes."""
+
+
+class Rulebook:
+    """The rules of one server."""
+
+    def __init__(self, server: Server, options: Options) -> None:
+        registry = server.services.registry
+        self._types: Mapping[str, MessageType] = registry.types
+        self._counted = frozenset(registry.counted())
+        self._rules = options.all_rules
+        self._sender = options.sender
+        named = [rule.types for rule in self._rules]
+        self._named = frozenset(name for types in named if types is not None for name in types)
+        self._any = any(types is None for types in named)
+
+    @property
+    def stores(self) -> bool:
+        """Whether a rule stores notifications."""
+        return any("store" in rule.actions for rule in self._rules)
+
+    def concerns(self, type_name: str) -> bool:
+        """Tell whether any rule is for messages of a type."""
+        return type_name in self._named or (self._any and type_name in self._counted)
+
+    def message(self, row: tuple[Any, ...]) -> Message | None:
+        """Return the message of a row of `COLUMNS`; None where no rule is for its type, or it is gone."""
+        type_name, payload = row[3], row[5]
+        if payload is None or not self.concerns(type_name):
+            return None
+        type_ = self._types.get(type_name)
+        if type_ is None:
+            return None
+        try:
+            decoded = type_.load(payload)
+        except msgspec.DecodeError:  # stored by an older version of the type
+            return None
+        return Message._make((*row[:5], decoded, *row[6:]))
+
+    def candidates(self, message: Message) -> list[Rule]:
+        """Return the rules that fit a message as far as it does not matter who is told, in their order."""
+        return [rule for rule in self._rules if self._fits(rule, message)]
+
+    def pushes(self, message: Message, user_id: str, among: Sequence[Rule] | None = None) -> Rule | None:
+        """Return the rule by which a message is pushed to a user.
+
+        Args:
+            among: its candidates, for whoever asks for many users.
+        """
+        rule = self._match(message, user_id, self.candidates(message) if among is None else among)
+        if rule is None or "push" not in rule.actions:
+            return None
+        about = getattr(message.payload, "data", None)
+        if message.sender_id == self._sender and isinstance(about, dict) and about.get("pushed"):
+            return None  # what it was stored for is pushed itself
+        return rule
+
+    def stored_for(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
+        """Return the rule by which a notification is stored for a user; never for one that a rule stored."""
+        if message.sender_id == self._sender:
+            return None
+        rule = self._match(message, user_id, among)
+        return rule if rule is not None and "store" in rule.actions else None
+
+    def _match(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
+        """Return the rule that decides for a user, whatever it says; None for none, and for the sender."""
+        if message.sender_id == user_id:
+            return None
+        for rule in among:
+            if (rule.users is None or user_id in rule.users) and (
+                rule.mention is None or message.calls(user_id) is rule.mention
+            ):
+                return rule
+        return None
+
+    def _fits(self, rule: Rule, message: Message) -> bool:
+        if message.type not in (rule.types if rule.types is not None else self._counted):
+            return False
+        if rule.kinds is not None and message.kind not in rule.kinds:
+            return False
+        if rule.groups is not None and message.group not in rule.groups:
+            return False
+        if rule.senders is not None and message.sender_id not in rule.senders:
+            return False
+        if rule.mention and not message.mentions:
+            return False
+        return rule.words is None or _any_of(tuple(rule.words)).search(message.words) is not None
+
+
+@lru_cache(maxsize=256)
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern that finds one of the words, whole and in whatever case."""
+    listed = "|".join(re.escape(word) for word in words)
+    return re.compile(rf"(?<!\w)(?:{listed})(?!\w)", re.IGNORECASE)
