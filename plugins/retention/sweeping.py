@@ -1,7 +1,6 @@
 """Following the rules: a small transaction at a time, with pauses that leave the writer to the messages."""
 
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -57,15 +56,22 @@ class Outcome(msgspec.Struct):
                 self.file_bytes += one.files
 
 
-async def found(server: Server, rule: Rule, limit: int) -> AsyncIterator[list[Due]]:
-    """Yield what a rule lets go, up to `limit` messages at a time."""
-    types = list(server.services.registry.types.values())
-    messages = Messages(rule, types, server.now())
-    place: Place | None = Place()
-    while place is not None:
-        due, place = await server.read(partial(messages.due, place=place, limit=limit))
-        if due:
-            yield due
+class Finder:
+    """What one rule lets go, a few messages at a time."""
+
+    def __init__(self, server: Server, rule: Rule, limit: int) -> None:
+        self._server = server
+        self._messages = Messages(rule, list(server.services.registry.types.values()), server.now())
+        self._limit = limit
+        self._place: Place | None = Place()
+
+    async def next(self) -> list[Due]:
+        """Return the next messages; none at the end."""
+        due: list[Due] = []
+        while self._place is not None and not due:
+            look = partial(self._messages.due, place=self._place, limit=self._limit)
+            due, self._place = await self._server.read(look)
+        return due
 
 
 async def plan(server: Server, rules: dict[str, Rule]) -> list[Outcome]:
@@ -73,7 +79,8 @@ async def plan(server: Server, rules: dict[str, Rule]) -> list[Outcome]:
     outcomes = []
     for name, rule in rules.items():
         outcome = Outcome(name)
-        async for due in found(server, rule, PLANNED_AT_ONCE):
+        finder = Finder(server, rule, PLANNED_AT_ONCE)
+        while due := await finder.next():
             ids = [one.message_id for one in due]
             outcome.count(due, set(ids) - await server.read(partial(held, message_ids=ids)))
         outcomes.append(outcome)
@@ -88,7 +95,8 @@ async def sweep(server: Server, rules: dict[str, Rule], batch: int) -> list[Outc
     for name, rule in rules.items():
         outcome = Outcome(name)
         outcomes.append(outcome)
-        async for due in found(server, rule, batch):
+        finder = Finder(server, rule, batch)
+        while due := await finder.next():
             begun = trio.current_time()
             outcome.count(due, set(await server.erase([one.message_id for one in due])))
             await _pause(begun)

@@ -63,16 +63,14 @@ def _made(part: Part, name: str) -> click.Command:
                     type=_click_type(kind),
                     is_flag=kind is bool,
                     required=required,
-                    default=None if required else parameter.default,
                     show_default=not required and parameter.default not in (None, False),
+                    **({} if required else {"default": parameter.default}),
                 )
             )
         else:
             params.append(click.Argument([parameter.name], type=_click_type(kind), required=required))
-
-    help_text = inspect.getdoc(part.run)
-    command = Command(name=name, params=params, callback=_callback(part.name), help=help_text)
-    return command
+    make = click.command(name, Command, params=params, help=inspect.getdoc(part.run))
+    return make(_callback(part.name))
 
 
 def _callback(name: str) -> Callable[..., None]:

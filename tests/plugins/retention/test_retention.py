@@ -57,7 +57,7 @@ async def test_what_is_too_old_becomes_a_tombstone_and_the_rest_stays(relay_worl
         alice = await world.connect("alice")
         await say(alice, "bob", "old", "old as well")
         await trio.sleep(20 * DAY)
-        await say(alice, "bob", "young")
+        await say(await world.connect("alice"), "bob", "young")
         await trio.sleep(9 * DAY)
         assert await went(world) == {"old": 0}
         await trio.sleep(2 * DAY)
@@ -203,7 +203,7 @@ async def test_it_runs_every_so_many_minutes_and_when_asked(relay_world: RelayWo
         assert await standing(world, "bob", "alice") == ["one", "two"]
         await trio.sleep(120)
         assert await standing(world, "bob", "alice") == [None, "two"]
-        await say(alice, "bob", "three")
+        await say(await world.connect("alice"), "bob", "three")
         assert await went(world) == {"few": 1}
         assert len(await run(world, "runs")) == 3
 
