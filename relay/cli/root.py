@@ -8,6 +8,7 @@ from relay import __version__
 from relay.cli.configuration import config
 from relay.cli.extending import Root
 from relay.cli.groups import group
+from relay.cli.importing import import_messages
 from relay.cli.notifying import notify
 from relay.cli.plugins import plugins
 from relay.cli.sending import send
@@ -27,5 +28,5 @@ def main() -> None:
     """
 
 
-for command in (serve, user, token, group, config, send, notify, tail, plugins):
+for command in (serve, user, token, group, config, send, notify, tail, import_messages, plugins):
     main.add_command(command)
