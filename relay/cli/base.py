@@ -86,6 +86,14 @@ def _choose(context: click.Context, _option: click.Parameter, value: Path | None
         context.meta[_CHOSEN] = value
 
 
+def choose_ahead(context: click.Context, args: Sequence[str]) -> None:
+    """Look for `--config FILE` behind a command whose own options cannot be read yet."""
+    for number, word in enumerate(args):
+        name, _, value = word.partition("=")
+        if name == "--config" and (value or number + 1 < len(args)):
+            context.meta[_CHOSEN] = Path(value or args[number + 1])
+
+
 def config_file() -> Path | None:
     """Return the settings file in force, or None for the built-in defaults."""
     chosen = click.get_current_context().meta.get(_CHOSEN)

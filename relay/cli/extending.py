@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
-from relay.cli.base import Command, Group, json_option, load_settings, print_rows, printable
+from relay.cli.base import Command, Group, choose_ahead, json_option, load_settings, print_rows, printable
 from relay.cli.database import perform
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 class Root(Group):
     """`relay`, with the commands of the enabled plugins after its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a plugin's by the settings that are named behind it, too."""
+        if args and args[0] not in self.commands:
+            choose_ahead(ctx, args)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one of relay's own commands, or else a plugin's."""

@@ -90,13 +90,15 @@ class Credentials(NamedTuple):
 
     Attributes:
         token: of the hello, or of the `Authorization: Bearer` header; None where there is none.
-        headers: the request's or the upgrade's, names in lower case.
+        headers: the request's or the upgrade's, names in lower case; of one sent twice the values with a comma.
         address: the peer's own, as `[server] trusted_proxies` lets it be told.
+        peer: where the connection itself comes from: the address of a proxy, where there is one.
     """
 
     token: str | None
     headers: Mapping[str, str]
     address: str
+    peer: str = ""
 
 
 class Claim(NamedTuple):

@@ -47,6 +47,14 @@ def test_the_commands_work_with_the_settings_of_the_page(folder: Path, run: Run)
     assert json.loads(run("retention", "hold", "list", "--json").output)["name"] == "team"
 
 
+def test_a_plugins_command_takes_the_settings_behind_it(folder: Path, run: Run) -> None:  # noqa: F811
+    (folder / "other.toml").write_text(SETTINGS, encoding="utf-8")
+    for option in (["--config", "other.toml"], ["--config=other.toml"]):
+        assert "everything" in run("retention", "plan", *option).output
+        assert "everything" in run(*option, "retention", "plan").output
+    assert "No such command 'retention'" in run("retention", "plan", ok=False).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
