@@ -6,50 +6,73 @@ import hashlib
 import re
 import sqlite3
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
 
 from relay.plugin.assembling import load_plugins
 from relay.settings import load
-from relay.testing import EPOCH, RelayWorld
+from relay.testing import Closed, Device
+from relay.testing import world as running
 from tests.docs.conversation import blocks
 from tests.docs.test_docs import read
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    path = tmp_path / "shop.db"
-    with sqlite3.connect(path) as connection:
+def fill(path: Path, now: float) -> None:
+    """Make the shop's database: ann is logged in for two seconds, ben is blocked, old was logged in."""
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.executescript(
             "CREATE TABLE customers (login TEXT PRIMARY KEY, full_name TEXT, blocked INTEGER);"
             "CREATE TABLE sessions (token_hash TEXT PRIMARY KEY, login TEXT, expires_at REAL);"
         )
-        for login, blocked, expires_at in (("ann", 0, EPOCH + 60), ("ben", 1, EPOCH + 60), ("old", 0, EPOCH - 1)):
+        for login, blocked, expires_at in (("ann", 0, now + 2), ("ben", 1, now + 60), ("old", 0, now - 1)):
             connection.execute("INSERT INTO customers VALUES (?, ?, ?)", (login, f"{login.title()} S.", blocked))
             hashed = hashlib.sha256(f"shop-{login}".encode()).hexdigest()
             connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", (hashed, login, expires_at))
-    connection.close()
-    return path
 
 
-async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(
-    relay_world: RelayWorld, tmp_path: Path, shop: Path
-) -> None:
+async def lived(device: Device) -> Closed:
+    """Answer heartbeats until the server closes the connection, and return how it did."""
+    try:
+        while True:
+            await device.next("heartbeat")
+            await device.event("heartbeat")
+    except Closed as closed:
+        return closed
+
+
+@pytest.mark.trio
+async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(tmp_path: Path) -> None:
+    """On the real clock: the plugin uses a thread, which a virtual one would not wait for."""
     (plugin,) = [block for block in blocks(read("docs/plugins/identities.md")) if block.role == "plugin"]
     folder = tmp_path / "plugins.d"
     folder.mkdir()
     (folder / "shop_users.py").write_text(plugin.text, encoding="utf-8")
-    async with relay_world(folder, "bob", RELAY_PLUGINS__SHOP_USERS__DATABASE=str(shop)) as world:
-        ann = await world.connect("shop-ann", "ann-1")
-        assert ann.ready["user_id"] == "ann"
-        assert (await ann.request("chat_message", {"content": "hi"}, "bob"))["type"] == "ack"
-        assert (await world.rest("GET", "/api/users/me", "shop-ann")).body["display_name"] == "Ann S."
-        for token, why in (("shop-ben", "blocked"), ("shop-old", "again"), ("shop-no", "again"), ("other", "")):
-            answer = await world.rest("GET", "/api/users/me", token)
-            assert (answer.status, why in answer.body["detail"]) == (401, True)
-        assert (await ann.closed()).code == 4501
-        assert world.engine.registry.guard("shop_users").failures == 0  # type: ignore[union-attr]
+    settings = {
+        "RELAY_PLUGINS__DIRECTORIES": str(folder),
+        "RELAY_PLUGINS__SHOP_USERS__DATABASE": str(tmp_path / "shop.db"),
+        "RELAY_HEARTBEAT__INTERVAL_SECONDS": "0.5",
+    }
+    with trio.fail_after(30):
+        async with running(tmp_path, "bob", **settings) as world:
+            fill(tmp_path / "shop.db", world.engine.now())
+            ann = await world.connect("shop-ann", "ann-1")
+            assert ann.ready["user_id"] == "ann"
+            assert (await ann.request("chat_message", {"content": "hi"}, "bob"))["type"] == "ack"
+            for token, why in (
+                ("shop-ben", "blocked"),
+                ("shop-old", "again"),
+                ("shop-no", "again"),
+                ("other", ""),
+            ):
+                answer = await world.rest("GET", "/api/users/me", token)
+                assert (answer.status, why in answer.body["detail"]) == (401, True)
+            page = await world.rest("GET", "/api/users/ann", "bob")
+            assert page.body["display_name"] == "Ann S."
+            assert (await lived(ann)).code == 4501
+            assert world.engine.registry.guard("shop_users").failures == 0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["jwt_auth", "proxy_auth"])
