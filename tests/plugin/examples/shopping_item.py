@@ -44,11 +44,8 @@ def relay_migrations() -> list[Migration]:
 
 @hookimpl
 def relay_message_types() -> list[MessageType]:
-    more = {
-        "targets": frozenset({ConversationKind.GROUP}),
-        "prepare": prepare,
-        "search_text": lambda said: said.item,
-    }
+    groups = frozenset({ConversationKind.GROUP})
+    more = {"targets": groups, "prepare": prepare, "search_text": lambda said: said.item}
     return [MessageType(name="shopping_item", payload=ShoppingItem, kind=Kind.STREAM, **more)]
 
 
