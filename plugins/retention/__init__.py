@@ -1,7 +1,6 @@
 """Retention: messages go by rules, by age, number or size; what is under legal hold stays. `relay retention`."""
 
 from typing import Annotated, Any, cast
-from weakref import WeakKeyDictionary
 
 import msgspec
 import trio
@@ -83,9 +82,6 @@ class Keeper:
         return "it has begun and goes on; `relay retention runs` tells when it is done"
 
 
-_keepers: WeakKeyDictionary[Server, Keeper] = WeakKeyDictionary()
-
-
 async def follow(server: Server, options: Options) -> list[dict[str, Any]]:
     """Erase what the rules let go."""
     return _rows(await sweep(server, options.rules, options.batch_messages))
@@ -132,11 +128,11 @@ def relay_background(options: Options) -> list[BackgroundTask]:
 
     async def run(server: Server) -> None:
         check_rules(server, options)
-        keeper = _keepers[server] = Keeper(server, options)
+        keeper = server.memory["keeper"] = Keeper(server, options)
         try:
             await keeper.run()
         finally:
-            del _keepers[server]
+            del server.memory["keeper"]
 
     return [BackgroundTask(name="rules", run=run)]
 
@@ -156,7 +152,7 @@ def relay_commands(options: Options) -> list[Command]:
         """Follow the rules now, and show what each let go."""
         if not options.rules:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, "there are no rules: write [plugins.retention.rules.NAME]")
-        keeper = _keepers.get(server)
+        keeper: Keeper | None = server.memory.get("keeper")
         return await (keeper.ask() if keeper else follow(server, options))
 
     return [
