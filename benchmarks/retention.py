@@ -32,9 +32,11 @@ def retention(scale: Scale) -> Result:
         pace(loop, conversations, PACE, scale.seconds)
         before.end()
         _relay(server, "retention", "run", wait=False)
+        while not _found(server, "SELECT 1 FROM retention_runs"):  # starting the command is no part of it
+            pace(loop, conversations, PACE, scale.warm_up)
         during = Window(server, conversations)
         seconds = 0.0
-        while not _erased(server, count):
+        while not _found(server, f"SELECT 1 FROM retention_runs WHERE messages = {count}"):
             pace(loop, conversations, PACE, scale.seconds)
             seconds += scale.seconds
             if seconds > 600:
@@ -77,8 +79,7 @@ def _relay(server: Server, *arguments: str, wait: bool = True) -> "subprocess.Co
     return subprocess.CompletedProcess(command, 0)
 
 
-def _erased(server: Server, count: int) -> bool:
-    """Look whether a run that erased all of them has come to its end."""
+def _found(server: Server, query: str) -> bool:
+    """Look into the database beside the server."""
     with closing(sqlite3.connect(f"file:{server.folder / 'relay.db'}?mode=ro", uri=True)) as connection:
-        found = connection.execute("SELECT 1 FROM retention_runs WHERE messages = ?", (count,)).fetchone()
-    return found is not None
+        return connection.execute(query).fetchone() is not None

@@ -22,8 +22,8 @@ CREATE TABLE retention_runs (
 RUNS_KEPT = 1000
 FOUND_AT_ONCE = 500
 SHORTEST_PAUSE = 0.02
-SHARE = 4
-"""A pause is so many times as long as the transaction before it: a fifth of the writer's time at most."""
+SHARE = 9
+"""A pause is so many times as long as the transaction before it: a tenth of the writer's time at most."""
 
 PAGES_AT_ONCE = 100
 _INCREMENTAL = 2

@@ -39,6 +39,9 @@ class Line(msgspec.Struct):
     payload: msgspec.Raw = EMPTY
 
 
+_decoder: Final = msgspec.json.Decoder(Line)
+
+
 class Problem(msgspec.Struct):
     """Why a message was not stored; `line` counts from 0 within the request."""
 
@@ -80,6 +83,8 @@ async def import_messages(
             await _create_users(engine, part)
         submissions, refused = await _submit(engine, part, go_on=go_on)
         _count(done, submissions, refused, len(part))
+        if done.problems and not go_on:
+            done.taken = done.problems[0].line
         if done.busy is not None or (done.problems and not go_on):
             break
     return done
@@ -137,7 +142,7 @@ def _read(text: str) -> Line:
         RelayError: `bad_envelope`, saying what is missing.
     """
     try:
-        return msgspec.json.decode(text, type=Line)
+        return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         wanted = '{"type": "…", "payload": {…}, "meta": {"id": "…", "sender_id": "…", "target_id": "…"}}'
         raise RelayError(ErrorCode.BAD_ENVELOPE, f"not a message: {error}; expected {wanted}") from None

@@ -135,6 +135,8 @@ WRONG = {
     "expired": (token(exp=EPOCH - 11), "it has expired"),
     "no expiry": (token(exp=None), "it has no exp"),
     "expiry is a text": (token(exp="never"), "exp"),
+    "expiry beyond all": (token(exp=10**400), "its exp is no number"),
+    "expiry is not a number": (token(exp=float("nan")), "its exp is no number"),
     "not yet": (token(nbf=EPOCH + 60), "it is not good yet"),
     "issued tomorrow": (token(iat=EPOCH + 86_400), "it is not good yet"),
     "nobody": (token(sub=None), "its sub names nobody"),
@@ -227,7 +229,7 @@ class Clock:
         real = trio.current_time
         import sys
 
-        module = sys.modules["relay_plugin_jwt_auth"]
+        module = sys.modules["relay_plugin_jwt_auth.keys"]
 
         class Time:
             def __getattr__(self, name: str) -> Any:
@@ -313,7 +315,7 @@ async def test_what_is_no_key_set_lets_nobody_in_and_nothing_else_is_asked(
             if trick == "hangs":
                 import sys
 
-                monkeypatch.setattr(sys.modules["relay_plugin_jwt_auth"], "FETCH_SECONDS", 0.2)
+                monkeypatch.setattr(sys.modules["relay_plugin_jwt_auth.keys"], "FETCH_SECONDS", 0.2)
             shown = token(key, algorithm, exp=world.engine.now() + 600)
             for _ in range(3):
                 assert (await world.rest("GET", "/api/users/me", shown)).status == 401
