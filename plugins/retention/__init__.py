@@ -63,12 +63,14 @@ class Keeper:
                 await self._follow()
 
     async def _follow(self) -> None:
-        try:
-            self._outcomes = await follow(self._server, self._options)
-        except StorageFailed as failed:
-            self._server.log.warning("the rules are followed again in %.0f s: %s", RETRY_SECONDS, failed)
-            await trio.sleep(RETRY_SECONDS)
-            return
+        """Follow the rules, again and again while the disk does not take it."""
+        while True:
+            try:
+                self._outcomes = await follow(self._server, self._options)
+                break
+            except StorageFailed as failed:
+                self._server.log.warning("the rules are followed again in %.0f s: %s", RETRY_SECONDS, failed)
+                await trio.sleep(RETRY_SECONDS)
         self._done.set()
         self._done = trio.Event()
 

@@ -12,6 +12,7 @@ import trio
 from relay.app.plugin_admin import run_command
 from relay.protocol.errors import RelayError
 from relay.settings.extensions import BUNDLED_PLUGINS
+from relay.storage.errors import StorageFailed
 from relay.testing import Device, RelayWorld, World
 
 DAY = 86_400.0
@@ -206,6 +207,24 @@ async def test_it_runs_every_so_many_minutes_and_when_asked(relay_world: RelayWo
         await say(await world.connect("alice"), "bob", "three")
         assert await went(world) == {"few": 1}
         assert len(await run(world, "runs")) == 3
+
+
+async def test_a_disk_that_does_not_take_it_is_tried_again_and_is_no_fault_of_the_plugins(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob", **ruled(all={"keep_messages": 0})) as world:
+        await say(await world.connect("alice"), "bob", "one")
+        server = world.engine.server_of("retention")
+
+        async def fail(_message_ids: Any) -> list[int]:
+            raise StorageFailed("the disk is full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server, "erase", fail)
+            assert "it has begun and goes on" in await run(world, "run")
+        await trio.sleep(61)
+        assert await standing(world, "bob", "alice") == [None]
+        assert server.guard.failures == 0
 
 
 async def test_the_report_tells_what_is_stored(relay_world: RelayWorld) -> None:
