@@ -21,7 +21,7 @@ CREATE TABLE retention_runs (
 """
 RUNS_KEPT = 1000
 FOUND_AT_ONCE = 500
-SHORTEST_PAUSE = 0.02
+SHORTEST_PAUSE = 0.05
 SHARE = 9
 """A pause is so many times as long as the transaction before it: a tenth of the writer's time at most."""
 
