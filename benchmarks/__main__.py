@@ -15,6 +15,7 @@ from benchmarks.connections import idle, resume
 from benchmarks.frames import MismatchError
 from benchmarks.machine import describe, filesystem
 from benchmarks.report import Result, heading
+from benchmarks.retention import retention
 from benchmarks.search import search
 from benchmarks.server import scratch
 from benchmarks.workloads import Scale, direct, group, paced
@@ -26,6 +27,7 @@ WORKLOADS: dict[str, Callable[[Scale], Result]] = {
     "idle": idle,
     "resume": resume,
     "search": search,
+    "retention": retention,
 }
 FILES = 16_384
 FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError)

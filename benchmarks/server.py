@@ -47,6 +47,7 @@ class Server:
     pid: int
     port: int
     tokens: Mapping[str, str]
+    folder: Path
 
     def client(self, loop: Loop, user: str, device: str = "bench") -> Client:
         """Make a client of one user; its `client_id` is `device`, made unique by the user's name."""
@@ -100,7 +101,7 @@ def running(users: Sequence[str], profile: Path | None = None, config: str = "")
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ)
         try:
-            yield Server(process.pid, await_port(process, log), tokens)
+            yield Server(process.pid, await_port(process, log), tokens, folder)
             process.terminate()
             code = process.wait(STOP_SECONDS)
         except BaseException as error:

@@ -45,7 +45,8 @@ def prepare(draft: Draft) -> None:
             raise RelayError(
                 ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may delete a message"
             )
-        erasing.erase(connection, [message_id], entry.timestamp)
+        if not erasing.erase(connection, [message_id], entry.timestamp):
+            raise RelayError(ErrorCode.FORBIDDEN, "this message is kept; nobody can delete it now")
 
     draft.apply = apply
 

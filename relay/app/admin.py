@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from relay.app import admin_groups, admin_notify, plugin_admin
+from relay.app import admin_groups, admin_import, admin_notify, plugin_admin
 from relay.app.admin_groups import Answer, DisplayName, Limit
 from relay.plugin.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
@@ -191,6 +191,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "group.remove": admin_groups.remove_member,
     "group.delete": admin_groups.delete_group,
     "notify": admin_notify.notify,
+    "import": admin_import.import_messages,
     "plugin.list": plugin_admin.list_plugins,
     "plugin.resume": plugin_admin.resume_plugin,
     "plugin.command": plugin_admin.run_command,

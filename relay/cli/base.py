@@ -125,6 +125,12 @@ def note(text: str) -> None:
     click.echo(f"relay: {printable(text)}", err=True)
 
 
+def file_label(file: Any) -> str:
+    """Return what a file that was opened for a command is called."""
+    name = getattr(file, "name", "<stdin>")
+    return "standard input" if name == "<stdin>" else str(name)
+
+
 def printable(text: str) -> str:
     """Return text that is safe on a terminal and on one line, whoever wrote it.
 

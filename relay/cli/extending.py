@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
@@ -37,24 +37,22 @@ class Root(Group):
         return [*own, *(name for name in _plugin_commands() if name not in own)]
 
 
-def _plugin_commands() -> dict[str, click.Command]:
-    """Return what plugins add, by the first word; commands of two words in groups."""
+def _plugin_commands() -> MutableMapping[str, click.Command]:
+    """Return what plugins add, by the first word; commands of several words in groups."""
     from relay.app.plugin_admin import load_for
 
-    found: dict[str, click.Command] = {}
+    found: MutableMapping[str, click.Command] = {}
     try:
         registry = load_for(load_settings())
     except click.ClickException:
         return {}  # the command itself will tell
     for owned in registry.parts["relay_commands"]:
-        first, _, second = owned.part.name.partition(" ")
-        made = _made(owned.part, second or first)
-        if not second:
-            found[first] = made
-            continue
-        group = found.setdefault(first, Group(name=first, help=f"Commands of the plugin {owned.guard.plugin}."))
-        if isinstance(group, click.Group):
-            group.add_command(made)
+        *groups, last = owned.part.name.split(" ")
+        place = found
+        for word in groups:
+            group = place.setdefault(word, Group(name=word, help=f"Commands of the plugin {owned.guard.plugin}."))
+            place = group.commands if isinstance(group, click.Group) else {}
+        place[last] = _made(owned.part, last)
     return found
 
 

@@ -87,4 +87,5 @@ def new(name: str, directory: Path | None) -> None:
     except (BadName, OSError) as error:
         raise Failure(str(error)) from None
     click.echo(f"{plugin}\n{test}")
-    note(f"try it: pytest {test}; then start the server again, and: relay send USER --type {name} --payload …")
+    sending = f'relay send USER \'{{"text": "hello"}}\' --type {name}'
+    note(f"try it: pytest {test}; then start the server again, and: {sending}")

@@ -8,6 +8,7 @@ from relay import __version__
 from relay.cli.configuration import config
 from relay.cli.extending import Root
 from relay.cli.groups import group
+from relay.cli.importing import import_messages
 from relay.cli.notifying import notify
 from relay.cli.plugins import plugins
 from relay.cli.schema import schema
@@ -28,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (serve, user, token, group, config, send, notify, tail, plugins, schema):
+for command in (serve, user, token, group, config, send, notify, tail, import_messages, plugins, schema):
     main.add_command(command)

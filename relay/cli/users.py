@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from relay.cli.base import Failure, Group, json_option, load_settings, note, print_rows
+from relay.cli.base import Failure, Group, file_label, json_option, load_settings, note, print_rows
 from relay.cli.database import perform, perform_pages
 from relay.protocol.errors import RelayError
 
@@ -143,7 +143,7 @@ def _read_names(file: Iterable[bytes]) -> list[str]:
 
     names: dict[str, None] = {}
     wrong = []
-    label = "standard input" if getattr(file, "name", "") == "<stdin>" else getattr(file, "name", "")
+    label = file_label(file)
     for number, line in enumerate(file, 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")

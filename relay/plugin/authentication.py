@@ -55,9 +55,11 @@ async def _identity(engine: Engine, guard: Guard, claim: Claim, credentials: Cre
         if not isinstance(claim, Claim):
             raise TypeError(f"identify returned {claim!r}; return a Claim or None")
         user = await _user(engine, claim)
-    except (TypeError, RelayError) as fault:
+    except TypeError as fault:
         guard.failed("identify", fault)
         return None
+    except RelayError as refused:  # a name that a group has is no mistake of the plugin's
+        raise Disconnect(CloseCode.BAD_TOKEN, refused.message) from None
     if user is None:
         return None
     shown = hashlib.sha256(f"{guard.plugin}\0{claim.user_id}\0{credentials.token or ''}".encode()).hexdigest()

@@ -37,8 +37,11 @@ class Dispatcher:
         self._rates = engine.rates
         self._content_characters = engine.settings.limits.content_characters
 
-    def draft_nowait(self, sender: Sender, envelope: Envelope) -> Submission | None:
+    def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
+
+        Args:
+            paced: whether it counts towards its sender's limits.
 
         Raises:
             RelayError: the message is refused.
@@ -54,20 +57,25 @@ class Dispatcher:
         conversation = self._channels.find_nowait(sender.user_id, target_id)
         if conversation is None:
             return None
-        self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
+        if paced:
+            self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
         payload = type_.read(envelope.payload)
         draft, digest = self._checked(type_, sender, envelope, payload, conversation)
         self._engine.hooks.before_nowait(draft)
         return self._finished(draft, envelope, digest)
 
-    async def draft(self, sender: Sender, envelope: Envelope) -> Submission:
+    async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:
         """Return the submission, waiting for the conversation and the type's `handle` where need be.
+
+        Args:
+            paced: whether it counts towards its sender's limits.
 
         Raises:
             RelayError: the message is refused, or its plugin failed.
         """
         known = self._registry.types.get(envelope.type)
-        self._rates.take_message(sender, transient=known is not None and known.kind is Kind.TRANSIENT)
+        if paced:
+            self._rates.take_message(sender, transient=known is not None and known.kind is Kind.TRANSIENT)
         type_ = self._type(envelope.type)
         if type_.scope is not None:
             require_scope(sender.identity, type_.scope)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import trio
 
 from relay.plugin.guard import Guard, PluginFailed
-from relay.plugin.parts import Authenticator, BackgroundTask, Coming, MessageHook, SessionHook
+from relay.plugin.parts import Authenticator, BackgroundTask, Coming, Keeps, MessageHook, SessionHook
 from relay.plugin.types import Draft
 from relay.services.router import Submission
 from relay.services.supervision import supervise
@@ -69,6 +70,7 @@ class Hooks:
         self._committed = [owned for owned in self._messages if owned.part.committed is not None]
         self._stored = [owned for owned in self._messages if owned.part.stored is not None]
         self._edited = [owned for owned in self._messages if owned.part.edited is not None]
+        self._keeps = [owned for owned in self._messages if owned.part.keeps is not None]
         self._erased = [owned for owned in self._messages if owned.part.erased is not None]
 
     # Before a message is stored.
@@ -128,6 +130,18 @@ class Hooks:
             guard, hook = owned.guard, owned.part
             if not guard.aside and hook.covers(message.type) and hook.edited is not None:
                 guard.call_inside("edited", connection, hook.edited, self._server_of(guard.plugin), message)
+
+    def kept(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> Collection[int]:
+        """Return which messages must stay: those that a plugin keeps, and all where it fails to say."""
+        kept: set[int] = set()
+        for owned in self._keeps:
+            guard, hook = owned.guard, owned.part
+            if not guard.aside and hook.keeps is not None:
+                answers: list[Collection[int]] = []
+                ask = partial(_answer, hook.keeps, answers)
+                guard.call_inside("keeps", connection, ask, self._server_of(guard.plugin), message_ids)
+                kept.update(answers[0] if answers else message_ids)
+        return kept
 
     def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
         """Tell what became a tombstone; of whatever type."""
@@ -220,3 +234,9 @@ class Hooks:
                 raise RuntimeError(f"plugin {guard.plugin!r}") from failed
 
         await supervise(f"task {task.name!r} of plugin {guard.plugin!r}", run)
+
+
+def _answer(
+    keeps: Keeps, answers: list[Collection[int]], server: Any, connection: sqlite3.Connection, asked: Sequence[int]
+) -> None:
+    answers.append(frozenset(keeps(server, connection, asked)))

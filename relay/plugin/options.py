@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from relay.settings.problems import did_you_mean
+
+Places = Mapping[str, str]
+"""Where each key stands, "relay.toml:12", by its dotted name."""
 
 _INSIDE: Final = re.compile(r"at `\$([^`]+)`$")
 _INDEX: Final = re.compile(r"\[(\d+)\]")
@@ -18,49 +22,72 @@ class BadOptions(Exception):
     """A plugin's table in the configuration that does not fit; its text names the key and the line."""
 
 
-def read_options(
-    plugin: str, struct: type[msgspec.Struct], given: Mapping[str, Any], places: Mapping[str, str]
-) -> Any:
+def read_options(plugin: str, struct: type[msgspec.Struct], given: Mapping[str, Any], places: Places) -> Any:
     """Return the struct filled from a plugin's table.
-
-    Args:
-        places: where each key stands, "relay.toml:12", by its dotted name.
 
     Raises:
         BadOptions: a key that is none, or a value that does not fit.
     """
-    names = msgspec.structs.fields(struct)
-    known = {field.encode_name for field in names}
+    return _read((plugin,), struct, given, places)
+
+
+def _read(path: tuple[str, ...], struct: type[msgspec.Struct], given: Mapping[str, Any], places: Places) -> Any:
+    """Return a struct filled from a table; tables inside it are read the same way, so that each key is found."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
     for key in given:
-        if key not in known:
-            hint = did_you_mean(key, known)
-            listed = ", ".join(sorted(known)) or "none"
-            raise BadOptions(f"{_where(plugin, key, places)}: no such option; {hint or f'there are: {listed}'}")
-    for field in names:
-        if field.encode_name not in given:
-            if field.required:
-                raise BadOptions(f"[plugins.{plugin}] needs {field.encode_name}")
-            continue
-        try:
-            msgspec.convert(given[field.encode_name], field.type)
-        except (msgspec.ValidationError, TypeError) as error:
-            name = field.encode_name
-            problem = str(error).replace("`$", f"`{name}")
-            found = _INSIDE.search(str(error))
-            inside = name + found[1] if found else name
-            raise BadOptions(f"{_where(plugin, name, places, inside)}: {problem}") from None
+        if key not in fields:
+            hint = did_you_mean(key, fields)
+            listed = ", ".join(sorted(fields)) or "none"
+            raise BadOptions(f"{_where((*path, key), places)}: no such option; {hint or f'there are: {listed}'}")
+    for key, field in fields.items():
+        if key in given:
+            _check((*path, key), field.type, given[key], places)
+        elif field.required:
+            raise BadOptions(f"{_table(path, places)} needs {key}")
     try:
         return msgspec.convert(dict(given), struct)
     except (msgspec.ValidationError, ValueError) as error:
-        raise BadOptions(f"[plugins.{plugin}]: {error}") from None
+        raise BadOptions(f"{_table(path, places)}: {error}") from None
 
 
-def _where(plugin: str, key: str, places: Mapping[str, str], inside: str = "") -> str:
+def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None:
+    """Check one value; in a table, and in each of several named tables, every key."""
+    named = typing.get_args(kind)[1:] if typing.get_origin(kind) is dict else ()
+    if isinstance(value, Mapping) and _is_struct(kind):
+        _read(path, kind, value, places)
+    elif isinstance(value, Mapping) and named and _is_struct(named[0]):
+        for name, table in value.items():
+            _check((*path, name), named[0], table, places)
+    else:
+        try:
+            msgspec.convert(value, kind)
+        except (msgspec.ValidationError, TypeError) as error:
+            problem = str(error).replace("`$", f"`{path[-1]}")
+            found = _INSIDE.search(str(error))
+            raise BadOptions(f"{_where(path, places, found[1] if found else '')}: {problem}") from None
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _table(path: tuple[str, ...], places: Places) -> str:
+    """Name a table, with its line where it is one inside the plugin's own."""
+    dotted = ".".join(("plugins", *path))
+    place = _line(dotted, dotted, places) if len(path) > 1 else None
+    return f"{place}: [{dotted}]" if place else f"[{dotted}]"
+
+
+def _where(path: tuple[str, ...], places: Places, inside: str = "") -> str:
     """Name a key and its line, or the line of what is wrong inside it where that has one of its own."""
-    dotted = f"plugins.{plugin}.{key}"
-    wrong = f"plugins.{plugin}." + _INDEX.sub(r".\1", inside or key)
-    while wrong not in places and len(wrong) > len(dotted):
-        wrong = wrong.rpartition(".")[0]
-    begins = dotted + "."
-    place = places.get(wrong) or next((where for name, where in places.items() if name.startswith(begins)), None)
+    dotted = ".".join(("plugins", *path))
+    place = _line(dotted + _INDEX.sub(r".\1", inside), dotted, places)
     return f"{place}: {dotted}" if place else dotted
+
+
+def _line(wrong: str, key: str, places: Places) -> str | None:
+    """Return the nearest place of what is wrong, up to the key it is in, or the first below that."""
+    while wrong not in places and len(wrong) > len(key):
+        wrong = wrong.rpartition(".")[0]
+    begins = key + "."
+    return places.get(wrong) or next((where for name, where in places.items() if name.startswith(begins)), None)

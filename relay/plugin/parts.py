@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Before = Callable[[Draft], "Awaitable[None] | None"]
 Stored = Callable[["Server", sqlite3.Connection, Sequence[Entry]], None]
 EditedHook = Callable[["Server", sqlite3.Connection, Edited], None]
+Keeps = Callable[["Server", sqlite3.Connection, Sequence[int]], Collection[int]]
 Erased = Callable[["Server", sqlite3.Connection, Sequence[int]], None]
 Committed = Callable[["Server", Entry], "Awaitable[None] | None"]
 
@@ -35,8 +36,10 @@ class MessageHook:
             writer's thread. When it raises, its own writes are undone and the messages stay: whoever sent them
             did nothing wrong.
         edited: `edited(server, connection, message)`: the same, for a message that was given another payload.
+        keeps: `keeps(server, connection, message_ids)`: asked in the transaction that is to make tombstones of
+            these stream messages, of any type; returns those that must stay. When it raises, all of them stay.
         erased: `erased(server, connection, message_ids)`: the same, for stream messages of any type that became
-            tombstones: deleted, expired or replaced.
+            tombstones: deleted, expired, replaced, or let go by a rule.
         committed: runs once a message is committed, in the plugin's own task, one message after the other, in
             their order; plain or async, under the deadline. It may come late and, after a crash, not at all:
             what must not be missed belongs into `stored`.
@@ -47,6 +50,7 @@ class MessageHook:
     before: Before | None = None
     stored: Stored | None = None
     edited: EditedHook | None = None
+    keeps: Keeps | None = None
     erased: Erased | None = None
     committed: Committed | None = None
     order: int = 0
@@ -86,13 +90,15 @@ class Credentials(NamedTuple):
 
     Attributes:
         token: of the hello, or of the `Authorization: Bearer` header; None where there is none.
-        headers: the request's or the upgrade's, names in lower case.
+        headers: the request's or the upgrade's, names in lower case; of one sent twice the values with a comma.
         address: the peer's own, as `[server] trusted_proxies` lets it be told.
+        peer: where the connection itself comes from: the address of a proxy, where there is one.
     """
 
     token: str | None
     headers: Mapping[str, str]
     address: str
+    peer: str = ""
 
 
 class Claim(NamedTuple):
@@ -147,7 +153,7 @@ class Command:
     """A command of `relay`. Register it from `relay_commands`.
 
     Args:
-        name: one or two words: "polls", or "search rebuild".
+        name: one word to three: "polls", "search rebuild", "retention hold add".
         run: `async def run(server, word, *, option=default)`: its parameters after the server become the
             command's arguments, keyword-only ones its options; annotated `str`, `int`, `float` or `bool`. Its
             docstring is the help. What it returns is printed: text, or a list of dicts as a table.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relay.plugin.sending import send_as
 from relay.services.limits import TokenBuckets
+from relay.storage import erasing
 from relay.storage.jobs import Job
 from relay.storage.log import Entry
 
@@ -70,6 +71,18 @@ class Server:
         It costs messages nothing, so it is how a task follows the log by a cursor of its own.
         """
         return await self.services.router.wait_beyond(position)
+
+    async def erase(self, message_ids: Sequence[int]) -> list[int]:
+        """Make tombstones of stream messages, as a deletion does, and return which became one.
+
+        Args:
+            message_ids: a few hundred at a time, as nothing else is stored meanwhile.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+        at = self.now()
+        return await self.write(lambda connection: erasing.erase(connection, message_ids, at))
 
     async def send(
         self,

@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from relay.storage.witness import witness_of
 
 if TYPE_CHECKING:
     from relay.storage.log import Entry
 
+_KEPT_SECONDS: Final = 86_400.0
+"""When a message that was to expire and had to stay is looked at again."""
 
-def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float) -> None:
-    """Turn messages into tombstones, with all that is said about them; those that are already stay as they are.
+
+def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float) -> list[int]:
+    """Turn messages into tombstones, with all that is said about them, and return which became one.
+
+    Those that are tombstones already stay as they are, and so do those that a witness keeps.
 
     Args:
+        message_ids: a few hundred at a time.
         at: when it happened, Unix seconds; told as `deleted_at`.
     """
-    if not message_ids:
-        return
-    marks = ",".join("?" * len(message_ids))
-    about = connection.execute(f"SELECT message_id FROM newest WHERE about IN ({marks})", tuple(message_ids))
-    doomed = [*message_ids, *(row[0] for row in about)]
+    going = _not_kept(connection, message_ids)
+    if not going:
+        return []
+    marks = ",".join("?" * len(going))
+    about = connection.execute(f"SELECT message_id FROM newest WHERE about IN ({marks})", going)
+    doomed = [*going, *_not_kept(connection, [row[0] for row in about])]
     marks = ",".join("?" * len(doomed))
     erased = connection.execute(
         "UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ?"
@@ -37,8 +44,18 @@ def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float)
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM latest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM holds WHERE message_id IN ({marks})", doomed)
-    if erased and (witness := witness_of(connection)) is not None:
-        witness.erased(connection, [row[0] for row in erased])
+    gone = [row[0] for row in erased]
+    if gone and (witness := witness_of(connection)) is not None:
+        witness.erased(connection, gone)
+    return gone
+
+
+def _not_kept(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[int]:
+    witness = witness_of(connection)
+    if witness is None or not message_ids:
+        return list(message_ids)
+    kept = witness.kept(connection, message_ids)
+    return [message_id for message_id in message_ids if message_id not in kept]
 
 
 def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
@@ -62,14 +79,21 @@ def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
 
 
 def expire(connection: sqlite3.Connection, now: float, limit: int) -> int:
-    """Turn up to `limit` messages whose time has passed into tombstones, and return how many there were."""
+    """Turn up to `limit` messages whose time has passed into tombstones, and return how many there were.
+
+    One that has to stay is looked at again a day later; its `expires_at` says so.
+    """
     due = connection.execute(
         "SELECT message_id, expires_at FROM log WHERE expires_at <= ? AND deleted_at IS NULL"
         " ORDER BY expires_at LIMIT ?",
         (now, limit),
     ).fetchall()
     for message_id, expires_at in due:
-        erase(connection, [message_id], expires_at)
+        if not erase(connection, [message_id], expires_at):
+            connection.execute(
+                "UPDATE log SET expires_at = ? WHERE message_id = ? AND deleted_at IS NULL",
+                (now + _KEPT_SECONDS, message_id),
+            )
     return len(due)
 
 

@@ -7,7 +7,7 @@ path into the log can forget to; what the witness writes commits with the messag
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Witness(Protocol):
 
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
         """Take note of a message's new payload."""
+
+    def kept(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> Collection[int]:
+        """Return which of the messages that are to become tombstones must stay as they are."""
 
     def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
         """Take note of stream messages that became tombstones: deleted, expired, replaced."""

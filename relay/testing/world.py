@@ -90,7 +90,10 @@ class World:
         await stream.send_all(UPGRADE)
         head = b""
         while b"\r\n\r\n" not in head:
-            head += await stream.receive_some(1)
+            received = await stream.receive_some(1)
+            if not received:
+                raise Closed(None, "before the answer to the upgrade was whole")
+            head += received
         if not head.startswith(b"HTTP/1.1 101"):
             raise Closed(None, head.decode())
         return Device(stream, self.described)

@@ -140,23 +140,23 @@ class FrontDoor:
         if settings.limits.connections_per_address and held >= settings.limits.connections_per_address:
             raise BadHead(503, "too many connections from this address", "Retry-After: 10")
         self._per_address[address] = held + 1
-        peer.address = address
+        nearest, peer.address = peer.address, address
         try:
-            await self._serve_websocket(peer, head)
+            await self._serve_websocket(peer, head, nearest)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
         return None
 
-    async def _serve_websocket(self, peer: PeerStream, head: Head) -> None:
+    async def _serve_websocket(self, peer: PeerStream, head: Head, nearest: str) -> None:
         """Run one WebSocket: the library's reader and the session, one fate for both."""
         settings = self._engine.settings
         limits = settings.limits
         bearer = head.headers.get("authorization", "")
         token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else None
         headers = head.headers if self._engine.hooks.authenticators else {}
-        shown = Credentials(token, headers, peer.address)
+        shown = Credentials(token, headers, peer.address, nearest)
         async with trio.open_nursery() as nursery:
             outbox = Outbox(limits.queue_bytes, limits.queue_messages)
             link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)

@@ -17,13 +17,22 @@ OFFSET = len(HEAD.splitlines())
 """The lines that stand above what a test writes."""
 
 
+NEEDED = {
+    "jwt_auth": {
+        "issuer": "https://id.example.org/", "audience": "relay", "algorithms": ["RS256"], "jwks_url": "https://id.example.org/keys",
+    },
+    "proxy_auth": {"networks": ["10.0.0.1"]},
+}  # fmt: skip
+"""What the bundled plugins cannot do without, that are off by default."""
+
+
 def test_every_bundled_plugin_loads_and_is_enabled() -> None:
     registry = load(BUNDLED_PLUGINS, [], {})
     assert registry.broken == []
     assert {plugin.name for plugin in registry.loaded} == set(BUNDLED_PLUGINS)
     bundled = set(in_directory(bundled_directory(), "bundled"))
     assert bundled >= set(BUNDLED_PLUGINS)
-    everything = load(bundled, [], {})
+    everything = load(bundled, [], NEEDED)
     assert everything.broken == []
     assert {plugin.name for plugin in everything.loaded} == bundled
 

@@ -296,3 +296,21 @@ def test_safe_mode_loads_the_bundled_plugins_only(tmp_path: Path) -> None:
     assert registry.broken == []
     assert {loaded.source for loaded in registry.loaded} == {"bundled"}
     assert "search" in {loaded.name for loaded in registry.loaded}
+
+
+async def test_while_one_fails_to_say_what_it_keeps_nothing_is_erased(tmp_path: Path, autojump_clock: Any) -> None:
+    folder = plugin(tmp_path / "p", HOOKS.format("keeps=fail"))
+    async with world(
+        tmp_path, "alice", "bob", "carol", "dave",
+        RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__QUARANTINE_FAILURES="2",
+    ) as running:  # fmt: skip
+        alice = await running.connect("alice")
+        stored = await alice.request("chat_message", {"content": "stays"}, "bob")
+        ref = {"message_id": stored["payload"]["message_id"]}
+        assert (await alice.request("message_delete", ref, "bob"))["payload"]["code"] == "forbidden"
+        assert (await running.history("bob", "user", "alice"))[0]["payload"] == {"content": "stays"}
+        assert (await listed(running))["failures"] == 1
+        await alice.request("message_delete", ref, "bob")
+        assert (await listed(running))["state"] == "set aside"
+        assert (await alice.request("message_delete", ref, "bob"))["type"] == "ack"
+        await others_go_on(running)

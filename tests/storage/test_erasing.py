@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from relay.protocol.kinds import Kind
 from relay.storage import erasing
 from relay.storage.log import Entry, Log
+from relay.storage.migrations import migrate
+from relay.storage.witness import Writer
 from tests.storage.books import fresh
 
 
@@ -91,3 +95,59 @@ def test_messages_expire_in_the_order_of_their_times_a_slice_at_a_time(connectio
         (20.0,),
     ]
     assert erasing.next_expiry(connection) is None
+
+
+class Keeper:
+    """A witness that keeps some messages and notes what became a tombstone."""
+
+    def __init__(self, *kept: int) -> None:
+        self.keeps = set(kept)
+        self.gone: list[int] = []
+
+    def stored(self, _connection: sqlite3.Connection, _entries: Any) -> None:
+        """Take no note."""
+
+    def edited(self, _connection: sqlite3.Connection, _message: Any) -> None:
+        """Take no note."""
+
+    def kept(self, _connection: sqlite3.Connection, message_ids: Any) -> set[int]:
+        return self.keeps & set(message_ids)
+
+    def erased(self, _connection: sqlite3.Connection, message_ids: Any) -> None:
+        self.gone += message_ids
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Writer]:
+    migrate(tmp_path / "relay.db")
+    connection = sqlite3.connect(tmp_path / "relay.db", isolation_level=None, factory=Writer)
+    yield connection
+    connection.close()
+
+
+def test_what_a_witness_keeps_stays_with_what_is_said_about_it(watched: Writer) -> None:
+    log, first, other = Log(), entry(), entry()
+    log.append(watched, [first, other], 1.0)
+    edit = entry("edit", collapse=str(first.message_id), about=first.message_id)
+    log.append(watched, [edit], 2.0)
+    assert first.message_id is not None
+    assert other.message_id is not None
+    watched.witness = keeper = Keeper(first.message_id)
+    assert erasing.erase(watched, [first.message_id, other.message_id], 3.0) == [other.message_id]
+    assert standing(watched) == [1, 3]
+    assert keeper.gone == [other.message_id]
+    keeper.keeps = {edit.message_id or 0}
+    assert erasing.erase(watched, [first.message_id, other.message_id], 4.0) == [first.message_id]
+    assert standing(watched) == [3]
+
+
+def test_what_is_kept_when_it_was_to_expire_is_looked_at_again_a_day_later(watched: Writer) -> None:
+    kept, gone = entry(expires_at=10.0), entry(expires_at=10.0)
+    Log().append(watched, [kept, gone], 1.0)
+    watched.witness = keeper = Keeper(kept.message_id or 0)
+    assert erasing.expire(watched, 20.0, 10) == 2
+    assert standing(watched) == [1]
+    assert erasing.next_expiry(watched) == 20.0 + 86_400
+    keeper.keeps.clear()
+    assert erasing.expire(watched, 90_000.0, 10) == 1
+    assert standing(watched) == []

@@ -35,14 +35,25 @@ async def the_caller() -> Caller:
     if headers and (scheme.lower() != "bearer" or not token.strip()):
         raise Disconnect(CloseCode.BAD_TOKEN, _HOW)
     engine = the_engine()
-    named = {name.lower(): value for name, value in request.headers.items()} if engine.hooks.authenticators else {}
+    named = _named() if engine.hooks.authenticators else {}
     try:
-        identity = await identify(engine, Credentials(token.strip() or None, named, peer_address()))
+        identity = await identify(
+            engine, Credentials(token.strip() or None, named, peer_address(), peer_address())
+        )
     except Disconnect as refused:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
     return Caller(identity, identity.client_id, peer_address())
+
+
+def _named() -> dict[str, str]:
+    """Return the request's headers by their names in lower case, as the head of an upgrade has them."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        found[key] = f"{found[key]},{value}" if key in found else value
+    return found
 
 
 def peer_address() -> str:

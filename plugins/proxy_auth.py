@@ -1,0 +1,69 @@
+"""`proxy_auth`: a proxy that has asked who somebody is says so in a header, and one's own is believed."""
+
+import ipaddress
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from relay.plugin import Authenticator, Claim, Credentials, ErrorCode, RelayError, hookimpl
+from relay.plugin.server import Server
+from relay.storage.accounts import check_name
+
+Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[plugins.proxy_auth]`.
+
+    Attributes:
+        networks: of the proxies that are believed; none but these, whatever `[server] trusted_proxies` says.
+        user_header, name_header: what has the user id, and the display name of one who is created.
+        create_users: whether somebody who was never here becomes a user.
+    """
+
+    networks: Annotated[list[str], Meta(min_length=1, max_length=100)]
+    user_header: Header = "Remote-User"
+    name_header: Header = "Remote-Name"
+    create_users: bool = True
+
+    def __post_init__(self) -> None:
+        for network in self.networks:
+            if ipaddress.ip_network(network).prefixlen == 0:
+                raise ValueError(f"networks has {network}, which is everybody: anybody could be anybody")
+
+    def believes(self, address: str) -> bool:
+        """Tell whether an address is one of the proxies'."""
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        plain = getattr(found, "ipv4_mapped", None) or found
+        return any(plain in ipaddress.ip_network(network) for network in self.networks)
+
+
+@hookimpl
+def relay_options() -> type[msgspec.Struct]:
+    """Read `[plugins.proxy_auth]` into `Options`."""
+    return Options
+
+
+@hookimpl
+def relay_authenticators(options: Options) -> list[Authenticator]:
+    """Let in whom a trusted proxy names; who shows a token is somebody else's to judge."""
+
+    def look(_server: Server, credentials: Credentials) -> Claim | None:
+        user_id = credentials.headers.get(options.user_header.lower())
+        if not user_id or credentials.token is not None or not options.believes(credentials.peer):
+            return None
+        # The proxy knows its users by a cookie, which a browser adds to what another site's page asks for as well.
+        if credentials.headers.get("sec-fetch-site") == "cross-site":
+            raise RelayError(ErrorCode.FORBIDDEN, "a page of another site asked for this")
+        try:
+            check_name(user_id, "user id")
+        except RelayError as error:
+            raise RelayError(ErrorCode.FORBIDDEN, f"{options.user_header}: {error.message}") from None
+        name = credentials.headers.get(options.name_header.lower(), "").strip()[:100]
+        return Claim(user_id, display_name=name or None, create=options.create_users)
+
+    return [Authenticator(identify=look)]

@@ -1,0 +1,221 @@
+"""Retention: messages go by rules, by age, number or size; what is under legal hold stays. `relay retention`."""
+
+from typing import Annotated, Any, cast
+
+import msgspec
+import trio
+from msgspec import Meta
+
+from relay.plugin import BackgroundTask, Command, ErrorCode, MessageHook, Migration, RelayError, hookimpl
+from relay.plugin.server import Server
+from relay.storage.errors import StorageFailed
+
+from . import holds
+from .report import usage
+from .rules import Rule
+from .sweeping import RUNS_KEPT, SCHEMA, last_done, next_run, plan, runs, sweep
+
+LONGEST_WAIT = 3600.0
+"""The clock of the wall may be set; so it is looked at again after so many seconds."""
+
+ANSWER_SECONDS = 20.0
+"""A command that a server runs has 30 s; a run that takes longer goes on without it."""
+
+RETRY_SECONDS = 60.0
+Said = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.retention]`.
+
+    Attributes:
+        rules: by their names.
+        at: when the rules are followed, a time of the day, UTC.
+        every_minutes: so often instead; 0 for once a day.
+        batch_messages: the most messages of one transaction.
+    """
+
+    rules: dict[str, Rule] = {}
+    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "03:30"
+    every_minutes: Annotated[float, Meta(ge=0, le=100_000)] = 0
+    batch_messages: Annotated[int, Meta(ge=1, le=500)] = 25
+
+
+class Keeper:
+    """Follows the rules of one server when their time has come, or when somebody asks."""
+
+    def __init__(self, server: Server, options: Options) -> None:
+        self._server = server
+        self._options = options
+        self._asked = trio.Event()
+        self._done = trio.Event()
+        self._outcomes: list[dict[str, Any]] = []
+
+    async def run(self) -> None:
+        """Follow the rules at their times, for ever."""
+        while True:
+            last, now = await self._server.read(last_done), self._server.now()
+            due = next_run(last, now, self._options.at, self._options.every_minutes)
+            with trio.move_on_after(min(due - now, LONGEST_WAIT)):
+                await self._asked.wait()
+            if self._asked.is_set() or due <= self._server.now():
+                self._asked = trio.Event()
+                await self._follow()
+
+    async def _follow(self) -> None:
+        """Follow the rules, again and again while the disk does not take it."""
+        while True:
+            try:
+                self._outcomes = await follow(self._server, self._options)
+                break
+            except StorageFailed as failed:
+                self._server.log.warning("the rules are followed again in %.0f s: %s", RETRY_SECONDS, failed)
+                await trio.sleep(RETRY_SECONDS)
+        self._done.set()
+        self._done = trio.Event()
+
+    async def ask(self) -> list[dict[str, Any]] | str:
+        """Have the rules followed now; return what went, or that it takes longer."""
+        done = self._done
+        self._asked.set()
+        with trio.move_on_after(ANSWER_SECONDS):
+            await done.wait()
+            return self._outcomes
+        return "it has begun and goes on; `relay retention runs` tells when it is done"
+
+
+async def follow(server: Server, options: Options) -> list[dict[str, Any]]:
+    """Erase what the rules let go."""
+    return _rows(await sweep(server, options.rules, options.batch_messages))
+
+
+def _rows(outcomes: Any) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], msgspec.to_builtins(outcomes))
+
+
+def check_rules(server: Server, options: Options) -> None:
+    """Say of which rules nothing can come."""
+    known = server.services.registry.types
+    if not options.rules:
+        server.log.warning("there are no rules: nothing is ever erased; write [plugins.retention.rules.NAME]")
+    for name, rule in options.rules.items():
+        for missing in set(rule.types or ()) - set(known):
+            server.log.warning("rule %r names the type %r, which no plugin adds now", name, missing)
+
+
+@hookimpl
+def relay_options() -> type[msgspec.Struct]:
+    """Read `[plugins.retention]` into `Options`."""
+    return Options
+
+
+@hookimpl
+def relay_migrations() -> list[Migration]:
+    """Create what keeps the holds and the runs."""
+    return [Migration(name="holds", sql=holds.SCHEMA), Migration(name="runs", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_message_hooks() -> list[MessageHook]:
+    """Keep what is on hold as it is."""
+    return [
+        MessageHook(keeps=holds.keeps),
+        MessageHook(types=frozenset({"message_edit"}), before=holds.before_edit),
+    ]
+
+
+@hookimpl
+def relay_background(options: Options) -> list[BackgroundTask]:
+    """Follow the rules."""
+
+    async def run(server: Server) -> None:
+        check_rules(server, options)
+        keeper = server.memory["keeper"] = Keeper(server, options)
+        try:
+            await keeper.run()
+        finally:
+            del server.memory["keeper"]
+
+    return [BackgroundTask(name="rules", run=run)]
+
+
+@hookimpl
+def relay_commands(options: Options) -> list[Command]:
+    """Add `relay retention`."""
+
+    async def planned(server: Server) -> list[dict[str, Any]]:
+        """Show what each rule would let go now, and what it would but for a hold; erase nothing.
+
+        What falls under two rules is counted at both.
+        """
+        return _rows(await plan(server, options.rules))
+
+    async def run(server: Server) -> list[dict[str, Any]] | str:
+        """Follow the rules now, and show what each let go."""
+        if not options.rules:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, "there are no rules: write [plugins.retention.rules.NAME]")
+        keeper: Keeper | None = server.memory.get("keeper")
+        return await (keeper.ask() if keeper else follow(server, options))
+
+    return [
+        Command(name="retention plan", run=planned),
+        Command(name="retention run", run=run),
+        Command(name="retention report", run=report),
+        Command(name="retention runs", run=list_runs),
+        Command(name="retention hold add", run=add_hold),
+        Command(name="retention hold remove", run=remove_hold),
+        Command(name="retention hold list", run=list_holds),
+    ]
+
+
+async def report(server: Server, *, by: str = "type", limit: int = 50) -> list[dict[str, Any]]:
+    """Show what is stored by type, conversation, sender or kind, the largest first; then what of the file is free.
+
+    Deleted messages count as tombstones, without bytes. A file that several messages hold counts at each.
+    """
+    return await server.read(lambda connection: usage(connection, by, _bounded(limit)))
+
+
+async def list_runs(server: Server, *, limit: int = 10) -> list[dict[str, Any]]:
+    """Show the last runs, the newest first; one without an end goes on, or was cut short and is begun anew."""
+    return await server.read(lambda connection: runs(connection, _bounded(limit)))
+
+
+def _bounded(limit: int) -> int:
+    if not 1 <= limit <= RUNS_KEPT:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"--limit is a number from 1 to {RUNS_KEPT}")
+    return limit
+
+
+async def add_hold(server: Server, kind: str, name: str, *, who: str, why: str) -> str:
+    """Put the user or group NAME on hold: nothing of theirs is erased or edited. KIND is user or group.
+
+    A user's hold is on what they sent, and on every conversation that they are or were in.
+    """
+    await _change(server, holds.add, kind, name, who, why)
+    return f"{kind} {name}: on hold"
+
+
+async def remove_hold(server: Server, kind: str, name: str, *, who: str, why: str) -> str:
+    """End the hold of the user or group NAME; that it was there is kept. KIND is user or group."""
+    await _change(server, holds.remove, kind, name, who, why)
+    return f"{kind} {name}: no longer on hold"
+
+
+async def _change(server: Server, change: Any, kind: str, name: str, who: str, why: str) -> None:
+    try:
+        kind = msgspec.convert(kind, holds.Kind)
+        for text in (who, why):
+            msgspec.convert(text, Said)
+    except msgspec.ValidationError:
+        text = "KIND is user or group; --who and --why have 1 to 200 characters"
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, text) from None
+    now = server.now()
+    await server.write(lambda connection: change(connection, kind, name, who, why, now))
+    what = "put on hold" if change is holds.add else "taken off hold"
+    server.log.warning("%s %r is %s by %s: %s", kind, name, what, who, why)
+
+
+async def list_holds(server: Server, *, ended: bool = False) -> list[dict[str, Any]]:
+    """Show what is on hold, by whom, why and since when; with --ended also what was."""
+    return await server.read(lambda connection: holds.listed(connection, ended=ended))

@@ -1,0 +1,89 @@
+"""The pages about identities: the plugin that is shown, and the settings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import tomllib
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+
+from relay.plugin.assembling import load_plugins
+from relay.settings import load
+from relay.testing import Closed, Device
+from relay.testing import world as running
+from tests.docs.conversation import blocks
+from tests.docs.test_docs import read
+
+
+def fill(path: Path, now: float) -> None:
+    """Make the shop's database: ann is logged in for two seconds, ben is blocked, old was logged in."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(
+            "CREATE TABLE customers (login TEXT PRIMARY KEY, full_name TEXT, blocked INTEGER);"
+            "CREATE TABLE sessions (token_hash TEXT PRIMARY KEY, login TEXT, expires_at REAL);"
+        )
+        for login, blocked, expires_at in (("ann", 0, now + 2), ("ben", 1, now + 60), ("old", 0, now - 1)):
+            connection.execute("INSERT INTO customers VALUES (?, ?, ?)", (login, f"{login.title()} S.", blocked))
+            hashed = hashlib.sha256(f"shop-{login}".encode()).hexdigest()
+            connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", (hashed, login, expires_at))
+
+
+async def lived(device: Device) -> Closed:
+    """Answer heartbeats until the server closes the connection, and return how it did."""
+    try:
+        while True:
+            await device.next("heartbeat")
+            await device.event("heartbeat")
+    except Closed as closed:
+        return closed
+
+
+@pytest.mark.trio
+async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(tmp_path: Path) -> None:
+    """On the real clock: the plugin uses a thread, which a virtual one would not wait for."""
+    (plugin,) = [block for block in blocks(read("docs/plugins/identities.md")) if block.role == "plugin"]
+    folder = tmp_path / "plugins.d"
+    folder.mkdir()
+    (folder / "shop_users.py").write_text(plugin.text, encoding="utf-8")
+    settings = {
+        "RELAY_PLUGINS__DIRECTORIES": str(folder),
+        "RELAY_PLUGINS__SHOP_USERS__DATABASE": str(tmp_path / "shop.db"),
+        "RELAY_HEARTBEAT__INTERVAL_SECONDS": "0.5",
+    }
+    with trio.fail_after(30):
+        async with running(tmp_path, "bob", **settings) as world:
+            fill(tmp_path / "shop.db", world.engine.now())
+            ann = await world.connect("shop-ann", "ann-1")
+            assert ann.ready["user_id"] == "ann"
+            assert (await ann.request("chat_message", {"content": "hi"}, "bob"))["type"] == "ack"
+            for token, why in (
+                ("shop-ben", "blocked"),
+                ("shop-old", "again"),
+                ("shop-no", "again"),
+                ("other", ""),
+            ):
+                answer = await world.rest("GET", "/api/users/me", token)
+                assert (answer.status, why in answer.body["detail"]) == (401, True)
+            page = await world.rest("GET", "/api/users/ann", "bob")
+            assert page.body["display_name"] == "Ann S."
+            assert (await lived(ann)).code == 4501
+            assert world.engine.registry.guard("shop_users").failures == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["jwt_auth", "proxy_auth"])
+def test_the_settings_that_are_shown_work_and_every_option_is_told(tmp_path: Path, name: str) -> None:
+    page = read(f"docs/plugins/{name}.md")
+    shown = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "relay.toml").write_text(shown, encoding="utf-8")
+    registry = load_plugins(load(tmp_path / "relay.toml", {}), {})
+    assert registry.broken == []
+    (loaded,) = [one for one in registry.loaded if one.name == name]
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
+    assert told == set(loaded.options.__struct_fields__)
+    for key, value in tomllib.loads(shown)["plugins"][name].items():
+        assert getattr(loaded.options, key) == value
