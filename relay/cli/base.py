@@ -13,7 +13,7 @@ import click
 
 from relay.settings import Settings, SettingsError, load
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any] | click.Command)
 
 DEFAULT_CONFIG: Final = Path("relay.toml")
 _CHOSEN: Final = "relay.cli.config"
@@ -86,6 +86,16 @@ def _choose(context: click.Context, _option: click.Parameter, value: Path | None
         context.meta[_CHOSEN] = value
 
 
+def foresee_config(context: click.Context, arguments: Sequence[str]) -> None:
+    """Remember a file that is named behind a command which is not known before the file is read."""
+    for index, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--config":
+            found = value if equals else next(iter(arguments[index + 1 :]), "")
+            if found:
+                context.meta[_CHOSEN] = Path(found)
+
+
 def config_file() -> Path | None:
     """Return the settings file in force, or None for the built-in defaults."""
     chosen = click.get_current_context().meta.get(_CHOSEN)
@@ -144,11 +154,19 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_
         click.echo(line.rstrip())
 
 
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print one thing, a field a line."""
+    for name, value in fields.items():
+        click.echo(f"{name.removesuffix('_at').replace('_', ' ')}: {_cell(name, value)}")
+
+
 def _cell(column: str, value: object) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if column.endswith("_at") and isinstance(value, int | float):
+    if (column == "at" or column.endswith("_at")) and isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%MZ")
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value))) or "-"
     return printable(str(value))

@@ -5,11 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import click
+from msgspec import Meta
 
-from relay.cli.base import Command, Group, json_option, load_settings, print_rows, printable
+from relay.cli.base import (
+    Command,
+    Group,
+    foresee_config,
+    json_option,
+    load_settings,
+    print_fields,
+    print_rows,
+    printable,
+)
 from relay.cli.database import perform
 
 if TYPE_CHECKING:
@@ -18,6 +29,14 @@ if TYPE_CHECKING:
 
 class Root(Group):
     """`relay`, with the commands of the enabled plugins after its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; whose plugin is enabled is said by the settings, which may be named behind it."""
+        if super().get_command(ctx, args[0]) is None:
+            foresee_config(ctx, args[1:])
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one of relay's own commands, or else a plugin's."""
@@ -52,29 +71,30 @@ def _plugin_commands() -> dict[str, click.Command]:
 
 def _made(part: Part, name: str) -> click.Command:
     signature = inspect.signature(part.run)
-    hints = get_type_hints(part.run)
+    hints = get_type_hints(part.run, include_extras=True)
     params: list[click.Parameter] = []
     for parameter in list(signature.parameters.values())[1:]:
-        kind = hints.get(parameter.name, str)
+        kind, described = _read_hint(hints.get(parameter.name, str))
         required = parameter.default is parameter.empty
         if parameter.kind is parameter.KEYWORD_ONLY:
-            flag = f"--{parameter.name.replace('_', '-')}"
+            flag = f"--{parameter.name.rstrip('_').replace('_', '-')}"
             params.append(
                 click.Option(
                     [flag, parameter.name],
                     type=_click_type(kind),
                     is_flag=kind is bool,
+                    multiple=get_origin(kind) is list,
                     required=required,
                     default=None if required else parameter.default,
                     show_default=not required and parameter.default not in (None, False),
+                    help=described,
                 )
             )
         else:
             params.append(click.Argument([parameter.name], type=_click_type(kind), required=required))
 
     help_text = inspect.getdoc(part.run)
-    command = Command(name=name, params=params, callback=_callback(part.name), help=help_text)
-    return command
+    return json_option(Command(name=name, params=params, callback=_callback(part.name), help=help_text))
 
 
 def _callback(name: str) -> Callable[..., None]:
@@ -82,7 +102,7 @@ def _callback(name: str) -> Callable[..., None]:
         given = {key: value for key, value in arguments.items() if value is not None}
         _show(perform("plugin.command", name=name, arguments=given), as_json=as_json)
 
-    return json_option(run)
+    return run
 
 
 def _show(answer: Any, *, as_json: bool) -> None:
@@ -92,8 +112,21 @@ def _show(answer: Any, *, as_json: bool) -> None:
         print_rows(answer, list(answer[0]), as_json=as_json)
     elif isinstance(answer, str) and not as_json:
         click.echo("\n".join(printable(line) for line in answer.split("\n")))
+    elif isinstance(answer, dict) and not as_json:
+        print_fields(answer)
     elif answer != []:
         click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _read_hint(hint: Any) -> tuple[Any, str | None]:
+    """Return the type that an annotation gives a parameter, less its None, and what its description says."""
+    described = None
+    if get_origin(hint) is Annotated:
+        described = next((one.description for one in hint.__metadata__ if isinstance(one, Meta)), None)
+        hint = hint.__origin__
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(one for one in get_args(hint) if one is not NoneType)
+    return hint, described
 
 
 def _click_type(kind: Any) -> Any:
