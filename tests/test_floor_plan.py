@@ -23,6 +23,7 @@ ONE_DOOR = {
     "sqlite_utils": {"relay/storage/migrations.py"},
     "argon2": {"relay/services/accounts.py"},
     "httpx": {"relay/client"},
+    "httpcore": {"plugins/webhooks/posting.py"},
     "trio_websocket": {"relay/transports/websocket.py", "relay/client"},
 }
 GROUND_FLOOR_MAY_USE = {"msgspec"}
