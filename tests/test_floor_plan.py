@@ -24,6 +24,7 @@ ONE_DOOR = {
     "argon2": {"relay/services/accounts.py"},
     "httpx": {"relay/client"},
     "jsonschema": {"relay/testing/shapes.py"},
+    "httpcore": {"plugins/webhooks/posting.py"},
     "trio_websocket": {"relay/transports/websocket.py", "relay/client"},
 }
 GROUND_FLOOR_MAY_USE = {"msgspec"}

@@ -69,7 +69,7 @@ async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> A
     owned = next((one for one in engine.registry.parts["relay_commands"] if one.part.name == name), None)
     if owned is None:
         raise not_found(f"command {name!r} of a running plugin; the server may need a new start")
-    hints = get_type_hints(owned.part.run)
+    hints = get_type_hints(owned.part.run, include_extras=True)
     known = inspect.signature(owned.part.run).parameters
     try:
         given = {

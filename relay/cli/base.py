@@ -13,7 +13,7 @@ import click
 
 from relay.settings import Settings, SettingsError, load
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any] | click.Command)
 
 DEFAULT_CONFIG: Final = Path("relay.toml")
 _CHOSEN: Final = "relay.cli.config"
@@ -158,11 +158,19 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_
         click.echo(line.rstrip())
 
 
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print one thing, a field a line."""
+    for name, value in fields.items():
+        click.echo(f"{name.removesuffix('_at').replace('_', ' ')}: {_cell(name, value)}")
+
+
 def _cell(column: str, value: object) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if column.endswith("_at") and isinstance(value, int | float):
+    if (column == "at" or column.endswith("_at")) and isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%MZ")
+    if isinstance(value, list):
+        return printable(", ".join(map(str, value))) or "-"
     return printable(str(value))

@@ -5,11 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import click
+from msgspec import Meta
 
-from relay.cli.base import Command, Group, choose_ahead, json_option, load_settings, print_rows, printable
+from relay.cli.base import (
+    Command,
+    Group,
+    choose_ahead,
+    json_option,
+    load_settings,
+    print_fields,
+    print_rows,
+    printable,
+)
 from relay.cli.database import perform
 
 if TYPE_CHECKING:
@@ -58,20 +69,22 @@ def _plugin_commands() -> MutableMapping[str, click.Command]:
 
 def _made(part: Part, name: str) -> click.Command:
     signature = inspect.signature(part.run)
-    hints = get_type_hints(part.run)
+    hints = get_type_hints(part.run, include_extras=True)
     params: list[click.Parameter] = []
     for parameter in list(signature.parameters.values())[1:]:
-        kind = hints.get(parameter.name, str)
+        kind, described = _read_hint(hints.get(parameter.name, str))
         required = parameter.default is parameter.empty
         if parameter.kind is parameter.KEYWORD_ONLY:
-            flag = f"--{parameter.name.replace('_', '-')}"
+            flag = f"--{parameter.name.rstrip('_').replace('_', '-')}"
             params.append(
                 click.Option(
                     [flag, parameter.name],
                     type=_click_type(kind),
                     is_flag=kind is bool,
+                    multiple=get_origin(kind) is list,
                     required=required,
                     show_default=not required and parameter.default not in (None, False),
+                    help=described,
                     **({} if required else {"default": parameter.default}),
                 )
             )
@@ -96,8 +109,21 @@ def _show(answer: Any, *, as_json: bool) -> None:
         print_rows(answer, list(answer[0]), as_json=as_json)
     elif isinstance(answer, str) and not as_json:
         click.echo("\n".join(printable(line) for line in answer.split("\n")))
+    elif isinstance(answer, dict) and not as_json:
+        print_fields(answer)
     elif answer != []:
         click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def _read_hint(hint: Any) -> tuple[Any, str | None]:
+    """Return the type that an annotation gives a parameter, less its None, and what its description says."""
+    described = None
+    if get_origin(hint) is Annotated:
+        described = next((one.description for one in hint.__metadata__ if isinstance(one, Meta)), None)
+        hint = hint.__origin__
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(one for one in get_args(hint) if one is not NoneType)
+    return hint, described
 
 
 def _click_type(kind: Any) -> Any:

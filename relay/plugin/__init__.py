@@ -28,6 +28,8 @@ from relay.plugin.types import Draft, MessageType, Payload, Sender
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.services.limits import TokenBuckets
+from relay.storage.errors import StorageFailed
 from relay.storage.log import Unchanged
 
 __all__ = [
@@ -53,6 +55,8 @@ __all__ = [
     "Sender",
     "Server",
     "SessionHook",
+    "StorageFailed",
+    "TokenBuckets",
     "Unchanged",
     "hookimpl",
 ]

@@ -84,8 +84,7 @@ async def _user(engine: Engine, claim: Claim) -> User | None:
     now = engine.now()
 
     def create(connection: sqlite3.Connection) -> User | None:
-        if accounts.get_user(connection, user_id) is None:
-            accounts.create_user(connection, user_id, now, display_name=claim.display_name)
+        accounts.ensure_user(connection, user_id, now, display_name=claim.display_name)
         return accounts.get_user(connection, user_id)
 
     return await engine.runner.write(create)

@@ -155,8 +155,11 @@ class Command:
     Args:
         name: one word to three: "polls", "search rebuild", "retention hold add".
         run: `async def run(server, word, *, option=default)`: its parameters after the server become the
-            command's arguments, keyword-only ones its options; annotated `str`, `int`, `float` or `bool`. Its
-            docstring is the help. What it returns is printed: text, or a list of dicts as a table.
+            command's arguments, keyword-only ones its options; annotated `str`, `int`, `float` or `bool`, or for
+            an option that may be repeated `list[str]`; with `Annotated[…, msgspec.Meta(description=…)]` for its
+            own help and bounds. An underscore at the end of a name, as in `as_`, is no part of the option's. Its
+            docstring is the help. What it returns is printed: text, a dict or struct as lines, or a list of them
+            as a table.
 
     It runs in the server's process when one runs on the database, and in the command's own otherwise.
     """

@@ -112,6 +112,23 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
     return found
 
 
+def read_idempotency_key() -> str | None:
+    """Return the header `Idempotency-Key`, less quotes around it; None where there is none.
+
+    Raises:
+        RelayError: `invalid_payload` when it cannot be a message's id.
+    """
+    keys = request.headers.getlist("Idempotency-Key")
+    if not keys:
+        return None
+    key: str = keys[0].strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(keys) > 1 or not 1 <= len(key) <= 64 or not (key.isascii() and key.isprintable()):
+        raise invalid("the header Idempotency-Key is 1 to 64 printable ASCII characters, given once")
+    return key
+
+
 async def read_json() -> bytes:
     """Return the body of a request that does not say it is something else than JSON.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from relay.protocol.envelope import Envelope, Meta, encode_json
-from relay.protocol.errors import not_found
+from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.accounts import Identity, get_user
 from relay.storage.log import Entry
 
@@ -45,11 +45,13 @@ async def send_as(
         scopes: what it may do besides what any user may.
 
     Raises:
-        RelayError: the message is refused, or there is no such user.
+        RelayError: the message is refused, there is no such user, or their account is disabled.
     """
     user = await engine.runner.read(lambda connection: get_user(connection, user_id), brief=True)
     if user is None:
         raise not_found(f"user {user_id!r}")
+    if user.disabled:
+        raise RelayError(ErrorCode.FORBIDDEN, f"the account {user_id!r} is disabled")
     identity = Identity(user_id, False, user.disabled, "", scopes, None, user.created_at, None)
     envelope = Envelope(type_name, msgspec.Raw(encode_json(payload)), Meta(id=own_id, target_id=target_id))
     return await engine.router.send(await engine.dispatcher.draft(Inside(identity), envelope))

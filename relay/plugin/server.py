@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relay.plugin.sending import send_as
 from relay.services.limits import TokenBuckets
 from relay.storage import erasing
+from relay.storage.accounts import ensure_user
 from relay.storage.jobs import Job
 from relay.storage.log import Entry
 
@@ -83,6 +84,16 @@ class Server:
         """
         at = self.now()
         return await self.write(lambda connection: erasing.erase(connection, message_ids, at))
+    async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
+        """Create a user where there is none, and tell whether one was created.
+
+        Raises:
+            RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
+        """
+        now = self.now()
+        return await self.write(
+            lambda connection: ensure_user(connection, user_id, now, display_name=display_name)
+        )
 
     async def send(
         self,

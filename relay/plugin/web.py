@@ -9,9 +9,22 @@ from quart import Blueprint, Response, g, request
 from relay.plugin.describing import described
 from relay.plugin.server import Server
 from relay.protocol.envelope import encode_json
+from relay.services.permissions import require_admin
+from relay.services.router import ack_payload
 from relay.storage.accounts import Identity
 
-__all__ = ["Blueprint", "Caller", "caller", "described", "reply", "request", "server"]
+__all__ = [
+    "Blueprint",
+    "Caller",
+    "ack_payload",
+    "admin",
+    "caller",
+    "described",
+    "nothing",
+    "reply",
+    "request",
+    "server",
+]
 
 
 class Caller(NamedTuple):
@@ -32,6 +45,17 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
+def admin() -> Caller:
+    """Return who calls this view, an admin of this server.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    found = caller()
+    require_admin(found.identity)
+    return found
+
+
 def server() -> Server:
     """Return the server, as the view's plugin may use it."""
     return cast(Server, g.server)
@@ -40,3 +64,10 @@ def server() -> Server:
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer."""
     return Response(encode_json(value), status=status, headers=headers, content_type="application/json")
+
+
+def nothing() -> Response:
+    """Return the answer of what was done and has nothing to tell: 204."""
+    response = Response(b"", status=204)
+    del response.headers["Content-Type"]
+    return response

@@ -115,6 +115,20 @@ def create_user(
     )
 
 
+def ensure_user(
+    connection: sqlite3.Connection, user_id: str, now: float, *, display_name: str | None = None
+) -> bool:
+    """Create a user where there is none, and tell whether one was created.
+
+    Raises:
+        RelayError: as `create_user`.
+    """
+    if get_user(connection, user_id) is not None:
+        return False
+    create_user(connection, user_id, now, display_name=display_name)
+    return True
+
+
 def get_user(connection: sqlite3.Connection, user_id: str) -> User | None:
     """Return a user, or None."""
     row = connection.execute(f"SELECT {_USER} FROM users WHERE user_id = ?", (user_id,)).fetchone()

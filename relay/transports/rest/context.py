@@ -10,6 +10,7 @@ from relay.plugin.authentication import identify
 from relay.plugin.engine import Engine
 from relay.plugin.parts import Credentials
 from relay.plugin.web import Caller
+from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.transports.rest.flow import Flow
@@ -73,11 +74,4 @@ def reply(value: object, status: int = 200, headers: dict[str, str] | None = Non
     response: Response = current_app.response_class(
         encode_json(value), status=status, headers=headers, content_type="application/json"
     )
-    return response
-
-
-def nothing() -> Response:
-    """Return the answer of what was done and has nothing to tell: 204."""
-    response: Response = current_app.response_class(b"", status=204)
-    del response.headers["Content-Type"]
     return response

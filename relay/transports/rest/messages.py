@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from relay.plugin.describing import described
 from relay.plugin.reading import (
@@ -22,6 +22,7 @@ from relay.plugin.reading import (
     Word,
     invalid,
     read_body,
+    read_idempotency_key,
     read_json,
     read_query,
 )
@@ -188,19 +189,14 @@ async def _submit(submission: Submission) -> None:
 
 
 def _apply_idempotency_key(envelope: Envelope) -> None:
-    """Let the header `Idempotency-Key` stand for `meta.id`; quotes around it are not part of it.
+    """Let the header `Idempotency-Key` stand for `meta.id`.
 
     Raises:
         RelayError: `invalid_payload` when it cannot be an id, or is another one than `meta.id`.
     """
-    keys = request.headers.getlist("Idempotency-Key")
-    if not keys:
+    key = read_idempotency_key()
+    if key is None:
         return
-    key = keys[0].strip()
-    if len(key) >= 2 and key[0] == key[-1] == '"':
-        key = key[1:-1]
-    if len(keys) > 1 or not 1 <= len(key) <= 64 or not (key.isascii() and key.isprintable()):
-        raise invalid("the header Idempotency-Key is 1 to 64 printable ASCII characters, given once")
     if envelope.meta.id not in (None, key):
         raise invalid("the header Idempotency-Key and meta.id differ; give one of them, or both alike")
     envelope.meta.id = key
