@@ -86,6 +86,14 @@ def _choose(context: click.Context, _option: click.Parameter, value: Path | None
         context.meta[_CHOSEN] = value
 
 
+def choose_ahead(context: click.Context, arguments: Sequence[str]) -> None:
+    """Remember the settings file that arguments name which click has not read yet."""
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == "--config" and (equals or position + 1 < len(arguments)):
+            context.meta[_CHOSEN] = Path(value if equals else arguments[position + 1])
+
+
 def config_file() -> Path | None:
     """Return the settings file in force, or None for the built-in defaults."""
     chosen = click.get_current_context().meta.get(_CHOSEN)

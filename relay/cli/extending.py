@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import click
 
-from relay.cli.base import Command, Group, json_option, load_settings, print_rows, printable
+from relay.cli.base import Command, Group, choose_ahead, json_option, load_settings, print_rows, printable
 from relay.cli.database import perform
 
 if TYPE_CHECKING:
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 class Root(Group):
     """`relay`, with the commands of the enabled plugins after its own."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; which ones plugins add hangs on a settings file that may be named behind it."""
+        if args and super().get_command(ctx, args[0]) is None:
+            choose_ahead(ctx, args)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return one of relay's own commands, or else a plugin's."""
@@ -65,16 +73,14 @@ def _made(part: Part, name: str) -> click.Command:
                     type=_click_type(kind),
                     is_flag=kind is bool,
                     required=required,
-                    default=None if required else parameter.default,
                     show_default=not required and parameter.default not in (None, False),
+                    **({} if required else {"default": parameter.default}),
                 )
             )
         else:
             params.append(click.Argument([parameter.name], type=_click_type(kind), required=required))
-
-    help_text = inspect.getdoc(part.run)
-    command = Command(name=name, params=params, callback=_callback(part.name), help=help_text)
-    return command
+    make = click.command(name, Command, params=params, help=inspect.getdoc(part.run))
+    return make(_callback(part.name))
 
 
 def _callback(name: str) -> Callable[..., None]:
