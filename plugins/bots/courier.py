@@ -14,6 +14,7 @@ import trio
 
 from relay.plugin import ErrorCode, RelayError
 from relay.plugin.server import Server
+from relay.services.limits import TokenBuckets
 from relay.storage.log import Entry
 
 from . import registry
@@ -24,6 +25,9 @@ from .registry import Command
 
 TEXTS = frozenset({"chat_message", "group_message"})
 AT_ONCE = 100
+NOTICES = 20
+"""So many notices a user gets at once, and one a second after."""
+
 LONGEST_WAIT = 3600.0
 """The clock of the wall may be set; so it is looked at again after so many seconds."""
 
@@ -170,7 +174,10 @@ async def remind(server: Server, options: Options) -> float:
 
 
 async def tell(server: Server, user_id: str, sender_id: str, notice: dict[str, Any]) -> None:
-    """Tell a user's devices that are here what became of a command."""
+    """Tell a user's devices that are here what became of a command; who causes very many is not told of each."""
+    pace = server.memory.setdefault("notices", TokenBuckets(1.0, NOTICES, "notices", trio.current_time))
+    if pace.wait_for(user_id):
+        return
     own = server.services.channels.own_devices(user_id)
     try:
         await server.post(sender_id, "slash_notice", notice, own)

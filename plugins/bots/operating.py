@@ -13,9 +13,10 @@ LONGEST_NAME = 200
 
 
 async def add(server: Server, name: str, *, display_name: str = "", owner: str = "") -> str:
-    """Create the bot NAME, a user of its own, and print its token, alone on standard output.
+    """Create the bot NAME and print its token.
 
-    --owner names the user to ask about it. A bot that was removed comes back under its name.
+    The token is alone on standard output. --owner names the user to ask about the bot. One that was removed comes
+    back under its name.
     """
     if len(display_name) > LONGEST_NAME:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a display name has at most {LONGEST_NAME} characters")
@@ -40,7 +41,7 @@ async def add(server: Server, name: str, *, display_name: str = "", owner: str =
 
 
 async def list_bots(server: Server) -> list[dict[str, Any]]:
-    """List the bots, by their ids, with their commands and whether they are connected."""
+    """List the bots, with their commands and whether they are connected."""
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
         return [
@@ -58,7 +59,10 @@ async def list_bots(server: Server) -> list[dict[str, Any]]:
 
 
 async def token(server: Server, name: str, *, replace: bool = False) -> str:
-    """Print a new token of the bot NAME, alone on standard output; with --replace all others are revoked."""
+    """Print a new token of the bot NAME.
+
+    It is alone on standard output. With --replace all others are revoked.
+    """
     await _require(server, name)
     if replace:
         await _revoke_tokens(server, name)
@@ -69,9 +73,10 @@ async def token(server: Server, name: str, *, replace: bool = False) -> str:
 
 
 async def remove(server: Server, name: str) -> str:
-    """Remove the bot NAME: its connections end, its tokens are revoked and its commands are gone.
+    """Remove the bot NAME.
 
-    What it said stays, and so does its name; `relay bot add` takes it back.
+    Its connections end, its tokens are revoked and its commands are gone. What it said stays, and so does its name;
+    `relay bot add` takes it back.
     """
     await _require(server, name)
     now = server.now()

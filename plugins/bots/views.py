@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import ErrorCode
 from relay.plugin.reading import Limit, Query, Word, read_query
 from relay.plugin.web import Blueprint, caller, described, reply
 from relay.plugin.web import server as the_server
+from relay.storage.conversations import group_address, user_address
 
 from . import registry
 from .registry import Command
@@ -107,17 +107,13 @@ async def bots() -> Any:
 
 
 @blueprint.get("/api/commands")
-@described(query=CommandsQuery, answers={200: CommandsAnswer}, refusals=[ErrorCode.NOT_FOUND])
+@described(query=CommandsQuery, answers={200: CommandsAnswer})
 async def commands() -> Any:
     """Answer with the commands that the caller may invoke, and what to type for each."""
     asked = read_query(CommandsQuery)
-    channel_id = 0
-    if asked.target_id is not None:
-        place = await the_server().services.channels.find(caller().user_id, asked.target_id)
-        channel_id = place.channel_id
-    found = available(
-        await the_server().read(lambda connection: registry.commands(connection, channel_id=channel_id))
-    )
+    channel_id = await channel_of(caller().user_id, asked.target_id or "")
+    known = await the_server().read(lambda connection: registry.commands(connection, channel_id=channel_id))
+    found = available([one._replace(here=one.here or one.bot_id == asked.target_id) for one in known])
     wanted = [
         one
         for one in found
@@ -125,6 +121,16 @@ async def commands() -> Any:
     ]
     page, further = wanted[: asked.limit], len(wanted) > asked.limit
     return reply(CommandsAnswer(page, further, _place(page[-1]) if further else None))
+
+
+async def channel_of(user_id: str, target_id: str) -> int:
+    """Return the conversation that a user means; 0 where they have none, whether or not somebody else has."""
+    channels = the_server().services.channels
+    for address in (group_address(target_id), user_address(user_id, target_id)):
+        place = await channels.at(address)
+        if place is not None and user_id in place.members:
+            return place.channel_id
+    return 0
 
 
 def available(commands: list[Command]) -> list[Available]:

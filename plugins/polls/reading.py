@@ -69,10 +69,13 @@ def found(connection: sqlite3.Connection, message_id: int, user_id: str | None =
     Raises:
         RelayError: `not_found`.
     """
-    poll = votes.find(connection, message_id) if message_id <= MAX_INTEGER else None
-    if poll is None:
+    message_id = min(message_id, MAX_INTEGER)
+    poll = votes.find(connection, message_id)
+    row = connection.execute(
+        "SELECT payload FROM log WHERE message_id = ? AND deleted_at IS NULL", (message_id,)
+    ).fetchone()
+    if poll is None or row is None:
         raise RelayError(ErrorCode.NOT_FOUND, f"there is no poll {message_id}")
-    row = connection.execute("SELECT payload FROM log WHERE message_id = ?", (message_id,)).fetchone()
     said: dict[str, Any] = msgspec.json.decode(row[0])
     counted = zip(said["options"], votes.counts(connection, message_id), strict=True)
     mine = [] if user_id is None else votes.chosen(connection, message_id, user_id)
@@ -121,7 +124,10 @@ async def require_seen(message_id: int) -> None:
 
 
 async def list_polls(server: Server, *, all: bool = False) -> list[dict[str, Any]]:
-    """List the open polls, or with --all the closed ones too; the newest thousand, newest first."""
+    """List the open polls, newest first.
+
+    With --all the closed ones too; a thousand at most.
+    """
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
         return [
@@ -140,7 +146,10 @@ async def list_polls(server: Server, *, all: bool = False) -> list[dict[str, Any
 
 
 async def show_poll(server: Server, poll: int) -> list[dict[str, Any]]:
-    """Show the votes for each option of the poll POLL; never who gave them."""
+    """Show the votes for each option of the poll POLL.
+
+    Never who gave them.
+    """
     _poll, answer = await server.read(lambda connection: found(connection, poll))
     return [
         {"option": number, "text": option.text, "votes": option.votes}
@@ -149,7 +158,10 @@ async def show_poll(server: Server, poll: int) -> list[dict[str, Any]]:
 
 
 async def close_poll(server: Server, poll: int) -> str:
-    """Close the poll POLL, whoever wrote it; its conversation is told the result."""
+    """Close the poll POLL, whoever wrote it.
+
+    Its conversation is told the result.
+    """
 
     def close(connection: sqlite3.Connection) -> str:
         known, _answer = found(connection, poll)

@@ -27,7 +27,7 @@ async def bot(world: World, name: str, *commands: dict[str, Any], **options: Any
 @asynccontextmanager
 async def with_dice(relay_world: RelayWorld, *users: str, **environ: str) -> AsyncIterator[tuple[World, Device]]:
     """Run a server with alice, bob, carol, their team, and the bot dice, which is in none of their conversations."""
-    async with relay_world(None, "alice", "bob", "carol", *users, **ON, **environ) as world:
+    async with relay_world(None, "alice", "bob", "carol", *users, **ON | environ) as world:
         await world.engine.groups.create("alice", "The team", ["bob"], "team")
         yield world, await bot(world, "dice", ROLL, SECRET)
         guard = world.engine.registry.guard("bots")

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from relay.app.plugin_admin import run_command
+from relay.client import Event, Mirror
 from relay.testing import RelayWorld
 from tests.plugins.bots.people import HELP, answer, bot, invoke, types, with_dice
 
@@ -208,3 +209,23 @@ async def test_a_bot_in_the_group_is_a_member_like_others(relay_world: RelayWorl
         assert (await world.history("alice", "group", "team"))[-2]["payload"]["content"] == "8"
         await run_command(world.engine, "bot remove", {"name": "dice"})
         assert (await dice.closed()).code == 4502
+
+
+async def test_a_mirror_counts_answers_and_polls_as_the_server_does(relay_world: RelayWorld) -> None:
+    async with with_dice(relay_world, RELAY_PLUGINS__ALSO="bots,polls") as (world, dice):
+        alice = await world.connect("alice")
+        for more in ({}, {"private": True}, {}):
+            await answer(dice, (await invoke(alice, "team", "roll"))["message_id"], "7", **more)
+        await alice.request("poll", {"question": "Again?", "options": ["yes", "no"]}, "team")
+        for user in ("alice", "bob"):
+            mirror = Mirror(user)
+            device = await world.connect(user, "late", cursor=0, epoch=world.engine.epoch)
+            for frame in device.replayed:
+                mirror.apply(Event(frame["type"], frame["payload"], frame["meta"]))
+            (team,) = (await world.rest("GET", "/api/conversations", user)).body["conversations"]
+            own = (await world.rest("GET", "/api/notifications", user)).body
+            now = world.engine.now()
+            assert mirror.conversation("team").unread(user, now) == team["unread"]
+            assert mirror.conversation("self").unread(user, now) == own["unread"]
+            assert (team["unread"], own["unread"]) == ((0, 1) if user == "alice" else (3, 0))
+            assert sorted(mirror.conversation("team").messages) == [1, 2, 3, 4]

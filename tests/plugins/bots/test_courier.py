@@ -140,13 +140,13 @@ async def test_one_who_speaks_too_many_commands_is_told_and_others_are_not_held_
 ) -> None:
     async with with_dice(relay_world, RELAY_PLUGINS__BOTS__INVOCATIONS_PER_MINUTE="5") as (world, dice):
         alice, bob = await world.connect("alice"), await world.connect("bob")
-        for number in range(20):
+        for number in range(40):
             await alice.say("team", f"/roll {number}", type="group_message")
         await bob.say("team", "/roll bob", type="group_message")
         await trio.sleep(2)
         assert [one["payload"]["text"] for one in await types(dice, "slash_command")] == [*"01234", "bob"]
         notices = await types(alice, "slash_notice")
-        assert len(notices) == 15
+        assert 20 <= len(notices) < 25
         assert "at most 5 commands a minute" in notices[0]["payload"]["message"]
 
 

@@ -170,13 +170,16 @@ async def test_completion_says_what_to_type_in_a_conversation(relay_world: Relay
         await world.rest("PUT", "/api/groups/team/members/cards", "alice", json_body={})
         assert await offered("?target_id=team") == ["/help", "/help@chess", "/roll", "/roll@dice", "/secret"]
         assert await offered("?target_id=dice&q=r") == ["/roll@cards", "/roll"]
+        assert await world.engine.channels.at("user:alice:dice") is None
         assert await offered("?q=/se") == ["/secret"]
         assert await offered("?limit=2&cursor=help%20chess") == ["/roll@cards", "/roll@dice"]
         for target in ("team", "dice"):
             for typed in await offered(f"?target_id={target}"):
                 assert "bot" in await invoke(alice, target, typed[1:])
-        assert (await world.rest("GET", "/api/commands?target_id=team", "carol")).status == 404
-        assert (await world.rest("GET", "/api/commands?target_id=none", "alice")).status == 404
+        for target in ("team", "none", "bob"):  # nobody learns what there is by asking
+            answered = await world.rest("GET", f"/api/commands?target_id={target}", "carol")
+            assert [one["invoke"] for one in answered.body["commands"]] == await offered()
+        assert (await world.rest("GET", "/api/conversations", "carol")).body["conversations"] == []
         assert (await world.rest("GET", "/api/commands?name=x", "alice")).status == 400
 
 
