@@ -75,8 +75,8 @@ async def token(server: Server, name: str, *, replace: bool = False) -> str:
 async def remove(server: Server, name: str) -> str:
     """Remove the bot NAME.
 
-    Its connections end, its tokens are revoked and its commands are gone. What it said stays, and so does its name;
-    `relay bot add` takes it back.
+    Its connections end, its tokens are revoked and its commands are gone. What it said stays, and so does its
+    name; `relay bot add` takes it back.
     """
     await _require(server, name)
     now = server.now()

@@ -21,6 +21,8 @@ from relay.client.errors import RelayClosed, RelayError, StateError
 from relay.client.events import Ack, Event, Gap
 
 _log: Final = logging.getLogger("relay.client.bot")
+_ALL: Final = 0
+"""A position before all others: while it is being worked on, nothing counts as processed."""
 
 
 @dataclass(slots=True)
@@ -149,19 +151,25 @@ class Bot:
             self._registered = True
         for gap in event.gaps:
             if gap.kind == "self":  # where invocations are
-                for missed in await self._left_out(gap):
-                    await self._begin(missed, nursery)
+                await self._fill(gap, nursery)
         await self._begin(event, nursery)
 
-    async def _left_out(self, gap: Gap) -> list[Event]:
-        """Fetch what a limited replay left out; nothing after it counts as processed before it is."""
+    async def _fill(self, gap: Gap, nursery: trio.Nursery) -> None:
+        """Begin what a limited replay left out; until all of it is begun, nothing counts as processed."""
+        begun: set[int | None] = set()
+        self._working.add(_ALL)
         while True:
             try:
-                return [event async for event in self._client.read_gap(gap)]
+                async for missed in self._client.read_gap(gap):
+                    if missed.message_id not in begun:
+                        begun.add(missed.message_id)
+                        await self._begin(missed, nursery)
+                break
             except RelayError as error:
                 if not error.retry:
                     raise
                 await trio.sleep(error.retry_after or 1.0)
+        self._working.discard(_ALL)
 
     async def _begin(self, event: Event, nursery: trio.Nursery) -> None:
         work = self._work_for(event)
@@ -192,7 +200,8 @@ class Bot:
             _log.exception("a bot's function failed")
         finally:
             self._room.release()
-        self._working.discard(cursor or 0)
+        if cursor is not None:
+            self._working.discard(cursor)
         await self._acknowledge()
 
     async def _answer(self, invocation: Invocation) -> None:

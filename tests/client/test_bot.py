@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import relay.client
 from relay.app.plugin_admin import run_command
-from relay.client import Bot, Event, Invocation, RelayClosed, RelayError
+from relay.client import Bot, Event, Invocation, RelayClosed, RelayError, RelayOffline
 from relay.testing import Device, RelayWorld, World
-from tests.client.peer import inline
+from tests.client.peer import Peer, inline
 
 
 @asynccontextmanager
@@ -210,3 +211,57 @@ async def test_who_is_no_bot_is_told_so_and_a_removed_bot_ends(relay_world: Rela
             async with running(world, echo):
                 await remove(world)
         assert raised.group_contains(RelayClosed)
+
+
+async def test_what_a_limited_replay_left_out_is_answered_before_anything_counts_as_processed(
+    autojump_clock: trio.testing.MockClock, peer: Peer
+) -> None:
+    asked: list[str] = []
+    fetching = trio.Event()
+
+    async with peer.connect() as client:
+        bot = Bot(client)
+
+        @bot.command("echo", "Echo")
+        async def echo(invocation: Invocation) -> None:
+            asked.append(invocation.text)
+
+        def missed(number: int) -> Event:
+            return Event(
+                "slash_command", {"command": "echo", "text": f"{number}"}, {"message_id": number, "seq": number}
+            )
+
+        class LeftOut:
+            """A page that breaks off once, and then comes whole."""
+
+            def __init__(self, numbers: list[int], breaks: bool) -> None:
+                self.numbers, self.breaks = numbers, breaks
+
+            def __aiter__(self) -> LeftOut:
+                return self
+
+            async def __anext__(self) -> Event:
+                await trio.sleep(5)
+                if self.numbers:
+                    return missed(self.numbers.pop())
+                fetching.set()
+                if self.breaks:
+                    raise RelayOffline("nobody there")
+                raise StopAsyncIteration
+
+        tries = iter([LeftOut([2], True), LeftOut([1, 2], False)])
+        client.read_gap = lambda _gap: next(tries)  # type: ignore[method-assign,assignment]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.run)
+            far = await peer.accept()
+            await far.ready()
+            await far.send("slash_command", {"command": "echo", "text": "3"}, message_id=3, seq=3, replay=True)
+            gap = {"kind": "self", "target_id": "alice", "from_seq": 1, "to_seq": 2}
+            await far.synced(3, limited=True, gaps=[gap])
+            registered = await far.receive()
+            await far.ack(registered["meta"]["id"], 1)
+            await fetching.wait()
+            assert client.cursor is None
+            await trio.sleep(20)
+            assert (client.cursor, sorted(asked)) == (3, ["1", "2", "3"])
+            nursery.cancel_scope.cancel()
