@@ -18,7 +18,7 @@ from relay.services.limits import TokenBuckets
 from relay.storage.log import Entry
 
 from . import registry
-from .invoking import Invocation, admit, look, shape
+from .invoking import Invocation, look, pace, shape
 from .options import Options
 from .payloads import LONGEST
 from .registry import Command
@@ -102,7 +102,6 @@ async def _carry_one(server: Server, spoken: Spoken, options: Options) -> None:
 
     def find(connection: sqlite3.Connection) -> tuple[Command, str]:
         place = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (spoken.channel_id,))
-        admit(connection, spoken.sender_id, server.now(), options.invocations_per_minute)
         return look(connection, spoken.sender_id, name, bot_id, spoken.channel_id, options), place.fetchone()[0]
 
     if len(text) > LONGEST:
@@ -110,6 +109,7 @@ async def _carry_one(server: Server, spoken: Spoken, options: Options) -> None:
         return
     try:
         command, address = await server.read(find)
+        pace(server, options).take(spoken.sender_id)
     except RelayError as refused:  # here and not by `carry`: who invokes too much is to hold nobody else up
         await _give_up(server, spoken, str(refused))
         return

@@ -6,16 +6,18 @@ There the bot gets it as it gets any message: live, or by its cursor after whate
 import sqlite3
 from typing import NamedTuple
 
+import trio
+
 from relay.plugin import ConversationKind, Draft, ErrorCode, RelayError
+from relay.plugin.server import Server
 from relay.services.channels import Conversation
+from relay.services.limits import TokenBuckets
 from relay.storage.log import Entry
 
 from . import registry
 from .options import Options
 from .payloads import Place, SlashCommand
 from .registry import Command
-
-MINUTE = 60.0
 
 
 class Invocation(NamedTuple):
@@ -44,6 +46,7 @@ async def handle(draft: Draft, options: Options) -> None:
     except RelayError as refused:
         refuse(draft, refused)
         return
+    pace(draft.server, options).take(user_id)
     draft.conversation, draft.target_id = await draft.server.services.channels.own(found.bot_id), ""
     draft.answer = {"bot": found.bot_id}
     shape(draft, Invocation(found, said.text, place), options)
@@ -97,7 +100,6 @@ def shape(draft: Draft, invocation: Invocation, options: Options) -> None:
             raise RelayError(ErrorCode.NOT_FOUND, "there is no such conversation of yours any more")
         if registry.find(connection, command.bot_id) is None:
             raise RelayError(ErrorCode.NOT_FOUND, f"{command.bot_id} is no bot any more")
-        admit(connection, entry.sender_id, entry.timestamp, options.invocations_per_minute)
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         connection.execute(
@@ -115,22 +117,10 @@ def shape(draft: Draft, invocation: Invocation, options: Options) -> None:
     draft.apply, draft.after = apply, after
 
 
-def admit(connection: sqlite3.Connection, user_id: str, now: float, most: int) -> None:
-    """Refuse one invocation too many within a minute.
-
-    Raises:
-        RelayError: `rate_limited`.
-    """
-    if not most:
-        return
-    recent = connection.execute(
-        "SELECT at FROM bots_invocations WHERE sender_id = ? AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",
-        (user_id, now - MINUTE, most - 1),
-    ).fetchone()
-    if recent is not None:
-        wait = recent[0] + MINUTE - now
-        raise RelayError(
-            ErrorCode.RATE_LIMITED,
-            f"at most {most} commands a minute; try again in {wait:.0f} s",
-            retry_after=wait,
-        )
+def pace(server: Server, options: Options) -> TokenBuckets:
+    """Return what keeps one user from invoking too much; it begins anew with the server."""
+    known: TokenBuckets | None = server.memory.get("pace")
+    if known is None:
+        most = options.invocations_per_minute
+        known = server.memory["pace"] = TokenBuckets(most / 60, most, "commands", trio.current_time)
+    return known

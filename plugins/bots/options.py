@@ -16,7 +16,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         patience_seconds: after so long without an answer its invoker is told.
         answers: the most answers to one invocation.
         commands: the most commands of one bot.
-        invocations_per_minute: the most of one user; 0 means no limit.
+        invocations_per_minute: of one user, on average, and at once; 0 means no limit.
     """
 
     from_text: bool = True

@@ -21,7 +21,6 @@ CREATE TABLE bots_invocations (
     address TEXT NOT NULL, about INTEGER, private INTEGER NOT NULL, at REAL NOT NULL,
     answers INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX bots_invocations_by ON bots_invocations (sender_id, at);
 CREATE INDEX bots_invocations_at ON bots_invocations (at);
 CREATE INDEX bots_unanswered ON bots_invocations (at) WHERE answers = 0 AND told = 0;
 CREATE TABLE bots_spoken (

@@ -146,11 +146,9 @@ async def test_too_many_invocations_a_minute_are_refused(relay_world: RelayWorld
         alice, bob = await world.connect("alice"), await world.connect("bob")
         answers = [await invoke(alice, "team", "roll") for _ in range(4)]
         assert [one.get("code") for one in answers] == [None, None, None, "rate_limited"]
-        assert 0 < answers[3]["retry_after"] <= 60
+        assert 0 < answers[3]["retry_after"] <= 20
         assert "bot" in await invoke(bob, "team", "roll")
-        for _ in range(3):  # a device that is silent for too long is dropped
-            await trio.sleep(21)
-            await alice.event("heartbeat")
+        await trio.sleep(21)
         assert "bot" in await invoke(alice, "team", "roll")
 
 

@@ -253,6 +253,18 @@ async def test_a_deleted_poll_takes_its_votes_along(relay_world: RelayWorld) -> 
         assert world.engine.registry.guard("polls").failures == 0
 
 
+async def test_a_vote_stays_when_its_voter_leaves(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        await team(world, "bob")
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        poll = await asked(alice)
+        await vote(bob, poll, 1)
+        await world.rest("DELETE", "/api/groups/team/members/bob", "alice")
+        assert await vote(bob, poll, 0) == "not_found"
+        assert (await shown(world, "alice", poll))["options"][1]["votes"] == 1
+        assert (await world.rest("GET", f"/api/polls/{poll}", "bob")).status == 404
+
+
 async def test_a_deleted_groups_polls_end_in_silence(relay_world: RelayWorld) -> None:
     async with relay_world(None, "alice", "bob", **ON) as world:
         await team(world, "bob")
