@@ -10,6 +10,7 @@ Example:
 """
 
 from relay.client.backoff import Backoff
+from relay.client.bot import Bot, Invocation
 from relay.client.client import Client
 from relay.client.connection import connect
 from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline, StateError
@@ -21,9 +22,11 @@ from relay.client.ticket import Ticket
 __all__ = [
     "Ack",
     "Backoff",
+    "Bot",
     "Client",
     "Event",
     "Gap",
+    "Invocation",
     "Mirror",
     "OutboxFull",
     "Page",

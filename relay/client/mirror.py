@@ -26,8 +26,8 @@ SELF: Final = "self"
 """The key of its user's own channel, which a notification to them goes to."""
 
 EVERYBODY: Final = "*"
-COUNTED: Final = frozenset({"chat_message", "group_message", "notification"})
-"""The types that make a conversation unread."""
+COUNTED: Final = frozenset({"chat_message", "group_message", "notification", "poll", "slash_response"})
+"""The bundled types that make a conversation unread."""
 
 
 @dataclass(slots=True)

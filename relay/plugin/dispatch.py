@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import FAULTS, PluginFailed
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
-from relay.protocol.envelope import Envelope
+from relay.protocol.envelope import Envelope, Meta
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import EVERYBODY
@@ -62,7 +62,7 @@ class Dispatcher:
         payload = type_.read(envelope.payload)
         draft, digest = self._checked(type_, sender, envelope, payload, conversation)
         self._engine.hooks.before_nowait(draft)
-        return self._finished(draft, envelope, digest)
+        return self._finished(draft, envelope.meta, digest, conversation)
 
     async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:
         """Return the submission, waiting for the conversation and the type's `handle` where need be.
@@ -86,7 +86,15 @@ class Dispatcher:
             await self._handle(type_, draft)
         await self._engine.hooks.before(draft)
         self._check_content(draft)
-        return self._finished(draft, envelope, digest)
+        return self._finished(draft, envelope.meta, digest, conversation)
+
+    def post(self, draft: Draft, own_id: str | None) -> Submission:
+        """Return the submission of what a plugin says by itself: nobody's permission is asked for it.
+
+        Raises:
+            RelayError: `plugin_failed`.
+        """
+        return self._finished(draft, Meta(id=own_id), _digest(draft, own_id), None)
 
     async def _place(
         self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
@@ -136,9 +144,7 @@ class Dispatcher:
         server = self._engine.server_of(guard.plugin)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
-        digest = None
-        if envelope.meta.id is not None:
-            digest = content_digest(type_.name, target_id, type_.write(draft.payload))
+        digest = _digest(draft, envelope.meta.id)
         if type_.prepare is not None:
             try:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
@@ -183,8 +189,11 @@ class Dispatcher:
         guard.failed(f"what {type_.name!r} says of a payload", fault)
         return guard.refusal()
 
-    def _finished(self, draft: Draft, envelope: Envelope, digest: bytes | None) -> Submission:
-        type_, sender, meta = draft.type, draft.sender, envelope.meta
+    def _finished(
+        self, draft: Draft, meta: Meta, digest: bytes | None, sent_to: Conversation | None
+    ) -> Submission:
+        """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
+        type_, sender = draft.type, draft.sender
         payload, key, collapse, about = self._written(draft)
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
@@ -211,9 +220,10 @@ class Dispatcher:
             about,
             self._expiry(draft),
             draft.answer,
+            sent_to is not None and draft.conversation is not sent_to,
         )
         origin = sender if isinstance(sender, Connection) else None
-        recheck = type_.scope is None and draft.conversation.kind in DIALOGUE
+        recheck = draft.conversation is sent_to and type_.scope is None and sent_to.kind in DIALOGUE
         lasting = self._lasting(type_, draft.payload) if type_.lasts_seconds is not None else None
         return Submission(entry, draft.conversation, origin, recheck=recheck, lasting=lasting)
 
@@ -249,6 +259,12 @@ def _checked_apply(apply: Apply) -> Apply:
         return payload
 
     return checked
+
+
+def _digest(draft: Draft, own_id: str | None) -> bytes | None:
+    if own_id is None:
+        return None
+    return content_digest(draft.type.name, draft.target_id, draft.type.write(draft.payload))
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

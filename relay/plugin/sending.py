@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from relay.plugin.types import Draft
 from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services.channels import Conversation
 from relay.storage.accounts import Identity, get_user
 from relay.storage.log import Entry
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
+    from relay.plugin.server import Server
 
 
 class Inside(NamedTuple):
@@ -55,3 +59,31 @@ async def send_as(
     identity = Identity(user_id, False, user.disabled, "", scopes, None, user.created_at, None)
     envelope = Envelope(type_name, msgspec.Raw(encode_json(payload)), Meta(id=own_id, target_id=target_id))
     return await engine.router.send(await engine.dispatcher.draft(Inside(identity), envelope))
+
+
+async def post_as(
+    server: Server,
+    user_id: str,
+    type_name: str,
+    payload: dict[str, Any],
+    conversation: Conversation,
+    own_id: str | None,
+    shape: Callable[[Draft], None] | None,
+) -> Entry:
+    """Say something of a plugin's own type in any conversation; see `relay.plugin.server.Server.post`.
+
+    Raises:
+        ValueError: the type is another plugin's.
+        RelayError: it is refused.
+    """
+    engine = server.services
+    type_ = engine.registry.types.get(type_name)
+    if type_ is None or engine.registry.owner(type_name) is not server.guard:
+        raise ValueError(f"{type_name!r} is no message type of the plugin {server.plugin!r}; use send")
+    identity = Identity(user_id, False, False, "", frozenset(), None, 0.0, None)
+    checked = type_.read(msgspec.Raw(encode_json(payload)))
+    target_id = conversation.target_id(user_id)
+    draft = Draft(type_, checked, Inside(identity), conversation, target_id, server)
+    if shape is not None:
+        shape(draft)
+    return await engine.router.send(engine.dispatcher.post(draft, own_id))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relay.plugin.sending import send_as
+from relay.plugin.bell import Bell
+from relay.plugin.sending import post_as, send_as
+from relay.plugin.types import Draft
+from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets
 from relay.storage import erasing
 from relay.storage.accounts import ensure_user
+from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Job
 from relay.storage.log import Entry
 
@@ -41,6 +47,7 @@ class Server:
         self.memory: dict[str, Any] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
         self._pace = pace
+        self._bell = Bell()
 
     def count(self, what: str, kind: str = "") -> None:
         """Count something once more, since the start, for `/metrics`.
@@ -116,6 +123,45 @@ class Server:
         """
         self._pace.take(self.plugin)
         return await send_as(self.services, user_id, type_name, payload, target_id, own_id=own_id, scopes=scopes)
+
+    async def post(
+        self,
+        user_id: str,
+        type_name: str,
+        payload: dict[str, Any],
+        conversation: Conversation,
+        *,
+        own_id: str | None = None,
+        shape: Callable[[Draft], None] | None = None,
+    ) -> Entry:
+        """Store a message of one of this plugin's own types, as any user, in any conversation; return it then.
+
+        Nobody's permission is asked, and the type's `prepare` and `handle` are passed over: the plugin answers for
+        what it says. The type may be one that clients cannot send.
+
+        Args:
+            own_id: the idempotency key, among the user's.
+            shape: sets `apply`, `after`, `expires_at` and the like, as `prepare` would.
+
+        Raises:
+            ValueError: the type is another plugin's.
+            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+        self._pace.take(self.plugin)
+        return await post_as(self, user_id, type_name, payload, conversation, own_id, shape)
+
+    def wake(self) -> None:
+        """Have the background task that waits in `woken` go on; for hooks, on whatever thread they run."""
+        self._bell.ring()
+
+    async def woken(self, seconds: float = math.inf) -> None:
+        """Wait until `wake` is called, or for so long; for one task of the plugin's.
+
+        What was being written when `wake` was called is committed by then.
+        """
+        if await self._bell.wait(seconds):
+            with suppress(StorageFailed):
+                await self.write(lambda _connection: None)
 
 
 ServerOf = Callable[[str], Server]

@@ -62,6 +62,8 @@ class Draft:
             other JSON to store, raise `Unchanged` (acked, nothing stored) or `RelayError` (refused). Its own
             tables commit with the message or not at all. It runs on the writer's thread: keep it short.
         after: the same once the message is stored, when `entry.message_id` and `entry.seq` are known.
+        conversation: where it goes. `handle` may set another, and `target_id` with it: then the type's own code
+            answers for who may send there, and the ack has no `seq`.
         only_sender: tell nobody but the sender's own devices; for latest and transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: what the ack says besides.

@@ -22,6 +22,7 @@ from relay.storage.conversations import (
     self_address,
     user_address,
 )
+from relay.storage.history import other_party
 from relay.storage.jobs import Runner
 
 _KEPT: Final = 50_000
@@ -47,6 +48,10 @@ class Conversation:
         self.name = row.name
         self.members = row.members
         self.history = row.history
+
+    def target_id(self, user_id: str) -> str:
+        """Return what a user calls it, as `meta.target_id` says; empty for their own channel."""
+        return "" if self.kind is ConversationKind.SELF else other_party(self.address, user_id)
 
 
 class ChannelManager:
@@ -95,7 +100,7 @@ class ChannelManager:
 
     async def everybody(self) -> Conversation:
         """Return everybody's conversation."""
-        found = self._by_address.get(EVERYBODY) or await self._loaded(EVERYBODY)
+        found = await self.at(EVERYBODY)
         assert found is not None  # noqa: S101 - the schema creates it
         return found
 
@@ -113,7 +118,10 @@ class ChannelManager:
 
     async def group(self, group_id: str) -> Conversation | None:
         """Return a group's conversation, whoever asks; None when there is none."""
-        address = group_address(group_id)
+        return await self.at(group_address(group_id))
+
+    async def at(self, address: str) -> Conversation | None:
+        """Return the conversation at an address, whoever asks; None when there is none, or no longer."""
         return self._by_address.get(address) or await self._loaded(address)
 
     async def _loaded(self, address: str) -> Conversation | None:

@@ -331,7 +331,7 @@ def ack_payload(entry: Entry) -> dict[str, object]:
     payload: dict[str, object] = {"timestamp": entry.timestamp, "duplicate": entry.duplicate}
     if entry.message_id is not None:
         payload["message_id"] = entry.message_id
-    if entry.seq is not None:
+    if entry.seq is not None and not entry.elsewhere:
         payload["seq"] = entry.seq
     if entry.replaces is not None:
         payload["replaces"] = entry.replaces

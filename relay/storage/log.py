@@ -55,6 +55,7 @@ class Entry:
         about: the message that this one says something of, and goes with.
         expires_at: when it becomes a tombstone, Unix seconds.
         answer: what its ack says besides.
+        elsewhere: whether it is stored where its sender did not send it; then its ack has no `seq`.
     """
 
     channel_id: int
@@ -76,6 +77,7 @@ class Entry:
     about: int | None = None
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
+    elsewhere: bool = False
 
     replaces: int | None = None
     message_id: int | None = None

@@ -114,3 +114,20 @@ async def talk_to_oneself(server: World) -> Any:
 async def test_a_user_has_a_conversation_with_themself(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice") as server:
         assert set((await talk_to_oneself(server)).members) == {"alice"}
+
+
+async def test_a_conversation_is_found_at_its_address_and_each_side_names_it(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        known = server.engine.channels
+        between = await known.find("alice", "bob")
+        assert await known.at(between.address) is between
+        assert (between.target_id("alice"), between.target_id("bob")) == ("bob", "alice")
+        team = await server.engine.groups.create("alice", "Team", [], "team")
+        assert team.target_id("alice") == team.target_id("bob") == "team"
+        assert (await known.own("alice")).target_id("alice") == ""
+        assert (await known.everybody()).target_id("alice") == "*"
+        assert await known.at("user:alice:nobody") is None
+        await server.engine.groups.delete("alice", "team")
+        assert await known.at("group:team") is None

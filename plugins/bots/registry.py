@@ -1,0 +1,150 @@
+"""Which users are bots, and what commands they have: the tables, and who is meant by a command."""
+
+import sqlite3
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from relay.plugin import ErrorCode, RelayError, Unchanged
+
+SCHEMA = """
+CREATE TABLE bots_bots (
+    user_id TEXT PRIMARY KEY, owner_id TEXT, added_at REAL NOT NULL, removed_at REAL
+) WITHOUT ROWID;
+CREATE TABLE bots_commands (
+    name TEXT, user_id TEXT, description TEXT NOT NULL, usage TEXT, private INTEGER NOT NULL,
+    PRIMARY KEY (name, user_id)
+) WITHOUT ROWID;
+CREATE INDEX bots_commands_of ON bots_commands (user_id);
+CREATE TABLE bots_invocations (
+    message_id INTEGER PRIMARY KEY, bot_id TEXT NOT NULL, command TEXT NOT NULL, sender_id TEXT NOT NULL,
+    address TEXT NOT NULL, about INTEGER, private INTEGER NOT NULL, at REAL NOT NULL,
+    answers INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX bots_invocations_at ON bots_invocations (at);
+CREATE INDEX bots_unanswered ON bots_invocations (at) WHERE answers = 0 AND told = 0;
+CREATE TABLE bots_spoken (
+    message_id INTEGER PRIMARY KEY, sender_id TEXT NOT NULL, channel_id INTEGER NOT NULL, content TEXT NOT NULL
+);
+"""
+
+_AT_WORK = (
+    "(SELECT b.user_id, u.display_name, b.owner_id, b.added_at FROM bots_bots b JOIN users u USING (user_id)"
+    " WHERE b.removed_at IS NULL AND u.disabled = 0)"
+)
+
+
+class Bot(NamedTuple):
+    """A bot at work."""
+
+    user_id: str
+    display_name: str
+    owner_id: str | None
+    added_at: float
+
+
+class Command(NamedTuple):
+    """A command of a bot's; `here` tells whether the bot is in the conversation that was asked about."""
+
+    name: str
+    bot_id: str
+    description: str
+    usage: str | None
+    private: bool
+    here: bool
+
+
+def is_bot(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Tell whether a user is a bot, or was one."""
+    return connection.execute("SELECT 1 FROM bots_bots WHERE user_id = ?", (user_id,)).fetchone() is not None
+
+
+def find(connection: sqlite3.Connection, user_id: str) -> Bot | None:
+    """Return a bot at work."""
+    row = connection.execute(f"SELECT * FROM {_AT_WORK} WHERE user_id = ?", (user_id,)).fetchone()
+    return Bot(*row) if row else None
+
+
+def listed(connection: sqlite3.Connection, after: str = "", limit: int = 1000) -> list[Bot]:
+    """Return bots at work, by their ids after `after`."""
+    rows = connection.execute(
+        f"SELECT * FROM {_AT_WORK} WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
+    )
+    return [Bot(*row) for row in rows]
+
+
+def commands(
+    connection: sqlite3.Connection, *, name: str | None = None, bot_id: str | None = None, channel_id: int = 0
+) -> list[Command]:
+    """Return the commands there are, by name and bot; those of one name, those of one bot.
+
+    Args:
+        channel_id: the conversation that `here` is about.
+    """
+    rows = connection.execute(
+        "SELECT c.name, c.user_id, c.description, c.usage, c.private, EXISTS (SELECT 1 FROM members m"
+        " WHERE m.channel_id = ?1 AND m.user_id = c.user_id AND m.visible_until IS NULL)"
+        f" FROM bots_commands c JOIN {_AT_WORK} USING (user_id)"
+        " WHERE (?2 IS NULL OR c.name = ?2) AND (?3 IS NULL OR c.user_id = ?3) ORDER BY c.name, c.user_id",
+        (channel_id, name, bot_id),
+    )
+    return [Command._make((*row[:4], bool(row[4]), bool(row[5]))) for row in rows]
+
+
+def register(
+    connection: sqlite3.Connection, bot_id: str, wanted: Sequence[tuple[str, str, str | None, bool]]
+) -> None:
+    """Have a bot's commands be these and no others, each a name, description, usage and whether it is private.
+
+    Raises:
+        RelayError: `forbidden` for a user who is no bot.
+        Unchanged: they are these.
+    """
+    if find(connection, bot_id) is None:
+        raise RelayError(ErrorCode.FORBIDDEN, "only a bot has commands; `relay bot add` makes one")
+    if [known[0:1] + known[2:5] for known in commands(connection, bot_id=bot_id)] == sorted(wanted):
+        raise Unchanged
+    connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (bot_id,))
+    connection.executemany(
+        "INSERT INTO bots_commands (name, user_id, description, usage, private) VALUES (?, ?, ?, ?, ?)",
+        [(name, bot_id, *rest) for name, *rest in wanted],
+    )
+
+
+def resolve(connection: sqlite3.Connection, name: str, bot_id: str | None, channel_id: int) -> Command:
+    """Return whose command is meant: the addressed bot's, or that of a bot in the conversation, or the only one's.
+
+    Raises:
+        RelayError: `not_found` where there is none, `conflict` where it may be one of several; both name them.
+    """
+    having = commands(connection, name=name, channel_id=channel_id)
+    if bot_id is not None:
+        found = next((one for one in having if one.bot_id == bot_id), None)
+        if found is None:
+            raise RelayError(ErrorCode.NOT_FOUND, f"{bot_id} has no command /{name}")
+        return found
+    meant = [one for one in having if one.here] or having
+    if not meant:
+        near = get_close_matches(name, {one.name for one in commands(connection)}, n=1)
+        hint = f"; did you mean /{near[0]}?" if near else ""
+        raise RelayError(ErrorCode.NOT_FOUND, f"no bot has a command /{name}{hint}")
+    if len(meant) > 1:
+        choices = " or ".join(f"/{name}@{one.bot_id}" for one in meant)
+        raise RelayError(ErrorCode.CONFLICT, f"several bots have a command /{name}; say {choices}")
+    return meant[0]
+
+
+def add(connection: sqlite3.Connection, user_id: str, owner_id: str | None, now: float) -> None:
+    """Note that a user is a bot, anew where it was one."""
+    connection.execute(
+        "INSERT INTO bots_bots (user_id, owner_id, added_at) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (user_id) DO UPDATE SET owner_id = ?2, added_at = ?3, removed_at = NULL",
+        (user_id, owner_id, now),
+    )
+
+
+def remove(connection: sqlite3.Connection, user_id: str, now: float) -> None:
+    """Let a bot go, with its commands and what it was still to answer; that it was one stays known."""
+    connection.execute("UPDATE bots_bots SET removed_at = ? WHERE user_id = ?", (now, user_id))
+    connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (user_id,))
+    connection.execute("DELETE FROM bots_invocations WHERE bot_id = ?", (user_id,))

@@ -1,0 +1,160 @@
+"""`GET /api/bots`, and `GET /api/commands` for a client that completes what is typed."""
+
+import sqlite3
+from collections import Counter
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from relay.plugin.reading import Limit, Query, Word, read_query
+from relay.plugin.web import Blueprint, caller, described, reply
+from relay.plugin.web import server as the_server
+from relay.storage.conversations import group_address, user_address
+
+from . import registry
+from .registry import Command
+
+blueprint = Blueprint("bots", __name__)
+
+
+class BotsQuery(Query, frozen=True):
+    """Where to go on."""
+
+    cursor: Word = None
+    limit: Limit = 50
+
+
+class CommandsQuery(Query, frozen=True):
+    """In which conversation, beginning how, and where to go on."""
+
+    target_id: Word = None
+    q: Annotated[Annotated[str, Meta(max_length=32)] | None, Meta(description="how the name begins")] = None
+    cursor: Annotated[Annotated[str, Meta(max_length=128)] | None, Meta(description="as an answer gave it")] = None
+    limit: Limit = 50
+
+
+class BotCommand(msgspec.Struct, omit_defaults=True):
+    """A bot's command."""
+
+    name: str
+    description: str
+    private: bool
+    usage: str | None = None
+
+
+class OneBot(msgspec.Struct, omit_defaults=True):
+    """A bot and its commands; `owner` is the user to ask about it."""
+
+    user_id: str
+    display_name: str
+    added_at: float
+    commands: list[BotCommand]
+    owner: str | None = None
+
+
+class BotsAnswer(msgspec.Struct):
+    """A page of bots, by their ids."""
+
+    bots: list[OneBot]
+    has_more: bool
+    next_cursor: str | None
+
+
+class Available(msgspec.Struct, omit_defaults=True):
+    """A command, and what to type for it: with its bot's id where the name alone could be another's."""
+
+    name: str
+    bot: str
+    invoke: str
+    description: str
+    private: bool
+    usage: str | None = None
+
+
+class CommandsAnswer(msgspec.Struct):
+    """A page of commands, by name and bot."""
+
+    commands: list[Available]
+    has_more: bool
+    next_cursor: str | None
+
+
+@blueprint.get("/api/bots")
+@described(query=BotsQuery, answers={200: BotsAnswer})
+async def bots() -> Any:
+    """Answer with the bots of this server and their commands."""
+    asked = read_query(BotsQuery)
+
+    def read(connection: sqlite3.Connection) -> list[OneBot]:
+        return [
+            OneBot(
+                bot.user_id,
+                bot.display_name,
+                bot.added_at,
+                [
+                    BotCommand(one.name, one.description, one.private, one.usage)
+                    for one in registry.commands(connection, bot_id=bot.user_id)
+                ],
+                bot.owner_id,
+            )
+            for bot in registry.listed(connection, asked.cursor or "", asked.limit + 1)
+        ]
+
+    found = await the_server().read(read)
+    page, further = found[: asked.limit], len(found) > asked.limit
+    return reply(BotsAnswer(page, further, page[-1].user_id if further else None))
+
+
+@blueprint.get("/api/commands")
+@described(query=CommandsQuery, answers={200: CommandsAnswer})
+async def commands() -> Any:
+    """Answer with the commands that the caller may invoke, and what to type for each."""
+    asked = read_query(CommandsQuery)
+    channel_id = await channel_of(caller().user_id, asked.target_id or "")
+    known = await the_server().read(lambda connection: registry.commands(connection, channel_id=channel_id))
+    found = available([one._replace(here=one.here or one.bot_id == asked.target_id) for one in known])
+    wanted = [
+        one
+        for one in found
+        if one.name.startswith((asked.q or "").lstrip("/")) and _place(one) > (asked.cursor or "")
+    ]
+    page, further = wanted[: asked.limit], len(wanted) > asked.limit
+    return reply(CommandsAnswer(page, further, _place(page[-1]) if further else None))
+
+
+async def channel_of(user_id: str, target_id: str) -> int:
+    """Return the conversation that a user means; 0 where they have none, whether or not somebody else has."""
+    channels = the_server().services.channels
+    for address in (group_address(target_id), user_address(user_id, target_id)):
+        place = await channels.at(address)
+        if place is not None and user_id in place.members:
+            return place.channel_id
+    return 0
+
+
+def available(commands: list[Command]) -> list[Available]:
+    """Return commands with what to type for each: the name alone where that is enough."""
+    anywhere = Counter(one.name for one in commands)
+    here = Counter(one.name for one in commands if one.here)
+    return [
+        Available(
+            one.name,
+            one.bot_id,
+            f"/{one.name}" if _is_plain(one, anywhere[one.name], here[one.name]) else f"/{one.name}@{one.bot_id}",
+            one.description,
+            one.private,
+            one.usage,
+        )
+        for one in commands
+    ]
+
+
+def _is_plain(command: Command, anywhere: int, here: int) -> bool:
+    """Tell whether the name alone means this command; as `registry.resolve` has it."""
+    return here == 1 if command.here else here == 0 and anywhere == 1
+
+
+def _place(command: Available) -> str:
+    # A space comes before whatever a name has, so this sorts as the pair does.
+    return f"{command.name} {command.bot}"

@@ -1,0 +1,218 @@
+"""Polls: `poll`, `poll_vote`, `poll_close`, and `poll_result` from the server; `/api/polls`, `relay poll`."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from relay.plugin import (
+    BackgroundTask,
+    Command,
+    ConversationKind,
+    Draft,
+    ErrorCode,
+    Integer,
+    Kind,
+    MessageHook,
+    MessageType,
+    Migration,
+    Payload,
+    RelayError,
+    Role,
+    Routes,
+    Unchanged,
+    hookimpl,
+)
+from relay.plugin.checks import find_message
+from relay.plugin.server import Server
+from relay.storage.log import Entry
+
+from . import votes
+from .reading import blueprint, close_poll, list_polls, show_poll
+from .results import PollResult, keep
+from .votes import SCHEMA, Poll
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[plugins.polls]`.
+
+    Attributes:
+        result_seconds: the shortest time between two results of one poll.
+    """
+
+    result_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+
+
+class PollPayload(Payload):
+    """A question and its options; it closes by itself at `closes_at`, Unix seconds."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=300)]
+    options: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(min_length=2, max_length=20)]
+    multiple: bool = False
+    anonymous: bool = False
+    closes_at: Annotated[float, Meta(ge=0, le=2**53)] | None = None
+
+
+class PollVote(Payload):
+    """The numbers of the chosen options, from 0; none at all takes the vote back."""
+
+    poll: Integer
+    choices: Annotated[list[Integer], Meta(max_length=20)]
+
+
+class PollClose(Payload):
+    """Which poll takes no more votes."""
+
+    poll: Integer
+
+
+def prepare_poll(draft: Draft) -> None:
+    """Have the poll kept in its message's own transaction."""
+    said: PollPayload = draft.payload
+    if len(set(said.options)) < len(said.options):
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two options of a poll are the same")
+
+    def apply(_connection: sqlite3.Connection, entry: Entry) -> None:
+        if said.closes_at is not None and said.closes_at <= entry.timestamp:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, "closes_at is over; it is a time to come, in Unix seconds")
+
+    def after(connection: sqlite3.Connection, entry: Entry) -> None:
+        assert entry.message_id is not None  # noqa: S101 - it is stored
+        place, size = draft.conversation.address, len(said.options)
+        fixed = (said.multiple, said.anonymous, said.closes_at)
+        votes.add(connection, Poll(entry.message_id, place, entry.sender_id, size, *fixed))
+        draft.server.wake()
+
+    draft.apply, draft.after = apply, after
+
+
+def prepare_vote(draft: Draft) -> None:
+    """Have the vote counted in its own transaction; an anonymous one is told to its sender's devices only."""
+    vote: PollVote = draft.payload
+
+    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        poll = seen_poll(connection, entry, vote.poll, "to vote in")
+        if poll.is_over(entry.timestamp):
+            raise RelayError(ErrorCode.FORBIDDEN, f"poll {poll.message_id} is closed")
+        if len(set(vote.choices)) < len(vote.choices) or max(vote.choices, default=0) >= poll.options:
+            text = f"choices are numbers of options, 0 to {poll.options - 1}, each once"
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
+        if len(vote.choices) > 1 and not poll.multiple:
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"poll {poll.message_id} takes one choice")
+        votes.cast(connection, poll, entry.sender_id, vote.choices)
+        if poll.anonymous:
+            entry.only_for = entry.sender_id
+        draft.server.wake()
+
+    draft.apply = apply
+
+
+def prepare_close(draft: Draft) -> None:
+    """Have the poll closed in the message's own transaction; its author may, in a group also owner and admins."""
+    role = draft.conversation.members.get(draft.sender.user_id)
+    presides = draft.conversation.kind is ConversationKind.GROUP and role in (Role.OWNER, Role.ADMIN)
+
+    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        poll = seen_poll(connection, entry, draft.payload.poll, "to close")
+        if poll.author_id != entry.sender_id and not presides:
+            raise RelayError(ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may close a poll")
+        if poll.is_over(entry.timestamp):
+            raise Unchanged
+        votes.close(connection, poll, entry.timestamp, entry.sender_id)
+        draft.server.wake()
+
+    draft.apply = apply
+
+
+def seen_poll(connection: sqlite3.Connection, entry: Entry, message_id: int, purpose: str) -> Poll:
+    """Return a poll of the entry's conversation that its sender may see.
+
+    Raises:
+        RelayError: `not_found`; `invalid_payload` for a message that is no poll.
+    """
+    message = find_message(connection, entry, message_id, purpose)
+    poll = votes.find(connection, message_id)
+    if poll is None:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"message {message_id} is a {message.type} and no poll")
+    return poll
+
+
+def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+    """Let a deleted poll's votes go with it."""
+    votes.forget(connection, message_ids)
+
+
+@hookimpl
+def relay_options() -> type[msgspec.Struct]:
+    """Read `[plugins.polls]` into `Options`."""
+    return Options
+
+
+@hookimpl
+def relay_migrations() -> list[Migration]:
+    """Create the ballot box."""
+    return [Migration(name="votes", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_message_types() -> list[MessageType]:
+    """Add the polls' types: all but the poll itself are latest values about it, and go when it does."""
+
+    def about(payload: Any) -> int:
+        number: int = payload.poll
+        return number
+
+    def latest(name: str, payload: type[Payload], **more: Any) -> MessageType:
+        return MessageType(
+            name=name,
+            payload=payload,
+            kind=Kind.LATEST,
+            priority=40,
+            key=lambda said: str(said.poll),
+            about=about,
+            **more,
+        )
+
+    return [
+        MessageType(
+            name="poll",
+            payload=PollPayload,
+            kind=Kind.STREAM,
+            unread=True,
+            search_text=lambda poll: "\n".join([poll.question, *poll.options]),
+            prepare=prepare_poll,
+        ),
+        latest("poll_vote", PollVote, prepare=prepare_vote),
+        latest("poll_close", PollClose, prepare=prepare_close),
+        latest("poll_result", PollResult, from_clients=False),
+    ]
+
+
+@hookimpl
+def relay_message_hooks() -> list[MessageHook]:
+    """Notice deleted polls."""
+    return [MessageHook(erased=erased)]
+
+
+@hookimpl
+def relay_background(options: Options) -> list[BackgroundTask]:
+    """Close polls at their time and tell results."""
+    return [BackgroundTask(name="results", run=lambda server: keep(server, options.result_seconds))]
+
+
+@hookimpl
+def relay_routes() -> list[Routes]:
+    """Add `GET /api/polls/{message_id}` and its votes."""
+    return [Routes(blueprint=blueprint)]
+
+
+@hookimpl
+def relay_commands() -> list[Command]:
+    """Add `relay poll list`, `show` and `close`."""
+    return [
+        Command(name="poll list", run=list_polls),
+        Command(name="poll show", run=show_poll),
+        Command(name="poll close", run=close_poll),
+    ]
