@@ -1,0 +1,7 @@
+/** Everything a page or a program imports; `relay-sdk/node` has what only Node and Electron can do besides. */
+
+export * from "./types.js";
+export { ConnectionClosed, RelayError } from "./errors.js";
+export { SentMessage } from "./sent-message.js";
+export { SocketManager } from "./socket-manager.js";
+export { memoryStorage } from "./storage/memory.js";

@@ -1,0 +1,3 @@
+/** What only Node and Electron's main process can do. */
+
+export {};
