@@ -31,13 +31,14 @@ from relay.plugin.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
-from relay.storage.accounts import count_users
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
+_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - told, not bound
+"""Where a server that listens everywhere is reached from its own machine."""
 
 
 async def serve(settings: Settings, announce: Callable[[str], None] = print, *, first_steps: str = "") -> None:
@@ -51,7 +52,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print, *, 
         StorageError: the database cannot be opened.
         OSError: the port cannot be had.
     """
-    async with open_engine(settings, paths=own_paths()) as engine:
+    async with open_engine(settings, paths=own_paths(settings)) as engine:
         listeners = await open_listeners(settings)
         heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
         http = http_server(engine)
@@ -115,8 +116,20 @@ async def _announce(
     name = listeners[0].socket.getsockname()
     host = f"[{name[0]}]" if listeners[0].socket.family == socket.AF_INET6 else name[0]
     announce(f"{VERSION} listens on {scheme}://{host}:{name[1]} (WebSocket at /ws)")
-    if first_steps and await engine.runner.read(count_users) == 0:
-        print(first_steps, file=sys.stderr, flush=True)
+    if first_steps and (code := await engine.accounts.invite_first()) is not None:
+        here = _HERE.get(name[0], host)
+        print(_welcome(engine, f"{scheme}://{here}:{name[1]}", code) + first_steps, file=sys.stderr, flush=True)
+
+
+def _welcome(engine: Engine, origin: str, code: str) -> str:
+    """Return what is said to whoever starts a server without users."""
+    if not engine.settings.web.page:
+        return "There are no users yet. "
+    # After the #, so that it is in no log of this server or of a proxy.
+    return (
+        "There are no users yet. Who opens this within a day, once, becomes the first one, an admin:\n"
+        f"    {origin}/#setup={code}\n"
+    )
 
 
 async def _signals(
