@@ -2,6 +2,9 @@
 
 export * from "./types.js";
 export { ConnectionClosed, RelayError } from "./errors.js";
+export { MessagingAPI } from "./messaging-api.js";
+export { RestApiClient } from "./rest-api-client.js";
 export { SentMessage } from "./sent-message.js";
 export { SocketManager } from "./socket-manager.js";
 export { memoryStorage } from "./storage/memory.js";
+export { Store } from "./store.js";

@@ -1,4 +1,4 @@
-import { deferred } from "./deferred.js";
+import { Deferred } from "./deferred.js";
 
 /** @import { AckPayload, Envelope } from "./types.js" */
 
@@ -18,8 +18,8 @@ export class SentMessage {
   error = null;
   /** @type {Set<(message: SentMessage) => void>} */
   #listeners = new Set();
-  /** @type {ReturnType<typeof deferred<AckPayload>>} */
-  #answered = deferred();
+  /** @type {Deferred<AckPayload>} */
+  #answered = new Deferred();
   #cancel;
 
   /**
@@ -30,7 +30,6 @@ export class SentMessage {
     this.envelope = envelope;
     this.id = /** @type {string} */ (envelope.meta.id);
     this.#cancel = cancel;
-    this.#answered.promise.catch(() => {}); // one that nobody awaits is told by its state and the event "sent"
   }
 
   /**
@@ -76,6 +75,7 @@ export class SentMessage {
    * @param {{ack?: AckPayload | null, error?: Error | null}} [answer]
    */
   become(state, answer = {}) {
+    if (state === "queued" && this.state === "failed") this.#answered = new Deferred(); // tried anew
     this.state = state;
     this.ack = answer.ack ?? this.ack;
     this.error = answer.error ?? null;

@@ -1,165 +1,255 @@
-import { socketAddress } from "./address.js";
+import { Deferred } from "./deferred.js";
 import { Emitter } from "./emitter.js";
-import { ConnectionClosed, RelayError } from "./errors.js";
+import { Engine } from "./engine.js";
+import { ConnectionClosed } from "./errors.js";
+import { Handlers } from "./handlers.js";
 import { generateUniqueId } from "./ids.js";
+import { readOptions } from "./options.js";
 import { RestApiClient } from "./rest-api-client.js";
-import { SentMessage } from "./sent-message.js";
 
+/** @import { Standing } from "./engine.js" */
+/** @import { Context } from "./handlers.js" */
+/** @import { ConnectionState } from "./link.js" */
+/** @import { SocketOptions } from "./options.js" */
+/** @import { Report } from "./receiving.js" */
+/** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope, PayloadOf, TokenProvider } from "./types.js" */
-/** @import { Storage } from "./storage/memory.js" */
 
-/** @typedef {"disconnected" | "connecting" | "replaying" | "connected" | "reconnecting" | "closed"} ConnectionState */
-/** @typedef {{kind: string, target_id: string, from_seq: number, to_seq: number}} Gap */
-/** @typedef {(envelope: Envelope<any>, context: {replay: boolean}) => void | Promise<void>} Handler */
-
-/**
- * @typedef {object} SocketOptions
- * @property {string} [clientId] the device's own lasting id; by default one is made and kept in the storage
- * @property {"auto" | Storage} [storage] "auto" is IndexedDB where there is one, else memory
- * @property {string} [name] what the storage and the tabs go by: one for each account that is used side by side
- * @property {any} [WebSocket] a class like the browser's; needed in Node before 22
- * @property {typeof fetch} [fetch]
- * @property {boolean} [tabs] whether the tabs of a browser share one connection; by default where they can
- * @property {AbortSignal} [signal] disconnects when it is aborted
- * @property {{base?: number, cap?: number}} [backoff] seconds between tries: 0.5 at first, 30 at most
- * @property {number} [ackSeconds] at most one ack in so many seconds; 1
- * @property {number} [outboxLimit] messages that may wait for their answer; 10,000
- * @property {number} [fillLimit] the largest gap of a conversation that is filled without being asked; 200
- * @property {"inactive" | "none"} [background] whether a page that nobody sees makes the device inactive
- * @property {() => number} [random] from 0 to 1
- * @property {{now: () => number, setTimeout: typeof setTimeout, clearTimeout: typeof clearTimeout}} [clock] `now` in ms
- */
+/** @typedef {import("./gaps.js").Gap} Gap */
 
 /**
  * @typedef {{
  *   state: [state: ConnectionState, previous: ConnectionState, detail: {error?: Error, retryIn?: number}],
- *   message: [envelope: Envelope<any>, context: {replay: boolean}],
+ *   message: [envelope: Envelope<any>, context: Context],
  *   error: [error: Error],
  *   sent: [message: SentMessage],
- *   synced: [report: {gaps: Gap[], replayed: number, limited: boolean, filled: Gap[]}],
+ *   synced: [report: Report],
  *   reset: [],
  *   leader: [leads: boolean],
  * }} SocketEvents
  */
 
-/** One lasting connection to a relay server. */
+/**
+ * One lasting connection to a relay server: it connects, resumes, and keeps what is to be sent until it is answered.
+ * In a browser the tabs share it.
+ */
 export class SocketManager {
-  /** @type {WebSocket | null} */
-  socket = null;
-  /** @type {Map<string, Set<Handler>>} */
-  messageHandlers = new Map();
   /** @type {ConnectionState} */
   connectionState = "disconnected";
+  /** Tries since the last connection that was live for a second. */
   reconnectAttempts = 0;
-  /** @type {string | null} */
-  userId = null;
-  /** @type {string | null} */
-  sessionId = null;
-  /** @type {number | null} */
-  cursor = null;
-  /** @type {string | null} */
-  epoch = null;
-  /** @type {Record<string, number>} */
-  limits = {};
-  /** @type {Error | null} */
+  /** @type {Error | null} why there is no connection, until there is one again */
   lastError = null;
-  isLeader = true;
+  #authToken;
+  #handlers;
+  #engine;
+  /** @type {Emitter<SocketEvents>} */
   #events = new Emitter((fault) => this.#fault(fault));
-  /** @type {Map<string, SentMessage>} */
-  #sent = new Map();
-  #options;
+  /** @type {Set<Deferred<Record<string, any>>>} */
+  #waiting = new Set();
 
   /**
-   * @param {string} baseUrl
-   * @param {string | TokenProvider} authToken
+   * @param {string} baseUrl `https://host`, with any prefix of a reverse proxy's; empty for the page's own origin
+   * @param {string | TokenProvider} authToken a token, or who gives one out, asked anew for every connection
    * @param {SocketOptions} [options]
+   * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
+    const settings = readOptions(baseUrl, options);
     this.baseUrl = baseUrl;
-    this.authToken = authToken;
-    this.#options = options;
-    this.clientId = options.clientId ?? generateUniqueId();
+    this.#authToken = authToken;
+    this.#handlers = new Handlers(settings.clock, (fault) => this.#fault(fault));
+    /** REST calls to the same server, with the same token. */
     this.rest = new RestApiClient(baseUrl, authToken, { fetch: options.fetch });
-    const sent = this.#sent;
-    this.outbox = {
-      /** Every message that waits for its answer or failed, oldest first. */
-      get messages() {
-        return [...sent.values()];
+    this.#engine = new Engine(
+      {
+        rest: this.rest,
+        token: (reason) => (typeof this.authToken === "function" ? this.authToken({ reason }) : this.authToken),
+        renewable: () => typeof this.authToken === "function",
+        hand: (envelope, context) => {
+          const work = this.#handlers.call(envelope, context);
+          this.#events.emit("message", envelope, context);
+          return work;
+        },
+        onStanding: (standing) => this.#stand(standing),
+        onSent: (message) => this.#events.emit("sent", message),
+        onSynced: (report) => this.#events.emit("synced", report),
+        onReset: () => this.#events.emit("reset"),
+        onLeader: (leads) => this.#events.emit("leader", leads),
+        onFault: (fault) => this.#fault(fault),
       },
-      /** @param {string} id */
-      get: (id) => sent.get(id),
-      /** @param {string} id */
-      retry: async (id) => void sent.get(id),
-      /** @param {string} id */
-      discard: async (id) => void sent.delete(id),
-      flush: async () => {},
-    };
+      settings,
+      { clientId: options.clientId ?? generateUniqueId(), given: options.clientId !== undefined },
+    );
+    options.signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
   }
 
-  /** @param {{signal?: AbortSignal}} [_options] */
-  async connect(_options = {}) {
-    const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
-    const token = typeof this.authToken === "function" ? await this.authToken({ reason: "first" }) : this.authToken;
-    this.#become("connecting");
-    const socket = (this.socket = new Socket(socketAddress(this.baseUrl), ["relay.v1"]));
-    socket.onopen = () => this.#tell("connection_event", { event: "hello", token }, { client_id: this.clientId });
-    return new Promise((resolve, reject) => {
-      /** @type {any} */
-      let ready = null;
-      socket.onmessage = (/** @type {MessageEvent} */ message) => {
-        const frame = JSON.parse(message.data);
-        if (frame.payload.event === "ready") ready = frame.payload;
-        if (frame.payload.event === "ready") this.userId = ready.user_id;
-        this.#take(frame);
-        if (frame.payload.event === "synced") resolve(ready);
-      };
-      socket.onclose = (/** @type {CloseEvent} */ close) => {
-        this.#become("disconnected");
-        reject(new ConnectionClosed(close.code, close.reason));
-      };
-    });
+  // ---- where it stands
+
+  get authToken() {
+    return this.#authToken;
   }
 
-  /** @param {{signal?: AbortSignal}} [options] */
-  ready(options) {
-    return this.connect(options);
+  /** The token from the next connection and the next call on. */
+  set authToken(token) {
+    this.#authToken = token;
+    this.rest.authToken = token;
   }
 
-  reconnect() {
-    return this.connect();
+  /** The live WebSocket, or null: without a connection, and in the tabs that use another's. */
+  get socket() {
+    return this.#engine.roles.link?.connection?.socket ?? null;
   }
 
-  async disconnect() {
-    this.socket?.close(1000);
+  /** The device's lasting id: final once `opened` has resolved. */
+  get clientId() {
+    return this.#engine.device.clientId;
   }
 
-  async forget() {}
+  /** The user the token belongs to, or null before the first connection. */
+  get userId() {
+    return this.#engine.device.userId;
+  }
+
+  get sessionId() {
+    return this.#engine.device.sessionId;
+  }
+
+  /** The position up to which everything is processed, or null. */
+  get cursor() {
+    return this.#engine.receiving.inbox.cursor;
+  }
+
+  /** The name of the server's log, as last heard. */
+  get epoch() {
+    return this.#engine.epoch;
+  }
+
+  /** @returns {Record<string, number>} the server's limits, as last heard */
+  get limits() {
+    return this.#engine.ready?.limits ?? {};
+  }
+
+  /** The handlers by message type; `*` has those for all. */
+  get messageHandlers() {
+    return this.#handlers.byType;
+  }
+
+  /** What was written and has no answer yet, or was refused. */
+  get outbox() {
+    return this.#engine.outbox;
+  }
+
+  /** What is kept under this name: the outbox, the cursor, and what else an application puts there. */
+  get storage() {
+    return this.#engine.storage;
+  }
+
+  /** Resolves when the storage is read: from then on the outbox has what earlier pages left. */
+  get opened() {
+    return this.#engine.opened;
+  }
+
+  /** Whether this tab has the connection. */
+  get isLeader() {
+    return this.#engine.roles.leads;
+  }
+
+  /** Tell whether this is the one tab to show notifications: the one that is seen, else the one with the connection. */
+  isNotifier() {
+    return this.#engine.roles.tabs?.notifies ?? true;
+  }
+
+  // ---- connecting
 
   /**
+   * Connect, and stay connected; resolves with the server's `ready` once caught up. A server that cannot be reached
+   * is tried again and is no failure.
+   *
+   * @param {{signal?: AbortSignal}} [options] gives up, unless connected by then
+   * @returns {Promise<Record<string, any>>}
+   * @throws {ConnectionClosed} The server does not want this client back, or it was disconnected.
+   */
+  async connect({ signal } = {}) {
+    signal?.throwIfAborted();
+    void this.#engine.roles.start();
+    try {
+      return await this.ready({ signal });
+    } catch (error) {
+      if (signal?.aborted) await this.disconnect();
+      throw error;
+    }
+  }
+
+  /** Connect anew at once, whatever the back-off says: after a change of networks, or a sleep. */
+  async reconnect() {
+    if (!this.#engine.roles.running || this.connectionState === "closed") return this.connect();
+    this.#engine.roles.again();
+    return this.ready();
+  }
+
+  /**
+   * Wait until connected and caught up.
+   *
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<Record<string, any>>}
+   */
+  async ready({ signal } = {}) {
+    signal?.throwIfAborted();
+    if (this.connectionState === "connected") return this.#engine.ready ?? {};
+    /** @type {Deferred<Record<string, any>>} */
+    const waiting = new Deferred();
+    this.#waiting.add(waiting);
+    const abort = () => waiting.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await waiting.promise;
+    } finally {
+      this.#waiting.delete(waiting);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Say goodbye and stay away, until `connect` is called again; what was not sent stays in the outbox. */
+  async disconnect() {
+    await this.#engine.roles.stop();
+  }
+
+  /** Disconnect, and forget all that is kept under this name, what was not sent included: for who signs out. */
+  async forget() {
+    await this.#engine.roles.stop();
+    this.#engine.roles.ask({ forget: true });
+    await this.#engine.forget();
+  }
+
+  // ---- messages
+
+  /**
+   * Put a message in the outbox, from where it goes out, again and again, until it is answered.
+   *
    * @template {string} Type
    * @param {Type} type
    * @param {PayloadOf<Type>} payload
-   * @param {string | null} [targetId]
-   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} [options]
+   * @param {string | null} [targetId] a user, a group, or `*`; none for types without a target
+   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} [options] the id that makes a retry safe; whether
+   *   it is worth sending later; what takes it back while it waits
+   * @returns {SentMessage}
    */
   sendMessage(type, payload, targetId, options = {}) {
-    const id = options.id ?? generateUniqueId();
-    const meta = { id, timestamp: Date.now() / 1000, ...(targetId ? { target_id: targetId } : {}) };
-    const message = new SentMessage(/** @type {any} */ ({ type, payload, meta }), async () => false);
-    this.#sent.set(id, message);
-    this.#events.emit("sent", message);
-    this.#tell(type, payload, meta);
-    return message;
+    return this.#engine.outbox.send(type, /** @type {object} */ (payload), targetId, options);
   }
 
   /**
-   * @param {string} type
-   * @param {Handler} handler
+   * Have a handler called with each message of a type (`*`: of any), until the function that is returned is called.
+   * One that returns a promise holds the cursor back until then, so that what it did not finish comes again after a
+   * restart.
+   *
+   * @template {string} Type
+   * @param {Type} type
+   * @param {(envelope: Envelope<Type>, context: Context) => unknown} handler
    */
   registerHandler(type, handler) {
-    const handlers = this.messageHandlers.get(type) ?? new Set();
-    this.messageHandlers.set(type, handlers.add(handler));
-    return () => void handlers.delete(handler);
+    return this.#handlers.add(type, handler);
   }
 
   /**
@@ -171,7 +261,7 @@ export class SocketManager {
     return this.#events.on(name, listener);
   }
 
-  /** @param {(envelope: Envelope<any>, context: {replay: boolean}) => void} callback */
+  /** @param {(envelope: Envelope<any>, context: Context) => void} callback */
   onMessage(callback) {
     return this.on("message", callback);
   }
@@ -186,48 +276,26 @@ export class SocketManager {
     return this.on("error", callback);
   }
 
-  isNotifier() {
-    return this.isLeader;
-  }
+  // ---- inside
 
-  /** @param {any} frame */
-  #take(frame) {
-    const message = this.#sent.get(frame.meta.ref);
-    if (frame.type === "ack" || frame.type === "error") {
-      if (!message) return;
-      if (frame.type === "ack") message.become("sent", { ack: frame.payload });
-      else message.become("failed", { error: RelayError.fromPayload(frame.payload) });
-      if (frame.type === "ack") this.#sent.delete(message.id);
-      this.#events.emit("sent", message);
-      return;
-    }
-    if (frame.payload.event === "synced") this.#become("connected");
-    const context = { replay: frame.meta.replay === true };
-    for (const handler of [...(this.messageHandlers.get(frame.type) ?? []), ...(this.messageHandlers.get("*") ?? [])]) {
-      handler(frame, context);
-    }
-    this.#events.emit("message", frame, context);
-    if (frame.payload.event === "synced") this.#events.emit("synced", { filled: [], ...frame.payload });
-  }
-
-  /**
-   * @param {string} type
-   * @param {any} payload
-   * @param {any} meta
-   */
-  #tell(type, payload, meta) {
-    this.socket?.send(JSON.stringify({ type, payload, meta }));
-  }
-
-  /** @param {ConnectionState} state */
-  #become(state) {
+  /** @param {Standing} standing */
+  #stand({ state, attempts, error, retryIn }) {
     const previous = this.connectionState;
     this.connectionState = state;
-    this.#events.emit("state", state, previous, {});
+    this.reconnectAttempts = attempts;
+    if (error) this.lastError = error;
+    if (state === "connected") this.lastError = null;
+    if (state !== previous || error) this.#events.emit("state", state, previous, { error, retryIn });
+    for (const waiting of this.#waiting) {
+      if (state === "connected") waiting.resolve(this.#engine.ready ?? {});
+      if (state === "closed") waiting.reject(error);
+      if (state === "disconnected") waiting.reject(new ConnectionClosed(1000, "this client said goodbye"));
+    }
   }
 
   /** @param {unknown} fault */
   #fault(fault) {
-    console.error(fault);
+    const error = fault instanceof Error ? fault : new Error(String(fault));
+    this.#events.emit("error", error);
   }
 }

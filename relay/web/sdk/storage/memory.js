@@ -9,6 +9,7 @@
  * @property {(prefix: string) => Promise<[string, any][]>} getAll the pairs whose keys begin so, in the keys' order
  * @property {(batch: Change[]) => Promise<void>} apply
  * @property {() => Promise<void>} close
+ * @property {boolean} [blobs] whether values may hold Blobs
  */
 
 /** @typedef {["put", key: string, value: any] | ["delete", key: string]} Change */
@@ -31,5 +32,6 @@ export function memoryStorage() {
       }
     },
     close: async () => {},
+    blobs: true,
   };
 }

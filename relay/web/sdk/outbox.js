@@ -1,0 +1,267 @@
+/**
+ * The durable outbox: what was written and has no answer yet, over reloads and restarts, and what was refused, until
+ * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
+ */
+
+import { RelayError } from "./errors.js";
+import { generateUniqueId } from "./ids.js";
+import { Receipts } from "./receipts.js";
+import { SentMessage } from "./sent-message.js";
+
+/** @import { Clock } from "./clock.js" */
+/** @import { Keeper } from "./keeper.js" */
+/** @import { Entry, Queue } from "./queue.js" */
+/** @import { Envelope } from "./types.js" */
+
+/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} Kept what the storage has */
+
+/**
+ * @typedef {object} Surroundings
+ * @property {Keeper} keeper
+ * @property {Clock} clock
+ * @property {number} limit
+ * @property {() => boolean} live whether there is a connection
+ * @property {() => boolean} sends whether it is this tab's
+ * @property {(request: object) => void} ask tells all other tabs
+ * @property {(news: object) => void} share tells all other tabs, if this is the tab with the connection
+ * @property {(message: SentMessage) => void} onChange
+ */
+
+const FLEETING = new Set(["typing_indicator", "connection_event"]);
+
+export class Outbox {
+  #around;
+  #queue;
+  #receipts;
+  #number = 0;
+
+  /**
+   * @param {Queue} queue
+   * @param {Surroundings} around
+   */
+  constructor(queue, around) {
+    this.#around = around;
+    this.#queue = queue;
+    queue.onAnswer = (entry) => this.#answered(entry);
+    this.#receipts = new Receipts(around.onChange);
+  }
+
+  /** Every message that waits for its answer or was refused, oldest first. */
+  get messages() {
+    return this.#queue.messages;
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#queue.entries.get(id)?.message;
+  }
+
+  /**
+   * Send a refused message anew, with its id.
+   *
+   * @param {string} id
+   */
+  retry(id) {
+    const entry = this.#queue.entries.get(id);
+    if (entry?.message.state !== "failed") return;
+    this.#again(entry);
+    this.#save(entry);
+  }
+
+  /**
+   * Forget a refused message.
+   *
+   * @param {string} id
+   */
+  discard(id) {
+    const entry = this.#queue.entries.get(id);
+    if (entry?.message.state !== "failed") return;
+    this.#forget(entry);
+    this.#around.ask({ discard: id });
+    this.#around.onChange(entry.message);
+  }
+
+  /**
+   * Wait until every message has its answer.
+   *
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async flush({ signal } = {}) {
+    signal?.throwIfAborted();
+    const waiting = this.messages.filter((message) => message.state === "queued");
+    const aborted = new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+    await Promise.race([Promise.allSettled(waiting), aborted]);
+  }
+
+  // ---- for the manager
+
+  /**
+   * @param {string} type
+   * @param {object} payload
+   * @param {string | null | undefined} targetId
+   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} options
+   */
+  send(type, payload, targetId, { id = generateUniqueId(), keep = !FLEETING.has(type), signal }) {
+    if (id.length < 1 || id.length > 64) throw new RangeError("a message's id has 1 to 64 characters");
+    const meta = { id, ...(targetId == null ? {} : { target_id: targetId }), timestamp: this.#around.clock.now() / 1000 };
+    /** @type {Envelope<any>} */
+    const envelope = { type, payload: JSON.parse(JSON.stringify(payload)), meta };
+    const earlier = this.#queue.entries.get(id);
+    if (earlier && isSame(earlier.message.envelope, envelope)) return earlier.message;
+    const message = this.#message(envelope);
+    const refusal = signal?.aborted ? signal.reason : this.#refusal(keep, Boolean(earlier));
+    if (refusal) {
+      message.become("failed", { error: refusal });
+      return message;
+    }
+    const entry = { message, keep, saved: false, number: this.#nextNumber() };
+    this.#queue.add(entry);
+    if (keep) this.#around.onChange(message);
+    this.#save(entry);
+    signal?.addEventListener("abort", () => void this.cancel(message, signal.reason), { once: true });
+    return message;
+  }
+
+  /**
+   * Take over what an earlier process, or another tab, has written.
+   *
+   * @param {Kept} kept
+   * @param {boolean} tried whether it may have been sent already
+   */
+  take({ number, envelope, keep, error }, tried) {
+    this.#number = Math.max(this.#number, number);
+    const known = this.#queue.entries.get(/** @type {string} */ (envelope.meta.id));
+    if (known) {
+      if (known.message.state === "failed" && !error) this.#again(known);
+      return;
+    }
+    if (!keep && !this.#around.sends()) return;
+    const message = this.#message(envelope);
+    if (error) message.become("failed", { error: RelayError.fromPayload(error) });
+    this.#queue.add({ message, number, keep, saved: true, tried });
+    if (keep) this.#around.onChange(message);
+  }
+
+  /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
+  async cancel(message, reason = new DOMException("the message was cancelled", "AbortError")) {
+    if (message.state !== "queued") return false;
+    if (this.#around.sends() || !this.#around.live()) this.takeBack(message.id, reason);
+    else this.#around.ask({ cancel: message.id });
+    await message.catch(() => {});
+    return message.ack === null;
+  }
+
+  /**
+   * @param {string} id
+   * @param {Error} [reason]
+   */
+  takeBack(id, reason = new DOMException("the message was cancelled", "AbortError")) {
+    const entry = this.#queue.entries.get(id);
+    if (!entry || entry.tried || entry.message.state === "failed") return;
+    this.#forget(entry);
+    entry.message.become("failed", { error: reason });
+    this.#around.onChange(entry.message);
+    this.#around.share({ cancelled: id });
+  }
+
+  /** What this tab waits for: for a new tab with the connection, which may not know of it. */
+  get unanswered() {
+    return [...this.#queue.entries.values()].filter(({ message, keep }) => keep && message.state === "queued").map(keptOf);
+  }
+
+  /** @param {Envelope<"read_receipt">} receipt @param {string | null} userId */
+  noteReceipt(receipt, userId) {
+    this.#receipts.note(receipt, userId);
+  }
+
+  /** Forget everything, as another user begins. */
+  clear() {
+    for (const id of [...this.#queue.entries.keys()]) this.#queue.drop(id);
+  }
+
+  // ---- inside
+
+  /** @param {Envelope<any>} envelope */
+  #message(envelope) {
+    return new SentMessage(envelope, (message) => this.cancel(message));
+  }
+
+  /** @param {boolean} keep @param {boolean} taken */
+  #refusal(keep, taken) {
+    if (taken) return new RelayError("conflict", "another message with this id still waits for its answer");
+    if (!keep && !this.#around.live()) {
+      return new RelayError("offline", "not connected, and the message is not one to keep", { retry: true });
+    }
+    if (this.#queue.entries.size < this.#around.limit) return null;
+    return new RelayError("outbox_full", `${this.#around.limit} messages already wait for their answer`, { retry: true });
+  }
+
+  #nextNumber() {
+    // Time, so that tabs which know nothing of each other number alike; past it when the clock was set back.
+    this.#number = Math.max(this.#number + 1, Math.floor(this.#around.clock.now() * 1000));
+    return this.#number;
+  }
+
+  /** @param {Entry} entry */
+  #save(entry) {
+    const kept = keptOf(entry);
+    const done = () => {
+      if (this.#queue.entries.get(entry.message.id) !== entry) return; // cancelled meanwhile
+      this.#around.ask({ submit: kept });
+      this.#queue.ready(entry);
+    };
+    if (entry.keep) void this.#around.keeper.put(keyOf(entry), kept).then(done);
+    else done();
+  }
+
+  /** @param {Entry} entry */
+  #again(entry) {
+    this.#queue.drop(entry.message.id);
+    entry.refusals = 0;
+    entry.message.become("queued");
+    this.#queue.add(entry);
+    this.#around.onChange(entry.message);
+  }
+
+  /** @param {Entry} entry */
+  #forget(entry) {
+    this.#queue.drop(entry.message.id);
+    void this.#around.keeper.delete(keyOf(entry));
+  }
+
+  /** @param {Entry} entry */
+  #answered(entry) {
+    if (!entry.keep) return;
+    const { message } = entry;
+    if (message.state === "failed") {
+      void this.#around.keeper.put(keyOf(entry), keptOf(entry));
+      this.#around.share({ failed: message.id, error: errorOf(message) });
+    } else {
+      void this.#around.keeper.delete(keyOf(entry));
+      this.#receipts.follow(message);
+    }
+    this.#around.onChange(message);
+  }
+}
+
+/** @param {Entry} entry */
+function keyOf({ number, message }) {
+  return `outbox/${String(number).padStart(17, "0")}/${message.id}`;
+}
+
+/** @param {Entry} entry @returns {Kept} */
+function keptOf({ number, message, keep }) {
+  return { number, keep, envelope: message.envelope, ...(message.error ? { error: errorOf(message) } : {}) };
+}
+
+/** @param {SentMessage} message */
+function errorOf({ error }) {
+  const { code = "internal", message, retry, retryAfter: retry_after, details } = /** @type {any} */ (error);
+  return { code, message, retry, retry_after, details };
+}
+
+/** @param {Envelope<any>} one @param {Envelope<any>} other */
+function isSame(one, other) {
+  const content = (/** @type {Envelope<any>} */ { type, payload, meta }) => JSON.stringify([type, payload, meta.target_id]);
+  return content(one) === content(other);
+}
