@@ -127,6 +127,7 @@ export class State {
     if (stored && this.#brings(key, sent)) this.apply(stored);
     if (!this.echoes.take(key, sent, gone)) return;
     const conversation = this.mirror.conversation(key);
+    this.#shelves.get(key)?.messages.delete(`i:${sent.id}`);
     this.#changed(key, seqOfChanged(conversation, sent));
     this.#touch(`message:${key}/i:${sent.id}`);
   }
@@ -141,7 +142,8 @@ export class State {
     const conversation = this.mirror.conversation(key);
     const known = this.facts.get(key);
     if (!known || known.seq <= row.last_seq) {
-      this.facts.set(key, { kind: row.kind, name: row.name, role: row.role, seq: row.last_seq });
+      const { kind, name, role, last_seq: seq } = row;
+      this.facts.set(key, { kind, name, role, seq, roleSeq: seq });
     }
     conversation.unread.row(row);
     if (row.last_message) conversation.take(row.last_message);
@@ -193,7 +195,7 @@ export class State {
       if (conversation.stale) this.opened.delete(key);
       conversation.stale = false;
       // Not asked for again before something new is said there.
-      if (!known.has(key)) this.facts.set(key, { kind: null, name: key, role: null, seq: conversation.lastSeq });
+      if (!known.has(key)) this.facts.set(key, { kind: null, name: key, role: null, seq: conversation.lastSeq, roleSeq: 0 });
     }
   }
 
@@ -231,7 +233,7 @@ export class State {
   /** The conversations, the one with the newest message first. */
   get conversations() {
     if (this.#list) return this.#list;
-    const keys = [...this.mirror.conversations.keys()].filter((key) => key !== SELF && key !== EVERYBODY);
+    const keys = [...this.mirror.conversations.keys()].filter((key) => this.#isListed(key));
     const time = (/** @type {ConversationSummary} */ one) => one.lastMessage?.timestamp ?? 0;
     const summaries = keys.map((key) => this.summary(key));
     summaries.sort((one, other) => time(other) - time(one) || (one.target < other.target ? -1 : 1));
@@ -287,6 +289,13 @@ export class State {
     let oldest = null;
     for (const seq of this.mirror.conversations.get(key)?.messages.keys() ?? []) oldest = Math.min(oldest ?? seq, seq);
     return oldest;
+  }
+
+  /** @param {string} key */
+  #isListed(key) {
+    if (key === SELF || key === EVERYBODY) return false;
+    const says = (this.mirror.conversations.get(key)?.messages.size ?? 0) > 0 || this.echoes.messages.has(key);
+    return says || (this.facts.get(key)?.kind ?? null) !== null;
   }
 
   /**
@@ -380,11 +389,15 @@ export class State {
    * @param {Envelope<any>} envelope
    */
   #regroup(key, { payload, meta }) {
-    const known = this.facts.get(key);
+    const facts = this.facts.get(key);
     const seq = meta.seq ?? 0;
-    if (!known || seq <= known.seq) return;
-    const role = payload.user_id === this.userId && payload.role ? payload.role : known.role;
-    this.facts.set(key, { kind: "group", name: payload.name ?? known.name, role, seq });
+    if (!facts) return; // its row says so
+    // What fills a gap comes later than what is newer.
+    if (payload.event === "renamed" && seq > facts.seq) this.facts.set(key, { ...facts, name: payload.name, seq });
+    const mine = payload.user_id === this.userId;
+    // Who makes another the owner is an admin from then on; no event says so.
+    const role = mine ? payload.role : payload.role === "owner" && facts.role === "owner" ? "admin" : undefined;
+    if (role && seq > facts.roleSeq) this.facts.set(key, { ...facts, role, roleSeq: seq });
     this.#changed(key);
   }
 

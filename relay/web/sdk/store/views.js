@@ -36,7 +36,8 @@
  * @property {ConversationKind | null} kind null until the server has said
  * @property {string} name
  * @property {Role | null} role
- * @property {number} seq up to which message this is so
+ * @property {number} seq up to which message the name is right
+ * @property {number} roleSeq up to which the role is
  */
 
 /** Types that change others' messages, and are not shown themselves. */
