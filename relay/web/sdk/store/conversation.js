@@ -38,6 +38,8 @@ export class Conversation {
   over = new Map();
   /** The newest edit that says something, by the id of what it is about. @type {Map<number, number>} */
   edits = new Map();
+  /** The seqs of messages whose reactions were not asked for: a page that has them is still to be loaded. @type {Set<number>} */
+  partial = new Set();
   /** The seq of the newest message known of. */
   lastSeq = 0;
   /** Before this, nothing is the user's to see. */
@@ -59,11 +61,24 @@ export class Conversation {
   }
 
   /**
+   * Take a message by itself, as the list of conversations tells the last one of each.
+   *
+   * @param {Envelope<any>} envelope
+   */
+  preview(envelope) {
+    const seq = envelope.meta.seq ?? 0;
+    const anew = !this.messages.has(seq);
+    this.take(envelope);
+    if (anew) this.partial.add(seq);
+  }
+
+  /**
    * Take an envelope of this conversation's.
    *
    * @param {Envelope<any>} envelope
    */
   take(envelope) {
+    if (envelope.meta.seq !== undefined) this.partial.delete(envelope.meta.seq);
     if (envelope.meta.seq !== undefined) this.#takeMessage(envelope);
     else if (envelope.type === "reaction") this.#takeReaction(envelope);
     else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
@@ -134,6 +149,7 @@ export class Conversation {
     for (const seq of gone) {
       const messageId = this.messages.get(seq)?.messageId ?? 0;
       this.messages.delete(seq);
+      this.partial.delete(seq);
       this.seqs.delete(messageId);
       this.reactions.delete(messageId);
       this.edits.delete(messageId);

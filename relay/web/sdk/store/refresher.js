@@ -16,6 +16,7 @@ import { EVERYBODY, SELF } from "./mirror.js";
  */
 
 const SOON_SECONDS = 0.05;
+const APART_SECONDS = 1;
 const FIRST_WAIT_SECONDS = 0.5;
 const LONGEST_WAIT_SECONDS = 60;
 const PREVIEW = 20;
@@ -31,6 +32,7 @@ export class Refresher {
   #running = false;
   #again = false;
   #connected = false;
+  #ended = 0;
   #tries = 0;
   #notifications = true;
   #messaging;
@@ -94,7 +96,8 @@ export class Refresher {
     this.#again = true;
     if (this.#running || this.#closing.signal.aborted) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#run(), seconds * 1000);
+    const wait = Math.max(seconds, APART_SECONDS - (Date.now() - this.#ended) / 1000);
+    this.#timer = setTimeout(() => void this.#run(), wait * 1000);
   }
 
   close() {
@@ -107,7 +110,9 @@ export class Refresher {
     const state = this.#owner.state(null);
     const incomplete = [...this.#changed].some((key) => isIncomplete(state, key));
     this.#changed.clear();
-    if (incomplete && !this.#again) this.want(this.#wait());
+    if (!incomplete) return;
+    this.#tries = 0; // something is new: it may help now
+    this.want();
   }
 
   /** @returns {number} longer each time in a row, as what does not help need not be done often */
@@ -135,6 +140,7 @@ export class Refresher {
       if (error instanceof RelayError && !error.retry) return;
     } finally {
       this.#running = false;
+      this.#ended = Date.now();
     }
     if (this.#again) this.want(this.#wait());
   }

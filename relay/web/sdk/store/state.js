@@ -16,7 +16,9 @@ import { echoView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
  */
 
 /**
- * @typedef {object} ConversationSummary a line in the list of conversations
+ * A line in the list of conversations.
+ *
+ * @typedef {object} ConversationSummary
  * @property {string} target the other user, or the group
  * @property {import("../types.js").ConversationKind | null} kind null until the server has said
  * @property {string} name
@@ -123,6 +125,7 @@ export class State {
     if (type === "read_receipt" && payload.up_to_seq && sent.state !== "failed") {
       this.mirror.conversations.get(key)?.read(payload.up_to_seq);
     }
+    if (type === "read_receipt" && sent.ack) this.#changed(key); // the server's own count goes by it from now on
     const stored = storedEnvelope(sent, this.userId);
     if (stored && this.#brings(key, sent)) this.apply(stored);
     if (!this.echoes.take(key, sent, gone)) return;
@@ -146,7 +149,7 @@ export class State {
       this.facts.set(key, { kind, name, role, seq, roleSeq: seq });
     }
     conversation.unread.row(row);
-    if (row.last_message) conversation.take(row.last_message);
+    if (row.last_message) conversation.preview(row.last_message);
     this.#changed(key);
   }
 
@@ -206,7 +209,7 @@ export class State {
    */
   lacksPreview(key) {
     const conversation = this.mirror.conversation(key);
-    return !this.opened.has(key) && conversation.lastSeq > 0 && shownSeqs(conversation).length === 0;
+    return !this.opened.has(key) && conversation.lastSeq > 0 && shownSeqs(conversation, { partial: true }).length === 0;
   }
 
   /**
@@ -251,7 +254,7 @@ export class State {
     const { kind = null, name = key, role = null } = this.facts.get(key) ?? {};
     const { messages: unread, mentions: unreadMentions } = conversation.unread.count;
     const echo = [...(this.echoes.messages.get(key)?.values() ?? [])].at(-1);
-    const newest = shownSeqs(conversation).at(-1);
+    const newest = shownSeqs(conversation, { partial: true }).at(-1);
     const lastMessage = echo ? this.#echo(shelf, key, echo) : newest === undefined ? null : this.#message(shelf, key, newest);
     const receipts = Object.freeze(Object.fromEntries(conversation.receipts));
     return (shelf.summary = Object.freeze({
@@ -286,8 +289,11 @@ export class State {
    * @param {string} key
    */
   oldestSeq(key) {
+    const conversation = this.mirror.conversations.get(key);
     let oldest = null;
-    for (const seq of this.mirror.conversations.get(key)?.messages.keys() ?? []) oldest = Math.min(oldest ?? seq, seq);
+    for (const seq of conversation?.messages.keys() ?? []) {
+      if (!conversation?.partial.has(seq)) oldest = Math.min(oldest ?? seq, seq);
+    }
     return oldest;
   }
 

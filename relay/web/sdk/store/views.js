@@ -55,10 +55,13 @@ export function keyOf({ senderId, id, messageId }, userId) {
  * Return the seqs that are shown, in order.
  *
  * @param {Conversation} conversation
+ * @param {{ partial?: boolean }} [options] with those of which a page is still to be loaded
  */
-export function shownSeqs(conversation) {
+export function shownSeqs(conversation, { partial = false } = {}) {
   const seqs = [];
-  for (const message of conversation.messages.values()) if (!UNSHOWN.has(message.type)) seqs.push(message.seq);
+  for (const { seq, type } of conversation.messages.values()) {
+    if (!UNSHOWN.has(type) && (partial || !conversation.partial.has(seq))) seqs.push(seq);
+  }
   return seqs.sort((a, b) => a - b);
 }
 
@@ -68,7 +71,7 @@ export function shownSeqs(conversation) {
  * @param {Conversation} conversation
  */
 export function gapsOf(conversation) {
-  const seqs = [...conversation.messages.keys()].sort((a, b) => a - b);
+  const seqs = [...conversation.messages.keys()].filter((seq) => !conversation.partial.has(seq)).sort((a, b) => a - b);
   const gaps = [];
   for (const [at, seq] of seqs.entries()) {
     const before = seqs[at - 1] ?? seq - 1;
