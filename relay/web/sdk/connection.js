@@ -69,6 +69,7 @@ export class Connection {
 
   /** Say goodbye, and wait until the server has closed, two seconds at most. */
   async leave() {
+    if (this.socket.readyState !== 1) return this.#end(GOODBYE, "");
     this.tell({ event: "goodbye" });
     const closed = new Promise((resolve) => {
       const { socket } = this;

@@ -66,6 +66,7 @@ export class Engine {
       keeper: this.keeper,
       clock: settings.clock,
       limit: settings.limit,
+      opened: () => this.opened,
       live: () => ["replaying", "connected"].includes(this.standing.state),
       sends: () => this.roles.leads,
       ask: (request) => this.roles.ask(request),

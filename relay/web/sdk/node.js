@@ -1,3 +1,3 @@
 /** What only Node and Electron's main process can do. */
 
-export {};
+export { fileStorage } from "./storage/file.js";

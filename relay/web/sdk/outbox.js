@@ -20,6 +20,7 @@ import { SentMessage } from "./sent-message.js";
  * @property {Keeper} keeper
  * @property {Clock} clock
  * @property {number} limit
+ * @property {() => Promise<void>} opened
  * @property {() => boolean} live whether there is a connection
  * @property {() => boolean} sends whether it is this tab's
  * @property {(request: object) => void} ask tells all other tabs
@@ -34,6 +35,8 @@ export class Outbox {
   #queue;
   #receipts;
   #number = 0;
+  /** @type {Set<Entry>} written before it is known what an earlier process has left */
+  #early = new Set();
 
   /**
    * @param {Queue} queue
@@ -65,7 +68,7 @@ export class Outbox {
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#again(entry);
-    this.#save(entry);
+    void this.#save(entry);
   }
 
   /**
@@ -117,7 +120,7 @@ export class Outbox {
     const entry = { message, keep, saved: false, number: this.#nextNumber() };
     this.#queue.add(entry);
     if (keep) this.#around.onChange(message);
-    this.#save(entry);
+    void this.#save(entry);
     signal?.addEventListener("abort", () => void this.cancel(message, signal.reason), { once: true });
     return message;
   }
@@ -130,6 +133,7 @@ export class Outbox {
    */
   take({ number, envelope, keep, error }, tried) {
     this.#number = Math.max(this.#number, number);
+    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back
     const known = this.#queue.entries.get(/** @type {string} */ (envelope.meta.id));
     if (known) {
       if (known.message.state === "failed" && !error) this.#again(known);
@@ -169,6 +173,13 @@ export class Outbox {
     return [...this.#queue.entries.values()].filter(({ message, keep }) => keep && message.state === "queued").map(keptOf);
   }
 
+  /** Take note of a discard in another tab. @param {string} id */
+  drop(id) {
+    const message = this.get(id);
+    this.#queue.drop(id);
+    if (message) this.#around.onChange(message);
+  }
+
   /** @param {Envelope<"read_receipt">} receipt @param {string | null} userId */
   noteReceipt(receipt, userId) {
     this.#receipts.note(receipt, userId);
@@ -203,15 +214,28 @@ export class Outbox {
   }
 
   /** @param {Entry} entry */
-  #save(entry) {
-    const kept = keptOf(entry);
-    const done = () => {
-      if (this.#queue.entries.get(entry.message.id) !== entry) return; // cancelled meanwhile
-      this.#around.ask({ submit: kept });
-      this.#queue.ready(entry);
-    };
-    if (entry.keep) void this.#around.keeper.put(keyOf(entry), kept).then(done);
-    else done();
+  async #save(entry) {
+    if (entry.keep) {
+      this.#early.add(entry);
+      await this.#around.opened().catch(() => {}); // whoever connects is told
+      this.#early.delete(entry);
+      if (this.#has(entry)) await this.#around.keeper.put(keyOf(entry), keptOf(entry));
+    }
+    if (!this.#has(entry)) return; // cancelled meanwhile
+    this.#around.ask({ submit: keptOf(entry) });
+    this.#queue.ready(entry);
+  }
+
+  /** @param {Entry} entry */
+  #has(entry) {
+    return this.#queue.entries.get(entry.message.id) === entry;
+  }
+
+  /** @param {Entry} entry */
+  #renumber(entry) {
+    this.#queue.drop(entry.message.id);
+    entry.number = this.#nextNumber();
+    this.#queue.add(entry);
   }
 
   /** @param {Entry} entry */

@@ -14,8 +14,12 @@ const LAST = "\uffff";
  */
 export async function indexedDBStorage({ database = "relay-sdk", indexedDB = globalThis.indexedDB } = {}) {
   /** @type {Promise<IDBDatabase> | null} */
-  let opened = open(indexedDB, database);
-  await opened;
+  let opened = null;
+
+  async function held() {
+    opened ??= openDatabase(indexedDB, database, () => (opened = null));
+    return opened;
+  }
 
   /**
    * @template Value
@@ -24,20 +28,20 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
    * @returns {Promise<Value>}
    */
   async function transact(mode, work) {
-    opened ??= open(indexedDB, database);
-    const held = await opened;
-    held.onclose = held.onversionchange = () => {
-      opened = null; // the browser took it away; the next use opens it again
-      held.close();
-    };
+    const transaction = (await held()).transaction(STORE, mode, { durability: "strict" });
     return new Promise((resolve, reject) => {
-      const transaction = held.transaction(STORE, mode, { durability: "strict" });
-      const result = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(result());
       transaction.onabort = () => reject(transaction.error);
+      try {
+        const result = work(transaction.objectStore(STORE));
+        transaction.oncomplete = () => resolve(result());
+      } catch (error) {
+        transaction.abort(); // or what went before would stay
+        reject(error);
+      }
     });
   }
 
+  await held();
   return {
     blobs: true,
     get: (key) =>
@@ -57,23 +61,35 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
         return () => undefined;
       }),
     async close() {
-      const held = await opened;
+      const database = await opened;
       opened = null;
-      held?.close();
+      database?.close();
     },
   };
 }
 
 /**
  * @param {IDBFactory} indexedDB
- * @param {string} database
+ * @param {string} name
+ * @param {() => void} gone told when it could not be opened, or when the browser takes it away: the next use opens it again
  * @returns {Promise<IDBDatabase>}
  */
-function open(indexedDB, database) {
+function openDatabase(indexedDB, name, gone) {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(database, 1);
+    const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = () => {
+      gone();
+      reject(request.error);
+    };
+    request.onsuccess = () => {
+      const database = request.result;
+      database.onclose = gone;
+      database.onversionchange = () => {
+        gone();
+        database.close();
+      };
+      resolve(database);
+    };
   });
 }

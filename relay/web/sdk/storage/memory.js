@@ -23,8 +23,11 @@ export function memoryStorage() {
   /** @type {Map<string, any>} */
   const entries = new Map();
   return {
-    get: async (key) => entries.get(key),
-    getAll: async (prefix) => [...entries].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1)),
+    get: async (key) => structuredClone(entries.get(key)),
+    async getAll(prefix) {
+      const found = [...entries].filter(([key]) => key.startsWith(prefix));
+      return structuredClone(found.sort(([one], [other]) => (one < other ? -1 : 1)));
+    },
     async apply(batch) {
       for (const [kind, key, value] of batch) {
         if (kind === "put") entries.set(key, structuredClone(value));
