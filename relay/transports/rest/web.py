@@ -133,8 +133,8 @@ def _answer(known: dict[str, File], name: str, headers: dict[str, str]) -> Respo
     if packs:
         response.headers["Content-Encoding"] = "gzip"
     if request.if_none_match.contains_weak(tag):
+        length = response.headers["Content-Length"]
         response.status_code = 304
         response.set_data(b"")
-        for header in ("Content-Type", "Content-Length", "Content-Encoding"):
-            response.headers.pop(header, None)
+        response.headers["Content-Length"] = length  # what a 200 would say (RFC 9110 section 8.6)
     return response

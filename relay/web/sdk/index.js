@@ -6,5 +6,11 @@ export { MessagingAPI } from "./messaging-api.js";
 export { RestApiClient } from "./rest-api-client.js";
 export { SentMessage } from "./sent-message.js";
 export { SocketManager } from "./socket-manager.js";
+export { indexedDBStorage } from "./storage/indexeddb.js";
 export { memoryStorage } from "./storage/memory.js";
 export { Store } from "./store.js";
+
+/** @typedef {import("./store/presence.js").StatusView} StatusView */
+/** @typedef {import("./store/state.js").ConversationSummary} ConversationSummary */
+/** @typedef {import("./store/state.js").ConversationView} ConversationView */
+/** @typedef {import("./store/views.js").MessageView} MessageView */
