@@ -165,14 +165,18 @@ class Talk {
     const fresh = this.device(device.user, 100_000);
     try {
       await fresh.connect();
-      await until(() => same(fingerprint(device.store), fingerprint(fresh.store)), `${device.user}'s list`, 8).catch(() =>
-        assert.deepEqual(fingerprint(device.store), fingerprint(fresh.store), `${device.user}'s list of conversations`),
-      );
+      const right = lines((await device.messaging.getConversations()).map((row) => ({
+        ...row, unreadMentions: row.unread_mentions, readSeq: row.read_seq, lastSeq: row.last_seq, target: row.target_id,
+      })));
+      for (const [whose, store] of /** @type {const} */ ([["a fresh", fresh.store], ["the", device.store]])) {
+        await until(() => same(lines(store.conversations), right), `${device.user}'s list`, 8).catch(() =>
+          assert.deepEqual(lines(store.conversations), right, `${device.user}'s list in ${whose} store`),
+        );
+      }
       for (const { target } of fresh.store.conversations) {
         await all(fresh.store, target);
         await all(device.store, target);
-        const [mine, right] = [shown(device.store, target), shown(fresh.store, target)];
-        assert.deepEqual(mine, right, `${device.user} of ${target}`);
+        assert.deepEqual(shown(device.store, target), shown(fresh.store, target), `${device.user} of ${target}`);
       }
     } finally {
       await fresh.close();
@@ -185,12 +189,12 @@ function same(one, other) {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store */
-function fingerprint(store) {
-  const rows = store.conversations.map(({ target, kind, name, role, unread, unreadMentions, readSeq, lastSeq }) => [
+/** @param {readonly any[]} rows of the server's, or of a store's */
+function lines(rows) {
+  const drawn = rows.map(({ target, kind, name, role, unread, unreadMentions, readSeq, lastSeq }) => [
     target, kind, name, role, unread, unreadMentions, readSeq, lastSeq,
   ]);
-  return rows.sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1));
+  return drawn.sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1));
 }
 
 /** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */

@@ -17,7 +17,12 @@ export class FakeBrowser {
 
 class FakeTab {
   dead = false;
+  /** Whether it is in the page cache: what is said meanwhile is lost to it. */
   frozen = false;
+  /** Whether it is held back: what is said meanwhile waits. */
+  suspended = false;
+  #backlog = [];
+  #sockets = [];
   #listeners = new Map();
   #held = new Set();
 
@@ -43,7 +48,7 @@ class FakeTab {
         for (const other of browser.channels) {
           if (other === this || other.name !== this.name || other.tab.frozen) continue;
           const copy = structuredClone(data);
-          queueMicrotask(() => !other.tab.dead && browser.channels.has(other) && other.onmessage?.({ data: copy }));
+          other.tab.soon(() => browser.channels.has(other) && other.onmessage?.({ data: copy }));
         }
       }
       close() {
@@ -58,6 +63,39 @@ class FakeTab {
     return { page, locks, BroadcastChannel };
   }
 
+  /** A clock whose timers run as the tab's, and not at all once it is gone. */
+  clock(base) {
+    return {
+      now: base.now,
+      setTimeout: (callback, ms) => {
+        const timer = { cleared: false };
+        timer.number = base.setTimeout(() => this.soon(() => timer.cleared || callback()), ms);
+        return timer;
+      },
+      clearTimeout: (timer) => {
+        timer.cleared = true;
+        base.clearTimeout(timer.number);
+      },
+    };
+  }
+
+  /** WebSockets that hear nothing while the tab is held back, and end with it. */
+  WebSocket(network) {
+    const tab = this;
+    return class extends network.WebSocket {
+      constructor(...parts) {
+        super(...parts);
+        tab.#sockets.push(this);
+      }
+      deliver(data) {
+        tab.soon(() => super.deliver(data));
+      }
+      end(code, reason) {
+        tab.soon(() => super.end(code, reason));
+      }
+    };
+  }
+
   fire(name, event = {}) {
     for (const listener of [...this.#of(name)]) listener(event);
   }
@@ -67,9 +105,21 @@ class FakeTab {
     this.fire("visibilitychange");
   }
 
+  /** Run something as the browser does: not while the tab is held back, and never once it is gone. */
+  soon(work) {
+    if (this.suspended || this.frozen) this.#backlog.push(work);
+    else queueMicrotask(() => !this.dead && work());
+  }
+
+  thaw() {
+    this.frozen = this.suspended = false;
+    for (const work of this.#backlog.splice(0)) this.soon(work);
+  }
+
   /** The tab is gone, without a word; its locks are free. */
   kill() {
     this.dead = true;
+    for (const socket of this.#sockets) socket.onClosed();
     for (const channel of this.browser.channels) if (channel.tab === this) this.browser.channels.delete(channel);
     for (const [name, request] of this.#held) this.#leave(name, request);
   }
@@ -109,8 +159,8 @@ class FakeTab {
     const [first] = this.browser.line(name);
     if (!first || first.held) return;
     first.held = true;
-    queueMicrotask(async () => {
-      if (first.tab.dead) return;
+    first.tab.soon(async () => {
+      if (!this.browser.line(name).includes(first)) return; // stolen before it was told
       const result = await first.callback({ name });
       this.#leave(name, first);
       first.resolve(result);
