@@ -23,7 +23,7 @@ const SLOWEST = 4096;
 export const paths = { open: null };
 
 /** @param {string} attachmentId */
-export function attachmentPath(attachmentId) {
+function pathOf(attachmentId) {
   return `${PATH}/${encodeURIComponent(attachmentId)}`;
 }
 
@@ -173,7 +173,7 @@ function patient(blob, progress) {
 export async function download(transport, attachmentId, { onProgress, signal, range } = {}) {
   /** @type {Record<string, string>} */
   const headers = range ? { Accept: "*/*", Range: `bytes=${range[0]}-${range[1] ?? ""}` } : { Accept: "*/*" };
-  return transport.call("GET", attachmentPath(attachmentId), { headers, signal }, async (response, alive) => {
+  return transport.call("GET", pathOf(attachmentId), { headers, signal }, async (response, alive) => {
     const total = Number(response.headers.get("Content-Length") ?? 0);
     const parts = [];
     let loaded = 0;
@@ -200,7 +200,7 @@ export async function download(transport, attachmentId, { onProgress, signal, ra
  * @returns {Promise<Attachment>}
  */
 export async function describeAttachment(transport, attachmentId, options) {
-  const where = attachmentPath(attachmentId);
+  const where = pathOf(attachmentId);
   return transport.call("HEAD", where, { ...options }, async (response) => ({
     attachment_id: attachmentId,
     ...described(response),

@@ -3,8 +3,10 @@
  * the path comes as an argument of its own.
  */
 
-import { attachmentPath, describeAttachment, download, upload } from "./attachments.js";
 import { Transport } from "./rest/transport.js";
+
+/** Loaded when a file is sent or fetched: most programs never do. */
+const attachments = () => import("./attachments.js");
 
 /**
  * @import * as Types from "./types.js"
@@ -280,13 +282,13 @@ export class RestApiClient {
   // ---- attachments
 
   /** @param {Uploadable} file @param {UploadOptions} [options] @returns {Promise<Types.Attachment>} */
-  uploadAttachment(file, options) {
-    return upload(this.#transport, file, options);
+  async uploadAttachment(file, options) {
+    return (await attachments()).upload(this.#transport, file, options);
   }
 
   /** @param {string} attachmentId @param {DownloadOptions} [options] @returns {Promise<File>} */
-  downloadAttachment(attachmentId, options) {
-    return download(this.#transport, attachmentId, options);
+  async downloadAttachment(attachmentId, options) {
+    return (await attachments()).download(this.#transport, attachmentId, options);
   }
 
   /**
@@ -296,8 +298,8 @@ export class RestApiClient {
    * @param {Options} [options]
    * @returns {Promise<Types.Attachment>}
    */
-  getAttachment(attachmentId, options) {
-    return describeAttachment(this.#transport, attachmentId, options);
+  async getAttachment(attachmentId, options) {
+    return (await attachments()).describeAttachment(this.#transport, attachmentId, options);
   }
 
   /**
@@ -306,12 +308,12 @@ export class RestApiClient {
    * @param {string} attachmentId
    */
   attachmentUrl(attachmentId) {
-    return this.#transport.url(attachmentPath(attachmentId));
+    return this.#transport.url(path("attachments", attachmentId));
   }
 
   /** @param {string} attachmentId @param {Options} [options] @returns {Promise<null>} */
   deleteAttachment(attachmentId, options) {
-    return this.request("DELETE", attachmentPath(attachmentId), options);
+    return this.request("DELETE", path("attachments", attachmentId), options);
   }
 
   // ---- for operators and tools
