@@ -16,7 +16,7 @@ import { memoryStorage } from "./storage/memory.js";
  * @typedef {object} SocketOptions
  * @property {string} [clientId] the device's own lasting id; by default one is made and kept in the storage
  * @property {"auto" | Storage | Promise<Storage>} [storage] "auto" is IndexedDB where there is one, else memory
- * @property {string} [name] what the storage and the tabs go by: one for each account, when several are used side by side
+ * @property {string} [name] what the storage and the tabs go by: one for each account that is used in this browser or folder
  * @property {any} [WebSocket] a class like the browser's; needed in Node before 22
  * @property {typeof fetch} [fetch]
  * @property {boolean} [tabs] whether the tabs of a browser share one connection; by default where they can
@@ -36,19 +36,24 @@ import { memoryStorage } from "./storage/memory.js";
 
 /**
  * @param {string} baseUrl
+ * @param {unknown} token
  * @param {SocketOptions} options
  * @throws {TypeError} There is no such address, or nothing that speaks WebSocket.
  */
-export function readOptions(baseUrl, options) {
+export function readOptions(baseUrl, token, options) {
   const around = /** @type {any} */ (globalThis);
-  const { name = "default", page = around.document ? around : undefined } = options;
+  const address = socketAddress(baseUrl);
+  const name = `${address.replace(/^wss?:\/\//, "")}:${options.name ?? "default"}`;
+  const { page = around.document ? around : undefined } = options;
   const WebSocket = options.WebSocket ?? around.WebSocket;
   if (!WebSocket) throw new TypeError("there is no WebSocket here: pass options.WebSocket, such as the package ws");
   const locks = options.locks ?? (page ? around.navigator?.locks : undefined);
   const Channel = options.BroadcastChannel ?? around.BroadcastChannel;
-  const tabs = (options.tabs ?? true) && locks && Channel ? { name, locks, BroadcastChannel: Channel } : null;
+  // Tabs with tokens of different users must not hear of each other, even if nobody gave them names.
+  const group = typeof token === "string" ? `${name}:${digest(token)}` : name;
+  const tabs = (options.tabs ?? true) && locks && Channel ? { name: group, locks, BroadcastChannel: Channel } : null;
   return {
-    address: socketAddress(baseUrl),
+    address,
     WebSocket,
     tabs,
     page,
@@ -77,6 +82,13 @@ async function openStorage(storage, onFault) {
     onFault(fault); // a private window: what is kept lasts as long as the page
     return memoryStorage();
   });
+}
+
+/** Tell texts apart; says nothing of them and is no secret. @param {string} text */
+function digest(text) {
+  let hash = 0xcbf29ce484222325n; // FNV-1a
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(36);
 }
 
 /**

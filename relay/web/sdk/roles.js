@@ -50,7 +50,8 @@ export class Roles {
       welcomed: (snapshot) => this.#welcomed(snapshot),
       news: (news) => this.#hear(news),
       missed: () => this.#missed(),
-      request: (request) => this.#serve(request),
+      answered: ({ queued }) => queued !== engine.outbox.unanswered.length && this.#submit(),
+      request: (request, missed) => void this.#serve(request, missed),
       counted: ({ visible }) => this.#show(visible),
     });
   }
@@ -205,13 +206,15 @@ export class Roles {
   }
 
   #snapshot() {
-    const { device, epoch, ready, standing, receiving } = this.#engine;
-    return { device, epoch, ready, standing: packed(standing), reached: receiving.inbox.reached, live: receiving.live };
+    const { device, epoch, ready, standing, receiving, outbox } = this.#engine;
+    const [{ live }, { reached }, queued] = [receiving, receiving.inbox, outbox.unanswered.length];
+    return { device, epoch, ready, standing: packed(standing), reached, live, queued };
   }
 
-  /** @param {any} request */
-  #serve(request) {
+  /** @param {any} request @param {boolean} missed */
+  async #serve(request, missed) {
     const { outbox } = this.#engine;
+    if (missed && this.leads) await this.#engine.refresh().catch(this.#manager.onFault); // what was written before goes before
     if (request.forget) void this.stop().then(() => this.#engine.forget());
     if (request.submit) outbox.take(request.submit, false);
     if (request.discard) outbox.drop(request.discard);
@@ -255,8 +258,13 @@ export class Roles {
     else if (standing.state === "replaying" || (reached ?? 0) > (inbox.reached ?? 0)) this.#missed();
     engine.fresh = false;
     engine.receiving.live = live;
-    for (const submit of engine.outbox.unanswered) this.ask({ submit });
+    this.#submit();
     this.#follow(unpacked(standing));
+  }
+
+  /** The leader may not know of all that waits: what it has already it takes no second time. */
+  #submit() {
+    for (const submit of this.#engine.outbox.unanswered) this.ask({ submit });
   }
 
   #missed() {

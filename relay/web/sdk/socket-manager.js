@@ -55,7 +55,7 @@ export class SocketManager {
    * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
-    const settings = readOptions(baseUrl, options);
+    const settings = readOptions(baseUrl, authToken, options);
     this.baseUrl = baseUrl;
     this.#authToken = authToken;
     this.#handlers = new Handlers(settings.clock, (fault) => this.#fault(fault));
@@ -217,8 +217,8 @@ export class SocketManager {
 
   /** Disconnect, and forget all that is kept under this name, what was not sent included: for who signs out. */
   async forget() {
-    await this.#engine.roles.stop();
     this.#engine.roles.ask({ forget: true });
+    await this.#engine.roles.stop();
     await this.#engine.forget();
   }
 

@@ -21,7 +21,8 @@ import { Roster } from "./tabs/roster.js";
  * @property {(snapshot: any) => void} welcomed
  * @property {(news: any) => void} news what the leader shares
  * @property {() => void} missed some of it was lost
- * @property {(request: any) => void} request what another tab asks for
+ * @property {(snapshot: any) => void} answered the leader is there, and this is how things stand
+ * @property {(request: any, missed: boolean) => void} request what another tab asks for, and whether some of it was lost
  * @property {(count: Count) => void} counted
  */
 
@@ -46,6 +47,9 @@ export class Tabs {
   #visible = true;
   #term = "";
   #number = 0;
+  #asked = 0;
+  /** @type {Map<string, number>} how often each tab has asked for something */
+  #requests = new Map();
 
   /**
    * @param {{name: string, clock: Clock, locks: Locks, BroadcastChannel: typeof BroadcastChannel}} means
@@ -116,7 +120,8 @@ export class Tabs {
 
   /** Tell all tabs, whoever leads. @param {object} request */
   ask(request) {
-    this.#post({ kind: "request", request });
+    this.#asked += 1;
+    this.#post({ kind: "request", request, number: this.#asked });
   }
 
   // ---- inside
@@ -131,7 +136,7 @@ export class Tabs {
     if (message.to !== undefined && message.to !== this.id) return;
     const act = {
       news: () => this.#news(message),
-      request: () => this.#hears.request(message.request),
+      request: () => this.#request(message),
       lead: () => this.#follow(),
       join: () => this.#welcome(message),
       ping: () => this.#welcome(message),
@@ -180,6 +185,14 @@ export class Tabs {
     this.#count(count);
     if (!known) this.#hears.welcomed(snapshot);
     else if (missed) this.#hears.missed();
+    else this.#hears.answered(snapshot);
+  }
+
+  /** @param {{from: string, number: number, request: any}} message */
+  #request({ from, number, request }) {
+    const expected = (this.#requests.get(from) ?? number - 1) + 1;
+    this.#requests.set(from, number);
+    this.#hears.request(request, number > expected);
   }
 
   /** @param {{term: string, number: number, news: any}} message */

@@ -10,7 +10,7 @@ export class FakeRelay {
   epoch = "epoch-1";
   heartbeatSeconds = 25;
   limits = { frame_bytes: 65536, in_flight: 256, replay: 1000 };
-  /** The live connections by client id. */
+  /** The live connections by token and client id. */
   connections = new Map();
   hellos = [];
   acks = [];
@@ -33,6 +33,16 @@ export class FakeRelay {
   write(content, { sender = "bob", target = this.user, type = "chat_message" } = {}) {
     return this.#store({ type, payload: { content }, meta: { target_id: target } }, sender, null);
   }
+
+  /** The history over HTTP: `GET /api/messages/user/…` with `after` and `limit`. */
+  fetch = async (address) => {
+    const url = new URL(address);
+    const [after, limit] = ["after", "limit"].map((name) => Number(url.searchParams.get(name)));
+    const key = [this.user, url.pathname.split("/").at(-1)].sort().join();
+    const found = this.log.filter((stored) => stored.key === key && stored.meta.seq > after).slice(0, limit);
+    const messages = found.map(({ type, payload, meta }) => ({ type, payload, meta }));
+    return Response.json({ messages, latest: [], has_more: false, next_before: null, next_after: null });
+  };
 
   /** What alice wrote to a target, in the order of the log. */
   written(target) {
@@ -67,11 +77,11 @@ export class FakeRelay {
   #hello(socket, { payload, meta }) {
     this.hellos.push({ ...payload, client_id: meta.client_id });
     if (!this.tokens.has(payload.token)) return queueMicrotask(() => socket.end(4501, "token missing or wrong"));
-    const older = this.connections.get(meta.client_id);
-    this.connections.delete(meta.client_id);
+    const device = `${payload.token} ${meta.client_id}`;
+    const older = this.connections.get(device);
+    this.connections.delete(device);
     if (older) queueMicrotask(() => older.end(4510, "replaced"));
-    this.connections.set(meta.client_id, socket);
-    socket.clientId = meta.client_id;
+    this.connections.set(device, socket);
     const newest = this.log.length;
     const resumed = payload.cursor !== undefined && (payload.epoch ?? this.epoch) === this.epoch && payload.cursor <= newest;
     const cursor = resumed ? payload.cursor : 0;

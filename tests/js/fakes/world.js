@@ -18,7 +18,7 @@ export class World {
   /** Make a client of this world; `log` has what it told, in order. */
   client(options = {}, token = "token") {
     const { clock, network, storage } = this;
-    const defaults = { clock, storage, WebSocket: network.WebSocket, random: () => 0.5, fetch: refused };
+    const defaults = { clock, storage, WebSocket: network.WebSocket, random: () => 0.5, fetch: this.relay?.fetch ?? refused };
     const socket = new SocketManager("https://relay.test", token, { ...defaults, ...options });
     socket.log = [];
     socket.contents = [];

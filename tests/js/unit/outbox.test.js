@@ -107,7 +107,7 @@ test("a reload or a kill loses nothing: the next process sends it, with its id",
   assert.deepEqual(world.relay.written("bob"), ["one", "two", "three", "four"]);
   assert.deepEqual(told.slice(0, 3), ["one queued", "two queued", "three queued"]);
   await settle();
-  assert.deepEqual(await world.storage.getAll("default/outbox/"), []);
+  assert.deepEqual(await world.storage.getAll("relay.test/ws:default/outbox/"), []);
 });
 
 test("order holds over a clock that was set back", async () => {
@@ -182,7 +182,7 @@ test("a failed message can be tried anew, with its id, or discarded", async () =
   assert.deepEqual(told, [two]);
   assert.deepEqual(socket.outbox.messages, []);
   await settle();
-  assert.deepEqual(await world.storage.getAll("default/outbox/"), []);
+  assert.deepEqual(await world.storage.getAll("relay.test/ws:default/outbox/"), []);
 });
 
 test("the same id is the same message; with other content it is a conflict", async () => {
@@ -255,7 +255,7 @@ test("a message that was not sent yet can be cancelled, also by a signal", async
   await socket.connect();
   await settle();
   assert.deepEqual(world.relay.log, []);
-  assert.deepEqual(await world.storage.getAll("default/outbox/"), []);
+  assert.deepEqual(await world.storage.getAll("relay.test/ws:default/outbox/"), []);
 });
 
 test("a message that may have reached the server cannot be cancelled", async () => {
