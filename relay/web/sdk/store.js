@@ -69,7 +69,7 @@ export class Store {
       socket.on("message", (envelope) => this.#stateOf(socket.userId).apply(envelope)),
       messaging.onSent((sent) => this.#sent(sent)),
       socket.on("state", (state, _previous, detail) => this.#connect({ state, error: detail?.error ?? null })),
-      socket.on("synced", ({ gaps, filled = [] }) => this.#refresher.synced(gaps.filter((gap) => !filled.includes(gap)))),
+      socket.on("synced", ({ gaps, filled = [] }) => this.#missed(gaps.filter((gap) => !filled.includes(gap)))),
       socket.on("reset", () => this.#reset()),
     ];
     socket.opened.then(
@@ -267,6 +267,12 @@ export class Store {
   #stateOf(userId) {
     if (userId !== null && userId !== this.#state.userId) this.#begin(userId);
     return this.#state;
+  }
+
+  /** @param {import("./socket-manager.js").Gap[]} gaps */
+  #missed(gaps) {
+    for (const gap of gaps) this.#state.missed(gap);
+    this.#refresher.missed(gaps);
   }
 
   #reset() {

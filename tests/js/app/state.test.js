@@ -227,6 +227,45 @@ test("who is removed forgets the group; who is added again begins anew", () => {
   assert.equal(state.conversations.length, 1, "a removal before that says nothing now");
 });
 
+test("a row or a page that was asked for before a group was left does not bring it back", () => {
+  const state = newState();
+  const { say, event } = talk("team");
+  const [first, removed] = [say("ann", "1"), event("member_removed", { user_id: "me" })];
+  state.apply(first);
+  state.apply(removed);
+  state.row(row({ kind: "group", target_id: "team", last_seq: 1, unread: 1, last_message: first }));
+  state.page("team", { messages: [first], has_more: false }, { older: true });
+  assert.deepEqual(state.conversations, []);
+  const added = event("member_added", { user_id: "me", role: "member" });
+  state.row(row({ kind: "group", target_id: "team", last_seq: 3, unread: 0, last_message: added }));
+  assert.equal(state.conversations.length, 1, "the row of after the return does");
+});
+
+test("what lies before a gap is let go, as it may be edited there, and stays unread until the server says", () => {
+  const state = newState();
+  const { say } = talk();
+  const messages = Array.from({ length: 9 }, (_, at) => say("ann", String(at)));
+  for (const at of [0, 1, 8]) state.apply(messages[at]);
+  state.missed({ kind: "user", target_id: "ann", to_seq: 8 });
+  assert.deepEqual(contents(state), ["8"]);
+  assert.deepEqual([state.summary("ann").unread, state.view("ann").gaps, state.view("ann").hasOlder], [3, [], true]);
+  assert.equal(state.mirror.conversation("ann").unread.dirty, true);
+  state.row(row({ last_seq: 9, unread: 9 }));
+  assert.equal(state.summary("ann").unread, 9);
+});
+
+test("a deletion that the row knows of already changes nothing of the count", () => {
+  const state = newState();
+  const { say, delete: remove } = talk();
+  const [first, second] = [say("ann", "1"), say("ann", "2")];
+  state.apply(first);
+  state.apply(second);
+  state.row(row({ last_seq: 3, unread: 1 }));
+  assert.equal(state.summary("ann").unread, 1);
+  state.apply(remove("ann", first));
+  assert.equal(state.summary("ann").unread, 1);
+});
+
 test("names and roles follow the group's events", () => {
   const state = newState();
   const { event } = talk("team");

@@ -78,8 +78,10 @@ export class Conversation {
    * @param {Envelope<any>} envelope
    */
   take(envelope) {
-    if (envelope.meta.seq !== undefined) this.partial.delete(envelope.meta.seq);
-    if (envelope.meta.seq !== undefined) this.#takeMessage(envelope);
+    const { seq } = envelope.meta;
+    if (seq !== undefined) this.partial.delete(seq);
+    if (seq !== undefined && this.messages.has(seq)) this.#takeMessage(envelope);
+    else if (seq !== undefined) this.unread.during(seq, () => this.#takeMessage(envelope));
     else if (envelope.type === "reaction") this.#takeReaction(envelope);
     else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
   }
@@ -143,10 +145,24 @@ export class Conversation {
    */
   trim(most) {
     const seqs = [...this.messages.keys()].sort((a, b) => a - b);
-    const gone = seqs.slice(0, Math.max(0, seqs.length - most));
-    if (gone.length === 0) return false;
-    this.unread.forget(gone);
-    for (const seq of gone) {
+    return this.#forget(seqs.slice(0, Math.max(0, seqs.length - most)));
+  }
+
+  /**
+   * Forget what came before something that was missed: it may be edited or deleted there.
+   *
+   * @param {number} upTo the last seq that was missed
+   */
+  missed(upTo) {
+    this.unread.dirty = true;
+    return this.#forget([...this.messages.keys()].filter((seq) => seq <= upTo));
+  }
+
+  /** @param {number[]} seqs */
+  #forget(seqs) {
+    if (seqs.length === 0) return false;
+    this.unread.forget(seqs);
+    for (const seq of seqs) {
       const messageId = this.messages.get(seq)?.messageId ?? 0;
       this.messages.delete(seq);
       this.partial.delete(seq);
@@ -168,7 +184,6 @@ export class Conversation {
     if (over !== undefined && message.deletedAt === undefined) {
       message = { ...message, payload: {}, editedAt: undefined, deletedAt: over };
     }
-    if (!known) this.unread.arrives(message);
     this.#keep(message);
     if (message.senderId === this.userId) this.read(message.seq);
     if (message.deletedAt !== undefined) {

@@ -76,9 +76,20 @@ export class Mirror {
    * @param {Envelope<any>[]} [latest]
    */
   load(key, messages, latest = []) {
+    if (this.isEnded(key)) return; // asked for before it was left
     const conversation = this.conversation(key);
     for (const envelope of messages) conversation.take(envelope);
     for (const envelope of latest) conversation.take(envelope);
+  }
+
+  /**
+   * Tell whether a group was left, as far as a position says nothing else.
+   *
+   * @param {string} key
+   * @param {number} [position]
+   */
+  isEnded(key, position = 0) {
+    return !this.conversations.has(key) && position <= (this.#ended.get(key) ?? -1);
   }
 
   /**

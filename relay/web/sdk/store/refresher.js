@@ -81,7 +81,7 @@ export class Refresher {
    *
    * @param {Gap[]} gaps
    */
-  synced(gaps) {
+  missed(gaps) {
     if (gaps.length === 0) return;
     if (gaps.some(({ kind }) => kind === SELF || kind === "broadcast")) this.#notifications = true;
     this.want();

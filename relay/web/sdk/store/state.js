@@ -142,6 +142,7 @@ export class State {
    */
   row(row) {
     const key = row.target_id;
+    if (this.mirror.isEnded(key, row.last_message?.meta.message_id)) return; // it is from before that
     const conversation = this.mirror.conversation(key);
     const known = this.facts.get(key);
     if (!known || known.seq <= row.last_seq) {
@@ -162,6 +163,7 @@ export class State {
    */
   page(key, page, { older = false } = {}) {
     this.mirror.load(key, page.messages, page.latest);
+    if (!this.mirror.conversations.has(key)) return;
     if (older) this.opened.add(key);
     if (older && !page.has_more) this.complete.add(key);
     this.#changed(key);
@@ -210,6 +212,16 @@ export class State {
   lacksPreview(key) {
     const conversation = this.mirror.conversation(key);
     return !this.opened.has(key) && conversation.lastSeq > 0 && shownSeqs(conversation, { partial: true }).length === 0;
+  }
+
+  /**
+   * Forget what lies before a gap that a resume left: it may have been changed there.
+   *
+   * @param {{ kind: string, target_id: string, to_seq: number }} gap
+   */
+  missed({ kind, target_id: target, to_seq: upTo }) {
+    const key = kind === SELF ? SELF : kind === "broadcast" ? EVERYBODY : target;
+    if (this.mirror.conversations.get(key)?.missed(upTo)) this.complete.delete(key);
   }
 
   /**

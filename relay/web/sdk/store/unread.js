@@ -1,10 +1,10 @@
 /**
  * How much of a conversation is unread, of which perhaps only a part is held.
  *
- * The count is that of the messages held after the read pointer, and of `hidden`: how many more there are among those
- * up to `rowSeq` that are not held. The server's row of the conversation gives it, and it is kept right as messages are
- * loaded and let go. What cannot be known without looking (an unknown message is deleted; the pointer moves among
- * unknown ones) makes it `dirty`: then the row is to be asked for again.
+ * The count is that of the messages held after the read pointer, and of `hidden`: how many more the server counted up to
+ * `rowSeq`. Its row of the conversation gives that, and what is loaded or let go later changes nothing of the sum. What
+ * cannot be known without looking (an unknown message is deleted; the pointer moves among unknown ones) makes it
+ * `dirty`: then the row is to be asked for again.
  */
 
 /** @import { ConversationRow } from "../types.js" */
@@ -28,7 +28,29 @@ export class Unread {
   /** What is unread, as well as it is known. */
   get count() {
     const held = this.#held(this.readSeq, Infinity);
-    return { messages: held.messages + this.hidden.messages, mentions: held.mentions + this.hidden.mentions };
+    return {
+      messages: Math.max(0, held.messages + this.hidden.messages),
+      mentions: Math.max(0, held.mentions + this.hidden.mentions),
+    };
+  }
+
+  /**
+   * Take a message that is not held; what the row knows of already changes nothing of the sum.
+   *
+   * @param {number} seq
+   * @param {() => void} take
+   */
+  during(seq, take) {
+    if (seq > this.rowSeq) return take();
+    const before = this.#held(this.readSeq, Infinity);
+    const readSeq = this.readSeq;
+    take();
+    if (this.readSeq !== readSeq) return; // the pointer's move has seen to it
+    const after = this.#held(this.readSeq, Infinity);
+    this.hidden = {
+      messages: this.hidden.messages + before.messages - after.messages,
+      mentions: this.hidden.mentions + before.mentions - after.mentions,
+    };
   }
 
   /**
@@ -40,11 +62,8 @@ export class Unread {
     if (row.last_seq < this.rowSeq) return;
     const held = this.#held(row.read_seq, row.last_seq);
     this.rowSeq = row.last_seq;
-    this.hidden = {
-      messages: Math.max(0, row.unread - held.messages),
-      mentions: Math.max(0, row.unread_mentions - held.mentions),
-    };
-    this.dirty = this.hidden.messages > 0 && this.#endedSince(row.last_seq);
+    this.hidden = { messages: row.unread - held.messages, mentions: row.unread_mentions - held.mentions };
+    this.dirty = this.hidden.messages !== 0 && this.#endedSince(row.last_seq);
     const readSeq = this.readSeq;
     this.readSeq = row.read_seq;
     this.read(readSeq);
@@ -57,31 +76,16 @@ export class Unread {
    */
   read(seq) {
     if (seq <= this.readSeq) return false;
-    const passed = this.#unknown(this.readSeq, Math.min(seq, this.rowSeq));
-    const left = this.#unknown(seq, this.rowSeq);
+    const passed = this.#unknown(this.readSeq, seq);
     this.readSeq = seq;
-    if (this.hidden.messages > 0 && passed > 0) {
-      this.dirty ||= left > 0;
-      this.hidden = {
-        messages: Math.min(this.hidden.messages, left),
-        mentions: Math.min(this.hidden.mentions, left),
-      };
+    const { messages, mentions } = this.hidden;
+    if (seq >= this.rowSeq) this.hidden = { messages: 0, mentions: 0 };
+    else if (messages !== 0) {
+      const left = this.#unknown(seq, this.rowSeq);
+      this.dirty ||= messages < 0 || (passed > 0 && left > 0);
+      this.hidden = { messages: Math.min(messages, left), mentions: Math.min(mentions, left) };
     }
     return true;
-  }
-
-  /**
-   * Count a message no longer as hidden that is held from now on.
-   *
-   * @param {Message} message
-   */
-  arrives(message) {
-    if (message.seq <= this.readSeq || message.seq > this.rowSeq) return;
-    const { messages, mentions } = this.#weight(message);
-    this.hidden = {
-      messages: Math.max(0, this.hidden.messages - messages),
-      mentions: Math.max(0, this.hidden.mentions - mentions),
-    };
   }
 
   /**
@@ -91,7 +95,7 @@ export class Unread {
    */
   ends(messageId) {
     const known = this.#conversation.byId(messageId);
-    if (this.hidden.messages === 0 || (known && known.deletedAt === undefined)) return;
+    if (this.hidden.messages <= 0 || (known && known.deletedAt === undefined)) return;
     const seq = known?.seq ?? Infinity;
     if (seq > this.readSeq) this.dirty = true;
   }
