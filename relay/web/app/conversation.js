@@ -13,6 +13,8 @@ import { gist, statusText } from "./texts.js";
 export class ConversationPane {
   /** @type {(() => void)[]} */
   #ends = [];
+  /** The message whose reactions are being chosen, by its key. @type {string | null} */
+  picking = null;
   #newest = "";
   #loading = false;
 

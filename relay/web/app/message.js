@@ -100,14 +100,24 @@ function reactions({ reactions: given, messageId }, pane) {
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function actions(message, pane) {
-  const { messageId, mine, reactions: given } = message;
+  const { key, messageId, mine, reactions: given } = message;
   if (messageId === null) return null;
   const react = (/** @type {string} */ emoji) => {
     const on = !given.some((one) => one.emoji === emoji && one.mine);
-    return button(`React ${emoji}`, () => pane.toggleReaction(messageId, emoji, on), { sign: emoji, class: "quiet" });
+    const press = () => {
+      toggle(false);
+      pane.toggleReaction(messageId, emoji, on);
+    };
+    return button(`React ${emoji}`, press, { sign: emoji, class: "quiet" });
   };
-  const picker = element("span", { class: "picker", hidden: true }, ...EMOJI.map(react));
-  const open = button("React", () => ((picker.hidden = !picker.hidden), open.setAttribute("aria-expanded", String(!picker.hidden))), { sign: "☺", class: "quiet", "aria-expanded": "false" });
+  const toggle = (/** @type {boolean} */ shown) => {
+    pane.picking = shown ? key : null; // the line may be drawn anew meanwhile
+    picker.hidden = !shown;
+    open.setAttribute("aria-expanded", String(shown));
+  };
+  const picks = pane.picking === key;
+  const picker = element("span", { class: "picker", hidden: !picks }, ...EMOJI.map(react));
+  const open = button("React", () => toggle(picker.hidden), { sign: "☺", class: "quiet", "aria-expanded": String(picks) });
   return element("div", { class: "actions" }, picker, open,
     button("Reply", () => pane.composer.reply(message), { sign: "↩", class: "quiet" }),
     mine && button("Edit", () => pane.composer.edit(message), { sign: "✎", class: "quiet" }),

@@ -10,8 +10,9 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ class Failed(Exception):
 class Browser:
     """One browser process."""
 
-    def __init__(self, connection: WebSocketConnection, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, connection: WebSocketConnection) -> None:
         self.connection = connection
-        self.process = process
+        self.contexts: list[str] = []
         self.pages: dict[str, Page] = {}
         self._numbers = itertools.count(1)
         self._answers: dict[int, tuple[trio.Event, dict[str, Any]]] = {}
@@ -85,7 +86,8 @@ class Browser:
     async def context(self) -> str:
         """Open a profile of its own, as another person's browser is one."""
         made = await self.send("Target.createBrowserContext")
-        return str(made["browserContextId"])
+        self.contexts.append(made["browserContextId"])
+        return self.contexts[-1]
 
     async def page(self, url: str, context: str) -> Page:
         """Open a tab."""
@@ -100,16 +102,26 @@ class Browser:
 
 
 class Page:
-    """One tab; `errors` are what its console had to complain of."""
+    """One tab.
+
+    Attributes:
+        errors: what its console had to complain of.
+        sockets: its open WebSockets.
+    """
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
         self.browser = browser
         self.session = session
         self.target = target
         self.errors: list[str] = []
+        self.sockets = 0
 
     def note(self, method: str, parameters: dict[str, Any]) -> None:
-        if method == "Runtime.exceptionThrown":
+        if method == "Network.webSocketCreated":
+            self.sockets += 1
+        elif method == "Network.webSocketClosed":
+            self.sockets -= 1
+        elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description", details["text"]))
         elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
@@ -192,9 +204,9 @@ class Page:
         await self.browser.send("Target.closeTarget", targetId=self.target)
 
 
-@asynccontextmanager
-async def open_browser(folder: Path) -> AsyncIterator[Browser]:
-    """Run a browser whose profile is in `folder`."""
+@contextmanager
+def run_browser(folder: Path) -> Iterator[str]:
+    """Run a browser whose profile is in `folder`, and give its address."""
     assert CHROMIUM is not None
     with (folder / "chromium.log").open("wb") as log:
         process = subprocess.Popen(
@@ -202,23 +214,31 @@ async def open_browser(folder: Path) -> AsyncIterator[Browser]:
             stdout=log, stderr=log, start_new_session=True, env={**os.environ, "LANG": "C.UTF-8"},
         )  # fmt: skip
     try:
-        url = await _address(folder / "profile" / "DevToolsActivePort", process)
-        async with open_websocket_url(url, max_message_size=MOST_BYTES) as connection:
-            browser = Browser(connection, process)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(browser.read)
-                yield browser
-                nursery.cancel_scope.cancel()
+        yield _address(folder / "profile" / "DevToolsActivePort", process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-async def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
+def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     """Return where the browser listens; it says so in a file of its profile."""
-    with trio.fail_after(START_SECONDS):
-        while not (file.exists() and file.read_text().count("\n")):
-            assert process.poll() is None, "the browser ended while starting"
-            await trio.sleep(POLL_SECONDS)
+    deadline = time.monotonic() + START_SECONDS
+    while not (file.exists() and file.read_text().count("\n")):
+        assert process.poll() is None, "the browser ended while starting"
+        assert time.monotonic() < deadline, "the browser does not say where it listens"
+        time.sleep(POLL_SECONDS)
     port, path = file.read_text().split("\n")[:2]
     return f"ws://127.0.0.1:{port}{path}"
+
+
+@asynccontextmanager
+async def open_browser(address: str) -> AsyncIterator[Browser]:
+    """Drive a running browser; what is opened in it goes at the end."""
+    async with open_websocket_url(address, max_message_size=MOST_BYTES) as connection:
+        browser = Browser(connection)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(browser.read)
+            yield browser
+            for context in browser.contexts:
+                await browser.send("Target.disposeBrowserContext", browserContextId=context)
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,262 @@
+"""relay's page in a real browser: two people, their network, their tabs, and a server that is killed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.e2e.browser.cdp import CHROMIUM, run_browser
+from tests.e2e.browser.people import PASSWORD, SAID, open_conversation, open_place, send, shows, state
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"),
+]
+
+ABOUT = "document.querySelector('.conversation .about').textContent"
+BANNER = "document.querySelector('.banner').textContent"
+NOT_CONNECTED = f"{BANNER}.includes('No connection')"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One browser for all; each test has profiles of its own."""
+    with run_browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+async def test_the_link_of_a_new_server_leads_to_the_first_message(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path) as place:
+        (link,) = re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())
+        alice = await place.tab("alice", link)
+        await alice.write("Name", "alice")
+        await alice.write("Shown as", "Alice Liddell")
+        await alice.write("Password", PASSWORD)
+        await alice.click("Set up")
+        await alice.wait("document.querySelector('.me strong')?.textContent === 'Alice Liddell'")
+        assert "setup" not in await alice.evaluate("location.href + JSON.stringify(history.state)")
+        code = place.server.relay("user", "invite").strip()
+        bob = await place.tab("bob", f"/#invite={code}")
+        await bob.write("Name", "bob")
+        await bob.write("Password", PASSWORD)
+        await bob.click("Create account")
+        await bob.wait("document.querySelector('.me strong')?.textContent === 'bob'")
+        await alice.click("New conversation")
+        await alice.wait("document.querySelector('dialog .person')")
+        await alice.evaluate("document.querySelector('dialog .person').click()")
+        await send(alice, "The first message")
+        await bob.wait("document.title === '(1) relay'")
+        await bob.evaluate("location.hash = '#/alice'")
+        await shows(bob, ["The first message"])
+        token = await alice.evaluate("JSON.parse(localStorage.getItem('relay.session')).token")
+        with place.server.rest(token) as rest:
+            assert rest.get("/api/users/me").json()["admin"] is True
+        used = await place.tab("mallory", link)
+        await used.write("Name", "mallory")
+        await used.write("Password", PASSWORD)
+        await used.click("Set up")
+        await used.wait("document.querySelector('.failure').textContent.includes('used up')")
+
+
+async def test_two_people_talk_and_see_how_the_other_is(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        place.server.relay("user", "passwd", "alice", "--password-stdin", stdin=f"{PASSWORD}\n")
+        alice = await place.tab("alice")
+        await alice.write("Name", "alice")
+        await alice.write("Password", "wrong horse")
+        await alice.click("Sign in")
+        await alice.wait("document.querySelector('.failure').textContent === 'The user or the password is wrong.'")
+        await alice.evaluate("field('Password').value = ''")
+        await alice.write("Password", PASSWORD)
+        await alice.click("Sign in")
+        await alice.wait("document.querySelector('.me strong')?.textContent === 'alice'")
+        await open_conversation(alice, "bob")
+        bob = await place.signed_in("bob")
+        await alice.wait(f"{ABOUT} === 'Online'")
+        await send(alice, "Hello <b>Bob</b>")
+        await state(alice, "Hello <b>Bob</b>", "delivered")
+        await open_conversation(bob, "alice")
+        await shows(bob, ["Hello <b>Bob</b>"])
+        await state(alice, "Hello <b>Bob</b>", "read")
+        await bob.write("Message", "Hel")
+        await alice.wait(f"{ABOUT} === 'typing …'")
+        await bob.write("Message", "lo Alice")
+        await bob.press("Enter")
+        await shows(alice, ["Hello <b>Bob</b>", "Hello Alice"])
+        await alice.wait(f"{ABOUT} === 'Online'")
+        await bob.close()
+        await alice.wait(f"{ABOUT}.startsWith('Last seen')")
+
+
+async def test_messages_are_changed_answered_and_found(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice, bob = await place.signed_in("alice", "bob"), await place.signed_in("bob", "alice")
+        await send(alice, "Lunch at noon")
+        await shows(bob, ["Lunch at noon"])
+        await bob.click("React")
+        await bob.click("React 👍")
+        await alice.wait("document.querySelector('.reaction')?.textContent === '👍 1'")
+        await bob.click("Reply")
+        await send(bob, "I am in")
+        await alice.wait("document.querySelector('blockquote')?.textContent.endsWith('Lunch at noon')")
+        await alice.press("ArrowUp")
+        await alice.evaluate("document.querySelector('textarea').value = ''")
+        await alice.write("Message", "Lunch at one")
+        await alice.press("Enter")
+        await shows(bob, ["Lunch at one", "I am in"])
+        await bob.write("Search messages", "from:alice lunch")
+        await bob.wait("document.querySelector('.results mark')?.textContent === 'Lunch'")
+        await bob.evaluate("document.querySelector('.results button').click()")
+        await bob.wait("document.activeElement.querySelector('.content')?.textContent === 'Lunch at one'")
+        await alice.evaluate("named('Delete', document.querySelector('.message.mine .actions')).click()")
+        await alice.wait("document.querySelector('dialog .danger')")
+        await alice.evaluate("document.querySelector('dialog .danger').click()")
+        await shows(bob, ["I am in"])
+        await bob.wait("document.querySelector('.deleted')")
+
+
+async def test_files_go_up_with_progress_and_come_down_as_they_were(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice, bob = await place.signed_in("alice", "bob"), await place.signed_in("bob", "alice")
+        picture, data = tmp_path / "picture.png", tmp_path / "data.bin"
+        await alice.screenshot(picture)
+        data.write_bytes(bytes(range(256)) * 40_000)
+        await alice.evaluate("""
+            globalThis.progress = [];
+            new MutationObserver(() => {
+                const bar = document.querySelector(".message progress");
+                if (bar) progress.push(bar.value);
+            }).observe(document.body, { childList: true, subtree: true })""")
+        await alice.choose_files("Choose files", picture, data)
+        await send(alice, "Two files")
+        await state(alice, "Two files", "read")
+        seen = await alice.evaluate("progress")
+        assert any(0 < part < 1 for part in seen)
+        assert seen == sorted(seen)
+        await bob.wait("document.querySelector('.file img')?.naturalWidth > 0")
+        (message,) = place.history("bob", "alice")
+        with place.server.rest(place.tokens["bob"]) as rest:
+            kept = [rest.get(f"/api/attachments/{one}").content for one in message["payload"]["attachments"]]
+        assert kept == [picture.read_bytes(), data.read_bytes()]
+        await place.browser.send(
+            "Browser.setDownloadBehavior",
+            browserContextId=place.contexts["bob"],
+            behavior="allow",
+            downloadPath=str(tmp_path / "down"),
+        )
+        await bob.click("Download data.bin")
+        with trio.fail_after(15):
+            while not (tmp_path / "down" / "data.bin").exists():
+                await trio.sleep(0.05)
+            while (tmp_path / "down" / "data.bin").read_bytes() != data.read_bytes():
+                await trio.sleep(0.05)
+
+
+@pytest.mark.parametrize("fault", ["cut", "hold"])
+async def test_a_network_that_goes_and_comes_back_costs_nothing(chromium: str, tmp_path: Path, fault: str) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice = await place.signed_in("alice", "bob")
+        await send(alice, "before")
+        await state(alice, "before", "sent")
+        getattr(place.network, fault)()
+        for number in range(3):
+            await send(alice, f"meanwhile {number}")
+        place.say("bob", "alice", "from the other side")
+        await alice.wait(NOT_CONNECTED)
+        await state(alice, "meanwhile 2", "queued")
+        place.network.restore()
+        if fault == "cut":
+            await alice.click("Try now")
+        await state(alice, "meanwhile 2", "sent")
+        await alice.wait(f"{BANNER} === ''")
+        await send(alice, "after")
+        await state(alice, "after", "sent")
+        said = ["before", "from the other side", "meanwhile 0", "meanwhile 1", "meanwhile 2", "after"]
+        assert place.said("bob", "alice") == said
+        await shows(alice, said)
+
+
+async def test_a_killed_server_loses_and_doubles_nothing(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice, bob = await place.signed_in("alice", "bob"), await place.signed_in("bob", "alice")
+        for number in range(12):
+            if number == 4:
+                place.server.kill()
+            if number == 8:
+                place.server.start()
+            await send(alice if number % 2 else bob, f"message {number}")
+        await state(alice, "message 11", "sent")
+        await state(bob, "message 10", "sent")
+        said = place.said("bob", "alice")
+        assert sorted(said) == sorted(f"message {number}" for number in range(12))
+        for parity in (0, 1):
+            own = [one for one in said if int(one.split()[1]) % 2 == parity]
+            assert own == sorted(own, key=lambda one: int(one.split()[1]))
+        await shows(alice, said)
+        await shows(bob, said)
+
+
+async def test_what_waits_outlives_a_reload_and_a_closed_tab(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice = await place.signed_in("alice", "bob")
+        await send(alice, "before")
+        await state(alice, "before", "sent")
+        await alice.wait(
+            "(await caches.keys()).length && (await (await caches.open('relay-page')).keys()).length > 40"
+        )
+        place.network.cut()
+        await send(alice, "before the reload")
+        await alice.reload()
+        await alice.wait(f"{SAID}.includes('before the reload')")
+        await send(alice, "after the reload")
+        await state(alice, "after the reload", "queued")
+        await alice.close()
+        place.network.restore()
+        again = await place.tab("alice", "/#/bob")
+        await state(again, "after the reload", "sent")
+        said = ["before", "before the reload", "after the reload"]
+        assert place.said("bob", "alice") == said
+        await shows(again, said)
+
+
+async def test_ten_tabs_share_one_connection_and_outlive_the_one_that_has_it(
+    chromium: str, tmp_path: Path
+) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        tabs = [await place.signed_in("alice", "bob")]
+        tabs += [await place.tab("alice", "/#/bob") for _ in range(9)]
+        for tab in tabs:
+            await tab.wait("document.querySelector('.me strong')")
+        await send(tabs[7], "from the eighth")
+        for tab in tabs:
+            await shows(tab, ["from the eighth"])
+        assert (place.connected("alice"), place.network.sockets) == (1, 1)
+        (leader,) = [tab for tab in tabs if tab.sockets]
+        tabs.remove(leader)
+        await leader.close()
+        place.say("bob", "alice", "to those who are left")
+        for tab in tabs:
+            await shows(tab, ["from the eighth", "to those who are left"])
+        await send(tabs[0], "still here")
+        for tab in tabs:
+            await state(tab, "still here", "sent")
+        assert place.said("bob", "alice") == ["from the eighth", "to those who are left", "still here"]
+        assert (place.connected("alice"), place.network.sockets) == (1, 1)
+
+
+async def test_signing_out_revokes_the_token_in_all_tabs(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        first = await place.signed_in("alice", "bob")
+        second = await place.tab("alice", "/#/bob")
+        await second.wait("document.querySelector('.me strong')")
+        token = await first.evaluate("JSON.parse(localStorage.getItem('relay.session')).token")
+        await first.click("Sign out")
+        for tab in (first, second):
+            await tab.wait("named('Sign in')")
+        assert await first.evaluate("localStorage.getItem('relay.session')") is None
+        with place.server.rest(token) as rest:
+            assert rest.get("/api/users/me").status_code == 401
