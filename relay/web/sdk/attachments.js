@@ -18,6 +18,7 @@ import { offline, refusal, refusalOf } from "./rest/transport.js";
 const PATH = "/api/attachments";
 /** The slowest line that is waited for where nobody tells how far an upload is, in bytes a second. */
 const SLOWEST = 4096;
+const STEP = 65_536;
 
 /** @type {{ open: null | ((place: { path: string, name?: string, type?: string }) => Promise<Blob>) }} */
 export const paths = { open: null };
@@ -131,19 +132,22 @@ async function putByFetch({ url, type, blob, signal, progress, send }, headers) 
 }
 
 /**
+ * Return the bytes of a file in steps, each told when it is taken.
+ *
  * @param {Blob} blob
  * @param {Progress} progress
  */
 function counted(blob, progress) {
   let loaded = 0;
-  const counter = new TransformStream({
-    transform(part, controller) {
+  return new ReadableStream({
+    async pull(controller) {
+      const part = new Uint8Array(await blob.slice(loaded, loaded + STEP).arrayBuffer());
+      if (part.byteLength === 0) return controller.close();
       controller.enqueue(part);
       loaded += part.byteLength;
       progress(loaded, blob.size);
     },
   });
-  return blob.stream().pipeThrough(counter);
 }
 
 /**

@@ -222,7 +222,9 @@ test("who is removed forgets the group; who is added again begins anew", () => {
   assert.deepEqual(state.conversations, [], "what comes late is no conversation");
   state.apply(event("member_added", { user_id: "me", role: "member" }));
   assert.equal(state.mirror.conversation("team").stale, true);
-  assert.deepEqual(contents(state, "team").length, 1);
+  assert.deepEqual(contents(state, "team"), [], "what is to be seen of it is asked for");
+  state.page("team", { messages: [late, event("renamed", { name: "T" })], has_more: false }, { older: true });
+  assert.equal(contents(state, "team").length, 2);
   state.apply(removed);
   assert.equal(state.conversations.length, 1, "a removal before that says nothing now");
 });

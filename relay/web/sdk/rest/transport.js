@@ -128,8 +128,10 @@ export class Transport {
     cancelled?.throwIfAborted();
     const deadline = new AbortController();
     const begin = () => setTimeout(() => deadline.abort(), this.timeout * 1000);
+    /** @type {ReturnType<typeof setTimeout> | null} */
     let timer = begin();
     const alive = () => {
+      if (timer === null) return; // what is told after the end
       clearTimeout(timer);
       timer = begin();
     };
@@ -141,6 +143,7 @@ export class Transport {
       throw offline(method, path, `no answer within ${this.timeout} s`, error);
     } finally {
       clearTimeout(timer);
+      timer = null;
     }
   }
 

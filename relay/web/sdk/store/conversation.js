@@ -46,6 +46,8 @@ export class Conversation {
   joinedSeq = 0;
   /** Whether what may be seen of it changed: ask the server for it anew. */
   stale = false;
+  /** Whether it began again with an event: what events bring of it may lack reactions of before. */
+  anew = false;
   #changed;
 
   /**
@@ -66,24 +68,28 @@ export class Conversation {
    * @param {Envelope<any>} envelope
    */
   preview(envelope) {
-    const seq = envelope.meta.seq ?? 0;
-    const anew = !this.messages.has(seq);
+    const anew = !this.messages.has(envelope.meta.seq ?? 0);
     this.take(envelope);
-    if (anew) this.partial.add(seq);
+    if (anew) this.partial.add(envelope.meta.seq ?? 0);
   }
 
   /**
    * Take an envelope of this conversation's.
    *
    * @param {Envelope<any>} envelope
+   * @param {{ whole?: boolean }} [options] whether all that belongs to it comes along, as in a page
    */
-  take(envelope) {
+  take(envelope, { whole = !this.anew } = {}) {
     const { seq } = envelope.meta;
-    if (seq !== undefined) this.partial.delete(seq);
-    if (seq !== undefined && this.messages.has(seq)) this.#takeMessage(envelope);
-    else if (seq !== undefined) this.unread.during(seq, () => this.#takeMessage(envelope));
-    else if (envelope.type === "reaction") this.#takeReaction(envelope);
-    else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
+    if (seq === undefined) {
+      if (envelope.type === "reaction") this.#takeReaction(envelope);
+      else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
+      return;
+    }
+    if (whole) this.partial.delete(seq);
+    else if (!this.messages.has(seq)) this.partial.add(seq);
+    if (this.messages.has(seq)) this.#takeMessage(envelope);
+    else this.unread.during(seq, () => this.#takeMessage(envelope));
   }
 
   /**

@@ -78,7 +78,7 @@ export class Mirror {
   load(key, messages, latest = []) {
     if (this.isEnded(key)) return; // asked for before it was left
     const conversation = this.conversation(key);
-    for (const envelope of messages) conversation.take(envelope);
+    for (const envelope of messages) conversation.take(envelope, { whole: true });
     for (const envelope of latest) conversation.take(envelope);
   }
 
@@ -125,7 +125,7 @@ export class Mirror {
     this.#changed(key);
     if (payload.event === "member_added") {
       const anew = this.conversation(key);
-      anew.stale = true;
+      anew.stale = anew.anew = true;
       anew.joinedSeq = meta.seq ?? 0;
       return false;
     }

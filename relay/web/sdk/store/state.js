@@ -163,8 +163,10 @@ export class State {
    */
   page(key, page, { older = false } = {}) {
     this.mirror.load(key, page.messages, page.latest);
-    if (!this.mirror.conversations.has(key)) return;
+    const conversation = this.mirror.conversations.get(key);
+    if (!conversation) return;
     if (older) this.opened.add(key);
+    if (older) conversation.anew = false;
     if (older && !page.has_more) this.complete.add(key);
     this.#changed(key);
   }
@@ -205,12 +207,14 @@ export class State {
   }
 
   /**
-   * Tell whether a conversation has something to show, and nothing of it is held.
+   * Tell whether a page of a conversation is to be loaded, for there to be something to show.
    *
    * @param {string} key
    */
   lacksPreview(key) {
-    const conversation = this.mirror.conversation(key);
+    const conversation = this.mirror.conversations.get(key);
+    if (!conversation) return false;
+    if (conversation.anew) return true;
     return !this.opened.has(key) && conversation.lastSeq > 0 && shownSeqs(conversation, { partial: true }).length === 0;
   }
 

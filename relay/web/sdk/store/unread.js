@@ -117,7 +117,9 @@ export class Unread {
       const { messages, mentions } = this.#weight(message);
       this.hidden = { messages: this.hidden.messages + messages, mentions: this.hidden.mentions + mentions };
     }
-    this.rowSeq = Math.max(this.rowSeq, this.#conversation.lastSeq);
+    const rowSeq = Math.max(this.rowSeq, ...seqs);
+    this.dirty ||= this.#unknown(this.rowSeq, rowSeq) > 0; // what is still to come between is not counted yet
+    this.rowSeq = rowSeq;
   }
 
   /**
