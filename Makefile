@@ -9,7 +9,7 @@ JS := tests/js/node_modules
 TSC := $(JS)/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench crash size sdk clean
+.PHONY: help run test lint bench crash chaos size sdk clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,13 +24,17 @@ lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and typ
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if [ -x $(TSC) ]; then echo "$(TSC) -p relay/web/sdk"; $(TSC) -p relay/web/sdk; else echo "the SDK's types are not checked: no $(TSC)"; fi
+	@if [ -x $(TSC) ]; then for part in sdk app; do echo "$(TSC) -p relay/web/$$part"; $(TSC) -p relay/web/$$part || exit 1; done; \
+		else echo "the types of the SDK and of the page are not checked: no $(TSC)"; fi
 
 bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
 	$(BIN)/python -m benchmarks $(ARGS)
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
+	node tests/js/random-network/run.js $(ARGS)
 
 size: $(JS)/.installed ## Print the JavaScript SDK's size, and check its limit
 	node tests/js/tools/size.js

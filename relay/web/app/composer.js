@@ -129,11 +129,11 @@ export class Composer {
   }
 
   #send() {
-    const { id, messaging, isGroup, list, failed } = this.pane;
+    const { id, messaging, isGroup, list } = this.pane;
     const content = this.text.value.trim();
     const edited = this.#edits;
     if (edited) {
-      if (content && content !== edited.payload.content) messaging.editMessage(id, edited.messageId ?? 0, content).catch(failed);
+      if (content && content !== edited.payload.content) this.pane.attend(messaging.editMessage(id, edited.messageId ?? 0, content));
       return this.#clear();
     }
     if (!content && this.#files.length === 0) return;

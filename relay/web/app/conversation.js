@@ -7,7 +7,7 @@ import { showMembers } from "./members.js";
 import { MessageList } from "./message-list.js";
 import { gist, statusText } from "./texts.js";
 
-/** @import { MessageView } from "../sdk/index.js" */
+/** @import { MessageView, SentMessage } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
 
 export class ConversationPane {
@@ -96,13 +96,25 @@ export class ConversationPane {
    */
   toggleReaction(messageId, emoji, on) {
     const { messaging, id } = this;
-    (on ? messaging.react(id, messageId, emoji) : messaging.unreact(id, messageId, emoji)).catch(this.failed);
+    this.attend(on ? messaging.react(id, messageId, emoji) : messaging.unreact(id, messageId, emoji));
   }
 
   /** @param {MessageView} message */
   async remove({ messageId }) {
     if (messageId === null || !(await ask("Delete this message for everybody?", "Delete"))) return;
-    this.messaging.deleteMessage(this.id, messageId).catch(this.failed);
+    this.attend(this.messaging.deleteMessage(this.id, messageId));
+  }
+
+  /**
+   * Tell of a change that was refused, and drop it: it has no line of its own from which it could be tried again.
+   *
+   * @param {SentMessage} sent
+   */
+  attend(sent) {
+    sent.catch((error) => {
+      this.failed(error);
+      return this.messaging.discardMessage(sent.id);
+    });
   }
 
   /** @param {() => Promise<unknown>} load */
