@@ -67,6 +67,12 @@ def test_the_sdk_is_within_its_size() -> None:
     print(run("tools/size.js"))
 
 
+def code_of(page: str) -> str:
+    """Return what a page of the SDK's documentation shows in TypeScript, as one module."""
+    text = (HERE.parents[1] / "docs" / "sdk" / page).read_text()
+    return "\n".join(re.findall(r"^```ts\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
 @needs_node
 def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
     archive = run("tools/pack.js", str(tmp_path)).strip()
@@ -75,6 +81,7 @@ def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_p
     subprocess.run(["tar", "xzf", archive, "-C", str(package), "--strip-components=1"], check=True)
     for path in (HERE / "types").iterdir():
         shutil.copy(path, tmp_path)
+    (tmp_path / "page.ts").write_text(code_of("typescript.md"))
     (tmp_path / "node_modules" / "@types").symlink_to(HERE / "node_modules" / "@types")
     run("node_modules/typescript/bin/tsc", "-p", str(tmp_path))
     program = "import { SocketManager } from 'relay-sdk'; import { fileStorage } from 'relay-sdk/node'; console.log(typeof fileStorage)"
