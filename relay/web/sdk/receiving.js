@@ -1,7 +1,7 @@
 /** Takes what the server sends to the handlers, fills what a replay left out, and tells the server how far it got. */
 
 import { Timer } from "./clock.js";
-import { Sequences, fetchGap } from "./gaps.js";
+import { Sequences } from "./gaps.js";
 import { Inbox } from "./inbox.js";
 
 /** @import { Clock } from "./clock.js" */
@@ -114,6 +114,7 @@ export class Receiving {
     const filled = [];
     for (const gap of gaps) {
       try {
+        const { fetchGap } = await import("./filling.js");
         for (const envelope of await fetchGap(this.#around.rest, gap)) {
           const meta = { ...envelope.meta, replay: true };
           this.inbox.offer({ ...envelope, meta }, { filled: true });

@@ -1,36 +1,30 @@
 /**
- * The part that this tab plays: it leads, with the connection, or follows the tab that does. Without other tabs it
- * leads. What the leader shares is `news`: frames, how the connection stands, what failed. What anybody asks is a
- * `request`: messages to send, and what only the leader can do.
+ * Whose connection is used: this page's own, or that of another tab, whichever leads. Without other tabs this page
+ * leads. Only then is there a link.
  */
 
-import { Timer } from "./clock.js";
-import { ConnectionClosed, RelayError } from "./errors.js";
 import { Link } from "./link.js";
 import { isVisible, watchPage } from "./page-events.js";
-import { Tabs } from "./tabs.js";
 
-/** @import { Engine, Manager, Standing } from "./engine.js" */
+/** @import { Engine, Manager } from "./engine.js" */
 /** @import { Settings } from "./options.js" */
-
-const GATHER_SECONDS = 0.05;
+/** @import { Member } from "./tabs/member.js" */
 
 export class Roles {
+  running = false;
   leads = false;
   /** @type {Link | null} */
   link = null;
-  /** @type {Tabs | null} */
-  tabs;
-  running = false;
+  /** @type {Member | null} what it has to do with other tabs; none where they cannot share */
+  member = null;
   #engine;
   #settings;
   #manager;
+  /** @type {Promise<typeof import("./tabs/member.js")> | null} asked for early, while the page still loads */
+  #loading;
   #unwatch = () => {};
+  #away = false;
   #seen = true;
-  #gather;
-  #reminder;
-  /** @type {number | null} the lowest position that a tab asked to go back to */
-  #lowest = null;
 
   /**
    * @param {Engine} engine
@@ -41,35 +35,25 @@ export class Roles {
     this.#engine = engine;
     this.#settings = settings;
     this.#manager = manager;
-    this.#gather = new Timer(settings.clock);
-    this.#reminder = new Timer(settings.clock);
-    this.tabs = settings.tabs && new Tabs({ ...settings.tabs, clock: settings.clock }, {
-      leads: () => void this.#lead(),
-      resigned: () => this.#resign(),
-      snapshot: () => this.#snapshot(),
-      welcomed: (snapshot) => this.#welcomed(snapshot),
-      news: (news) => this.#hear(news),
-      missed: () => this.#missed(),
-      answered: ({ queued }) => queued !== engine.outbox.unanswered.length && this.#submit(),
-      request: (request, missed) => void this.#serve(request, missed),
-      counted: ({ visible }) => this.#show(visible),
-    });
+    this.#loading = settings.tabs && import("./tabs/member.js");
+    this.#loading?.catch(() => {}); // whoever connects is told
   }
 
   // ---- beginning and end
 
   async start() {
-    if (this.running) return this.engineState === "closed" ? this.again() : undefined;
+    if (this.running) return this.#state === "closed" ? this.again() : undefined;
     this.running = true;
     this.#engine.stand({ state: "connecting", attempts: 0 });
     try {
       await this.#engine.opened;
+      const loaded = await this.#loading;
+      if (loaded) this.member ??= new loaded.Member(this.#engine, this.#settings, this.#manager);
     } catch (error) {
       return this.expel(/** @type {Error} */ (error));
     }
     if (!this.running) return;
-    const { page } = this.#settings;
-    this.#unwatch = watchPage(page, {
+    this.#unwatch = watchPage(this.#settings.page, {
       online: () => this.nudge(),
       visible: (visible) => this.#turn(visible),
       leaving: () => this.#part("the page goes"),
@@ -78,17 +62,12 @@ export class Roles {
     this.#enter();
   }
 
-  get engineState() {
-    return this.#engine.standing.state;
-  }
-
   async stop() {
     if (!this.running) return;
     this.running = false;
     this.#unwatch();
-    const alone = !this.tabs || this.tabs.count.tabs < 2;
     const { link } = this;
-    if (link && alone) {
+    if (link && !(this.member && this.member.tabs.count.tabs > 1)) {
       this.#engine.receiving.acknowledge(true);
       this.link = null;
       await link.leave();
@@ -100,14 +79,13 @@ export class Roles {
 
   /** Connect anew, at once. */
   again() {
-    if (this.link) this.link.dial();
-    else if (this.engineState !== "closed") this.ask({ again: true });
-    else {
-      this.#engine.stand({ state: "connecting", attempts: 0 });
-      this.tabs?.seize();
-    }
+    if (this.link) return this.link.dial();
+    if (this.#state !== "closed") return this.ask({ again: true });
+    this.#engine.stand({ state: "connecting", attempts: 0 });
+    this.member?.tabs.seize();
   }
 
+  /** Look whether the connection lives, or do not wait any longer for the next try. */
   nudge() {
     if (this.link) this.link.nudge();
     else this.ask({ nudge: true });
@@ -125,17 +103,24 @@ export class Roles {
     this.#engine.stand({ state: "closed", attempts: 0, error });
   }
 
+  get #state() {
+    return this.#engine.standing.state;
+  }
+
   #enter() {
+    this.#away = false;
     this.#seen = isVisible(this.#settings.page);
-    if (this.tabs) this.tabs.join(this.#seen);
-    else void this.#lead();
+    if (this.member) this.member.tabs.join(this.#seen);
+    else void this.lead();
   }
 
   /** @param {string} why */
   #part(why) {
+    if (this.#away) return;
+    this.#away = true;
     this.link?.yield(why);
-    this.tabs?.leave();
-    this.#resign();
+    this.member?.tabs.leave();
+    this.resign();
   }
 
   // ---- leading
@@ -145,9 +130,14 @@ export class Roles {
     this.link?.send({ type: "connection_event", payload, meta: {} });
   }
 
-  /** @param {object} news */
+  /** As the one with the connection, tell the other tabs. @param {object} news */
   share(news) {
-    this.tabs?.share(news);
+    this.member?.share(news);
+  }
+
+  /** Ask the other tabs. @param {object} request */
+  ask(request) {
+    this.member?.tabs.ask(request);
   }
 
   /** The server has answered a hello; the replay begins at `cursor`. @param {number} cursor */
@@ -155,22 +145,29 @@ export class Roles {
     const { inbox } = this.#engine.receiving;
     const { link } = this;
     inbox.suspended = false;
-    if (!link) return inbox.reached !== null && cursor > inbox.reached ? this.#missed() : undefined;
-    this.#lowest = null;
+    if (!link) return inbox.reached !== null && cursor > inbox.reached ? this.member?.missed() : undefined;
+    this.member?.begun();
     void this.#engine.keeper.put("device", this.#engine.device);
     this.#engine.queue.begin((envelope) => link.send(envelope), this.#engine.ready?.limits ?? {});
     if (!this.#seen && this.#settings.background === "inactive") this.tell({ event: "inactive" });
   }
 
-  async #lead() {
+  /** Take the connection over. */
+  async lead() {
     this.leads = true;
-    this.#reminder.stop();
+    const link = (this.link = this.#makeLink());
+    this.#manager.onLeader(true);
+    if (this.member) await this.#engine.refresh().catch(this.#manager.onFault);
+    if (this.link === link && this.#state !== "closed") link.dial();
+  }
+
+  #makeLink() {
     const { address, WebSocket, clock, backoff } = this.#settings;
+    const { token, renewable } = this.#manager;
     const engine = this.#engine;
-    const link = (this.link = new Link({
-      address, WebSocket, clock, backoff,
-      token: this.#manager.token,
-      renewable: this.#manager.renewable,
+    /** @type {Link} */
+    const link = new Link({
+      address, WebSocket, clock, backoff, token, renewable,
       hello: (token) => ({ token, ...this.#hello() }),
       cursor: () => engine.receiving.inbox.cursor,
       onFrame: (frame) => {
@@ -180,134 +177,42 @@ export class Roles {
       onLost: (code, reason) => engine.lost(code, reason),
       onState: (state, detail) => {
         const standing = { state, attempts: link.attempts, ...detail };
-        this.share({ standing: packed(standing) });
+        this.share({ standing });
         if (this.link === link) engine.stand(standing);
       },
-    }));
-    this.#manager.onLeader(true);
-    if (this.tabs) await engine.refresh().catch(this.#manager.onFault);
-    if (this.link === link && this.engineState !== "closed") link.dial();
+    });
+    return link;
   }
 
   #hello() {
     const hello = this.#engine.hello();
-    const { cursor } = hello;
-    return this.#lowest !== null && cursor > this.#lowest ? { ...hello, cursor: this.#lowest } : hello;
+    if (this.member && hello.cursor !== undefined) hello.cursor = this.member.cursor(hello.cursor);
+    return hello;
   }
 
-  #resign() {
+  /** Give the connection up. */
+  resign() {
     if (!this.leads) return;
     this.leads = false;
     const { link } = this;
     this.link = null;
     link?.yield("another tab goes on");
-    this.#gather.stop();
     this.#manager.onLeader(false);
-  }
-
-  #snapshot() {
-    const { device, epoch, ready, standing, receiving, outbox } = this.#engine;
-    const [{ live }, { reached }, queued] = [receiving, receiving.inbox, outbox.unanswered.length];
-    return { device, epoch, ready, standing: packed(standing), reached, live, queued };
-  }
-
-  /** @param {any} request @param {boolean} missed */
-  async #serve(request, missed) {
-    const { outbox } = this.#engine;
-    if (missed && this.leads) await this.#engine.refresh().catch(this.#manager.onFault); // what was written before goes before
-    if (request.forget) void this.stop().then(() => this.#engine.forget());
-    if (request.submit) outbox.take(request.submit, false);
-    if (request.discard) outbox.drop(request.discard);
-    const { link } = this;
-    if (!link) return;
-    if (request.cancel) outbox.takeBack(request.cancel);
-    if (request.again) link.dial();
-    if (request.nudge) link.nudge();
-    if (request.remind) link.remind();
-    if (request.back === undefined) return;
-    this.#lowest = Math.min(this.#lowest ?? request.back, request.back);
-    this.#gather.set(GATHER_SECONDS, () => link.resync());
-  }
-
-  // ---- following
-
-  /** @param {object} request */
-  ask(request) {
-    this.tabs?.ask(request);
-  }
-
-  /** @param {any} news */
-  #hear(news) {
-    const { queue, outbox } = this.#engine;
-    if (news.frame) this.#engine.take(news.frame);
-    if (news.standing) this.#follow(unpacked(news.standing));
-    if (news.failed) queue.fail(news.failed, RelayError.fromPayload(news.error));
-    if (news.cancelled) outbox.takeBack(news.cancelled);
-  }
-
-  /** @param {any} snapshot */
-  #welcomed({ device, epoch, ready, standing, reached, live }) {
-    const engine = this.#engine;
-    const { inbox } = engine.receiving;
-    const error = engine.stranger(device.userId);
-    if (error) return this.expel(error);
-    const renamed = engine.epoch !== null && epoch !== null && epoch !== engine.epoch;
-    Object.assign(engine, { device, epoch: epoch ?? engine.epoch, ready });
-    if (renamed) engine.restart();
-    if (engine.fresh || renamed) inbox.restore(reached);
-    else if (standing.state === "replaying" || (reached ?? 0) > (inbox.reached ?? 0)) this.#missed();
-    engine.fresh = false;
-    engine.receiving.live = live;
-    this.#submit();
-    this.#follow(unpacked(standing));
-  }
-
-  /** The leader may not know of all that waits: what it has already it takes no second time. */
-  #submit() {
-    for (const submit of this.#engine.outbox.unanswered) this.ask({ submit });
-  }
-
-  #missed() {
-    const { inbox } = this.#engine.receiving;
-    if (inbox.reached === null) return;
-    inbox.suspended = true;
-    this.ask({ back: inbox.reached });
-  }
-
-  /** @param {Standing} standing */
-  #follow(standing) {
-    this.#engine.stand(standing);
-    const wait = standing.retryIn;
-    if (wait === undefined) this.#reminder.stop();
-    else this.#reminder.set(wait, () => this.#seen && this.ask({ remind: true }));
   }
 
   // ---- who is seen
 
   /** This page is seen, or not any more. @param {boolean} visible */
   #turn(visible) {
-    if (this.tabs) this.tabs.show(visible);
-    else this.#show(visible);
+    if (this.member) this.member.tabs.show(visible);
+    else this.show(visible);
     if (visible) this.nudge();
   }
 
   /** The device is seen, in this tab or another, or not any more. @param {boolean} visible */
-  #show(visible) {
+  show(visible) {
     if (visible === this.#seen) return;
     this.#seen = visible;
     if (this.#settings.background === "inactive") this.tell({ event: visible ? "active" : "inactive" });
   }
-}
-
-/** Errors do not travel whole between tabs. @param {Standing} standing */
-function packed({ error, ...standing }) {
-  const { name, code, message, reason } = /** @type {any} */ (error ?? {});
-  return error ? { ...standing, fault: { name, code, message, reason } } : standing;
-}
-
-/** @param {any} packed @returns {Standing} */
-function unpacked({ fault, ...standing }) {
-  if (!fault) return standing;
-  const { name, code, message, reason } = fault;
-  return { ...standing, error: name === "ConnectionClosed" ? new ConnectionClosed(code, reason) : new RelayError(code ?? "internal", message) };
 }

@@ -157,7 +157,7 @@ export class SocketManager {
 
   /** Tell whether this is the one tab to show notifications: the one that is seen, else the one with the connection. */
   isNotifier() {
-    return this.#engine.roles.tabs?.notifies ?? true;
+    return this.#engine.roles.member?.tabs.notifies ?? true;
   }
 
   // ---- connecting

@@ -4,14 +4,14 @@
  * numbered, so that a tab which missed something (frozen, or back from the page cache) finds out and asks for it.
  */
 
-import { Timer } from "./clock.js";
-import { generateUniqueId } from "./ids.js";
-import { Leadership, holdLife } from "./tabs/leadership.js";
-import { Roster } from "./tabs/roster.js";
+import { Timer } from "../clock.js";
+import { generateUniqueId } from "../ids.js";
+import { Leadership, holdLife } from "./leadership.js";
+import { Roster } from "./roster.js";
 
-/** @import { Clock } from "./clock.js" */
-/** @import { Count } from "./tabs/roster.js" */
-/** @import { Locks } from "./tabs/leadership.js" */
+/** @import { Clock } from "../clock.js" */
+/** @import { Count } from "./roster.js" */
+/** @import { Locks } from "./leadership.js" */
 
 /**
  * @typedef {object} Hears
@@ -44,7 +44,8 @@ export class Tabs {
   #watch;
   #patience;
   #endLife = () => {};
-  #visible = true;
+  /** Whether this tab is seen. */
+  visible = true;
   #term = "";
   #number = 0;
   #asked = 0;
@@ -78,7 +79,7 @@ export class Tabs {
   /** @param {boolean} visible */
   join(visible) {
     if (this.#channel) return;
-    this.#visible = visible;
+    this.visible = visible;
     this.#channel = new this.#Channel(this.#prefix);
     this.#channel.onmessage = ({ data }) => this.#receive(data);
     this.#endLife = holdLife(this.#locks, `${this.#prefix}tab:${this.id}`);
@@ -106,7 +107,7 @@ export class Tabs {
 
   /** Tell the leader whether this tab is seen; one that is looks after the leader. @param {boolean} visible */
   show(visible) {
-    this.#visible = visible;
+    this.visible = visible;
     if (this.leading) this.#roster.note(this.id, visible);
     else if (this.#channel) this.#ping();
   }
@@ -151,7 +152,7 @@ export class Tabs {
     this.#patience.stop();
     this.#term = generateUniqueId();
     this.#number = 0;
-    this.#roster.note(this.id, this.#visible);
+    this.#roster.note(this.id, this.visible);
     this.#hears.leads();
     this.#post({ kind: "lead" });
   }
@@ -225,11 +226,11 @@ export class Tabs {
 
   #heard() {
     this.#patience.stop();
-    this.#watch.set(SILENCE_SECONDS, () => this.#visible && this.#ping());
+    this.#watch.set(SILENCE_SECONDS, () => this.visible && this.#ping());
   }
 
   #ping() {
-    this.#post({ kind: this.#term ? "ping" : "join", visible: this.#visible });
-    if (!this.#patience.running && this.#visible) this.#patience.set(ANSWER_SECONDS, () => this.seize());
+    this.#post({ kind: this.#term ? "ping" : "join", visible: this.visible });
+    if (!this.#patience.running && this.visible) this.#patience.set(ANSWER_SECONDS, () => this.seize());
   }
 }
