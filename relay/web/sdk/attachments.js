@@ -1,10 +1,10 @@
 /**
  * Files up and down, with progress. A transfer may take as long as it needs; one that stands still for the
  * client's timeout is given up.
+ *
+ * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
+ * every bundle.
  */
-
-import { RelayError } from "./errors.js";
-import { offline, refusal, refusalOf } from "./rest/transport.js";
 
 /**
  * @import { Attachment, Progress } from "./types.js"
@@ -63,19 +63,20 @@ export async function upload(transport, file, options = {}) {
       onProgress?.(loaded, total);
     };
     /** @type {Sending} */
-    const sending = { url, type, blob, signal, progress, send: transport.fetch };
+    const sending = { url, type, blob, signal, progress, transport };
     const put = globalThis.XMLHttpRequest ? putByXhr : putByFetch;
     try {
       return await put(sending, await transport.authorization());
     } catch (error) {
-      if (!(error instanceof RelayError) || error.status !== 401 || typeof transport.token !== "function") throw error;
+      const { status } = /** @type {{ status?: number }} */ (error);
+      if (status !== 401 || typeof transport.token !== "function") throw error;
       return await put(sending, await transport.authorization("refused"));
     }
   });
 }
 
 /**
- * @typedef {{ url: string, type: string, blob: Blob, signal: AbortSignal, progress: Progress, send: typeof fetch }} Sending
+ * @typedef {{ url: string, type: string, blob: Blob, signal: AbortSignal, progress: Progress, transport: Transport }} Sending
  */
 
 /**
@@ -85,7 +86,7 @@ export async function upload(transport, file, options = {}) {
  * @param {Record<string, string>} headers
  * @returns {Promise<Attachment>}
  */
-function putByXhr({ url, type, blob, signal, progress }, headers) {
+function putByXhr({ url, type, blob, signal, progress, transport }, headers) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
@@ -97,9 +98,9 @@ function putByXhr({ url, type, blob, signal, progress }, headers) {
     request.upload.onprogress = (event) => progress(event.loaded, event.total);
     request.onload = () => {
       if (request.status === 201) resolve(JSON.parse(request.responseText));
-      else reject(refusal(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      else reject(transport.refusal(request.status, request.responseText, request.getResponseHeader("Retry-After")));
     };
-    request.onerror = () => reject(offline("POST", PATH, "the upload broke"));
+    request.onerror = () => reject(transport.offline("POST", PATH, "the upload broke"));
     request.onabort = () => reject(signal.reason);
     request.onloadend = () => signal.removeEventListener("abort", abort);
     request.send(blob);
@@ -113,20 +114,20 @@ function putByXhr({ url, type, blob, signal, progress }, headers) {
  * @param {Record<string, string>} headers
  * @returns {Promise<Attachment>}
  */
-async function putByFetch({ url, type, blob, signal, progress, send }, headers) {
+async function putByFetch({ url, type, blob, signal, progress, transport }, headers) {
   const streams = /** @type {any} */ (globalThis).process?.versions?.node !== undefined;
   const body = streams ? counted(blob, progress) : blob;
   const patience = streams ? undefined : patient(blob, progress);
   let response;
   try {
     const init = { method: "POST", headers: { Accept: "application/json", "Content-Type": type, ...headers }, body, signal };
-    response = await send(url, /** @type {RequestInit} */ (streams ? { ...init, duplex: "half" } : init));
+    response = await transport.fetch(url, /** @type {RequestInit} */ (streams ? { ...init, duplex: "half" } : init));
   } catch (cause) {
-    throw offline("POST", PATH, "the upload broke", cause);
+    throw transport.offline("POST", PATH, "the upload broke", cause);
   } finally {
     clearInterval(patience);
   }
-  if (!response.ok) throw await refusalOf(response);
+  if (!response.ok) throw await transport.refusalOf(response);
   progress(blob.size, blob.size);
   return response.json();
 }

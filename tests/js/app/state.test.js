@@ -78,6 +78,18 @@ test("of two versions the later edited one wins, in either order", () => {
   }
 });
 
+test("of two edits at the same time the later one counts", () => {
+  const state = newState();
+  const { say, edit } = talk();
+  const first = say("ann", "Hi");
+  const edits = [edit("ann", first, "Hello", { timestamp: 5 }), edit("ann", first, "Hello!", { timestamp: 5, replaces: 2 })];
+  for (const envelope of [first, ...edits]) state.apply(envelope);
+  assert.deepEqual(contents(state), ["Hello!"]);
+  const { messages } = state.view("ann");
+  state.apply(edits[1]);
+  assert.equal(state.view("ann").messages[0], messages[0]);
+});
+
 test("a page that was read before an edit does not undo it", () => {
   const state = newState();
   const { say, edit } = talk();

@@ -2,15 +2,15 @@
  * How the files of messages get to the server. A message is kept, with its files where the storage can hold them, until
  * the server has it; an upload that breaks is made again once there is a connection. It takes its place among the other
  * messages when its files are there.
+ *
+ * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
+ * every bundle.
  */
-
-import { Deferred } from "../deferred.js";
-import { RelayError } from "../errors.js";
-import { PREFIX } from "./uploads.js";
 
 /** @import { SentMessage } from "../sent-message.js" */
 /** @import { Job, Uploads } from "./uploads.js" */
 
+const PREFIX = "uploads/"; // as in uploads.js
 const LONGEST_WAIT_SECONDS = 30;
 
 export class Uploading {
@@ -78,8 +78,9 @@ export class Uploading {
         job.saved.files = files.with(at, attachment.attachment_id);
         return await this.#save(job);
       } catch (error) {
-        if (signal.aborted || !(error instanceof RelayError) || !error.retry) throw error;
-        await this.#wait(error.retryAfter ?? Math.min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** tried), signal);
+        const { retry, retryAfter } = /** @type {import("../errors.js").RelayError} */ (error);
+        if (signal.aborted || !retry) throw error;
+        await this.#wait(retryAfter ?? Math.min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** tried), signal);
       }
     }
   }
@@ -144,14 +145,17 @@ export class Uploading {
    * @param {AbortSignal} signal
    */
   async #wait(seconds, signal) {
-    const over = /** @type {Deferred<unknown>} */ (new Deferred());
-    const timer = setTimeout(over.resolve, seconds * 1000);
-    const end = this.#uploads.socket.on("state", (state) => state === "connected" && over.resolve(undefined));
-    signal.addEventListener("abort", over.resolve, { once: true });
-    await over.promise;
-    clearTimeout(timer);
-    end();
-    signal.removeEventListener("abort", over.resolve);
+    await new Promise((resolve) => {
+      const timer = setTimeout(over, seconds * 1000);
+      const end = this.#uploads.socket.on("state", (state) => state === "connected" && over());
+      signal.addEventListener("abort", over, { once: true });
+      function over() {
+        clearTimeout(timer);
+        end();
+        signal.removeEventListener("abort", over);
+        resolve(undefined);
+      }
+    });
     signal.throwIfAborted();
   }
 }

@@ -25,7 +25,7 @@ import { UploadingMessage } from "./uploading-message.js";
 
 /** @typedef {{ message: UploadingMessage, saved: Saved, stop: AbortController, onProgress?: Progress }} Job */
 
-export const PREFIX = "uploads/";
+const PREFIX = "uploads/";
 
 export class Uploads {
   /** @type {Map<string, Job>} */

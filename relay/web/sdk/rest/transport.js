@@ -140,7 +140,7 @@ export class Transport {
     } catch (error) {
       cancelled?.throwIfAborted();
       if (!deadline.signal.aborted) throw error;
-      throw offline(method, path, `no answer within ${this.timeout} s`, error);
+      throw this.offline(method, path, `no answer within ${this.timeout} s`, error);
     } finally {
       clearTimeout(timer);
       timer = null;
@@ -194,52 +194,53 @@ export class Transport {
       if (response.ok) return await read(response);
     } catch (error) {
       if (error instanceof RelayError) throw error;
-      throw offline(method, path, String(/** @type {any} */ (error)?.message ?? error), error);
+      throw this.offline(method, path, String(/** @type {any} */ (error)?.message ?? error), error);
     }
-    throw await refusalOf(response);
+    throw await this.refusalOf(response);
+  }
+
+  /**
+   * Return the error for a call that got no answer.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {string} why
+   * @param {unknown} [cause]
+   */
+  offline(method, path, why, cause) {
+    return new RelayError("offline", `${method} ${path}: ${why}`, { retry: true, cause });
+  }
+
+  /**
+   * Return the error that a refusal tells of; of one that is no problem of relay's, what its status says.
+   *
+   * @param {number} status
+   * @param {string} text
+   * @param {string | null} wait the header `Retry-After`
+   */
+  refusal(status, text, wait) {
+    const problem = parsed(text);
+    return new RelayError(
+      problem.code ?? CODES[status] ?? "internal",
+      problem.detail ?? problem.title ?? `HTTP ${status}`,
+      {
+        retry: problem.retry ?? PASSING.has(status),
+        retryAfter: problem.retry_after ?? (wait && /^\d+$/.test(wait) ? Number(wait) : undefined),
+        details: problem.details,
+        status,
+      },
+    );
+  }
+
+  /** @param {Response} response */
+  async refusalOf(response) {
+    return this.refusal(response.status, await response.text().catch(() => ""), response.headers.get("Retry-After"));
   }
 
   /** @param {number} tried */
   #delay(tried) {
     return (this.#options.random ?? Math.random)() * BASE_SECONDS * 2 ** (tried - 1);
   }
-}
-
-/**
- * Return the error for a call that got no answer.
- *
- * @param {string} method
- * @param {string} path
- * @param {string} why
- * @param {unknown} [cause]
- */
-export function offline(method, path, why, cause) {
-  return new RelayError("offline", `${method} ${path}: ${why}`, { retry: true, cause });
-}
-
-/**
- * Return the error that a refusal tells of; of one that is no problem of relay's, what its status says.
- *
- * @param {Response} response
- */
-export async function refusalOf(response) {
-  const text = await response.text().catch(() => "");
-  return refusal(response.status, text, response.headers.get("Retry-After"));
-}
-
-/**
- * @param {number} status
- * @param {string} text
- * @param {string | null} wait
- */
-export function refusal(status, text, wait) {
-  const problem = parsed(text);
-  const after = problem.retry_after ?? (wait && /^\d+$/.test(wait) ? Number(wait) : undefined);
-  return new RelayError(
-    problem.code ?? CODES[status] ?? "internal",
-    problem.detail ?? problem.title ?? `HTTP ${status}`,
-    { retry: problem.retry ?? PASSING.has(status), retryAfter: after, details: problem.details, status },
-  );
 }
 
 /** @param {string} text */

@@ -221,9 +221,11 @@ export class Conversation {
    */
   #edited(message) {
     const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
-    if (!edit || edit.deletedAt !== undefined || (message.editedAt ?? 0) >= edit.timestamp) return;
+    if (!edit || edit.deletedAt !== undefined || (message.editedAt ?? 0) > edit.timestamp) return;
     const { content, mentions } = edit.payload;
     const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
+    // Of two edits at the same time the later one counts; the same one again changes nothing.
+    if (message.editedAt === edit.timestamp && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp });
   }
 
@@ -306,5 +308,13 @@ function read({ type, payload, meta }) {
 function wins(known, other) {
   if (known.deletedAt !== undefined || other.deletedAt !== undefined) return known.deletedAt !== undefined;
   const difference = (known.editedAt ?? 0) - (other.editedAt ?? 0);
-  return difference > 0 || (difference === 0 && JSON.stringify(known.payload) === JSON.stringify(other.payload));
+  return difference > 0 || (difference === 0 && isEqual(known.payload, other.payload));
+}
+
+/**
+ * @param {object} one
+ * @param {object} other
+ */
+function isEqual(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
