@@ -16,7 +16,6 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -37,15 +36,15 @@ from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - told, not bound
+_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told, not bound
 """Where a server that listens everywhere is reached from its own machine."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None] = print, *, first_steps: str = "") -> None:
+async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
     """Run a server until it is told to stop.
 
     Args:
-        announce: told one line once connections are accepted.
+        tell: told one line once connections are accepted.
         first_steps: said on standard error after that line when there are no users yet.
 
     Raises:
@@ -72,7 +71,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print, *, 
                         await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
 
                 connections.start_soon(accept)
-                await _announce(engine, listeners, announce, first_steps)
+                await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             services.cancel_scope.cancel()
 
 
@@ -109,16 +108,18 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
     return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
 
 
-async def _announce(
-    engine: Engine, listeners: list[trio.SocketListener], announce: Callable[[str], None], first_steps: str
-) -> None:
+async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
+    """Tell where the server listens; and as long as there are no users, on standard error, how to begin."""
     scheme = "https" if engine.settings.server.tls_certificate else "http"
-    name = listeners[0].socket.getsockname()
-    host = f"[{name[0]}]" if listeners[0].socket.family == socket.AF_INET6 else name[0]
-    announce(f"{VERSION} listens on {scheme}://{host}:{name[1]} (WebSocket at /ws)")
+    address, port = name[:2]
+    tell(f"{VERSION} listens on {scheme}://{_in_url(address)}:{port} (WebSocket at /ws)")
     if first_steps and (code := await engine.accounts.invite_first()) is not None:
-        here = _HERE.get(name[0], host)
-        print(_welcome(engine, f"{scheme}://{here}:{name[1]}", code) + first_steps, file=sys.stderr, flush=True)
+        origin = f"{scheme}://{_in_url(_HERE.get(address, address))}:{port}"
+        print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _welcome(engine: Engine, origin: str, code: str) -> str:

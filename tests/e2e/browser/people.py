@@ -25,6 +25,7 @@ class Place:
         self.server = server
         self.network = network
         self.browser = browser
+        self.url = network.url
         self.tokens: dict[str, str] = {}
         self.contexts: dict[str, str] = {}
 
@@ -32,7 +33,7 @@ class Place:
         """Open another tab in somebody's browser."""
         if name not in self.contexts:
             self.contexts[name] = await self.browser.context()
-        return await self.browser.page(self.network.url + path, self.contexts[name])
+        return await self.browser.page(self.url + path, self.contexts[name])
 
     async def signed_in(self, name: str, conversation: str = "") -> Page:
         """Open the first tab of somebody who signed in before, at a conversation."""

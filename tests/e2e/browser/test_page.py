@@ -11,6 +11,7 @@ import trio
 
 from tests.e2e.browser.cdp import CHROMIUM, run_browser
 from tests.e2e.browser.people import PASSWORD, SAID, open_conversation, open_place, send, shows, state
+from tests.e2e.test_proxy import NGINX, Proxy
 
 pytestmark = [
     pytest.mark.e2e,
@@ -237,7 +238,7 @@ async def test_ten_tabs_share_one_connection_and_outlive_the_one_that_has_it(
         assert (place.connected("alice"), place.network.sockets) == (1, 1)
         (leader,) = [tab for tab in tabs if tab.sockets]
         tabs.remove(leader)
-        await leader.close()
+        await leader.crash()
         place.say("bob", "alice", "to those who are left")
         for tab in tabs:
             await shows(tab, ["from the eighth", "to those who are left"])
@@ -260,3 +261,19 @@ async def test_signing_out_revokes_the_token_in_all_tabs(chromium: str, tmp_path
         assert await first.evaluate("localStorage.getItem('relay.session')") is None
         with place.server.rest(token) as rest:
             assert rest.get("/api/users/me").status_code == 401
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx-light)")
+async def test_the_page_works_below_a_prefix_that_a_proxy_takes_off(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        proxy = Proxy(tmp_path, place.server.port, keepalive=4, prefix="/chat")
+        try:
+            place.url = f"http://127.0.0.1:{proxy.address[1]}/chat"
+            alice = await place.signed_in("alice", "bob")
+            await send(alice, "from below")
+            await state(alice, "from below", "sent")
+            await alice.wait("(await navigator.serviceWorker.ready).scope.endsWith('/chat/')")
+            place.say("bob", "alice", "an answer")
+            await shows(alice, ["from below", "an answer"])
+        finally:
+            proxy.end()
