@@ -55,7 +55,13 @@ export class Account {
     if (!this.#live) return { signedIn: false };
     const { socket, store } = this.#live;
     const shown = this.#shown && store.conversation(this.#shown);
-    return { signedIn: true, userId: socket.userId, connection: socket.connectionState, conversations: store.conversations, shown };
+    return {
+      signedIn: true,
+      userId: socket.userId,
+      connection: socket.connectionState,
+      conversations: store.conversations,
+      shown,
+    };
   }
 
   /** @param {string} id */
@@ -79,7 +85,10 @@ export class Account {
   send(id, content) {
     if (!this.#live) throw new Error("nobody is signed in");
     const { messaging, store } = this.#live;
-    const sent = store.conversation(id).kind === "group" ? messaging.sendGroupMessage(id, content) : messaging.sendPrivateMessage(id, content);
+    const sent =
+      store.conversation(id).kind === "group"
+        ? messaging.sendGroupMessage(id, content)
+        : messaging.sendPrivateMessage(id, content);
     sent.catch(() => {}); // its state says so in the window
     return sent.id;
   }

@@ -10,7 +10,9 @@ const PRELOAD = fileURLToPath(new URL("preload.cjs", import.meta.url));
 
 /** @type {BrowserWindow | null} */
 let window = null;
-const account = new Account(SERVER, app.getPath("userData"), (channel, value) => window?.webContents.send(channel, value));
+const account = new Account(SERVER, app.getPath("userData"), (channel, value) =>
+  window?.webContents.send(channel, value),
+);
 
 function openWindow() {
   window = new BrowserWindow({

@@ -28,7 +28,8 @@ export class Banner {
 
   #changed() {
     clearTimeout(this.#timer);
-    const text = TEXTS[this.socket.connectionState];
+    const { connectionState: state, lastError } = this.socket;
+    const text = state === "closed" ? `Not connected: ${lastError?.message}.` : TEXTS[state];
     if (!text) fill(this.node);
     else if (this.node.firstChild) this.#show(text);
     else this.#timer = setTimeout(() => this.#show(text), PATIENCE_MS);
@@ -36,7 +37,7 @@ export class Banner {
 
   /** @param {string} text */
   #show(text) {
-    const waits = this.socket.connectionState === "reconnecting";
+    const waits = ["reconnecting", "closed"].includes(this.socket.connectionState);
     const again = button("Try now", () => void this.socket.reconnect().catch(() => {}), { class: "link" });
     fill(this.node, element("span", {}, text), waits && again);
   }

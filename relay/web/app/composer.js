@@ -22,24 +22,41 @@ export class Composer {
   constructor(pane) {
     this.pane = pane;
     this.text = element("textarea", {
-      rows: 1, placeholder: "Message", "aria-label": "Message", enterkeyhint: "send",
-      oninput: () => this.#typed(), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event), onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
+      rows: 1,
+      placeholder: "Message",
+      "aria-label": "Message",
+      enterkeyhint: "send",
+      oninput: () => this.#typed(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+      onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
     });
     this.text.value = DRAFTS.get(pane.id) ?? "";
     this.about = element("div", { class: "about" });
     this.chosen = element("ul", { class: "chosen", "aria-label": "Files to send" });
-    const picker = element("input", { type: "file", multiple: true, hidden: true, "aria-label": "Choose files", onchange: () => {
-      this.#add(picker.files ?? []);
-      picker.value = "";
-    } });
+    const picker = element("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      "aria-label": "Choose files",
+      onchange: () => {
+        this.#add(picker.files ?? []);
+        picker.value = "";
+      },
+    });
     const attach = button("Attach files", () => picker.click(), { sign: "+", class: "quiet" });
     const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, "↑");
-    this.node = element("form", {
-      class: "composer",
-      onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()),
-      ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
-      ondrop: (/** @type {DragEvent} */ event) => this.#take(event, event.dataTransfer),
-    }, this.about, this.chosen, element("div", { class: "line" }, attach, picker, this.text, send));
+    this.node = element(
+      "form",
+      {
+        class: "composer",
+        onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()),
+        ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
+        ondrop: (/** @type {DragEvent} */ event) => this.#take(event, event.dataTransfer),
+      },
+      this.about,
+      this.chosen,
+      element("div", { class: "line" }, attach, picker, this.text, send),
+    );
   }
 
   focus() {
@@ -67,7 +84,11 @@ export class Composer {
 
   /** @param {string} what */
   #begin(what) {
-    fill(this.about, element("span", {}, what), button("Cancel", () => this.#clear(), { sign: "✕", class: "quiet" }));
+    fill(
+      this.about,
+      element("span", {}, what),
+      button("Cancel", () => this.#clear(), { sign: "✕", class: "quiet" }),
+    );
     this.focus();
   }
 
@@ -93,7 +114,9 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #editLast(event) {
-    const last = this.pane.view.messages.findLast(({ mine, messageId, deletedAt, payload }) => mine && messageId !== null && deletedAt === null && payload.content);
+    const last = this.pane.view.messages.findLast(
+      ({ mine, messageId, deletedAt, payload }) => mine && messageId !== null && deletedAt === null && payload.content,
+    );
     if (!last) return;
     event.preventDefault();
     this.edit(last);
@@ -119,13 +142,21 @@ export class Composer {
   }
 
   #drawFiles() {
-    fill(this.chosen, ...this.#files.map((file) => {
-      const drop = () => {
-        this.#files = this.#files.filter((one) => one !== file);
-        this.#drawFiles();
-      };
-      return element("li", {}, `${file.name} (${size(file.size)})`, button(`Remove ${file.name}`, drop, { sign: "✕", class: "quiet" }));
-    }));
+    fill(
+      this.chosen,
+      ...this.#files.map((file) => {
+        const drop = () => {
+          this.#files = this.#files.filter((one) => one !== file);
+          this.#drawFiles();
+        };
+        return element(
+          "li",
+          {},
+          `${file.name} (${size(file.size)})`,
+          button(`Remove ${file.name}`, drop, { sign: "✕", class: "quiet" }),
+        );
+      }),
+    );
   }
 
   #send() {
@@ -133,13 +164,16 @@ export class Composer {
     const content = this.text.value.trim();
     const edited = this.#edits;
     if (edited) {
-      if (content && content !== edited.payload.content) this.pane.attend(messaging.editMessage(id, edited.messageId ?? 0, content));
+      if (content && content !== edited.payload.content)
+        this.pane.attend(messaging.editMessage(id, edited.messageId ?? 0, content));
       return this.#clear();
     }
     if (!content && this.#files.length === 0) return;
     const options = this.#answers?.messageId ? { replyTo: this.#answers.messageId } : {};
     const files = this.#files;
-    const sent = isGroup ? messaging.sendGroupMessage(id, content, files, options) : messaging.sendPrivateMessage(id, content, files, options);
+    const sent = isGroup
+      ? messaging.sendGroupMessage(id, content, files, options)
+      : messaging.sendPrivateMessage(id, content, files, options);
     sent.catch(() => {}); // its line in the conversation tells, and offers to try again
     this.text.value = "";
     this.#files = [];

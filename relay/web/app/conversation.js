@@ -38,7 +38,13 @@ export class ConversationPane {
     this.list = new MessageList(this);
     this.composer = new Composer(this);
     const header = element("header", {}, back, element("div", {}, this.heading, this.about), this.tools);
-    this.node = element("section", { class: "conversation", "aria-label": "Conversation" }, header, this.list.node, this.composer.node);
+    this.node = element(
+      "section",
+      { class: "conversation", "aria-label": "Conversation" },
+      header,
+      this.list.node,
+      this.composer.node,
+    );
   }
 
   get view() {
@@ -64,7 +70,7 @@ export class ConversationPane {
       () => document.removeEventListener("visibilitychange", seen),
     );
     changed();
-    void store.ready.then(() => this.isGroup || this.#ends.push(this.messaging.subscribeToUserStatus([id])));
+    void store.ready.then(() => this.#follow());
     void this.#load(() => store.loadOlder(id)).then(() => this.list.watch());
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
@@ -75,9 +81,17 @@ export class ConversationPane {
     this.composer.close();
   }
 
+  /** Ask how the other one is: what is open may be with somebody who is not on the list yet. */
+  #follow() {
+    const own = this.id === this.messenger.session.userId;
+    if (!this.isGroup && !own && this.node.isConnected)
+      this.#ends.push(this.messaging.subscribeToUserStatus([this.id]));
+  }
+
   /** Mark what is in sight as read, if somebody looks. */
   markRead() {
-    if (document.visibilityState === "visible" && this.list.follows && this.view.unread > 0) this.store.markRead(this.id);
+    if (document.visibilityState === "visible" && this.list.follows && this.view.unread > 0)
+      this.store.markRead(this.id);
   }
 
   loadOlder() {
@@ -134,7 +148,10 @@ export class ConversationPane {
     const { view } = this;
     fill(this.heading, view.name || this.names.of(this.id));
     if (this.isGroup && !this.tools.firstChild) {
-      fill(this.tools, button("Members", () => showMembers(this.messenger, this.id), { class: "link" }));
+      fill(
+        this.tools,
+        button("Members", () => showMembers(this.messenger, this.id), { class: "link" }),
+      );
     }
     this.#drawAbout();
     this.list.show(view);
@@ -146,7 +163,12 @@ export class ConversationPane {
     const typing = this.store.typing(this.id).filter((userId) => userId !== this.messenger.session.userId);
     const names = typing.map((userId) => this.names.of(userId));
     const status = this.isGroup ? "" : statusText(this.store.presence(this.id));
-    const text = typing.length === 0 ? status : this.isGroup ? `${listed(names)} ${typing.length === 1 ? "is" : "are"} typing …` : "typing …";
+    const text =
+      typing.length === 0
+        ? status
+        : this.isGroup
+          ? `${listed(names)} ${typing.length === 1 ? "is" : "are"} typing …`
+          : "typing …";
     if (this.about.textContent !== text) fill(this.about, text); // what is said again would be read out again
     this.about.classList.toggle("typing", typing.length > 0);
   }

@@ -136,7 +136,12 @@ export function ask(question, yes) {
   return new Promise((resolve) => {
     let answer = false;
     const agree = () => ((answer = true), dialog.close());
-    const choice = element("p", { class: "choice" }, button("Cancel", () => dialog.close()), button(yes, agree, { class: "danger" }));
+    const choice = element(
+      "p",
+      { class: "choice" },
+      button("Cancel", () => dialog.close()),
+      button(yes, agree, { class: "danger" }),
+    );
     const dialog = openDialog(question, choice);
     dialog.addEventListener("close", () => resolve(answer));
   });

@@ -34,7 +34,11 @@ export class Files {
   }
 
   close() {
-    for (const picture of this.#pictures.values()) picture.then((url) => URL.revokeObjectURL(url), () => {});
+    for (const picture of this.#pictures.values())
+      picture.then(
+        (url) => URL.revokeObjectURL(url),
+        () => {},
+      );
   }
 
   /**
@@ -47,10 +51,15 @@ export class Files {
       const file = await remembered(this.#described, id, () => this.rest.getAttachment(id));
       const name = element("span", { class: "name" }, file.name);
       const about = element("span", { class: "about" }, size(file.size));
-      const get = button(`Download ${file.name}`, () => void this.#download(file, about), { sign: "↓", class: "quiet" });
+      const get = button(`Download ${file.name}`, () => void this.#download(file, about), {
+        sign: "↓",
+        class: "quiet",
+      });
       fill(place, name, about, get);
       if (!PICTURES.test(file.type) || file.size > PREVIEW_BYTES) return;
-      const url = await remembered(this.#pictures, id, async () => URL.createObjectURL(await this.rest.downloadAttachment(id)));
+      const url = await remembered(this.#pictures, id, async () =>
+        URL.createObjectURL(await this.rest.downloadAttachment(id)),
+      );
       const picture = element("img", { src: url, alt: file.name, onload: grown });
       place.classList.add("picture");
       place.prepend(picture);

@@ -17,7 +17,9 @@ async function run(notice = "") {
 /** Keep what was loaded at hand, so that the page opens without the server, too. Only where the browser trusts the address. */
 async function keepAtHand() {
   if (!navigator.serviceWorker) return;
-  const own = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("relay", { createScriptURL: (/** @type {string} */ url) => url });
+  const own = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("relay", {
+    createScriptURL: (/** @type {string} */ url) => url,
+  });
   const worker = new URL("../service-worker.js", import.meta.url).href;
   await navigator.serviceWorker.register(own?.createScriptURL(worker) ?? worker);
   const { active } = await navigator.serviceWorker.ready;

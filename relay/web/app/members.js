@@ -34,27 +34,44 @@ export function showMembers(messenger, groupId) {
     const name = names.of(user_id);
     const remove = () => void act(() => messaging.removeMember(groupId, user_id));
     const removable = manages && role !== "owner" && user_id !== session.userId;
-    return element("li", { class: "person" }, ...person({ user_id, display_name: name }),
+    return element(
+      "li",
+      { class: "person" },
+      ...person({ user_id, display_name: name }),
       role !== "member" && element("small", { class: "role" }, role),
-      removable && button(`Remove ${name}`, remove, { sign: "✕", class: "quiet" }));
+      removable && button(`Remove ${name}`, remove, { sign: "✕", class: "quiet" }),
+    );
   };
 
   /** @param {Group} group */
   const drawAdding = ({ members }) => {
     const add = (/** @type {User} */ user) => void act(() => messaging.addMember(groupId, user.user_id));
     const isNew = (/** @type {User} */ user) => !members.some(({ user_id }) => user_id === user.user_id);
-    const people = directory(messenger, (user) => element("li", { hidden: !isNew(user) },
-      element("button", { type: "button", class: "person", onclick: () => add(user) }, ...person(user))));
+    const people = directory(messenger, (user) =>
+      element(
+        "li",
+        { hidden: !isNew(user) },
+        element("button", { type: "button", class: "person", onclick: () => add(user) }, ...person(user)),
+      ),
+    );
     return element("details", {}, element("summary", {}, "Add somebody"), people);
   };
 
   /** @param {Group} group */
   const drawName = ({ name }) => {
     const input = element("input", { value: name, required: true, maxlength: 100, "aria-label": "Group name" });
-    return element("form", { class: "rename", onsubmit: (/** @type {Event} */ event) => {
-      event.preventDefault();
-      void act(() => messaging.renameGroup(groupId, input.value.trim()));
-    } }, input, element("button", {}, "Rename"));
+    return element(
+      "form",
+      {
+        class: "rename",
+        onsubmit: (/** @type {Event} */ event) => {
+          event.preventDefault();
+          void act(() => messaging.renameGroup(groupId, input.value.trim()));
+        },
+      },
+      input,
+      element("button", {}, "Rename"),
+    );
   };
 
   const leave = async () => {
@@ -81,7 +98,11 @@ export function showMembers(messenger, groupId) {
     if (!dialog.open) return;
     group = await messaging.restApi.getGroup(groupId);
     const manages = managesIt();
-    const leaving = element("p", { class: "choice" }, button("Leave group", () => void leave(), { class: "danger" }));
+    const leaving = element(
+      "p",
+      { class: "choice" },
+      button("Leave group", () => void leave(), { class: "danger" }),
+    );
     fill(place, manages && drawName(group), list, manages && drawAdding(group), role() !== "owner" && leaving);
     drawList();
   };

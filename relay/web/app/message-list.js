@@ -21,15 +21,27 @@ export class MessageList {
   /** @param {ConversationPane} pane */
   constructor(pane) {
     this.pane = pane;
-    this.lines = element("ol", { "aria-label": "Messages", onkeydown: (/** @type {KeyboardEvent} */ event) => this.#step(event) });
+    this.lines = element("ol", {
+      "aria-label": "Messages",
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#step(event),
+    });
     this.top = element("div", { class: "top" });
-    this.node = element("div", { class: "messages", tabindex: -1, onscroll: () => this.#scrolled() }, this.top, this.lines);
+    this.node = element(
+      "div",
+      { class: "messages", tabindex: -1, onscroll: () => this.#scrolled() },
+      this.top,
+      this.lines,
+    );
     this.list = new KeyedList(this.lines, {
       key: (/** @type {MessageLine | GapLine} */ line) => ("gap" in line ? line.key : line.message.key),
-      same: (one, other) => JSON.stringify(Object.keys(one)) === JSON.stringify(Object.keys(other)) && Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
+      same: (one, other) =>
+        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
       draw: (line) => ("gap" in line ? this.#drawGap(line) : drawMessage(line, pane)),
     });
-    this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), { root: this.node, rootMargin: "400px 0px 0px 0px" });
+    this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), {
+      root: this.node,
+      rootMargin: "400px 0px 0px 0px",
+    });
     // The room changes with the window, the keyboard of a phone and what is written: the newest message stays in sight.
     this.sizes = new ResizeObserver(() => this.grown());
     this.sizes.observe(this.node);
@@ -108,13 +120,16 @@ export class MessageList {
   #linesOf(view) {
     const { messages, gaps, readSeq, unread } = view;
     if (this.#newKey === undefined && messages.length > 0) {
-      this.#newKey = (unread > 0 && messages.find(({ seq, mine }) => !mine && seq !== null && seq > readSeq)?.key) || null;
+      this.#newKey =
+        (unread > 0 && messages.find(({ seq, mine }) => !mine && seq !== null && seq > readSeq)?.key) || null;
     }
     const lines = [];
     /** @type {MessageView | undefined} */
     let last;
     for (const message of messages) {
-      const gap = gaps.find(({ fromSeq, toSeq }) => message.seq !== null && (last?.seq ?? 0) < fromSeq && toSeq < message.seq);
+      const gap = gaps.find(
+        ({ fromSeq, toSeq }) => message.seq !== null && (last?.seq ?? 0) < fromSeq && toSeq < message.seq,
+      );
       if (gap && last) lines.push({ gap, key: `gap:${gap.fromSeq}-${gap.toSeq}` });
       lines.push(this.#lineOf(message, last));
       last = message;
@@ -132,14 +147,27 @@ export class MessageList {
     const goesOn = last?.senderId === senderId && last.type === type && timestamp - last.timestamp < PAUSE_SECONDS;
     const date = new Date(timestamp * 1000).toDateString();
     const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;
-    const quoted = payload.reply_to ? this.pane.view.messages.find(({ messageId }) => messageId === payload.reply_to) : null;
-    return { message, first: !goesOn || newDay, newDay, newHere: message.key === this.#newKey, sender: this.pane.names.of(senderId), quoted: quoted ?? null };
+    const quoted = payload.reply_to
+      ? this.pane.view.messages.find(({ messageId }) => messageId === payload.reply_to)
+      : null;
+    return {
+      message,
+      first: !goesOn || newDay,
+      newDay,
+      newHere: message.key === this.#newKey,
+      sender: this.pane.names.of(senderId),
+      quoted: quoted ?? null,
+    };
   }
 
   /** @param {GapLine} line */
   #drawGap({ gap }) {
     const count = gap.toSeq - gap.fromSeq + 1;
     const label = count === 1 ? "Show the message in between" : `Show the ${count} messages in between`;
-    return element("li", { class: "gap", tabindex: -1 }, button(label, () => this.pane.loadGap(gap), { class: "link" }));
+    return element(
+      "li",
+      { class: "gap", tabindex: -1 },
+      button(label, () => this.pane.loadGap(gap), { class: "link" }),
+    );
   }
 }

@@ -33,9 +33,16 @@ export function drawMessage(line, pane) {
     newHere && element("div", { class: "new" }, element("span", {}, "New")),
   ];
   const isTalk = message.type === "chat_message" || message.type === "group_message";
-  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, !isTalk && "event"].filter(Boolean).join(" ");
+  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, !isTalk && "event"]
+    .filter(Boolean)
+    .join(" ");
   const inside = isTalk ? talk(line, pane) : [element("p", {}, eventOf(message, pane), " ", when(message))];
-  return element("li", { class: classes, tabindex: -1, "data-key": message.key, "data-state": message.state }, ...above, ...inside);
+  return element(
+    "li",
+    { class: classes, tabindex: -1, "data-key": message.key, "data-state": message.state },
+    ...above,
+    ...inside,
+  );
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
@@ -45,22 +52,46 @@ function eventOf(message, pane) {
 
 /** @param {MessageLine} line @param {ConversationPane} pane */
 function talk({ message, first, sender, quoted }, pane) {
-  const { payload, mine, deletedAt } = message;
-  const name = first && !mine && pane.isGroup && element("strong", { class: `sender ${hue(message.senderId)}` }, sender);
-  const who = !(first && !mine && pane.isGroup) && element("span", { class: "hidden" }, mine ? "You: " : `${sender}: `);
-  const quote = payload.reply_to && element("blockquote", {}, quoted ? `${pane.names.of(quoted.senderId)}: ${gist(quoted, pane.names)}` : "An earlier message");
-  const content = deletedAt !== null
-    ? element("p", { class: "deleted" }, "This message was deleted.")
-    : payload.content && element("p", { class: "content" }, ...linked(payload.content));
-  const files = (payload.attachments ?? []).map((/** @type {unknown} */ id) => typeof id === "string" && pane.files.draw(id, pane.list.grown));
-  const bubble = element("div", { class: "bubble" }, name, who, quote, content, ...files, progress(message), foot(message));
-  const face = pane.isGroup && !mine && (first ? avatar(message.senderId, sender) : element("span", { class: "avatar gone" }));
-  return [element("div", { class: "row" }, face, bubble, deletedAt === null && actions(message, pane)), reactions(message, pane), failed(message, pane)];
+  const { mine, payload, deletedAt } = message;
+  const among = pane.isGroup && !mine; // with a face and a name, as several speak on this side
+  const name = element("strong", { class: `sender ${hue(message.senderId)}` }, sender);
+  const spoken = element("span", { class: "hidden" }, mine ? "You: " : `${sender}: `);
+  const bubble = element("div", { class: "bubble" }, among && first ? name : spoken);
+  if (payload.reply_to) bubble.append(quote(quoted, pane));
+  bubble.append(...body(message, pane), foot(message));
+  const face = first ? avatar(message.senderId, sender) : element("span", { class: "avatar gone" });
+  return [
+    element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
+    reactions(message, pane),
+    failed(message, pane),
+  ];
+}
+
+/** @param {MessageView | null} quoted @param {ConversationPane} pane */
+function quote(quoted, pane) {
+  const text = quoted ? `${pane.names.of(quoted.senderId)}: ${gist(quoted, pane.names)}` : "An earlier message";
+  return element("blockquote", {}, text);
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function body({ payload, deletedAt, state, progress }, pane) {
+  if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
+  /** @type {HTMLElement[]} */
+  const parts = payload.content ? [element("p", { class: "content" }, ...linked(payload.content))] : [];
+  const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
+  for (const id of files) parts.push(pane.files.draw(id, pane.list.grown));
+  if (state === "uploading")
+    parts.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
+  return parts;
 }
 
 /** @param {string} text */
 function linked(text) {
-  return text.split(LINK).map((part, at) => (at % 2 ? element("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part));
+  return text
+    .split(LINK)
+    .map((part, at) =>
+      at % 2 ? element("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+    );
 }
 
 /** @param {MessageView} message */
@@ -71,13 +102,14 @@ function when({ timestamp }) {
 /** @param {MessageView} message */
 function foot(message) {
   const { mine, state, editedAt } = message;
-  const sign = mine && element("span", { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) }, SIGNS[state]);
+  const sign =
+    mine &&
+    element(
+      "span",
+      { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
+      SIGNS[state],
+    );
   return element("footer", {}, editedAt !== null && "edited", when(message), sign);
-}
-
-/** @param {MessageView} message */
-function progress({ state, progress: done }) {
-  return state === "uploading" && element("progress", { max: 1, value: done ?? 0, "aria-label": "Uploading" });
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
@@ -85,17 +117,31 @@ function failed({ id, error, state }, pane) {
   if (state !== "failed" || id === null) return null;
   const again = button("Try again", () => pane.messaging.retryMessage(id).catch(pane.failed), { class: "link" });
   const drop = button("Discard", () => pane.messaging.discardMessage(id).catch(pane.failed), { class: "link" });
-  return element("p", { class: "failure", role: "alert" }, `Not sent: ${error?.message ?? "it was refused"} `, again, drop);
+  return element(
+    "p",
+    { class: "failure", role: "alert" },
+    `Not sent: ${error?.message ?? "it was refused"} `,
+    again,
+    drop,
+  );
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function reactions({ reactions: given, messageId }, pane) {
   if (given.length === 0 || messageId === null) return null;
-  return element("div", { class: "reactions" }, ...given.map(({ emoji, userIds, mine }) => {
-    const label = `${emoji} by ${listed(userIds.map((id) => pane.names.of(id)))}`;
-    const sign = `${emoji} ${userIds.length}`;
-    return button(label, () => pane.toggleReaction(messageId, emoji, !mine), { sign, class: "reaction", "aria-pressed": String(mine) });
-  }));
+  return element(
+    "div",
+    { class: "reactions" },
+    ...given.map(({ emoji, userIds, mine }) => {
+      const label = `${emoji} by ${listed(userIds.map((id) => pane.names.of(id)))}`;
+      const sign = `${emoji} ${userIds.length}`;
+      return button(label, () => pane.toggleReaction(messageId, emoji, !mine), {
+        sign,
+        class: "reaction",
+        "aria-pressed": String(mine),
+      });
+    }),
+  );
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
@@ -117,9 +163,18 @@ function actions(message, pane) {
   };
   const picks = pane.picking === key;
   const picker = element("span", { class: "picker", hidden: !picks }, ...EMOJI.map(react));
-  const open = button("React", () => toggle(picker.hidden), { sign: "☺", class: "quiet", "aria-expanded": String(picks) });
-  return element("div", { class: "actions" }, picker, open,
+  const open = button("React", () => toggle(picker.hidden), {
+    sign: "☺",
+    class: "quiet",
+    "aria-expanded": String(picks),
+  });
+  return element(
+    "div",
+    { class: "actions" },
+    picker,
+    open,
     button("Reply", () => pane.composer.reply(message), { sign: "↩", class: "quiet" }),
     mine && button("Edit", () => pane.composer.edit(message), { sign: "✎", class: "quiet" }),
-    mine && button("Delete", () => void pane.remove(message), { sign: "🗑", class: "quiet" }));
+    mine && button("Delete", () => void pane.remove(message), { sign: "🗑", class: "quiet" }),
+  );
 }

@@ -1,6 +1,6 @@
 /** The page of who is signed in: the SDK's objects, and the parts that draw what its store holds. */
 
-import { MessagingAPI, RelayError, SocketManager, Store } from "../sdk/index.js";
+import { MessagingAPI, SocketManager, Store } from "../sdk/index.js";
 import { Banner } from "./banner.js";
 import { ConversationPane } from "./conversation.js";
 import { ask, element, fill } from "./dom.js";
@@ -11,6 +11,8 @@ import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 
 const TITLE = document.title;
+/** The token is wrong or expired, the account is disabled, the session was revoked. @type {Set<unknown>} */
+const SIGNED_OUT = new Set([4501, 4502, 4503]);
 
 export class Messenger {
   /** @type {(() => void)[]} */
@@ -35,7 +37,11 @@ export class Messenger {
 
   /** Whose conversation is open, by the address: reloading, going back and links all lead there. */
   get open() {
-    return decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "");
+    try {
+      return decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "");
+    } catch {
+      return ""; // a link that somebody broke
+    }
   }
 
   /** @param {HTMLElement} place */
@@ -48,8 +54,10 @@ export class Messenger {
     this.#ends.push(
       () => removeEventListener("hashchange", moved),
       this.store.subscribe("conversations", () => this.#countUnread()),
-      this.messaging.subscribeToNotifications(({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body)),
-      this.socket.onConnectionStateChange((state) => state === "closed" && void this.#closed()),
+      this.messaging.subscribeToNotifications(
+        ({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body),
+      ),
+      this.socket.onConnectionStateChange((state) => state === "closed" && void this.#closed(this.socket.lastError)),
     );
     this.#openConversation();
     await this.socket.connect().catch(() => {}); // `closed` tells why
@@ -81,10 +89,16 @@ export class Messenger {
   /** Tell of what failed. @param {unknown} error */
   failed = (error) => this.notices.failed(error);
 
-  async #closed() {
-    const error = this.socket.lastError;
+  /**
+   * The server does not want this connection back. Who is nobody to it any more signs in again, and finds what was not
+   * sent yet; the banner tells of the other reasons.
+   *
+   * @param {any} error
+   */
+  async #closed(error) {
+    if (!SIGNED_OUT.has(error?.code)) return;
     await this.#leave(false);
-    this.events.signedOut(error instanceof RelayError || error ? `You were signed out: ${error.message}` : "");
+    this.events.signedOut(`You were signed out: ${error.reason || error.message}.`);
   }
 
   /** @param {boolean} [forget] whether what the browser keeps of this user goes as well */

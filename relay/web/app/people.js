@@ -35,7 +35,13 @@ export function directory(messenger, draw) {
     }
   };
   const later = () => (clearTimeout(timer), (timer = setTimeout(() => void search(), PAUSE_MS)));
-  const input = element("input", { type: "search", placeholder: "Name", "aria-label": "Find people", autofocus: true, oninput: later });
+  const input = element("input", {
+    type: "search",
+    placeholder: "Name",
+    "aria-label": "Find people",
+    autofocus: true,
+    oninput: later,
+  });
   void search();
   return element("div", { class: "directory" }, input, told, list);
 }
@@ -50,8 +56,13 @@ export function startConversation(messenger) {
     dialog.close();
     void messenger.openConversation(user.user_id);
   };
-  const people = directory(messenger, (user) => element("li", {},
-    element("button", { type: "button", class: "person", onclick: () => choose(user) }, ...person(user))));
+  const people = directory(messenger, (user) =>
+    element(
+      "li",
+      {},
+      element("button", { type: "button", class: "person", onclick: () => choose(user) }, ...person(user)),
+    ),
+  );
   const group = button("New group", () => (dialog.close(), createGroup(messenger)), { class: "primary" });
   const dialog = openDialog("New conversation", people, element("p", { class: "choice" }, group));
 }
@@ -66,13 +77,39 @@ function createGroup(messenger) {
     if (!chosen.delete(user.user_id)) chosen.set(user.user_id, user);
     fill(told, [...chosen.values()].map(({ display_name }) => display_name).join(", "));
   };
-  const people = directory(messenger, (user) => element("li", {}, element("label", { class: "person" },
-    ...person(user), element("input", { type: "checkbox", checked: chosen.has(user.user_id), onchange: () => toggle(user) }))));
-  const name = element("input", { name: "name", required: true, maxlength: 100, placeholder: "What the group is called", "aria-label": "Group name" });
-  const form = element("form", { onsubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    void create();
-  } }, name, people, told, failure, element("p", { class: "choice" }, element("button", { class: "primary" }, "Create group")));
+  const people = directory(messenger, (user) =>
+    element(
+      "li",
+      {},
+      element(
+        "label",
+        { class: "person" },
+        ...person(user),
+        element("input", { type: "checkbox", checked: chosen.has(user.user_id), onchange: () => toggle(user) }),
+      ),
+    ),
+  );
+  const name = element("input", {
+    name: "name",
+    required: true,
+    maxlength: 100,
+    placeholder: "What the group is called",
+    "aria-label": "Group name",
+  });
+  const form = element(
+    "form",
+    {
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        void create();
+      },
+    },
+    name,
+    people,
+    told,
+    failure,
+    element("p", { class: "choice" }, element("button", { class: "primary" }, "Create group")),
+  );
   const dialog = openDialog("New group", form);
 
   async function create() {

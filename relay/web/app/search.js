@@ -24,7 +24,13 @@ export class SearchBox {
   constructor(messenger, list) {
     this.messenger = messenger;
     this.list = list;
-    this.input = element("input", { type: "search", placeholder: "Search messages", "aria-label": "Search messages", oninput: () => this.#wait(), onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.clear() });
+    this.input = element("input", {
+      type: "search",
+      placeholder: "Search messages",
+      "aria-label": "Search messages",
+      oninput: () => this.#wait(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.clear(),
+    });
     this.told = element("p", { class: "told", role: "status" });
     this.results = element("ol", { class: "results", "aria-label": "Found" });
     this.node = element("search", {}, this.input, this.told, this.results);
@@ -64,8 +70,23 @@ export class SearchBox {
     const id = target === messenger.session.userId ? sender : target;
     const name = messenger.store.conversation(id).name || messenger.names.of(id);
     const open = () => void messenger.openConversation(id, seq).catch(messenger.failed);
-    const head = element("span", {}, element("strong", {}, messenger.names.of(sender)), ` in ${name}`, element("time", {}, shortly(timestamp)));
-    return element("li", {}, element("button", { type: "button", onclick: open }, head, element("span", { class: "snippet" }, ...marked(snippet))));
+    const head = element(
+      "span",
+      {},
+      element("strong", {}, messenger.names.of(sender)),
+      ` in ${name}`,
+      element("time", {}, shortly(timestamp)),
+    );
+    return element(
+      "li",
+      {},
+      element(
+        "button",
+        { type: "button", onclick: open },
+        head,
+        element("span", { class: "snippet" }, ...marked(snippet)),
+      ),
+    );
   }
 }
 

@@ -10,7 +10,9 @@ const OWN = /^(?:app\/|sdk\/|$)/;
 
 /** @param {string} url */
 function isOwn(url) {
-  return url.startsWith(worker.registration.scope) && OWN.test(url.slice(worker.registration.scope.length).split(/[?#]/)[0]);
+  return (
+    url.startsWith(worker.registration.scope) && OWN.test(url.slice(worker.registration.scope.length).split(/[?#]/)[0])
+  );
 }
 
 /** @param {Request} request */

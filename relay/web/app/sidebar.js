@@ -2,6 +2,7 @@
 
 import { button, element, fill, KeyedList } from "./dom.js";
 import { hue, initials, shortly, wholeTime } from "./format.js";
+import { notificationsButton } from "./notifications.js";
 import { startConversation } from "./people.js";
 import { SearchBox } from "./search.js";
 import { logo } from "./sign-in.js";
@@ -28,8 +29,15 @@ export class Sidebar {
     this.list = new KeyedList(list, { key: (line) => line.summary.target, same: isSame, draw: drawLine });
     this.me = element("footer", { class: "me" });
     const begin = button("New conversation", () => startConversation(messenger), { sign: "+", class: "quiet" });
-    const top = element("header", {}, logo(), element("h1", {}, "relay"), begin);
-    this.node = element("nav", { class: "sidebar", "aria-label": "Conversations" }, top, new SearchBox(messenger, list).node, list, this.me);
+    const top = element("header", {}, logo(), element("h1", {}, "relay"), notificationsButton(messenger), begin);
+    this.node = element(
+      "nav",
+      { class: "sidebar", "aria-label": "Conversations" },
+      top,
+      new SearchBox(messenger, list).node,
+      list,
+      this.me,
+    );
     this.#ends.push(
       store.subscribe("conversations", () => this.#changed()),
       store.subscribe("me", () => this.#changed()),
@@ -51,23 +59,27 @@ export class Sidebar {
   #changed() {
     const { store, names } = this.messenger;
     this.#follow(store.conversations);
-    this.list.show(store.conversations.map((summary) => {
-      const typing = summary.typing.length > 0;
-      return {
-        summary,
-        name: summary.name || names.of(summary.target),
-        text: typing ? "typing …" : preview(summary, names),
-        status: summary.kind === "user" ? store.presence(summary.target).status : "unknown",
-        open: summary.target === this.#open,
-      };
-    }));
+    this.list.show(
+      store.conversations.map((summary) => {
+        const typing = summary.typing.length > 0;
+        return {
+          summary,
+          name: summary.name || names.of(summary.target),
+          text: typing ? "typing …" : preview(summary, names),
+          status: summary.kind === "user" ? store.presence(summary.target).status : "unknown",
+          open: summary.target === this.#open,
+        };
+      }),
+    );
     if (store.me && !this.me.firstChild) this.#drawMe(store.me.display_name);
   }
 
   /** @param {readonly ConversationSummary[]} conversations */
   #follow(conversations) {
     const { store, messaging, session } = this.messenger;
-    const people = conversations.filter(({ kind, target }) => kind === "user" && target !== session.userId && !this.#followed.has(target)).map(({ target }) => target);
+    const people = conversations
+      .filter(({ kind, target }) => kind === "user" && target !== session.userId && !this.#followed.has(target))
+      .map(({ target }) => target);
     if (people.length === 0) return;
     for (const id of people) {
       this.#followed.add(id);
@@ -80,17 +92,30 @@ export class Sidebar {
   #drawMe(name) {
     const { messenger } = this;
     const { messaging, session, store } = messenger;
-    const options = [["online", "Online"], ["away", "Away"], ["busy", "Busy"], ["offline", "Invisible"]];
+    const options = [
+      ["online", "Online"],
+      ["away", "Away"],
+      ["busy", "Busy"],
+      ["offline", "Invisible"],
+    ];
     const choose = () => messaging.updateStatus(/** @type {Presence} */ (status.value)).catch(messenger.failed);
-    const status = element("select", { "aria-label": "Your status", onchange: choose },
-      ...options.map(([value, label]) => element("option", { value }, label)));
+    const status = element(
+      "select",
+      { "aria-label": "Your status", onchange: choose },
+      ...options.map(([value, label]) => element("option", { value }, label)),
+    );
     const show = () => {
       const { status: now } = store.presence(session.userId);
       if (options.some(([value]) => value === now)) status.value = now;
     };
     this.#ends.push(store.subscribe(`presence:${session.userId}`, show));
     const about = element("div", { class: "about" }, element("strong", {}, name), status);
-    fill(this.me, avatar(session.userId, name), about, button("Sign out", () => void messenger.signOut(), { class: "link" }));
+    fill(
+      this.me,
+      avatar(session.userId, name),
+      about,
+      button("Sign out", () => void messenger.signOut(), { class: "link" }),
+    );
     show();
   }
 }
@@ -108,11 +133,29 @@ export function avatar(id, name, status = "unknown") {
 /** @param {Line} line */
 function drawLine({ summary, name, text, status, open }) {
   const { target: id, lastMessage, unread, unreadMentions } = summary;
-  const at = lastMessage && element("time", { title: wholeTime(lastMessage.timestamp) }, shortly(lastMessage.timestamp));
-  const badge = unread > 0 && element("span", { class: unreadMentions ? "badge mention" : "badge" }, String(unread), element("span", { class: "hidden" }, " unread"));
-  const spoken = status !== "unknown" && element("span", { class: "hidden" }, statusText({ userId: id, status, text: null, until: null, lastSeen: null }));
-  const link = element("a", { href: `#/${encodeURIComponent(id)}`, "aria-current": open && "page" },
-    avatar(id, name, status), element("strong", {}, name), spoken, at, element("span", { class: "gist" }, text), badge);
+  const at =
+    lastMessage && element("time", { title: wholeTime(lastMessage.timestamp) }, shortly(lastMessage.timestamp));
+  const badge =
+    unread > 0 &&
+    element(
+      "span",
+      { class: unreadMentions ? "badge mention" : "badge" },
+      String(unread),
+      element("span", { class: "hidden" }, " unread"),
+    );
+  const spoken =
+    status !== "unknown" &&
+    element("span", { class: "hidden" }, statusText({ userId: id, status, text: null, until: null, lastSeen: null }));
+  const link = element(
+    "a",
+    { href: `#/${encodeURIComponent(id)}`, "aria-current": open && "page" },
+    avatar(id, name, status),
+    element("strong", {}, name),
+    spoken,
+    at,
+    element("span", { class: "gist" }, text),
+    badge,
+  );
   return element("li", {}, link);
 }
 

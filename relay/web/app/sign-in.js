@@ -45,10 +45,23 @@ function show(place, way, code, notice, entered) {
   const { title, intro, submit } = TEXTS[way];
   const failure = element("p", { class: "failure", role: "alert" }, notice);
   const send = element("button", { class: "primary" }, submit);
-  const form = element("form", { class: "card", onsubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    void enter();
-  } }, logo(), element("h1", {}, title), intro && element("p", {}, intro), ...fields(way, code), failure, send, otherWay());
+  const form = element(
+    "form",
+    {
+      class: "card",
+      onsubmit: (/** @type {Event} */ event) => {
+        event.preventDefault();
+        void enter();
+      },
+    },
+    logo(),
+    element("h1", {}, title),
+    intro && element("p", {}, intro),
+    ...fields(way, code),
+    failure,
+    send,
+    otherWay(),
+  );
 
   async function enter() {
     const given = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
@@ -56,7 +69,9 @@ function show(place, way, code, notice, entered) {
     fill(failure);
     try {
       const rest = new RestApiClient(BASE);
-      keepSession(await (way === "sign-in" ? rest.login(/** @type {any} */ (given)) : rest.register(/** @type {any} */ (given))));
+      keepSession(
+        await (way === "sign-in" ? rest.login(/** @type {any} */ (given)) : rest.register(/** @type {any} */ (given))),
+      );
       entered();
     } catch (error) {
       fill(failure, sentence(error));
@@ -66,7 +81,10 @@ function show(place, way, code, notice, entered) {
 
   function otherWay() {
     const [label, other] = way === "sign-in" ? ["I have an invitation", "join"] : ["I have an account", "sign-in"];
-    return way !== "setup" && button(label, () => show(place, /** @type {Way} */ (other), "", "", entered), { class: "link" });
+    return (
+      way !== "setup" &&
+      button(label, () => show(place, /** @type {Way} */ (other), "", "", entered), { class: "link" })
+    );
   }
 
   fill(place, element("main", { class: "way-in" }, form));
@@ -80,13 +98,29 @@ function show(place, way, code, notice, entered) {
 function fields(way, code) {
   const joins = way !== "sign-in";
   return [
-    field("Name", { name: "user_id", required: true, autocomplete: "username", autocapitalize: "none", maxlength: 64, spellcheck: "false" },
-      joins && "Letters, digits and _ . @ + -. It stays."),
+    field(
+      "Name",
+      {
+        name: "user_id",
+        required: true,
+        autocomplete: "username",
+        autocapitalize: "none",
+        maxlength: 64,
+        spellcheck: "false",
+      },
+      joins && "Letters, digits and _ . @ + -. It stays.",
+    ),
     joins && field("Shown as", { name: "display_name", maxlength: 100, autocomplete: "name" }),
-    field("Password", { name: "password", type: "password", required: true, autocomplete: joins ? "new-password" : "current-password" }),
-    joins && (code
-      ? element("input", { type: "hidden", name: "invite", value: code })
-      : field("Invitation", { name: "invite", autocomplete: "off", spellcheck: "false" })),
+    field("Password", {
+      name: "password",
+      type: "password",
+      required: true,
+      autocomplete: joins ? "new-password" : "current-password",
+    }),
+    joins &&
+      (code
+        ? element("input", { type: "hidden", name: "invite", value: code })
+        : field("Invitation", { name: "invite", autocomplete: "off", spellcheck: "false" })),
   ];
 }
 
@@ -96,7 +130,13 @@ function fields(way, code) {
  * @param {string | false} [hint]
  */
 function field(label, attributes, hint) {
-  return element("label", {}, element("span", {}, label), element("input", attributes), hint && element("small", {}, hint));
+  return element(
+    "label",
+    {},
+    element("span", {}, label),
+    element("input", attributes),
+    hint && element("small", {}, hint),
+  );
 }
 
 export function logo() {

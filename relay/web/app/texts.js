@@ -56,13 +56,20 @@ export function eventText({ payload, senderId }, names) {
   const whom = names.of(payload.user_id ?? "");
   const themself = payload.user_id === senderId;
   switch (payload.event) {
-    case "created": return `${who} created the group`;
-    case "renamed": return `${who} named the group ${payload.name}`;
-    case "member_added": return themself ? `${who} joined` : `${who} added ${whom}`;
-    case "member_removed": return themself ? `${who} left` : `${who} removed ${whom}`;
-    case "role_changed": return `${whom} is now ${payload.role}`;
-    case "deleted": return `${who} deleted the group`;
-    default: return "The group changed";
+    case "created":
+      return `${who} created the group`;
+    case "renamed":
+      return `${who} named the group ${payload.name}`;
+    case "member_added":
+      return themself ? `${who} joined` : `${who} added ${whom}`;
+    case "member_removed":
+      return themself ? `${who} left` : `${who} removed ${whom}`;
+    case "role_changed":
+      return `${whom} is now ${payload.role}`;
+    case "deleted":
+      return `${who} deleted the group`;
+    default:
+      return "The group changed";
   }
 }
 

@@ -20,7 +20,10 @@ function install() {
   cpSync(EXAMPLE, folder, { recursive: true });
   mkdirSync(join(folder, "node_modules/electron"), { recursive: true });
   cpSync(join(ROOT, "tests/js/electron/fake-electron.js"), join(folder, "node_modules/electron/index.js"));
-  writeFileSync(join(folder, "node_modules/electron/package.json"), '{"name": "electron", "type": "module", "main": "index.js"}');
+  writeFileSync(
+    join(folder, "node_modules/electron/package.json"),
+    '{"name": "electron", "type": "module", "main": "index.js"}',
+  );
   symlinkSync(join(ROOT, "relay/web/sdk"), join(folder, "node_modules/relay-sdk"));
   symlinkSync(join(ROOT, "tests/js/node_modules/ws"), join(folder, "node_modules/ws"));
   return folder;
@@ -36,7 +39,10 @@ class Application {
 
   /** @param {string} folder @param {string} server */
   constructor(folder, server) {
-    this.process = fork(join(folder, "main.js"), { env: { ...process.env, RELAY_SERVER: server, EXAMPLE_FOLDER: join(folder, "data") }, serialization: "advanced" });
+    this.process = fork(join(folder, "main.js"), {
+      env: { ...process.env, RELAY_SERVER: server, EXAMPLE_FOLDER: join(folder, "data") },
+      serialization: "advanced",
+    });
     this.process.on("message", (/** @type {any} */ { channel, value }) => {
       if (channel === "relay:changed") this.state = value;
       if (channel === "window") this.preferences = value;
@@ -70,7 +76,11 @@ class Application {
 test("the example signs in, talks, sleeps, is killed with messages unsent, and goes on", async () => {
   const server = await new Server(UNLIMITED).start();
   const tokens = server.users("alice", "bob");
-  const password = spawnSync(process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay"), ["user", "passwd", "alice", "--password-stdin", "--config", server.config], { input: "correct horse\n" });
+  const password = spawnSync(
+    process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay"),
+    ["user", "passwd", "alice", "--password-stdin", "--config", server.config],
+    { input: "correct horse\n" },
+  );
   assert.equal(password.status, 0, String(password.stderr));
   const folder = install();
   mkdirSync(join(folder, "data"));
@@ -78,7 +88,10 @@ test("the example signs in, talks, sleeps, is killed with messages unsent, and g
   let application = new Application(folder, server.url);
   try {
     await until(() => application.preferences, "the window opens");
-    assert.deepEqual({ ...application.preferences, preload: "" }, { preload: "", contextIsolation: true, nodeIntegration: false, sandbox: true });
+    assert.deepEqual(
+      { ...application.preferences, preload: "" },
+      { preload: "", contextIsolation: true, nodeIntegration: false, sandbox: true },
+    );
     await assert.rejects(application.ask("relay:sign-in", "alice", "wrong horse"), /wrong/);
     assert.equal((await application.ask("relay:sign-in", "alice", "correct horse")).signedIn, true);
     await until(() => application.state?.connection === "connected", "it connects");
@@ -87,7 +100,12 @@ test("the example signs in, talks, sleeps, is killed with messages unsent, and g
     await application.ask("relay:open", "bob");
     await until(() => application.state.shown?.messages[0]?.payload.content === "Hello", "the message is shown");
     await application.ask("relay:send", "bob", "Hello Bob");
-    await until(() => application.state.shown.messages.at(-1).state === "read" || application.state.shown.messages.at(-1).state === "delivered", "it reaches Bob");
+    await until(
+      () =>
+        application.state.shown.messages.at(-1).state === "read" ||
+        application.state.shown.messages.at(-1).state === "delivered",
+      "it reaches Bob",
+    );
 
     application.process.send({ channel: "resume" });
     await until(() => application.state.connection !== "connected", "the connection of before the sleep is left");
@@ -96,11 +114,17 @@ test("the example signs in, talks, sleeps, is killed with messages unsent, and g
     await server.kill();
     await until(() => application.state.connection === "reconnecting", "the server is missed");
     await application.ask("relay:send", "bob", "written without a server");
-    await until(() => readFileSync(join(folder, "data/relay/alice.journal"), "utf8").includes("written without a server"), "it is on the disk");
+    await until(
+      () => readFileSync(join(folder, "data/relay/alice.journal"), "utf8").includes("written without a server"),
+      "it is on the disk",
+    );
     await application.end("SIGKILL");
     await server.start();
     application = new Application(folder, server.url);
-    await until(() => bob.store.conversation("alice").messages.at(-1)?.payload.content === "written without a server", "it is sent after all");
+    await until(
+      () => bob.store.conversation("alice").messages.at(-1)?.payload.content === "written without a server",
+      "it is sent after all",
+    );
     assert.equal(readFileSync(join(folder, "data/session")).includes("rly_"), false);
     await application.ask("relay:sign-out");
     assert.deepEqual(await application.ask("relay:state"), { signedIn: false });

@@ -18,7 +18,9 @@ export const powerMonitor = new EventEmitter();
 
 /** @type {Map<string, (event: object, ...values: unknown[]) => unknown>} */
 const handlers = new Map();
-export const ipcMain = { /** @param {string} channel @param {any} handler */ handle: (channel, handler) => handlers.set(channel, handler) };
+export const ipcMain = {
+  /** @param {string} channel @param {any} handler */ handle: (channel, handler) => handlers.set(channel, handler),
+};
 
 /** Bytes that a keychain would have made unreadable; reversed, they are at least not the plain text. */
 export const safeStorage = {

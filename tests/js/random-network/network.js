@@ -46,7 +46,12 @@ export class Network {
     while (Date.now() < end) {
       await pause((this.random.number() * 2000) / PER_SECOND);
       const lines = [...this.#lines];
-      const fault = this.random.weighted([[5, "cut"], [4, "reset"], [4, "hold"], [1, "cut all"]]);
+      const fault = this.random.weighted([
+        [5, "cut"],
+        [4, "reset"],
+        [4, "hold"],
+        [1, "cut all"],
+      ]);
       const hit = fault === "cut all" ? lines : lines.length > 0 ? [this.random.pick(lines)] : [];
       for (const line of hit) this.#harm(line, fault);
     }
@@ -105,7 +110,10 @@ class Line {
     this.near = near;
     this.far = far;
     this.network = network;
-    for (const [source, sink] of [[near, far], [far, near]]) {
+    for (const [source, sink] of [
+      [near, far],
+      [far, near],
+    ]) {
       source.on("error", () => this.end()); // what a reset is
       source.on("close", () => this.end());
       void this.#pump(source, sink);
@@ -142,7 +150,8 @@ class Line {
         for (const piece of this.#pieces(data)) {
           if (this.network) await pause(this.network.random.number() ** 4 * LONGEST_DELAY_MS);
           await this.#held;
-          if (!sink.destroyed && !sink.write(piece)) await new Promise((resolve) => sink.once("drain", resolve).once("close", resolve));
+          if (!sink.destroyed && !sink.write(piece))
+            await new Promise((resolve) => sink.once("drain", resolve).once("close", resolve));
         }
       }
     } catch {

@@ -30,7 +30,9 @@ export async function talkInABadNetwork(seed, seconds) {
     const tokens = server.users(...USERS);
     server.run("group", "create", GROUP, "--name", "The team", "--owner", "ann", "--member", "ben", "--member", "cat");
     const url = await network.open();
-    const devices = USERS.flatMap((user) => [1, 2].map((number) => talker(url, tokens[user], user, `${user}-${number}`)));
+    const devices = USERS.flatMap((user) =>
+      [1, 2].map((number) => talker(url, tokens[user], user, `${user}-${number}`)),
+    );
     try {
       return await run(server, network, devices, tokens, seed, seconds);
     } finally {
@@ -60,7 +62,13 @@ async function run(server, network, devices, tokens, seed, seconds) {
   await Promise.all(talking);
   for (const device of devices) await settled(device);
   let messages = 0;
-  for (const user of USERS) messages += await compare(server.url, tokens[user], devices.filter((device) => device.user === user), said);
+  for (const user of USERS)
+    messages += await compare(
+      server.url,
+      tokens[user],
+      devices.filter((device) => device.user === user),
+      said,
+    );
   const sent = [...said.values()].flat().length;
   const reconnects = devices.reduce((sum, device) => sum + device.reconnects, 0);
   return { sent, seen: messages, reconnects, ...Object.fromEntries(network.counts) };
@@ -73,7 +81,11 @@ async function run(server, network, devices, tokens, seed, seconds) {
  * @param {string} name
  */
 function talker(url, token, user, name) {
-  const device = Object.assign(new Device(url, token ?? "", { socket: { clientId: name } }), { user, name, reconnects: 0 });
+  const device = Object.assign(new Device(url, token ?? "", { socket: { clientId: name } }), {
+    user,
+    name,
+    reconnects: 0,
+  });
   device.socket.on("state", (state) => (device.reconnects += state === "reconnecting" ? 1 : 0));
   return device;
 }
@@ -93,10 +105,20 @@ async function talk(device, said, random, seconds) {
     await pause(random.number() * 2 * PAUSE_MS);
     const target = random.pick([GROUP, ...USERS.filter((other) => other !== user)]);
     const content = `${name} says ${count} to ${target}`;
-    const own = store.conversation(target).messages.filter(({ mine, messageId, deletedAt }) => mine && messageId !== null && deletedAt === null).at(-1);
-    const act = random.weighted([[12, "say"], [2, "edit"], [1, "delete"], [2, "react"], [2, "read"]]);
+    const own = store
+      .conversation(target)
+      .messages.filter(({ mine, messageId, deletedAt }) => mine && messageId !== null && deletedAt === null)
+      .at(-1);
+    const act = random.weighted([
+      [12, "say"],
+      [2, "edit"],
+      [1, "delete"],
+      [2, "react"],
+      [2, "read"],
+    ]);
     if (act === "say") {
-      const sent = target === GROUP ? messaging.sendGroupMessage(target, content) : messaging.sendPrivateMessage(target, content);
+      const sent =
+        target === GROUP ? messaging.sendGroupMessage(target, content) : messaging.sendPrivateMessage(target, content);
       said.set(`${name} ${target}`, [...(said.get(`${name} ${target}`) ?? []), sent.id]);
     } else if (act === "read") store.markRead(target);
     else if (own?.messageId) {
@@ -115,7 +137,11 @@ async function talk(device, said, random, seconds) {
 async function settled(device) {
   const { messaging, name, socket } = device;
   await until(() => socket.connectionState === "connected", `${name} is connected`, PATIENCE_SECONDS);
-  await until(() => messaging.outgoing.every(({ state }) => state === "failed"), `${name} has said everything`, PATIENCE_SECONDS);
+  await until(
+    () => messaging.outgoing.every(({ state }) => state === "failed"),
+    `${name} has said everything`,
+    PATIENCE_SECONDS,
+  );
   for (const { envelope, error } of messaging.outgoing) {
     assert.match(envelope.type, /^(reaction|message_edit|message_delete)$/, String(error));
     assert.equal(/** @type {any} */ (error).code, "not_found");
@@ -139,12 +165,18 @@ async function compare(url, token, devices, said) {
       const stored = await whole(fresh, target);
       messages += stored.length;
       for (const device of devices) {
-        await until(async () => same(await whole(device, target), stored), `${device.name} shows ${target} as it is`, 10).catch(async () =>
-          assert.deepEqual(await whole(device, target), stored, `${device.name}: ${target}`),
-        );
+        await until(
+          async () => same(await whole(device, target), stored),
+          `${device.name} shows ${target} as it is`,
+          10,
+        ).catch(async () => assert.deepEqual(await whole(device, target), stored, `${device.name}: ${target}`));
         const ids = said.get(`${device.name} ${target}`) ?? [];
         const own = new Set(ids);
-        assert.deepEqual(stored.map(({ id }) => id).filter((id) => own.has(id ?? "")), ids, `${device.name} to ${target}: once each, in order`);
+        assert.deepEqual(
+          stored.map(({ id }) => id).filter((id) => own.has(id ?? "")),
+          ids,
+          `${device.name} to ${target}: once each, in order`,
+        );
       }
     }
   } finally {
@@ -163,7 +195,16 @@ async function whole({ store }, target) {
   do await store.loadOlder(target, 200);
   while (store.conversation(target).hasOlder);
   for (const gap of store.conversation(target).gaps) await store.loadGap(target, gap, 200);
-  return store.conversation(target).messages.map(({ id, seq, payload, editedAt, deletedAt, reactions }) => ({ id, seq, payload, editedAt, deletedAt, reactions }));
+  return store
+    .conversation(target)
+    .messages.map(({ id, seq, payload, editedAt, deletedAt, reactions }) => ({
+      id,
+      seq,
+      payload,
+      editedAt,
+      deletedAt,
+      reactions,
+    }));
 }
 
 /** @param {unknown} one @param {unknown} other */
