@@ -249,6 +249,24 @@ async def test_ten_tabs_share_one_connection_and_outlive_the_one_that_has_it(
         assert (place.connected("alice"), place.network.sockets) == (1, 1)
 
 
+async def test_what_is_refused_or_told_is_shown(chromium: str, tmp_path: Path) -> None:
+    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+        alice = await place.signed_in("alice", "nobody")
+        await send(alice, "Is anybody there?")
+        await state(alice, "Is anybody there?", "failed")
+        await alice.wait("document.querySelector('.message .failure').textContent.startsWith('Not sent: ')")
+        await alice.click("Discard")
+        await shows(alice, [])
+        place.server.relay("notify", "alice", "Backup done", "--body", "All <i>well</i>", "--as", "bob")
+        await alice.wait("document.querySelector('.notice p')?.textContent === 'All <i>well</i>'")
+        await alice.click("Notifications, 1 unread")
+        await alice.wait("document.querySelector('dialog .told-so-far p')?.textContent === 'All <i>well</i>'")
+        await alice.wait("document.querySelector('.bell').getAttribute('aria-label') === 'Notifications'")
+        place.server.relay("user", "disable", "alice")
+        await alice.wait("named('Sign in')")
+        assert "disabled" in await alice.evaluate("document.querySelector('.failure').textContent")
+
+
 async def test_signing_out_revokes_the_token_in_all_tabs(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         first = await place.signed_in("alice", "bob")
