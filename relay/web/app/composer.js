@@ -1,6 +1,6 @@
 /** Where one writes: text, files, answers, and changes of what was said. */
 
-import { button, element, fill } from "./dom.js";
+import { button, element, fill, icon } from "./dom.js";
 import { size } from "./format.js";
 import { gist } from "./texts.js";
 
@@ -43,8 +43,8 @@ export class Composer {
         picker.value = "";
       },
     });
-    const attach = button("Attach files", () => picker.click(), { sign: "+", class: "quiet" });
-    const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, "↑");
+    const attach = button("Attach files", () => picker.click(), { sign: icon("file"), class: "quiet" });
+    const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, icon("send"));
     this.node = element(
       "form",
       {
@@ -87,7 +87,7 @@ export class Composer {
     fill(
       this.about,
       element("span", {}, what),
-      button("Cancel", () => this.#clear(), { sign: "✕", class: "quiet" }),
+      button("Cancel", () => this.#clear(), { sign: icon("close"), class: "quiet" }),
     );
     this.focus();
   }
@@ -153,7 +153,7 @@ export class Composer {
           "li",
           {},
           `${file.name} (${size(file.size)})`,
-          button(`Remove ${file.name}`, drop, { sign: "✕", class: "quiet" }),
+          button(`Remove ${file.name}`, drop, { sign: icon("close"), class: "quiet" }),
         );
       }),
     );

@@ -1,7 +1,7 @@
 /** The open conversation: who it is with, what was said, and what is to be said. */
 
 import { Composer } from "./composer.js";
-import { ask, button, element, fill } from "./dom.js";
+import { ask, button, element, fill, icon } from "./dom.js";
 import { listed } from "./format.js";
 import { showMembers } from "./members.js";
 import { MessageList } from "./message-list.js";
@@ -34,7 +34,7 @@ export class ConversationPane {
     this.heading = element("h2", {});
     this.about = element("p", { class: "about", role: "status" });
     this.tools = element("div", { class: "tools" });
-    const back = button("All conversations", () => (location.hash = ""), { sign: "‹", class: "quiet back" });
+    const back = button("All conversations", () => (location.hash = ""), { sign: icon("back"), class: "quiet back" });
     this.list = new MessageList(this);
     this.composer = new Composer(this);
     const header = element("header", {}, back, element("div", {}, this.heading, this.about), this.tools);

@@ -2,6 +2,9 @@
 
 /** @typedef {Node | string | null | undefined | false} Child */
 
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = new URL("icons.svg", import.meta.url).href;
+
 /**
  * Make an element.
  *
@@ -38,11 +41,26 @@ export function fill(parent, ...children) {
 }
 
 /**
+ * Draw one of the signs in icons.svg.
+ *
+ * @param {string} name
+ */
+export function icon(name) {
+  const drawing = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${ICONS}#${name}`);
+  drawing.setAttribute("class", "icon");
+  drawing.setAttribute("aria-hidden", "true");
+  drawing.append(use);
+  return drawing;
+}
+
+/**
  * Make a button.
  *
  * @param {string} label what it says, or, with a sign, what it is called
  * @param {() => void} press
- * @param {Record<string, any>} [attributes] `sign` is shown in place of the label
+ * @param {Record<string, any>} [attributes] `sign`, a text or an icon, is shown in place of the label
  */
 export function button(label, press, { sign, ...attributes } = {}) {
   const named = sign ? { "aria-label": label, title: label } : {};
@@ -116,7 +134,7 @@ function exchange(old, made) {
  */
 export function openDialog(title, ...children) {
   const heading = element("h2", {}, title);
-  const close = button("Close", () => dialog.close(), { sign: "✕", class: "quiet" });
+  const close = button("Close", () => dialog.close(), { sign: icon("close"), class: "quiet" });
   const dialog = element("dialog", { "aria-label": title }, element("header", {}, heading, close), ...children);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

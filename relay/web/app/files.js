@@ -1,6 +1,6 @@
 /** Files in messages: what they are, pictures at a glance, and downloads. An <img> sends no token, so they are fetched. */
 
-import { button, element, fill } from "./dom.js";
+import { button, element, fill, icon } from "./dom.js";
 import { size } from "./format.js";
 
 /** @import { MessagingAPI } from "../sdk/index.js" */
@@ -52,7 +52,7 @@ export class Files {
       const name = element("span", { class: "name" }, file.name);
       const about = element("span", { class: "about" }, size(file.size));
       const get = button(`Download ${file.name}`, () => void this.#download(file, about), {
-        sign: "↓",
+        sign: icon("download"),
         class: "quiet",
       });
       fill(place, name, about, get);

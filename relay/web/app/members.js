@@ -1,6 +1,6 @@
 /** Who is in a group, and what may be done about it. */
 
-import { ask, button, element, fill, openDialog } from "./dom.js";
+import { ask, button, element, fill, icon, openDialog } from "./dom.js";
 import { directory, person } from "./people.js";
 
 /** @import { Messenger } from "./messenger.js" */
@@ -39,7 +39,7 @@ export function showMembers(messenger, groupId) {
       { class: "person" },
       ...person({ user_id, display_name: name }),
       role !== "member" && element("small", { class: "role" }, role),
-      removable && button(`Remove ${name}`, remove, { sign: "✕", class: "quiet" }),
+      removable && button(`Remove ${name}`, remove, { sign: icon("close"), class: "quiet" }),
     );
   };
 

@@ -1,6 +1,6 @@
 /** One message as a line of its conversation. */
 
-import { button, element } from "./dom.js";
+import { button, element, icon } from "./dom.js";
 import { clock, day, hue, listed, wholeTime } from "./format.js";
 import { avatar } from "./sidebar.js";
 import { eventText, gist, stateText } from "./texts.js";
@@ -164,7 +164,7 @@ function actions(message, pane) {
   const picks = pane.picking === key;
   const picker = element("span", { class: "picker", hidden: !picks }, ...EMOJI.map(react));
   const open = button("React", () => toggle(picker.hidden), {
-    sign: "☺",
+    sign: icon("react"),
     class: "quiet",
     "aria-expanded": String(picks),
   });
@@ -173,8 +173,8 @@ function actions(message, pane) {
     { class: "actions" },
     picker,
     open,
-    button("Reply", () => pane.composer.reply(message), { sign: "↩", class: "quiet" }),
-    mine && button("Edit", () => pane.composer.edit(message), { sign: "✎", class: "quiet" }),
-    mine && button("Delete", () => void pane.remove(message), { sign: "🗑", class: "quiet" }),
+    button("Reply", () => pane.composer.reply(message), { sign: icon("reply"), class: "quiet" }),
+    mine && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    mine && button("Delete", () => void pane.remove(message), { sign: icon("delete"), class: "quiet" }),
   );
 }

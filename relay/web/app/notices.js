@@ -1,6 +1,6 @@
 /** What is told for a moment: notifications, failures, and to screen readers what came in. */
 
-import { button, element, fill } from "./dom.js";
+import { button, element, fill, icon } from "./dom.js";
 import { sentence } from "./sign-in.js";
 
 const SHOWN_MS = 8_000;
@@ -19,7 +19,7 @@ export class Notices {
    */
   say(title, body = "") {
     const notice = element("div", { class: "notice" }, element("strong", {}, title), body && element("p", {}, body));
-    notice.append(button("Dismiss", () => notice.remove(), { sign: "✕", class: "quiet" }));
+    notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet" }));
     this.#shown.append(notice);
     setTimeout(() => notice.remove(), SHOWN_MS);
   }

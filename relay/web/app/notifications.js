@@ -1,6 +1,6 @@
 /** What the server, or a program on it, has told: to oneself, and to everybody. */
 
-import { button, element, fill, openDialog } from "./dom.js";
+import { button, element, fill, icon, openDialog } from "./dom.js";
 import { shortly, wholeTime } from "./format.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -13,7 +13,7 @@ import { shortly, wholeTime } from "./format.js";
  */
 export function notificationsButton(messenger) {
   const { store } = messenger;
-  const sign = element("span", {}, "🔔");
+  const sign = icon("bell");
   const open = button("Notifications", () => showNotifications(messenger), { sign, class: "quiet bell" });
   const changed = () => {
     const { messages, unread } = store.notifications;

@@ -1,6 +1,6 @@
 /** All conversations, what is found in them, and oneself. */
 
-import { button, element, fill, KeyedList } from "./dom.js";
+import { button, element, fill, icon, KeyedList } from "./dom.js";
 import { hue, initials, shortly, wholeTime } from "./format.js";
 import { notificationsButton } from "./notifications.js";
 import { startConversation } from "./people.js";
@@ -28,7 +28,7 @@ export class Sidebar {
     const list = element("ul", { class: "conversations" });
     this.list = new KeyedList(list, { key: (line) => line.summary.target, same: isSame, draw: drawLine });
     this.me = element("footer", { class: "me" });
-    const begin = button("New conversation", () => startConversation(messenger), { sign: "+", class: "quiet" });
+    const begin = button("New conversation", () => startConversation(messenger), { sign: icon("new"), class: "quiet" });
     const top = element("header", {}, logo(), element("h1", {}, "relay"), notificationsButton(messenger), begin);
     this.node = element(
       "nav",

@@ -1,4 +1,4 @@
-"""The network between a browser and the server: it can be cut, stand still, and be there again."""
+"""The network between a browser and the server: it can be slow, cut, stand still, and be there again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class Network:
     """A TCP proxy on a port of its own.
 
     Attributes:
+        delay: seconds that whatever passes takes longer.
         sockets: connections that are WebSockets, now.
     """
 
-    def __init__(self, upstream: int, nursery: trio.Nursery) -> None:
+    def __init__(self, upstream: int) -> None:
         self.port = free_port()
         self.upstream = upstream
+        self.delay = 0.0
         self.sockets = 0
-        self._nursery = nursery
         self._scopes: set[trio.CancelScope] = set()
         self._whole = True
         self._flows = trio.Event()
@@ -83,6 +84,7 @@ class Network:
     async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, nursery: trio.Nursery) -> None:
         try:
             while data := await source.receive_some(65536):
+                await trio.sleep(self.delay)
                 await self._flows.wait()
                 await sink.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -94,7 +96,7 @@ class Network:
 async def open_network(upstream: int) -> AsyncIterator[Network]:
     """Run a network before the server on a port."""
     async with trio.open_nursery() as nursery:
-        network = Network(upstream, nursery)
+        network = Network(upstream)
         await nursery.start(network.serve)
         yield network
         nursery.cancel_scope.cancel()

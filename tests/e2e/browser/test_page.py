@@ -93,9 +93,10 @@ async def test_two_people_talk_and_see_how_the_other_is(chromium: str, tmp_path:
         await alice.wait(f"{ABOUT}.startsWith('Last seen')")
 
 
-async def test_messages_are_changed_answered_and_found(chromium: str, tmp_path: Path) -> None:
+async def test_messages_are_changed_answered_and_found_over_a_slow_network(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         alice, bob = await place.signed_in("alice", "bob"), await place.signed_in("bob", "alice")
+        place.network.delay = 0.15
         await send(alice, "Lunch at noon")
         await shows(bob, ["Lunch at noon"])
         await bob.click("React")
