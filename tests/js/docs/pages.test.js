@@ -14,7 +14,9 @@ import { Server } from "../support/server.js";
 
 const DOCS = fileURLToPath(new URL("../../../docs/sdk/", import.meta.url));
 const SDK = new URL("../../../relay/web/sdk/", import.meta.url);
-const PAGES = ["messaging-api", "rest-api-client", "store", "recipes"];
+const PAGES = ["index", "socket-manager", "outbox", "tabs", "messaging-api", "rest-api-client", "store", "recipes"];
+/** Those that take a connection for granted. */
+const CONNECTED = ["recipes", "tabs"];
 const MADE = `
 import { MessagingAPI as TheMessagingAPI, SocketManager as TheSocketManager, Store as TheStore } from "relay-sdk";
 const socket = new TheSocketManager(url, token);
@@ -64,9 +66,9 @@ async function run(name) {
   const text = readFileSync(join(DOCS, `${name}.md`), "utf8");
   const blocks = [...text.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code ?? "");
   assert.ok(blocks.length > 0, `${name} has code`);
-  const code = (name === "recipes" ? MADE : "") + blocks.join("\n");
+  const code = (CONNECTED.includes(name) ? MADE : "") + blocks.join("\n");
   const imports = [...new Set(code.match(/^import .*$/gm))].join("\n");
-  const body = code.replace(/^import .*$/gm, "").replaceAll('"bot-state"', JSON.stringify(join(server.folder, "bot")));
+  const body = code.replace(/^import .*$/gm, "").replaceAll('"bot-state"', JSON.stringify(join(server.folder, `bot-${name}`)));
   const program = `const { url, token, document, Notification } = globalThis.page;\n${imports}\n${body}`
     .replaceAll('"relay-sdk"', `"${new URL("index.js", SDK)}"`)
     .replaceAll('"relay-sdk/node"', `"${new URL("node.js", SDK)}"`)
