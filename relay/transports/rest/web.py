@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -70,39 +70,39 @@ def blueprint(settings: WebSettings) -> Blueprint:
     """Return the routes of what is switched on."""
     made = Blueprint("web", __name__)
     if settings.page:
-        _add_page(made)
+        _add_page(made, files("app"))
     if settings.sdk:
-        _add_sdk(made)
+        _add_sdk(made, files("sdk"))
     return made
 
 
-def _add_page(made: Blueprint) -> None:
+def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/")
     async def page() -> Response:
         """Answer with the page."""
-        return _answer(files("app"), INDEX, _PAGE)
+        return _answer(known, INDEX, _PAGE)
 
     @made.get(f"/{WORKER}")
     async def worker() -> Response:
         """Answer with what keeps the page at hand while the server is away."""
-        return _answer(files("app"), WORKER, _PAGE)
+        return _answer(known, WORKER, _PAGE)
 
     @made.get("/app/<path:name>")
     async def app(name: str) -> Response:
         """Answer with a file of the page."""
-        return _answer(files("app"), name, _PAGE)
+        return _answer(known, name, _PAGE)
 
 
-def _add_sdk(made: Blueprint) -> None:
+def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/sdk/<path:name>")
     async def sdk(name: str) -> Response:
         """Answer with a file of the SDK; it is public code, so pages of any origin may import it."""
-        return _answer(files("sdk"), name, _SDK)
+        return _answer(known, name, _SDK)
 
 
 @cache
-def files(folder: str) -> dict[str, File]:
-    """Return the files of one folder by their names in it, `/` between the parts."""
+def files(folder: str) -> Mapping[str, File]:
+    """Read the files of one folder: by their names in it, `/` between the parts."""
     return dict(_read(FOLDER / folder))
 
 
@@ -116,7 +116,7 @@ def _read(folder: Path) -> Iterator[tuple[str, File]]:
         yield name.as_posix(), File(_TYPES[path.suffix], data, packed, hashlib.sha256(data).hexdigest()[:32])
 
 
-def _answer(known: dict[str, File], name: str, headers: dict[str, str]) -> Response:
+def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Response:
     """Return a file, packed for those who take that; 304 to those who have it."""
     file = known.get(name)
     if file is None:
