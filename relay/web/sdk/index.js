@@ -11,6 +11,6 @@ export { memoryStorage } from "./storage/memory.js";
 export { Store } from "./store.js";
 
 /** @typedef {import("./store/presence.js").StatusView} StatusView */
-/** @typedef {import("./store/state.js").ConversationSummary} ConversationSummary */
-/** @typedef {import("./store/state.js").ConversationView} ConversationView */
+/** @typedef {import("./store/shelves.js").ConversationSummary} ConversationSummary */
+/** @typedef {import("./store/shelves.js").ConversationView} ConversationView */
 /** @typedef {import("./store/views.js").MessageView} MessageView */

@@ -96,20 +96,12 @@ export class MessagingAPI {
     return this.#send("message_delete", { message_id: messageId }, target);
   }
 
-  /**
-   * @param {string} target
-   * @param {number} messageId
-   * @param {string} emoji
-   */
+  /** @param {string} target @param {number} messageId @param {string} emoji */
   react(target, messageId, emoji) {
     return this.#send("reaction", { message_id: messageId, emoji, on: true }, target);
   }
 
-  /**
-   * @param {string} target
-   * @param {number} messageId
-   * @param {string} emoji
-   */
+  /** @param {string} target @param {number} messageId @param {string} emoji */
   unreact(target, messageId, emoji) {
     return this.#send("reaction", { message_id: messageId, emoji, on: false }, target);
   }
@@ -178,10 +170,7 @@ export class MessagingAPI {
     return messagesOf((page) => this.getPrivateMessageHistory(userId, { ...page, signal }), options);
   }
 
-  /**
-   * @param {string} groupId
-   * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
-   */
+  /** @param {string} groupId @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options] */
   groupMessages(groupId, { signal, ...options } = {}) {
     return messagesOf((page) => this.getGroupMessageHistory(groupId, { ...page, signal }), options);
   }
@@ -386,11 +375,7 @@ export class MessagingAPI {
     return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, sending);
   }
 
-  /**
-   * @param {string} type
-   * @param {any} payload
-   * @param {string} [target]
-   */
+  /** @param {string} type @param {any} payload @param {string} [target] */
   #send(type, payload, target) {
     return this.socketManager.sendMessage(type, payload, target);
   }

@@ -323,20 +323,12 @@ export class RestApiClient {
     return this.request("GET", "/api/types", options);
   }
 
-  /**
-   * @param {string} where
-   * @param {object | undefined} query
-   * @param {Options | undefined} options
-   */
+  /** @param {string} where @param {object | undefined} query @param {Options | undefined} options */
   #get(where, query, options) {
     return this.request("GET", where, { query: { ...query }, ...options });
   }
 
-  /**
-   * @param {string} where
-   * @param {object} body
-   * @param {Options | undefined} options
-   */
+  /** @param {string} where @param {object} body @param {Options | undefined} options */
   async #enter(where, body, options) {
     const answer = await this.request("POST", where, { body, open: true, ...options });
     this.authToken = answer.token;
@@ -344,10 +336,7 @@ export class RestApiClient {
   }
 }
 
-/**
- * @param {string} first
- * @param {...string} parts
- */
+/** @param {string} first @param {...string} parts */
 function path(first, ...parts) {
   return ["/api", first, ...parts].map((part, at) => (at % 2 ? part : at ? encodeURIComponent(part) : part)).join("/");
 }

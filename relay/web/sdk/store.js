@@ -10,7 +10,7 @@ import { State } from "./store/state.js";
 import { Subscriptions } from "./store/subscriptions.js";
 
 /**
- * @import { ConversationSummary, ConversationView } from "./store/state.js"
+ * @import { ConversationSummary, ConversationView } from "./store/shelves.js"
  * @import { StatusView } from "./store/presence.js"
  * @import { MessageView } from "./store/views.js"
  * @import { MessagingAPI } from "./messaging-api.js"
@@ -50,10 +50,7 @@ export class Store {
   /** @type {{ parts: [ConversationView, ConversationView], view: NotificationsView } | null} */
   #notifications = null;
 
-  /**
-   * @param {MessagingAPI} messaging
-   * @param {StoreOptions} [options]
-   */
+  /** @param {MessagingAPI} messaging @param {StoreOptions} [options] */
   constructor(messaging, options = {}) {
     this.#messaging = messaging;
     this.#options = options;
@@ -223,11 +220,7 @@ export class Store {
     clearTimeout(this.#expiryTimer);
   }
 
-  /**
-   * @param {string} id
-   * @param {import("./types.js").Pagination} pagination
-   * @param {boolean} [older]
-   */
+  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} [older] */
   #load(id, pagination, older = false) {
     const what = `${id} ${JSON.stringify(pagination)}`;
     const running = this.#loading.get(what) ?? this.#fetch(id, pagination, older).finally(() => this.#loading.delete(what));
@@ -235,11 +228,7 @@ export class Store {
     return running;
   }
 
-  /**
-   * @param {string} id
-   * @param {import("./types.js").Pagination} pagination
-   * @param {boolean} older
-   */
+  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} older */
   async #fetch(id, pagination, older) {
     await this.ready;
     const state = this.#state;
@@ -303,10 +292,7 @@ export class Store {
     this.loadOlder(id).catch((error) => this.#connect({ error }));
   }
 
-  /**
-   * @param {string} path
-   * @param {string} [key]
-   */
+  /** @param {string} path @param {string} [key] */
   #touch(path, key) {
     this.#subscriptions.touch(path);
     if (key === undefined) return;

@@ -11,10 +11,7 @@
  * @property {number | null} nextAfter goes on to newer ones, as `after`
  */
 
-/**
- * @param {Types.HistoryAnswer} answer
- * @returns {Page}
- */
+/** @param {Types.HistoryAnswer} answer @returns {Page} */
 export function pageOf({ messages, latest, has_more: hasMore, next_before: nextBefore, next_after: nextAfter }) {
   return { messages, latest, hasMore, nextBefore, nextAfter };
 }

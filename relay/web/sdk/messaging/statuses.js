@@ -27,10 +27,7 @@ export class Statuses {
     ];
   }
 
-  /**
-   * @param {string[]} userIds
-   * @param {((status: Status) => void) | undefined} callback
-   */
+  /** @param {string[]} userIds @param {((status: Status) => void) | undefined} callback */
   subscribe(userIds, callback) {
     const listener = callback && ((/** @type {Status} */ status) => callback(status));
     for (const userId of userIds) {

@@ -18,10 +18,7 @@ export class TypingNotes {
     this.#now = now;
   }
 
-  /**
-   * @param {string} target
-   * @param {boolean} typing
-   */
+  /** @param {string} target @param {boolean} typing */
   note(target, typing) {
     const said = this.#said.get(target);
     const lasts = said !== undefined && this.#now() - said < 1000 * (typing ? RENEW_SECONDS : 6);

@@ -85,12 +85,7 @@ export class Uploading {
     }
   }
 
-  /**
-   * @param {Job} job
-   * @param {number} at
-   * @param {number} loaded
-   * @param {number} total
-   */
+  /** @param {Job} job @param {number} at @param {number} loaded @param {number} total */
   #progress({ message, saved, onProgress }, at, loaded, total) {
     message.progress = (at + (total > 0 ? loaded / total : 0)) / saved.files.length;
     onProgress?.(loaded, total);

@@ -37,10 +37,7 @@ export class Uploads {
   #worker = null;
   #end;
 
-  /**
-   * @param {SocketManager} socket
-   * @param {RestApiClient} rest
-   */
+  /** @param {SocketManager} socket @param {RestApiClient} rest */
   constructor(socket, rest) {
     this.socket = socket;
     this.rest = rest;
@@ -82,12 +79,7 @@ export class Uploads {
     return job.message;
   }
 
-  /**
-   * @param {string} id
-   * @param {Saved} saved
-   * @param {Progress} [onProgress]
-   * @returns {Job}
-   */
+  /** @param {string} id @param {Saved} saved @param {Progress} [onProgress] @returns {Job} */
   add(id, saved, onProgress) {
     const { type, payload, target, timestamp } = saved;
     const envelope = /** @type {any} */ ({ type, payload, meta: { id, target_id: target, timestamp } });

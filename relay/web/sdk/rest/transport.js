@@ -270,10 +270,7 @@ function word(value) {
   return value instanceof Date ? String(value.getTime() / 1000) : String(value);
 }
 
-/**
- * @param {number} seconds
- * @param {AbortSignal} signal
- */
+/** @param {number} seconds @param {AbortSignal} signal */
 function pause(seconds, signal) {
   return new Promise((resolve, reject) => {
     const end = () => {

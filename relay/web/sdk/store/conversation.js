@@ -1,26 +1,10 @@
 /** What is known of one conversation: the rules of mirror.js for its messages, reactions, receipts and pointers. */
 
+import { isEqual, read, wins } from "./message.js";
 import { Unread } from "./unread.js";
 
 /** @import { Envelope } from "../types.js" */
-
-/**
- * A message as it now is; never changed, but replaced. A tombstone's payload is empty.
- *
- * @typedef {object} Message
- * @property {number} messageId
- * @property {number} seq
- * @property {string} type
- * @property {string} senderId
- * @property {Readonly<Record<string, any>>} payload
- * @property {number} timestamp
- * @property {string} [id]
- * @property {string} [targetId]
- * @property {string} [clientId]
- * @property {number} [editedAt]
- * @property {number} [deletedAt]
- * @property {number} [expiresAt]
- */
+/** @import { Message } from "./message.js" */
 
 const MOST_OVER = 2_000;
 const MOST_REACTIONS = 2_000;
@@ -276,45 +260,4 @@ export class Conversation {
     this.lastSeq = Math.max(this.lastSeq, message.seq);
     this.#changed(message.seq);
   }
-}
-
-/**
- * @param {Envelope<any>} envelope
- * @returns {Message}
- */
-function read({ type, payload, meta }) {
-  return {
-    messageId: /** @type {number} */ (meta.message_id),
-    seq: /** @type {number} */ (meta.seq),
-    type,
-    senderId: meta.sender_id ?? "",
-    payload,
-    timestamp: meta.timestamp ?? 0,
-    id: meta.id,
-    targetId: meta.target_id,
-    clientId: meta.client_id,
-    editedAt: meta.edited_at,
-    deletedAt: meta.deleted_at,
-    expiresAt: meta.expires_at,
-  };
-}
-
-/**
- * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change.
- *
- * @param {Message} known
- * @param {Message} other
- */
-function wins(known, other) {
-  if (known.deletedAt !== undefined || other.deletedAt !== undefined) return known.deletedAt !== undefined;
-  const difference = (known.editedAt ?? 0) - (other.editedAt ?? 0);
-  return difference > 0 || (difference === 0 && isEqual(known.payload, other.payload));
-}
-
-/**
- * @param {object} one
- * @param {object} other
- */
-function isEqual(one, other) {
-  return JSON.stringify(one) === JSON.stringify(other);
 }

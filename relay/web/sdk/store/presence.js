@@ -11,26 +11,17 @@ export class Statuses {
   /** @type {Map<string, StatusView>} */
   #views = new Map();
 
-  /**
-   * @param {string} userId
-   * @returns {StatusView}
-   */
+  /** @param {string} userId @returns {StatusView} */
   view(userId) {
     return this.#views.get(userId) ?? this.#set(userId, { status: "unknown" });
   }
 
-  /**
-   * @param {string} userId
-   * @param {import("../types.js").StatusPayload} status
-   */
+  /** @param {string} userId @param {import("../types.js").StatusPayload} status */
   take(userId, status) {
     this.#set(userId, status);
   }
 
-  /**
-   * @param {string} userId
-   * @param {import("../types.js").StatusPayload} status
-   */
+  /** @param {string} userId @param {import("../types.js").StatusPayload} status */
   #set(userId, { status, text = null, until = null, last_seen: lastSeen = null }) {
     const view = Object.freeze({ userId, status, text, until, lastSeen });
     this.#views.set(userId, view);

@@ -1,49 +1,15 @@
-/**
- * What the store holds, without any I/O: the mirror, the echoes of what is on its way, and the views that an application
- * draws. A view is made when it is asked for, and stays the same object until something of it changes.
- */
+/** What the store holds, without any I/O: the mirror, and the echoes of what is on its way. */
 
-import { Conversation } from "./conversation.js";
 import { Echoes, seqOfChanged, storedEnvelope } from "./echoes.js";
 import { EVERYBODY, Mirror, SELF } from "./mirror.js";
 import { Statuses, Typing } from "./presence.js";
-import { echoView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
+import { Shelves } from "./shelves.js";
+import { keyOf, shownSeqs } from "./views.js";
 
 /**
  * @import { ConversationRow, Envelope } from "../types.js"
  * @import { Outgoing } from "./echoes.js"
- * @import { Facts, MessageView } from "./views.js"
- */
-
-/**
- * A line in the list of conversations.
- *
- * @typedef {object} ConversationSummary
- * @property {string} target the other user, or the group
- * @property {import("../types.js").ConversationKind | null} kind null until the server has said
- * @property {string} name
- * @property {import("../types.js").Role | null} role
- * @property {MessageView | null} lastMessage
- * @property {number} unread
- * @property {number} unreadMentions
- * @property {number} readSeq up to where it is read
- * @property {number} lastSeq
- * @property {Readonly<Record<string, { read: number, delivered: number }>>} receipts up to where others have read it
- * @property {readonly string[]} typing who types
- */
-
-/**
- * @typedef {ConversationSummary & {
- *   messages: readonly MessageView[], hasOlder: boolean, gaps: readonly { fromSeq: number, toSeq: number }[],
- * }} ConversationView
- */
-
-/**
- * @typedef {object} Shelf the views of one conversation
- * @property {Conversation} conversation
- * @property {Map<string, MessageView>} messages
- * @property {ConversationSummary | null} summary
- * @property {ConversationView | null} view
+ * @import { Facts } from "./views.js"
  */
 
 /** @typedef {{ counted?: Iterable<string>, echoed: Iterable<string>, most: (key: string) => number }} StateOptions */
@@ -61,10 +27,7 @@ export class State {
   /** @type {Map<number, { key: string, at: number }>} what will expire, by message id */
   expiring = new Map();
   statuses = new Statuses();
-  /** @type {Map<string, Shelf>} */
-  #shelves = new Map();
-  /** @type {readonly ConversationSummary[] | null} */
-  #list = null;
+  #shelves = new Shelves(this);
   /** @type {WeakSet<object>} the acks that are applied */
   #taken = new WeakSet();
   #most;
@@ -102,10 +65,7 @@ export class State {
     if (held > this.#most(key) + SLACK) this.trim(key);
   }
 
-  /**
-   * @param {string} userId
-   * @param {import("../types.js").StatusPayload} status
-   */
+  /** @param {string} userId @param {import("../types.js").StatusPayload} status */
   status(userId, status) {
     this.statuses.take(userId, status);
     this.#touch(`presence:${userId}`);
@@ -130,7 +90,7 @@ export class State {
     if (stored && this.#brings(key, sent)) this.apply(stored);
     if (!this.echoes.take(key, sent, gone)) return;
     const conversation = this.mirror.conversation(key);
-    this.#shelves.get(key)?.messages.delete(`i:${sent.id}`);
+    this.#shelves.changedMessage(key, `i:${sent.id}`);
     this.#changed(key, seqOfChanged(conversation, sent));
     this.#touch(`message:${key}/i:${sent.id}`);
   }
@@ -251,52 +211,17 @@ export class State {
 
   /** The conversations, the one with the newest message first. */
   get conversations() {
-    if (this.#list) return this.#list;
-    const keys = [...this.mirror.conversations.keys()].filter((key) => this.#isListed(key));
-    const time = (/** @type {ConversationSummary} */ one) => one.lastMessage?.timestamp ?? 0;
-    const summaries = keys.map((key) => this.summary(key));
-    summaries.sort((one, other) => time(other) - time(one) || (one.target < other.target ? -1 : 1));
-    return (this.#list = Object.freeze(summaries));
+    return this.#shelves.conversations;
   }
 
-  /**
-   * @param {string} key
-   * @returns {ConversationSummary}
-   */
+  /** @param {string} key */
   summary(key) {
-    const shelf = this.#shelf(key);
-    if (shelf.summary) return shelf.summary;
-    const { conversation } = shelf;
-    const { kind = null, name = key, role = null } = this.facts.get(key) ?? {};
-    const { messages: unread, mentions: unreadMentions } = conversation.unread.count;
-    const echo = [...(this.echoes.messages.get(key)?.values() ?? [])].at(-1);
-    const newest = shownSeqs(conversation, { partial: true }).at(-1);
-    const lastMessage = echo ? this.#echo(shelf, key, echo) : newest === undefined ? null : this.#message(shelf, key, newest);
-    const receipts = Object.freeze(Object.fromEntries(conversation.receipts));
-    return (shelf.summary = Object.freeze({
-      target: key, kind, name, role, lastMessage, unread, unreadMentions, receipts,
-      readSeq: conversation.unread.readSeq,
-      lastSeq: Math.max(conversation.lastSeq, conversation.unread.rowSeq),
-      typing: this.typing.view(key),
-    }));
+    return this.#shelves.summary(key);
   }
 
-  /**
-   * @param {string} key
-   * @returns {ConversationView}
-   */
+  /** @param {string} key */
   view(key) {
-    const shelf = this.#shelf(key);
-    if (shelf.view) return shelf.view;
-    const { conversation } = shelf;
-    const echoes = [...(this.echoes.messages.get(key)?.values() ?? [])].map((sent) => this.#echo(shelf, key, sent));
-    const messages = [...shownSeqs(conversation).map((seq) => this.#message(shelf, key, seq)), ...echoes];
-    shelf.messages = new Map(messages.map((message) => [message.key, message]));
-    const oldest = this.oldestSeq(key);
-    const hasOlder = !this.complete.has(key) && (oldest === null ? conversation.unread.rowSeq > 0 : oldest > 1);
-    return (shelf.view = Object.freeze({
-      ...this.summary(key), messages: Object.freeze(messages), hasOlder, gaps: Object.freeze(gapsOf(conversation)),
-    }));
+    return this.#shelves.view(key);
   }
 
   /**
@@ -313,77 +238,23 @@ export class State {
     return oldest;
   }
 
-  /** @param {string} key */
-  #isListed(key) {
-    if (key === SELF || key === EVERYBODY) return false;
-    const says = (this.mirror.conversations.get(key)?.messages.size ?? 0) > 0 || this.echoes.messages.has(key);
-    return says || (this.facts.get(key)?.kind ?? null) !== null;
-  }
-
-  /**
-   * @param {string} key
-   * @returns {Shelf}
-   */
-  #shelf(key) {
-    const conversation = this.mirror.conversations.get(key) ?? new Conversation(this.userId, new Set(), () => {});
-    let shelf = this.#shelves.get(key);
-    const same = shelf && (shelf.conversation === conversation || !this.mirror.conversations.has(key));
-    if (!shelf || !same) {
-      shelf = { conversation, messages: new Map(), summary: null, view: null };
-      this.#shelves.set(key, shelf);
-    }
-    return shelf;
-  }
-
-  /**
-   * @param {Shelf} shelf
-   * @param {string} key
-   * @param {number} seq
-   */
-  #message({ conversation, messages }, key, seq) {
-    const message = /** @type {import("./conversation.js").Message} */ (conversation.messages.get(seq));
-    const name = keyOf(message, this.userId);
-    const view = messages.get(name) ?? messageView(key, conversation, message, this.echoes);
-    messages.set(name, view);
-    return view;
-  }
-
-  /**
-   * @param {Shelf} shelf
-   * @param {string} key
-   * @param {Outgoing} sent
-   */
-  #echo({ messages }, key, sent) {
-    const view = messages.get(`i:${sent.id}`) ?? echoView(key, this.userId, sent);
-    messages.set(view.key, view);
-    return view;
-  }
-
   // ---- what changed
 
-  /**
-   * @param {string} key
-   * @param {number} [seq]
-   */
+  /** @param {string} key @param {number} [seq] */
   #changed(key, seq) {
     const conversation = this.mirror.conversations.get(key);
     const message = seq === undefined ? undefined : conversation?.messages.get(seq);
     if (message) this.#changedMessage(key, message);
-    const shelf = this.#shelves.get(key);
-    if (!conversation) for (const held of [this.#shelves, this.facts, this.complete, this.opened]) held.delete(key);
-    if (shelf) shelf.view = shelf.summary = null;
-    this.#list = null;
+    if (!conversation) for (const held of [this.facts, this.complete, this.opened]) held.delete(key);
+    this.#shelves.changed(key);
     this.#touch(`conversation:${key}`, key);
     this.#touch("conversations");
   }
 
-  /**
-   * @param {string} key
-   * @param {import("./conversation.js").Message} message
-   */
+  /** @param {string} key @param {import("./message.js").Message} message */
   #changedMessage(key, message) {
     const name = keyOf(message, this.userId);
-    this.#shelves.get(key)?.messages.delete(name);
+    this.#shelves.changedMessage(key, name);
     this.#touch(`message:${key}/${name}`);
     if (message.expiresAt !== undefined && message.deletedAt === undefined) {
       this.expiring.set(message.messageId, { key, at: message.expiresAt });
@@ -396,9 +267,7 @@ export class State {
 
   /** @param {string} key */
   #typed(key) {
-    const shelf = this.#shelves.get(key);
-    if (shelf) shelf.view = shelf.summary = null;
-    this.#list = null;
+    this.#shelves.changed(key);
     this.#touch(`typing:${key}`);
     this.#touch(`conversation:${key}`);
     this.#touch("conversations");

@@ -8,7 +8,8 @@
  */
 
 /** @import { ConversationRow } from "../types.js" */
-/** @import { Conversation, Message } from "./conversation.js" */
+/** @import { Conversation } from "./conversation.js" */
+/** @import { Message } from "./message.js" */
 
 /** The types that make a conversation unread. */
 export const COUNTED = ["chat_message", "group_message", "notification"];
@@ -122,10 +123,7 @@ export class Unread {
     this.rowSeq = rowSeq;
   }
 
-  /**
-   * @param {number} after
-   * @param {number} upTo
-   */
+  /** @param {number} after @param {number} upTo */
   #held(after, upTo) {
     const count = { messages: 0, mentions: 0 };
     for (const message of this.#conversation.messages.values()) {

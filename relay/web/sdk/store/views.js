@@ -4,7 +4,8 @@
  */
 
 /** @import { ConversationKind, Role } from "../types.js" */
-/** @import { Conversation, Message } from "./conversation.js" */
+/** @import { Conversation } from "./conversation.js"
+ * @import { Message } from "./message.js" */
 /** @import { Echoes, Outgoing } from "./echoes.js" */
 
 /** @typedef {{ emoji: string, userIds: readonly string[], mine: boolean }} ReactionView */
@@ -43,10 +44,7 @@
 /** Types that change others' messages, and are not shown themselves. */
 const UNSHOWN = new Set(["message_edit", "message_delete"]);
 
-/**
- * @param {{ senderId: string, id?: string, messageId: number }} message
- * @param {string} userId
- */
+/** @param {{ senderId: string, id?: string, messageId: number }} message @param {string} userId */
 export function keyOf({ senderId, id, messageId }, userId) {
   return senderId === userId && id !== undefined ? `i:${id}` : `m:${messageId}`;
 }
@@ -113,12 +111,7 @@ export function messageView(key, conversation, message, echoes) {
   });
 }
 
-/**
- * @param {string} key
- * @param {string} userId
- * @param {Outgoing} sent
- * @returns {MessageView}
- */
+/** @param {string} key @param {string} userId @param {Outgoing} sent @returns {MessageView} */
 export function echoView(key, userId, sent) {
   const { type, payload, meta } = sent.envelope;
   return Object.freeze({
@@ -158,11 +151,7 @@ function withChange(message, { envelope: { type, payload, meta } }) {
   return { ...message, payload: { ...message.payload, ...changed }, editedAt: at };
 }
 
-/**
- * @param {Conversation} conversation
- * @param {number} messageId
- * @param {Outgoing[]} changes
- */
+/** @param {Conversation} conversation @param {number} messageId @param {Outgoing[]} changes */
 function reactionsOf(conversation, messageId, changes) {
   /** @type {Map<string, Set<string>>} */
   const users = new Map();
