@@ -143,7 +143,8 @@ export class MessageList {
    * @returns {MessageLine}
    */
   #lineOf(message, last) {
-    const { payload, senderId, timestamp, type } = message;
+    const { payload, reactions, senderId, timestamp, type } = message;
+    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || type === "group_event";
     const goesOn = last?.senderId === senderId && last.type === type && timestamp - last.timestamp < PAUSE_SECONDS;
     const date = new Date(timestamp * 1000).toDateString();
     const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;
@@ -157,6 +158,7 @@ export class MessageList {
       newHere: message.key === this.#newKey,
       sender: this.pane.names.of(senderId),
       quoted: quoted ?? null,
+      names: hasNames ? this.pane.names.version : 0,
     };
   }
 

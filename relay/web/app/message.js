@@ -16,6 +16,7 @@ import { eventText, gist, stateText } from "./texts.js";
  * @property {boolean} newHere whether it is the first that was not read when the conversation was opened
  * @property {string} sender the sender's name
  * @property {MessageView | null} quoted what it answers, where that is known
+ * @property {number} names which names it was drawn with, besides the sender's; 0 for none
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];

@@ -3,6 +3,8 @@
 /** @import { MessagingAPI } from "../sdk/index.js" */
 
 export class Names {
+  /** Rises whenever a name becomes known: what was drawn with names is drawn anew. */
+  version = 0;
   /** @type {Map<string, string>} */
   #known = new Map();
   /** @type {Set<string>} */
@@ -32,6 +34,7 @@ export class Names {
   learn(userId, name) {
     if (this.#known.get(userId) === name) return;
     this.#known.set(userId, name);
+    this.version += 1;
     for (const listener of this.#listeners) listener();
   }
 
