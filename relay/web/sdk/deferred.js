@@ -14,3 +14,40 @@ export class Deferred {
     this.promise.catch(() => {}); // a failure that nobody waits for is told in other ways
   }
 }
+
+/** Those who wait for the same thing. @template Value */
+export class Waiting {
+  /** @type {Set<Deferred<Value>>} */
+  #all = new Set();
+
+  /**
+   * Wait for it, until the signal is aborted.
+   *
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Value>}
+   */
+  async wait(signal) {
+    signal?.throwIfAborted();
+    /** @type {Deferred<Value>} */
+    const waiting = new Deferred();
+    this.#all.add(waiting);
+    const abort = () => waiting.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await waiting.promise;
+    } finally {
+      this.#all.delete(waiting);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** @param {Value} value */
+  resolve(value) {
+    for (const waiting of this.#all) waiting.resolve(value);
+  }
+
+  /** @param {unknown} error */
+  reject(error) {
+    for (const waiting of this.#all) waiting.reject(error);
+  }
+}

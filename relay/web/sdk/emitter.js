@@ -1,18 +1,12 @@
 /**
- * Events by name. Listeners are isolated from each other: what one throws goes to `onFault`, and the others are
- * called all the same.
+ * Events by name. Listeners are isolated from each other: what one throws is told as the event `error`, and the others
+ * are called all the same. An error that nobody listens to, or that comes of telling one, is written to the console.
  */
 
 /** @template {Record<string, any[]>} Events the arguments of each event's listeners */
 export class Emitter {
   /** @type {Map<keyof Events, Set<Function>>} */
   #listeners = new Map();
-  #onFault;
-
-  /** @param {(fault: unknown) => void} onFault */
-  constructor(onFault) {
-    this.#onFault = onFault;
-  }
 
   /**
    * Call `listener` at each event of this name, until the function that is returned is called.
@@ -36,12 +30,20 @@ export class Emitter {
    * @param {Events[Name]} values
    */
   emit(name, ...values) {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+    const listeners = [...(this.#listeners.get(name) ?? [])];
+    if (name === "error" && !listeners.length) console.error(...values);
+    for (const listener of listeners) {
       try {
         listener(...values);
       } catch (fault) {
-        this.#onFault(fault);
+        if (name === "error") console.error(fault);
+        else this.emit("error", .../** @type {any} */ ([asError(fault)]));
       }
     }
   }
+}
+
+/** @param {unknown} fault */
+export function asError(fault) {
+  return fault instanceof Error ? fault : new Error(String(fault));
 }

@@ -98,6 +98,7 @@ export class Engine {
 
   /** Take over what another tab may have written: who the device is, and what is to be sent. */
   async refresh() {
+    await this.keeper.flush(); // what was answered must not be found there
     const device = await this.storage.get("device");
     if (device) this.device = { ...device, ...(this.#ownId ? { clientId: this.device.clientId } : {}) };
     for (const [, kept] of await this.storage.getAll("outbox/")) this.outbox.take(kept, true);

@@ -4,7 +4,6 @@ import { socketAddress } from "./address.js";
 import { Backoff } from "./backoff.js";
 import { systemClock } from "./clock.js";
 import { generateUniqueId } from "./ids.js";
-import { indexedDBStorage } from "./storage/indexeddb.js";
 import { memoryStorage } from "./storage/memory.js";
 
 /** @import { Clock } from "./clock.js" */
@@ -49,9 +48,7 @@ export function readOptions(baseUrl, token, options) {
   if (!WebSocket) throw new TypeError("there is no WebSocket here: pass options.WebSocket, such as the package ws");
   const locks = options.locks ?? (page ? around.navigator?.locks : undefined);
   const Channel = options.BroadcastChannel ?? around.BroadcastChannel;
-  // Tabs with tokens of different users must not hear of each other, even if nobody gave them names.
-  const group = typeof token === "string" ? `${name}:${digest(token)}` : name;
-  const tabs = (options.tabs ?? true) && locks && Channel ? { name: group, locks, BroadcastChannel: Channel } : null;
+  const tabs = (options.tabs ?? true) && locks && Channel ? { name, token, locks, BroadcastChannel: Channel } : null;
   return {
     address,
     WebSocket,
@@ -78,17 +75,11 @@ export function readOptions(baseUrl, token, options) {
 async function openStorage(storage, onFault) {
   if (storage !== "auto") return storage;
   if (!globalThis.indexedDB) return memoryStorage();
+  const { indexedDBStorage } = await import("./storage/indexeddb.js");
   return indexedDBStorage().catch((fault) => {
     onFault(fault); // a private window: what is kept lasts as long as the page
     return memoryStorage();
   });
-}
-
-/** Tell texts apart; says nothing of them and is no secret. @param {string} text */
-function digest(text) {
-  let hash = 0xcbf29ce484222325n; // FNV-1a
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash.toString(36);
 }
 
 /**

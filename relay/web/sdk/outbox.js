@@ -175,9 +175,10 @@ export class Outbox {
 
   /** Take note of a discard in another tab. @param {string} id */
   drop(id) {
-    const message = this.get(id);
-    this.#queue.drop(id);
-    if (message) this.#around.onChange(message);
+    const entry = this.#queue.entries.get(id);
+    if (!entry) return;
+    this.#forget(entry);
+    this.#around.onChange(entry.message);
   }
 
   /** @param {Envelope<"read_receipt">} receipt @param {string | null} userId */

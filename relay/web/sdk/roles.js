@@ -6,7 +6,7 @@
 import { Link } from "./link.js";
 import { isVisible, watchPage } from "./page-events.js";
 
-/** @import { Engine, Manager } from "./engine.js" */
+/** @import { Engine, Manager, Standing } from "./engine.js" */
 /** @import { Settings } from "./options.js" */
 /** @import { Member } from "./tabs/member.js" */
 
@@ -23,6 +23,7 @@ export class Roles {
   /** @type {Promise<typeof import("./tabs/member.js")> | null} asked for early, while the page still loads */
   #loading;
   #unwatch = () => {};
+  #begun = 0; // what an earlier start began is over
   #away = false;
   #seen = true;
 
@@ -44,15 +45,17 @@ export class Roles {
   async start() {
     if (this.running) return this.#state === "closed" ? this.again() : undefined;
     this.running = true;
+    const begun = ++this.#begun;
     this.#engine.stand({ state: "connecting", attempts: 0 });
     try {
       await this.#engine.opened;
       const loaded = await this.#loading;
       if (loaded) this.member ??= new loaded.Member(this.#engine, this.#settings, this.#manager);
     } catch (error) {
-      return this.expel(/** @type {Error} */ (error));
+      if (begun === this.#begun) this.expel(/** @type {Error} */ (error));
+      return;
     }
-    if (!this.running) return;
+    if (begun !== this.#begun) return;
     this.#unwatch = watchPage(this.#settings.page, {
       online: () => this.nudge(),
       visible: (visible) => this.#turn(visible),
@@ -64,16 +67,14 @@ export class Roles {
 
   async stop() {
     if (!this.running) return;
-    this.running = false;
-    this.#unwatch();
     const { link } = this;
-    if (link && !(this.member && this.member.tabs.count.tabs > 1)) {
+    const last = !(this.member && this.member.tabs.count.tabs > 1);
+    if (last) {
       this.#engine.receiving.acknowledge(true);
       this.link = null;
-      await link.leave();
     }
-    this.#part("another tab goes on");
-    this.#engine.stand({ state: "disconnected", attempts: 0 });
+    this.#end("another tab goes on", { state: "disconnected", attempts: 0 });
+    if (last) await link?.leave();
     await this.#engine.keeper.flush();
   }
 
@@ -97,10 +98,20 @@ export class Roles {
    * @param {Error} error
    */
   expel(error) {
-    if (this.link) return this.link.fail(error);
+    if (this.link) this.link.fail(error);
+    else this.#end("", { state: "closed", attempts: 0, error });
+  }
+
+  /**
+   * @param {string} why
+   * @param {Standing} standing
+   */
+  #end(why, standing) {
     this.running = false;
-    this.#part("");
-    this.#engine.stand({ state: "closed", attempts: 0, error });
+    this.#begun += 1;
+    this.#unwatch();
+    this.#part(why);
+    this.#engine.stand(standing);
   }
 
   get #state() {

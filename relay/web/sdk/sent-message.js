@@ -1,4 +1,5 @@
 import { Deferred } from "./deferred.js";
+import { Emitter } from "./emitter.js";
 
 /** @import { AckPayload, Envelope } from "./types.js" */
 
@@ -16,8 +17,8 @@ export class SentMessage {
   ack = null;
   /** @type {Error | null} */
   error = null;
-  /** @type {Set<(message: SentMessage) => void>} */
-  #listeners = new Set();
+  /** @type {Emitter<{change: [SentMessage]}>} */
+  #events = new Emitter();
   /** @type {Deferred<AckPayload>} */
   #answered = new Deferred();
   #cancel;
@@ -59,8 +60,7 @@ export class SentMessage {
    * @param {(message: SentMessage) => void} listener
    */
   onChange(listener) {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    return this.#events.on("change", listener);
   }
 
   /** Take the message back, if it is not on its way yet; tells whether it was. */
@@ -81,6 +81,6 @@ export class SentMessage {
     this.error = answer.error ?? null;
     if (this.ack) this.#answered.resolve(this.ack);
     else if (this.error) this.#answered.reject(this.error);
-    for (const listener of [...this.#listeners]) listener(this);
+    this.#events.emit("change", this);
   }
 }

@@ -1,5 +1,5 @@
-import { Deferred } from "./deferred.js";
-import { Emitter } from "./emitter.js";
+import { Waiting } from "./deferred.js";
+import { Emitter, asError } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { ConnectionClosed } from "./errors.js";
 import { Handlers } from "./handlers.js";
@@ -42,11 +42,12 @@ export class SocketManager {
   lastError = null;
   #authToken;
   #handlers;
+  #signal;
   #engine;
   /** @type {Emitter<SocketEvents>} */
-  #events = new Emitter((fault) => this.#fault(fault));
-  /** @type {Set<Deferred<Record<string, any>>>} */
-  #waiting = new Set();
+  #events = new Emitter();
+  /** @type {Waiting<Record<string, any>>} for the connection */
+  #waiting = new Waiting();
 
   /**
    * @param {string} baseUrl `https://host`, with any prefix of a reverse proxy's; empty for the page's own origin
@@ -55,10 +56,11 @@ export class SocketManager {
    * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
+    const onFault = (/** @type {unknown} */ fault) => this.#events.emit("error", asError(fault));
     const settings = readOptions(baseUrl, authToken, options);
     this.baseUrl = baseUrl;
     this.#authToken = authToken;
-    this.#handlers = new Handlers(settings.clock, (fault) => this.#fault(fault));
+    this.#handlers = new Handlers(settings.clock, onFault);
     /** REST calls to the same server, with the same token. */
     this.rest = new RestApiClient(baseUrl, authToken, { fetch: options.fetch });
     this.#engine = new Engine(
@@ -76,11 +78,12 @@ export class SocketManager {
         onSynced: (report) => this.#events.emit("synced", report),
         onReset: () => this.#events.emit("reset"),
         onLeader: (leads) => this.#events.emit("leader", leads),
-        onFault: (fault) => this.#fault(fault),
+        onFault,
       },
       settings,
       { clientId: options.clientId ?? generateUniqueId(), given: options.clientId !== undefined },
     );
+    this.#signal = options.signal;
     options.signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
   }
 
@@ -171,6 +174,7 @@ export class SocketManager {
    * @throws {ConnectionClosed} The server does not want this client back, or it was disconnected.
    */
   async connect({ signal } = {}) {
+    this.#signal?.throwIfAborted();
     signal?.throwIfAborted();
     void this.#engine.roles.start();
     try {
@@ -197,17 +201,7 @@ export class SocketManager {
   async ready({ signal } = {}) {
     signal?.throwIfAborted();
     if (this.connectionState === "connected") return this.#engine.ready ?? {};
-    /** @type {Deferred<Record<string, any>>} */
-    const waiting = new Deferred();
-    this.#waiting.add(waiting);
-    const abort = () => waiting.reject(signal?.reason);
-    signal?.addEventListener("abort", abort, { once: true });
-    try {
-      return await waiting.promise;
-    } finally {
-      this.#waiting.delete(waiting);
-      signal?.removeEventListener("abort", abort);
-    }
+    return this.#waiting.wait(signal);
   }
 
   /** Say goodbye and stay away, until `connect` is called again; what was not sent stays in the outbox. */
@@ -286,16 +280,8 @@ export class SocketManager {
     if (error) this.lastError = error;
     if (state === "connected") this.lastError = null;
     if (state !== previous || error) this.#events.emit("state", state, previous, { error, retryIn });
-    for (const waiting of this.#waiting) {
-      if (state === "connected") waiting.resolve(this.#engine.ready ?? {});
-      if (state === "closed") waiting.reject(error);
-      if (state === "disconnected") waiting.reject(new ConnectionClosed(1000, "this client said goodbye"));
-    }
-  }
-
-  /** @param {unknown} fault */
-  #fault(fault) {
-    const error = fault instanceof Error ? fault : new Error(String(fault));
-    this.#events.emit("error", error);
+    if (state === "connected") this.#waiting.resolve(this.#engine.ready ?? {});
+    if (state === "closed") this.#waiting.reject(error);
+    if (state === "disconnected") this.#waiting.reject(new ConnectionClosed(1000, "this client said goodbye"));
   }
 }

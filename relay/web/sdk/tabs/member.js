@@ -29,11 +29,14 @@ export class Member {
   constructor(engine, settings, manager) {
     const { clock } = settings;
     const { roles } = engine;
+    const { name, token, ...means } = /** @type {NonNullable<Settings["tabs"]>} */ (settings.tabs);
+    // Tabs with tokens of different users must not hear of each other, even if nobody gave them names.
+    const group = typeof token === "string" ? `${name}:${digest(token)}` : name;
     this.#engine = engine;
     this.#onFault = manager.onFault;
     this.#gather = new Timer(clock);
     this.#reminder = new Timer(clock);
-    this.tabs = new Tabs({ .../** @type {NonNullable<Settings["tabs"]>} */ (settings.tabs), clock }, {
+    this.tabs = new Tabs({ ...means, name: group, clock }, {
       leads: () => {
         this.#reminder.stop();
         void roles.lead();
@@ -160,4 +163,11 @@ function unpacked({ fault, ...standing }) {
   if (!fault) return standing;
   const { name, code, message, reason } = fault;
   return { ...standing, error: name === "ConnectionClosed" ? new ConnectionClosed(code, reason) : new RelayError(code ?? "internal", message) };
+}
+
+/** Tell texts apart; says nothing of them and is no secret. @param {string} text */
+function digest(text) {
+  let hash = 0xcbf29ce484222325n; // FNV-1a
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(36);
 }
