@@ -14,3 +14,10 @@ export { Store } from "./store.js";
 /** @typedef {import("./store/shelves.js").ConversationSummary} ConversationSummary */
 /** @typedef {import("./store/shelves.js").ConversationView} ConversationView */
 /** @typedef {import("./store/views.js").MessageView} MessageView */
+/** @typedef {import("./gaps.js").Gap} Gap */
+/** @typedef {import("./link.js").ConnectionState} ConnectionState */
+/** @typedef {import("./options.js").SocketOptions} SocketOptions */
+/** @typedef {import("./receiving.js").Report} SyncReport */
+/** @typedef {import("./sent-message.js").SentState} SentState */
+/** @typedef {import("./socket-manager.js").SocketEvents} SocketEvents */
+/** @typedef {import("./storage/memory.js").Storage} Storage */
