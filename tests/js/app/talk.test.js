@@ -169,7 +169,7 @@ class Talk {
         ...row, unreadMentions: row.unread_mentions, readSeq: row.read_seq, lastSeq: row.last_seq, target: row.target_id,
       })));
       for (const [whose, store] of /** @type {const} */ ([["a fresh", fresh.store], ["the", device.store]])) {
-        await until(() => same(lines(store.conversations), right), `${device.user}'s list`, 8).catch(() =>
+        await until(() => same(lines(store.conversations), right), `${device.user}'s list`, 20).catch(() =>
           assert.deepEqual(lines(store.conversations), right, `${device.user}'s list in ${whose} store`),
         );
       }
@@ -217,7 +217,7 @@ function shown(store, target) {
 }
 
 for (const seed of SEEDS) {
-  test(`after a talk every store shows what a fresh one loads (seed ${seed})`, { timeout: 120_000 }, async () => {
+  test(`after a talk every store shows what a fresh one loads (seed ${seed})`, { timeout: 300_000 }, async () => {
     const server = await new Server({ ...UNLIMITED, replay: { limit: 25 } }).start();
     const talk = new Talk(server, server.users(...USERS), seed);
     try {

@@ -81,7 +81,7 @@ async function run(name) {
 }
 
 for (const name of PAGES) {
-  test(`the code of ${name}.md runs`, { timeout: 60_000 }, async () => {
+  test(`the code of ${name}.md runs`, { timeout: 120_000 }, async () => {
     globalThis.console.log = () => {}; // the examples tell much
     page = /** @type {any} */ (globalThis).page = { url: server.url, token: tokens.alice, document: document(), Notification: class {} };
     mkdirSync(server.folder, { recursive: true });
@@ -113,9 +113,9 @@ async function recipes(module) {
 
 /** @param {() => unknown} condition @param {string} what */
 async function eventually(condition, what) {
-  for (let tries = 0; tries < 500; tries += 1) {
+  for (let tries = 0; tries < 1500; tries += 1) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  assert.fail(`not within 10 s: ${what}`);
+  assert.fail(`not within 30 s: ${what}`);
 }

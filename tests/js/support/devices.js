@@ -51,7 +51,7 @@ export class Device {
  * @param {number} [seconds]
  * @returns {Promise<NonNullable<Value>>}
  */
-export async function until(condition, what, seconds = 10) {
+export async function until(condition, what, seconds = 30) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const RELAY = process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay");
-const START_SECONDS = 20;
+const START_SECONDS = 60; // a busy machine takes its time
 const STOP_SECONDS = 10;
 
 export class Server {
