@@ -62,13 +62,14 @@ export class Engine {
     this.keeper = new Keeper(this.storage, manager.onFault);
     this.queue = new Queue(settings);
     this.roles = new Roles(this, settings, manager);
+    /** @type {Outbox} */
     this.outbox = new Outbox(this.queue, {
       keeper: this.keeper,
       clock: settings.clock,
       limit: settings.limit,
       opened: () => this.opened,
       live: () => ["replaying", "connected"].includes(this.standing.state),
-      sends: () => this.roles.leads,
+      alone: () => this.roles.alone,
       ask: (request) => this.roles.ask(request),
       share: (news) => this.roles.share(news),
       onChange: manager.onSent,

@@ -22,7 +22,7 @@ import { SentMessage } from "./sent-message.js";
  * @property {number} limit
  * @property {() => Promise<void>} opened
  * @property {() => boolean} live whether there is a connection
- * @property {() => boolean} sends whether it is this tab's
+ * @property {() => boolean} alone whether no other tab has a say in what is sent
  * @property {(request: object) => void} ask tells all other tabs
  * @property {(news: object) => void} share tells all other tabs, if this is the tab with the connection
  * @property {(message: SentMessage) => void} onChange
@@ -121,7 +121,7 @@ export class Outbox {
     this.#queue.add(entry);
     if (keep) this.#around.onChange(message);
     void this.#save(entry);
-    signal?.addEventListener("abort", () => void this.cancel(message, signal.reason), { once: true });
+    if (signal) this.#heed(signal, message);
     return message;
   }
 
@@ -139,7 +139,7 @@ export class Outbox {
       if (known.message.state === "failed" && !error) this.#again(known);
       return;
     }
-    if (!keep && !this.#around.sends()) return;
+    if (!keep && !this.#around.alone()) return;
     const message = this.#message(envelope);
     if (error) message.become("failed", { error: RelayError.fromPayload(error) });
     this.#queue.add({ message, number, keep, saved: true, tried });
@@ -149,7 +149,7 @@ export class Outbox {
   /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
   async cancel(message, reason = new DOMException("the message was cancelled", "AbortError")) {
     if (message.state !== "queued") return false;
-    if (this.#around.sends() || !this.#around.live()) this.takeBack(message.id, reason);
+    if (this.#around.alone()) this.takeBack(message.id, reason);
     else this.#around.ask({ cancel: message.id });
     await message.catch(() => {});
     return message.ack === null;
@@ -196,6 +196,14 @@ export class Outbox {
   /** @param {Envelope<any>} envelope */
   #message(envelope) {
     return new SentMessage(envelope, (message) => this.cancel(message));
+  }
+
+  /** @param {AbortSignal} signal @param {SentMessage} message */
+  #heed(signal, message) {
+    const cancel = () => void this.cancel(message, signal.reason);
+    const stop = () => signal.removeEventListener("abort", cancel);
+    signal.addEventListener("abort", cancel);
+    message.then(stop, stop);
   }
 
   /** @param {boolean} keep @param {boolean} taken */

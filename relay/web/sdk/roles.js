@@ -114,6 +114,11 @@ export class Roles {
     this.#engine.stand(standing);
   }
 
+  /** Whether no other tab has a say in what is sent. @returns {boolean} */
+  get alone() {
+    return this.leads || !this.member?.tabs.joined;
+  }
+
   get #state() {
     return this.#engine.standing.state;
   }

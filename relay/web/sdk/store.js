@@ -232,7 +232,12 @@ export class Store {
   async #fetch(id, pagination, older) {
     await this.ready;
     const state = this.#state;
-    const page = await fetchPage(this.#messaging.restApi, id, state.facts.get(id)?.kind ?? null, pagination);
+    const { restApi } = this.#messaging;
+    const kind = state.facts.get(id)?.kind ?? null;
+    const page = await fetchPage(restApi, id, kind, pagination).catch((error) => {
+      if (kind !== null || error.code !== "not_found") throw error;
+      return fetchPage(restApi, id, "group", pagination); // one of which nothing is known yet
+    });
     if (state !== this.#state) return; // of a database that is another one now
     this.#scrolled.set(id, (this.#scrolled.get(id) ?? 0) + page.messages.length);
     state.page(id, page, { older });

@@ -107,6 +107,21 @@ test("a refusal, a second try, a discard and a cancel are the same in all tabs",
   assert.deepEqual(leader.socket.outbox.messages.map(({ envelope }) => envelope.payload.content), ["on its way"]);
 });
 
+test("a cancel in a tab without the connection counts where the connection will be", async () => {
+  const world = new Tabbed();
+  const [leader, follower] = [await world.open({ random: () => 1 }), await world.open()];
+  world.relay.cut(4404, "retry_after=60");
+  await settle();
+  const message = say(follower, "hi");
+  await settle();
+  assert.equal(leader.socket.outbox.messages.length, 1);
+  assert.equal(await message.cancel(), true);
+  await settle();
+  assert.deepEqual(leader.socket.outbox.messages, []);
+  await world.clock.advance(61);
+  assert.deepEqual(world.relay.written("bob"), []);
+});
+
 test("typing goes out from a follower, and is no message of the other tabs", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];

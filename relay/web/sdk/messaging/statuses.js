@@ -23,7 +23,7 @@ export class Statuses {
         // With a message id it is what the user themselves chose, which their own devices are told.
         if (meta.message_id === undefined && meta.sender_id) this.#tell({ ...BLANK, ...payload, user_id: meta.sender_id });
       }),
-      socket.on("reset", () => this.#followed.clear()),
+      socket.on("reset", () => this.#begin([...this.#callbacks.keys()])),
     ];
   }
 
@@ -35,8 +35,7 @@ export class Statuses {
       const known = this.#known.get(userId);
       if (known) queueMicrotask(() => this.#callbacks.get(userId)?.has(/** @type {any} */ (listener)) && listener?.(known));
     }
-    const others = userIds.filter((userId) => !this.#followed.has(userId));
-    for (let at = 0; at < others.length; at += MOST_AT_ONCE) this.#follow(others.slice(at, at + MOST_AT_ONCE));
+    this.#followAll(userIds.filter((userId) => !this.#followed.has(userId)));
     return () => {
       for (const userId of userIds) {
         const listeners = this.#callbacks.get(userId);
@@ -57,6 +56,18 @@ export class Statuses {
 
   close() {
     for (const end of this.#ends) end();
+  }
+
+  /** Follow anew, on a server whose database is another one now. @param {string[]} userIds */
+  #begin(userIds) {
+    this.#followed.clear();
+    this.#known.clear();
+    this.#followAll(userIds);
+  }
+
+  /** @param {string[]} userIds */
+  #followAll(userIds) {
+    for (let at = 0; at < userIds.length; at += MOST_AT_ONCE) void this.#follow(userIds.slice(at, at + MOST_AT_ONCE));
   }
 
   /** @param {string[]} userIds */

@@ -13,11 +13,14 @@ import { Tabs } from "./tabs.js";
 const GATHER_SECONDS = 0.05;
 
 export class Member {
+  /** @type {Tabs} */
   tabs;
   #engine;
   #onFault;
   #gather;
   #reminder;
+  /** @type {Promise<void>} one request after the other */
+  #served = Promise.resolve();
   /** @type {number | null} the lowest position that a tab asked to go back to */
   #lowest = null;
 
@@ -47,7 +50,7 @@ export class Member {
       answered: ({ queued }) => queued !== engine.outbox.unanswered.length && this.#submit(),
       news: (news) => this.#hear(news),
       missed: () => this.missed(),
-      request: (request, missed) => void this.#serve(request, missed),
+      request: (request, missed) => void (this.#served = this.#served.then(() => this.#serve(request, missed))),
       counted: ({ visible }) => roles.show(visible),
     });
   }

@@ -67,6 +67,10 @@ export class Tabs {
     this.#patience = new Timer(clock);
   }
 
+  get joined() {
+    return this.#channel !== null;
+  }
+
   get leading() {
     return this.#leadership.held;
   }
