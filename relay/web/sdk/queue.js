@@ -108,6 +108,7 @@ export class Queue {
 
   /** The connection is gone, and with it what is not kept beyond it. */
   end() {
+    this.#hold.stop();
     this.#send = null;
     this.#onWire = 0;
     for (const entry of [...this.entries.values()]) {
