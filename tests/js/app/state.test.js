@@ -78,6 +78,17 @@ test("of two versions the later edited one wins, in either order", () => {
   }
 });
 
+test("an older version of a message does not undo a later one, whichever comes last", () => {
+  const { say } = talk();
+  const first = say("ann", "Hi");
+  const version = (/** @type {string} */ content, /** @type {number} */ at) => ({ ...first, payload: { content }, meta: { ...first.meta, edited_at: at } });
+  for (const versions of [[first, version("2", 2), version("3", 3)], [version("3", 3), version("2", 2), first]]) {
+    const state = newState();
+    for (const envelope of versions) state.apply(envelope);
+    assert.deepEqual(contents(state), ["3"]);
+  }
+});
+
 test("of two edits at the same time the later one counts", () => {
   const state = newState();
   const { say, edit } = talk();

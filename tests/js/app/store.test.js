@@ -260,6 +260,19 @@ test("another life of the server's database is loaded anew", async () => {
   assert.deepEqual(contents(store), ["restored"], "what is looked at is loaded again");
 });
 
+test("whom an application asks about is followed in another life of the database as well", async () => {
+  const { world, messaging } = await started();
+  messaging.subscribeToUserStatus(["bob", "carol"], () => {});
+  await pass();
+  world.relay.write("1");
+  world.relay.epoch = "epoch-2";
+  world.relay.cut();
+  await world.clock.advance(60);
+  await pass();
+  const follows = world.relay.log.filter(({ type }) => type === "follow").map(({ payload }) => payload.user_ids);
+  assert.deepEqual(follows, [["bob", "carol"], ["bob", "carol"]]);
+});
+
 test("nobody types, as far as anybody knows, once the connection is gone", async () => {
   const { world, socket, store } = await started();
   world.relay.socket.say("typing_indicator", { typing: true }, { sender_id: "bob", target_id: "alice", client_id: "1" });
