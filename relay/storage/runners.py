@@ -91,7 +91,7 @@ class ThreadRunner:
         def run() -> T:
             connection = self._readers.pop()
             try:
-                # One state for all statements: or a list would count a message that it does not tell as the last one.
+                # One state for all statements, or a list would count a message that it does not show.
                 connection.execute("BEGIN")
                 return job(connection)
             finally:
