@@ -294,6 +294,23 @@ test("all tabs are closed together, and connect in any of them takes all back", 
   assert.equal(world.relay.connections.size, 1);
 });
 
+test("a tab that opens when the others are closed tries for itself", async () => {
+  const world = new Tabbed();
+  const leader = await world.open();
+  world.relay.cut(4503, "session revoked");
+  await settle();
+  const next = await world.open();
+  assert.ok(next.socket.isLeader);
+  assert.equal(next.socket.connectionState, "connected");
+  assert.equal(leader.socket.connectionState, "connected");
+  world.relay.tokens.clear();
+  world.relay.cut(4501, "token missing or wrong");
+  await settle();
+  const last = await world.open();
+  assert.equal(last.socket.lastError.code, 4501);
+  assert.equal(last.socket.connectionState, "closed");
+});
+
 test("the tab of a closed leader closes, and the next does not come back unasked", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];

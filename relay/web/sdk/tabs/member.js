@@ -130,6 +130,8 @@ export class Member {
     const { inbox } = engine.receiving;
     const error = engine.stranger(device.userId);
     if (error) return engine.roles.expel(error);
+    // Whoever just asked to connect tries for itself, as it may have a better token.
+    if (standing.state === "closed" && engine.standing.state === "connecting") return this.tabs.seize();
     const renamed = engine.epoch !== null && epoch !== null && epoch !== engine.epoch;
     Object.assign(engine, { device, epoch: epoch ?? engine.epoch, ready });
     if (renamed) engine.restart();
