@@ -168,7 +168,7 @@ export class Engine {
   /** Begin anew: what was held is of another user, or another life of the server. */
   restart() {
     this.receiving.restart();
-    if (!this.fresh) this.#manager.onReset();
+    this.#manager.onReset();
   }
 
   /**
