@@ -188,7 +188,11 @@ export class Outbox {
 
   /** Forget everything, as another user begins. */
   clear() {
-    for (const id of [...this.#queue.entries.keys()]) this.#queue.drop(id);
+    for (const { message } of [...this.#queue.entries.values()]) {
+      this.#queue.drop(message.id);
+      if (message.state === "queued") message.become("failed", { error: new DOMException("the outbox was forgotten", "AbortError") });
+      this.#around.onChange(message);
+    }
   }
 
   // ---- inside

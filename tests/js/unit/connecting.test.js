@@ -249,9 +249,10 @@ test("forget erases what was kept, so that another user may begin", async () => 
   const world = new World();
   const socket = await world.connected();
   await socket.disconnect();
-  socket.sendMessage("chat_message", { content: "never sent" }, "bob");
+  const message = socket.sendMessage("chat_message", { content: "never sent" }, "bob");
   await settle();
   await socket.forget();
+  await assert.rejects(message, { name: "AbortError" });
   assert.deepEqual(await world.storage.getAll(""), []);
   world.relay.user = "carol";
   await socket.connect();
