@@ -5,15 +5,15 @@
 
 import { RelayError } from "./errors.js";
 import { generateUniqueId } from "./ids.js";
+import { errorOf, isSame, keptOf, keyOf } from "./kept.js";
 import { Receipts } from "./receipts.js";
 import { SentMessage } from "./sent-message.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Keeper } from "./keeper.js" */
+/** @import { Kept } from "./kept.js" */
 /** @import { Entry, Queue } from "./queue.js" */
 /** @import { Envelope } from "./types.js" */
-
-/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} Kept what the storage has */
 
 /**
  * @typedef {object} Surroundings
@@ -279,26 +279,4 @@ export class Outbox {
     }
     this.#around.onChange(message);
   }
-}
-
-/** @param {Entry} entry */
-function keyOf({ number, message }) {
-  return `outbox/${String(number).padStart(17, "0")}/${message.id}`;
-}
-
-/** @param {Entry} entry @returns {Kept} */
-function keptOf({ number, message, keep }) {
-  return { number, keep, envelope: message.envelope, ...(message.error ? { error: errorOf(message) } : {}) };
-}
-
-/** @param {SentMessage} message */
-function errorOf({ error }) {
-  const { code = "internal", message, retry, retryAfter: retry_after, details } = /** @type {any} */ (error);
-  return { code, message, retry, retry_after, details };
-}
-
-/** @param {Envelope<any>} one @param {Envelope<any>} other */
-function isSame(one, other) {
-  const content = (/** @type {Envelope<any>} */ { type, payload, meta }) => JSON.stringify([type, payload, meta.target_id]);
-  return content(one) === content(other);
 }

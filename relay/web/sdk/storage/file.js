@@ -7,8 +7,10 @@
  */
 
 import { createHash } from "node:crypto";
-import { link, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+
+import { lock, unlock } from "./lock.js";
 
 /** @import { FileHandle } from "node:fs/promises" */
 /** @import { Change, Storage } from "./memory.js" */
@@ -181,61 +183,4 @@ async function syncFolder(path) {
   const folder = await open(dirname(path), "r").catch(() => null); // Windows opens no folders
   await folder?.sync().catch(() => {});
   await folder?.close();
-}
-
-/** @param {string} path */
-async function lock(path) {
-  const lockFile = `${path}.lock`;
-  for (;;) {
-    try {
-      return await writeFile(lockFile, `${process.pid} ${await startOf(process.pid)}`, { flag: "wx", mode: 0o600 });
-    } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== "EEXIST") throw error;
-    }
-    const holder = await readFile(lockFile, "utf8").catch(() => "");
-    if ((await isHeld(lockFile, holder)) || !(await breakLock(lockFile, holder))) {
-      throw Object.assign(new Error(`${path} is in use by another process`), { code: "ELOCKED" });
-    }
-  }
-}
-
-/**
- * Take away the lock of a process that is gone; two that try so at once must not take away each other's.
- *
- * @param {string} lockFile
- * @param {string} holder
- */
-async function breakLock(lockFile, holder) {
-  const aside = `${lockFile}.${process.pid}`;
-  await rename(lockFile, aside).catch(absent);
-  const taken = await readFile(aside, "utf8").catch(() => holder);
-  if (taken !== holder) await link(aside, lockFile).catch(() => {});
-  await rm(aside, { force: true });
-  return taken === holder;
-}
-
-/** @param {string} path */
-async function unlock(path) {
-  await rm(`${path}.lock`, { force: true });
-}
-
-/**
- * @param {string} lockFile
- * @param {string} holder its process and when that began
- */
-async function isHeld(lockFile, holder) {
-  const [pid, start] = holder.split(" ");
-  if (!pid) return Date.now() - (await stat(lockFile).catch(() => ({ mtimeMs: 0 }))).mtimeMs < 1000; // being written
-  try {
-    process.kill(Number(pid), 0);
-  } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code === "ESRCH") return false;
-  }
-  return !start || start === (await startOf(Number(pid))); // else its number was given to another process
-}
-
-/** When a process began, where the system says so (Linux), to tell it from a later one with its number. @param {number} pid */
-async function startOf(pid) {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
 }
