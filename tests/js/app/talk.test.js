@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { RestApiClient } from "../../../relay/web/sdk/index.js";
 import { Device, UNLIMITED, until } from "../support/devices.js";
 import { randomOf } from "../support/random.js";
 import { Server } from "../support/server.js";
@@ -27,6 +28,8 @@ class Talk {
     this.server = server;
     this.tokens = tokens;
     this.random = randomOf(seed);
+    /** When the last of what was told to expire does, Unix seconds. */
+    this.expired = 0;
     this.devices = USERS.flatMap((user, at) => (at < 2 ? [user, user] : [user]).map((name) => this.device(name)));
   }
 
@@ -114,6 +117,22 @@ class Talk {
     await this.devices[0]?.messaging.renameGroup(this.random.pick(GROUPS), `Name ${this.random.number()}`);
   }
 
+  /** An admin tells something to a user, a group or everybody, perhaps in place of what was told before. */
+  async notify() {
+    const payload = {
+      title: `news ${this.random.number()}`,
+      ...(this.random.chance(0.5) ? { collapse_key: this.random.pick(["a", "b"]) } : {}),
+      ...(this.random.chance(0.2) ? { expires_at: (this.expired = Date.now() / 1000 + 1) } : {}),
+    };
+    const target_id = this.random.pick([...USERS, ...GROUPS, "*"]);
+    const root = new RestApiClient(this.server.url, this.tokens.root);
+    await root.sendMessage({ type: "notification", payload, meta: { target_id, id: payload.title } });
+  }
+
+  readNotifications() {
+    this.any().store.markNotificationsRead();
+  }
+
   async leave() {
     await this.any().socket.disconnect();
   }
@@ -141,7 +160,7 @@ class Talk {
     /** @type {[number, () => unknown][]} */
     const moves = [
       [30, this.say], [10, this.edit], [5, this.delete], [10, this.react], [12, this.read], [10, this.load], [5, this.member],
-      [1, this.rename], [5, this.leave], [14, this.come], [6, this.cut], [1, this.restart],
+      [1, this.rename], [6, this.notify], [2, this.readNotifications], [5, this.leave], [14, this.come], [6, this.cut], [1, this.restart],
     ];
     for (let step = 0; step < STEPS; step += 1) {
       await this.random.weighted(moves).call(this);
@@ -157,6 +176,7 @@ class Talk {
       await until(() => device.messaging.outgoing.every(({ state }) => state === "failed"), `${device.user}'s answers`, 30);
       for (const { id } of device.messaging.outgoing) await device.messaging.discardMessage(id);
     }
+    await until(() => Date.now() / 1000 > this.expired, "the end of what was told to expire");
     await Promise.all(this.devices.map((device) => this.compare(device)));
   }
 
@@ -173,6 +193,7 @@ class Talk {
           assert.deepEqual(lines(store.conversations), right, `${device.user}'s list in ${whose} store`),
         );
       }
+      assert.deepEqual(await told(device.store), await told(fresh.store), `${device.user}'s notifications`);
       for (const { target } of fresh.store.conversations) {
         await all(fresh.store, target);
         await all(device.store, target);
@@ -197,6 +218,13 @@ function lines(rows) {
   return drawn.sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1));
 }
 
+/** @param {import("../../../relay/web/sdk/store.js").Store} store */
+async function told(store) {
+  while (store.notifications.hasOlder) await store.loadOlderNotifications(200);
+  const { messages, unread } = store.notifications;
+  return { unread, drawn: messages.map(({ key, payload, deletedAt }) => ({ key, payload, deleted: deletedAt !== null })) };
+}
+
 /** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */
 async function all(store, target) {
   store.subscribe(`conversation:${target}`, () => {}); // somebody looks at it, so that nothing is let go
@@ -219,7 +247,8 @@ function shown(store, target) {
 for (const seed of SEEDS) {
   test(`after a talk every store shows what a fresh one loads (seed ${seed})`, { timeout: 300_000 }, async () => {
     const server = await new Server({ ...UNLIMITED, replay: { limit: 25 } }).start();
-    const talk = new Talk(server, server.users(...USERS), seed);
+    server.run("user", "add", "root", "--admin");
+    const talk = new Talk(server, server.users("root", ...USERS), seed);
     try {
       await talk.run();
     } finally {
