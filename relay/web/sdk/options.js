@@ -4,6 +4,7 @@ import { socketAddress } from "./address.js";
 import { Backoff } from "./backoff.js";
 import { systemClock } from "./clock.js";
 import { generateUniqueId } from "./ids.js";
+import { loaded } from "./loading.js";
 import { memoryStorage } from "./storage/memory.js";
 
 /** @import { Clock } from "./clock.js" */
@@ -49,15 +50,15 @@ export function readOptions(baseUrl, token, options) {
   const locks = options.locks ?? (page ? around.navigator?.locks : undefined);
   const Channel = options.BroadcastChannel ?? around.BroadcastChannel;
   const tabs = (options.tabs ?? true) && locks && Channel ? { name, token, locks, BroadcastChannel: Channel } : null;
+  const patience = { clock: options.clock ?? systemClock, backoff: new Backoff({ ...options.backoff, random: options.random }) };
   return {
     address,
     WebSocket,
     tabs,
     page,
     prefix: `${name}/${tabs || options.storage ? "" : tabName(around)}`,
-    storage: (/** @type {(fault: unknown) => void} */ onFault) => openStorage(options.storage ?? "auto", onFault),
-    clock: options.clock ?? systemClock,
-    backoff: new Backoff({ ...options.backoff, random: options.random }),
+    storage: (/** @type {(fault: unknown) => void} */ onFault) => openStorage(options.storage ?? "auto", patience, onFault),
+    ...patience,
     ackSeconds: options.ackSeconds ?? 1,
     limit: options.outboxLimit ?? 10_000,
     inFlight: options.inFlight ?? 1,
@@ -70,12 +71,13 @@ export function readOptions(baseUrl, token, options) {
 
 /**
  * @param {"auto" | Storage | Promise<Storage>} storage
+ * @param {{ clock: Clock, backoff: Backoff }} patience
  * @param {(fault: unknown) => void} onFault
  */
-async function openStorage(storage, onFault) {
+async function openStorage(storage, patience, onFault) {
   if (storage !== "auto") return storage;
   if (!globalThis.indexedDB) return memoryStorage();
-  const { indexedDBStorage } = await import("./storage/indexeddb.js");
+  const { indexedDBStorage } = await loaded(() => import("./storage/indexeddb.js"), patience, onFault);
   return indexedDBStorage().catch((fault) => {
     onFault(fault); // a private window: what is kept lasts as long as the page
     return memoryStorage();

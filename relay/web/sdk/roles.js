@@ -4,6 +4,7 @@
  */
 
 import { Link } from "./link.js";
+import { loaded } from "./loading.js";
 import { isVisible, watchPage } from "./page-events.js";
 
 /** @import { Engine, Manager, Standing } from "./engine.js" */
@@ -36,8 +37,7 @@ export class Roles {
     this.#engine = engine;
     this.#settings = settings;
     this.#manager = manager;
-    this.#loading = settings.tabs && import("./tabs/member.js");
-    this.#loading?.catch(() => {}); // whoever connects is told
+    this.#loading = settings.tabs && loaded(() => import("./tabs/member.js"), settings, manager.onFault);
   }
 
   // ---- beginning and end
@@ -49,8 +49,8 @@ export class Roles {
     this.#engine.stand({ state: "connecting", attempts: 0 });
     try {
       await this.#engine.opened;
-      const loaded = await this.#loading;
-      if (loaded) this.member ??= new loaded.Member(this.#engine, this.#settings, this.#manager);
+      const tabs = await this.#loading;
+      if (tabs) this.member ??= new tabs.Member(this.#engine, this.#settings, this.#manager);
     } catch (error) {
       if (begun === this.#begun) this.expel(/** @type {Error} */ (error));
       return;

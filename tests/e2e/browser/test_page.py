@@ -32,7 +32,10 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def test_the_link_of_a_new_server_leads_to_the_first_message(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path) as place:
-        (link,) = re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())
+        with trio.fail_after(10):
+            while not (links := re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())):
+                await trio.sleep(0.02)
+        (link,) = links
         alice = await place.tab("alice", link)
         await alice.write("Name", "alice")
         await alice.write("Shown as", "Alice Liddell")

@@ -105,10 +105,8 @@ async function talk(device, said, random, seconds) {
     await pause(random.number() * 2 * PAUSE_MS);
     const target = random.pick([GROUP, ...USERS.filter((other) => other !== user)]);
     const content = `${name} says ${count} to ${target}`;
-    const own = store
-      .conversation(target)
-      .messages.filter(({ mine, messageId, deletedAt }) => mine && messageId !== null && deletedAt === null)
-      .at(-1);
+    const changeable = store.conversation(target).messages.filter((one) => one.mine && one.messageId && isTalk(one));
+    const own = changeable.at(-1);
     const act = random.weighted([
       [12, "say"],
       [2, "edit"],
@@ -127,6 +125,11 @@ async function talk(device, said, random, seconds) {
       else messaging.react(target, own.messageId, "👍");
     }
   }
+}
+
+/** @param {{ type: string, deletedAt: number | null }} message */
+function isTalk({ type, deletedAt }) {
+  return deletedAt === null && type.endsWith("_message");
 }
 
 /**

@@ -105,6 +105,31 @@ async def test_the_page_lets_nothing_run_that_is_not_a_file_of_the_server(world:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", source), path
 
 
+def test_the_page_has_at_hand_what_the_sdk_loads_when_it_needs_it():
+    page = (web.FOLDER / "app" / "index.html").read_text(encoding="utf-8")
+    later = imported("app/main.js", later=True) - imported("app/main.js")
+    assert re.findall(r'rel="modulepreload" href="([^"]+)"', page) == sorted(later)
+    assert "sdk/tabs/member.js" in later
+
+
+def imported(path: str, *, later: bool = False) -> set[str]:
+    """Return a module and every one that it imports, and those imports as well, in calls of `import()` too."""
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        source = (web.FOLDER / one).read_text(encoding="utf-8")
+        names = re.findall(r'^(?:import|export)[^;]*?"(\.[^"]+)";', source, re.MULTILINE)
+        if later:
+            names += re.findall(r'\bimport\("(\.[^"]+)"\)(?!\.[A-Z])', source)  # import("…").Name is a type
+        folder = (web.FOLDER / one).parent
+        waiting += [(folder / name).resolve().relative_to(web.FOLDER).as_posix() for name in names]
+    return found
+
+
 async def test_pages_of_any_origin_may_import_the_sdk_and_of_none_the_page(world: World):
     sdk = await fetch(world, "/sdk/index.js", Origin="https://elsewhere.example")
     assert sdk.headers["Access-Control-Allow-Origin"] == "*"
