@@ -69,10 +69,17 @@ class Place:
             return sum(one["connected"] for one in devices)
 
 
+def elsewhere(server: Server) -> str:
+    """Return an origin that is not the server's own, where pages of the server are all the same."""
+    return f"http://localhost:{server.port}"
+
+
 @asynccontextmanager
 async def open_place(address: str, folder: Path, *names: str) -> AsyncIterator[Place]:
     """Run a server with these users, and a network before it, for the browser at `address`."""
     server = Server(folder, SETTINGS)
+    toml = server.config.read_text()
+    server.config.write_text(toml.replace("[server]\n", f'[server]\nallowed_origins = ["{elsewhere(server)}"]\n'))
     server.start()
     try:
         async with open_network(server.port) as network, open_browser(address) as browser:
