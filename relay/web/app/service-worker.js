@@ -7,6 +7,8 @@
 const worker = globalThis;
 const KEPT = "relay-page";
 const OWN = /^(?:app\/|sdk\/|$)/;
+/** A file is the same for everybody here, whatever the server would vary it by for others. */
+const ANY = { ignoreVary: true };
 
 /** @param {string} url */
 function isOwn(url) {
@@ -21,9 +23,9 @@ async function fromServer(request) {
   try {
     const answer = await fetch(request);
     if (answer.ok) await cache.put(request, answer.clone());
-    return answer.status < 500 ? answer : ((await cache.match(request)) ?? answer);
+    return answer.status < 500 ? answer : ((await cache.match(request, ANY)) ?? answer);
   } catch (error) {
-    const kept = await cache.match(request);
+    const kept = await cache.match(request, ANY);
     if (kept) return kept;
     throw error;
   }
@@ -33,7 +35,7 @@ async function fromServer(request) {
 async function keep(urls) {
   const cache = await caches.open(KEPT);
   const missing = [];
-  for (const url of urls.filter(isOwn)) if (!(await cache.match(url))) missing.push(url);
+  for (const url of urls.filter(isOwn)) if (!(await cache.match(url, ANY))) missing.push(url);
   await cache.addAll(missing);
 }
 
