@@ -5,9 +5,11 @@ CONFIG ?= relay.toml
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+JS := tests/js/node_modules
+TSC := $(JS)/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench crash fuzz clean
+.PHONY: help run test lint bench crash chaos fuzz size sdk clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,13 +17,15 @@ help: ## List what can be done
 run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
 	$(BIN)/relay serve --config $(CONFIG)
 
-test: $(VENV)/.installed-dev ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
+test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.installed-dev ## Check style, formatting and types
+lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if [ -x $(TSC) ]; then for part in sdk app; do echo "$(TSC) -p relay/web/$$part"; $(TSC) -p relay/web/$$part || exit 1; done; \
+		else echo "the types of the SDK and of the page are not checked: no $(TSC)"; fi
 
 bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -32,8 +36,17 @@ crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that n
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
+	node tests/js/random-network/run.js $(ARGS)
+
+size: $(JS)/.installed ## Print the JavaScript SDK's size, and check its limit
+	node tests/js/tools/size.js
+
+sdk: $(JS)/.installed ## Build the JavaScript SDK's npm package in dist
+	node tests/js/tools/pack.js
+
 clean: ## Remove .venv, caches and build products; databases stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are newer than pyproject.toml once what it asks for is installed, so a second call is quick.
@@ -44,6 +57,12 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# What the tests of the JavaScript SDK need. Without node or the registry they are skipped, and say so.
+$(JS)/.installed: tests/js/package.json tests/js/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "no npm: the tests of the JavaScript SDK are skipped" >&2; \
+	elif npm ci --prefix tests/js --prefer-offline --no-audit --no-fund --loglevel=error; then touch $@; \
+	else echo "npm could not install what the tests of the JavaScript SDK need; they are skipped" >&2; fi
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -51,6 +51,9 @@ x = 5
 chat_message = { prio = 1, priority = 5000 }
 [log]
 level = "INFO"
+[web]
+page = "true"
+sdk = 1
 """
 
 BROKEN_PROBLEMS = """\
@@ -72,6 +75,8 @@ BROKEN_PROBLEMS = """\
 22: [types.chat_message] prio: no such key; did you mean priority?
 22: [types.chat_message] priority: 5000 is not a whole number from 0 to 1000
 24: [log] level: "INFO" is not "debug" or "info" or "warning" or "error"; did you mean info?
+26: [web] page: "true" is not true or false; true stands without quotes
+27: [web] sdk: 1 is not true or false
 environment: RELAY_LIMITS__PENDIN_FILE: no such key; did you mean RELAY_LIMITS__PENDING_FILE?
 environment: RELAY_SERVR__PORT: no such key; did you mean RELAY_SERVER__PORT?
 environment: RELAY_TYPES__BLOB__PRIORTY: no such key; did you mean RELAY_TYPES__BLOB__PRIORITY?
@@ -137,6 +142,7 @@ def test_variables_and_their_files_must_hold_utf_8(tmp_path):
     [
         ("RELAY_STORAGE__PATH", ""),
         ("RELAY_SERVER__PORT", ""),
+        ("RELAY_WEB__PAGE", "perhaps"),
         ("RELAY_SERVER__HOST", ""),
         ("RELAY_PLUGINS__ENABLED", "[a"),
         ("RELAY_PLUGINS__ENABLED", "[1]\nx = 2"),

@@ -121,13 +121,20 @@ async def import_users(engine: Engine, user_ids: list[str], tokens: bool = False
     return await engine.runner.write(change)
 
 
-async def create_invite(engine: Engine, uses: Annotated[int, Meta(ge=1, le=1_000_000)] = 1, days: Days = 7) -> str:
+async def create_invite(
+    engine: Engine, uses: Annotated[int, Meta(ge=1, le=1_000_000)] = 1, days: Days = 7, admin: bool = False
+) -> str:
     """Return the code of a new invite, good for `uses` registrations within `days`; 0 days: for ever."""
     now = engine.now()
     expires_at = now + days * _DAY if days else None
     return await engine.runner.write(
         lambda connection: accounts.create_invite(
-            connection, now, created_by=None, expires_at=expires_at, uses=uses
+            connection,
+            now,
+            created_by=None,
+            expires_at=expires_at,
+            uses=uses,
+            role="admin" if admin else "user",
         )
     )
 

@@ -92,7 +92,7 @@ async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> A
 
 def load_for(settings: Settings) -> Registry:
     """Load the plugins as a start of the server would, without one."""
-    return load_plugins(settings, own_paths())
+    return load_plugins(settings, own_paths(settings))
 
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:

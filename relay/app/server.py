@@ -16,7 +16,6 @@ from __future__ import annotations
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -31,27 +30,28 @@ from relay.plugin.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
-from relay.storage.accounts import count_users
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
+_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told, not bound
+"""Where a server that listens everywhere is reached from its own machine."""
 
 
-async def serve(settings: Settings, announce: Callable[[str], None] = print, *, first_steps: str = "") -> None:
+async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
     """Run a server until it is told to stop.
 
     Args:
-        announce: told one line once connections are accepted.
+        tell: told one line once connections are accepted.
         first_steps: said on standard error after that line when there are no users yet.
 
     Raises:
         StorageError: the database cannot be opened.
         OSError: the port cannot be had.
     """
-    async with open_engine(settings, paths=own_paths()) as engine:
+    async with open_engine(settings, paths=own_paths(settings)) as engine:
         listeners = await open_listeners(settings)
         heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
         http = http_server(engine)
@@ -71,7 +71,7 @@ async def serve(settings: Settings, announce: Callable[[str], None] = print, *, 
                         await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
 
                 connections.start_soon(accept)
-                await _announce(engine, listeners, announce, first_steps)
+                await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             services.cancel_scope.cancel()
 
 
@@ -108,15 +108,29 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
     return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
 
 
-async def _announce(
-    engine: Engine, listeners: list[trio.SocketListener], announce: Callable[[str], None], first_steps: str
-) -> None:
+async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
+    """Tell where the server listens; and as long as there are no users, on standard error, how to begin."""
     scheme = "https" if engine.settings.server.tls_certificate else "http"
-    name = listeners[0].socket.getsockname()
-    host = f"[{name[0]}]" if listeners[0].socket.family == socket.AF_INET6 else name[0]
-    announce(f"{VERSION} listens on {scheme}://{host}:{name[1]} (WebSocket at /ws)")
-    if first_steps and await engine.runner.read(count_users) == 0:
-        print(first_steps, file=sys.stderr, flush=True)
+    address, port = name[:2]
+    tell(f"{VERSION} listens on {scheme}://{_in_url(address)}:{port} (WebSocket at /ws)")
+    if first_steps and (code := await engine.accounts.invite_first()) is not None:
+        origin = f"{scheme}://{_in_url(_HERE.get(address, address))}:{port}"
+        print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _welcome(engine: Engine, origin: str, code: str) -> str:
+    """Return what is said to whoever starts a server without users."""
+    if not engine.settings.web.page:
+        return "There are no users yet. "
+    # After the #, so that it is in no log of this server or of a proxy.
+    return (
+        "There are no users yet. Who opens this within a day, once, becomes the first one, an admin:\n"
+        f"    {origin}/#setup={code}\n"
+    )
 
 
 async def _signals(

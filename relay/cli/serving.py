@@ -15,7 +15,7 @@ from relay.app.control_client import ControlError
 from relay.cli.base import Command, Failure, config_file, load_settings
 
 _FIRST_STEPS: Final = """\
-There are no users yet. From here to the first message, in a second terminal in this folder:
+From here to the first message, in a second terminal in this folder:
     {relay} user add alice{config}
     {relay} user add bob{config}
     RELAY_TOKEN=$({relay} token create alice{config}) {relay} send bob hello{config}

@@ -105,11 +105,15 @@ def import_users(file: Iterable[bytes], tokens: bool) -> None:
 @click.option(
     "--days", type=click.FloatRange(0, 36_500), default=7, show_default=True, help="Until it expires; 0: never."
 )
-def invite(uses: int, days: float) -> None:
-    """Print the code of a new invite, with which somebody can register an account."""
+@click.option("--admin", is_flag=True, help="Who registers with it may administer the server.")
+def invite(uses: int, days: float, admin: bool) -> None:
+    """Print the code of a new invite, with which somebody can register an account.
+
+    On relay's own page they do so at https://chat.example.org/#invite=CODE.
+    """
     if load_settings().accounts.registration == "closed":
         note('nobody can use it while [accounts] registration is "closed"')
-    click.echo(perform("user.invite", uses=uses, days=days))
+    click.echo(perform("user.invite", uses=uses, days=days, admin=admin))
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from quart import Blueprint, Quart
 
-_VARIABLE: Final = re.compile(r"<[^>]*>")
+_REST: Final = re.compile(r"<path:[^>]*>$")
+_VARIABLE: Final = re.compile(r"<[^>*]*>")
 Claimed = dict[tuple[str, str], str]
-"""Owner by (method, path), with each variable part of a path as `<>`."""
+"""Owner by (method, path), with each variable part of a path as `<>`, and as `<*>` where it is all the rest."""
 
 
 def claims(blueprints: list[Any], owner: str) -> Claimed:
@@ -24,7 +25,7 @@ def claims(blueprints: list[Any], owner: str) -> Claimed:
             raise TypeError(f"Routes(blueprint={blueprint!r}): give a quart.Blueprint")
         scratch.register_blueprint(blueprint)
     return {
-        (method, _VARIABLE.sub("<>", rule.rule)): owner
+        (method, _VARIABLE.sub("<>", _REST.sub("<*>", rule.rule))): owner
         for rule in scratch.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -37,6 +38,14 @@ def check_claims(taken: Claimed, wanted: Claimed) -> None:
         ValueError: naming the path and whose it is.
     """
     for (method, path), owner in wanted.items():
-        other = taken.get((method, path))
-        if other is not None and other != owner:
-            raise ValueError(f"path {method} {path} is taken by {other}")
+        for (others_method, others_path), other in taken.items():
+            if method == others_method and other != owner and _meet(path, others_path):
+                raise ValueError(f"path {method} {path} is taken by {other}")
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether two paths are the same, or one lies below what the other takes whole."""
+    return one == other or any(
+        whole.endswith("<*>") and inner.startswith(whole.removesuffix("<*>"))
+        for whole, inner in ((one, other), (other, one))
+    )

@@ -23,6 +23,8 @@ from relay.storage.jobs import Runner
 _REMEMBERED: Final = 20_000
 _HASHING: Final = 2
 MAX_PASSWORD: Final = 1024
+FIRST_INVITE_SECONDS: Final = 86_400.0
+_CLOSED: Final = "this server takes no registrations; ask its admin"
 
 
 class Accounts:
@@ -118,23 +120,41 @@ class Accounts:
     ) -> tuple[str, float | None]:
         """Create an account, by an invite where the server asks for one, and log it in.
 
+        An invite that is given counts where none is needed as well: it may make an admin. The first user's is
+        good on a server that is closed, too.
+
         Raises:
             RelayError: `forbidden` without a good invite, `conflict` when the name is taken,
                 `invalid_payload` for a name or password that cannot be one.
         """
-        if self._registration == "closed":
-            raise RelayError(ErrorCode.FORBIDDEN, "this server takes no registrations; ask its admin")
+        if self._registration == "closed" and invite is None:
+            raise RelayError(ErrorCode.FORBIDDEN, _CLOSED)
         self.check_password(password)
         hashed = await self.hash_password(password)
         now = self._now()
 
         def create(connection: sqlite3.Connection) -> None:
-            if self._registration == "invite":
-                accounts.use_invite(connection, invite or "", now)
-            accounts.create_user(connection, user_id, now, display_name=display_name, password_hash=hashed)
+            role: accounts.InviteRole = "user"
+            if self._registration != "open" or invite is not None:
+                role = accounts.use_invite(connection, invite or "", now)
+            if self._registration == "closed" and role != "first":
+                raise RelayError(ErrorCode.FORBIDDEN, _CLOSED)
+            accounts.create_user(
+                connection, user_id, now, display_name=display_name, admin=role != "user", password_hash=hashed
+            )
 
         await self._runner.write(create)
         return await self.login(user_id, password, client_id)
+
+    async def invite_first(self) -> str | None:
+        """Return the code by which the first user, an admin, registers within a day; None when there are users.
+
+        The one before is good no longer: whoever sees the server start is who may use it.
+        """
+        now = self._now()
+        return await self._runner.write(
+            lambda connection: accounts.create_first_invite(connection, now, now + FIRST_INVITE_SECONDS)
+        )
 
     async def change(
         self, identity: Identity, changes: dict[str, Any], password: str | None = None, current: str | None = None

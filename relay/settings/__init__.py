@@ -28,6 +28,7 @@ from relay.settings.sections import (
     ServerSettings,
     StorageSettings,
     TimeoutsSettings,
+    WebSettings,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "StorageSettings",
     "TimeoutsSettings",
     "TypeSettings",
+    "WebSettings",
     "explain",
     "load",
     "render_markdown",

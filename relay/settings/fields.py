@@ -11,15 +11,16 @@ import msgspec
 from relay.settings.extensions import TypeSettings
 from relay.settings.model import Settings
 
-Kind = Literal["integer", "number", "text", "list", "choice"]
+Kind = Literal["integer", "number", "boolean", "text", "list", "choice"]
 KeyPath = tuple[str, ...]
 
 TYPES_SECTION = "types.NAME"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_KINDS: dict[object, Kind] = {int: "integer", float: "number", str: "text"}
+_KINDS: dict[object, Kind] = {int: "integer", float: "number", bool: "boolean", str: "text"}
 _KIND_TEXTS: dict[Kind, str] = {
     "integer": "whole number",
     "number": "number",
+    "boolean": "true or false",
     "text": "text",
     "list": "list of texts",
 }

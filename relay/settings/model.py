@@ -19,6 +19,7 @@ from relay.settings.sections import (
     ServerSettings,
     StorageSettings,
     TimeoutsSettings,
+    WebSettings,
 )
 
 
@@ -70,6 +71,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         AttachmentsSettings,
         Meta(description="Files in messages: how large, how many, and how long one waits for its message."),
     ] = AttachmentsSettings()
+    web: Annotated[
+        WebSettings,
+        Meta(description="The page and the JavaScript SDK that the server brings along."),
+    ] = WebSettings()
     log: Annotated[
         LogSettings,
         Meta(description="What the server writes about its work, to standard error."),

@@ -238,6 +238,25 @@ class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     ] = 10.0
 
 
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What browsers may load from the server."""
+
+    page: Annotated[
+        bool,
+        Meta(
+            description="Serve relay's own page at / and its files below /app/. With false these paths are free "
+            "for a plugin's page."
+        ),
+    ] = True
+    sdk: Annotated[
+        bool,
+        Meta(
+            description="Serve the JavaScript SDK below /sdk/, for pages of any origin to import. relay's own "
+            "page needs it."
+        ),
+    ] = True
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the server says about its work."""
 

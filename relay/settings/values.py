@@ -85,7 +85,8 @@ def _typed(field: Field, value: object, *, is_text: bool) -> object:
             value = split_list(value)
         elif field.kind != "text":
             value = value.strip()
-    return msgspec.convert(value, field.annotation, strict=not (is_text and field.kind in ("integer", "number")))
+    lax = is_text and field.kind in ("integer", "number", "boolean")
+    return msgspec.convert(value, field.annotation, strict=not lax)
 
 
 def split_list(text: str) -> object:
@@ -111,7 +112,7 @@ def _resolved(value: object, base: Path) -> object:
 
 def expected(field: Field) -> str:
     """Say what a key accepts, to be read after "is not"."""
-    if field.kind == "choice":
+    if field.kind in ("choice", "boolean"):
         return field.type_text
     text = f"a {field.type_text}"
     if field.low is not None:
@@ -147,6 +148,8 @@ def _hint(field: Field, given: Given) -> str:
         return "separate its entries by commas" if field.kind == "list" else ""
     if field.kind in ("integer", "number") and isinstance(value, str) and _is_number(value):
         return "numbers stand without quotes"
+    if field.kind == "boolean" and value in ("true", "false"):
+        return f"{value} stands without quotes"
     if field.kind == "list" and isinstance(value, str):
         return f"a list stands in brackets: [{shown(value)}]"
     if field.kind == "text" and isinstance(value, int | float) and not isinstance(value, bool):

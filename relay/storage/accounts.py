@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import sqlite3
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.migrations import BROADCAST_CHANNEL
@@ -16,6 +16,10 @@ NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 
 TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - what every token begins with
 """Lets secret scanners recognise a leaked token."""
+
+
+InviteRole = Literal["user", "admin", "first"]
+"""What an invite makes of who registers with it; "first" an admin, and only while there is nobody."""
 
 
 class Identity(NamedTuple):
@@ -250,30 +254,47 @@ def revoke_logins(connection: sqlite3.Connection, user_id: str, kept_token_id: s
 
 
 def create_invite(
-    connection: sqlite3.Connection, now: float, *, created_by: str | None, expires_at: float | None, uses: int
+    connection: sqlite3.Connection,
+    now: float,
+    *,
+    created_by: str | None,
+    expires_at: float | None,
+    uses: int = 1,
+    role: InviteRole = "user",
 ) -> str:
     """Create an invite and return its code."""
     code = secrets.token_urlsafe(18)
     connection.execute(
-        "INSERT INTO invites (code_hash, created_by, created_at, expires_at, uses_left) VALUES (?,?,?,?,?)",
-        (hash_secret(code), created_by, now, expires_at, uses),
+        "INSERT INTO invites (code_hash, created_by, created_at, expires_at, uses_left, role)"
+        " VALUES (?,?,?,?,?,?)",
+        (hash_secret(code), created_by, now, expires_at, uses, role),
     )
     return code
 
 
-def use_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
-    """Use an invite up by one, in the transaction that creates the account.
+def create_first_invite(connection: sqlite3.Connection, now: float, expires_at: float) -> str | None:
+    """Create the invite of the first user in place of the one before, and return its code; None with users."""
+    connection.execute("DELETE FROM invites WHERE role = 'first'")
+    if count_users(connection):
+        return None
+    return create_invite(connection, now, created_by=None, expires_at=expires_at, role="first")
+
+
+def use_invite(connection: sqlite3.Connection, code: str, now: float) -> InviteRole:
+    """Use an invite up by one, in the transaction that creates the account, and return what it makes of it.
 
     Raises:
         RelayError: `forbidden` when there is none left of it.
     """
-    cursor = connection.execute(
+    rows = connection.execute(
         "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ? AND uses_left > 0"
-        " AND (expires_at IS NULL OR expires_at > ?)",
+        " AND (expires_at IS NULL OR expires_at > ?) AND (role <> 'first' OR NOT EXISTS (SELECT 1 FROM users))"
+        " RETURNING role",
         (hash_secret(code), now),
-    )
-    if cursor.rowcount == 0:
+    ).fetchall()
+    if not rows:
         raise RelayError(ErrorCode.FORBIDDEN, "this invite is wrong, used up or expired; ask for a new one")
+    return cast(InviteRole, rows[0][0])
 
 
 def get_device(connection: sqlite3.Connection, user_id: str, client_id: str) -> Device | None:

@@ -181,6 +181,12 @@ def plugins(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def invited_admins(db: sqlite_utils.Database) -> None:
+    """Add what an invite makes of the one who registers with it."""
+    _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

@@ -84,15 +84,19 @@ class ThreadRunner:
         return result
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
-        """Run `job` on a reader: in a thread of trio's, or here when it is brief."""
+        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief."""
         if brief:
             return job(self._own_reader)
 
         def run() -> T:
             connection = self._readers.pop()
             try:
+                # One state for all statements, or a list would count a message that it does not show.
+                connection.execute("BEGIN")
                 return job(connection)
             finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 self._readers.append(connection)
 
         return await trio.to_thread.run_sync(run, limiter=self._limiter)

@@ -168,7 +168,7 @@ async def serving(settings: Settings) -> AsyncIterator[World]:
     def now() -> float:
         return EPOCH + trio.current_time()
 
-    async with open_engine(settings, now=now, inline=True, paths=own_paths()) as engine:
+    async with open_engine(settings, now=now, inline=True, paths=own_paths(settings)) as engine:
         heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds)
         door = FrontDoor(engine, heartbeat, no_http, "relay/test")
         async with trio.open_nursery() as nursery:

@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.app.server import drain, http_server, open_listeners, serve
+from relay.app.server import announce, drain, http_server, open_listeners, serve
 from relay.plugin.engine import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
@@ -177,6 +177,35 @@ async def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
         port = listener.socket.getsockname()[1]
         with pytest.raises(OSError, match="use"):
             await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT=str(port)))
+
+
+@pytest.mark.parametrize(
+    ("environ", "link"),
+    [
+        ({}, r"http://127\.0\.0\.1:8484/#setup=[\w-]{24}\n"),
+        ({"RELAY_SERVER__HOST": "0.0.0.0"}, r"http://127\.0\.0\.1:8484/#setup=[\w-]{24}\n"),
+        ({"RELAY_SERVER__HOST": "::"}, r"http://\[::1\]:8484/#setup=[\w-]{24}\n"),
+        ({"RELAY_WEB__PAGE": "false"}, None),
+    ],
+)
+async def test_a_server_without_users_says_how_to_begin(
+    tmp_path: Path,
+    autojump_clock: Any,
+    capsys: pytest.CaptureFixture[str],
+    environ: dict[str, str],
+    link: str | None,
+) -> None:
+    async with running(tmp_path, **environ) as server:
+        for first in (True, False):
+            address = (server.engine.settings.server.host, 8484)
+            await announce(server.engine, address, [].append, "Then type this.")
+            told = capsys.readouterr().err
+            assert bool(told) is first
+            if first:
+                assert told.startswith("There are no users yet.")
+                assert told.endswith("Then type this.\n")
+                assert bool(link and re.search(link, told)) is (link is not None)
+                await server.user("alice")
 
 
 @pytest.fixture

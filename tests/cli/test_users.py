@@ -161,6 +161,11 @@ def test_an_invite_is_kept_as_it_was_asked_for(anywhere: Run, folder: Path) -> N
     assert kept == (3, 2 * 86400.0)
 
 
+def test_an_invite_for_an_admin_is_kept_as_one(anywhere: Run, folder: Path) -> None:
+    code = anywhere("user", "invite", "--admin").output.strip()
+    assert row(folder, "SELECT role FROM invites WHERE code_hash = ?", hash_secret(code)) == ("admin",)
+
+
 def test_an_invite_that_nobody_can_use_is_told_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELAY_ACCOUNTS__REGISTRATION", "closed")
     printed = run("user", "invite")

@@ -114,6 +114,8 @@ def test_the_readme_leads_to_the_first_message(shell: Shell) -> None:
 def test_what_a_new_server_prints_leads_to_the_first_message(shell: Shell) -> None:
     assert shell.server.stdout is not None
     assert "There are no users yet" in shell.server.stdout.readline()
+    assert f"http://127.0.0.1:{shell.port}/#setup=" in shell.server.stdout.readline()
+    assert "in a second terminal in this folder:" in shell.server.stdout.readline()
     commands = [shell.server.stdout.readline().strip() for _ in range(4)]
     assert all(".venv/bin/relay " in command and "--config relay.toml" in command for command in commands)
     wait_for(shell.run("\n".join(commands)), "alice → bob: hello")

@@ -43,8 +43,8 @@ http {{
     upstream relay {{ server 127.0.0.1:{upstream}; keepalive {keepalive}; }}
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://relay;
+        location {prefix}/ {{
+            proxy_pass http://relay/;
             proxy_http_version 1.1;
             proxy_set_header Host $http_host;
             proxy_set_header Upgrade $http_upgrade;
@@ -57,15 +57,17 @@ http {{
 
 
 class Proxy:
-    """One nginx before a server."""
+    """One nginx before a server; it takes the prefix off."""
 
-    def __init__(self, folder: Path, upstream: int, keepalive: int) -> None:
+    def __init__(self, folder: Path, upstream: int, keepalive: int, prefix: str = "") -> None:
         assert NGINX is not None
         self.folder = folder
         self.address: Address = ("127.0.0.1", free_port())
         config = folder / "nginx.conf"
         config.write_text(
-            CONFIG.format(folder=folder, upstream=upstream, port=self.address[1], keepalive=keepalive)
+            CONFIG.format(
+                folder=folder, upstream=upstream, port=self.address[1], keepalive=keepalive, prefix=prefix
+            )
         )
         self.process = subprocess.Popen(
             [NGINX, "-c", str(config), "-e", str(folder / "error.log")],

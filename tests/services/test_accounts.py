@@ -202,6 +202,56 @@ async def test_who_may_register(
             assert await server.engine.runner.read(table.count_users) == 0
 
 
+@pytest.mark.parametrize("registration", ["invite", "open", "closed"])
+async def test_the_first_users_invite_makes_an_admin_of_the_first_and_of_nobody_else(
+    tmp_path: Path, autojump_clock: Any, registration: str
+) -> None:
+    async with people(tmp_path, RELAY_ACCOUNTS__REGISTRATION=registration) as server:
+        accounts = server.engine.accounts
+        replaced, code = await accounts.invite_first(), await accounts.invite_first()
+        assert code
+
+        async def register(name: str, invite: str | None) -> bool:
+            token, _ = await accounts.register(name, PASSWORD, invite=invite, display_name=None, client_id=None)
+            return (await accounts.identify(token)).admin
+
+        with pytest.raises(RelayError, match="wrong, used up or expired"):
+            await register("late", replaced)
+        assert await register("first", code) is True
+        with pytest.raises(RelayError):
+            await register("second", code)
+        assert await accounts.invite_first() is None
+
+
+async def test_the_first_users_invite_is_void_once_there_is_somebody_or_a_day_has_gone(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with people(tmp_path) as server:
+        accounts = server.engine.accounts
+        code = await accounts.invite_first()
+        await trio.sleep(86_400)
+        with pytest.raises(RelayError, match="expired"):
+            await accounts.register("late", PASSWORD, invite=code, display_name=None, client_id=None)
+        code = await accounts.invite_first()
+        await server.user("by-command")
+        with pytest.raises(RelayError, match="used up"):
+            await accounts.register("late", PASSWORD, invite=code, display_name=None, client_id=None)
+
+
+async def test_an_admins_invite_makes_an_admin_where_none_is_needed_too(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with people(tmp_path, RELAY_ACCOUNTS__REGISTRATION="open") as server:
+        accounts = server.engine.accounts
+        invite = await server.engine.runner.write(
+            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, role="admin")
+        )
+        token, _ = await accounts.register("new", PASSWORD, invite=invite, display_name=None, client_id=None)
+        assert (await accounts.identify(token)).admin
+        with pytest.raises(RelayError, match="used up"):
+            await accounts.register("newer", PASSWORD, invite=invite, display_name=None, client_id=None)
+
+
 async def test_a_registration_that_fails_leaves_the_invite_good(tmp_path: Path, autojump_clock: Any) -> None:
     async with people(tmp_path, "alice") as server:
         accounts = server.engine.accounts

@@ -220,6 +220,27 @@ async def test_a_reader_cannot_write(tmp_path: Path, inline: bool, brief: bool) 
         assert await notes(runner) == set()
 
 
+async def test_a_read_of_several_statements_sees_one_state_of_the_database(tmp_path: Path) -> None:
+    counted, written = threading.Event(), threading.Event()
+
+    def count_twice(connection: sqlite3.Connection) -> list[int]:
+        counts = [connection.execute("SELECT count(*) FROM facts").fetchone()[0]]
+        counted.set()
+        written.wait(5)
+        return [*counts, connection.execute("SELECT count(*) FROM facts").fetchone()[0]]
+
+    async with opened(tmp_path) as runner, trio.open_nursery() as nursery:
+
+        async def write_between() -> None:
+            await trio.to_thread.run_sync(counted.wait, 5)
+            await runner.write(note("between"))
+            written.set()
+
+        nursery.start_soon(write_between)
+        assert await runner.read(count_twice) == [3, 3]
+    assert written.is_set()
+
+
 async def test_a_failing_read_gives_its_connection_back(tmp_path: Path) -> None:
     async with opened(tmp_path) as runner:
         for _ in range(5):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from quart import Quart, request
+from quart import Blueprint, Quart, request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
@@ -14,6 +14,7 @@ from relay.plugin.engine import Engine
 from relay.plugin.paths import Claimed, claims
 from relay.plugin.registry import Registry
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.settings import Settings
 from relay.transports.rest import (
     accounts,
     attachments,
@@ -29,6 +30,7 @@ from relay.transports.rest import (
     schemas,
     statuses,
     users,
+    web,
 )
 from relay.transports.rest.calls import Call, calls
 from relay.transports.rest.context import EXTENSION
@@ -51,9 +53,14 @@ BLUEPRINTS: Final = (
 _DRAIN_RETRY_SECONDS: Final = 2.0
 
 
-def own_paths() -> Claimed:
+def own_blueprints(settings: Settings) -> list[Blueprint]:
+    """Return relay's own routes, with those of the web files that are switched on."""
+    return [*BLUEPRINTS, web.blueprint(settings.web)]
+
+
+def own_paths(settings: Settings) -> Claimed:
     """Return the paths that are relay's own."""
-    return {("GET", "/ws"): "relay", **claims(list(BLUEPRINTS), "relay")}
+    return {("GET", "/ws"): "relay", **claims(own_blueprints(settings), "relay")}
 
 
 def all_calls(registry: Registry) -> list[Call]:
@@ -99,7 +106,7 @@ def make_app(engine: Engine) -> QuartTrio:
     problems.install(app)
     headers.install(app, engine.settings.server.allowed_origins)
     _refuse_while_draining(app, engine)
-    for blueprint in BLUEPRINTS:
+    for blueprint in own_blueprints(engine.settings):
         app.register_blueprint(blueprint)
     mount(app, engine)
     return app

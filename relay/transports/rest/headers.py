@@ -32,7 +32,7 @@ def install(app: Quart, origins: list[str]) -> None:
         if not allowed:
             return response
         # Also for those that are not allowed: a cache must not give one origin's answer to another.
-        headers["Vary"] = "Origin"
+        response.vary.add("Origin")
         origin = request.headers.get("Origin")
         if origin in allowed:
             headers["Access-Control-Allow-Origin"] = origin

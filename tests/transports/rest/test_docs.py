@@ -73,6 +73,7 @@ def routes(world: World) -> set[tuple[str, str]]:
     return {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in world.app.url_map.iter_rules()
+        if not rule.endpoint.startswith("web.")  # what browsers load; docs/web-page.md
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -16,7 +16,7 @@ PAGE = "https://chat.example.org"
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/", "/api/nothing", "/api//login", "/healthz/", "/api/groups/a/b"]
+    "path", ["/nothing", "/api", "/api/", "/api/nothing", "/api//login", "/healthz/", "/api/groups/a/b"]
 )
 async def test_a_route_that_is_none_is_not_found(world: World, path: str):
     (await world.get("alice", path)).refused(404, "not_found")

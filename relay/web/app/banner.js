@@ -1,0 +1,44 @@
+/** Says how the connection is, when it is not as it should be. */
+
+import { button, element, fill } from "./dom.js";
+
+/** @import { Messenger } from "./messenger.js" */
+
+/** A connection is made in a moment, mostly; one that is announced sooner than this only flickers. */
+const PATIENCE_MS = 1_000;
+
+/** @type {Record<string, string>} */
+const TEXTS = {
+  connecting: "Connecting …",
+  replaying: "Catching up …",
+  reconnecting: "No connection. What you write is kept, and sent once you are back.",
+};
+
+export class Banner {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {Messenger} messenger */
+  constructor({ socket, store }) {
+    this.node = element("div", { class: "banner", role: "status" });
+    this.socket = socket;
+    store.subscribe("connection", () => this.#changed());
+    this.#changed();
+  }
+
+  #changed() {
+    clearTimeout(this.#timer);
+    const { connectionState: state, lastError } = this.socket;
+    const text = state === "closed" ? `Not connected: ${lastError?.message}.` : TEXTS[state];
+    if (!text) fill(this.node);
+    else if (this.node.firstChild) this.#show(text);
+    else this.#timer = setTimeout(() => this.#show(text), PATIENCE_MS);
+  }
+
+  /** @param {string} text */
+  #show(text) {
+    const waits = ["reconnecting", "closed"].includes(this.socket.connectionState);
+    const again = button("Try now", () => void this.socket.reconnect().catch(() => {}), { class: "link" });
+    fill(this.node, element("span", {}, text), waits && again);
+  }
+}

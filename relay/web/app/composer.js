@@ -1,0 +1,184 @@
+/** Where one writes: text, files, answers, and changes of what was said. */
+
+import { button, element, fill, icon } from "./dom.js";
+import { size } from "./format.js";
+import { gist } from "./texts.js";
+
+/** @import { MessageView } from "../sdk/index.js" */
+/** @import { ConversationPane } from "./conversation.js" */
+
+/** What is half written in other conversations, until the page goes. @type {Map<string, string>} */
+const DRAFTS = new Map();
+
+export class Composer {
+  /** @type {File[]} */
+  #files = [];
+  /** @type {MessageView | null} */
+  #answers = null;
+  /** @type {MessageView | null} */
+  #edits = null;
+
+  /** @param {ConversationPane} pane */
+  constructor(pane) {
+    this.pane = pane;
+    this.text = element("textarea", {
+      rows: 1,
+      placeholder: "Message",
+      "aria-label": "Message",
+      enterkeyhint: "send",
+      oninput: () => this.#typed(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+      onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
+    });
+    this.text.value = DRAFTS.get(pane.id) ?? "";
+    this.about = element("div", { class: "about" });
+    this.chosen = element("ul", { class: "chosen", "aria-label": "Files to send" });
+    const picker = element("input", {
+      type: "file",
+      multiple: true,
+      hidden: true,
+      "aria-label": "Choose files",
+      onchange: () => {
+        this.#add(picker.files ?? []);
+        picker.value = "";
+      },
+    });
+    const attach = button("Attach files", () => picker.click(), { sign: icon("file"), class: "quiet" });
+    const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, icon("send"));
+    this.node = element(
+      "form",
+      {
+        class: "composer",
+        onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), this.#send()),
+        ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
+        ondrop: (/** @type {DragEvent} */ event) => this.#take(event, event.dataTransfer),
+      },
+      this.about,
+      this.chosen,
+      element("div", { class: "line" }, attach, picker, this.text, send),
+    );
+  }
+
+  focus() {
+    this.text.focus();
+  }
+
+  close() {
+    if (!this.#edits) DRAFTS.set(this.pane.id, this.text.value);
+  }
+
+  /** @param {MessageView} message */
+  reply(message) {
+    this.#clear();
+    this.#answers = message;
+    this.#begin(`Answer to ${this.pane.names.of(message.senderId)}: ${gist(message, this.pane.names)}`);
+  }
+
+  /** @param {MessageView} message */
+  edit(message) {
+    this.#clear();
+    this.#edits = message;
+    this.text.value = message.payload.content ?? "";
+    this.#begin("Change this message");
+  }
+
+  /** @param {string} what */
+  #begin(what) {
+    fill(
+      this.about,
+      element("span", {}, what),
+      button("Cancel", () => this.#clear(), { sign: icon("close"), class: "quiet" }),
+    );
+    this.focus();
+  }
+
+  #clear() {
+    if (this.#edits) this.text.value = "";
+    this.#answers = this.#edits = null;
+    fill(this.about);
+  }
+
+  #typed() {
+    this.pane.messaging.sendTyping(this.pane.id, this.text.value !== "");
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.#send();
+    } else if (event.key === "Escape") this.#clear();
+    else if (event.key === "ArrowUp" && this.text.value === "") this.#editLast(event);
+  }
+
+  /** @param {KeyboardEvent} event */
+  #editLast(event) {
+    const last = this.pane.view.messages.findLast(
+      ({ mine, messageId, deletedAt, payload }) => mine && messageId !== null && deletedAt === null && payload.content,
+    );
+    if (!last) return;
+    event.preventDefault();
+    this.edit(last);
+  }
+
+  /**
+   * Take the files of what is pasted or dropped.
+   *
+   * @param {Event} event
+   * @param {DataTransfer | null} data
+   */
+  #take(event, data) {
+    if (!data?.files.length) return;
+    event.preventDefault();
+    this.#add(data.files);
+  }
+
+  /** @param {Iterable<File>} files */
+  #add(files) {
+    this.#files.push(...files);
+    this.#drawFiles();
+    this.focus();
+  }
+
+  #drawFiles() {
+    fill(
+      this.chosen,
+      ...this.#files.map((file) => {
+        const drop = () => {
+          this.#files = this.#files.filter((one) => one !== file);
+          this.#drawFiles();
+        };
+        return element(
+          "li",
+          {},
+          `${file.name} (${size(file.size)})`,
+          button(`Remove ${file.name}`, drop, { sign: icon("close"), class: "quiet" }),
+        );
+      }),
+    );
+  }
+
+  #send() {
+    const { id, messaging, isGroup, list } = this.pane;
+    const content = this.text.value.trim();
+    const edited = this.#edits;
+    if (edited) {
+      if (content && content !== edited.payload.content)
+        this.pane.attend(messaging.editMessage(id, edited.messageId ?? 0, content));
+      return this.#clear();
+    }
+    if (!content && this.#files.length === 0) return;
+    const options = this.#answers?.messageId ? { replyTo: this.#answers.messageId } : {};
+    const files = this.#files;
+    const sent = isGroup
+      ? messaging.sendGroupMessage(id, content, files, options)
+      : messaging.sendPrivateMessage(id, content, files, options);
+    sent.catch(() => {}); // its line in the conversation tells, and offers to try again
+    this.text.value = "";
+    this.#files = [];
+    this.#drawFiles();
+    this.#clear();
+    list.goToEnd();
+  }
+}

@@ -1,0 +1,166 @@
+/** Elements without markup: text is always text, whoever wrote it. */
+
+/** @typedef {Node | string | null | undefined | false} Child */
+
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = new URL("icons.svg", import.meta.url).href;
+
+/**
+ * Make an element.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [attributes] `on…` are listeners, `true` and `false` set and leave out, the rest is text
+ * @param {...(Child | Child[])} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, String(value));
+  }
+  made.append(...present(children));
+  return made;
+}
+
+/** @param {(Child | Child[])[]} children */
+function present(children) {
+  return /** @type {(Node | string)[]} */ (children.flat().filter((child) => child || child === ""));
+}
+
+/**
+ * Put other children into an element.
+ *
+ * @param {Element} parent
+ * @param {...(Child | Child[])} children
+ */
+export function fill(parent, ...children) {
+  parent.replaceChildren(...present(children));
+}
+
+/**
+ * Draw one of the signs in icons.svg.
+ *
+ * @param {string} name
+ */
+export function icon(name) {
+  const drawing = document.createElementNS(SVG, "svg");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${ICONS}#${name}`);
+  drawing.setAttribute("class", "icon");
+  drawing.setAttribute("aria-hidden", "true");
+  drawing.append(use);
+  return drawing;
+}
+
+/**
+ * Make a button.
+ *
+ * @param {string} label what it says, or, with a sign, what it is called
+ * @param {() => void} press
+ * @param {Record<string, any>} [attributes] `sign`, a text or an icon, is shown in place of the label
+ */
+export function button(label, press, { sign, ...attributes } = {}) {
+  const named = sign ? { "aria-label": label, title: label } : {};
+  return element("button", { type: "button", onclick: press, ...named, ...attributes }, sign ?? label);
+}
+
+/**
+ * Keep the children of an element like a list of values: nodes stay as long as their key does, so that focus, scrolling
+ * and what is played in them stay as well.
+ *
+ * @template Value
+ */
+export class KeyedList {
+  /** @type {Map<string, { value: Value, node: HTMLElement }>} */
+  #shown = new Map();
+
+  /**
+   * @param {HTMLElement} parent
+   * @param {{ key: (value: Value) => string, same: (one: Value, other: Value) => boolean, draw: (value: Value) => HTMLElement }} rules
+   */
+  constructor(parent, rules) {
+    this.parent = parent;
+    this.rules = rules;
+  }
+
+  /** @param {readonly Value[]} values */
+  show(values) {
+    const { key, same, draw } = this.rules;
+    const next = new Map();
+    for (const value of values) {
+      const known = this.#shown.get(key(value));
+      if (known && same(known.value, value)) next.set(key(value), { value, node: known.node });
+      else next.set(key(value), { value, node: exchange(known?.node, draw(value)) });
+    }
+    for (const [gone, { node }] of this.#shown) if (!next.has(gone)) node.remove();
+    /** @type {Element | null} */
+    let place = this.parent.firstElementChild;
+    for (const { node } of next.values()) {
+      if (node === place) place = node.nextElementSibling;
+      else this.parent.insertBefore(node, place);
+    }
+    this.#shown = next;
+  }
+
+  /** @param {string} key */
+  node(key) {
+    return this.#shown.get(key)?.node;
+  }
+}
+
+/**
+ * Put a new node in an old one's place; the keyboard's focus goes over to the button of the same name.
+ *
+ * @param {HTMLElement | undefined} old
+ * @param {HTMLElement} made
+ */
+function exchange(old, made) {
+  const focused = old?.contains(document.activeElement) ? document.activeElement : null;
+  old?.replaceWith(made);
+  if (focused === old && old) made.focus();
+  const label = focused?.getAttribute("aria-label");
+  if (label) /** @type {HTMLElement | null} */ (made.querySelector(`[aria-label="${CSS.escape(label)}"]`))?.focus();
+  return made;
+}
+
+/**
+ * Show a dialog until it is closed.
+ *
+ * @param {string} title
+ * @param {...Child} children
+ */
+export function openDialog(title, ...children) {
+  const heading = element("h2", {}, title);
+  const close = button("Close", () => dialog.close(), { sign: icon("close"), class: "quiet" });
+  const dialog = element("dialog", { "aria-label": title }, element("header", {}, heading, close), ...children);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+  return dialog;
+}
+
+/**
+ * Ask before something that cannot be taken back.
+ *
+ * @param {string} question
+ * @param {string} yes what the button says
+ * @returns {Promise<boolean>}
+ */
+export function ask(question, yes) {
+  return new Promise((resolve) => {
+    let answer = false;
+    const agree = () => ((answer = true), dialog.close());
+    const choice = element(
+      "p",
+      { class: "choice" },
+      button("Cancel", () => dialog.close()),
+      button(yes, agree, { class: "danger" }),
+    );
+    const dialog = openDialog(question, choice);
+    dialog.addEventListener("close", () => resolve(answer));
+  });
+}

@@ -1,0 +1,91 @@
+/** Times, sizes and names as people read them. */
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const SIZES = ["bytes", "KB", "MB", "GB"];
+const HUES = 12;
+
+/** @param {number} seconds Unix time */
+export function clock(seconds) {
+  return CLOCK.format(seconds * 1000);
+}
+
+/** @param {number} seconds Unix time */
+export function wholeTime(seconds) {
+  return WHOLE.format(seconds * 1000);
+}
+
+/** @param {number} seconds Unix time */
+export function day(seconds) {
+  const days = daysAgo(seconds);
+  if (days < 2) return capital(AGO.format(-days, "day"));
+  return days < 7 ? WEEKDAY.format(seconds * 1000) : DAY.format(seconds * 1000);
+}
+
+/**
+ * Return when a conversation was last spoken in: the time today, else the day.
+ *
+ * @param {number} seconds Unix time
+ */
+export function shortly(seconds) {
+  return daysAgo(seconds) === 0 ? clock(seconds) : day(seconds);
+}
+
+/** @param {number} seconds Unix time */
+export function ago(seconds) {
+  const past = Math.max(0, Date.now() / 1000 - seconds);
+  if (past < 3600) return AGO.format(-Math.round(past / 60), "minute");
+  return past < 86400 ? AGO.format(-Math.round(past / 3600), "hour") : AGO.format(-Math.round(past / 86400), "day");
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  let unit = 0;
+  for (; bytes >= 1000 && unit < SIZES.length - 1; unit += 1) bytes /= 1000;
+  return `${bytes < 10 && unit > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${SIZES[unit]}`;
+}
+
+/**
+ * Return the class that gives somebody their colour, always the same.
+ *
+ * @param {string} id
+ */
+export function hue(id) {
+  let sum = 0;
+  for (const character of id) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
+  return `hue-${sum % HUES}`;
+}
+
+/** @param {string} name */
+export function initials(name) {
+  const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  return (
+    words
+      .slice(0, 2)
+      .map((word) => [...word][0].toUpperCase())
+      .join("") || "?"
+  );
+}
+
+/**
+ * Return several names as a sentence has them.
+ *
+ * @param {string[]} names
+ */
+export function listed(names) {
+  return new Intl.ListFormat().format(names);
+}
+
+/** @param {number} seconds */
+function daysAgo(seconds) {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  return Math.max(0, Math.ceil((midnight - seconds * 1000) / 86_400_000));
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,32 @@
+/** The page at /: who is signed in talks; who is not comes in first. */
+
+import { Messenger } from "./messenger.js";
+import { dropSession, readSession, watchSession } from "./session.js";
+import { signIn } from "./sign-in.js";
+
+const place = /** @type {HTMLElement} */ (document.getElementById("relay"));
+
+async function run(notice = "") {
+  if (!readSession()) await signIn(place, notice);
+  const session = readSession();
+  if (!session) return run();
+  const messenger = new Messenger(session, { signedOut: (why) => (dropSession(), void run(why)) });
+  await messenger.show(place);
+}
+
+/** Keep what was loaded at hand, so that the page opens without the server, too. Only where the browser trusts the address. */
+async function keepAtHand() {
+  if (!navigator.serviceWorker) return;
+  const own = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("relay", {
+    createScriptURL: (/** @type {string} */ url) => url,
+  });
+  const worker = new URL("../service-worker.js", import.meta.url).href;
+  await navigator.serviceWorker.register(own?.createScriptURL(worker) ?? worker);
+  const { active } = await navigator.serviceWorker.ready;
+  const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
+  active?.postMessage({ keep: [location.origin + location.pathname, ...loaded] });
+}
+
+watchSession(() => location.reload());
+void run();
+addEventListener("load", () => void keepAtHand());

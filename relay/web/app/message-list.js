@@ -1,0 +1,175 @@
+/** The messages of one conversation: what is loaded when, and where one stands in it. */
+
+import { button, element, KeyedList } from "./dom.js";
+import { drawMessage } from "./message.js";
+
+/** @import { ConversationView, MessageView } from "../sdk/index.js" */
+/** @import { ConversationPane } from "./conversation.js" */
+/** @import { MessageLine } from "./message.js" */
+
+/** @typedef {{ gap: { fromSeq: number, toSeq: number }, key: string }} GapLine */
+
+const NEAR_PIXELS = 60;
+const PAUSE_SECONDS = 300;
+
+export class MessageList {
+  #follows = true;
+  #firstKey = "";
+  /** The first message that was not read when the conversation was opened. @type {string | null | undefined} */
+  #newKey = undefined;
+
+  /** @param {ConversationPane} pane */
+  constructor(pane) {
+    this.pane = pane;
+    this.lines = element("ol", {
+      "aria-label": "Messages",
+      onkeydown: (/** @type {KeyboardEvent} */ event) => this.#step(event),
+    });
+    this.top = element("div", { class: "top" });
+    this.node = element(
+      "div",
+      { class: "messages", tabindex: -1, onscroll: () => this.#scrolled() },
+      this.top,
+      this.lines,
+    );
+    this.list = new KeyedList(this.lines, {
+      key: (/** @type {MessageLine | GapLine} */ line) => ("gap" in line ? line.key : line.message.key),
+      same: (one, other) =>
+        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
+      draw: (line) => ("gap" in line ? this.#drawGap(line) : drawMessage(line, pane)),
+    });
+    this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), {
+      root: this.node,
+      rootMargin: "400px 0px 0px 0px",
+    });
+    // The room changes with the window, the keyboard of a phone and what is written: the newest message stays in sight.
+    this.sizes = new ResizeObserver(() => this.grown());
+    this.sizes.observe(this.node);
+  }
+
+  /** Whether the newest message is in sight. */
+  get follows() {
+    return this.#follows;
+  }
+
+  /** @param {ConversationView} view */
+  show(view) {
+    const { node } = this;
+    const before = node.scrollHeight;
+    this.list.show(this.#linesOf(view));
+    const firstKey = view.messages[0]?.key ?? "";
+    if (this.#follows) this.grown();
+    else if (firstKey !== this.#firstKey) node.scrollTop += node.scrollHeight - before; // older ones came in above
+    this.#firstKey = firstKey;
+    const lines = /** @type {NodeListOf<HTMLElement>} */ (this.lines.querySelectorAll(":scope > li"));
+    for (const [at, line] of lines.entries()) line.tabIndex = at === lines.length - 1 ? 0 : -1;
+  }
+
+  /** Look out for the need of older messages; called again after each page, as it may not have filled the window. */
+  watch() {
+    this.watcher.unobserve(this.top);
+    this.watcher.observe(this.top);
+  }
+
+  /** Stay at the newest message, if one was there. */
+  grown = () => {
+    if (this.#follows) this.node.scrollTop = this.node.scrollHeight;
+  };
+
+  /** @param {number} seq */
+  goTo(seq) {
+    const message = this.pane.view.messages.find((one) => one.seq === seq);
+    const line = message && this.list.node(message.key);
+    if (!line) return;
+    this.#follows = false;
+    line.scrollIntoView({ block: "center" });
+    line.focus({ preventScroll: true });
+    line.classList.add("found");
+  }
+
+  /** Go to the newest message. */
+  goToEnd() {
+    this.#follows = true;
+    this.grown();
+  }
+
+  close() {
+    this.watcher.disconnect();
+    this.sizes.disconnect();
+  }
+
+  #scrolled() {
+    const { scrollHeight, scrollTop, clientHeight } = this.node;
+    this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_PIXELS;
+    if (this.#follows) this.pane.markRead();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #step(event) {
+    const line = /** @type {Element} */ (event.target).closest("li");
+    const next = { ArrowUp: line?.previousElementSibling, ArrowDown: line?.nextElementSibling }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    /** @type {HTMLElement} */ (next).focus();
+  }
+
+  /**
+   * @param {ConversationView} view
+   * @returns {(MessageLine | GapLine)[]}
+   */
+  #linesOf(view) {
+    const { messages, gaps, readSeq, unread } = view;
+    if (this.#newKey === undefined && messages.length > 0) {
+      this.#newKey =
+        (unread > 0 && messages.find(({ seq, mine }) => !mine && seq !== null && seq > readSeq)?.key) || null;
+    }
+    const lines = [];
+    /** @type {MessageView | undefined} */
+    let last;
+    for (const message of messages) {
+      const gap = gaps.find(
+        ({ fromSeq, toSeq }) => message.seq !== null && (last?.seq ?? 0) < fromSeq && toSeq < message.seq,
+      );
+      if (gap && last) lines.push({ gap, key: `gap:${gap.fromSeq}-${gap.toSeq}` });
+      lines.push(this.#lineOf(message, last));
+      last = message;
+    }
+    return lines;
+  }
+
+  /**
+   * @param {MessageView} message
+   * @param {MessageView | undefined} last
+   * @returns {MessageLine}
+   */
+  #lineOf(message, last) {
+    const { payload, reactions, senderId, timestamp, type } = message;
+    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || type === "group_event";
+    const goesOn = last?.senderId === senderId && last.type === type && timestamp - last.timestamp < PAUSE_SECONDS;
+    const date = new Date(timestamp * 1000).toDateString();
+    const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;
+    const quoted = payload.reply_to
+      ? this.pane.view.messages.find(({ messageId }) => messageId === payload.reply_to)
+      : null;
+    return {
+      message,
+      first: !goesOn || newDay,
+      newDay,
+      newHere: message.key === this.#newKey,
+      sender: this.pane.names.of(senderId),
+      quoted: quoted ?? null,
+      names: hasNames ? this.pane.names.version : 0,
+    };
+  }
+
+  /** @param {GapLine} line */
+  #drawGap({ gap }) {
+    const count = gap.toSeq - gap.fromSeq + 1;
+    const label = count === 1 ? "Show the message in between" : `Show the ${count} messages in between`;
+    return element(
+      "li",
+      { class: "gap", tabindex: -1 },
+      button(label, () => this.pane.loadGap(gap), { class: "link" }),
+    );
+  }
+}

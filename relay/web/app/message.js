@@ -1,0 +1,181 @@
+/** One message as a line of its conversation. */
+
+import { button, element, icon } from "./dom.js";
+import { clock, day, hue, listed, wholeTime } from "./format.js";
+import { avatar } from "./sidebar.js";
+import { eventText, gist, stateText } from "./texts.js";
+
+/** @import { MessageView } from "../sdk/index.js" */
+/** @import { ConversationPane } from "./conversation.js" */
+
+/**
+ * @typedef {object} MessageLine
+ * @property {MessageView} message
+ * @property {boolean} first whether somebody else spoke before, or nobody for a while
+ * @property {boolean} newDay whether it is the first of its day
+ * @property {boolean} newHere whether it is the first that was not read when the conversation was opened
+ * @property {string} sender the sender's name
+ * @property {MessageView | null} quoted what it answers, where that is known
+ * @property {number} names which names it was drawn with, besides the sender's; 0 for none
+ */
+
+const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
+const LINK = /(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/;
+const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
+
+/**
+ * @param {MessageLine} line
+ * @param {ConversationPane} pane
+ */
+export function drawMessage(line, pane) {
+  const { message, first, newDay, newHere } = line;
+  const above = [
+    newDay && element("div", { class: "day" }, element("span", {}, day(message.timestamp))),
+    newHere && element("div", { class: "new" }, element("span", {}, "New")),
+  ];
+  const isTalk = message.type === "chat_message" || message.type === "group_message";
+  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, !isTalk && "event"]
+    .filter(Boolean)
+    .join(" ");
+  const inside = isTalk ? talk(line, pane) : [element("p", {}, eventOf(message, pane), " ", when(message))];
+  return element(
+    "li",
+    { class: classes, tabindex: -1, "data-key": message.key, "data-state": message.state },
+    ...above,
+    ...inside,
+  );
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function eventOf(message, pane) {
+  return message.type === "group_event" ? eventText(message, pane.names) : gist(message, pane.names);
+}
+
+/** @param {MessageLine} line @param {ConversationPane} pane */
+function talk({ message, first, sender, quoted }, pane) {
+  const { mine, payload, deletedAt } = message;
+  const among = pane.isGroup && !mine; // with a face and a name, as several speak on this side
+  const name = element("strong", { class: `sender ${hue(message.senderId)}` }, sender);
+  const spoken = element("span", { class: "hidden" }, mine ? "You: " : `${sender}: `);
+  const bubble = element("div", { class: "bubble" }, among && first ? name : spoken);
+  if (payload.reply_to) bubble.append(quote(quoted, pane));
+  bubble.append(...body(message, pane), foot(message));
+  const face = first ? avatar(message.senderId, sender) : element("span", { class: "avatar gone" });
+  return [
+    element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
+    reactions(message, pane),
+    failed(message, pane),
+  ];
+}
+
+/** @param {MessageView | null} quoted @param {ConversationPane} pane */
+function quote(quoted, pane) {
+  const text = quoted ? `${pane.names.of(quoted.senderId)}: ${gist(quoted, pane.names)}` : "An earlier message";
+  return element("blockquote", {}, text);
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function body({ payload, deletedAt, state, progress }, pane) {
+  if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
+  /** @type {HTMLElement[]} */
+  const parts = payload.content ? [element("p", { class: "content" }, ...linked(payload.content))] : [];
+  const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
+  for (const id of files) parts.push(pane.files.draw(id, pane.list.grown));
+  if (state === "uploading")
+    parts.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
+  return parts;
+}
+
+/** @param {string} text */
+function linked(text) {
+  return text
+    .split(LINK)
+    .map((part, at) =>
+      at % 2 ? element("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+    );
+}
+
+/** @param {MessageView} message */
+function when({ timestamp }) {
+  return element("time", { title: wholeTime(timestamp) }, clock(timestamp));
+}
+
+/** @param {MessageView} message */
+function foot(message) {
+  const { mine, state, editedAt } = message;
+  const sign =
+    mine &&
+    element(
+      "span",
+      { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
+      SIGNS[state],
+    );
+  return element("footer", {}, editedAt !== null && "edited", when(message), sign);
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function failed({ id, error, state }, pane) {
+  if (state !== "failed" || id === null) return null;
+  const again = button("Try again", () => pane.messaging.retryMessage(id).catch(pane.failed), { class: "link" });
+  const drop = button("Discard", () => pane.messaging.discardMessage(id).catch(pane.failed), { class: "link" });
+  return element(
+    "p",
+    { class: "failure", role: "alert" },
+    `Not sent: ${error?.message ?? "it was refused"} `,
+    again,
+    drop,
+  );
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function reactions({ reactions: given, messageId }, pane) {
+  if (given.length === 0 || messageId === null) return null;
+  return element(
+    "div",
+    { class: "reactions" },
+    ...given.map(({ emoji, userIds, mine }) => {
+      const label = `${emoji} by ${listed(userIds.map((id) => pane.names.of(id)))}`;
+      const sign = `${emoji} ${userIds.length}`;
+      return button(label, () => pane.toggleReaction(messageId, emoji, !mine), {
+        sign,
+        class: "reaction",
+        "aria-pressed": String(mine),
+      });
+    }),
+  );
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane */
+function actions(message, pane) {
+  const { key, messageId, mine, reactions: given } = message;
+  if (messageId === null) return null;
+  const react = (/** @type {string} */ emoji) => {
+    const on = !given.some((one) => one.emoji === emoji && one.mine);
+    const press = () => {
+      toggle(false);
+      pane.toggleReaction(messageId, emoji, on);
+    };
+    return button(`React ${emoji}`, press, { sign: emoji, class: "quiet" });
+  };
+  const toggle = (/** @type {boolean} */ shown) => {
+    pane.picking = shown ? key : null; // the line may be drawn anew meanwhile
+    picker.hidden = !shown;
+    open.setAttribute("aria-expanded", String(shown));
+  };
+  const picks = pane.picking === key;
+  const picker = element("span", { class: "picker", hidden: !picks }, ...EMOJI.map(react));
+  const open = button("React", () => toggle(picker.hidden), {
+    sign: icon("react"),
+    class: "quiet",
+    "aria-expanded": String(picks),
+  });
+  return element(
+    "div",
+    { class: "actions" },
+    picker,
+    open,
+    button("Reply", () => pane.composer.reply(message), { sign: icon("reply"), class: "quiet" }),
+    mine && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    mine && button("Delete", () => void pane.remove(message), { sign: icon("delete"), class: "quiet" }),
+  );
+}

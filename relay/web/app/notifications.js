@@ -1,0 +1,55 @@
+/** What the server, or a program on it, has told: to oneself, and to everybody. */
+
+import { button, element, fill, icon, openDialog } from "./dom.js";
+import { shortly, wholeTime } from "./format.js";
+
+/** @import { MessageView } from "../sdk/index.js" */
+/** @import { Messenger } from "./messenger.js" */
+
+/**
+ * Make the button that opens them; it is there once there is one, and counts those that are unread.
+ *
+ * @param {Messenger} messenger
+ */
+export function notificationsButton(messenger) {
+  const { store } = messenger;
+  const sign = icon("bell");
+  const open = button("Notifications", () => showNotifications(messenger), { sign, class: "quiet bell" });
+  const changed = () => {
+    const { messages, unread } = store.notifications;
+    open.hidden = messages.length === 0;
+    open.setAttribute("aria-label", unread > 0 ? `Notifications, ${unread} unread` : "Notifications");
+    fill(open, sign, unread > 0 && element("span", { class: "badge" }, String(unread)));
+  };
+  store.subscribe("notifications", changed);
+  changed();
+  return open;
+}
+
+/** @param {Messenger} messenger */
+function showNotifications({ store, failed }) {
+  const list = element("ol", { class: "told-so-far" });
+  const older = button("Older ones", () => store.loadOlderNotifications().catch(failed), { class: "link" });
+  const draw = () => {
+    const { messages, hasOlder } = store.notifications;
+    fill(list, ...messages.toReversed().map(drawNotification));
+    older.hidden = !hasOlder;
+    store.markNotificationsRead();
+  };
+  const dialog = openDialog("Notifications", element("div", {}, list, older));
+  dialog.addEventListener("close", store.subscribe("notifications", draw));
+  draw();
+}
+
+/** @param {MessageView} notification */
+function drawNotification({ payload, timestamp, deletedAt }) {
+  const at = element("time", { title: wholeTime(timestamp) }, shortly(timestamp));
+  if (deletedAt !== null) return element("li", { class: "deleted" }, "Taken back", at);
+  return element(
+    "li",
+    { class: payload.level },
+    element("strong", {}, payload.title),
+    at,
+    payload.body && element("p", {}, payload.body),
+  );
+}

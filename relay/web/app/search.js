@@ -1,0 +1,103 @@
+/** Looking for what was said. */
+
+import { element, fill } from "./dom.js";
+import { shortly } from "./format.js";
+
+/** @import { Messenger } from "./messenger.js" */
+/** @import { Envelope } from "../sdk/types.js" */
+
+const PAUSE_MS = 250;
+const RESULTS = 30;
+
+/** @type {Record<string, string>} */
+const SIGNS = { lt: "<", gt: ">", amp: "&", quot: '"', "#x27": "'", "#39": "'" };
+
+export class SearchBox {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #running = new AbortController();
+
+  /**
+   * @param {Messenger} messenger
+   * @param {HTMLElement} list what stands there while nothing is looked for
+   */
+  constructor(messenger, list) {
+    this.messenger = messenger;
+    this.list = list;
+    this.input = element("input", {
+      type: "search",
+      placeholder: "Search messages",
+      "aria-label": "Search messages",
+      oninput: () => this.#wait(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.clear(),
+    });
+    this.told = element("p", { class: "told", role: "status" });
+    this.results = element("ol", { class: "results", "aria-label": "Found" });
+    this.node = element("search", {}, this.input, this.told, this.results);
+  }
+
+  clear() {
+    this.input.value = "";
+    this.#wait();
+  }
+
+  #wait() {
+    clearTimeout(this.#timer);
+    this.#running.abort();
+    const query = this.input.value.trim();
+    this.list.hidden = query !== "";
+    fill(this.results);
+    fill(this.told);
+    if (query) this.#timer = setTimeout(() => void this.#search(query), PAUSE_MS);
+  }
+
+  /** @param {string} query */
+  async #search(query) {
+    const { signal } = (this.#running = new AbortController());
+    try {
+      const { results } = await this.messenger.messaging.searchMessages(query, { limit: RESULTS, signal });
+      fill(this.told, results.length === 0 ? "Nothing found." : `${results.length} found.`);
+      fill(this.results, ...results.map((result) => this.#draw(result)));
+    } catch (error) {
+      if (!signal.aborted) fill(this.told, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** @param {{ message: Envelope<any>, snippet: string }} result */
+  #draw({ message: { meta }, snippet }) {
+    const { messenger } = this;
+    const { sender_id: sender = "", target_id: target = "", seq, timestamp = 0 } = meta;
+    const id = target === messenger.session.userId ? sender : target;
+    const name = messenger.store.conversation(id).name || messenger.names.of(id);
+    const open = () => void messenger.openConversation(id, seq).catch(messenger.failed);
+    const head = element(
+      "span",
+      {},
+      element("strong", {}, messenger.names.of(sender)),
+      ` in ${name}`,
+      element("time", {}, shortly(timestamp)),
+    );
+    return element(
+      "li",
+      {},
+      element(
+        "button",
+        { type: "button", onclick: open },
+        head,
+        element("span", { class: "snippet" }, ...marked(snippet)),
+      ),
+    );
+  }
+}
+
+/**
+ * Return a snippet's text, with what was found in `<mark>`: read as text, never as markup.
+ *
+ * @param {string} snippet
+ */
+function marked(snippet) {
+  return snippet.split(/<mark>(.*?)<\/mark>/s).map((part, at) => {
+    const text = part.replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
+    return at % 2 ? element("mark", {}, text) : text;
+  });
+}

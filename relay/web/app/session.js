@@ -1,0 +1,40 @@
+/**
+ * Who is signed in in this browser. The token is in localStorage: all tabs share one session, and it lasts until it is
+ * ended. A script of somebody else's could read it there; the page's policy lets none run (no inline script, no other
+ * origin, no markup made of text), and any place that our own script can read would be as open to such a one. A cookie
+ * would not be, but a server that takes cookies must defend every call against other sites' forms. Signing out revokes it.
+ */
+
+const KEY = "relay.session";
+
+/** Where the server is: this page may be below a reverse proxy's prefix. */
+export const BASE = new URL("..", import.meta.url).href.replace(/\/$/, "");
+
+/** @typedef {{ token: string, userId: string }} Session */
+
+/** @returns {Session | null} */
+export function readSession() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? "null");
+  } catch {
+    return null; // somebody else's, or storage is forbidden: sign in
+  }
+}
+
+/** @param {{ token: string, user_id: string }} login */
+export function keepSession({ token, user_id }) {
+  localStorage.setItem(KEY, JSON.stringify({ token, userId: user_id }));
+}
+
+export function dropSession() {
+  localStorage.removeItem(KEY);
+}
+
+/**
+ * Call back when another tab signs in or out.
+ *
+ * @param {() => void} changed
+ */
+export function watchSession(changed) {
+  addEventListener("storage", (event) => (event.key === KEY || event.key === null) && changed());
+}

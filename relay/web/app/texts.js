@@ -1,0 +1,89 @@
+/** What messages and people are in a few words: in the list, in quotes, and where they are told of. */
+
+import { ago } from "./format.js";
+
+/** @import { ConversationSummary, MessageView, StatusView } from "../sdk/index.js" */
+/** @import { Names } from "./names.js" */
+
+/** @type {Record<string, string>} */
+const STATUSES = { online: "Online", away: "Away", busy: "Busy", offline: "Offline", unknown: "" };
+
+/** @type {Record<string, string>} */
+const STATES = {
+  uploading: "Uploading",
+  queued: "Waiting to be sent",
+  sent: "Sent",
+  delivered: "Delivered",
+  read: "Read",
+  failed: "Not sent",
+};
+
+/**
+ * Say what a message says, on one line.
+ *
+ * @param {MessageView} message
+ * @param {Names} names
+ */
+export function gist(message, names) {
+  const { payload, type } = message;
+  if (message.deletedAt !== null) return "Deleted message";
+  if (type === "group_event") return eventText(message, names);
+  const files = payload.attachments?.length ?? 0;
+  return payload.content || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
+}
+
+/**
+ * Say what a conversation's newest message says, and who said it.
+ *
+ * @param {ConversationSummary} conversation
+ * @param {Names} names
+ */
+export function preview({ lastMessage: message, kind }, names) {
+  if (!message) return "";
+  const text = gist(message, names);
+  if (message.type === "group_event") return text;
+  return message.mine ? `You: ${text}` : kind === "group" ? `${names.of(message.senderId)}: ${text}` : text;
+}
+
+/**
+ * Say what happened to a group.
+ *
+ * @param {MessageView} message
+ * @param {Names} names
+ */
+export function eventText({ payload, senderId }, names) {
+  const who = names.of(senderId);
+  const whom = names.of(payload.user_id ?? "");
+  const themself = payload.user_id === senderId;
+  switch (payload.event) {
+    case "created":
+      return `${who} created the group`;
+    case "renamed":
+      return `${who} named the group ${payload.name}`;
+    case "member_added":
+      return themself ? `${who} joined` : `${who} added ${whom}`;
+    case "member_removed":
+      return themself ? `${who} left` : `${who} removed ${whom}`;
+    case "role_changed":
+      return `${whom} is now ${payload.role}`;
+    case "deleted":
+      return `${who} deleted the group`;
+    default:
+      return "The group changed";
+  }
+}
+
+/**
+ * Say how somebody is.
+ *
+ * @param {StatusView} status
+ */
+export function statusText({ status, text, lastSeen }) {
+  if (status === "offline" && lastSeen) return `Last seen ${ago(lastSeen)}`;
+  return [STATUSES[status], text].filter(Boolean).join(" · ");
+}
+
+/** @param {MessageView} message */
+export function stateText({ state, pending }) {
+  return pending ? "Changing" : STATES[state];
+}

@@ -1,0 +1,30 @@
+/**
+ * Where a server is. A base URL is `http(s)://` or `ws(s)://` with any path prefix of a reverse proxy's; an
+ * empty one is the origin of the page.
+ */
+
+/**
+ * Return a base URL as `http(s)`, without a slash at its end.
+ *
+ * @param {string} baseUrl
+ * @throws {TypeError} It is no such address, or empty where there is no page.
+ */
+export function httpAddress(baseUrl) {
+  const page = /** @type {any} */ (globalThis).location?.origin;
+  if (!baseUrl && !page) throw new TypeError("an empty base URL means the page's origin, and there is no page");
+  const url = new URL(baseUrl || page, page);
+  url.protocol = url.protocol.replace(/^ws/, "http");
+  if (!/^https?:$/.test(url.protocol)) {
+    throw new TypeError(`the base URL is '${baseUrl}'; right is one with http, https, ws or wss`);
+  }
+  return url.origin + url.pathname.replace(/\/+$/, "");
+}
+
+/**
+ * Return the address of a server's WebSocket.
+ *
+ * @param {string} baseUrl
+ */
+export function socketAddress(baseUrl) {
+  return `${httpAddress(baseUrl).replace(/^http/, "ws")}/ws`;
+}

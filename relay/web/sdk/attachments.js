@@ -1,0 +1,222 @@
+/**
+ * Files up and down, with progress. A transfer may take as long as it needs; one that stands still for the
+ * client's timeout is given up.
+ *
+ * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
+ * every bundle.
+ */
+
+/**
+ * @import { Attachment, Progress } from "./types.js"
+ * @import { Transport } from "./rest/transport.js"
+ * @typedef {Blob | { path: string, name?: string, type?: string }} Uploadable a file, or in Node its path
+ * @typedef {{ name?: string, onProgress?: Progress, signal?: AbortSignal }} UploadOptions
+ * @typedef {{ onProgress?: Progress, signal?: AbortSignal, range?: [number, number?] }} DownloadOptions range: first and
+ *   last byte
+ */
+
+const PATH = "/api/attachments";
+/** The slowest line that is waited for where nobody tells how far an upload is, in bytes a second. */
+const SLOWEST = 4096;
+const STEP = 65_536;
+
+/** @type {{ open: null | ((place: { path: string, name?: string, type?: string }) => Promise<Blob>) }} */
+export const paths = { open: null };
+
+/** @param {string} attachmentId */
+function pathOf(attachmentId) {
+  return `${PATH}/${encodeURIComponent(attachmentId)}`;
+}
+
+/**
+ * Return a file as a Blob; a path is opened by what `relay-sdk/node` brings along.
+ *
+ * @param {Uploadable} file
+ * @returns {Promise<Blob>}
+ */
+export async function asBlob(file) {
+  if (file instanceof Blob) return file;
+  if (typeof file?.path !== "string") throw new TypeError("an attachment is a File, a Blob, or {path} in Node");
+  if (!paths.open) throw new TypeError('to send files by their path, import "relay-sdk/node"');
+  return paths.open(file);
+}
+
+/**
+ * Upload a file.
+ *
+ * @param {Transport} transport
+ * @param {Uploadable} file
+ * @param {UploadOptions} [options]
+ * @returns {Promise<Attachment>}
+ * @throws {RelayError} The server refused it, or (code `offline`) the transfer broke or stood still.
+ */
+export async function upload(transport, file, options = {}) {
+  const blob = await asBlob(file);
+  const name = options.name ?? /** @type {any} */ (file).name ?? /** @type {any} */ (blob).name;
+  const url = transport.url(PATH, { name: name || undefined });
+  const type = blob.type || "application/octet-stream";
+  const { onProgress } = options;
+  return transport.guard("POST", PATH, options.signal, async (signal, alive) => {
+    /** @type {Progress} */
+    const progress = (loaded, total) => {
+      alive();
+      onProgress?.(loaded, total);
+    };
+    /** @type {Sending} */
+    const sending = { url, type, blob, signal, progress, transport };
+    const put = globalThis.XMLHttpRequest ? putByXhr : putByFetch;
+    try {
+      return await put(sending, await transport.authorization());
+    } catch (error) {
+      const { status } = /** @type {{ status?: number }} */ (error);
+      if (status !== 401 || typeof transport.token !== "function") throw error;
+      return await put(sending, await transport.authorization("refused"));
+    }
+  });
+}
+
+/**
+ * @typedef {{ url: string, type: string, blob: Blob, signal: AbortSignal, progress: Progress, transport: Transport }} Sending
+ */
+
+/**
+ * Send by the one thing in browsers that tells how far it is.
+ *
+ * @param {Sending} sending
+ * @param {Record<string, string>} headers
+ * @returns {Promise<Attachment>}
+ */
+function putByXhr({ url, type, blob, signal, progress, transport }, headers) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    signal.addEventListener("abort", abort, { once: true });
+    request.open("POST", url);
+    for (const [name, value] of Object.entries({ Accept: "application/json", "Content-Type": type, ...headers })) {
+      request.setRequestHeader(name, value);
+    }
+    request.upload.onprogress = (event) => progress(event.loaded, event.total);
+    request.onload = () => {
+      if (request.status === 201) resolve(JSON.parse(request.responseText));
+      else reject(transport.refusal(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+    };
+    request.onerror = () => reject(transport.offline("POST", PATH, "the upload broke"));
+    request.onabort = () => reject(signal.reason);
+    request.onloadend = () => signal.removeEventListener("abort", abort);
+    request.send(blob);
+  });
+}
+
+/**
+ * Send by fetch: in Node as a stream that is counted, elsewhere whole.
+ *
+ * @param {Sending} sending
+ * @param {Record<string, string>} headers
+ * @returns {Promise<Attachment>}
+ */
+async function putByFetch({ url, type, blob, signal, progress, transport }, headers) {
+  const streams = /** @type {any} */ (globalThis).process?.versions?.node !== undefined;
+  const body = streams ? counted(blob, progress) : blob;
+  const patience = streams ? undefined : patient(blob, progress);
+  let response;
+  try {
+    const init = { method: "POST", headers: { Accept: "application/json", "Content-Type": type, ...headers }, body, signal };
+    response = await transport.fetch(url, /** @type {RequestInit} */ (streams ? { ...init, duplex: "half" } : init));
+  } catch (cause) {
+    throw transport.offline("POST", PATH, "the upload broke", cause);
+  } finally {
+    clearInterval(patience);
+  }
+  if (!response.ok) throw await transport.refusalOf(response);
+  progress(blob.size, blob.size);
+  return response.json();
+}
+
+/**
+ * Return the bytes of a file in steps, each told when it is taken.
+ *
+ * @param {Blob} blob
+ * @param {Progress} progress
+ */
+function counted(blob, progress) {
+  let loaded = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      const part = new Uint8Array(await blob.slice(loaded, loaded + STEP).arrayBuffer());
+      if (part.byteLength === 0) return controller.close();
+      controller.enqueue(part);
+      loaded += part.byteLength;
+      progress(loaded, blob.size);
+    },
+  });
+}
+
+/**
+ * Count an upload that tells nothing as alive for as long as a slow line would need.
+ *
+ * @param {Blob} blob
+ * @param {Progress} progress
+ */
+function patient(blob, progress) {
+  let seconds = blob.size / SLOWEST;
+  const timer = setInterval(() => {
+    if ((seconds -= 1) > 0) progress(0, blob.size);
+    else clearInterval(timer);
+  }, 1000);
+  return timer;
+}
+
+/**
+ * Download a file, under the name it was sent with where the server lets it be seen.
+ *
+ * @param {Transport} transport
+ * @param {string} attachmentId
+ * @param {DownloadOptions} [options]
+ * @returns {Promise<File>}
+ * @throws {RelayError} It is not there or not the caller's to see, or (code `offline`) the transfer broke.
+ */
+export async function download(transport, attachmentId, { onProgress, signal, range } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = range ? { Accept: "*/*", Range: `bytes=${range[0]}-${range[1] ?? ""}` } : { Accept: "*/*" };
+  return transport.call("GET", pathOf(attachmentId), { headers, signal }, async (response, alive) => {
+    const total = Number(response.headers.get("Content-Length") ?? 0);
+    const parts = [];
+    let loaded = 0;
+    const reader = response.body?.getReader();
+    for (;;) {
+      const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+      if (done) break;
+      parts.push(value);
+      loaded += value.byteLength;
+      alive();
+      onProgress?.(loaded, total);
+    }
+    const { name, type } = described(response);
+    return new File(parts, name, { type });
+  });
+}
+
+/**
+ * Return what an attachment is, by its headers.
+ *
+ * @param {Transport} transport
+ * @param {string} attachmentId
+ * @param {{ signal?: AbortSignal }} [options]
+ * @returns {Promise<Attachment>}
+ */
+export async function describeAttachment(transport, attachmentId, options) {
+  const where = pathOf(attachmentId);
+  return transport.call("HEAD", where, { ...options }, async (response) => ({
+    attachment_id: attachmentId,
+    ...described(response),
+    size: Number(response.headers.get("Content-Length")),
+    sha256: (response.headers.get("ETag") ?? "").replace(/^(?:W\/)?"|"$/g, ""),
+  }));
+}
+
+/** @param {Response} response */
+function described(response) {
+  const name = /filename\*=UTF-8''([^;]*)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  const type = (response.headers.get("Content-Type") ?? "").split(";")[0] ?? "";
+  return { name: name ? decodeURIComponent(name) : "file", type };
+}

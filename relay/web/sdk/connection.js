@@ -1,0 +1,176 @@
+/**
+ * One WebSocket's life: opening, hello, ready, and the end, which comes once. What a library throws or a hostile peer
+ * sends ends this connection and goes no further.
+ */
+
+import { Timer } from "./clock.js";
+import { GOODBYE, LOST, RESYNC } from "./close-codes.js";
+import { Heartbeat } from "./heartbeat.js";
+
+/** @import { Clock } from "./clock.js" */
+/** @import { Envelope } from "./types.js" */
+
+const OPEN_SECONDS = 10;
+const READY_SECONDS = 15;
+const CLOSE_SECONDS = 2;
+
+/**
+ * @typedef {object} Manners
+ * @property {string} address
+ * @property {any} WebSocket
+ * @property {Clock} clock
+ * @property {() => Record<string, unknown>} hello the payload, made when the connection is open
+ * @property {() => number | null} cursor
+ * @property {(frame: Envelope<any>) => void} onFrame
+ * @property {(code: number, reason: string) => void} onEnd
+ */
+
+export class Connection {
+  #manners;
+  #deadline;
+  /** @type {Heartbeat | null} */
+  #heartbeat = null;
+  #over = false;
+  #probes = 0;
+
+  /** @param {Manners} manners */
+  constructor(manners) {
+    this.#manners = manners;
+    this.#deadline = new Timer(manners.clock);
+    this.#deadline.set(OPEN_SECONDS, () => this.drop(LOST, `no connection within ${OPEN_SECONDS} s`));
+    /** @type {WebSocket} */
+    const socket = (this.socket = new manners.WebSocket(manners.address, ["relay.v1"]));
+    socket.onopen = () => this.#greet();
+    socket.onmessage = (message) => this.#receive(message.data);
+    socket.onerror = () => {}; // says nothing that the close, which follows, does not say
+    socket.onclose = (close) => this.#finish(close.code || LOST, close.reason || "");
+  }
+
+  /**
+   * Send a `connection_event`.
+   *
+   * @param {Record<string, unknown>} payload
+   * @param {Record<string, unknown>} [meta]
+   */
+  tell(payload, meta = {}) {
+    this.send({ type: "connection_event", payload, meta });
+  }
+
+  /** @param {{type: string, payload: object, meta: object}} envelope */
+  send(envelope) {
+    if (this.#over || this.socket.readyState !== 1) return;
+    this.socket.send(JSON.stringify(envelope));
+  }
+
+  /** Ask for a sign of life, and drop the connection unless one comes within five seconds. */
+  check() {
+    this.#heartbeat?.check();
+  }
+
+  /** Say goodbye, and wait until the server has closed, two seconds at most. */
+  async leave() {
+    if (this.socket.readyState !== 1) return this.#end(GOODBYE, "");
+    this.tell({ event: "goodbye" });
+    const closed = new Promise((resolve) => {
+      const { socket } = this;
+      const deadline = new Timer(this.#manners.clock);
+      deadline.set(CLOSE_SECONDS, () => resolve(this.#abandon()));
+      socket.onclose = () => {
+        deadline.stop();
+        resolve(undefined);
+      };
+    });
+    this.#end(GOODBYE, "");
+    await closed;
+  }
+
+  /**
+   * End without a word; nothing that still arrives is taken.
+   *
+   * @param {number} code
+   * @param {string} reason
+   */
+  drop(code, reason) {
+    if (this.#over) return;
+    this.socket.onclose = null;
+    this.#end(code >= 4000 ? code : RESYNC, reason);
+    if (code === LOST) this.#abandon();
+    this.#manners.onEnd(code, reason);
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #end(code, reason) {
+    this.#silence();
+    try {
+      this.socket.close(code, reason);
+    } catch {
+      this.#abandon(); // a library that cannot close what was never open
+    }
+  }
+
+  /** Some libraries can cut a connection; a browser's is left to its own deadline. */
+  #abandon() {
+    /** @type {any} */ (this.socket).terminate?.();
+  }
+
+  /**
+   * @param {number} code
+   * @param {string} reason
+   */
+  #finish(code, reason) {
+    if (this.#over) return;
+    this.#silence();
+    this.#manners.onEnd(code, reason);
+  }
+
+  #silence() {
+    this.#over = true;
+    this.#deadline.stop();
+    this.#heartbeat?.stop();
+    this.socket.onopen = this.socket.onmessage = null;
+  }
+
+  #greet() {
+    this.#deadline.set(READY_SECONDS, () => this.drop(LOST, `no answer to the hello within ${READY_SECONDS} s`));
+    const { client_id, ...payload } = this.#manners.hello();
+    this.tell({ event: "hello", ...payload }, { client_id });
+  }
+
+  /** @param {unknown} data */
+  #receive(data) {
+    const frame = decode(data);
+    this.#heartbeat?.heard();
+    if (frame?.payload.event === "ready" && !this.#heartbeat) this.#begin(frame.payload.heartbeat_seconds);
+    if (frame) this.#manners.onFrame(frame);
+  }
+
+  /** @param {unknown} seconds */
+  #begin(seconds) {
+    this.#deadline.stop();
+    const ask = () => {
+      this.#probes += 1;
+      const cursor = this.#manners.cursor();
+      this.tell({ event: "heartbeat", ...(cursor === null ? {} : { cursor }) }, { id: `probe-${this.#probes}` });
+    };
+    this.#heartbeat = new Heartbeat(this.#manners.clock, Number(seconds) || 0, ask, (reason) => this.drop(LOST, reason));
+  }
+}
+
+/**
+ * Read one frame, or return null for one that is no envelope.
+ *
+ * @param {unknown} data
+ * @returns {Envelope<any> | null}
+ */
+function decode(data) {
+  if (typeof data !== "string") return null;
+  try {
+    const { type, payload, meta } = JSON.parse(data);
+    return typeof type === "string" ? { type, payload: payload ?? {}, meta: meta ?? {} } : null;
+  } catch {
+    return null;
+  }
+}

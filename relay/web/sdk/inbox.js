@@ -1,0 +1,144 @@
+/**
+ * What came from the server, on its way to the handlers, and the cursor that follows what they have processed.
+ *
+ * Contract:
+ *     Each stored message is given once: by its message id, over reconnects, and over restarts with a storage.
+ *     The cursor is moved by live messages, acks and `synced`, and only when all that came before is processed.
+ *     MUST NOT block: a handler that returns a promise holds the cursor back, and nothing else.
+ */
+
+/** @import { Envelope } from "./types.js" */
+
+/** @typedef {{id?: number, position?: number, done: boolean}} Entry */
+/** @typedef {(envelope: Envelope<any>, context: {replay: boolean}) => Promise<unknown> | undefined} Hand */
+
+const REMEMBERED = 65_536;
+
+export class Inbox {
+  /** @type {number | null} the position up to which everything is processed */
+  cursor = null;
+  /** @type {number | null} the position up to which everything has been given */
+  reached = null;
+  /** Whether something was missed: all that comes is dropped until a resume brings it again. */
+  suspended = false;
+  /** @type {Set<number>} ids processed ahead of the cursor, by a replay */
+  taken = new Set();
+  /** @type {Set<number>} */
+  #seen = new Set();
+  /** @type {Entry[]} */
+  #pending = [];
+  #hand;
+  #onMoved;
+
+  /**
+   * @param {Hand} hand gives an envelope to the handlers; the promise is theirs
+   * @param {() => void} onMoved
+   */
+  constructor(hand, onMoved) {
+    this.#hand = hand;
+    this.#onMoved = onMoved;
+  }
+
+  /**
+   * Begin where an earlier page or process stood.
+   *
+   * @param {number | null} cursor
+   * @param {number[]} [taken]
+   */
+  restore(cursor, taken = []) {
+    this.cursor = this.reached = cursor;
+    this.taken = new Set(taken);
+    for (const id of taken) this.#remember(id);
+  }
+
+  /** Forget all positions: the server's log is another one now, and its numbers mean other messages. */
+  restart() {
+    this.cursor = this.reached = null;
+    this.taken.clear();
+    this.#seen.clear();
+    this.#pending = [];
+    this.#onMoved();
+  }
+
+  /**
+   * Give an envelope to the handlers, unless they had it before.
+   *
+   * @param {Envelope<any>} envelope
+   * @param {{position?: number, after?: Promise<unknown>, filled?: boolean}} [more] where the cursor stands once
+   *   this and everything before it is processed; what else has to be done first; whether it fills a gap
+   */
+  offer(envelope, { position, after, filled = false } = {}) {
+    if (this.suspended) return;
+    const { message_id: id, seq } = envelope.meta;
+    // Not for the latest kind, which has no seq: a hello brings the present statuses, whatever their age.
+    const past = !filled && seq !== undefined && this.cursor !== null && id !== undefined && id <= this.cursor;
+    if (id !== undefined && (past || this.#seen.has(id))) return this.mark(position);
+    if (id !== undefined) this.#remember(id);
+    const entry = { id, position, done: false };
+    this.#pending.push(entry);
+    this.#reach(position);
+    const work = this.#hand(envelope, { replay: envelope.meta.replay === true });
+    if (!work && !after) return this.#finish(entry);
+    void Promise.allSettled([work, after]).then(() => this.#finish(entry));
+  }
+
+  /**
+   * Move the cursor to `position` as soon as everything given before is processed.
+   *
+   * @param {number | undefined} position
+   */
+  mark(position) {
+    if (position === undefined || this.suspended) return;
+    this.#reach(position);
+    this.#pending.push({ position, done: true });
+    this.#settle();
+  }
+
+  /**
+   * Count a message as known, so that no replay brings it: an own one that was just acked.
+   *
+   * @param {number} id
+   */
+  #remember(id) {
+    this.#seen.add(id);
+    if (this.#seen.size > REMEMBERED) this.#seen.delete(/** @type {number} */ (this.#seen.values().next().value));
+  }
+
+  /**
+   * Take note of an ack.
+   *
+   * @param {import("./types.js").AckPayload} ack
+   * @param {boolean} live
+   */
+  acked(ack, live) {
+    if (ack.message_id === undefined || this.suspended) return;
+    this.#remember(ack.message_id);
+    // Before `synced`, and for a duplicate (stored on an earlier connection), the ack may be ahead of messages that
+    // have yet to come.
+    if (live && !ack.duplicate) this.mark(ack.message_id);
+  }
+
+  /** @param {Entry} entry */
+  #finish(entry) {
+    entry.done = true;
+    if (entry.id !== undefined && this.#pending.includes(entry) && entry.id > (this.cursor ?? 0)) this.taken.add(entry.id);
+    this.#settle();
+  }
+
+  #settle() {
+    const before = this.cursor;
+    let processed = 0;
+    while (this.#pending[processed]?.done) {
+      const { position } = this.#pending[processed++];
+      if (position !== undefined && position > (this.cursor ?? -1)) this.cursor = position;
+    }
+    this.#pending.splice(0, processed);
+    if (this.cursor !== before) for (const id of this.taken) if (id <= (this.cursor ?? 0)) this.taken.delete(id);
+    if (processed) this.#onMoved();
+  }
+
+  /** @param {number | undefined} position */
+  #reach(position) {
+    if (position !== undefined && position > (this.reached ?? -1)) this.reached = position;
+  }
+}

@@ -1,0 +1,23 @@
+/** Everything a page or a program imports; `relay-sdk/node` has what only Node and Electron can do besides. */
+
+export * from "./types.js";
+export { ConnectionClosed, RelayError } from "./errors.js";
+export { MessagingAPI } from "./messaging-api.js";
+export { RestApiClient } from "./rest-api-client.js";
+export { SentMessage } from "./sent-message.js";
+export { SocketManager } from "./socket-manager.js";
+export { indexedDBStorage } from "./storage/indexeddb.js";
+export { memoryStorage } from "./storage/memory.js";
+export { Store } from "./store.js";
+
+/** @typedef {import("./store/presence.js").StatusView} StatusView */
+/** @typedef {import("./store/shelves.js").ConversationSummary} ConversationSummary */
+/** @typedef {import("./store/shelves.js").ConversationView} ConversationView */
+/** @typedef {import("./store/views.js").MessageView} MessageView */
+/** @typedef {import("./gaps.js").Gap} Gap */
+/** @typedef {import("./link.js").ConnectionState} ConnectionState */
+/** @typedef {import("./options.js").SocketOptions} SocketOptions */
+/** @typedef {import("./receiving.js").Report} SyncReport */
+/** @typedef {import("./sent-message.js").SentState} SentState */
+/** @typedef {import("./socket-manager.js").SocketEvents} SocketEvents */
+/** @typedef {import("./storage/memory.js").Storage} Storage */

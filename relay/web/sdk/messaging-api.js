@@ -1,0 +1,393 @@
+/** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
+
+import { elementsOf, messagesOf, pageOf } from "./messaging/pages.js";
+import { Statuses } from "./messaging/statuses.js";
+import { TypingNotes } from "./messaging/typing.js";
+import { Uploads } from "./messaging/uploads.js";
+
+/**
+ * @import * as Types from "./types.js"
+ * @import { Uploadable } from "./attachments.js"
+ * @import { Page } from "./messaging/pages.js"
+ * @import { SentMessage } from "./sent-message.js"
+ * @import { RestApiClient } from "./rest-api-client.js"
+ * @import { SocketManager } from "./socket-manager.js"
+ */
+
+/**
+ * @typedef {object} MessageOptions
+ * @property {number} [replyTo] the message id of what is answered
+ * @property {string[]} [mentions] the users it calls; in a group `*` calls all
+ * @property {Record<string, unknown>} [extra] the application's own
+ * @property {string} [id] the message's own id, by which it is stored once
+ * @property {Types.Progress} [onProgress] how far its files are
+ * @property {AbortSignal} [signal] takes it back, if it is not on its way yet
+ */
+
+/** @typedef {string | Uploadable} AttachmentLike the id of an attachment, a File or Blob, or in Node `{ path }` */
+
+export class MessagingAPI {
+  #statuses;
+  #typing;
+  #uploads;
+
+  /**
+   * @param {SocketManager} socketManager
+   * @param {RestApiClient} [restApiClient] the socket manager's own when it is left out
+   */
+  constructor(socketManager, restApiClient = socketManager.rest) {
+    this.socketManager = socketManager;
+    this.restApi = restApiClient;
+    this.#statuses = new Statuses(socketManager);
+    this.#uploads = new Uploads(socketManager, restApiClient);
+    this.#typing = new TypingNotes(
+      (target, typing) => void this.#send("typing_indicator", { typing }, target).catch(() => {}), // it may be lost
+      () => Date.now(),
+    );
+  }
+
+  // ---- messages
+
+  /**
+   * Send a message to a user. It is kept until the server has it, over broken connections and restarts.
+   *
+   * @param {string} userId
+   * @param {string} content
+   * @param {AttachmentLike[]} [attachments] files are uploaded first
+   * @param {MessageOptions} [options]
+   * @returns {SentMessage}
+   */
+  sendPrivateMessage(userId, content, attachments = [], options = {}) {
+    return this.#say("chat_message", userId, content, attachments, options);
+  }
+
+  /**
+   * Send a message to a group, as `sendPrivateMessage` does to a user.
+   *
+   * @param {string} groupId
+   * @param {string} content
+   * @param {AttachmentLike[]} [attachments]
+   * @param {MessageOptions} [options]
+   * @returns {SentMessage}
+   */
+  sendGroupMessage(groupId, content, attachments = [], options = {}) {
+    return this.#say("group_message", groupId, content, attachments, options);
+  }
+
+  /**
+   * Give an own message another content.
+   *
+   * @param {string} target the user or group it went to
+   * @param {number} messageId
+   * @param {string} content
+   * @param {{ mentions?: string[] }} [options] those of before when they are left out
+   */
+  editMessage(target, messageId, content, { mentions } = {}) {
+    return this.#send("message_edit", without({ message_id: messageId, content, mentions }), target);
+  }
+
+  /**
+   * Delete a message, for everybody.
+   *
+   * @param {string} target
+   * @param {number} messageId
+   */
+  deleteMessage(target, messageId) {
+    return this.#send("message_delete", { message_id: messageId }, target);
+  }
+
+  /** @param {string} target @param {number} messageId @param {string} emoji */
+  react(target, messageId, emoji) {
+    return this.#send("reaction", { message_id: messageId, emoji, on: true }, target);
+  }
+
+  /** @param {string} target @param {number} messageId @param {string} emoji */
+  unreact(target, messageId, emoji) {
+    return this.#send("reaction", { message_id: messageId, emoji, on: false }, target);
+  }
+
+  /** Every message that waits for its answer or was refused, oldest first; those whose files go up included. */
+  get outgoing() {
+    return [...this.#uploads.messages, ...this.socketManager.outbox.messages];
+  }
+
+  /**
+   * Be told of every change of an own message's state, on its way up included.
+   *
+   * @param {(message: SentMessage) => void} callback
+   * @returns {() => void}
+   */
+  onSent(callback) {
+    const ends = [this.#uploads.onChange(callback), this.socketManager.on("sent", callback)];
+    return () => ends.forEach((end) => end());
+  }
+
+  /**
+   * Try a failed message again.
+   *
+   * @param {string} id
+   */
+  async retryMessage(id) {
+    if (!this.#uploads.retry(id)) await this.socketManager.outbox.retry(id);
+  }
+
+  /**
+   * Drop a failed message, whose failure was read.
+   *
+   * @param {string} id
+   */
+  async discardMessage(id) {
+    if (!(await this.#uploads.discard(id))) await this.socketManager.outbox.discard(id);
+  }
+
+  // ---- history
+
+  /**
+   * @param {string} userId
+   * @param {Types.Pagination & { signal?: AbortSignal }} [pagination] the newest page without a position
+   * @returns {Promise<Page>}
+   */
+  async getPrivateMessageHistory(userId, { signal, ...pagination } = {}) {
+    return pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
+  }
+
+  /**
+   * @param {string} groupId
+   * @param {Types.Pagination & { signal?: AbortSignal }} [pagination]
+   * @returns {Promise<Page>}
+   */
+  async getGroupMessageHistory(groupId, { signal, ...pagination } = {}) {
+    return pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
+  }
+
+  /**
+   * Give the messages with a user one by one, newest first; a page is fetched when the last one is used up.
+   *
+   * @param {string} userId
+   * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
+   */
+  privateMessages(userId, { signal, ...options } = {}) {
+    return messagesOf((page) => this.getPrivateMessageHistory(userId, { ...page, signal }), options);
+  }
+
+  /** @param {string} groupId @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options] */
+  groupMessages(groupId, { signal, ...options } = {}) {
+    return messagesOf((page) => this.getGroupMessageHistory(groupId, { ...page, signal }), options);
+  }
+
+  /**
+   * Return all conversations, in the order of their making.
+   *
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<Types.ConversationRow[]>}
+   */
+  async getConversations(options) {
+    const rows = elementsOf(async (/** @type {number | undefined} */ cursor) => {
+      const answer = await this.restApi.getConversations({ cursor, limit: 200 }, options);
+      return { elements: answer.conversations, hasMore: answer.has_more, nextCursor: answer.next_cursor };
+    });
+    const all = [];
+    for await (const row of rows) all.push(row);
+    return all;
+  }
+
+  /**
+   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it where there is
+   * a connection: for a program that asks now and then, or starts over after a reset.
+   *
+   * @param {{ signal?: AbortSignal }} [options]
+   * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
+   */
+  async synchronizeMessages(options) {
+    /** @type {Types.Envelope<any>[]} */
+    const messages = [];
+    /** @type {number | null} */
+    let cursor = null;
+    for (let more = true; more; ) {
+      const page = await this.restApi.getUndelivered({ cursor, limit: 200 }, options);
+      messages.push(...page.messages);
+      more = page.has_more && page.cursor !== cursor;
+      cursor = page.cursor;
+    }
+    const acknowledged = cursor !== null && this.socketManager.connectionState === "connected";
+    if (acknowledged) await this.#send("connection_event", { event: "ack", cursor });
+    return { messages, cursor, acknowledged };
+  }
+
+  /**
+   * Mark messages as read, of any conversations: in each, everything up to the newest of them.
+   *
+   * @param {number[]} messageIds
+   * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only one's own devices learn of it
+   */
+  async markAsRead(messageIds, { signal, ...options } = {}) {
+    if (messageIds.length === 0) return [];
+    return (await this.restApi.markRead({ message_ids: messageIds, ...options }, { signal })).read;
+  }
+
+  /**
+   * Mark a conversation as read up to a seq; it is kept like a message until the server knows.
+   *
+   * @param {string} target
+   * @param {number} seq
+   * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for one's own notifications
+   */
+  markConversationRead(target, seq, options = {}) {
+    return this.#send("read_receipt", { up_to_seq: seq, ...options }, target);
+  }
+
+  // ---- presence
+
+  /**
+   * Choose what others see; `offline` is to be invisible.
+   *
+   * @param {Types.Presence} status
+   * @param {{ text?: string, until?: number | Date }} [options] until: from when on it is `online` again; Unix seconds
+   */
+  updateStatus(status, { text, until } = {}) {
+    const seconds = until instanceof Date ? until.getTime() / 1000 : until;
+    return this.#send("status_update", without({ status, text, until: seconds }));
+  }
+
+  /**
+   * Follow users and be told how they are: now, and at every change.
+   *
+   * @param {string | string[]} userIds
+   * @param {(status: Types.Status) => void} [callback]
+   * @returns {() => void} ends the callbacks; whom one follows is kept by the server until `unfollow`
+   */
+  subscribeToUserStatus(userIds, callback) {
+    return this.#statuses.subscribe([userIds].flat(), callback);
+  }
+
+  /**
+   * Follow users no longer, on any device.
+   *
+   * @param {string | string[]} userIds
+   */
+  unfollow(userIds) {
+    return this.#statuses.unfollow([userIds].flat());
+  }
+
+  /**
+   * Tell that one is typing. Call it at every key: it goes out every few seconds, and ends by itself.
+   *
+   * @param {string} target
+   * @param {boolean} [typing]
+   */
+  sendTyping(target, typing = true) {
+    if (this.socketManager.connectionState === "connected") this.#typing.note(target, typing);
+  }
+
+  // ---- notifications, search
+
+  /**
+   * Be told of notifications: to oneself, to one's groups, to everybody; missed ones as well.
+   *
+   * @param {(notification: Types.Envelope<"notification">, context: { replay: boolean }) => void} callback
+   * @returns {() => void}
+   */
+  subscribeToNotifications(callback) {
+    return this.socketManager.registerHandler("notification", (envelope, context) => {
+      if (envelope.meta.deleted_at === undefined) return callback(envelope, context);
+    });
+  }
+
+  /**
+   * @param {string} query what may be typed: docs/plugins/search.md
+   * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
+   * @returns {Promise<{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }>}
+   */
+  async searchMessages(query, { signal, ...options } = {}) {
+    const { results, has_more, next_cursor } = await this.restApi.search(query, options, { signal });
+    return { results, hasMore: has_more, nextCursor: next_cursor };
+  }
+
+  /**
+   * Give all results one by one.
+   *
+   * @param {string} query
+   * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
+   */
+  searchAllMessages(query, options = {}) {
+    return elementsOf(async (/** @type {string | number | undefined} */ cursor) => {
+      const page = await this.searchMessages(query, { ...options, cursor: cursor ?? options.cursor });
+      return { elements: page.results, hasMore: page.hasMore, nextCursor: page.nextCursor };
+    });
+  }
+
+  // ---- groups, files
+
+  /**
+   * @param {string} name
+   * @param {string[]} [members]
+   * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what newcomers see
+   */
+  createGroup(name, members = [], { groupId, history } = {}) {
+    return this.restApi.createGroup(without({ name, members, group_id: groupId, history }));
+  }
+
+  /** @param {string} groupId @param {string} name */
+  renameGroup(groupId, name) {
+    return this.restApi.updateGroup(groupId, { name });
+  }
+
+  /** @param {string} groupId @param {string} userId @param {Types.Role} [role] */
+  addMember(groupId, userId, role) {
+    return this.restApi.putMember(groupId, userId, role && { role });
+  }
+
+  /** @param {string} groupId @param {string} userId */
+  removeMember(groupId, userId) {
+    return this.restApi.removeMember(groupId, userId);
+  }
+
+  /** @param {string} groupId */
+  async leaveGroup(groupId) {
+    const userId = this.socketManager.userId ?? (await this.restApi.getMe()).user_id;
+    return this.restApi.removeMember(groupId, userId);
+  }
+
+  /** @param {Uploadable} file @param {import("./attachments.js").UploadOptions} [options] */
+  uploadAttachment(file, options) {
+    return this.restApi.uploadAttachment(file, options);
+  }
+
+  /** Stop what goes up, and listen no more; what is not sent yet is sent by the next one. */
+  close() {
+    this.#uploads.close();
+    this.#statuses.close();
+  }
+
+  /**
+   * @param {"chat_message" | "group_message"} type
+   * @param {string} target
+   * @param {string} content
+   * @param {AttachmentLike[]} files
+   * @param {MessageOptions} options
+   */
+  #say(type, target, content, files, { replyTo, mentions, extra, ...options }) {
+    this.#typing.ended(target);
+    const payload = without({ content, reply_to: replyTo, mentions, extra });
+    const ids = files.filter((file) => typeof file === "string");
+    if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
+    const { onProgress: _, ...sending } = options;
+    return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, sending);
+  }
+
+  /** @param {string} type @param {any} payload @param {string} [target] */
+  #send(type, payload, target) {
+    return this.socketManager.sendMessage(type, payload, target);
+  }
+}
+
+/**
+ * Return an object without the fields that are undefined.
+ *
+ * @template {object} Fields
+ * @param {Fields} fields
+ * @returns {Fields}
+ */
+function without(fields) {
+  return /** @type {Fields} */ (Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
+}

@@ -1,0 +1,92 @@
+/** Who follows whom, and who is told how they are. */
+
+/** @import { Status } from "../types.js" */
+/** @import { SocketManager } from "../socket-manager.js" */
+
+const MOST_AT_ONCE = 200;
+
+export class Statuses {
+  /** @type {Map<string, Set<(status: Status) => void>>} */
+  #callbacks = new Map();
+  /** @type {Map<string, Status>} how those are whom somebody asks about */
+  #known = new Map();
+  /** @type {Set<string>} */
+  #followed = new Set();
+  #socket;
+  #ends;
+
+  /** @param {SocketManager} socket */
+  constructor(socket) {
+    this.#socket = socket;
+    this.#ends = [
+      socket.registerHandler("status_update", ({ payload, meta }) => {
+        // With a message id it is what the user themselves chose, which their own devices are told.
+        if (meta.message_id === undefined && meta.sender_id) this.#tell({ ...BLANK, ...payload, user_id: meta.sender_id });
+      }),
+      socket.on("reset", () => this.#begin([...this.#callbacks.keys()])),
+    ];
+  }
+
+  /** @param {string[]} userIds @param {((status: Status) => void) | undefined} callback */
+  subscribe(userIds, callback) {
+    const listener = callback && ((/** @type {Status} */ status) => callback(status));
+    for (const userId of userIds) {
+      if (listener) this.#callbacks.set(userId, (this.#callbacks.get(userId) ?? new Set()).add(listener));
+      const known = this.#known.get(userId);
+      if (known) queueMicrotask(() => this.#callbacks.get(userId)?.has(/** @type {any} */ (listener)) && listener?.(known));
+    }
+    this.#followAll(userIds.filter((userId) => !this.#followed.has(userId)));
+    return () => {
+      for (const userId of userIds) {
+        const listeners = this.#callbacks.get(userId);
+        listeners?.delete(/** @type {any} */ (listener));
+        if (listeners?.size === 0) this.#callbacks.delete(userId);
+      }
+    };
+  }
+
+  /** @param {string[]} userIds */
+  unfollow(userIds) {
+    for (const userId of userIds) {
+      this.#followed.delete(userId);
+      this.#known.delete(userId);
+    }
+    return this.#socket.sendMessage("follow", { user_ids: userIds, follow: false });
+  }
+
+  close() {
+    for (const end of this.#ends) end();
+  }
+
+  /** Follow anew, on a server whose database is another one now. @param {string[]} userIds */
+  #begin(userIds) {
+    this.#followed.clear();
+    this.#known.clear();
+    this.#followAll(userIds);
+  }
+
+  /** @param {string[]} userIds */
+  #followAll(userIds) {
+    for (let at = 0; at < userIds.length; at += MOST_AT_ONCE) void this.#follow(userIds.slice(at, at + MOST_AT_ONCE));
+  }
+
+  /** @param {string[]} userIds */
+  async #follow(userIds) {
+    for (const userId of userIds) this.#followed.add(userId);
+    try {
+      const ack = await this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
+      for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) this.#tell(status);
+    } catch {
+      // The socket manager tells of the refusal; whoever subscribes again tries again.
+      for (const userId of userIds) this.#followed.delete(userId);
+    }
+  }
+
+  /** @param {Status} status */
+  #tell(status) {
+    this.#known.set(status.user_id, status);
+    for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) listener(status);
+  }
+}
+
+const BLANK = { text: null, until: null, last_seen: null };

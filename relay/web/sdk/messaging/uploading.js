@@ -1,0 +1,156 @@
+/**
+ * How the files of messages get to the server. A message is kept, with its files where the storage can hold them, until
+ * the server has it; an upload that breaks is made again once there is a connection. It takes its place among the other
+ * messages when its files are there.
+ *
+ * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
+ * every bundle.
+ */
+
+/** @import { SentMessage } from "../sent-message.js" */
+/** @import { Job, Uploads } from "./uploads.js" */
+
+const PREFIX = "uploads/"; // as in uploads.js
+const LONGEST_WAIT_SECONDS = 30;
+
+export class Uploading {
+  #uploads;
+
+  /** @param {Uploads} uploads */
+  constructor(uploads) {
+    this.#uploads = uploads;
+  }
+
+  /**
+   * Go on with what an earlier page or process left, once it is gone.
+   *
+   * @param {string[]} keys
+   */
+  resume(keys) {
+    for (const key of keys) this.#whenFree(key, () => this.#again(key));
+  }
+
+  /** @param {Job} job */
+  begin(job) {
+    this.#whenFree(PREFIX + job.message.id, () => this.#run(job));
+  }
+
+  /** @param {string} key */
+  async #again(key) {
+    const { jobs, closing, socket } = this.#uploads;
+    const id = key.slice(PREFIX.length);
+    const saved = await socket.storage.get(key);
+    if (!saved || jobs.has(id) || closing.signal.aborted) return;
+    const job = this.#uploads.add(id, saved);
+    job.message.become(/** @type {any} */ ("uploading"));
+    this.#uploads.tell(job.message);
+    await this.#run(job);
+  }
+
+  /** @param {Job} job */
+  async #run(job) {
+    try {
+      await this.#save(job);
+      for (const at of job.saved.files.keys()) await this.#upload(job, at);
+      this.#handOver(job);
+    } catch (error) {
+      if (this.#uploads.closing.signal.aborted || !this.#uploads.jobs.has(job.message.id)) return;
+      job.message.become("failed", { error: /** @type {Error} */ (error) });
+      this.#uploads.tell(job.message);
+    }
+  }
+
+  /**
+   * Upload one file, however often it takes.
+   *
+   * @param {Job} job
+   * @param {number} at
+   */
+  async #upload(job, at) {
+    const signal = AbortSignal.any([job.stop.signal, this.#uploads.closing.signal]);
+    const { files } = job.saved;
+    for (let tried = 0; ; tried += 1) {
+      const file = files[at];
+      if (file === undefined || typeof file === "string") return;
+      try {
+        const onProgress = (/** @type {number} */ loaded, /** @type {number} */ total) => this.#progress(job, at, loaded, total);
+        const attachment = await this.#uploads.rest.uploadAttachment(file, { onProgress, signal });
+        job.saved.files = files.with(at, attachment.attachment_id);
+        return await this.#save(job);
+      } catch (error) {
+        const { retry, retryAfter } = /** @type {import("../errors.js").RelayError} */ (error);
+        if (signal.aborted || !retry) throw error;
+        await this.#wait(retryAfter ?? Math.min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** tried), signal);
+      }
+    }
+  }
+
+  /** @param {Job} job @param {number} at @param {number} loaded @param {number} total */
+  #progress({ message, saved, onProgress }, at, loaded, total) {
+    message.progress = (at + (total > 0 ? loaded / total : 0)) / saved.files.length;
+    onProgress?.(loaded, total);
+    this.#uploads.tell(message);
+  }
+
+  /** @param {Job} job */
+  #handOver({ message, saved }) {
+    const { outbox } = this.#uploads.socket;
+    const payload = { ...saved.payload, attachments: saved.files };
+    message.envelope = { ...message.envelope, payload };
+    const sent = outbox.get(message.id) ?? this.#uploads.socket.sendMessage(saved.type, payload, saved.target, { id: message.id });
+    message.sent = /** @type {SentMessage} */ (sent);
+    const follow = () => {
+      message.become(sent.state, sent);
+      if (sent.ack || outbox.get(message.id) === undefined) void this.#uploads.forget(message.id);
+    };
+    sent.onChange(follow);
+    follow();
+  }
+
+  /** @param {Job} job */
+  async #save({ message, saved }) {
+    const { storage } = this.#uploads.socket;
+    const key = PREFIX + message.id;
+    await storage.apply([["put", key, saved]]);
+    // A storage of JSON, in Node, takes paths but no Blobs: then the message lasts as long as the process.
+    const { files } = await storage.get(key);
+    const spoilt = saved.files.some((file, at) => file instanceof Blob && !(files[at] instanceof Blob));
+    if (spoilt) await storage.apply([["delete", key]]);
+  }
+
+  /**
+   * Do something when no other tab does it.
+   *
+   * @param {string} key
+   * @param {() => Promise<void>} action
+   */
+  #whenFree(key, action) {
+    const locks = globalThis.navigator?.locks;
+    if (!locks) return void action();
+    const { signal } = this.#uploads.closing;
+    locks.request(`relay-sdk ${key}`, { signal }, action).catch((/** @type {unknown} */ error) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+
+  /**
+   * Wait, or until there is a connection again.
+   *
+   * @param {number} seconds
+   * @param {AbortSignal} signal
+   */
+  async #wait(seconds, signal) {
+    await new Promise((resolve) => {
+      const timer = setTimeout(over, seconds * 1000);
+      const end = this.#uploads.socket.on("state", (state) => state === "connected" && over());
+      signal.addEventListener("abort", over, { once: true });
+      function over() {
+        clearTimeout(timer);
+        end();
+        signal.removeEventListener("abort", over);
+        resolve(undefined);
+      }
+    });
+    signal.throwIfAborted();
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Messages whose files are on their way up. How they get there is in uploading.js, which is loaded when it is needed:
+ * most pages and bots never send a file.
+ */
+
+import { generateUniqueId } from "../ids.js";
+import { UploadingMessage } from "./uploading-message.js";
+
+/**
+ * @import { Progress } from "../types.js"
+ * @import { Uploadable } from "../attachments.js"
+ * @import { RestApiClient } from "../rest-api-client.js"
+ * @import { SentMessage } from "../sent-message.js"
+ * @import { SocketManager } from "../socket-manager.js"
+ */
+
+/**
+ * @typedef {object} Saved what is kept of a message
+ * @property {string} type
+ * @property {Record<string, any>} payload
+ * @property {string} target
+ * @property {number} timestamp
+ * @property {(string | Uploadable)[]} files ids of those that are up
+ */
+
+/** @typedef {{ message: UploadingMessage, saved: Saved, stop: AbortController, onProgress?: Progress }} Job */
+
+const PREFIX = "uploads/";
+
+export class Uploads {
+  /** @type {Map<string, Job>} */
+  jobs = new Map();
+  closing = new AbortController();
+  /** @type {Set<(message: SentMessage) => void>} */
+  #listeners = new Set();
+  /** @type {Promise<import("./uploading.js").Uploading> | null} */
+  #worker = null;
+  #end;
+
+  /** @param {SocketManager} socket @param {RestApiClient} rest */
+  constructor(socket, rest) {
+    this.socket = socket;
+    this.rest = rest;
+    // While there is a connection: without one, it could not be loaded when it is needed.
+    this.#end = socket.on("state", (state) => state === "connected" && void this.#work().catch(() => {}));
+    const kept = socket.storage.getAll(PREFIX);
+    kept.then(async (entries) => entries.length > 0 && (await this.#work()).resume(entries.map(([key]) => key))).catch((error) => {
+      console.error("relay-sdk: the kept uploads cannot be read", error);
+    });
+  }
+
+  /** @returns {UploadingMessage[]} those that the outbox does not know yet */
+  get messages() {
+    return [...this.jobs.values()].flatMap(({ message }) => (message.sent ? [] : [message]));
+  }
+
+  /** @param {(message: SentMessage) => void} listener */
+  onChange(listener) {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** @param {SentMessage} message */
+  tell(message) {
+    for (const listener of [...this.#listeners]) listener(message);
+  }
+
+  /**
+   * @param {string} type
+   * @param {Record<string, any>} payload
+   * @param {string} target
+   * @param {(string | Uploadable)[]} files
+   * @param {{ id?: string, onProgress?: Progress, signal?: AbortSignal }} options
+   */
+  send(type, payload, target, files, { id = generateUniqueId(), onProgress, signal }) {
+    const job = this.add(id, { type, payload, target, timestamp: Date.now() / 1000, files }, onProgress);
+    signal?.addEventListener("abort", () => void job.message.cancel(), { once: true });
+    this.#begin(job);
+    return job.message;
+  }
+
+  /** @param {string} id @param {Saved} saved @param {Progress} [onProgress] @returns {Job} */
+  add(id, saved, onProgress) {
+    const { type, payload, target, timestamp } = saved;
+    const envelope = /** @type {any} */ ({ type, payload, meta: { id, target_id: target, timestamp } });
+    const message = new UploadingMessage(envelope, () => this.#cancel(id));
+    const job = { message, saved, onProgress, stop: new AbortController() };
+    this.jobs.set(id, job);
+    return job;
+  }
+
+  /**
+   * Try again; tells whether the message is one of these.
+   *
+   * @param {string} id
+   */
+  retry(id) {
+    const job = this.jobs.get(id);
+    if (!job || job.message.sent) return false;
+    if (job.message.state === "failed") this.#begin(job);
+    return true;
+  }
+
+  /**
+   * Drop a message; tells whether it is one of these.
+   *
+   * @param {string} id
+   */
+  async discard(id) {
+    const job = this.jobs.get(id);
+    if (!job || job.message.sent) return false;
+    return job.message.cancel();
+  }
+
+  /** @param {string} id */
+  async forget(id) {
+    this.jobs.delete(id);
+    await this.socket.storage.apply([["delete", PREFIX + id]]);
+  }
+
+  /** Stop; what is kept goes on with the next one. */
+  close() {
+    this.closing.abort();
+    this.#end();
+    this.#listeners.clear();
+  }
+
+  /** @param {Job} job */
+  async #begin(job) {
+    job.message.become(/** @type {any} */ ("uploading"));
+    this.tell(job.message);
+    try {
+      (await this.#work()).begin(job);
+    } catch (error) {
+      job.message.become("failed", { error: /** @type {Error} */ (error) });
+      this.tell(job.message);
+    }
+  }
+
+  /** @param {string} id */
+  async #cancel(id) {
+    const job = this.jobs.get(id);
+    if (!job) return false;
+    if (job.message.sent) return job.message.sent.cancel();
+    job.stop.abort();
+    await this.forget(id);
+    job.message.become("failed", { error: new DOMException("the message was cancelled", "AbortError") });
+    this.tell(job.message);
+    return true;
+  }
+
+  #work() {
+    this.#worker ??= import("./uploading.js").then(({ Uploading }) => new Uploading(this));
+    this.#worker.catch(() => (this.#worker = null)); // it may be loaded another time
+    return this.#worker;
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * The durable outbox: what was written and has no answer yet, over reloads and restarts, and what was refused, until
+ * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
+ */
+
+import { RelayError } from "./errors.js";
+import { generateUniqueId } from "./ids.js";
+import { errorOf, isSame, keptOf, keyOf } from "./kept.js";
+import { Receipts } from "./receipts.js";
+import { SentMessage } from "./sent-message.js";
+
+/** @import { Clock } from "./clock.js" */
+/** @import { Keeper } from "./keeper.js" */
+/** @import { Kept } from "./kept.js" */
+/** @import { Entry, Queue } from "./queue.js" */
+/** @import { Envelope } from "./types.js" */
+
+/**
+ * @typedef {object} Surroundings
+ * @property {Keeper} keeper
+ * @property {Clock} clock
+ * @property {number} limit
+ * @property {() => Promise<void>} opened
+ * @property {() => boolean} live whether there is a connection
+ * @property {() => boolean} alone whether no other tab has a say in what is sent
+ * @property {(request: object) => void} ask tells all other tabs
+ * @property {(news: object) => void} share tells all other tabs, if this is the tab with the connection
+ * @property {(message: SentMessage) => void} onChange
+ */
+
+const FLEETING = new Set(["typing_indicator", "connection_event"]);
+
+export class Outbox {
+  #around;
+  #queue;
+  #receipts;
+  #number = 0;
+  /** @type {Set<Entry>} written before it is known what an earlier process has left */
+  #early = new Set();
+
+  /**
+   * @param {Queue} queue
+   * @param {Surroundings} around
+   */
+  constructor(queue, around) {
+    this.#around = around;
+    this.#queue = queue;
+    queue.onAnswer = (entry) => this.#answered(entry);
+    this.#receipts = new Receipts(around.onChange);
+  }
+
+  /** Every message that waits for its answer or was refused, oldest first. */
+  get messages() {
+    return this.#queue.messages;
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#queue.entries.get(id)?.message;
+  }
+
+  /**
+   * Send a refused message anew, with its id.
+   *
+   * @param {string} id
+   */
+  retry(id) {
+    const entry = this.#queue.entries.get(id);
+    if (entry?.message.state !== "failed") return;
+    this.#again(entry);
+    void this.#save(entry);
+  }
+
+  /**
+   * Forget a refused message.
+   *
+   * @param {string} id
+   */
+  discard(id) {
+    const entry = this.#queue.entries.get(id);
+    if (entry?.message.state !== "failed") return;
+    this.#forget(entry);
+    this.#around.ask({ discard: id });
+    this.#around.onChange(entry.message);
+  }
+
+  /**
+   * Wait until every message has its answer.
+   *
+   * @param {{signal?: AbortSignal}} [options]
+   */
+  async flush({ signal } = {}) {
+    signal?.throwIfAborted();
+    const waiting = this.messages.filter((message) => message.state === "queued");
+    const aborted = new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+    await Promise.race([Promise.allSettled(waiting), aborted]);
+  }
+
+  // ---- for the manager
+
+  /**
+   * @param {string} type
+   * @param {object} payload
+   * @param {string | null | undefined} targetId
+   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} options
+   */
+  send(type, payload, targetId, { id = generateUniqueId(), keep = !FLEETING.has(type), signal }) {
+    if (id.length < 1 || id.length > 64) throw new RangeError("a message's id has 1 to 64 characters");
+    const meta = { id, ...(targetId == null ? {} : { target_id: targetId }), timestamp: this.#around.clock.now() / 1000 };
+    /** @type {Envelope<any>} */
+    const envelope = { type, payload: JSON.parse(JSON.stringify(payload)), meta };
+    const earlier = this.#queue.entries.get(id);
+    if (earlier && isSame(earlier.message.envelope, envelope)) return earlier.message;
+    const message = this.#message(envelope);
+    const refusal = signal?.aborted ? signal.reason : this.#refusal(keep, Boolean(earlier));
+    if (refusal) {
+      message.become("failed", { error: refusal });
+      return message;
+    }
+    const entry = { message, keep, saved: false, number: this.#nextNumber() };
+    this.#queue.add(entry);
+    if (keep) this.#around.onChange(message);
+    void this.#save(entry);
+    if (signal) this.#heed(signal, message);
+    return message;
+  }
+
+  /**
+   * Take over what an earlier process, or another tab, has written.
+   *
+   * @param {Kept} kept
+   * @param {boolean} tried whether it may have been sent already
+   */
+  take({ number, envelope, keep, error }, tried) {
+    this.#number = Math.max(this.#number, number);
+    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back
+    const known = this.#queue.entries.get(/** @type {string} */ (envelope.meta.id));
+    if (known) {
+      if (known.message.state === "failed" && !error) this.#again(known);
+      return;
+    }
+    if (!keep && !this.#around.alone()) return;
+    const message = this.#message(envelope);
+    if (error) message.become("failed", { error: RelayError.fromPayload(error) });
+    this.#queue.add({ message, number, keep, saved: true, tried });
+    if (keep) this.#around.onChange(message);
+  }
+
+  /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
+  async cancel(message, reason = new DOMException("the message was cancelled", "AbortError")) {
+    if (message.state !== "queued") return false;
+    if (this.#around.alone()) this.takeBack(message.id, reason);
+    else this.#around.ask({ cancel: message.id });
+    await message.catch(() => {});
+    return message.ack === null;
+  }
+
+  /**
+   * @param {string} id
+   * @param {Error} [reason]
+   */
+  takeBack(id, reason = new DOMException("the message was cancelled", "AbortError")) {
+    const entry = this.#queue.entries.get(id);
+    if (!entry || entry.tried || entry.message.state === "failed") return;
+    this.#forget(entry);
+    entry.message.become("failed", { error: reason });
+    this.#around.onChange(entry.message);
+    this.#around.share({ cancelled: id });
+  }
+
+  /** What this tab waits for: for a new tab with the connection, which may not know of it. */
+  get unanswered() {
+    return [...this.#queue.entries.values()].filter(({ message, keep }) => keep && message.state === "queued").map(keptOf);
+  }
+
+  /** Take note of a discard in another tab. @param {string} id */
+  drop(id) {
+    const entry = this.#queue.entries.get(id);
+    if (!entry) return;
+    this.#forget(entry);
+    this.#around.onChange(entry.message);
+  }
+
+  /** @param {Envelope<"read_receipt">} receipt @param {string | null} userId */
+  noteReceipt(receipt, userId) {
+    this.#receipts.note(receipt, userId);
+  }
+
+  /** Forget everything, as another user begins. */
+  clear() {
+    for (const { message } of [...this.#queue.entries.values()]) {
+      this.#queue.drop(message.id);
+      if (message.state === "queued") message.become("failed", { error: new DOMException("the outbox was forgotten", "AbortError") });
+      this.#around.onChange(message);
+    }
+  }
+
+  // ---- inside
+
+  /** @param {Envelope<any>} envelope */
+  #message(envelope) {
+    return new SentMessage(envelope, (message) => this.cancel(message));
+  }
+
+  /** @param {AbortSignal} signal @param {SentMessage} message */
+  #heed(signal, message) {
+    const cancel = () => void this.cancel(message, signal.reason);
+    const stop = () => signal.removeEventListener("abort", cancel);
+    signal.addEventListener("abort", cancel);
+    message.then(stop, stop);
+  }
+
+  /** @param {boolean} keep @param {boolean} taken */
+  #refusal(keep, taken) {
+    if (taken) return new RelayError("conflict", "another message with this id still waits for its answer");
+    if (!keep && !this.#around.live()) {
+      return new RelayError("offline", "not connected, and the message is not one to keep", { retry: true });
+    }
+    if (this.#queue.entries.size < this.#around.limit) return null;
+    return new RelayError("outbox_full", `${this.#around.limit} messages already wait for their answer`, { retry: true });
+  }
+
+  #nextNumber() {
+    // Time, so that tabs which know nothing of each other number alike; past it when the clock was set back.
+    this.#number = Math.max(this.#number + 1, Math.floor(this.#around.clock.now() * 1000));
+    return this.#number;
+  }
+
+  /** @param {Entry} entry */
+  async #save(entry) {
+    if (entry.keep) {
+      this.#early.add(entry);
+      await this.#around.opened().catch(() => {}); // whoever connects is told
+      this.#early.delete(entry);
+      if (this.#has(entry)) await this.#around.keeper.put(keyOf(entry), keptOf(entry));
+    }
+    if (!this.#has(entry)) return; // cancelled meanwhile
+    this.#around.ask({ submit: keptOf(entry) });
+    this.#queue.ready(entry);
+  }
+
+  /** @param {Entry} entry */
+  #has(entry) {
+    return this.#queue.entries.get(entry.message.id) === entry;
+  }
+
+  /** @param {Entry} entry */
+  #renumber(entry) {
+    this.#queue.drop(entry.message.id);
+    entry.number = this.#nextNumber();
+    this.#queue.add(entry);
+  }
+
+  /** @param {Entry} entry */
+  #again(entry) {
+    this.#queue.drop(entry.message.id);
+    entry.refusals = 0;
+    entry.message.become("queued");
+    this.#queue.add(entry);
+    this.#around.onChange(entry.message);
+  }
+
+  /** @param {Entry} entry */
+  #forget(entry) {
+    this.#queue.drop(entry.message.id);
+    void this.#around.keeper.delete(keyOf(entry));
+  }
+
+  /** @param {Entry} entry */
+  #answered(entry) {
+    if (!entry.keep) return;
+    const { message } = entry;
+    if (message.state === "failed") {
+      void this.#around.keeper.put(keyOf(entry), keptOf(entry));
+      this.#around.share({ failed: message.id, error: errorOf(message) });
+    } else {
+      void this.#around.keeper.delete(keyOf(entry));
+      this.#receipts.follow(message);
+    }
+    this.#around.onChange(message);
+  }
+}

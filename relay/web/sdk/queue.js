@@ -1,0 +1,251 @@
+/**
+ * The order in which messages go to the wire, again and again until each has its answer.
+ *
+ * Contract:
+ *     A message leaves only by an ack, when it is discarded or cancelled, or, if it is not to be kept, with its
+ *     connection.
+ *     MUST NOT reorder: of the messages to one target, at most `inFlight` are on the wire (1 by default), and none
+ *     goes before one that was written earlier.
+ *     A message is in the storage before it is on the wire.
+ */
+
+import { Timer } from "./clock.js";
+import { RelayError } from "./errors.js";
+
+/** @import { Backoff } from "./backoff.js" */
+/** @import { Clock } from "./clock.js" */
+/** @import { SentMessage } from "./sent-message.js" */
+/** @import { Envelope } from "./types.js" */
+
+/**
+ * @typedef {object} Entry
+ * @property {SentMessage} message
+ * @property {number} number its place in the order of writing
+ * @property {boolean} keep
+ * @property {boolean} saved
+ * @property {boolean} [onWire]
+ * @property {boolean} [tried] whether it may have reached the server
+ * @property {number} [refusals]
+ */
+
+/** @typedef {(envelope: Envelope<any>) => void} Send */
+
+const PASSING = new Set(["rate_limited", "overloaded"]);
+const OTHER_RETRIES = 5;
+const MOST_ON_WIRE = 32;
+const UNORDERED = "\n"; // no target's name: what is not kept waits for nothing
+
+export class Queue {
+  /** @type {Map<string, Entry>} */
+  entries = new Map();
+  /** @type {Map<string, Entry[]>} by target: those to send */
+  #lanes = new Map();
+  /** @type {Send | null} */
+  #send = null;
+  #hold;
+  #holdUntil = 0;
+  #onWire = 0;
+  #window = MOST_ON_WIRE;
+  #most = MOST_ON_WIRE;
+  #largest = Infinity;
+  #clock;
+  #backoff;
+  #inFlight;
+  /** @type {(entry: Entry) => void} told of each message that was answered, one way or the other */
+  onAnswer = () => {};
+
+  /** @param {{clock: Clock, backoff: Backoff, inFlight: number}} circumstances */
+  constructor({ clock, backoff, inFlight }) {
+    this.#clock = clock;
+    this.#backoff = backoff;
+    this.#inFlight = inFlight;
+    this.#hold = new Timer(clock);
+  }
+
+  /** Every kept message, oldest first. */
+  get messages() {
+    const kept = [...this.entries.values()].filter((entry) => entry.keep);
+    return kept.sort((one, other) => one.number - other.number).map((entry) => entry.message);
+  }
+
+  /**
+   * Take a message in. One that is not saved holds those behind it back until `ready` is called.
+   *
+   * @param {Entry} entry
+   */
+  add(entry) {
+    this.entries.set(entry.message.id, entry);
+    if (entry.message.state === "failed") return;
+    const target = laneOf(entry);
+    const lane = this.#lanes.get(target) ?? [];
+    this.#lanes.set(target, lane);
+    const place = lane.findLastIndex((earlier) => earlier.number <= entry.number);
+    lane.splice(place + 1, 0, entry);
+    this.#pump(target);
+  }
+
+  /** @param {Entry} entry */
+  ready(entry) {
+    entry.saved = true;
+    this.#pump(laneOf(entry));
+  }
+
+  // ---- towards the wire
+
+  /**
+   * Start over on a new connection: everything without an answer is sent again, oldest first.
+   *
+   * @param {Send} send
+   * @param {Record<string, number>} limits the server's own
+   */
+  begin(send, limits) {
+    this.end();
+    this.#send = send;
+    this.#window = this.#most = Math.min(MOST_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MOST_ON_WIRE);
+    this.#largest = limits.frame_bytes > 0 ? limits.frame_bytes : Infinity;
+    this.#pumpAll();
+  }
+
+  /** The connection is gone, and with it what is not kept beyond it. */
+  end() {
+    this.#hold.stop();
+    this.#send = null;
+    this.#onWire = 0;
+    for (const entry of [...this.entries.values()]) {
+      entry.onWire = false;
+      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection broke before the answer came"));
+    }
+  }
+
+  // ---- answers
+
+  /**
+   * @param {string} id
+   * @param {import("./types.js").AckPayload} ack
+   */
+  acked(id, ack) {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    this.#window = Math.min(this.#most, this.#window * 2);
+    this.#remove(entry);
+    entry.message.become("sent", { ack });
+    this.onAnswer(entry);
+    this.#pumpAll();
+  }
+
+  /**
+   * Fail a message for good, or hold everything and try again from the oldest on. After a refusal that passes, the
+   * window starts again at one and doubles with each ack: many more would only be refused too.
+   *
+   * @param {string} id
+   * @param {RelayError} error
+   */
+  refused(id, error) {
+    const entry = this.entries.get(id);
+    if (!entry) return;
+    entry.refusals = (entry.refusals ?? 0) + 1;
+    const patient = PASSING.has(error.code) || entry.refusals <= OTHER_RETRIES;
+    if (!(error.retry && patient && entry.keep)) return this.fail(id, error);
+    const wait = error.retryAfter ?? this.#backoff.delay(entry.refusals - 1);
+    this.#holdUntil = Math.max(this.#holdUntil, this.#clock.now() + wait * 1000);
+    this.#window = 1;
+    if (entry.onWire) this.#onWire -= 1;
+    entry.onWire = false;
+    this.#pumpAll();
+  }
+
+  /**
+   * Fail a message for good. A kept one stays, to be seen, until it is tried anew or discarded.
+   *
+   * @param {string} id
+   * @param {Error} error
+   */
+  fail(id, error) {
+    const entry = this.entries.get(id);
+    if (!entry || entry.message.state === "failed") return;
+    this.#remove(entry);
+    if (entry.keep) this.entries.set(id, entry);
+    entry.message.become("failed", { error });
+    this.onAnswer(entry);
+    this.#pumpAll();
+  }
+
+  /**
+   * Fail the largest message on the wire, which the server closed the connection for.
+   *
+   * @param {string} reason
+   */
+  refuseLargest(reason) {
+    const suspects = [...this.entries.values()].filter((entry) => entry.onWire);
+    const [culprit] = suspects.sort((one, other) => sizeOf(other) - sizeOf(one));
+    if (culprit) this.fail(culprit.message.id, new RelayError("too_large", reason || "the server takes no frame of this size"));
+  }
+
+  /**
+   * Take a message out, whatever its state.
+   *
+   * @param {string} id
+   */
+  drop(id) {
+    const entry = this.entries.get(id);
+    if (entry) this.#remove(entry);
+    this.#pumpAll();
+  }
+
+  // ---- inside
+
+  /** @param {Entry} entry */
+  #remove(entry) {
+    this.entries.delete(entry.message.id);
+    const target = laneOf(entry);
+    const lane = this.#lanes.get(target) ?? [];
+    const place = lane.indexOf(entry);
+    if (place >= 0) lane.splice(place, 1);
+    if (!lane.length) this.#lanes.delete(target);
+    if (entry.onWire) this.#onWire -= 1;
+    entry.onWire = false;
+  }
+
+  #pumpAll() {
+    if (!this.#send) return;
+    for (const target of [...this.#lanes.keys()]) {
+      if (this.#onWire >= this.#window) return;
+      this.#pump(target);
+    }
+  }
+
+  /** @param {string} target */
+  #pump(target) {
+    const wait = this.#holdUntil - this.#clock.now();
+    if (wait > 0) return this.#hold.set(wait / 1000, () => this.#pumpAll());
+    const lane = this.#lanes.get(target) ?? [];
+    for (const entry of lane.slice(0, target === UNORDERED ? undefined : this.#inFlight)) {
+      if (!this.#send || !entry.saved || this.#onWire >= this.#window) return;
+      if (!entry.onWire) this.#put(entry, this.#send);
+    }
+  }
+
+  /**
+   * @param {Entry} entry
+   * @param {Send} send
+   */
+  #put(entry, send) {
+    if (sizeOf(entry) > this.#largest) {
+      const error = new RelayError("too_large", `the server takes frames of at most ${this.#largest} bytes`);
+      return this.fail(entry.message.id, error);
+    }
+    entry.onWire = entry.tried = true;
+    this.#onWire += 1;
+    send(entry.message.envelope);
+  }
+}
+
+/** @param {Entry} entry */
+function laneOf(entry) {
+  return entry.keep ? (entry.message.envelope.meta.target_id ?? "") : UNORDERED;
+}
+
+/** @param {Entry} entry */
+function sizeOf(entry) {
+  return new TextEncoder().encode(JSON.stringify(entry.message.envelope)).length;
+}

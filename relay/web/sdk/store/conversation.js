@@ -1,0 +1,263 @@
+/** What is known of one conversation: the rules of mirror.js for its messages, reactions, receipts and pointers. */
+
+import { isEqual, read, wins } from "./message.js";
+import { Unread } from "./unread.js";
+
+/** @import { Envelope } from "../types.js" */
+/** @import { Message } from "./message.js" */
+
+const MOST_OVER = 2_000;
+const MOST_REACTIONS = 2_000;
+
+export class Conversation {
+  /** @type {Map<number, Message>} by seq */
+  messages = new Map();
+  /** @type {Map<number, number>} the seq by message id */
+  seqs = new Map();
+  /** @type {Map<string, { read: number, delivered: number }>} the highest seq by user */
+  receipts = new Map();
+  /** @type {Map<number, Map<string, { emoji: string, userId: string, on: boolean, position: number }>>} by message id */
+  reactions = new Map();
+  /** What is known to be over, known or not known yet: since when, by message id. @type {Map<number, number>} */
+  over = new Map();
+  /** The newest edit that says something, by the id of what it is about. @type {Map<number, number>} */
+  edits = new Map();
+  /** The seqs of messages whose reactions were not asked for: a page that has them is still to be loaded. @type {Set<number>} */
+  partial = new Set();
+  /** The seq of the newest message known of. */
+  lastSeq = 0;
+  /** Before this, nothing is the user's to see. */
+  joinedSeq = 0;
+  /** Whether what may be seen of it changed: ask the server for it anew. */
+  stale = false;
+  /** Whether it began again with an event: what events bring of it may lack reactions of before. */
+  anew = false;
+  #changed;
+
+  /**
+   * @param {string} userId
+   * @param {ReadonlySet<string>} counted the types that make it unread
+   * @param {(seq?: number) => void} changed
+   */
+  constructor(userId, counted, changed) {
+    this.userId = userId;
+    this.counted = counted;
+    this.unread = new Unread(this);
+    this.#changed = changed;
+  }
+
+  /**
+   * Take a message by itself, as the list of conversations tells the last one of each.
+   *
+   * @param {Envelope<any>} envelope
+   */
+  preview(envelope) {
+    const anew = !this.messages.has(envelope.meta.seq ?? 0);
+    this.take(envelope);
+    if (anew) this.partial.add(envelope.meta.seq ?? 0);
+  }
+
+  /**
+   * Take an envelope of this conversation's.
+   *
+   * @param {Envelope<any>} envelope
+   * @param {{ whole?: boolean }} [options] whether all that belongs to it comes along, as in a page
+   */
+  take(envelope, { whole = !this.anew } = {}) {
+    const { seq } = envelope.meta;
+    if (seq === undefined) {
+      if (envelope.type === "reaction") this.#takeReaction(envelope);
+      else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
+      return;
+    }
+    if (whole) this.partial.delete(seq);
+    else if (!this.messages.has(seq)) this.partial.add(seq);
+    if (this.messages.has(seq)) this.#takeMessage(envelope);
+    else this.unread.during(seq, () => this.#takeMessage(envelope));
+  }
+
+  /**
+   * Return a message by its id.
+   *
+   * @param {number} messageId
+   */
+  byId(messageId) {
+    return this.messages.get(this.seqs.get(messageId) ?? 0);
+  }
+
+  /**
+   * Move the user's own pointer, if it is forward.
+   *
+   * @param {number} seq
+   */
+  read(seq) {
+    if (!this.unread.read(seq)) return;
+    this.#changed();
+  }
+
+  /**
+   * Make a tombstone of a message.
+   *
+   * @param {number} messageId
+   * @param {number} at
+   */
+  end(messageId, at) {
+    this.unread.ends(messageId);
+    if (!this.over.has(messageId)) this.over.set(messageId, at);
+    if (this.over.size > MOST_OVER) this.over.delete(/** @type {number} */ (this.over.keys().next().value));
+    this.reactions.delete(messageId);
+    const edit = this.messages.get(this.edits.get(messageId) ?? 0);
+    this.edits.delete(messageId);
+    if (edit) this.#keep({ ...edit, payload: {}, editedAt: undefined, deletedAt: at });
+    const message = this.byId(messageId);
+    if (message && message.deletedAt === undefined) {
+      this.#keep({ ...message, payload: {}, editedAt: undefined, deletedAt: at });
+    }
+  }
+
+  /**
+   * Make tombstones of what has expired.
+   *
+   * @param {number} now Unix seconds
+   */
+  expire(now) {
+    for (const message of this.messages.values()) {
+      if (message.expiresAt !== undefined && message.expiresAt <= now && message.deletedAt === undefined) {
+        this.end(message.messageId, message.expiresAt);
+      }
+    }
+  }
+
+  /**
+   * Forget the oldest messages but `most`; what is unread among them still counts.
+   *
+   * @param {number} most
+   */
+  trim(most) {
+    const seqs = [...this.messages.keys()].sort((a, b) => a - b);
+    return this.#forget(seqs.slice(0, Math.max(0, seqs.length - most)));
+  }
+
+  /**
+   * Forget what came before something that was missed: it may be edited or deleted there.
+   *
+   * @param {number} upTo the last seq that was missed
+   */
+  missed(upTo) {
+    this.unread.dirty = true;
+    return this.#forget([...this.messages.keys()].filter((seq) => seq <= upTo));
+  }
+
+  /** @param {number[]} seqs */
+  #forget(seqs) {
+    if (seqs.length === 0) return false;
+    this.unread.forget(seqs);
+    for (const seq of seqs) {
+      const messageId = this.messages.get(seq)?.messageId ?? 0;
+      this.messages.delete(seq);
+      this.partial.delete(seq);
+      this.seqs.delete(messageId);
+      this.reactions.delete(messageId);
+      this.edits.delete(messageId);
+    }
+    this.#changed();
+    return true;
+  }
+
+  /** @param {Envelope<any>} envelope */
+  #takeMessage(envelope) {
+    let message = read(envelope);
+    const known = this.messages.get(message.seq);
+    if (known && wins(known, message)) message = known;
+    if (envelope.meta.replaces !== undefined) this.end(envelope.meta.replaces, message.timestamp);
+    const over = this.over.get(message.messageId);
+    if (over !== undefined && message.deletedAt === undefined) {
+      message = { ...message, payload: {}, editedAt: undefined, deletedAt: over };
+    }
+    this.#keep(message);
+    if (message.senderId === this.userId) this.read(message.seq);
+    if (message.deletedAt !== undefined) {
+      if (known !== message) this.end(message.messageId, message.deletedAt);
+    } else if (message.type === "message_edit") this.#edit(message);
+    else if (message.type === "message_delete") this.end(message.payload.message_id, message.timestamp);
+    else this.#edited(message);
+  }
+
+  /** @param {Message} edit */
+  #edit(edit) {
+    const messageId = edit.payload.message_id;
+    const over = this.over.get(messageId) ?? this.byId(messageId)?.deletedAt;
+    if (over !== undefined) {
+      this.#keep({ ...edit, payload: {}, editedAt: undefined, deletedAt: over });
+      return;
+    }
+    const newest = this.messages.get(this.edits.get(messageId) ?? 0);
+    if (!newest || newest.seq < edit.seq) this.edits.set(messageId, edit.seq);
+    const about = this.byId(messageId);
+    if (about) this.#edited(about);
+    else this.unread.edited();
+  }
+
+  /**
+   * Give a message the content of its newest edit, if that is newer than the message.
+   *
+   * @param {Message} message
+   */
+  #edited(message) {
+    const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
+    if (!edit || edit.deletedAt !== undefined || (message.editedAt ?? 0) > edit.timestamp) return;
+    const { content, mentions } = edit.payload;
+    const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
+    // Of two edits at the same time the later one counts; the same one again changes nothing.
+    if (message.editedAt === edit.timestamp && isEqual(message.payload, payload)) return;
+    this.#keep({ ...message, payload, editedAt: edit.timestamp });
+  }
+
+  /** @param {Envelope<any>} envelope */
+  #takeReaction({ payload, meta }) {
+    const { message_id: messageId, emoji, on } = payload;
+    const about = this.byId(messageId);
+    if (about?.deletedAt !== undefined || this.over.has(messageId)) return;
+    const given = this.reactions.get(messageId) ?? new Map();
+    const userId = meta.sender_id ?? "";
+    const key = `${userId} ${emoji}`;
+    const position = meta.message_id ?? 0;
+    if ((given.get(key)?.position ?? 0) > position) return;
+    given.set(key, { emoji, userId, on, position });
+    this.reactions.set(messageId, given);
+    if (this.reactions.size > MOST_REACTIONS) this.#forgetReactions();
+    this.#changed(about?.seq);
+  }
+
+  /** Forget reactions to what is not known; the messages bring them along when they are loaded. */
+  #forgetReactions() {
+    for (const messageId of this.reactions.keys()) {
+      if (!this.seqs.has(messageId)) this.reactions.delete(messageId);
+    }
+  }
+
+  /** @param {Envelope<any>} envelope */
+  #takeReceipt({ payload, meta }) {
+    const sender = meta.sender_id ?? "";
+    const state = payload.state ?? "read";
+    if (payload.up_to_seq === undefined) return;
+    if (sender === this.userId && state === "read") this.read(payload.up_to_seq);
+    if (payload.private) return;
+    const known = this.receipts.get(sender) ?? { read: 0, delivered: 0 };
+    if (known[/** @type {"read"} */ (state)] >= payload.up_to_seq) return;
+    this.receipts.set(sender, { ...known, [state]: payload.up_to_seq });
+    for (const message of this.messages.values()) {
+      if (message.senderId !== sender && message.seq <= payload.up_to_seq) this.#changed(message.seq);
+    }
+    this.#changed();
+  }
+
+  /** @param {Message} message */
+  #keep(message) {
+    if (this.messages.get(message.seq) === message) return;
+    this.messages.set(message.seq, message);
+    this.seqs.set(message.messageId, message.seq);
+    this.lastSeq = Math.max(this.lastSeq, message.seq);
+    this.#changed(message.seq);
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What this device has said and the server has not stored yet: messages to be shown at the end of their conversation, and
+ * changes of messages (edits, deletions, reactions) to be shown as if they had happened.
+ */
+
+/** @import { Envelope } from "../types.js" */
+/** @import { Conversation } from "./conversation.js" */
+
+/**
+ * @typedef {object} Outgoing a SentMessage, or one whose files are on their way up
+ * @property {string} id
+ * @property {Envelope<any>} envelope
+ * @property {string} state
+ * @property {import("../types.js").AckPayload | null} ack
+ * @property {Error | null} error
+ * @property {number} [progress]
+ */
+
+const CHANGES = new Set(["message_edit", "message_delete", "reaction"]);
+const MOST_STORED = 5_000;
+
+export class Echoes {
+  /** @type {Map<string, Map<string, Outgoing>>} by conversation and id */
+  messages = new Map();
+  /** @type {Map<string, Map<string, Outgoing>>} */
+  changes = new Map();
+  /** @type {Set<string>} the ids of own messages that are known to be stored */
+  #stored = new Set();
+  #shown;
+
+  /** @param {Iterable<string>} shown the types that are shown before they are stored */
+  constructor(shown) {
+    this.#shown = new Set(shown);
+  }
+
+  /**
+   * Take what became of an own message; tells whether something is shown otherwise now.
+   *
+   * @param {string} key
+   * @param {Outgoing} sent
+   * @param {boolean} gone whether it is taken back, or its failure was read
+   */
+  take(key, sent, gone) {
+    const change = CHANGES.has(sent.envelope.type);
+    if (!change && !this.#shown.has(sent.envelope.type)) return false;
+    const all = change ? this.changes : this.messages;
+    const held = all.get(key) ?? new Map();
+    const over = gone || sent.ack || this.#stored.has(sent.id) || (change && sent.state === "failed");
+    if (over) {
+      if (!held.delete(sent.id)) return false;
+      if (held.size === 0) all.delete(key);
+      return true;
+    }
+    all.set(key, held.set(sent.id, sent));
+    return true;
+  }
+
+  /**
+   * Note that an own message is stored: from now on it is shown as what it is. Returns the change that it was.
+   *
+   * @param {string} key
+   * @param {string} id
+   */
+  stored(key, id) {
+    this.#stored.add(id);
+    if (this.#stored.size > MOST_STORED) this.#stored.delete(/** @type {string} */ (this.#stored.values().next().value));
+    this.messages.get(key)?.delete(id);
+    const changed = this.changes.get(key)?.get(id);
+    this.changes.get(key)?.delete(id);
+    return changed;
+  }
+
+  /**
+   * Return the changes of a message that are on their way, oldest first.
+   *
+   * @param {string} key
+   * @param {number} messageId
+   */
+  changesOf(key, messageId) {
+    const all = [...(this.changes.get(key)?.values() ?? [])];
+    return all.filter((sent) => sent.envelope.payload.message_id === messageId);
+  }
+}
+
+/**
+ * Return the envelope that the server would bring for an own message that it has acked.
+ *
+ * @param {Outgoing} sent
+ * @param {string} userId
+ * @returns {Envelope<any> | null} null for what is not stored
+ */
+export function storedEnvelope({ envelope, ack }, userId) {
+  if (ack?.message_id === undefined) return null;
+  const { message_id, seq, timestamp, replaces } = ack;
+  const { type, payload, meta } = envelope;
+  return { type, payload, meta: { ...meta, sender_id: userId, message_id, seq, timestamp, replaces } };
+}
+
+/**
+ * Return the seq of the message that a change is about.
+ *
+ * @param {Conversation} conversation
+ * @param {Outgoing} sent
+ */
+export function seqOfChanged(conversation, sent) {
+  return CHANGES.has(sent.envelope.type) ? conversation.seqs.get(sent.envelope.payload.message_id) : undefined;
+}

@@ -1,0 +1,56 @@
+/** Messages as they are read, and which of two versions of one counts. */
+
+/** @import { Envelope } from "../types.js" */
+
+/**
+ * A message as it now is; never changed, but replaced. A tombstone's payload is empty.
+ *
+ * @typedef {object} Message
+ * @property {number} messageId
+ * @property {number} seq
+ * @property {string} type
+ * @property {string} senderId
+ * @property {Readonly<Record<string, any>>} payload
+ * @property {number} timestamp
+ * @property {string} [id]
+ * @property {string} [targetId]
+ * @property {string} [clientId]
+ * @property {number} [editedAt]
+ * @property {number} [deletedAt]
+ * @property {number} [expiresAt]
+ */
+
+/** @param {Envelope<any>} envelope @returns {Message} */
+export function read({ type, payload, meta }) {
+  return {
+    messageId: /** @type {number} */ (meta.message_id),
+    seq: /** @type {number} */ (meta.seq),
+    type,
+    senderId: meta.sender_id ?? "",
+    payload,
+    timestamp: meta.timestamp ?? 0,
+    id: meta.id,
+    targetId: meta.target_id,
+    clientId: meta.client_id,
+    editedAt: meta.edited_at,
+    deletedAt: meta.deleted_at,
+    expiresAt: meta.expires_at,
+  };
+}
+
+/**
+ * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change.
+ *
+ * @param {Message} known
+ * @param {Message} other
+ */
+export function wins(known, other) {
+  if (known.deletedAt !== undefined || other.deletedAt !== undefined) return known.deletedAt !== undefined;
+  const difference = (known.editedAt ?? 0) - (other.editedAt ?? 0);
+  return difference > 0 || (difference === 0 && isEqual(known.payload, other.payload));
+}
+
+/** @param {object} one @param {object} other */
+export function isEqual(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

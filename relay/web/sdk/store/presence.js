@@ -1,0 +1,90 @@
+/** Who types where, and how others are: what passes and is never stored. */
+
+/** @import { Envelope, Presence } from "../types.js" */
+
+/** The server ends an indication after six seconds; later than that, its word was lost. */
+const LASTS_SECONDS = 8;
+
+/** @typedef {{ userId: string, status: Presence, text: string | null, until: number | null, lastSeen: number | null }} StatusView */
+
+export class Statuses {
+  /** @type {Map<string, StatusView>} */
+  #views = new Map();
+
+  /** @param {string} userId @returns {StatusView} */
+  view(userId) {
+    return this.#views.get(userId) ?? this.#set(userId, { status: "unknown" });
+  }
+
+  /** @param {string} userId @param {import("../types.js").StatusPayload} status */
+  take(userId, status) {
+    this.#set(userId, status);
+  }
+
+  /** @param {string} userId @param {import("../types.js").StatusPayload} status */
+  #set(userId, { status, text = null, until = null, last_seen: lastSeen = null }) {
+    const view = Object.freeze({ userId, status, text, until, lastSeen });
+    this.#views.set(userId, view);
+    return view;
+  }
+}
+
+export class Typing {
+  /** @type {Map<string, Map<string, ReturnType<typeof setTimeout>>>} by conversation, and by user and device */
+  #timers = new Map();
+  /** @type {Map<string, readonly string[]>} */
+  #views = new Map();
+  #changed;
+
+  /** @param {(key: string) => void} changed */
+  constructor(changed) {
+    this.#changed = changed;
+  }
+
+  /**
+   * Return who types in a conversation, by user id.
+   *
+   * @param {string} key
+   */
+  view(key) {
+    return this.#views.get(key) ?? NOBODY;
+  }
+
+  /**
+   * Take an indication, or a message that ends one.
+   *
+   * @param {string} key
+   * @param {Envelope<any>} envelope
+   */
+  take(key, { type, payload, meta }) {
+    const who = `${meta.sender_id}\n${meta.client_id ?? ""}`;
+    const here = this.#timers.get(key) ?? new Map();
+    clearTimeout(here.get(who));
+    const was = here.delete(who);
+    const types = type === "typing_indicator" && payload.typing;
+    if (types) here.set(who, setTimeout(() => this.take(key, { type, payload: { typing: false }, meta }), LASTS_SECONDS * 1000));
+    if (here.size > 0) this.#timers.set(key, here);
+    else this.#timers.delete(key);
+    if (was !== types) this.#show(key);
+  }
+
+  /** Nobody types any more, as far as anybody knows: the connection is gone. */
+  clear() {
+    for (const [key, timers] of this.#timers) {
+      for (const timer of timers.values()) clearTimeout(timer);
+      this.#timers.delete(key);
+      this.#show(key);
+    }
+  }
+
+  /** @param {string} key */
+  #show(key) {
+    const users = [...(this.#timers.get(key)?.keys() ?? [])].map((who) => who.slice(0, who.indexOf("\n")));
+    this.#views.set(key, Object.freeze([...new Set(users)].sort()));
+    if (users.length === 0) this.#views.delete(key);
+    this.#changed(key);
+  }
+}
+
+/** @type {readonly string[]} */
+const NOBODY = Object.freeze([]);

@@ -1,0 +1,185 @@
+/**
+ * Fetches what events alone do not tell: the list of conversations at first, after a reset, and whenever something of one
+ * is not known for sure. One fetch at a time, and less and less often while it does not help.
+ */
+
+import { RelayError } from "../errors.js";
+import { Deferred } from "../deferred.js";
+import { fetchNotifications, fetchPage, fetchRows } from "./loader.js";
+import { EVERYBODY, SELF } from "./mirror.js";
+
+/**
+ * @import { MessagingAPI } from "../messaging-api.js"
+ * @import { Gap } from "../socket-manager.js"
+ * @import { Me } from "../types.js"
+ * @import { State } from "./state.js"
+ */
+
+const SOON_SECONDS = 0.05;
+const APART_SECONDS = 1;
+const FIRST_WAIT_SECONDS = 0.5;
+const LONGEST_WAIT_SECONDS = 60;
+const PREVIEW = 20;
+
+export class Refresher {
+  /** @type {Set<string>} what changed since it was looked at last */
+  #changed = new Set();
+  /** @type {Deferred<void>} */
+  #ready = new Deferred();
+  #closing = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #running = false;
+  #again = false;
+  #connected = false;
+  #ended = 0;
+  #tries = 0;
+  #notifications = true;
+  #messaging;
+  #owner;
+  /** @type {Me | null} */
+  #me = null;
+  #end;
+
+  /**
+   * @param {MessagingAPI} messaging
+   * @param {{ state: (userId: string | null) => State, me: (me: Me) => void, failed: (error: Error) => void }} owner
+   */
+  constructor(messaging, owner) {
+    this.#messaging = messaging;
+    this.#owner = owner;
+    this.#end = messaging.socketManager.on("state", (state) => {
+      if (state !== "connected" || (this.#connected && !this.#again)) return;
+      // What came between the first load and the connection, another tab may have had.
+      this.#connected = true;
+      this.want();
+    });
+  }
+
+  get ready() {
+    return this.#ready.promise;
+  }
+
+  /**
+   * Have a conversation looked at, whether all of it is known.
+   *
+   * @param {string} key
+   */
+  look(key) {
+    if (this.#changed.size === 0) queueMicrotask(() => this.#lookAtChanged());
+    this.#changed.add(key);
+  }
+
+  /** Begin anew: the server's database is another one, or the user. */
+  reset() {
+    this.#notifications = true;
+    this.want();
+  }
+
+  /**
+   * Take what a replay left out.
+   *
+   * @param {Gap[]} gaps
+   */
+  missed(gaps) {
+    if (gaps.length === 0) return;
+    if (gaps.some(({ kind }) => kind === SELF || kind === "broadcast")) this.#notifications = true;
+    this.want();
+  }
+
+  /**
+   * Fetch soon.
+   *
+   * @param {number} [seconds]
+   */
+  want(seconds = SOON_SECONDS) {
+    this.#again = true;
+    if (this.#running || this.#closing.signal.aborted) return;
+    clearTimeout(this.#timer);
+    const wait = Math.max(seconds, APART_SECONDS - (Date.now() - this.#ended) / 1000);
+    this.#timer = setTimeout(() => void this.#run(), wait * 1000);
+  }
+
+  close() {
+    this.#closing.abort();
+    this.#end();
+    clearTimeout(this.#timer);
+  }
+
+  #lookAtChanged() {
+    const state = this.#owner.state(null);
+    const incomplete = [...this.#changed].some((key) => isIncomplete(state, key));
+    this.#changed.clear();
+    if (!incomplete) return;
+    this.#tries = 0; // something is new: it may help now
+    this.want();
+  }
+
+  /** @returns {number} longer each time in a row, as what does not help need not be done often */
+  #wait() {
+    if (this.#tries === 0) return SOON_SECONDS;
+    return Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** this.#tries);
+  }
+
+  async #run() {
+    this.#running = true;
+    this.#again = false;
+    try {
+      await this.#fetch();
+      this.#ready.resolve();
+      const state = this.#owner.state(null);
+      const left = [...state.mirror.conversations.keys()].some((key) => isIncomplete(state, key));
+      this.#tries = left ? this.#tries + 1 : 0;
+      this.#again ||= left;
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      this.#owner.failed(/** @type {Error} */ (error));
+      this.#tries += 1;
+      this.#again = true;
+      // What is refused for good is tried again with the next connection, when the token may be another.
+      if (error instanceof RelayError && !error.retry) return;
+    } finally {
+      this.#running = false;
+      this.#ended = Date.now();
+    }
+    if (this.#again) this.want(this.#wait());
+  }
+
+  async #fetch() {
+    const { restApi: rest } = this.#messaging;
+    const { signal } = this.#closing;
+    if (!this.#me) {
+      this.#me = await rest.getMe({ signal });
+      this.#owner.me(this.#me);
+    }
+    const state = this.#owner.state(this.#me.user_id);
+    const rows = await fetchRows(rest, signal);
+    for (const row of rows) state.row(row);
+    state.lookedAt(rows.map((row) => row.target_id));
+    if (this.#notifications || state.mirror.conversation(SELF).unread.dirty) {
+      const { page, pointers } = await fetchNotifications(rest, state.userId, signal);
+      state.notifications(page, pointers);
+      this.#notifications = false;
+    }
+    for (const { kind, target_id: key } of rows.filter((row) => state.lacksPreview(row.target_id))) {
+      signal.throwIfAborted();
+      const page = await fetchPage(rest, key, kind, { limit: PREVIEW });
+      state.page(key, page, { older: true });
+    }
+    if (state !== this.#owner.state(null)) this.#again = true; // a reset came meanwhile
+  }
+}
+
+/**
+ * Tell whether something of a conversation is to be asked for.
+ *
+ * @param {State} state
+ * @param {string} key
+ */
+function isIncomplete(state, key) {
+  const conversation = state.mirror.conversations.get(key);
+  if (!conversation) return false;
+  if (conversation.unread.dirty || conversation.stale) return true;
+  const facts = state.facts.get(key);
+  return key !== SELF && key !== EVERYBODY && (facts ? facts.kind === null : true) && conversation.lastSeq > (facts?.seq ?? 0);
+}

@@ -1,0 +1,189 @@
+/**
+ * What an application draws, as values that never change: whoever holds the one of before sees by `===` that nothing
+ * happened.
+ */
+
+/** @import { ConversationKind, Role } from "../types.js" */
+/** @import { Conversation } from "./conversation.js"
+ * @import { Message } from "./message.js" */
+/** @import { Echoes, Outgoing } from "./echoes.js" */
+
+/** @typedef {{ emoji: string, userIds: readonly string[], mine: boolean }} ReactionView */
+
+/**
+ * @typedef {object} MessageView
+ * @property {string} key the same from the first echo on: what a list is keyed by
+ * @property {string} conversation
+ * @property {number | null} messageId null until it is stored
+ * @property {number | null} seq
+ * @property {string | null} id as its sender gave it
+ * @property {string} type
+ * @property {string} senderId
+ * @property {boolean} mine
+ * @property {Readonly<Record<string, any>>} payload empty for a tombstone
+ * @property {number} timestamp Unix seconds
+ * @property {number | null} editedAt
+ * @property {number | null} deletedAt
+ * @property {number | null} expiresAt
+ * @property {readonly ReactionView[]} reactions
+ * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
+ * @property {boolean} pending whether a change of it is still on its way
+ * @property {Error | null} error why it failed
+ * @property {number | null} progress from 0 to 1, while its files go up
+ */
+
+/**
+ * @typedef {object} Facts what the list of conversations says of one
+ * @property {ConversationKind | null} kind null until the server has said
+ * @property {string} name
+ * @property {Role | null} role
+ * @property {number} seq up to which message the name is right
+ * @property {number} roleSeq up to which the role is
+ */
+
+/** Types that change others' messages, and are not shown themselves. */
+const UNSHOWN = new Set(["message_edit", "message_delete"]);
+
+/** @param {{ senderId: string, id?: string, messageId: number }} message @param {string} userId */
+export function keyOf({ senderId, id, messageId }, userId) {
+  return senderId === userId && id !== undefined ? `i:${id}` : `m:${messageId}`;
+}
+
+/**
+ * Return the seqs that are shown, in order.
+ *
+ * @param {Conversation} conversation
+ * @param {{ partial?: boolean }} [options] with those of which a page is still to be loaded
+ */
+export function shownSeqs(conversation, { partial = false } = {}) {
+  const seqs = [];
+  for (const { seq, type } of conversation.messages.values()) {
+    if (!UNSHOWN.has(type) && (partial || !conversation.partial.has(seq))) seqs.push(seq);
+  }
+  return seqs.sort((a, b) => a - b);
+}
+
+/**
+ * Return the ranges between the messages held of which nothing is held, both ends included.
+ *
+ * @param {Conversation} conversation
+ */
+export function gapsOf(conversation) {
+  const seqs = [...conversation.messages.keys()].filter((seq) => !conversation.partial.has(seq)).sort((a, b) => a - b);
+  const gaps = [];
+  for (const [at, seq] of seqs.entries()) {
+    const before = seqs[at - 1] ?? seq - 1;
+    if (seq > before + 1) gaps.push({ fromSeq: before + 1, toSeq: seq - 1 });
+  }
+  return gaps;
+}
+
+/**
+ * @param {string} key
+ * @param {Conversation} conversation
+ * @param {Message} message
+ * @param {Echoes} echoes
+ * @returns {MessageView}
+ */
+export function messageView(key, conversation, message, echoes) {
+  const changes = echoes.changesOf(key, message.messageId);
+  const changed = changes.reduce((now, sent) => withChange(now, sent), message);
+  const mine = message.senderId === conversation.userId;
+  return Object.freeze({
+    key: keyOf(message, conversation.userId),
+    conversation: key,
+    messageId: message.messageId,
+    seq: message.seq,
+    id: message.id ?? null,
+    type: message.type,
+    senderId: message.senderId,
+    mine,
+    payload: changed.payload,
+    timestamp: message.timestamp,
+    editedAt: changed.editedAt ?? null,
+    deletedAt: changed.deletedAt ?? null,
+    expiresAt: message.expiresAt ?? null,
+    reactions: changed.deletedAt === undefined ? reactionsOf(conversation, message.messageId, changes) : [],
+    state: mine ? stateOf(conversation, message.seq) : "sent",
+    pending: changes.length > 0,
+    error: null,
+    progress: null,
+  });
+}
+
+/** @param {string} key @param {string} userId @param {Outgoing} sent @returns {MessageView} */
+export function echoView(key, userId, sent) {
+  const { type, payload, meta } = sent.envelope;
+  return Object.freeze({
+    key: `i:${sent.id}`,
+    conversation: key,
+    messageId: null,
+    seq: null,
+    id: sent.id,
+    type,
+    senderId: userId,
+    mine: true,
+    payload,
+    timestamp: meta.timestamp ?? 0,
+    editedAt: null,
+    deletedAt: null,
+    expiresAt: null,
+    reactions: [],
+    state: /** @type {"queued"} */ (sent.state),
+    pending: false,
+    error: sent.error,
+    progress: sent.progress ?? null,
+  });
+}
+
+/**
+ * Return a message as it will be after a change that is on its way.
+ *
+ * @param {Message} message
+ * @param {Outgoing} sent
+ * @returns {Message}
+ */
+function withChange(message, { envelope: { type, payload, meta } }) {
+  const at = meta.timestamp ?? 0;
+  if (message.deletedAt !== undefined || type === "reaction") return message;
+  if (type === "message_delete") return { ...message, payload: {}, deletedAt: at };
+  const { message_id: _, ...changed } = payload;
+  return { ...message, payload: { ...message.payload, ...changed }, editedAt: at };
+}
+
+/** @param {Conversation} conversation @param {number} messageId @param {Outgoing[]} changes */
+function reactionsOf(conversation, messageId, changes) {
+  /** @type {Map<string, Set<string>>} */
+  const users = new Map();
+  /** @param {string} emoji @param {string} userId @param {boolean} on */
+  const set = (emoji, userId, on) => {
+    const given = users.get(emoji) ?? new Set();
+    if (on) users.set(emoji, given.add(userId));
+    else given.delete(userId);
+  };
+  for (const { emoji, userId, on } of conversation.reactions.get(messageId)?.values() ?? []) set(emoji, userId, on);
+  for (const { envelope } of changes) {
+    if (envelope.type === "reaction") set(envelope.payload.emoji, conversation.userId, envelope.payload.on);
+  }
+  const views = [];
+  for (const [emoji, given] of users) {
+    if (given.size > 0) views.push(Object.freeze({ emoji, userIds: [...given].sort(), mine: given.has(conversation.userId) }));
+  }
+  return views;
+}
+
+/**
+ * Return how far an own message has come: as far as anybody else has read it, or it reached them.
+ *
+ * @param {Conversation} conversation
+ * @param {number} seq
+ */
+function stateOf(conversation, seq) {
+  let state = /** @type {"sent" | "delivered" | "read"} */ ("sent");
+  for (const [userId, { read, delivered }] of conversation.receipts) {
+    if (userId === conversation.userId) continue;
+    if (read >= seq) return "read";
+    if (delivered >= seq) state = "delivered";
+  }
+  return state;
+}

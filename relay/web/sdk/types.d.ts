@@ -1,0 +1,278 @@
+/**
+ * What travels between a relay server and its clients, and what REST answers. Names are the wire's own:
+ * docs/protocol.md and docs/rest.md say what each means.
+ */
+
+/**
+ * The payloads by message type of one's own server: `relay schema --typescript` writes them, or an application does,
+ * `declare module "relay-sdk" { interface MessageTypes { … } }`.
+ */
+export interface MessageTypes {}
+
+/** The payloads of relay's own message types, where MessageTypes has none. */
+export interface CoreMessageTypes {
+  chat_message: MessagePayload;
+  group_message: MessagePayload;
+  notification: NotificationPayload;
+  message_edit: EditPayload;
+  message_delete: DeletePayload;
+  reaction: ReactionPayload;
+  group_event: GroupEventPayload;
+  read_receipt: ReceiptPayload;
+  status_update: StatusPayload;
+  follow: { user_ids: string[]; follow: boolean };
+  search: SearchQuery & { q: string };
+  typing_indicator: { typing: boolean };
+  connection_event: { event: string; [name: string]: unknown };
+  ack: AckPayload;
+  error: ErrorPayload;
+}
+
+/** A declared type's payload; of a type that nobody declared, any object. */
+export type PayloadOf<Type extends string> = Type extends keyof MessageTypes
+  ? MessageTypes[Type]
+  : Type extends keyof CoreMessageTypes
+    ? CoreMessageTypes[Type]
+    : Record<string, unknown>;
+
+export interface MessagePayload {
+  content: string;
+  attachments?: string[];
+  reply_to?: number;
+  mentions?: string[];
+  extra?: Record<string, unknown>;
+}
+
+export interface NotificationPayload {
+  title: string;
+  body?: string;
+  level?: "info" | "success" | "warning" | "error";
+  data?: Record<string, unknown>;
+  expires_at?: number;
+  collapse_key?: string;
+}
+
+export interface EditPayload {
+  message_id: number;
+  content: string;
+  mentions?: string[];
+}
+
+export interface DeletePayload {
+  message_id: number;
+  kind?: "self";
+}
+
+export interface ReactionPayload {
+  message_id: number;
+  emoji: string;
+  on: boolean;
+}
+
+export interface ReceiptPayload {
+  up_to_seq?: number;
+  message_ids?: number[];
+  private?: boolean;
+  kind?: "self";
+  state?: "read" | "delivered";
+}
+
+export type Presence = "online" | "away" | "busy" | "offline" | "unknown";
+
+export interface StatusPayload {
+  status: Presence;
+  text?: string | null;
+  until?: number | null;
+  last_seen?: number | null;
+}
+
+export interface GroupEventPayload {
+  event: "created" | "renamed" | "member_added" | "member_removed" | "role_changed" | "deleted";
+  name?: string;
+  user_id?: string;
+  role?: Role;
+  members?: Member[];
+}
+
+export interface AckPayload {
+  message_id?: number;
+  seq?: number;
+  timestamp: number;
+  duplicate: boolean;
+  replaces?: number;
+  [name: string]: unknown;
+}
+
+export interface ErrorPayload {
+  code: string;
+  message: string;
+  retry: boolean;
+  retry_after?: number;
+  details?: Record<string, unknown>;
+}
+
+export interface Meta {
+  message_id?: number;
+  seq?: number;
+  id?: string;
+  ref?: string;
+  sender_id?: string;
+  target_id?: string;
+  client_id?: string;
+  timestamp?: number;
+  sent_at?: number;
+  edited_at?: number;
+  deleted_at?: number;
+  expires_at?: number;
+  replaces?: number;
+  replay?: boolean;
+}
+
+/** One message on the wire. A tombstone's payload is empty, whatever its type says. */
+export interface Envelope<Type extends string = string> {
+  type: Type;
+  payload: PayloadOf<Type>;
+  meta: Meta;
+}
+
+export type ConversationKind = "user" | "group" | "self" | "broadcast";
+export type Role = "owner" | "admin" | "member";
+export type Member = { user_id: string; role: Role };
+
+/** The cursor of a list: as an answer gave it. */
+export interface ListQuery {
+  limit?: number;
+  cursor?: string | number | null;
+}
+
+/** Which page of a conversation; at most one of `before`, `after` and `around`, each a seq. */
+export interface Pagination {
+  before?: number;
+  after?: number;
+  around?: number;
+  since?: number | string | Date;
+  until?: number | string | Date;
+  q?: string;
+  type?: string;
+  sender?: string;
+  limit?: number;
+}
+
+export interface SearchQuery extends ListQuery {
+  user?: string;
+  group?: string;
+  sender?: string;
+  type?: string;
+  since?: number | string | Date;
+  until?: number | string | Date;
+  order?: "best" | "newest";
+}
+
+export interface HistoryAnswer {
+  messages: Envelope[];
+  latest: Envelope[];
+  has_more: boolean;
+  next_before: number | null;
+  next_after: number | null;
+}
+
+export interface NotificationsAnswer extends Omit<HistoryAnswer, "latest"> {
+  unread: number;
+}
+
+export interface UndeliveredAnswer {
+  messages: Envelope[];
+  cursor: number;
+  has_more: boolean;
+}
+
+export interface ConversationRow {
+  kind: "user" | "group";
+  target_id: string;
+  name: string;
+  role: Role;
+  last_message: Envelope | null;
+  last_seq: number;
+  read_seq: number;
+  unread: number;
+  unread_mentions: number;
+}
+
+export interface ConversationsAnswer {
+  conversations: ConversationRow[];
+  has_more: boolean;
+  next_cursor: number | null;
+}
+
+export interface ReadAnswer {
+  read: { target_id: string; up_to_seq: number; unread: number; kind?: "self" }[];
+}
+
+export interface SearchAnswer {
+  results: { message: Envelope; snippet: string }[];
+  has_more: boolean;
+  next_cursor: string | number | null;
+}
+
+export interface User {
+  user_id: string;
+  display_name: string;
+}
+
+export interface Me extends User {
+  admin: boolean;
+  created_at: number;
+  token_expires_at: number | null;
+  presence_to: "everyone" | "shared" | "nobody";
+  receipts: boolean;
+}
+
+export interface MeChanges {
+  display_name?: string;
+  presence_to?: "everyone" | "shared" | "nobody";
+  receipts?: boolean;
+  password?: string;
+  current_password?: string;
+}
+
+export interface Login {
+  token: string;
+  user_id: string;
+  expires_at: number | null;
+}
+
+export interface Status {
+  user_id: string;
+  status: Presence;
+  text: string | null;
+  until: number | null;
+  last_seen: number | null;
+}
+
+export interface Device {
+  client_id: string;
+  created_at: number;
+  seen_at: number;
+  connected: boolean;
+}
+
+export interface Group {
+  group_id: string;
+  name: string;
+  history: "join" | "start";
+  members: Member[];
+}
+
+export interface Attachment {
+  attachment_id: string;
+  name: string;
+  type: string;
+  size: number;
+  sha256: string;
+}
+
+/** Asked for a token before each connection, and once more when one was refused. */
+export type TokenProvider = (why: { reason: "first" | "reconnect" | "refused" }) => string | Promise<string>;
+
+/** How far a transfer has come, in bytes; `total` is 0 where nobody knows. */
+export type Progress = (loaded: number, total: number) => void;

@@ -1,0 +1,250 @@
+"""A real browser, driven by its own protocol (Chrome DevTools Protocol): contexts, pages, and waits that end."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+START_SECONDS = 30.0
+ANSWER_SECONDS = 20.0
+WAIT_SECONDS = 15.0
+POLL_SECONDS = 0.03
+MOST_BYTES = 1 << 26
+
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
+    "--disable-extensions", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
+]  # fmt: skip
+
+HELPERS = """
+globalThis.told = (value) => (value instanceof Node ? true : value);
+globalThis.named = (label, root = document) => [...root.querySelectorAll("button, a, input, textarea, select")].find(
+    (one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === label && one.checkVisibility());
+globalThis.field = (label) => [...document.querySelectorAll("label")].find(
+    (one) => one.querySelector("span")?.textContent === label)?.querySelector("input") ?? named(label);
+"""
+
+
+class Failed(Exception):
+    """What a page was asked for raised there, or did not come."""
+
+
+class Browser:
+    """One browser process."""
+
+    def __init__(self, connection: WebSocketConnection) -> None:
+        self.connection = connection
+        self.contexts: list[str] = []
+        self.pages: dict[str, Page] = {}
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, tuple[trio.Event, dict[str, Any]]] = {}
+
+    async def read(self) -> None:
+        """Take in answers and events until the browser is gone."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                frame = json.loads(await self.connection.get_message())
+                if "id" in frame:
+                    event, kept = self._answers.pop(frame["id"])
+                    kept.update(frame)
+                    event.set()
+                elif frame.get("sessionId") in self.pages:
+                    self.pages[frame["sessionId"]].note(frame["method"], frame["params"])
+
+    async def send(self, method: str, session: str | None = None, /, **parameters: Any) -> dict[str, Any]:
+        """Send a command and return its result."""
+        number = next(self._numbers)
+        event, answer = self._answers[number] = (trio.Event(), {})
+        frame: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        if session is not None:
+            frame["sessionId"] = session
+        await self.connection.send_message(json.dumps(frame))
+        with trio.move_on_after(ANSWER_SECONDS):
+            await event.wait()
+            if "error" in answer:
+                raise Failed(f"{method}: {answer['error']['message']}")
+            result: dict[str, Any] = answer["result"]
+            return result
+        raise Failed(f"{method}: no answer in {ANSWER_SECONDS} s")
+
+    async def context(self) -> str:
+        """Open a profile of its own, as another person's browser is one."""
+        made = await self.send("Target.createBrowserContext")
+        self.contexts.append(made["browserContextId"])
+        return self.contexts[-1]
+
+    async def page(self, url: str, context: str) -> Page:
+        """Open a tab."""
+        target = (await self.send("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+        session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
+        page = self.pages[session] = Page(self, session, target)
+        for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
+            await self.send(f"{domain}.enable", session)
+        await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=HELPERS)
+        await page.go(url)
+        return page
+
+
+class Page:
+    """One tab.
+
+    Attributes:
+        errors: what its console had to complain of.
+        sockets: its open WebSockets.
+    """
+
+    def __init__(self, browser: Browser, session: str, target: str) -> None:
+        self.browser = browser
+        self.session = session
+        self.target = target
+        self.errors: list[str] = []
+        self.sockets = 0
+
+    def note(self, method: str, parameters: dict[str, Any]) -> None:
+        if method == "Network.webSocketCreated":
+            self.sockets += 1
+        elif method == "Network.webSocketClosed":
+            self.sockets -= 1
+        elif method == "Runtime.exceptionThrown":
+            details = parameters["exceptionDetails"]
+            self.errors.append(details.get("exception", {}).get("description", details["text"]))
+        elif method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "assert"):
+            self.errors.append(
+                " ".join(str(one.get("description", one.get("value"))) for one in parameters["args"])
+            )
+        elif method == "Log.entryAdded":
+            entry = parameters["entry"]
+            # A server that is away is what some tests are about; the page must not complain of anything else.
+            if entry["level"] == "error" and entry["source"] != "network":
+                self.errors.append(entry["text"])
+
+    async def send(self, method: str, /, **parameters: Any) -> dict[str, Any]:
+        return await self.browser.send(method, self.session, **parameters)
+
+    async def go(self, url: str) -> None:
+        await self.send("Page.navigate", url=url)
+
+    async def reload(self) -> None:
+        await self.send("Page.reload")
+
+    async def evaluate(self, expression: str) -> Any:
+        """Return what an expression is, its promise awaited."""
+        result = await self.send(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        if "exceptionDetails" in result:
+            details = result["exceptionDetails"]
+            raise Failed(details.get("exception", {}).get("description", details["text"]))
+        return result["result"].get("value")
+
+    async def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
+        """Wait until an expression is true, and return it."""
+        last: Any = None
+        with trio.move_on_after(seconds):
+            while True:
+                try:
+                    last = await self.evaluate(f"(async () => told({expression}))()")
+                except Failed as failure:  # the document may be just changing
+                    last = failure
+                if last and not isinstance(last, Failed):
+                    return last
+                await trio.sleep(POLL_SECONDS)
+        shown = await self.evaluate("document.body.innerText")
+        raise Failed(f"after {seconds} s still {last!r}: {expression}\nerrors: {self.errors}\nthe page:\n{shown}")
+
+    async def click(self, label: str) -> None:
+        """Click the button or link of that name, once it is there."""
+        found = f"named({json.dumps(label)})"
+        await self.wait(f"{found} && !{found}.disabled")
+        await self.evaluate(f"{found}.click()")
+
+    async def write(self, label: str, text: str) -> None:
+        """Write into the field of that name, as a keyboard does."""
+        await self.wait(f"Boolean(field({json.dumps(label)}))")
+        await self.evaluate(f"field({json.dumps(label)}).focus()")
+        await self.send("Input.insertText", text=text)
+
+    async def press(self, key: str) -> None:
+        """Press a key where the focus is."""
+        text = "\r" if key == "Enter" else ""
+        code = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "Tab": 9}[key]
+        base = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        await self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **base)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **base)
+
+    async def choose_files(self, label: str, *files: Path) -> None:
+        """Choose files in the file field of that name."""
+        found = await self.send(
+            "Runtime.evaluate", expression=f"document.querySelector('input[type=file][aria-label=\"{label}\"]')"
+        )
+        await self.send("DOM.setFileInputFiles", files=list(map(str, files)), objectId=found["result"]["objectId"])
+
+    async def screenshot(self, path: Path) -> None:
+        picture = await self.send("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(picture["data"]))
+
+    async def crash(self) -> None:
+        """End the tab as a lack of memory would: nothing of it runs any more."""
+        self.browser.pages.pop(self.session)
+        with contextlib.suppress(Failed), trio.move_on_after(2):
+            await self.send("Page.crash")
+
+    async def close(self) -> None:
+        self.browser.pages.pop(self.session)
+        await self.browser.send("Target.closeTarget", targetId=self.target)
+
+
+@contextmanager
+def run_browser(folder: Path) -> Iterator[str]:
+    """Run a browser whose profile is in `folder`, and give its address."""
+    assert CHROMIUM is not None
+    with (folder / "chromium.log").open("wb") as log:
+        process = subprocess.Popen(
+            [CHROMIUM, *ARGUMENTS, f"--user-data-dir={folder / 'profile'}"],
+            stdout=log, stderr=log, start_new_session=True, env={**os.environ, "LANG": "C.UTF-8"},
+        )  # fmt: skip
+    try:
+        yield _address(folder / "profile" / "DevToolsActivePort", process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
+    """Return where the browser listens; it says so in a file of its profile."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (file.exists() and file.read_text().count("\n")):
+        assert process.poll() is None, "the browser ended while starting"
+        assert time.monotonic() < deadline, "the browser does not say where it listens"
+        time.sleep(POLL_SECONDS)
+    port, path = file.read_text().split("\n")[:2]
+    return f"ws://127.0.0.1:{port}{path}"
+
+
+@asynccontextmanager
+async def open_browser(address: str) -> AsyncIterator[Browser]:
+    """Drive a running browser; what is opened in it goes at the end."""
+    async with open_websocket_url(address, max_message_size=MOST_BYTES) as connection:
+        browser = Browser(connection)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(browser.read)
+            yield browser
+            for context in browser.contexts:
+                await browser.send("Target.disposeBrowserContext", browserContextId=context)
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,18 @@
+"""One browser for all tests; each has profiles of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.browser.cdp import CHROMIUM, run_browser
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a browser, and give its address."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (apt-get install chromium)")
+    with run_browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address

@@ -1,0 +1,119 @@
+"""People at relay's page, in a real browser, before the real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.browser.cdp import Browser, Page, open_browser
+from tests.e2e.browser.network import Network, open_network
+from tests.e2e.server import Server, Tables
+from tests.e2e.world import Envelope, history
+
+PASSWORD = "correct horse"
+SETTINGS: Tables = {"heartbeat": {"interval_seconds": 1}, "presence": {"grace_seconds": 0.5}}
+SAID = "[...document.querySelectorAll('.message .content')].map((one) => one.textContent)"
+
+
+class Place:
+    """A server, the network before it, a browser, and who is at it."""
+
+    def __init__(self, server: Server, network: Network, browser: Browser) -> None:
+        self.server = server
+        self.network = network
+        self.browser = browser
+        self.url = network.url
+        self.tokens: dict[str, str] = {}
+        self.contexts: dict[str, str] = {}
+
+    async def tab(self, name: str, path: str = "/") -> Page:
+        """Open another tab in somebody's browser."""
+        if name not in self.contexts:
+            self.contexts[name] = await self.browser.context()
+        return await self.browser.page(self.url + path, self.contexts[name])
+
+    async def signed_in(self, name: str, conversation: str = "") -> Page:
+        """Open the first tab of somebody who signed in before, at a conversation."""
+        page = await self.tab(name)
+        session = json.dumps({"token": self.tokens[name], "userId": name})
+        await page.wait("named('Sign in')")
+        await page.evaluate(f"localStorage.setItem('relay.session', {json.dumps(session)})")
+        await page.reload()
+        await page.wait("document.querySelector('.me strong')")
+        if conversation:
+            await open_conversation(page, conversation)
+        return page
+
+    def say(self, name: str, target: str, content: str) -> None:
+        """Have somebody say something by REST."""
+        body = {"type": "chat_message", "payload": {"content": content}, "meta": {"target_id": target}}
+        with self.server.rest(self.tokens[name]) as rest:
+            assert rest.post("/api/messages", json=body).status_code == 201
+
+    def history(self, name: str, peer: str) -> list[Envelope]:
+        """Return a conversation as the server has it."""
+        with self.server.rest(self.tokens[name]) as rest:
+            return history(rest, f"/api/messages/user/{peer}")
+
+    def said(self, name: str, peer: str) -> list[str]:
+        """Return what was said in a conversation, as the server has it."""
+        return [one["payload"]["content"] for one in self.history(name, peer) if one["type"] == "chat_message"]
+
+    def connected(self, name: str) -> int:
+        """Return how many devices of somebody's are connected, as the server sees it."""
+        with self.server.rest(self.tokens[name]) as rest:
+            devices: list[dict[str, Any]] = rest.get("/api/devices").json()["devices"]
+            return sum(one["connected"] for one in devices)
+
+
+def elsewhere(server: Server) -> str:
+    """Return an origin that is not the server's own, where pages of the server are all the same."""
+    return f"http://localhost:{server.port}"
+
+
+@asynccontextmanager
+async def open_place(address: str, folder: Path, *names: str) -> AsyncIterator[Place]:
+    """Run a server with these users, and a network before it, for the browser at `address`."""
+    server = Server(folder, SETTINGS)
+    toml = server.config.read_text()
+    server.config.write_text(toml.replace("[server]\n", f'[server]\nallowed_origins = ["{elsewhere(server)}"]\n'))
+    server.start()
+    try:
+        async with open_network(server.port) as network, open_browser(address) as browser:
+            place = Place(server, network, browser)
+            if names:
+                place.tokens = server.import_users(names)
+            yield place
+            assert [page.errors for page in browser.pages.values() if page.errors] == []
+    finally:
+        if server.alive:
+            server.kill()
+        print(server.diagnosis())  # shown by pytest with a failure, and only then
+
+
+async def open_conversation(page: Page, peer: str) -> None:
+    await page.evaluate(f"location.hash = '#/{peer}'")
+    await page.wait(f"document.querySelector('.conversation h2')?.textContent === {json.dumps(peer)}")
+
+
+async def send(page: Page, content: str) -> None:
+    """Write a message and press Enter."""
+    await page.write("Message", content)
+    await page.press("Enter")
+    await page.wait(f"{SAID}.includes({json.dumps(content)})")
+
+
+async def shows(page: Page, contents: list[str]) -> None:
+    """Wait until exactly this is said on a page, in this order."""
+    await page.wait(f"JSON.stringify({SAID}) === {json.dumps(json.dumps(contents, separators=(',', ':')))}")
+
+
+async def state(page: Page, content: str, wanted: str) -> None:
+    """Wait until a message of one's own has come so far."""
+    await page.wait(
+        "[...document.querySelectorAll('.message')].find((one) =>"
+        f" one.querySelector('.content')?.textContent === {json.dumps(content)})?.dataset.state === {json.dumps(wanted)}"
+    )

@@ -1,0 +1,519 @@
+/** The store's rules, one by one, on envelopes as the server sends them. */
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { State } from "../../../relay/web/sdk/store/state.js";
+import { randomOf } from "../support/random.js";
+
+/** @type {string[]} */
+let touched = [];
+
+/** @param {number} [keep] */
+function newState(keep = 300) {
+  touched = [];
+  return new State("me", (path) => touched.push(path), { echoed: ["chat_message", "group_message"], most: () => keep });
+}
+
+/** Envelopes of a conversation with ann, or of a group. @param {string} [group] */
+function talk(group) {
+  let position = 0;
+  let seq = 0;
+  const say = (/** @type {string} */ type, /** @type {string} */ sender, /** @type {any} */ payload, /** @type {any} */ meta = {}) => {
+    position += 1;
+    const numbered = meta.seq === null ? {} : { seq: (seq += 1) };
+    const target = group ?? (sender === "me" ? "ann" : "me");
+    const { seq: _, ...more } = meta;
+    return { type, payload, meta: { message_id: position, ...numbered, sender_id: sender, target_id: target, timestamp: position, ...more } };
+  };
+  return {
+    say: (/** @type {string} */ sender, /** @type {string} */ content, /** @type {any} */ more = {}, meta = {}) =>
+      say(group ? "group_message" : "chat_message", sender, { content, ...more }, meta),
+    edit: (/** @type {string} */ sender, /** @type {any} */ about, /** @type {string} */ content, meta = {}) =>
+      say("message_edit", sender, { message_id: about.meta.message_id, content }, meta),
+    delete: (/** @type {string} */ sender, /** @type {any} */ about) =>
+      say("message_delete", sender, { message_id: about.meta.message_id }),
+    react: (/** @type {string} */ sender, /** @type {any} */ about, on = true) =>
+      say("reaction", sender, { message_id: about.meta.message_id, emoji: "👍", on }, { seq: null }),
+    receipt: (/** @type {string} */ sender, /** @type {number} */ up_to_seq, more = {}) =>
+      say("read_receipt", sender, { up_to_seq, state: "read", ...more }, { seq: null }),
+    event: (/** @type {string} */ event, /** @type {any} */ more = {}) => say("group_event", "ann", { event, ...more }),
+    raw: say,
+  };
+}
+
+/** @param {State} state @param {string} [key] */
+function contents(state, key = "ann") {
+  return state.view(key).messages.map(({ payload, deletedAt }) => (deletedAt === null ? payload.content : "†"));
+}
+
+/** @param {any} ack @param {any} message @param {string} [state] */
+function sent(message, ack = null, state = ack ? "sent" : "queued") {
+  return { id: message.meta.id, envelope: message, state, ack, error: state === "failed" ? new Error("refused") : null };
+}
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
+afterEach(() => mock.timers.reset());
+
+test("a message is shown once, however often it comes", () => {
+  const state = newState();
+  const first = talk().say("ann", "Hi");
+  state.apply(first);
+  const { messages } = state.view("ann");
+  state.apply({ ...first, meta: { ...first.meta, replay: true } });
+  assert.deepEqual(contents(state), ["Hi"]);
+  assert.equal(state.view("ann").messages[0], messages[0], "what did not change is the same object");
+});
+
+test("of two versions the later edited one wins, in either order", () => {
+  for (const swapped of [false, true]) {
+    const state = newState();
+    const { say, edit } = talk();
+    const first = say("ann", "Hi");
+    const versions = [{ ...first }, edit("ann", first, "Hello"), edit("ann", first, "Hello!")];
+    versions[2].meta.replaces = versions[1].meta.message_id;
+    for (const envelope of swapped ? versions.toReversed() : versions) state.apply(envelope);
+    assert.deepEqual(contents(state), ["Hello!"], `swapped: ${swapped}`);
+    assert.equal(state.view("ann").messages[0]?.editedAt, 3);
+  }
+});
+
+test("an older version of a message does not undo a later one, whichever comes last", () => {
+  const { say } = talk();
+  const first = say("ann", "Hi");
+  const version = (/** @type {string} */ content, /** @type {number} */ at) => ({ ...first, payload: { content }, meta: { ...first.meta, edited_at: at } });
+  for (const versions of [[first, version("2", 2), version("3", 3)], [version("3", 3), version("2", 2), first]]) {
+    const state = newState();
+    for (const envelope of versions) state.apply(envelope);
+    assert.deepEqual(contents(state), ["3"]);
+  }
+});
+
+test("of two edits at the same time the later one counts", () => {
+  const state = newState();
+  const { say, edit } = talk();
+  const first = say("ann", "Hi");
+  const edits = [edit("ann", first, "Hello", { timestamp: 5 }), edit("ann", first, "Hello!", { timestamp: 5, replaces: 2 })];
+  for (const envelope of [first, ...edits]) state.apply(envelope);
+  assert.deepEqual(contents(state), ["Hello!"]);
+  const { messages } = state.view("ann");
+  state.apply(edits[1]);
+  assert.equal(state.view("ann").messages[0], messages[0]);
+});
+
+test("a page that was read before an edit does not undo it", () => {
+  const state = newState();
+  const { say, edit } = talk();
+  const first = say("ann", "Hi");
+  state.apply(edit("ann", first, "Hello"));
+  state.page("ann", { messages: [first], has_more: false });
+  assert.deepEqual(contents(state), ["Hello"]);
+});
+
+test("a page that was read before a deletion does not undo it", () => {
+  const state = newState();
+  const { say, delete: remove } = talk();
+  const first = say("ann", "Hi");
+  state.apply(remove("ann", first));
+  state.page("ann", { messages: [first], has_more: false });
+  assert.deepEqual(contents(state), ["†"]);
+  assert.equal(state.summary("ann").unread, 0);
+});
+
+test("with a message its edits and reactions go", () => {
+  const state = newState();
+  const { say, edit, react, delete: remove } = talk();
+  const first = say("ann", "Hi");
+  const changed = edit("ann", first, "Hello");
+  for (const envelope of [first, changed, react("me", first), remove("ann", first)]) state.apply(envelope);
+  const [message] = state.view("ann").messages;
+  assert.deepEqual([message?.payload, message?.reactions], [{}, []]);
+  assert.deepEqual(state.mirror.conversation("ann").messages.get(2)?.payload, {});
+  state.apply(react("ann", first));
+  assert.deepEqual(state.view("ann").messages[0]?.reactions, []);
+});
+
+test("of a reaction the newest value counts, whichever comes last", () => {
+  const state = newState();
+  const { say, react } = talk();
+  const first = say("ann", "Hi");
+  const [on, off] = [react("ann", first), react("ann", first, false)];
+  for (const envelope of [first, off, on]) state.apply(envelope);
+  assert.deepEqual(state.view("ann").messages[0]?.reactions, []);
+});
+
+test("a reaction to a message that comes later is shown with it", () => {
+  const state = newState();
+  const { say, react } = talk();
+  const [first, second] = [say("ann", "Hi"), say("ann", "You there?")];
+  for (const envelope of [second, react("me", first), first]) state.apply(envelope);
+  assert.deepEqual(state.view("ann").messages[0]?.reactions, [{ emoji: "👍", userIds: ["me"], mine: true }]);
+});
+
+test("what a notification replaces is a tombstone, also when it comes later", () => {
+  const state = newState();
+  const { raw } = talk("team");
+  const [old, anew] = [raw("notification", "root", { title: "1" }), raw("notification", "root", { title: "2" }, { replaces: 1 })];
+  for (const envelope of [anew, old]) state.apply(envelope);
+  assert.deepEqual(state.view("team").messages.map(({ payload }) => payload), [{}, { title: "2" }]);
+  assert.equal(state.summary("team").unread, 1);
+});
+
+test("unread are others' messages after the pointer; to send is also to read", () => {
+  const state = newState();
+  const { say, receipt } = talk();
+  for (const content of ["1", "2", "3"]) state.apply(say("ann", content));
+  assert.equal(state.summary("ann").unread, 3);
+  state.apply(receipt("me", 2, { private: true }));
+  assert.equal(state.summary("ann").unread, 1);
+  state.apply(receipt("me", 1));
+  assert.equal(state.summary("ann").unread, 1, "a pointer only moves forward");
+  state.apply(say("me", "4"));
+  state.apply(say("ann", "5"));
+  assert.equal(state.summary("ann").unread, 1);
+});
+
+test("mentions count where they call this user, or everybody", () => {
+  const state = newState();
+  const { say } = talk("team");
+  state.apply(say("ann", "1", { mentions: ["me"] }));
+  state.apply(say("ann", "2", { mentions: ["ben"] }));
+  state.apply(say("ann", "3", { mentions: ["*"] }));
+  assert.deepEqual([state.summary("team").unread, state.summary("team").unreadMentions], [3, 2]);
+});
+
+/** @param {any} more */
+function row(more) {
+  return { kind: "user", target_id: "ann", name: "Ann", role: "member", last_message: null, unread_mentions: 0, read_seq: 0, ...more };
+}
+
+test("what is unread of a conversation that is not loaded is counted by its row, and counted once", () => {
+  const state = newState();
+  const { say, receipt } = talk();
+  const messages = Array.from({ length: 10 }, (_, at) => say("ann", String(at)));
+  state.row(row({ last_seq: 10, unread: 10, last_message: messages[9] }));
+  assert.equal(state.summary("ann").unread, 10);
+  assert.equal(state.summary("ann").name, "Ann");
+  state.page("ann", { messages: messages.slice(5), has_more: true }, { older: true });
+  assert.equal(state.summary("ann").unread, 10);
+  state.apply(say("ann", "10"));
+  assert.equal(state.summary("ann").unread, 11);
+  state.apply(receipt("me", 7));
+  assert.equal(state.summary("ann").unread, 4, "all that is not held was read");
+  assert.equal(state.mirror.conversation("ann").unread.dirty, false);
+});
+
+test("when the pointer moves among what is not held, the row is asked for again", () => {
+  const state = newState();
+  const { say, receipt } = talk();
+  const messages = Array.from({ length: 10 }, (_, at) => say("ann", String(at)));
+  state.row(row({ last_seq: 10, unread: 8, last_message: messages[9] }));
+  state.apply(receipt("me", 4));
+  assert.equal(state.mirror.conversation("ann").unread.dirty, true);
+  state.row(row({ last_seq: 10, read_seq: 4, unread: 6 }));
+  assert.equal(state.mirror.conversation("ann").unread.dirty, false);
+  assert.equal(state.summary("ann").unread, 6);
+});
+
+test("messages that are let go stay unread", () => {
+  const state = newState(10);
+  const { say } = talk();
+  for (let at = 0; at < 200; at += 1) state.apply(say("ann", String(at)));
+  assert.ok(state.view("ann").messages.length <= 60);
+  assert.equal(state.summary("ann").unread, 200);
+  assert.equal(state.view("ann").hasOlder, true);
+});
+
+test("an older row does not undo what events told", () => {
+  const state = newState();
+  const { say } = talk();
+  state.row(row({ last_seq: 3, unread: 3 }));
+  state.row(row({ last_seq: 5, unread: 5 }));
+  state.row(row({ last_seq: 3, unread: 3 }));
+  state.apply({ ...say("ann", "6"), meta: { ...say("ann", "6").meta, seq: 6 } });
+  assert.equal(state.summary("ann").unread, 6);
+});
+
+test("who is removed forgets the group; who is added again begins anew", () => {
+  const state = newState();
+  const { say, event } = talk("team");
+  state.apply(say("ann", "1"));
+  const [removed, late] = [event("member_removed", { user_id: "me" }), say("ann", "2")];
+  state.apply(removed);
+  assert.deepEqual(state.conversations, []);
+  state.apply({ ...late, meta: { ...late.meta, message_id: 1 } });
+  assert.deepEqual(state.conversations, [], "what comes late is no conversation");
+  state.apply(event("member_added", { user_id: "me", role: "member" }));
+  assert.equal(state.mirror.conversation("team").stale, true);
+  assert.deepEqual(contents(state, "team"), [], "what is to be seen of it is asked for");
+  state.page("team", { messages: [late, event("renamed", { name: "T" })], has_more: false }, { older: true });
+  assert.equal(contents(state, "team").length, 2);
+  state.apply(removed);
+  assert.equal(state.conversations.length, 1, "a removal before that says nothing now");
+});
+
+test("a row or a page that was asked for before a group was left does not bring it back", () => {
+  const state = newState();
+  const { say, event } = talk("team");
+  const [first, removed] = [say("ann", "1"), event("member_removed", { user_id: "me" })];
+  state.apply(first);
+  state.apply(removed);
+  state.row(row({ kind: "group", target_id: "team", last_seq: 1, unread: 1, last_message: first }));
+  state.page("team", { messages: [first], has_more: false }, { older: true });
+  assert.deepEqual(state.conversations, []);
+  const added = event("member_added", { user_id: "me", role: "member" });
+  state.row(row({ kind: "group", target_id: "team", last_seq: 3, unread: 0, last_message: added }));
+  assert.equal(state.conversations.length, 1, "the row of after the return does");
+});
+
+test("what lies before a gap is let go, as it may be edited there, and stays unread until the server says", () => {
+  const state = newState();
+  const { say } = talk();
+  const messages = Array.from({ length: 9 }, (_, at) => say("ann", String(at)));
+  for (const at of [0, 1, 8]) state.apply(messages[at]);
+  state.missed({ kind: "user", target_id: "ann", to_seq: 8 });
+  assert.deepEqual(contents(state), ["8"]);
+  assert.deepEqual([state.summary("ann").unread, state.view("ann").gaps, state.view("ann").hasOlder], [3, [], true]);
+  assert.equal(state.mirror.conversation("ann").unread.dirty, true);
+  state.row(row({ last_seq: 9, unread: 9 }));
+  assert.equal(state.summary("ann").unread, 9);
+});
+
+test("a deletion that the row knows of already changes nothing of the count", () => {
+  const state = newState();
+  const { say, delete: remove } = talk();
+  const [first, second] = [say("ann", "1"), say("ann", "2")];
+  state.apply(first);
+  state.apply(second);
+  state.row(row({ last_seq: 3, unread: 1 }));
+  assert.equal(state.summary("ann").unread, 1);
+  state.apply(remove("ann", first));
+  assert.equal(state.summary("ann").unread, 1);
+});
+
+test("names and roles follow the group's events", () => {
+  const state = newState();
+  const { event } = talk("team");
+  state.row(row({ kind: "group", target_id: "team", name: "Team", last_seq: 0, unread: 0, role: "owner" }));
+  const [older, newer] = [event("renamed", { name: "Old" }), event("renamed", { name: "New" })];
+  state.apply(newer);
+  state.apply(older);
+  assert.equal(state.summary("team").name, "New");
+  state.apply(event("role_changed", { user_id: "ann", role: "owner" }));
+  assert.equal(state.summary("team").role, "admin");
+});
+
+test("receipts tell how far an own message has come, and touch no others", () => {
+  const state = newState();
+  const { say, receipt } = talk();
+  for (const envelope of [say("me", "1", {}, { id: "a" }), say("me", "2", {}, { id: "b" })]) state.apply(envelope);
+  const [, second] = state.view("ann").messages;
+  state.apply(receipt("ann", 1));
+  assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "sent"]);
+  assert.equal(state.view("ann").messages[1], second);
+  state.apply(receipt("ann", 2, { state: "delivered" }));
+  assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "delivered"]);
+});
+
+test("a notification to oneself is not said in the conversation with who sent it", () => {
+  const state = newState();
+  const { raw } = talk();
+  state.apply(raw("notification", "ann", { title: "Backup failed" }));
+  assert.deepEqual(state.conversations, []);
+  assert.equal(state.view("self").messages.length, 1);
+});
+
+test("what expires is a tombstone from then on", () => {
+  const state = newState();
+  const { raw } = talk("team");
+  state.apply(raw("notification", "root", { title: "Soon over" }, { expires_at: 100 }));
+  state.expire(99);
+  assert.equal(state.summary("team").unread, 1);
+  state.expire(100);
+  assert.equal(state.summary("team").unread, 0);
+  assert.equal(state.view("team").messages[0]?.deletedAt, 100);
+});
+
+test("holes between what is held are gaps", () => {
+  const state = newState();
+  const { say } = talk();
+  const messages = Array.from({ length: 9 }, (_, at) => say("ann", String(at)));
+  for (const at of [0, 1, 4, 5, 8]) state.apply(messages[at]);
+  assert.deepEqual(state.view("ann").gaps, [{ fromSeq: 3, toSeq: 4 }, { fromSeq: 7, toSeq: 8 }]);
+  state.page("ann", { messages: messages.slice(2, 4), has_more: true });
+  assert.deepEqual(state.view("ann").gaps, [{ fromSeq: 7, toSeq: 8 }]);
+});
+
+// ---- what is on its way
+
+test("an own message is there exactly once, under one key, at every moment", () => {
+  const state = newState();
+  const { say } = talk();
+  state.apply(say("ann", "Hi"));
+  const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 2 } };
+  const ack = { message_id: 9, seq: 2, timestamp: 5, duplicate: false };
+  const steps = [
+    () => state.sent(sent(mine), false),
+    () => state.sent(sent(mine, ack), false),
+    () => state.sent(sent(mine, ack, "delivered"), false),
+    () => state.apply({ ...mine, meta: { ...mine.meta, ...ack, sender_id: "me", replay: true } }),
+    () => state.sent(sent(mine), false),
+  ];
+  for (const step of steps) {
+    step();
+    const keys = state.view("ann").messages.map(({ key }) => key);
+    assert.deepEqual(keys, ["m:1", "i:x"]);
+    assert.equal(state.summary("ann").lastMessage?.payload.content, "Hello");
+  }
+  assert.equal(state.view("ann").messages[1]?.state, "sent");
+});
+
+test("an own message that a replay brings before its ack is shown once as well", () => {
+  const state = newState();
+  const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 2 } };
+  state.sent(sent(mine), false);
+  state.apply({ ...mine, meta: { ...mine.meta, message_id: 9, seq: 1, sender_id: "me", replay: true } });
+  assert.deepEqual(state.view("ann").messages.map(({ seq }) => seq), [1]);
+  state.sent(sent(mine, { message_id: 9, seq: 1, timestamp: 5, duplicate: true }), false);
+  assert.deepEqual(state.view("ann").messages.map(({ seq }) => seq), [1]);
+});
+
+test("the late ack of a message that was edited meanwhile does not undo the edit", () => {
+  const state = newState();
+  const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 2 } };
+  state.sent(sent(mine), false);
+  const stored = { ...mine, payload: { content: "Edited" }, meta: { ...mine.meta, message_id: 9, seq: 1, sender_id: "me", edited_at: 7 } };
+  state.apply(stored);
+  state.sent(sent(mine, { message_id: 9, seq: 1, timestamp: 5, duplicate: true }), false);
+  assert.deepEqual(contents(state), ["Edited"]);
+});
+
+test("echoes keep the order in which they were written, and failed ones stay until they are read", () => {
+  const state = newState();
+  const [one, two] = ["1", "2"].map((content) => ({
+    type: "chat_message", payload: { content }, meta: { id: content, target_id: "ann", timestamp: 2 },
+  }));
+  state.sent(sent(one), false);
+  state.sent(sent(two), false);
+  state.sent(sent(one, null, "failed"), false);
+  assert.deepEqual(state.view("ann").messages.map(({ state: how, error }) => [how, error?.message]), [["failed", "refused"], ["queued", undefined]]);
+  state.sent(sent(one, null, "failed"), true);
+  assert.deepEqual(contents(state), ["2"]);
+});
+
+test("edits, deletions and reactions of one's own show at once, and go back when they are refused", () => {
+  const state = newState();
+  const { say } = talk();
+  state.apply(say("me", "Hi", {}, { id: "a" }));
+  const change = (/** @type {string} */ type, /** @type {any} */ payload) => ({
+    type, payload: { message_id: 1, ...payload }, meta: { id: `${type}1`, target_id: "ann", timestamp: 9 },
+  });
+  const [edit, reaction, deletion] = [change("message_edit", { content: "Ho" }), change("reaction", { emoji: "👍", on: true }), change("message_delete", {})];
+  state.sent(sent(edit), false);
+  assert.deepEqual([contents(state), state.view("ann").messages[0]?.pending], [["Ho"], true]);
+  state.sent(sent(edit, null, "failed"), false);
+  assert.deepEqual([contents(state), state.view("ann").messages[0]?.pending], [["Hi"], false]);
+  state.sent(sent(reaction), false);
+  assert.equal(state.view("ann").messages[0]?.reactions.length, 1);
+  state.sent(sent(reaction, { message_id: 5, timestamp: 5, duplicate: false }), false);
+  assert.deepEqual(state.view("ann").messages[0]?.reactions, [{ emoji: "👍", userIds: ["me"], mine: true }]);
+  assert.equal(state.view("ann").messages[0]?.pending, false);
+  state.sent(sent(deletion), false);
+  assert.deepEqual(contents(state), ["†"]);
+  state.sent(sent(deletion, { message_id: 6, seq: 2, timestamp: 6, duplicate: false }), false);
+  assert.deepEqual(contents(state), ["†"]);
+});
+
+test("a receipt on its way counts at once", () => {
+  const state = newState();
+  state.apply(talk().say("ann", "Hi"));
+  state.sent(sent({ type: "read_receipt", payload: { up_to_seq: 1 }, meta: { id: "r", target_id: "ann" } }), false);
+  assert.equal(state.summary("ann").unread, 0);
+});
+
+// ---- what passes
+
+test("typing ends by a word, by a message, and by itself", () => {
+  const state = newState();
+  const types = (typing = true, device = "1") => ({ type: "typing_indicator", payload: { typing }, meta: { sender_id: "ann", target_id: "me", client_id: device } });
+  state.apply(types());
+  assert.deepEqual(state.view("ann").typing, ["ann"]);
+  state.apply(types(false));
+  assert.deepEqual(state.view("ann").typing, []);
+  state.apply(types());
+  const { say } = talk();
+  state.apply(say("ann", "Hi", {}, { client_id: "1" }));
+  assert.deepEqual(state.typing.view("ann"), []);
+  state.apply(types(true, "1"));
+  state.apply(types(true, "2"));
+  mock.timers.tick(7999);
+  assert.deepEqual(state.typing.view("ann"), ["ann"]);
+  mock.timers.tick(1);
+  assert.deepEqual(state.typing.view("ann"), []);
+});
+
+test("statuses are what was heard last, and unknown of whom nothing was heard", () => {
+  const state = newState();
+  assert.equal(state.statuses.view("ann").status, "unknown");
+  const unknown = state.statuses.view("ann");
+  assert.equal(state.statuses.view("ann"), unknown);
+  state.apply({ type: "status_update", payload: { status: "away", text: "lunch" }, meta: { sender_id: "ann", timestamp: 1 } });
+  assert.deepEqual(state.statuses.view("ann"), { userId: "ann", status: "away", text: "lunch", until: null, lastSeen: null });
+  assert.ok(touched.includes("presence:ann"));
+  const ack = { timestamp: 1, duplicate: false, statuses: [{ user_id: "ben", status: "busy", text: null, until: null, last_seen: null }] };
+  state.sent(sent({ type: "follow", payload: { user_ids: ["ben"], follow: true }, meta: { id: "f" } }, ack), false);
+  assert.equal(state.statuses.view("ben").status, "busy");
+});
+
+// ---- any order
+
+test("whatever order a resume brings, with doubles, the same is shown", () => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const random = randomOf(seed);
+    const { say, edit, react, receipt, delete: remove } = talk();
+    /** @type {any[]} */
+    const log = [];
+    for (let step = 0; step < 40; step += 1) {
+      const messages = log.filter(({ type }) => type === "chat_message");
+      const sender = random.pick(["me", "ann"]);
+      const about = random.pick(messages.filter(({ meta }) => meta.sender_id === sender));
+      const gone = about && log.some(({ type, payload }) => type === "message_delete" && payload.message_id === about.meta.message_id);
+      const what = random.number();
+      if (what < 0.5 || !about || gone) log.push(say(sender, `${step}`, {}, sender === "me" ? { id: `${step}` } : {}));
+      else if (what < 0.65) log.push(withReplaces(log, edit(sender, about, `edit ${step}`)));
+      else if (what < 0.75) log.push(remove(sender, about));
+      else if (what < 0.9) log.push(react(sender, about, random.chance(0.6)));
+      else log.push(receipt(sender, about.meta.seq));
+    }
+    const inOrder = newState();
+    for (const envelope of log) inOrder.apply(envelope);
+    const resumed = newState();
+    const cut = Math.floor(random.number() * log.length);
+    for (const envelope of log.slice(0, cut)) resumed.apply(envelope);
+    const priorities = { chat_message: 20, message_edit: 30, message_delete: 30, reaction: 40, read_receipt: 40 };
+    const replay = log.slice(Math.max(0, cut - 5)).sort(
+      (one, other) => /** @type {any} */ (priorities)[one.type] - /** @type {any} */ (priorities)[other.type] || one.meta.message_id - other.meta.message_id,
+    );
+    for (const envelope of replay) {
+      resumed.apply(envelope);
+      if (random.chance(0.2)) resumed.apply(random.pick(replay));
+    }
+    assert.deepEqual(shown(resumed), shown(inOrder), `seed ${seed}`);
+  }
+});
+
+/** @param {any[]} log @param {any} edit */
+function withReplaces(log, edit) {
+  const earlier = log.findLast(({ type, payload }) => type === "message_edit" && payload.message_id === edit.payload.message_id);
+  if (earlier) edit.meta.replaces = earlier.meta.message_id;
+  return edit;
+}
+
+/** @param {State} state */
+function shown(state) {
+  const { messages, receipts, unread } = state.view("ann");
+  const drawn = messages.map(({ key, seq, payload, editedAt, deletedAt, reactions, state: how }) => ({
+    key, seq, payload, editedAt, reactions, how, deleted: deletedAt !== null,
+  }));
+  return { drawn, receipts: Object.entries(receipts).sort(), unread };
+}

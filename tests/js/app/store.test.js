@@ -1,0 +1,303 @@
+/** The Store on a small server of its own: what it loads, when it tells, what it lets go. */
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { MessagingAPI, RestApiClient, Store } from "../../../relay/web/sdk/index.js";
+import { World } from "../fakes/world.js";
+
+/** A world with REST: alice, who talked with bob before. */
+class Rest {
+  /** @type {string[]} */
+  asked = [];
+  /** @type {any[]} */
+  rows = [];
+  /** @type {Record<string, any>} */
+  pages = {};
+  /** @type {any[]} */
+  notifications = [];
+  failing = 0;
+
+  /** @type {any} */
+  fetch = async (/** @type {string} */ address, /** @type {any} */ init) => {
+    const { pathname, search } = new URL(address);
+    this.asked.push(`${init.method} ${pathname}${search}`);
+    if (this.failing > 0 && (this.failing -= 1) >= 0) throw new TypeError("fetch failed");
+    return new Response(JSON.stringify(this.answer(pathname, search)), { headers: { "Content-Type": "application/json" } });
+  };
+
+  /** @param {string} path @param {string} search */
+  answer(path, search) {
+    if (path === "/api/users/me") return { user_id: "alice", display_name: "Alice" };
+    if (path === "/api/conversations") return { conversations: this.rows, has_more: false, next_cursor: null };
+    if (path === "/api/notifications") return page(this.notifications);
+    if (path === "/api/messages/read") return { read: [{ target_id: "alice", up_to_seq: 0, unread: this.notifications.length }] };
+    return this.pages[search] ?? page([]);
+  }
+}
+
+/** @param {any[]} messages */
+function page(messages, has_more = false) {
+  const seqs = messages.map(({ meta }) => meta.seq);
+  return { messages, latest: [], has_more, next_before: seqs[0] ?? null, next_after: seqs.at(-1) ?? null, unread: messages.length };
+}
+
+/** @param {number} seq @param {string} [content] @param {object} [meta] */
+function message(seq, content = String(seq), meta = {}) {
+  return { type: "chat_message", payload: { content }, meta: { message_id: seq, seq, sender_id: "bob", target_id: "alice", timestamp: seq, ...meta } };
+}
+
+/** @param {number} last @param {object} [more] */
+function row(last, more = {}) {
+  const last_message = message(last);
+  return { kind: "user", target_id: "bob", name: "Bob", role: "member", last_message, last_seq: last, read_seq: 0, unread: last, unread_mentions: 0, ...more };
+}
+
+/** Let time pass, a step at a time, so that what is awaited in between goes on. @param {number} [seconds] */
+async function pass(seconds = 0.1) {
+  for (let step = 0; step < 20; step += 1) {
+    for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    mock.timers.tick((seconds * 1000) / 20);
+  }
+  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** @param {{ rest?: Rest, connect?: boolean, options?: object }} [options] */
+async function started({ rest = new Rest(), connect = true, options = {} } = {}) {
+  const world = new World();
+  const socket = world.client();
+  const client = new RestApiClient("https://relay.test", "token", { fetch: rest.fetch, random: () => 0.5 });
+  const messaging = new MessagingAPI(socket, client);
+  const store = new Store(messaging, options);
+  if (connect) socket.connect().catch(() => {});
+  await pass();
+  return { world, socket, messaging, store, rest };
+}
+
+/** @param {Store} store */
+function contents(store) {
+  return store.conversation("bob").messages.map(({ payload }) => payload.content);
+}
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_700_000_000_000 }));
+afterEach(() => mock.timers.reset());
+
+test("the list is there after one look at the server, before there is a connection", async () => {
+  const rest = new Rest();
+  rest.rows = [row(3)];
+  const { store } = await started({ rest, connect: false });
+  await store.ready;
+  assert.deepEqual(store.conversations.map(({ name, unread, lastMessage }) => [name, unread, lastMessage?.payload.content]), [["Bob", 3, "3"]]);
+  assert.equal(store.me?.display_name, "Alice");
+  assert.deepEqual(rest.asked, ["GET /api/users/me", "GET /api/conversations?limit=200", "GET /api/notifications?limit=100"]);
+});
+
+test("a server that cannot be reached is asked again", async () => {
+  const rest = new Rest();
+  rest.failing = 6;
+  rest.rows = [row(1)];
+  const { store } = await started({ rest, connect: false });
+  await pass(10);
+  await store.ready;
+  assert.equal(store.conversations.length, 1);
+  assert.equal(/** @type {any} */ (store.connection.error).code, "offline");
+});
+
+test("a conversation is loaded page by page, and one call asks once", async () => {
+  const rest = new Rest();
+  rest.rows = [row(5)];
+  rest.pages = { "?limit=2": page([message(4), message(5)], true), "?before=4&limit=2": page([message(2), message(3)], true), "?before=2&limit=2": page([message(1)]) };
+  const { store } = await started({ rest });
+  const before = rest.asked.length;
+  await Promise.all([store.loadOlder("bob", 2), store.loadOlder("bob", 2)]);
+  assert.equal(rest.asked.length, before + 1);
+  assert.deepEqual([contents(store), store.conversation("bob").hasOlder], [["4", "5"], true]);
+  await store.loadOlder("bob", 2);
+  await store.loadOlder("bob", 2);
+  assert.deepEqual([contents(store), store.conversation("bob").hasOlder], [["1", "2", "3", "4", "5"], false]);
+});
+
+test("what lies between is a gap, and loaded as one", async () => {
+  const rest = new Rest();
+  rest.rows = [row(9)];
+  rest.pages = { "?limit=1": page([message(9)], true), "?around=2&limit=3": page([message(1), message(2), message(3)], true), "?before=9&limit=5": page([4, 5, 6, 7, 8].map((seq) => message(seq)), true) };
+  const { store } = await started({ rest });
+  await store.loadOlder("bob", 1);
+  await store.loadAround("bob", 2, 3);
+  assert.deepEqual(store.conversation("bob").gaps, [{ fromSeq: 4, toSeq: 8 }]);
+  await store.loadGap("bob", { fromSeq: 4, toSeq: 8 });
+  assert.deepEqual([contents(store).length, store.conversation("bob").gaps], [9, []]);
+});
+
+test("subscribers are told once of many changes, of what they asked for, and until they are not", async () => {
+  const { world, store } = await started();
+  /** @type {string[]} */
+  const told = [];
+  const stop = store.subscribe("conversation:bob", () => told.push("bob"));
+  store.subscribe("conversations", () => told.push("list"));
+  store.subscribe("message:bob/m:2", () => told.push("second"));
+  store.subscribe("conversation:carol", () => told.push("carol"));
+  for (const content of ["1", "2", "3"]) world.relay.write(content);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(told.sort(), ["bob", "list", "second"]);
+  stop();
+  world.relay.write("4");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(told.filter((one) => one === "bob").length, 1);
+});
+
+test("a subscriber that fails does not keep the others from being told", async () => {
+  const { world, store } = await started();
+  const errors = mock.method(console, "error", () => {});
+  let told = 0;
+  store.subscribe("conversations", () => {
+    throw new Error("a fault of the application's");
+  });
+  store.subscribe("conversations", () => (told += 1));
+  world.relay.write("1");
+  await pass();
+  assert.ok(told > 0);
+  assert.match(String(errors.mock.calls[0]?.arguments[0]), /subscriber failed/);
+  errors.mock.restore();
+});
+
+test("snapshots are the same until something of them changes", async () => {
+  const rest = new Rest();
+  rest.rows = [row(1)];
+  const { world, store } = await started({ rest });
+  const [list, conversation, notifications] = [store.conversations, store.conversation("carol"), store.notifications];
+  assert.equal(store.conversations, list);
+  world.relay.write("2");
+  assert.notEqual(store.conversations, list);
+  assert.equal(store.conversation("carol"), conversation);
+  assert.equal(store.notifications, notifications);
+  assert.ok(Object.isFrozen(store.conversations) && Object.isFrozen(store.conversation("bob").messages));
+});
+
+test("an own message is shown at every moment, once, from its writing to its ack", async () => {
+  const { store, messaging } = await started();
+  /** @type {string[]} */
+  const seen = [];
+  store.subscribe("conversation:bob", () => seen.push(store.conversation("bob").messages.map(({ key, state }) => `${key} ${state}`).join()));
+  messaging.sendPrivateMessage("bob", "Hello", [], { id: "x" });
+  assert.deepEqual(contents(store), ["Hello"]);
+  await pass();
+  assert.deepEqual(seen, ["i:x queued", "i:x sent"]);
+});
+
+test("what is in the outbox is shown over a restart, before there is a connection", async () => {
+  const { world, socket, messaging } = await started();
+  await socket.disconnect();
+  messaging.sendPrivateMessage("bob", "Later", [], { id: "x" });
+  await pass();
+  const next = world.client();
+  const store = new Store(new MessagingAPI(next, new RestApiClient("https://relay.test", "token", { fetch: new Rest().fetch })));
+  await pass();
+  assert.deepEqual(store.conversation("bob").messages.map(({ key, state, mine }) => [key, state, mine]), [["i:x", "queued", true]]);
+  next.connect().catch(() => {});
+  await pass(2);
+  assert.deepEqual(store.conversation("bob").messages.map(({ key, state }) => [key, state]), [["i:x", "sent"]]);
+});
+
+test("a failed message stays until it is dropped or sent anew", async () => {
+  const { world, store, messaging } = await started();
+  const allow = world.relay.refuse;
+  world.relay.refuse = () => ({ code: "forbidden", message: "no", retry: false });
+  messaging.sendPrivateMessage("bob", "1", [], { id: "a" }).catch(() => {});
+  messaging.sendPrivateMessage("bob", "2", [], { id: "b" }).catch(() => {});
+  await pass();
+  assert.deepEqual(store.conversation("bob").messages.map(({ state }) => state), ["failed", "failed"]);
+  await messaging.discardMessage("a");
+  assert.deepEqual(contents(store), ["2"]);
+  world.relay.refuse = allow;
+  await messaging.retryMessage("b");
+  await pass();
+  assert.deepEqual(store.conversation("bob").messages.map(({ state, error }) => [state, error]), [["sent", null]]);
+});
+
+test("of a conversation that nobody looks at the newest messages are held; who scrolled keeps what was loaded", async () => {
+  const rest = new Rest();
+  rest.rows = [row(1)];
+  const { world, store } = await started({ rest, options: { keep: 10 } });
+  const stop = store.subscribe("conversation:bob", () => {});
+  rest.pages = { "?limit=100": page([message(1)]) };
+  await store.loadOlder("bob", 100);
+  for (let count = 0; count < 200; count += 1) world.relay.write(String(count));
+  const held = contents(store).length;
+  assert.ok(held <= 61, `${held} messages are held`);
+  stop();
+  assert.equal(contents(store).length, 10);
+  assert.equal(store.conversation("bob").unread, 200);
+});
+
+test("a notification that expires is no longer unread, without a word of the server's", async () => {
+  const rest = new Rest();
+  const notice = { type: "notification", payload: { title: "Soon over" }, meta: { message_id: 1, seq: 1, sender_id: "root", target_id: "*", timestamp: 1, expires_at: 1_700_000_060 } };
+  rest.notifications = [notice];
+  const { store } = await started({ rest });
+  let told = 0;
+  store.subscribe("notifications", () => (told += 1));
+  assert.equal(store.notifications.unread, 1);
+  await pass(61);
+  assert.deepEqual([store.notifications.unread, store.notifications.messages[0]?.payload], [0, {}]);
+  assert.ok(told > 0);
+});
+
+test("another life of the server's database is loaded anew", async () => {
+  const rest = new Rest();
+  rest.rows = [row(1)];
+  rest.pages = { "?limit=50": page([message(1, "before")]) };
+  const { world, store } = await started({ rest });
+  store.subscribe("conversation:bob", () => {});
+  await store.loadOlder("bob");
+  assert.deepEqual(contents(store), ["before"]);
+  world.relay.epoch = "epoch-2";
+  rest.rows = [row(1, { last_message: message(1, "restored") })];
+  rest.pages = { "?limit=50": page([message(1, "restored")]) };
+  world.relay.cut();
+  await world.clock.advance(60);
+  await pass(3);
+  assert.deepEqual(contents(store), ["restored"], "what is looked at is loaded again");
+});
+
+test("whom an application asks about is followed in another life of the database as well", async () => {
+  const { world, messaging } = await started();
+  messaging.subscribeToUserStatus(["bob", "carol"], () => {});
+  await pass();
+  world.relay.write("1");
+  world.relay.epoch = "epoch-2";
+  world.relay.cut();
+  await world.clock.advance(60);
+  await pass();
+  const follows = world.relay.log.filter(({ type }) => type === "follow").map(({ payload }) => payload.user_ids);
+  assert.deepEqual(follows, [["bob", "carol"], ["bob", "carol"]]);
+});
+
+test("nobody types, as far as anybody knows, once the connection is gone", async () => {
+  const { world, socket, store } = await started();
+  world.relay.socket.say("typing_indicator", { typing: true }, { sender_id: "bob", target_id: "alice", client_id: "1" });
+  await pass(0.01);
+  assert.deepEqual(store.typing("bob"), ["bob"]);
+  await socket.disconnect();
+  await pass(0.01);
+  assert.deepEqual([store.typing("bob"), store.connection.state], [[], "disconnected"]);
+});
+
+test("markRead says nothing where there is nothing to say", async () => {
+  const { world, store } = await started();
+  store.markRead("bob");
+  world.relay.write("1");
+  store.markRead("bob");
+  store.markRead("bob");
+  await pass();
+  assert.equal(store.conversation("bob").unread, 0);
+  assert.equal(world.relay.log.filter(({ type }) => type === "read_receipt").length, 1);
+});
+
+test("a store that is closed hears no more", async () => {
+  const { world, store } = await started();
+  store.close();
+  world.relay.write("1");
+  await pass();
+  assert.deepEqual(contents(store), []);
+});

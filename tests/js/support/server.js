@@ -1,0 +1,113 @@
+/** The real server in a process of its own, on a free port and a folder that goes with it. */
+
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const RELAY = process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay");
+const START_SECONDS = 60; // a busy machine takes its time
+const STOP_SECONDS = 10;
+
+export class Server {
+  /** @type {import("node:child_process").ChildProcess | null} */
+  #process = null;
+  /** @type {string[]} */
+  log = [];
+
+  /** @param {Record<string, Record<string, unknown>>} [settings] by section, above those for tests */
+  constructor(settings = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), "relay-js-"));
+    this.config = join(this.folder, "relay.toml");
+    this.settings = { server: { host: "127.0.0.1", port: 0, ...settings.server }, ...settings };
+    this.settings.storage = { path: join(this.folder, "relay.db"), durability: "normal", ...settings.storage };
+    this.settings.server = { host: "127.0.0.1", port: 0, ...settings.server };
+    this.url = "";
+  }
+
+  /** Start it, on the port of before where there was one, and wait until it takes connections. */
+  async start() {
+    writeFileSync(this.config, toml(this.settings));
+    const child = spawn(RELAY, ["serve", "--config", this.config], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = child;
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no address within ${START_SECONDS} s: ${this.log.join("")}`)), START_SECONDS * 1000);
+      const read = (/** @type {Buffer} */ part) => {
+        this.log.push(String(part));
+        const found = /(http:\/\/127\.0\.0\.1:\d+)/.exec(this.log.join(""));
+        if (!found) return;
+        clearTimeout(timer);
+        this.url = found[1] ?? "";
+        resolve(undefined);
+      };
+      child.stdout?.on("data", read);
+      child.stderr?.on("data", read);
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${this.log.join("")}`)));
+    });
+    /** @type {any} */ (this.settings.server).port = Number(new URL(this.url).port);
+    return this;
+  }
+
+  /**
+   * Make users, and return a token for each.
+   *
+   * @param {...string} names
+   * @returns {Record<string, string>}
+   */
+  users(...names) {
+    const file = join(this.folder, "users.txt");
+    writeFileSync(file, `${names.join("\n")}\n`);
+    const lines = this.run("user", "import", file, "--tokens").trim().split("\n");
+    return Object.fromEntries(lines.map((line) => /** @type {[string, string]} */ (line.split("\t"))));
+  }
+
+  /**
+   * Run a command of relay's, and return what it prints.
+   *
+   * @param {...string} words
+   */
+  run(...words) {
+    const done = spawnSync(RELAY, [...words, "--config", this.config], { encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`relay ${words.join(" ")}: ${done.stderr}`);
+    return done.stdout;
+  }
+
+  /** End it as a power cut would. */
+  kill() {
+    return this.#end("SIGKILL");
+  }
+
+  /** Have it stop; it stays where it is, to be started again. */
+  stop() {
+    return this.#end("SIGTERM");
+  }
+
+  /** Stop it, and forget all that it kept. */
+  async close() {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** @param {NodeJS.Signals} signal */
+  async #end(signal) {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    const hard = setTimeout(() => child.kill("SIGKILL"), STOP_SECONDS * 1000);
+    await ended;
+    clearTimeout(hard);
+  }
+}
+
+/** @param {Record<string, Record<string, unknown>>} settings */
+function toml(settings) {
+  const sections = Object.entries(settings).map(([name, values]) => {
+    const lines = Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+    return `[${name}]\n${lines.join("\n")}\n`;
+  });
+  return sections.join("\n");
+}

@@ -1,0 +1,110 @@
+"""The tests of the JavaScript SDK, run by node; a file of theirs is a test here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import relay
+
+HERE = Path(__file__).parent
+SDK = Path(relay.__file__).parent / "web" / "sdk"
+LONGEST_SECONDS = 300
+FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("[!n]*/**/*.test.js"))
+
+
+def missing() -> str | None:
+    """Name what is not there to run the tests, or return None."""
+    node = shutil.which("node")
+    if node is None:
+        return "no node"
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").split(".")[0]) < 20:
+        return f"node is {version.strip()}; the SDK needs 20 or newer"
+    if not (HERE / "node_modules" / "ws").is_dir():
+        return "what the tests need is not installed: make tests/js/node_modules/.installed"
+    return None
+
+
+LACK = missing()
+needs_node = pytest.mark.skipif(LACK is not None, reason=str(LACK))
+
+
+def run(*words: str) -> str:
+    """Run node in this folder and return what it prints; a failure shows the end of that."""
+    environ = {**os.environ, "RELAY_COMMAND": str(Path(sys.executable).with_name("relay"))}
+    child = subprocess.Popen(
+        ["node", *words],
+        cwd=HERE,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, errors = child.communicate(timeout=LONGEST_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)  # with the servers that it has started
+        raise
+    assert child.returncode == 0, (printed + errors)[-20_000:]
+    return printed
+
+
+@needs_node
+@pytest.mark.parametrize("file", FILES)
+def test_the_tests_of_a_file_pass_in_node(file: str) -> None:
+    printed = run("--test", "--test-reporter=tap", file)
+    assert int(re.findall(r"^# pass (\d+)$", printed, re.MULTILINE)[-1]) > 0
+    print(*printed.splitlines()[-8:], sep="\n")
+
+
+@needs_node
+def test_the_sdk_is_within_its_size() -> None:
+    print(run("tools/size.js"))
+
+
+def code_of(page: str) -> str:
+    """Return what a page of the SDK's documentation shows in TypeScript, as one module."""
+    text = (HERE.parents[1] / "docs" / "sdk" / page).read_text()
+    return "\n".join(re.findall(r"^```ts\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+@needs_node
+def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
+    archive = run("tools/pack.js", str(tmp_path)).strip()
+    package = tmp_path / "node_modules" / "relay-sdk"
+    package.mkdir(parents=True)
+    subprocess.run(["tar", "xzf", archive, "-C", str(package), "--strip-components=1"], check=True)
+    for path in (HERE / "types").iterdir():
+        shutil.copy(path, tmp_path)
+    (tmp_path / "page.ts").write_text(code_of("typescript.md"))
+    (tmp_path / "node_modules" / "@types").symlink_to(HERE / "node_modules" / "@types")
+    run("node_modules/typescript/bin/tsc", "-p", str(tmp_path))
+    program = "import { SocketManager } from 'relay-sdk'; import { fileStorage } from 'relay-sdk/node'; console.log(typeof fileStorage)"
+    used = subprocess.run(
+        ["node", "--input-type=module", "-e", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert used.stdout.strip() == "function", used.stderr
+
+
+def test_the_package_has_the_version_of_the_server_and_no_dependencies() -> None:
+    package = json.loads((SDK / "package.json").read_text())
+    assert package["version"] == relay.__version__
+    assert "dependencies" not in package
+
+
+def test_the_sdk_imports_itself_and_the_platform_and_nothing_else() -> None:
+    for path in SDK.rglob("*.js"):
+        for name in re.findall(
+            r"""^(?:import|export).* from "(.+)";$|\bimport\("(.+)"\)""", path.read_text(), re.MULTILINE
+        ):
+            assert "".join(name).startswith((".", "node:")), f"{path.relative_to(SDK)} imports {name}"

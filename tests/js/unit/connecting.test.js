@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { ConnectionClosed, SocketManager, memoryStorage } from "../../../relay/web/sdk/index.js";
+import { settle } from "../fakes/clock.js";
+import { World } from "../fakes/world.js";
+
+test("connect resolves with the server's ready once the replay is over", async () => {
+  const world = new World();
+  const socket = world.client();
+  const ready = await socket.connect();
+  assert.equal(ready.user_id, "alice");
+  assert.deepEqual(socket.log, ["connecting", "replaying", "connected"]);
+  assert.equal(world.network.last.url, "wss://relay.test/ws");
+  assert.deepEqual(world.network.last.protocols, ["relay.v1"]);
+  assert.equal(socket.socket, world.network.last);
+  assert.equal(socket.userId, "alice");
+  assert.equal(socket.sessionId, "ses_1");
+  assert.equal(socket.limits.frame_bytes, 65536);
+});
+
+test("the token goes into the hello and nowhere else", async () => {
+  const world = new World();
+  await world.connected();
+  assert.equal(world.relay.hellos[0].token, "token");
+  assert.ok(!world.network.last.url.includes("token"));
+});
+
+test("a network that is down is no failure of connect: it goes on trying", async () => {
+  const world = new World({ relay: false });
+  const socket = world.client();
+  const connected = socket.connect();
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    await settle();
+    world.network.last.end(1006);
+    await world.clock.advance(5);
+  }
+  world.network.last.accept();
+  world.network.last.event("ready", { user_id: "alice", heartbeat_seconds: 0 });
+  world.network.last.event("synced", { cursor: 0 });
+  await connected;
+  assert.equal(world.network.sockets.length, 6);
+});
+
+test("the waits between tries grow with full jitter, and start anew after a connection that was live for a second", async () => {
+  const world = new World();
+  const waits = [];
+  const socket = await world.connected({ random: () => 1 });
+  socket.onConnectionStateChange((state, _, { retryIn }) => state === "reconnecting" && waits.push(retryIn));
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    world.relay.cut();
+    await world.clock.advance(waits.at(-1));
+  }
+  await world.clock.advance(1);
+  world.relay.cut();
+  assert.deepEqual(waits, [0.5, 1, 2, 0.5]);
+});
+
+test("a draining server's retry_after is kept to exactly", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.cut(4404, "server is draining; retry_after=7");
+  await world.clock.advance(6.9);
+  assert.equal(socket.connectionState, "reconnecting");
+  await world.clock.advance(0.1);
+  assert.equal(socket.connectionState, "connected");
+});
+
+test("45xx closes for good, and lastError says why", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.cut(4502, "account disabled");
+  await world.clock.advance(3600);
+  assert.equal(socket.connectionState, "closed");
+  assert.equal(socket.lastError.code, 4502);
+  assert.ok(socket.lastError instanceof ConnectionClosed);
+  assert.equal(world.network.sockets.length, 1);
+});
+
+test("connect rejects when the server does not want this client", async () => {
+  const world = new World();
+  const socket = world.client({}, "wrong");
+  await assert.rejects(socket.connect(), { name: "ConnectionClosed", code: 4501 });
+});
+
+test("a connection that was replaced stays closed, and connect takes it back", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.cut(4510, "replaced");
+  assert.equal(socket.connectionState, "closed");
+  await socket.connect();
+  assert.equal(socket.connectionState, "connected");
+  assert.equal(socket.lastError, null);
+});
+
+test("a token provider is asked for every connection, and told why", async () => {
+  const world = new World();
+  const reasons = [];
+  const provider = async ({ reason }) => (reasons.push(reason), "token");
+  await world.connected({}, provider);
+  world.relay.cut();
+  await world.clock.advance(1);
+  assert.deepEqual(reasons, ["first", "reconnect"]);
+});
+
+test("a refused token is asked for anew, once", async () => {
+  const world = new World();
+  const reasons = [];
+  const socket = await world.connected({}, ({ reason }) => (reasons.push(reason), reason === "refused" ? "token" : "old"));
+  assert.equal(socket.connectionState, "connected");
+  assert.deepEqual(reasons, ["first", "refused"]);
+  world.relay.tokens.clear();
+  world.relay.cut();
+  await world.clock.advance(1);
+  assert.deepEqual(reasons, ["first", "refused", "reconnect", "refused"]);
+  assert.equal(socket.connectionState, "closed");
+});
+
+test("a token provider that fails, or never answers, is asked again later", async () => {
+  const world = new World();
+  let asked = 0;
+  const socket = await world.connected({}, () => {
+    asked += 1;
+    if (asked === 1) throw new Error("the login server is down");
+    return asked === 2 ? new Promise(() => {}) : "token";
+  });
+  assert.equal(socket.connectionState, "reconnecting");
+  assert.match(socket.lastError.message, /the login server is down/);
+  await world.clock.advance(30);
+  assert.equal(socket.connectionState, "connecting");
+  await world.clock.advance(32);
+  assert.equal(socket.connectionState, "connected");
+});
+
+test("an upgrade that hangs is given up after ten seconds, a hello without an answer after fifteen", async () => {
+  const world = new World({ relay: false });
+  const socket = await world.connected();
+  await world.clock.advance(9.9);
+  assert.equal(socket.connectionState, "connecting");
+  await world.clock.advance(0.1);
+  assert.equal(socket.connectionState, "reconnecting");
+  await world.clock.advance(1);
+  world.network.last.accept();
+  await world.clock.advance(14.9);
+  assert.equal(socket.connectionState, "connecting");
+  await world.clock.advance(0.1);
+  assert.match(socket.lastError.message, /no answer to the hello/);
+});
+
+test("disconnect says goodbye and waits for the server's close, two seconds at most", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  await socket.disconnect();
+  assert.equal(world.network.last.sent.at(-1).payload.event, "goodbye");
+  assert.equal(world.network.last.closed.code, 1000);
+  assert.equal(socket.connectionState, "disconnected");
+  assert.equal(world.clock.waiting, 0);
+  await socket.connect();
+  world.network.last.onFrame = () => {};
+  const leaving = socket.disconnect();
+  await world.clock.advance(2);
+  await leaving;
+});
+
+test("who waits for the connection is told that it was disconnected", async () => {
+  const world = new World({ relay: false });
+  const socket = world.client();
+  const connected = socket.connect();
+  await settle();
+  await socket.disconnect();
+  await assert.rejects(connected, { name: "ConnectionClosed", code: 1000 });
+  await world.clock.advance(100);
+  assert.equal(world.network.sockets.length, 1);
+});
+
+test("an aborted connect disconnects; one that was aborted before begins nothing", async () => {
+  const world = new World({ relay: false });
+  const socket = world.client();
+  const abort = new AbortController();
+  const connected = socket.connect({ signal: abort.signal });
+  await settle();
+  abort.abort();
+  await assert.rejects(connected, { name: "AbortError" });
+  assert.equal(socket.connectionState, "disconnected");
+  await assert.rejects(world.client().connect({ signal: AbortSignal.abort() }), { name: "AbortError" });
+  assert.equal(world.network.sockets.length, 1);
+});
+
+test("the manager's own signal disconnects", async () => {
+  const world = new World();
+  const abort = new AbortController();
+  const socket = await world.connected({ signal: abort.signal });
+  abort.abort();
+  await settle();
+  assert.equal(socket.connectionState, "disconnected");
+});
+
+test("reconnect does not wait, and starts the back-off anew", async () => {
+  const world = new World();
+  const socket = await world.connected({ random: () => 1 });
+  world.relay.cut();
+  assert.equal(socket.reconnectAttempts, 1);
+  await socket.reconnect();
+  assert.equal(socket.connectionState, "connected");
+  assert.equal(socket.reconnectAttempts, 0);
+  await socket.reconnect();
+  assert.equal(world.network.sockets.length, 3);
+});
+
+test("frames that are no envelopes end nothing", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  for (const text of ["", "nonsense", "null", "[]", "5", '{"payload":{}}', '{"type":7}', '{"type":"x","payload":null,"meta":null}']) {
+    world.network.last.deliver(text);
+  }
+  world.network.last.deliver(new ArrayBuffer(3));
+  world.relay.write("still here");
+  assert.deepEqual(socket.contents, ["still here"]);
+});
+
+test("a client id that is given counts; one that is made is kept in the storage", async () => {
+  const world = new World();
+  const first = await world.connected();
+  await first.disconnect();
+  const second = await world.connected();
+  assert.equal(second.clientId, first.clientId);
+  const own = await world.connected({ storage: memoryStorage(), clientId: "kitchen" });
+  assert.equal(own.clientId, "kitchen");
+  assert.equal(world.relay.hellos.at(-1).client_id, "kitchen");
+});
+
+test("a token of another user than the storage's sends nothing and closes", async () => {
+  const world = new World();
+  const alice = await world.connected();
+  await alice.disconnect();
+  alice.sendMessage("chat_message", { content: "from alice" }, "bob");
+  await settle();
+  world.relay.user = "carol";
+  const carol = await world.connected();
+  assert.equal(carol.connectionState, "closed");
+  assert.equal(carol.lastError.code, "wrong_user");
+  assert.equal(world.relay.log.length, 0);
+  const apart = await world.connected({ name: "carol" });
+  assert.equal(apart.connectionState, "connected");
+  assert.deepEqual(apart.outbox.messages, []);
+});
+
+test("forget erases what was kept, so that another user may begin", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  await socket.disconnect();
+  const message = socket.sendMessage("chat_message", { content: "never sent" }, "bob");
+  await settle();
+  await socket.forget();
+  await assert.rejects(message, { name: "AbortError" });
+  assert.deepEqual(await world.storage.getAll(""), []);
+  world.relay.user = "carol";
+  await socket.connect();
+  assert.equal(socket.userId, "carol");
+  assert.equal(world.relay.log.length, 0);
+});
+
+test("an address that is none, or nothing that speaks WebSocket, is refused at once", () => {
+  const { WebSocket } = new World().network;
+  assert.throws(() => new SocketManager("ftp://relay.test", "token", { WebSocket }), TypeError);
+  assert.throws(() => new SocketManager("", "token", { WebSocket }), TypeError);
+  if (!globalThis.WebSocket) assert.throws(() => new SocketManager("https://relay.test", "token"), /options\.WebSocket/);
+});

@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
+
+import { indexedDBStorage, memoryStorage } from "../../../relay/web/sdk/index.js";
+import { Keeper } from "../../../relay/web/sdk/keeper.js";
+import { fileStorage } from "../../../relay/web/sdk/node.js";
+import { scopedStorage } from "../../../relay/web/sdk/storage/scoped.js";
+
+let folder;
+let files = 0;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "relay-sdk-"));
+  globalThis.IDBKeyRange = IDBKeyRange;
+});
+
+after(async () => {
+  await rm(folder, { recursive: true });
+  delete globalThis.IDBKeyRange;
+});
+
+const fresh = () => join(folder, `storage-${(files += 1)}`, "relay.journal");
+
+const kinds = {
+  memory: async () => memoryStorage(),
+  indexeddb: async () => indexedDBStorage({ indexedDB: new IDBFactory() }),
+  file: async () => fileStorage(fresh()),
+  scoped: async () => scopedStorage(async () => memoryStorage(), "name/"),
+};
+
+for (const [kind, open] of Object.entries(kinds)) {
+  test(`${kind}: what was put is found, and what was deleted is not`, async () => {
+    const storage = await open();
+    await storage.apply([["put", "a", { one: [1, null, "ü"] }], ["put", "b", 2], ["put", "c", 3]]);
+    await storage.apply([["delete", "b"], ["put", "c", "three"], ["delete", "nothing"]]);
+    assert.deepEqual(await storage.get("a"), { one: [1, null, "ü"] });
+    assert.equal(await storage.get("b"), undefined);
+    assert.equal(await storage.get("c"), "three");
+    await storage.close();
+  });
+
+  test(`${kind}: getAll gives the keys with a prefix, in their order, and no others`, async () => {
+    const storage = await open();
+    await storage.apply(["x/2", "x/10", "x", "y/1", "x/1"].map((key) => ["put", key, key]));
+    assert.deepEqual(await storage.getAll("x/"), ["x/1", "x/10", "x/2"].map((key) => [key, key]));
+    await storage.close();
+  });
+
+  test(`${kind}: what was put does not change with what the caller holds`, async () => {
+    const storage = await open();
+    const value = { list: [1] };
+    await storage.apply([["put", "a", value]]);
+    value.list.push(2);
+    (await storage.get("a")).list.push(3);
+    assert.deepEqual(await storage.get("a"), { list: [1] });
+    await storage.close();
+  });
+}
+
+test("indexeddb: a batch with a value that cannot be stored changes nothing", async () => {
+  const storage = await kinds.indexeddb();
+  await assert.rejects(storage.apply([["put", "a", 1], ["put", "b", () => {}]]), { name: "DataCloneError" });
+  assert.equal(await storage.get("a"), undefined);
+  await storage.apply([["put", "a", 2]]);
+  assert.equal(await storage.get("a"), 2);
+});
+
+test("indexeddb: a database that the browser took away is opened again", async () => {
+  const indexedDB = new IDBFactory();
+  const storage = await indexedDBStorage({ indexedDB });
+  await storage.apply([["put", "a", 1]]);
+  await new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase("relay-sdk"); // as when a person clears the site's data
+    Object.assign(request, { onsuccess: resolve, onerror: reject, onblocked: reject });
+  });
+  await storage.apply([["put", "b", 2]]);
+  assert.equal(await storage.get("b"), 2);
+  assert.equal(await storage.get("a"), undefined);
+});
+
+test("scoped: two parts of one storage see nothing of each other", async () => {
+  const shared = memoryStorage();
+  const [one, two] = ["one/", "two/"].map((prefix) => scopedStorage(async () => shared, prefix));
+  await one.apply([["put", "a", 1]]);
+  assert.equal(await two.get("a"), undefined);
+  assert.deepEqual(await shared.getAll(""), [["one/a", 1]]);
+});
+
+test("file: what was written is there when it is opened again, and only its owner may read it", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  await storage.apply([["put", "a", 1], ["put", "b", 2]]);
+  await storage.close();
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  const again = await fileStorage(path);
+  assert.deepEqual(await again.getAll(""), [["a", 1], ["b", 2]]);
+  await again.close();
+});
+
+test("file: torn at any byte, it holds the whole batches before, and goes on", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  await storage.apply([["put", "a", 1]]);
+  const whole = (await stat(path)).size;
+  await storage.apply([["put", "a", 2], ["put", "b", "ü"]]);
+  await storage.close();
+  const data = await readFile(path);
+  for (let bytes = whole; bytes < data.length; bytes += 1) {
+    await writeFile(path, data.subarray(0, bytes));
+    const torn = await fileStorage(path);
+    assert.deepEqual(await torn.getAll(""), [["a", 1]], `cut at ${bytes}`);
+    await torn.apply([["put", "c", 3]]);
+    await torn.close();
+    const mended = await fileStorage(path);
+    assert.deepEqual(await mended.getAll(""), [["a", 1], ["c", 3]], `cut at ${bytes}`);
+    await mended.close();
+  }
+});
+
+test("file: garbage at the end is cut, also such as a crash of the machine leaves", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  await storage.apply([["put", "a", 1]]);
+  await storage.close();
+  await appendFile(path, Buffer.alloc(4096));
+  await appendFile(path, "\n");
+  const again = await fileStorage(path);
+  assert.deepEqual(await again.getAll(""), [["a", 1]]);
+  await again.close();
+});
+
+test("file: many changes do not make it grow without end", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  for (let number = 0; number < 60; number += 1) await storage.apply([["put", "a", "x".repeat(100_000) + number]]);
+  assert.ok((await stat(path)).size < 2_500_000, String((await stat(path)).size));
+  await storage.close();
+  const again = await fileStorage(path);
+  assert.equal(await again.get("a"), `${"x".repeat(100_000)}59`);
+  await again.close();
+});
+
+test("file: a compaction that was cut leaves the old file as it was", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  await storage.apply([["put", "a", 1]]);
+  await storage.close();
+  await writeFile(`${path}.new`, "half of it");
+  const again = await fileStorage(path);
+  assert.equal(await again.get("a"), 1);
+  await again.close();
+});
+
+test("file: a second one is refused, in this process and in another, until the first is closed", async () => {
+  const path = fresh();
+  const storage = await fileStorage(path);
+  await assert.rejects(fileStorage(path), { code: "ELOCKED" });
+  assert.match(await inAnotherProcess(path), /ELOCKED/);
+  await storage.close();
+  assert.match(await inAnotherProcess(path), /opened/);
+});
+
+test("file: the lock of a process that is gone, or whose number another one has now, holds nobody up", async () => {
+  const path = fresh();
+  await (await fileStorage(path)).close();
+  for (const stale of ["999999999 1", `${process.pid} 1`]) {
+    await writeFile(`${path}.lock`, stale);
+    await (await fileStorage(path)).close();
+  }
+});
+
+test("file: what cannot be written is refused, and what was there stays whole", async () => {
+  const storage = await fileStorage(fresh());
+  await storage.apply([["put", "a", 1]]);
+  const round = {};
+  round.round = round;
+  await assert.rejects(storage.apply([["put", "b", round]]), TypeError);
+  await storage.close();
+  await assert.rejects(storage.apply([["put", "c", 1]]), /is closed/);
+});
+
+test("keeper: what comes during one write goes together in the next, and each is told when it is safe", async () => {
+  const batches = [];
+  const releases = [];
+  const storage = { apply: (batch) => (batches.push(batch.map(([, key]) => key)), new Promise((resolve) => releases.push(resolve))) };
+  const keeper = new Keeper(/** @type {any} */ (storage), assert.fail);
+  const done = [];
+  for (const key of ["a", "b"]) void keeper.put(key, 1).then(() => done.push(key));
+  await turns();
+  for (const key of ["c", "d", "c"]) void keeper.put(key, 2).then(() => done.push(key));
+  await turns();
+  assert.deepEqual(batches, [["a", "b"]]);
+  releases[0]();
+  await turns();
+  assert.deepEqual(done, ["a", "b"]);
+  assert.deepEqual(batches, [["a", "b"], ["c", "d"]]);
+  const flushed = keeper.flush();
+  releases[1]();
+  await flushed;
+  assert.deepEqual(done, ["a", "b", "c", "d", "c"]);
+});
+
+async function turns() {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function inAnotherProcess(path) {
+  const code = `import { fileStorage } from ${JSON.stringify(new URL("../../../relay/web/sdk/node.js", import.meta.url).href)};
+    try { await fileStorage(${JSON.stringify(path)}); console.log("opened") } catch (error) { console.log(error.code) }`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", code]);
+  let text = "";
+  child.stdout.on("data", (data) => (text += data));
+  child.stderr.on("data", (data) => (text += data));
+  await new Promise((resolve) => child.on("close", resolve));
+  return text;
+}

@@ -1,0 +1,172 @@
+"""The page and the SDK as browsers load them: what is there, how it is kept, and what the browser is told to refuse."""
+
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quart import Blueprint
+
+from relay.plugin.paths import check_claims, claims
+from relay.settings import Settings, WebSettings
+from relay.transports.rest import web
+from relay.transports.rest.app import own_paths
+from tests.transports.rest.world import World, open_world
+
+
+async def fetch(world: World, path: str, method: str = "GET", **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await world.client.open(path, method=method, headers=named)
+
+
+def shown() -> list[str]:
+    """Return the path of every file that is served."""
+    return [f"/{folder}/{name}" for folder in ("app", "sdk") for name in web.files(folder)]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/app/main.js", "text/javascript; charset=utf-8"),
+        ("/app/main.css", "text/css; charset=utf-8"),
+        ("/app/icon.svg", "image/svg+xml"),
+        ("/app/relay.webmanifest", "application/manifest+json"),
+        ("/service-worker.js", "text/javascript; charset=utf-8"),
+        ("/sdk/index.js", "text/javascript; charset=utf-8"),
+    ],
+)
+async def test_each_file_has_the_type_that_browsers_insist_on(world: World, path: str, content_type: str):
+    answer = await fetch(world, path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    head = await fetch(world, path, "HEAD")
+    assert head.status_code == 200
+    assert head.headers["Content-Length"] == answer.headers["Content-Length"]
+
+
+async def test_every_file_of_the_two_folders_is_served_as_it_is(world: World):
+    assert len(shown()) > 20
+    for path in shown():
+        answer = await fetch(world, path)
+        assert await answer.get_data() == (web.FOLDER / path[1:]).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/app/../../settings/model.py", "/app/%2e%2e/%2e%2e/__init__.py", "/sdk/..%2f..%2f__init__.py", "/sdk/",
+     "/app//etc/passwd", "/sdk//etc/passwd", "/sdk/package.json", "/sdk/tsconfig.json", "/app/index.html/",
+     "/app/Main.js", "/sdk/index.js%00", "/index.html", "/sdk"],
+)  # fmt: skip
+async def test_what_is_not_on_the_list_is_not_there(world: World, path: str):
+    answer = await fetch(world, path)
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_file_that_is_known_already_is_not_sent_again(world: World):
+    first = await fetch(world, "/app/main.js")
+    tag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "no-cache"
+    for known in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        again = await fetch(world, "/app/main.js", If_None_Match=known)
+        assert (again.status_code, await again.get_data()) == (304, b"")
+        assert again.headers["ETag"] == tag
+        assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
+    changed = await fetch(world, "/app/main.js", If_None_Match='"other"')
+    assert changed.status_code == 200
+
+
+async def test_files_come_packed_for_those_who_take_that_under_a_tag_of_their_own(world: World):
+    plain = await fetch(world, "/sdk/index.js")
+    packed = await fetch(world, "/sdk/index.js", Accept_Encoding="br, gzip;q=0.8")
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(await packed.get_data()) == await plain.get_data()
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert "Accept-Encoding" in plain.headers["Vary"]
+    refused = await fetch(world, "/sdk/index.js", Accept_Encoding="gzip;q=0, identity")
+    assert "Content-Encoding" not in refused.headers
+
+
+async def test_the_page_lets_nothing_run_that_is_not_a_file_of_the_server(world: World):
+    policy = (await fetch(world, "/")).headers["Content-Security-Policy"]
+    said = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert said["default-src"] == said["frame-ancestors"] == said["base-uri"] == "'none'"
+    assert said["script-src"] == said["style-src"] == said["connect-src"] == "'self'"
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    page = (web.FOLDER / "app" / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)
+    for path in (web.FOLDER / "app").rglob("*.js"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", source), path
+
+
+def test_the_page_has_at_hand_what_the_sdk_loads_when_it_needs_it():
+    page = (web.FOLDER / "app" / "index.html").read_text(encoding="utf-8")
+    later = imported("app/main.js", later=True) - imported("app/main.js")
+    assert re.findall(r'rel="modulepreload" href="([^"]+)"', page) == sorted(later)
+    assert "sdk/tabs/member.js" in later
+
+
+def imported(path: str, *, later: bool = False) -> set[str]:
+    """Return a module and every one that it imports, and those imports as well, in calls of `import()` too."""
+    found: set[str] = set()
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        source = (web.FOLDER / one).read_text(encoding="utf-8")
+        names = re.findall(r'^(?:import|export)[^;]*?"(\.[^"]+)";', source, re.MULTILINE)
+        if later:
+            names += re.findall(r'\bimport\("(\.[^"]+)"\)(?!\.[A-Z])', source)  # import("…").Name is a type
+        folder = (web.FOLDER / one).parent
+        waiting += [(folder / name).resolve().relative_to(web.FOLDER).as_posix() for name in names]
+    return found
+
+
+async def test_pages_of_any_origin_may_import_the_sdk_and_of_none_the_page(world: World):
+    sdk = await fetch(world, "/sdk/index.js", Origin="https://elsewhere.example")
+    assert sdk.headers["Access-Control-Allow-Origin"] == "*"
+    assert sdk.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    page = await fetch(world, "/", Origin="https://elsewhere.example")
+    assert "Access-Control-Allow-Origin" not in page.headers
+    assert page.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+async def test_an_allowed_origin_varies_the_answer_beside_its_packing(tmp_path: Path):
+    async with open_world(tmp_path, server={"allowed_origins": ["https://chat.example"]}) as world:
+        answer = await fetch(world, "/sdk/index.js", Origin="https://chat.example")
+        assert {part.strip() for part in answer.headers["Vary"].split(",")} == {"Accept-Encoding", "Origin"}
+
+
+@pytest.mark.parametrize(
+    ("switched", "there", "gone"),
+    [
+        ({"page": False}, ["/sdk/index.js"], ["/", "/app/main.js", "/service-worker.js"]),
+        ({"sdk": False}, ["/", "/app/main.js"], ["/sdk/index.js"]),
+    ],
+)
+async def test_both_can_be_switched_off(tmp_path: Path, switched: Any, there: list[str], gone: list[str]):
+    async with open_world(tmp_path, web=switched) as world:
+        assert [(await fetch(world, path)).status_code for path in there] == [200] * len(there)
+        assert [(await fetch(world, path)).status_code for path in gone] == [404] * len(gone)
+
+
+@pytest.mark.parametrize("path", ["/", "/app/mine.js", "/app/<name>", "/sdk/<path:more>", "/sdk/store/mine.js"])
+def test_a_plugin_gets_no_path_of_the_page_or_the_sdk_unless_they_are_off(path: str):
+    mine = Blueprint("mine", __name__)
+
+    async def view(**_: str) -> str:
+        return "mine"
+
+    mine.get(path)(view)
+    wanted = claims([mine], "plugin 'mine'")
+    with pytest.raises(ValueError, match="is taken by relay"):
+        check_claims(own_paths(Settings()), wanted)
+    check_claims(own_paths(Settings(web=WebSettings(page=False, sdk=False))), wanted)
