@@ -27,7 +27,7 @@ from relay.storage.log import Entry
 
 from . import answering, courier, invoking, operating
 from .options import Options
-from .payloads import BotCommands, SlashCommand, SlashNotice, SlashResponse
+from .payloads import Answered, BotCommands, Invoked, SlashCommand, SlashNotice, SlashResponse
 from .registry import SCHEMA, register
 from .views import blueprint
 
@@ -76,6 +76,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             kind=Kind.STREAM,
             priority=20,
             deletable=False,
+            answer=Invoked,
             handle=partial(invoking.handle, options=options),
         ),
         MessageType(
@@ -87,6 +88,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             unread=True,
             editable=True,
             search_text=lambda response: response.content,
+            answer=Answered,
             handle=partial(answering.handle, options=options),
         ),
         MessageType(

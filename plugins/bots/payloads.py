@@ -52,6 +52,18 @@ class SlashCommand(Payload):
     private: bool = False
 
 
+class Invoked(Payload):
+    """Which bot a command was handed to; a retry may be told without it, when the bot is there no more."""
+
+    bot: Name | None = None
+
+
+class Answered(Payload):
+    """Whether only the bot and the invoker see an answer; a retry may be told without it, when it is too late."""
+
+    private: bool | None = None
+
+
 class SlashResponse(Payload):
     """A bot's answer to an invocation, by the `message_id` of its `slash_command`.
 

@@ -241,8 +241,9 @@ def _add_calls(blueprint: Blueprint, options: Options) -> None:
 
     @blueprint.post("/hook/<token>")
     @described(
+        body=bytes,
         answers={201: Posted, 200: Posted},
-        refusals=[ErrorCode.NOT_FOUND, ErrorCode.CONFLICT],
+        refusals=[*_GONE, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED],
         body_types=["text/plain", "application/json", "application/x-www-form-urlencoded"],
         headers={"Idempotency-Key": "the same call again under the same key is stored once"},
     )

@@ -91,6 +91,7 @@ class Server:
         """
         at = self.now()
         return await self.write(lambda connection: erasing.erase(connection, message_ids, at))
+
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
         """Create a user where there is none, and tell whether one was created.
 

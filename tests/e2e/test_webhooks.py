@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.webhook_receivers import Receiver, add_webhook, receivers
 from tests.e2e.server import Tables
+from tests.e2e.webhook_receivers import Receiver, add_webhook, receivers
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e

@@ -61,7 +61,8 @@ class Place:
 @asynccontextmanager
 async def serving(path: Path, **environ: str) -> AsyncIterator[Place]:
     with trio.fail_after(20):
-        async with open_engine(settings_for(path, **environ), paths=own_paths()) as engine:
+        given = settings_for(path, **environ)
+        async with open_engine(given, paths=own_paths(given)) as engine:
             http = http_server(engine)
             door = FrontDoor(engine, HeartbeatSupervisor(30), http.serve, "relay/test")
             async with http.lifespan(), trio.open_nursery() as nursery:

@@ -103,7 +103,10 @@ async def test_every_call_is_in_it_and_no_other(world: World) -> None:
 async def test_every_view_of_relays_own_and_of_the_bundled_plugins_says_what_it_takes_and_answers(
     tmp_path: Path,
 ) -> None:
-    every = {"enabled": list(in_directory(bundled_directory(), "bundled"))}
+    without_views = {"jwt_auth", "proxy_auth"}  # and they do not run without settings of their own
+    every = {
+        "enabled": [name for name in in_directory(bundled_directory(), "bundled") if name not in without_views]
+    }
     async with open_world(tmp_path, plugins=every) as world:
         assert world.engine.registry.broken == []
         found = operations(await document(world))
