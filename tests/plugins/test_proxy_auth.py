@@ -15,10 +15,11 @@ import trio
 
 from relay.app.server import http_server
 from relay.plugin.assembling import load_plugins
-from relay.plugin.engine import open_engine
+from relay.plugin.engine import Engine, open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import load
 from relay.testing import Closed, Device, settings_for
+from relay.testing.checking import frames_of
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import own_paths
 
@@ -34,8 +35,9 @@ def settings(*networks: str, **options: Any) -> dict[str, str]:
 class Place:
     """A server on loopback, asked as a proxy would."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, engine: Engine) -> None:
         self.port = port
+        self.described = frames_of(engine)
 
     async def me(self, *headers: tuple[str, str]) -> Any:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -51,7 +53,7 @@ class Place:
         head = b""
         while b"\r\n\r\n" not in head:
             head += await stream.receive_some(1)
-        device = Device(stream)
+        device = Device(stream, self.described)
         await device.send(
             {"type": "connection_event", "payload": {"event": "hello"}, "meta": {"client_id": "browser"}}
         )
@@ -68,7 +70,7 @@ async def serving(path: Path, **environ: str) -> AsyncIterator[Place]:
             async with http.lifespan(), trio.open_nursery() as nursery:
                 serve = partial(trio.serve_tcp, door.serve, 0, host="127.0.0.1")
                 listeners = await nursery.start(serve)
-                yield Place(listeners[0].socket.getsockname()[1])
+                yield Place(listeners[0].socket.getsockname()[1], engine)
                 nursery.cancel_scope.cancel()
 
 
