@@ -11,12 +11,13 @@ import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import NamedTuple
 
 import httpx
 import trio
+
+from relay.plugin.outward import seconds_to_wait, words_of
 
 from .options import Options
 from .places import Places, Refused
@@ -134,8 +135,8 @@ class Outward:
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 problem = error
             except (httpx.HTTPError, OSError) as error:
-                raise Failed(f"{host!r}: {_words(error)}") from None
-        raise Failed(f"{host!r} cannot be reached: {_words(problem)}")
+                raise Failed(f"{host!r}: {words_of(error)}") from None
+        raise Failed(f"{host!r} cannot be reached: {words_of(problem)}")
 
     async def _addresses(self, url: httpx.URL) -> Sequence[str]:
         """Resolve a URL's host; one address that may not be called spoils them all."""
@@ -185,16 +186,6 @@ async def _body(response: httpx.Response) -> bytes:
     return body[:READ_BYTES]
 
 
-def _words(error: BaseException | None) -> str:
-    """Return what an error says, or else what the one behind it does: httpx's own are often silent."""
-    last = error
-    while error is not None:
-        if str(error):
-            return str(error)[:200]
-        error = error.__cause__ or error.__context__
-    return type(last).__name__
-
-
 def _checked(answer: Answer, host: str, now: float) -> Answer:
     if 200 <= answer.status < 300:
         return answer
@@ -202,15 +193,5 @@ def _checked(answer: Answer, host: str, now: float) -> Answer:
     if answer.status in (404, 410):
         raise Gone(text)
     final = answer.status in (400, 413, 422)
-    raise Failed(text, _retry_after(answer.headers.get("retry-after"), now), final=final)
-
-
-def _retry_after(text: str | None, now: float) -> float | None:
-    """Return what a `Retry-After` asks for, in seconds from now, bounded; None where it says nothing."""
-    if not text:
-        return None
-    try:
-        seconds = float(text) if text.strip().isdigit() else parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, OverflowError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_PAUSE)
+    pause = seconds_to_wait(answer.headers.get("retry-after"), now)
+    raise Failed(text, None if pause is None else min(pause, LONGEST_PAUSE), final=final)

@@ -5,13 +5,11 @@ import ipaddress
 
 import httpx
 
+from relay.plugin.outward import Address, is_public, mapped
+
 from .options import Options
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-TUNNELS = tuple(map(ipaddress.ip_network, ("2002::/16", "2001::/32", "64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
-"""IPv6 networks whose addresses lead to IPv4 ones that nobody would have checked."""
 
 
 class Refused(Exception):
@@ -57,11 +55,10 @@ class Places:
         Raises:
             Refused: it is private, or reached without TLS and not named.
         """
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = mapped(address)
         if any(address in network for network in self._networks):
             return
         if url.scheme == "http":
             raise Refused("http:// is for networks that this server's administrator has named only")
-        tunnel = any(address in network for network in TUNNELS)
-        if not address.is_global or address.is_multicast or address.is_reserved or tunnel:
+        if not is_public(address):
             raise Refused(f"{url.host!r} is in a private network, and this server does not call those")

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import trio
 
+from relay.plugin.outward import seconds_to_wait
 from relay.plugin.server import Server
 
-from .posting import Answer, Poster, PostFailed, seconds_to_wait
+from .posting import Answer, Poster, PostFailed
 from .signing import signed_headers
 from .tables import Hook
 
@@ -82,7 +83,7 @@ async def make_attempt(server: Server, poster: Poster, hook: Hook, delivery: Del
     attempt.milliseconds = round(1000 * (trio.current_time() - began))
     if attempt.answer is not None and not attempt.delivered:
         attempt.error = _refusal(attempt.answer.status)
-        attempt.retry_seconds = seconds_to_wait(attempt.answer.retry_after, server.now())
+        attempt.retry_seconds = seconds_to_wait(attempt.answer.retry_after, server.now()) or 0.0
     return attempt
 
 

@@ -4,7 +4,6 @@ httpcore and not httpx, because its pool takes a network of one's own: so the ad
 that is connected to, whatever a name server says a moment later. It follows no redirects and knows no proxies.
 """
 
-import email.utils
 import ipaddress
 import socket
 import ssl
@@ -18,6 +17,7 @@ import httpcore
 import trio
 
 from relay.plugin import ErrorCode, RelayError
+from relay.plugin.outward import is_public, words_of
 
 MAX_URL = 2000
 _BROKEN = (httpcore.NetworkError, httpcore.ProtocolError)
@@ -91,7 +91,13 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
             found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(f"{host}: {error.strerror or error}") from error
-        public = list(dict.fromkeys(str(entry[4][0]) for entry in found if is_public(str(entry[4][0]))))
+        public = list(
+            dict.fromkeys(
+                str(entry[4][0])
+                for entry in found
+                if is_public(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]))
+            )
+        )
         failed: Exception = httpcore.ConnectError(
             f"{host} is in a private network, and [plugins.webhooks] allow_private is false"
         )
@@ -101,14 +107,6 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
             except httpcore.ConnectError as error:
                 failed = error
         raise failed
-
-
-def is_public(address: str) -> bool:
-    """Tell whether an address is one of the internet at large."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return found.is_global and not found.is_multicast
 
 
 class Poster:
@@ -153,7 +151,7 @@ class Poster:
                     waiting.deadline = float("inf")  # it is answered: what follows is only shown
                     return await self._read(response, deadline)
         except (*_BROKEN, httpcore.UnsupportedProtocol, OSError) as error:
-            raise PostFailed(_reason(error)) from error
+            raise PostFailed(f"{type(error).__name__}: {words_of(error)}") from error
         raise PostFailed(f"no answer within {self._seconds:g} s")
 
     async def _read(self, response: httpcore.Response, deadline: float) -> Answer:
@@ -168,23 +166,3 @@ class Poster:
                     enough.cancel()
         media_type = told.get("content-type", "").partition(";")[0].strip().lower()
         return Answer(response.status, bytes(read), media_type, told.get("retry-after", ""))
-
-
-def seconds_to_wait(retry_after: str, now: float) -> float:
-    """Return the seconds that a Retry-After asks for, in either of its forms (RFC 9110 section 10.2.3); else 0."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - now)
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-
-
-def _reason(error: BaseException) -> str:
-    """Return what went wrong: the first of the causes that has words for it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if str(cause):
-            return f"{type(error).__name__}: {str(cause)[:300]}"
-        cause = cause.__cause__ or cause.__context__
-    return type(error).__name__

@@ -96,11 +96,16 @@ async def http_refused(error: HTTPException) -> Response:
 
 async def not_saved(error: StorageError) -> Response:
     """Answer what the disk did not take: nothing of it was stored."""
-    _log.error("%s %s: %s", request.method, request.path, error)
+    _log.error("%s %s: %s", request.method, _route(), error)
     return problem(RelayError(ErrorCode.OVERLOADED, "this could not be saved; try again later", retry_after=5))
 
 
 async def fault(error: Exception) -> Response:
     """Answer a fault of the server's own; what it was goes to the log and nowhere else."""
-    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    _log.error("%s %s failed", request.method, _route(), exc_info=error)
     return problem(RelayError(ErrorCode.INTERNAL, "a fault of the server's own; its log says more"))
+
+
+def _route() -> str:
+    """Return which call it was, for the log; not its path, in which there may be secrets."""
+    return str(request.url_rule.rule if request.url_rule is not None else "(no route)")

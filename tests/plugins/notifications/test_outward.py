@@ -202,16 +202,12 @@ def test_certificates_are_checked(plugin: Callable[[str], Any]) -> None:
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("30", 30),
-        ("Tue, 14 Nov 2023 22:14:20 GMT", 60),
-        ("x", None),
-        ("", None),
-        ("999999999", 86_400),
-        ("-5", None),
-    ],
-)
-def test_what_retry_after_asks_for(plugin: Callable[[str], Any], text: str, seconds: float | None) -> None:
-    assert plugin("outward")._retry_after(text, 1_700_000_000.0) == seconds
+@pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("x", None), (None, None), ("999999999", 86_400)])
+def test_a_pause_that_is_asked_for_is_bounded(
+    plugin: Callable[[str], Any], text: str | None, seconds: float | None
+) -> None:
+    outward = plugin("outward")
+    answer = outward.Answer(503, {} if text is None else {"retry-after": text}, b"")
+    with pytest.raises(outward.Failed) as failed:
+        outward._checked(answer, "host", 1_700_000_000.0)
+    assert failed.value.retry_after == seconds

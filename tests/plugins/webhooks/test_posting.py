@@ -84,16 +84,6 @@ async def test_a_test_is_one_attempt_also_while_the_webhook_is_paused(webhooks: 
         assert posted.id.startswith(f"test_{hook_id}_")
 
 
-def test_what_retry_after_says() -> None:
-    from relay_plugin_webhooks.posting import seconds_to_wait  # type: ignore[import-not-found]
-
-    assert seconds_to_wait("120", 0) == 120
-    assert seconds_to_wait("Tue, 14 Nov 2023 22:13:30 GMT", 1_700_000_000) == 10
-    assert seconds_to_wait("Tue, 14 Nov 2023 22:13:00 GMT", 1_700_000_000) == 0
-    for nothing in ("", "soon", "-5", "1e9", "Tue, 99 Nov 2023"):
-        assert seconds_to_wait(nothing, 0) == 0
-
-
 async def test_an_answer_whose_body_never_ends_is_an_answer(webhooks: Run) -> None:
     async with webhooks("alice", "bob", timeout_seconds=3) as server:
         alice = await server.world.connect("alice")
