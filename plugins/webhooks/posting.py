@@ -91,13 +91,8 @@ class _PublicNetwork(httpcore.AsyncNetworkBackend):
             found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise httpcore.ConnectError(f"{host}: {error.strerror or error}") from error
-        public = list(
-            dict.fromkeys(
-                str(entry[4][0])
-                for entry in found
-                if is_public(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]))
-            )
-        )
+        addresses = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found)
+        public = [address for address in addresses if is_public(ipaddress.ip_address(address))]
         failed: Exception = httpcore.ConnectError(
             f"{host} is in a private network, and [plugins.webhooks] allow_private is false"
         )
