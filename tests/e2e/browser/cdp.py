@@ -21,8 +21,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 START_SECONDS = 30.0
-ANSWER_SECONDS = 20.0
-WAIT_SECONDS = 15.0
+ANSWER_SECONDS = 60.0
+WAIT_SECONDS = 60.0  # a client that was away may wait 30 s before its next try
 POLL_SECONDS = 0.03
 MOST_BYTES = 1 << 26
 
