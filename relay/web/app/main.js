@@ -23,8 +23,11 @@ async function keepAtHand() {
   const worker = new URL("../service-worker.js", import.meta.url).href;
   await navigator.serviceWorker.register(own?.createScriptURL(worker) ?? worker);
   const { active } = await navigator.serviceWorker.ready;
-  const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-  active?.postMessage({ keep: [location.origin + location.pathname, ...loaded] });
+  const keep = (/** @type {string[]} */ urls) => active?.postMessage({ keep: urls });
+  keep([location.origin + location.pathname]);
+  // What was loaded before the worker had the page, or was on its way just then, came past it.
+  const observer = new PerformanceObserver((seen) => keep(seen.getEntries().map(({ name }) => name)));
+  observer.observe({ type: "resource", buffered: true });
 }
 
 watchSession(() => location.reload());

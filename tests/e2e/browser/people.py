@@ -112,8 +112,9 @@ async def shows(page: Page, contents: list[str]) -> None:
 
 
 async def state(page: Page, content: str, wanted: str) -> None:
-    """Wait until a message of one's own has come so far."""
+    """Wait until a message of one's own has come so far; one that was sent may be delivered or read by then."""
+    enough = json.dumps(["sent", "delivered", "read"] if wanted == "sent" else [wanted])
     await page.wait(
-        "[...document.querySelectorAll('.message')].find((one) =>"
-        f" one.querySelector('.content')?.textContent === {json.dumps(content)})?.dataset.state === {json.dumps(wanted)}"
+        f"{enough}.includes([...document.querySelectorAll('.message')].find((one) =>"
+        f" one.querySelector('.content')?.textContent === {json.dumps(content)})?.dataset.state)"
     )
