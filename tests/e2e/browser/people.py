@@ -15,6 +15,7 @@ from tests.e2e.world import Envelope, history
 
 PASSWORD = "correct horse"
 SETTINGS: Tables = {"heartbeat": {"interval_seconds": 1}, "presence": {"grace_seconds": 0.5}}
+ARRIVED = ["sent", "delivered", "read"]
 SAID = "[...document.querySelectorAll('.message .content')].map((one) => one.textContent)"
 
 
@@ -112,9 +113,9 @@ async def shows(page: Page, contents: list[str]) -> None:
 
 
 async def state(page: Page, content: str, wanted: str) -> None:
-    """Wait until a message of one's own has come so far; one that was sent may be delivered or read by then."""
-    enough = json.dumps(["sent", "delivered", "read"] if wanted == "sent" else [wanted])
+    """Wait until a message of one's own has come so far, or farther: one that was sent may be read by then."""
+    enough = ARRIVED[ARRIVED.index(wanted) :] if wanted in ARRIVED else [wanted]
     await page.wait(
-        f"{enough}.includes([...document.querySelectorAll('.message')].find((one) =>"
+        f"{json.dumps(enough)}.includes([...document.querySelectorAll('.message')].find((one) =>"
         f" one.querySelector('.content')?.textContent === {json.dumps(content)})?.dataset.state)"
     )
