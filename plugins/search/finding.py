@@ -16,7 +16,7 @@ from .index import sender_mark
 from .query import Query, Term
 from .words import places, words
 
-CANDIDATES = 400
+CANDIDATES = 300
 """Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
 
 READ = 2_500

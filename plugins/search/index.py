@@ -24,8 +24,8 @@ _NOTED = "noted"
 _KNOWN = "known words"
 _MOST_KNOWN = 100_000
 SCHEMA = """
-CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', prefix = 2, columnsize = 0);
-INSERT INTO search_index (search_index, rank) VALUES ('automerge', 8);
+CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', columnsize = 0);
+INSERT INTO search_index (search_index, rank) VALUES ('automerge', 16);
 CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """

@@ -22,8 +22,11 @@ def fold(text: str) -> str:
     """Return text without case, accents and width, as words are compared."""
     if text.isascii():
         return text.lower()
-    parted = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFC", _MARK.sub("", parted))
+    # Most text is normal already, and looking is cheaper than normalizing.
+    folded = text.casefold()
+    parted = folded if unicodedata.is_normalized("NFKD", folded) else unicodedata.normalize("NFKD", folded)
+    plain = _MARK.sub("", parted)
+    return plain if unicodedata.is_normalized("NFC", plain) else unicodedata.normalize("NFC", plain)
 
 
 def words(text: str) -> list[str]:
