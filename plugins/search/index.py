@@ -6,7 +6,7 @@ files are attached. So whatever a search asks is answered by the index alone, ne
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,10 +37,12 @@ def sender_mark(user_id: str) -> str:
 
 
 def row(
-    type_: MessageType, message_id: int, channel_id: int, sender_id: str, payload: str
+    types: Mapping[str, MessageType], name: str, message_id: int, channel_id: int, sender_id: str, payload: str
 ) -> tuple[int, str, str] | None:
-    """Return a message's row; None for one that says nothing to search."""
-    assert type_.search_text is not None  # noqa: S101 - the caller looked
+    """Return the row of a message of a type; None for one that says nothing to search."""
+    type_ = types.get(name)
+    if type_ is None or type_.search_text is None:
+        return None
     said = type_.load(payload)
     text = type_.search_text(said)
     if not text:
@@ -93,9 +95,8 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
     types = server.services.registry.types
     rows = []
     for entry in entries:
-        type_ = types.get(entry.type)
-        if type_ is not None and type_.search_text is not None and entry.message_id is not None and entry.seq:
-            made = row(type_, entry.message_id, entry.channel_id, entry.sender_id, entry.payload)
+        if entry.message_id is not None and entry.seq:
+            made = row(types, entry.type, entry.message_id, entry.channel_id, entry.sender_id, entry.payload)
             if made is not None:
                 rows.append(made)
     if rows:
@@ -125,11 +126,10 @@ def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
 def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
     """Index a message anew."""
     erased(server, connection, [message.message_id])
-    type_ = server.services.registry.types.get(message.type)
-    if type_ is not None and type_.search_text is not None:
-        made = row(type_, message.message_id, message.channel_id, message.sender_id, message.payload)
-        if made is not None:
-            put(server, connection, [made])
+    types = server.services.registry.types
+    made = row(types, message.type, message.message_id, message.channel_id, message.sender_id, message.payload)
+    if made is not None:
+        put(server, connection, [made])
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
@@ -158,9 +158,8 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
     types = server.services.registry.types
     rows = []
     for message_id, channel_id, type_name, sender_id, payload in found:
-        type_ = types.get(type_name)
-        if type_ is not None and type_.search_text is not None and payload is not None:
-            made = row(type_, message_id, channel_id, sender_id, payload)
+        if payload is not None:
+            made = row(types, type_name, message_id, channel_id, sender_id, payload)
             if made is not None:
                 rows.append(made)
     erased(server, connection, [one[0] for one in found])
