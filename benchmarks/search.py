@@ -21,7 +21,7 @@ from benchmarks.server import Server, running
 from benchmarks.workloads import Scale
 
 USERS, GROUPS, GROUP_SIZE, IN_FLIGHT = 30, 8, 10, 32
-MESSAGES, COST_MESSAGES, COST_ROUNDS = 200_000, 40_000, 5
+MESSAGES, TURN, TURNS, COST_ROUNDS = 200_000, 4_000, 10, 5
 WITHOUT = '[plugins]\nenabled = ["chat_message", "group_message", "group_event", "connection_event", "answers"]\n'
 SEED = 20_261
 
@@ -251,23 +251,30 @@ def search(scale: Scale) -> Result:
 
 
 def index_cost(spoken: Sequence[Language], scale: Scale) -> float:
-    """Return the microseconds of CPU a message costs more with the index, the median of paired runs."""
-    count = COST_MESSAGES if scale.seconds > 1 else COST_MESSAGES // 10
-    differences = []
-    for number in range(COST_ROUNDS):
-        costs = [talk_cost(spoken, count, number, config) for config in ("", WITHOUT)]
-        differences.append((costs[0] - costs[1]) * 1e6)
-    return sorted(differences)[COST_ROUNDS // 2]
+    """Return the microseconds of CPU a message costs more with the index, the median of several talks."""
+    turns = TURNS if scale.seconds > 1 else TURNS // 5
+    costs = sorted(talk_cost(spoken, turns, seed) for seed in range(COST_ROUNDS))
+    return costs[COST_ROUNDS // 2] * 1e6
 
 
-def talk_cost(spoken: Sequence[Language], count: int, seed: int, config: str) -> float:
-    """Return the seconds of CPU that one message of the same talk costs a server with this configuration."""
-    with running([f"user{number:02d}" for number in range(USERS)], config=config) as server:
-        loop = Loop()
-        talk = Talk(server, loop, spoken, Random(seed))
-        talk.go_on(loop, count // 10)
-        before = Reading.take(server.pid)
-        talk.go_on(loop, count)
-        usage = Usage.between(before, Reading.take(server.pid))
+def talk_cost(spoken: Sequence[Language], turns: int, seed: int) -> float:
+    """Return the seconds of CPU that a message costs a server with the index more than one without it.
+
+    The same is said on both, turn by turn, so that a machine whose speed changes changes it for both.
+    """
+    people = [f"user{number:02d}" for number in range(USERS)]
+    with running(people) as indexed, running(people, config=WITHOUT) as plain:
+        loop, servers = Loop(), (indexed, plain)
+        talks = [Talk(server, loop, spoken, Random(seed)) for server in servers]
+        for talk in talks:
+            talk.go_on(loop, TURN)  # to be warm
+        before = [Reading.take(server.pid) for server in servers]
+        for _ in range(turns):
+            for talk in talks:
+                talk.go_on(loop, TURN)
+        spent = [
+            Usage.between(start, Reading.take(server.pid)).server
+            for start, server in zip(before, servers, strict=True)
+        ]
         loop.close()
-    return usage.server / count
+    return (spent[0] - spent[1]) / (turns * TURN)

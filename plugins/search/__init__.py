@@ -33,6 +33,7 @@ from relay.protocol.envelope import SentEnvelope
 from .finding import Asked, find
 from .index import SCHEMA, catch_up, edited, erased, refresh, state, stored, whole
 from .query import parse
+from .vocabulary import LOTS
 
 SLICE = 500
 Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
@@ -132,10 +133,14 @@ async def keep_up(server: Server) -> None:
     if seen_at:
         until = at
         await server.write(lambda connection: refresh(server, connection, seen_at, until))
-    while at < position:
-        at = await server.write(partial(_slice, server, at, position))
-        await trio.lowlevel.checkpoint()
+    await _index(server, at, position)
     whole(server)
+
+
+async def _index(server: Server, at: int, until: int) -> None:
+    while at < until:
+        at = await server.write(partial(_slice, server, at, until))
+        await trio.lowlevel.checkpoint()
 
 
 def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:
@@ -144,14 +149,7 @@ def _slice(server: Server, after: int, until: int, connection: sqlite3.Connectio
 
 async def rebuild(server: Server) -> str:
     """Make the whole index anew from the stored messages; new ones go on being found meanwhile."""
-    position = server.services.router.position
-    await server.write(
-        lambda connection: connection.execute("DELETE FROM search_index WHERE rowid <= ?", (position,))
-    )
-    at = 0
-    while at < position:
-        at = await server.write(partial(_slice, server, at, position))
-        await trio.lowlevel.checkpoint()
+    await _index(server, 0, server.services.router.position)
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
     return f"{count:,} messages can be found"
 
@@ -165,7 +163,7 @@ def relay_options() -> type[msgspec.Struct]:
 @hookimpl
 def relay_migrations() -> list[Migration]:
     """Create the index."""
-    return [Migration(name="index", sql=SCHEMA)]
+    return [Migration(name="index", sql=SCHEMA), Migration(name="lots of words", sql=LOTS)]
 
 
 @hookimpl

@@ -12,8 +12,9 @@ from relay.storage import history, messages
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import View
 
-from .index import sender_mark
+from .index import sender_mark, type_mark
 from .query import Query, Term
+from .vocabulary import words_within
 from .words import places, words
 
 CANDIDATES = 300
@@ -145,7 +146,7 @@ def _match(
         if not term.inside:
             said = f'"{" ".join(term.words)}"' + (" *" if term.begins else "")
         else:
-            within = _words_within(connection, term.words[0])
+            within = words_within(connection, term.words[0], _PARTS)
             if len(within) > _PARTS:
                 read.append((term.words[0], not term.excluded))
                 continue
@@ -154,14 +155,14 @@ def _match(
             said = _any(within)
         if said:
             (refused if term.excluded else sought).append(said)
-    marks = [_any(f"t{name.replace('_', '0')}" for name in asked.types)] if asked.types else []
+    marks = [_any(map(type_mark, asked.types))] if asked.types else []
     if query.senders:
         marks.append(_any(map(sender_mark, query.senders)))
     if query.attachments:
         marks.append('"files"')
-    if len(views) <= _MARKED_CONVERSATIONS:
+    if len(views) <= _MARKED_CONVERSATIONS or not (sought or marks):
         marks.append(_any(f"c{channel_id}" for channel_id in views))
-    parts = [f"words : ({part})" for part in sought] + [f"marks : ({part})" for part in marks or ['"all"']]
+    parts = [f"words : ({part})" for part in sought] + [f"marks : ({part})" for part in marks]
     expression = " AND ".join(parts)
     if refused:
         expression = f"({expression}) NOT words : ({' OR '.join(refused)})"
@@ -170,12 +171,6 @@ def _match(
 
 def _any(marks: Any) -> str:
     return " OR ".join(f'"{mark}"' for mark in marks)
-
-
-def _words_within(connection: sqlite3.Connection, part: str) -> list[str]:
-    """Return the words that have a part in them; one more than are asked for where there are too many."""
-    rows = connection.execute("SELECT word FROM search_words WHERE instr(word, ?) LIMIT ?", (part, _PARTS + 1))
-    return [row[0] for row in rows]
 
 
 def _range(connection: sqlite3.Connection, query: Query, before: int | None) -> tuple[int, int]:

@@ -6,101 +6,68 @@ files are attached. So whatever a search asks is answered by the index alone, ne
 
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
-from relay.plugin import MessageType
 from relay.plugin.server import Server
 from relay.storage.log import Entry
 from relay.storage.witness import Edited
 
+from .vocabulary import Vocabulary
 from .words import words
 
 NOTE_SECONDS = 60.0
 """How often the index notes how far it has come: what a start has to look at again at most."""
 
 _NOTED = "noted"
-_KNOWN = "known words"
-_MOST_KNOWN = 100_000
+_VOCABULARY = "vocabulary"
 SCHEMA = """
 CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', columnsize = 0);
 INSERT INTO search_index (search_index, rank) VALUES ('automerge', 16);
 CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """
+_STORED = "SELECT message_id, channel_id, seq, type, sender_id, payload, timestamp FROM log"
 
 
+@lru_cache(maxsize=10_000)
 def sender_mark(user_id: str) -> str:
     """Return the mark of a sender, as one word."""
     return "s" + user_id.encode().hex()
 
 
-def row(
-    types: Mapping[str, MessageType], name: str, message_id: int, channel_id: int, sender_id: str, payload: str
-) -> tuple[int, str, str] | None:
-    """Return the row of a message of a type; None for one that says nothing to search."""
-    type_ = types.get(name)
-    if type_ is None or type_.search_text is None:
-        return None
-    said = type_.load(payload)
-    text = type_.search_text(said)
-    if not text:
-        return None
-    files = " files" if getattr(said, "attachments", None) else ""
-    return (
-        message_id,
-        " ".join(words(text)),
-        f"all c{channel_id} t{type_.name.replace('_', '0')} {sender_mark(sender_id)}{files}",
-    )
+def type_mark(name: str) -> str:
+    """Return the mark of a message type, as one word."""
+    return "t" + name.replace("_", "0")
 
 
-def put(server: Server, connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> None:
-    """Write rows that are not there, and their words into the list that parts of words are looked up in."""
-    connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
-    known = _known_words(server, connection)
-    fresh = {word for one in rows for word in one[1].split()} - known.words
-    if fresh:
-        connection.executemany("INSERT OR IGNORE INTO search_words VALUES (?)", [(word,) for word in fresh])
-        if len(known.words) + len(fresh) > _MOST_KNOWN:
-            known.words.clear()
-        known.words |= fresh
-        known.count += 1
-        remember(connection, _KNOWN, known.count)
-
-
-@dataclass(slots=True)
-class KnownWords:
-    """Words that the list has: most words of a message are common ones, and need not be written again.
-
-    Attributes:
-        count: how often the list grew. The database keeps it too: where the two differ, a transaction was undone
-            that had written words, and nothing is known any more.
-    """
-
-    words: set[str]
-    count: int
-
-
-def _known_words(server: Server, connection: sqlite3.Connection) -> KnownWords:
-    count = state(connection, _KNOWN)
-    known: KnownWords | None = server.memory.get(_KNOWN)
-    if known is None or known.count != count:
-        known = server.memory[_KNOWN] = KnownWords(set(), count)
-    return known
+def put(server: Server, connection: sqlite3.Connection, messages: Iterable[Entry | Edited]) -> None:
+    """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
+    types = server.services.registry.types
+    rows = []
+    heard: set[str] = set()
+    for message in messages:
+        type_ = types.get(message.type)
+        if type_ is None or type_.search_text is None or message.payload is None:
+            continue
+        said = type_.load(message.payload)
+        text = type_.search_text(said)
+        if text:
+            files = " files" if getattr(said, "attachments", None) else ""
+            marks = f"c{message.channel_id} {type_mark(message.type)} {sender_mark(message.sender_id)}{files}"
+            spoken = words(text)
+            heard.update(spoken)
+            rows.append((message.message_id, " ".join(spoken), marks))
+    if rows:
+        connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
+        vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
+        vocabulary.add(connection, heard)
 
 
 def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     """Index new messages."""
-    types = server.services.registry.types
-    rows = []
-    for entry in entries:
-        if entry.message_id is not None and entry.seq:
-            made = row(types, entry.type, entry.message_id, entry.channel_id, entry.sender_id, entry.payload)
-            if made is not None:
-                rows.append(made)
-    if rows:
-        put(server, connection, rows)
+    put(server, connection, [entry for entry in entries if entry.message_id is not None and entry.seq])
     _note_sometimes(server, connection, entries[-1].message_id)
 
 
@@ -125,11 +92,13 @@ def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
 
 def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
     """Index a message anew."""
-    erased(server, connection, [message.message_id])
-    types = server.services.registry.types
-    made = row(types, message.type, message.message_id, message.channel_id, message.sender_id, message.payload)
-    if made is not None:
-        put(server, connection, [made])
+    _anew(server, connection, [message])
+
+
+def _anew(server: Server, connection: sqlite3.Connection, messages: Sequence[Edited]) -> None:
+    """Index messages as they are now."""
+    erased(server, connection, [message.message_id for message in messages])
+    put(server, connection, messages)
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
@@ -151,20 +120,11 @@ def remember(connection: sqlite3.Connection, name: str, value: float) -> None:
 def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: int, limit: int) -> int:
     """Index up to `limit` stored messages after a position, as they are now; return the position reached."""
     found = connection.execute(
-        "SELECT message_id, channel_id, type, sender_id, payload FROM log"
-        " WHERE message_id > ? AND message_id <= ? ORDER BY message_id LIMIT ?",
-        (after, until, limit),
+        f"{_STORED} WHERE message_id > ? AND message_id <= ? ORDER BY message_id LIMIT ?", (after, until, limit)
     ).fetchall()
-    types = server.services.registry.types
-    rows = []
-    for message_id, channel_id, type_name, sender_id, payload in found:
-        if payload is not None:
-            made = row(types, type_name, message_id, channel_id, sender_id, payload)
-            if made is not None:
-                rows.append(made)
-    erased(server, connection, [one[0] for one in found])
-    put(server, connection, rows)
     reached: int = found[-1][0] if len(found) == limit else until
+    connection.execute("DELETE FROM search_index WHERE rowid > ? AND rowid <= ?", (after, reached))
+    put(server, connection, [Edited(*one) for one in found])
     _note(server, connection, reached)
     return reached
 
@@ -172,12 +132,7 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
 def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
     """Index anew what was edited or deleted since a moment, while nobody told."""
     changed = connection.execute(
-        "SELECT message_id, channel_id, seq, type, sender_id, payload FROM log"
-        " WHERE message_id <= ? AND max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?",
+        f"{_STORED} WHERE message_id <= ? AND max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?",
         (until, since),
-    ).fetchall()
-    for message_id, channel_id, seq, type_name, sender_id, payload in changed:
-        if payload is None:
-            erased(server, connection, [message_id])
-        else:
-            edited(server, connection, Edited(message_id, channel_id, seq, type_name, sender_id, payload, since))
+    )
+    _anew(server, connection, [Edited(*one) for one in changed])

@@ -14,25 +14,16 @@ UNSPACED = (
     "\U00020000-\U0003ffff"
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
-_PLAIN = re.compile(r"[a-z0-9]+")
+_ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
 _MARK = re.compile(r"[\u0300-\u036f]")
 
 
-def fold(text: str) -> str:
-    """Return text without case, accents and width, as words are compared."""
-    if text.isascii():
-        return text.lower()
-    # Most text is normal already, and looking is cheaper than normalizing.
-    folded = text.casefold()
-    parted = folded if unicodedata.is_normalized("NFKD", folded) else unicodedata.normalize("NFKD", folded)
-    plain = _MARK.sub("", parted)
-    return plain if unicodedata.is_normalized("NFC", plain) else unicodedata.normalize("NFC", plain)
-
-
 def words(text: str) -> list[str]:
-    """Return the words of a text, in order."""
-    folded = fold(text)
-    return (_PLAIN if folded.isascii() else WORD).findall(folded)
+    """Return the words of a text, in order, without case, accents and width."""
+    if text.isascii():
+        return text.encode().translate(_ASCII).decode().split()
+    plain = _MARK.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return WORD.findall(unicodedata.normalize("NFC", plain))
 
 
 def places(text: str) -> Iterator[tuple[str, int, int]]:
