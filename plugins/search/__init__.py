@@ -31,7 +31,7 @@ from relay.plugin.web import server as the_server
 from relay.protocol.envelope import SentEnvelope
 
 from .finding import Asked, find
-from .index import SCHEMA, catch_up, edited, erased, refresh, state, stored, whole
+from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, state, stored, whole
 from .query import parse
 from .vocabulary import LOTS
 
@@ -163,7 +163,11 @@ def relay_options() -> type[msgspec.Struct]:
 @hookimpl
 def relay_migrations() -> list[Migration]:
     """Create the index."""
-    return [Migration(name="index", sql=SCHEMA), Migration(name="lots of words", sql=LOTS)]
+    return [
+        Migration(name="index", sql=SCHEMA),
+        Migration(name="lots of words", sql=LOTS),
+        Migration(name="parties", sql=WITH_PARTIES),
+    ]
 
 
 @hookimpl

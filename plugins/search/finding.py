@@ -2,20 +2,19 @@
 
 import html
 import sqlite3
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from relay.plugin import ErrorCode, RelayError
+from relay.plugin import ConversationKind, ErrorCode, RelayError
 from relay.plugin.server import Server
 from relay.services.history import envelope
 from relay.storage import history, messages
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import View
 
-from .index import sender_mark, type_mark
+from .index import party_mark, place_mark, sender_mark, type_mark
 from .query import Query, Term
 from .vocabulary import words_within
-from .words import places, words
+from .words import located, words
 
 CANDIDATES = 300
 """Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
@@ -23,7 +22,17 @@ CANDIDATES = 300
 READ = 2_500
 """How many messages are read for a page where a part of a word is in too many words to ask for them all."""
 
-_MARKED_CONVERSATIONS = 400
+LOOK = 300
+"""After so many matches, if fewer than one in `FEW` was the user's to see, the index is asked for those alone.
+
+That takes its own time: where little matches, or much is theirs to see, it is quicker to leave out the others.
+"""
+
+FEW = 8
+
+_PLACES = 400
+"""In more groups than this, the index is never asked for all of them."""
+
 _PARTS = 100
 _SNIPPET = 160
 
@@ -59,11 +68,12 @@ class Match(NamedTuple):
     """What is asked of the index, and what it cannot be asked.
 
     Attributes:
-        expression: of FTS5, made of quoted words only.
+        steps: expressions of FTS5, made of quoted words only: what matches whoever may see it, given up where it
+            finds too little; then what the user may see.
         read: parts of words that are looked for by reading, and whether each must be there.
     """
 
-    expression: str
+    steps: list[str]
     read: list[tuple[str, bool]]
 
     def has(self, said: str) -> bool:
@@ -85,7 +95,8 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
         RelayError: `not_found` for a conversation that is not there or not theirs to see.
     """
     views = _views(connection, user_id, query)
-    match = _match(connection, query, views, asked)
+    places = _places(user_id, query, views)
+    match = _match(connection, query, places, asked)
     if match is None or not views:
         return Found([], None, 0)
     between = _range(connection, query, asked.before)
@@ -95,7 +106,7 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
         before, skip = (page[-1][0] if len(rows) > asked.limit else ended), 0
     else:
         rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
-        ranked = sorted(rows, key=lambda one: (-_score(one[1], query), -one[0]))
+        ranked = _best_first(rows, query.sought)
         skip = asked.skip + asked.limit
         page = ranked[asked.skip : skip]
         before = rows[0][0] + 1 if skip < len(ranked) else None
@@ -117,8 +128,8 @@ def _shown(
     return results
 
 
-def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[int, list[View]]:
-    """Return what the user may see, by conversation, narrowed to the ones asked for."""
+def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[str, View]:
+    """Return what the user may see, by the mark of the conversation, narrowed to the ones asked for."""
     seen = history.views(connection, user_id)
     if query.targets:
         addresses = {
@@ -129,15 +140,17 @@ def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[i
             raise RelayError(
                 ErrorCode.NOT_FOUND, f"there is no conversation {query.targets[0][:80]!r} to search in"
             )
-    found: dict[int, list[View]] = {}
-    for view in seen:
-        found.setdefault(view.channel_id, []).append(view)
-    return found
+    return {place_mark(view.channel_id): view for view in seen}
 
 
-def _match(
-    connection: sqlite3.Connection, query: Query, views: dict[int, list[View]], asked: Asked
-) -> Match | None:
+def _places(user_id: str, query: Query, views: dict[str, View]) -> list[str]:
+    """Return the marks of which each message in the views has one."""
+    if query.targets:
+        return [*views]
+    return [party_mark(user_id), *(place for place, view in views.items() if view.kind != ConversationKind.USER)]
+
+
+def _match(connection: sqlite3.Connection, query: Query, places: list[str], asked: Asked) -> Match | None:
     """Return what to ask the index; None when nothing can match."""
     sought: list[str] = []
     refused: list[str] = []
@@ -160,13 +173,13 @@ def _match(
         marks.append(_any(map(sender_mark, query.senders)))
     if query.attachments:
         marks.append('"files"')
-    if len(views) <= _MARKED_CONVERSATIONS or not (sought or marks):
-        marks.append(_any(f"c{channel_id}" for channel_id in views))
-    parts = [f"words : ({part})" for part in sought] + [f"marks : ({part})" for part in marks]
-    expression = " AND ".join(parts)
-    if refused:
-        expression = f"({expression}) NOT words : ({' OR '.join(refused)})"
-    return Match(expression, read)
+    everywhere = [f"words : ({part})" for part in sought] + [f"marks : ({part})" for part in marks]
+    here = [*everywhere, f"marks : ({_any(places)})"]
+    steps = [here]
+    if everywhere and not query.targets:
+        steps = [everywhere, here] if len(places) <= _PLACES else [everywhere]
+    but = f" NOT words : ({' OR '.join(refused)})" if refused else ""
+    return Match([f"({' AND '.join(parts)}){but}" for parts in steps], read)
 
 
 def _any(marks: Any) -> str:
@@ -204,43 +217,60 @@ def _candidates(
     connection: sqlite3.Connection,
     match: Match,
     between: tuple[int, int],
-    views: dict[int, list[View]],
+    views: dict[str, View],
     wanted: int,
 ) -> Candidates:
     """Return the newest matches that the user may see."""
-    whole = len(views) <= _MARKED_CONVERSATIONS and all(
-        view.first <= 1 and view.last is None for seen in views.values() for view in seen
-    )
-    place = "NULL, NULL FROM search_index i" if whole else "l.channel_id, l.seq FROM search_index i JOIN log l"
-    joined = "" if whole else " ON l.message_id = i.rowid"
-    rows = connection.execute(
-        f"SELECT i.rowid, i.words, {place}{joined}"
-        " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
-        (match.expression, *between),
-    )
+    low, high = between
     found: list[tuple[int, str]] = []
-    for count, (message_id, said, channel_id, seq) in enumerate(rows, 1):
-        if (not match.read or match.has(said)) and (whole or _sees(views.get(channel_id, ()), seq)):
-            found.append((message_id, said))
-            if len(found) >= wanted:
-                break
-        if match.read and count >= READ:
-            return Candidates(found, message_id)
+    looked = 0
+    for step, expression in enumerate(match.steps, 1):
+        rows = connection.execute(
+            # FTS5's own way to a row takes twice as long as to the table that it keeps it in
+            # (https://sqlite.org/fts5.html#fts5_data_structures).
+            "SELECT i.rowid, c.c0, c.c1 FROM search_index i JOIN search_index_content c ON c.id = i.rowid"
+            " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
+            (expression, low, high),
+        )
+        before = len(found)
+        for count, (message_id, said, marks) in enumerate(rows, 1):
+            high = message_id - 1
+            view = views.get(marks.partition(" ")[0])
+            if view is not None and _sees(connection, view, message_id):
+                looked += 1
+                if not match.read or match.has(said):
+                    found.append((message_id, said))
+                if len(found) >= wanted:
+                    return Candidates(found, None)
+                if match.read and looked >= READ:
+                    return Candidates(found, message_id)
+            if count % LOOK == 0 and step < len(match.steps):
+                if len(found) - before < LOOK // FEW:
+                    break
+                before = len(found)
+        else:
+            break
     return Candidates(found, None)
 
 
-def _sees(views: Sequence[View], seq: int) -> bool:
-    return any(view.first <= seq and (view.last is None or seq <= view.last) for view in views)
+def _sees(connection: sqlite3.Connection, view: View, message_id: int) -> bool:
+    if view.first <= 1 and view.last is None:
+        return True
+    (seq,) = connection.execute("SELECT seq FROM log WHERE message_id = ?", (message_id,)).fetchone()
+    return view.first <= seq and (view.last is None or seq <= view.last)
 
 
-def _score(said: str, query: Query) -> float:
-    """Return how well a message fits: how often it says what is sought, for its length (as BM25 has it)."""
-    spoken = said.split()
-    length = len(spoken)
+def _best_first(rows: list[tuple[int, str]], sought: list[Term]) -> list[tuple[int, str]]:
+    """Order by how often a message says what is sought, for its length (as BM25 has it); then the newest first."""
+    return sorted(rows, key=lambda row: _score(row[1].split(), sought), reverse=True)
+
+
+def _score(spoken: list[str], sought: list[Term]) -> float:
+    most = 1.2 * (0.25 + 0.75 * len(spoken) / 20)
     score = 0.0
-    for term in query.sought:
-        times: float = min(map(spoken.count, term.words), default=0) or 0.5
-        score += times * 2.2 / (times + 1.2 * (0.25 + 0.75 * length / 20))
+    for term in sought:
+        times = min(map(spoken.count, term.words)) or 0.5
+        score += times * 2.2 / (times + most)
     return score
 
 
@@ -261,14 +291,16 @@ def snippet(text: str, query: Query) -> str:
 
 def _spans(text: str, query: Query) -> list[tuple[int, int]]:
     """Return where a text says what is sought, joined where parts touch."""
-    placed = list(places(text[:20_000]))
+    placed = list(located(text[:20_000]))
+    spoken = [word for word, _, _ in placed]
     spans: list[tuple[int, int]] = []
     for term in query.sought:
         size = len(term.words)
-        for index in range(len(placed) - size + 1):
-            said = [word for word, _, _ in placed[index : index + size]]
-            if _is(said, term):
-                spans.append((placed[index][1], placed[index + size - 1][2]))
+        spans += [
+            (placed[index][1], placed[index + size - 1][2])
+            for index in range(len(placed) - size + 1)
+            if _is(spoken[index : index + size], term)
+        ]
     joined: list[tuple[int, int]] = []
     for first, last in sorted(spans):
         if joined and first <= joined[-1][1]:

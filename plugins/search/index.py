@@ -1,16 +1,19 @@
 """The index: one FTS5 row a message, written in the transaction that stores, edits or deletes the message.
 
-Besides its words a row has marks for what a search is narrowed by: the conversation, the sender, the type, whether
-files are attached. So whatever a search asks is answered by the index alone, newest first.
+Besides its words a row has marks for what a search is narrowed by: the conversation, the users who talk with each
+other in it, the sender, the type, whether files are attached. So whatever a search asks is answered by the index
+alone, newest first; and however many people a user talks with, one mark finds what was said between them.
 """
 
+import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
 from relay.plugin.server import Server
+from relay.storage.conversations import parties
 from relay.storage.log import Entry
 from relay.storage.witness import Edited
 
@@ -28,7 +31,20 @@ INSERT INTO search_index (search_index, rank) VALUES ('automerge', 16);
 CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """
+WITH_PARTIES = "DELETE FROM search_state"
+"""What was indexed before conversations of two users were marked by them is indexed again."""
+
 _STORED = "SELECT message_id, channel_id, seq, type, sender_id, payload, timestamp FROM log"
+
+
+def place_mark(channel_id: int) -> str:
+    """Return the mark of a conversation, as one word."""
+    return f"c{channel_id}"
+
+
+def party_mark(user_id: str) -> str:
+    """Return the mark of a user's conversations with users, as one word."""
+    return "p" + user_id.encode().hex()
 
 
 @lru_cache(maxsize=10_000)
@@ -42,9 +58,10 @@ def type_mark(name: str) -> str:
     return "t" + name.replace("_", "0")
 
 
-def put(server: Server, connection: sqlite3.Connection, messages: Iterable[Entry | Edited]) -> None:
+def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
     """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
     types = server.services.registry.types
+    places = _places(connection, {message.channel_id for message in messages})
     rows = []
     heard: set[str] = set()
     for message in messages:
@@ -55,7 +72,9 @@ def put(server: Server, connection: sqlite3.Connection, messages: Iterable[Entry
         text = type_.search_text(said)
         if text:
             files = " files" if getattr(said, "attachments", None) else ""
-            marks = f"c{message.channel_id} {type_mark(message.type)} {sender_mark(message.sender_id)}{files}"
+            marks = (
+                f"{places[message.channel_id]} {type_mark(message.type)} {sender_mark(message.sender_id)}{files}"
+            )
             spoken = words(text)
             heard.update(spoken)
             rows.append((message.message_id, " ".join(spoken), marks))
@@ -63,6 +82,18 @@ def put(server: Server, connection: sqlite3.Connection, messages: Iterable[Entry
         connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
         vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
         vocabulary.add(connection, heard)
+
+
+def _places(connection: sqlite3.Connection, channel_ids: Collection[int]) -> dict[int, str]:
+    """Return conversations' marks."""
+    rows = connection.execute(
+        "SELECT channel_id, address FROM channels WHERE channel_id IN (SELECT value FROM json_each(?))",
+        (json.dumps([*channel_ids]),),
+    )
+    return {
+        channel_id: " ".join([place_mark(channel_id), *map(party_mark, parties(address))])
+        for channel_id, address in rows
+    }
 
 
 def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:

@@ -15,21 +15,22 @@ UNSPACED = (
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+")
 _ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
-_MARK = re.compile(r"[\u0300-\u036f]")
+_ACCENTS = "\u0300-\u036f"
+_ACCENT = re.compile(f"[{_ACCENTS}]")
+_PART = re.compile(rf"[{UNSPACED}]|[^\W_{UNSPACED}]+(?:[{_ACCENTS}]+[^\W_{UNSPACED}]*)*")
+"""A word as it is written: an accent may be a character of its own."""
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text, in order, without case, accents and width."""
     if text.isascii():
         return text.encode().translate(_ASCII).decode().split()
-    plain = _MARK.sub("", unicodedata.normalize("NFKD", text).casefold())
+    plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text).casefold())
     return WORD.findall(unicodedata.normalize("NFC", plain))
 
 
-def places(text: str) -> Iterator[tuple[str, int, int]]:
+def located(text: str) -> Iterator[tuple[str, int, int]]:
     """Yield each word of a text with where it stands there, for marking it."""
-    for found in re.finditer(r"\S+", text):
-        for part in WORD.finditer(found.group()):
-            start = found.start() + part.start()
-            for word in words(part.group()):
-                yield word, start, start + len(part.group())
+    for part in _PART.finditer(text):
+        for word in words(part.group()):
+            yield word, part.start(), part.end()

@@ -28,6 +28,12 @@ def user_address(one: str, other: str) -> str:
     return f"user:{low}:{high}" if low != high else f"user:{low}"
 
 
+def parties(address: str) -> list[str]:
+    """Return the users that an address says talk with each other; none for an address of another kind."""
+    kind, _, users = address.partition(":")
+    return users.split(":") if kind == "user" else []
+
+
 def self_address(user_id: str) -> str:
     """Return the address of a user's own channel: what is told to them, and what only their devices share."""
     return f"self:{user_id}"

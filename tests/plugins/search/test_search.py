@@ -230,9 +230,10 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
         query = parse(q, "alice")
     except RelayError:
         return
-    match = _match(connection, query, {1: []}, Asked(10, newest=True))
+    match = _match(connection, query, ["c1"], Asked(10, newest=True))
     if match is not None:
-        connection.execute("SELECT rowid FROM search_index WHERE search_index MATCH ?", (match.expression,))
+        for expression in match.steps:
+            connection.execute("SELECT rowid FROM search_index WHERE search_index MATCH ?", (expression,))
     snippet(q, query)
 
 
@@ -360,7 +361,7 @@ async def test_somebody_in_very_many_conversations_finds_by_no_word_at_all(
     async with relay_world(None, "alice", "bob", "carol") as world:
         from relay_plugin_search import finding
 
-        monkeypatch.setattr(finding, "_MARKED_CONVERSATIONS", 1)
+        monkeypatch.setattr(finding, "_PLACES", 1)
         alice = await world.connect("alice")
         await say(alice, "bob", "one")
         await say(alice, "carol", "two")
