@@ -16,7 +16,7 @@ from .query import Query, Term
 from .vocabulary import words_within
 from .words import located, words
 
-CANDIDATES = 300
+CANDIDATES = 200
 """Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
 
 READ = 2_500

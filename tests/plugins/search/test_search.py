@@ -237,6 +237,38 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
     snippet(q, query)
 
 
+_SAID = some.text(alphabet="abAÄ\u00e9e\u0301 東京-_.ⓐ\ufb01", min_size=1, max_size=12)
+_SOUGHT = some.builds(
+    "".join, some.tuples(some.sampled_from(["", "-", '"', "*"]), _SAID, some.sampled_from(["", '"', "*"]))
+)
+
+
+@fewer(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(said=some.lists(_SAID, max_size=8), q=some.lists(_SOUGHT, min_size=1, max_size=3).map(" ".join))
+def test_the_index_finds_what_reading_finds(said: list[str], q: str) -> None:
+    from relay.storage.history import View
+
+    connection = tables()
+    from relay_plugin_search.finding import Asked, _candidates, _match, matches
+    from relay_plugin_search.query import parse
+    from relay_plugin_search.vocabulary import Vocabulary
+    from relay_plugin_search.words import words
+
+    vocabulary = Vocabulary()
+    for number, text in enumerate(said):
+        spoken = words(text)
+        connection.execute(
+            "INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, 'c1 t')", (number, " ".join(spoken))
+        )
+        vocabulary.add(connection, set(spoken))
+    query = parse(q, "alice")
+    match = _match(connection, query, ["c1"], Asked(10, newest=True))
+    views = {"c1": View(1, "group:team", "group", 1, None)}
+    found = _candidates(connection, match, (0, len(said)), views, 100).rows if match else []
+    read = [number for number, text in enumerate(said) if matches(text, query)]
+    assert [number for number, _ in found] == read[::-1]
+
+
 async def test_a_part_of_a_word_is_found_though_its_first_writing_was_undone(relay_world: RelayWorld) -> None:
     async with relay_world(None, "alice", "bob") as world:
         from relay_plugin_search.index import stored  # type: ignore[import-not-found]
@@ -373,3 +405,30 @@ async def test_somebody_in_very_many_conversations_finds_by_no_word_at_all(
             ("from:me", ["two", "one"]),
         ):
             assert await found(world, "alice", q, order="newest") == expected
+
+
+async def test_where_few_matches_are_the_users_to_see_all_of_those_are_found(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob", "carol") as world:
+        from relay_plugin_search import finding
+
+        monkeypatch.setattr(finding, "LOOK", 8)
+        alice, carol = await world.connect("alice"), await world.connect("carol")
+        expected = []
+        for number in range(45):
+            await say(carol, "carol", f"note {number} to myself")
+            if number % 20 == 0 or 30 < number < 40:
+                await say(alice, "bob", f"note {number} to bob")
+                expected.insert(0, f"note {number} to bob")
+        for q in ("note", "note to", "not* from:me", "note -myself"):
+            assert await found(world, "alice", q, order="newest", limit=100) == expected
+        assert set(await found(world, "alice", "note", limit=100)) == set(expected)
+        assert len(await found(world, "carol", "note", limit=100)) == 45
+
+
+async def test_an_accent_of_its_own_is_marked_with_its_word(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        await say(await world.connect("alice"), "bob", "my re\u0301sume\u0301, please")
+        answer = await world.rest("GET", "/api/search?q=resume", "bob")
+        assert answer.body["results"][0]["snippet"] == "my <mark>re\u0301sume\u0301</mark>, please"
