@@ -272,9 +272,7 @@ def talk_cost(spoken: Sequence[Language], turns: int, seed: int) -> float:
         for _ in range(turns):
             for talk in talks:
                 talk.go_on(loop, TURN)
-        spent = [
-            Usage.between(start, Reading.take(server.pid)).server
-            for start, server in zip(before, servers, strict=True)
-        ]
+        after = [Reading.take(server.pid) for server in servers]
         loop.close()
-    return (spent[0] - spent[1]) / (turns * TURN)
+    with_index, without = (Usage.between(*both).server for both in zip(before, after, strict=True))
+    return (with_index - without) / (turns * TURN)

@@ -31,7 +31,7 @@ That takes its own time: where little matches, or much is theirs to see, it is q
 FEW = 8
 
 _PLACES = 400
-"""In more groups than this, the index is never asked for all of them."""
+"""In more groups than this, the index is not asked for all of them, unless nothing else is looked for."""
 
 _PARTS = 100
 _SNIPPET = 160
