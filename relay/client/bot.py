@@ -116,7 +116,10 @@ class Bot:
         return register
 
     def on(self, type: str) -> Callable[[L], L]:
-        """Have a function see every event of another type, such as `group_message` in the bot's own groups."""
+        """Have a function see every event of another type, such as `group_message` in the bot's own groups.
+
+        What a limited replay left out comes as well, after what it had; at a bot's first start it does not.
+        """
 
         def register(function: L) -> L:
             self._listeners[type] = function
@@ -150,7 +153,9 @@ class Bot:
             await self._client.send("bot_commands", {"commands": list(self._commands.values())})
             self._registered = True
         for gap in event.gaps:
-            if gap.kind == "self":  # where invocations are
+            # Invocations are in the bot's own channel. What others said is for the listeners, but not what was
+            # said before the bot was there at all.
+            if gap.kind == "self" or (self._listeners and self._client.cursor is not None):
                 await self._fill(gap, nursery)
         await self._begin(event, nursery)
 

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 import trio.testing
 
 import relay.client
 from relay.app.plugin_admin import run_command
-from relay.client import Bot, Event, Invocation, RelayClosed, RelayError, RelayOffline
+from relay.client import Bot, Event, Invocation, RelayClosed, RelayError, RelayOffline, RestClient
 from relay.testing import Device, RelayWorld, World
 from tests.client.peer import Peer, inline
 
@@ -211,6 +212,43 @@ async def test_who_is_no_bot_is_told_so_and_a_removed_bot_ends(relay_world: Rela
             async with running(world, echo):
                 await remove(world)
         assert raised.group_contains(RelayClosed)
+
+
+async def test_a_listener_sees_what_a_limited_replay_left_out_but_not_what_was_before_its_first_start(
+    relay_world: RelayWorld, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    async def rest(request: httpx.Request) -> httpx.Response:
+        answer = await world.rest(request.method, request.url.raw_path.decode(), "dice")
+        return httpx.Response(answer.status, json=answer.body)
+
+    def listening(client: relay.client.Client) -> Bot:
+        client._rest = RestClient("http://relay.test", world.tokens["dice"], transport=httpx.MockTransport(rest))
+        bot = Bot(client)
+
+        @bot.on("group_message")
+        async def listen(event: Event) -> None:
+            seen.append(event.payload["content"])
+
+        return bot
+
+    state = tmp_path / "bot.db"
+    async with relay_world(None, "alice", RELAY_PLUGINS__ALSO="bots", RELAY_REPLAY__LIMIT="10") as world:
+        world.tokens["dice"] = await run_command(world.engine, "bot add", {"name": "dice"})
+        await world.engine.groups.create("alice", "Team", ["dice"], "team")
+        alice = await world.connect("alice")
+        for part in ("before", "while it was away"):
+            said = [f"{part} {number}" for number in range(30)]
+            for text in said:
+                await alice.request("group_message", {"content": text}, "team")
+            async with running(world, listening, state=state):
+                await trio.sleep(10)
+            if part == "before":
+                assert len(seen) <= 10
+                assert seen == said[-len(seen) :]
+                seen.clear()
+        assert sorted(seen) == sorted(said)
 
 
 async def test_what_a_limited_replay_left_out_is_answered_before_anything_counts_as_processed(
