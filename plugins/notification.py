@@ -1,11 +1,13 @@
 """`notification`: what a user, a group or everybody is told, by admins, tokens with scope `notify`, plugins."""
 
+import sqlite3
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from relay.plugin import ConversationKind, Draft, ErrorCode, Kind, MessageType, Name, Payload, RelayError, hookimpl
 from relay.services.permissions import NOTIFY
+from relay.storage.log import Entry
 
 
 class Notification(Payload):
@@ -28,7 +30,13 @@ class Notification(Payload):
 def prepare(draft: Draft) -> None:
     """Let it expire when it says."""
     draft.expires_at = draft.payload.expires_at
-    if draft.expires_at is not None and draft.expires_at <= draft.server.now():
+    if draft.expires_at is not None:
+        draft.apply = _is_to_come
+
+
+def _is_to_come(_connection: sqlite3.Connection, entry: Entry) -> None:
+    """Refuse what is over. Not before it is stored: a late retry of what was stored in time gets its ack."""
+    if entry.expires_at is not None and entry.expires_at <= entry.timestamp:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "expires_at is over; it is a time to come, in Unix seconds")
 
 

@@ -172,6 +172,25 @@ async def test_plainly_impossible_times_are_refused(tmp_path: Path, autojump_clo
         assert refused.value.code is ErrorCode.INVALID_PAYLOAD
 
 
+async def test_a_late_retry_of_what_was_stored_in_time_gets_its_ack(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        token = await server.engine.runner.write(
+            lambda connection: accounts.create_token(connection, "alice", 0, origin="cli", scopes=("notify",))
+        )
+        payload = {"title": "soon over", "expires_at": server.engine.now() + 10}
+        robot = await server.connect(token, "robot")
+        first = await robot.request("notification", payload, "bob", id="n-1")
+        assert first["type"] == "ack"
+        await robot.cut()
+        await trio.sleep(60)
+        robot = await server.connect(token, "robot")
+        again = await robot.request("notification", payload, "bob", id="n-1")
+        assert (again["type"], again["payload"]["message_id"]) == ("ack", first["payload"]["message_id"])
+        refused = await robot.request("notification", payload, "bob", id="n-2")
+        assert refused["payload"]["code"] == "invalid_payload"
+        assert titles(await listed(server, "bob")) == [None]
+
+
 @settings(deadline=None)
 @given(keys=st.lists(st.sampled_from(["a", "b", "c", None]), max_size=12))
 def test_exactly_the_newest_of_each_collapse_key_keeps_what_it_says(
