@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from relay.plugin import ConversationKind, Draft, ErrorCode, Kind, MessageType, Name, Payload, RelayError, hookimpl
+from relay.plugin import ConversationKind, Draft, Kind, MessageType, Name, Payload, hookimpl
+from relay.plugin.checks import check_to_come
 from relay.services.permissions import NOTIFY
 from relay.storage.log import Entry
 
@@ -31,13 +32,11 @@ def prepare(draft: Draft) -> None:
     """Let it expire when it says."""
     draft.expires_at = draft.payload.expires_at
     if draft.expires_at is not None:
-        draft.apply = _is_to_come
+        draft.apply = _check_time
 
 
-def _is_to_come(_connection: sqlite3.Connection, entry: Entry) -> None:
-    """Refuse what is over. Not before it is stored: a late retry of what was stored in time gets its ack."""
-    if entry.expires_at is not None and entry.expires_at <= entry.timestamp:
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, "expires_at is over; it is a time to come, in Unix seconds")
+def _check_time(_connection: sqlite3.Connection, entry: Entry) -> None:
+    check_to_come("expires_at", entry.expires_at, entry)
 
 
 @hookimpl

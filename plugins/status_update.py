@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from relay.plugin import Draft, ErrorCode, Kind, MessageType, Payload, RelayError, hookimpl
+from relay.plugin.checks import check_to_come
 from relay.storage import presence
 from relay.storage.log import Entry
 
@@ -35,10 +36,9 @@ def prepare(draft: Draft) -> None:
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD, "a status_update's unknown and last_seen are the server's to say"
         )
-    if chosen.until is not None and chosen.until <= draft.server.now():
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, "until is over; it is a time to come, in Unix seconds")
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        check_to_come("until", chosen.until, entry)
         presence.choose(connection, entry.sender_id, chosen.status, chosen.text, chosen.until)
 
     draft.apply = apply

@@ -25,7 +25,7 @@ from relay.plugin import (
     Unchanged,
     hookimpl,
 )
-from relay.plugin.checks import find_message
+from relay.plugin.checks import check_to_come, find_message
 from relay.plugin.server import Server
 from relay.storage.log import Entry
 
@@ -75,8 +75,7 @@ def prepare_poll(draft: Draft) -> None:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two options of a poll are the same")
 
     def apply(_connection: sqlite3.Connection, entry: Entry) -> None:
-        if said.closes_at is not None and said.closes_at <= entry.timestamp:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, "closes_at is over; it is a time to come, in Unix seconds")
+        check_to_come("closes_at", said.closes_at, entry)
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         assert entry.message_id is not None  # noqa: S101 - it is stored

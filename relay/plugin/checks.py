@@ -31,6 +31,18 @@ class Text(Payload):
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
 
 
+def check_to_come(field: str, moment: float | None, entry: Entry) -> None:
+    """Refuse a moment (Unix seconds) that is over when its message is stored; None is no moment.
+
+    For `apply`, not for `prepare`: a late retry of what was stored in time gets its ack.
+
+    Raises:
+        RelayError: `invalid_payload`, naming the field.
+    """
+    if moment is not None and moment <= entry.timestamp:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{field} is over; it is a time to come, in Unix seconds")
+
+
 def check_text(draft: Draft) -> None:
     """Have what a `Text` refers to checked, and noted with the message.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from relay.testing import EPOCH, Device, world
 
@@ -43,6 +44,17 @@ async def test_it_has_no_target(tmp_path: Path, autojump_clock: Any) -> None:
         alice = await server.connect("alice")
         answer = await send(alice, {"status": "busy"}, target_id="bob")
         assert answer["payload"]["code"] == "bad_envelope"
+
+
+async def test_a_late_retry_of_what_was_stored_in_time_is_a_duplicate(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        payload = {"status": "busy", "until": server.engine.now() + 10}
+        first = await send(alice, payload)
+        await alice.cut()
+        await trio.sleep(60)
+        again = await send(await server.connect("alice"), payload)
+        assert again["payload"] == first["payload"] | {"duplicate": True}
 
 
 async def test_the_same_one_again_is_a_duplicate_and_another_replaces_it(
