@@ -128,7 +128,6 @@ class FrontDoor:
 
     async def _route(self, peer: PeerStream, head: Head) -> Head | None:
         settings = self._engine.settings
-        address = client_address(head, peer.address, settings.server.trusted_proxies)
         if not head.wants_websocket:
             check_request(head)
             peer.unread(head.without_upgrade() + head.rest)
@@ -136,6 +135,8 @@ class FrontDoor:
         if self._engine.draining:
             raise BadHead(503, "the server is draining", "Retry-After: 1")
         check_upgrade(head, settings.server.allowed_origins)
+        forwarded = head.headers.get("x-forwarded-for", "")
+        address = client_address(forwarded, peer.address, settings.server.trusted_proxies)
         held = self._per_address.get(address, 0)
         if settings.limits.connections_per_address and held >= settings.limits.connections_per_address:
             raise BadHead(503, "too many connections from this address", "Retry-After: 10")

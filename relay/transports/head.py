@@ -157,9 +157,14 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
     return parts.netloc == own or parts.netloc.removesuffix(default) == own.removesuffix(default)
 
 
-def client_address(head: Head, peer: str, trusted: Sequence[str]) -> str:
-    """Return whose address limits count: the nearest one that is no trusted proxy's."""
-    hops = [hop.strip() for hop in head.headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+def client_address(forwarded: str, peer: str, trusted: Sequence[str]) -> str:
+    """Return whose address limits count: the nearest one that is no trusted proxy's.
+
+    Args:
+        forwarded: the `X-Forwarded-For` of the request or the upgrade; "" where there is none.
+        peer: where the connection itself comes from.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     address = peer
     while hops and _trusted(address, trusted):
         address = hops.pop()

@@ -201,9 +201,9 @@ TRUSTED = ["10.0.0.0/8", "::1/128", "192.0.2.7"]
 @pytest.mark.parametrize(
     ("peer", "forwarded", "address"),
     [
-        ("198.51.100.1", None, "198.51.100.1"),
+        ("198.51.100.1", "", "198.51.100.1"),
         ("198.51.100.1", "203.0.113.5", "198.51.100.1"),
-        ("10.1.2.3", None, "10.1.2.3"),
+        ("10.1.2.3", "", "10.1.2.3"),
         ("10.1.2.3", "203.0.113.5", "203.0.113.5"),
         ("10.1.2.3", "1.1.1.1, 203.0.113.5", "203.0.113.5"),
         ("10.1.2.3", "203.0.113.5, 10.9.9.9", "203.0.113.5"),
@@ -215,14 +215,13 @@ TRUSTED = ["10.0.0.0/8", "::1/128", "192.0.2.7"]
         ("memory", "203.0.113.5", "memory"),
     ],
 )
-def test_whose_address_counts(peer: str, forwarded: str | None, address: str) -> None:
-    head = head_of("Host: h", *([] if forwarded is None else [f"X-Forwarded-For: {forwarded}"]))
-    assert client_address(head, peer, TRUSTED) == address
+def test_whose_address_counts(peer: str, forwarded: str, address: str) -> None:
+    assert client_address(forwarded, peer, TRUSTED) == address
 
 
 def test_forwarded_headers_of_two_lines_are_one_list() -> None:
     head = head_of("X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.5")
-    assert client_address(head, "10.1.2.3", TRUSTED) == "203.0.113.5"
+    assert client_address(head.headers["x-forwarded-for"], "10.1.2.3", TRUSTED) == "203.0.113.5"
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 426, 431, 503])

@@ -12,7 +12,7 @@ from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, not_found
 from relay.storage.accounts import get_user
-from relay.transports.rest.context import nothing, peer_address, reply, the_caller, the_engine
+from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
 
 blueprint = Blueprint("accounts", __name__)
@@ -76,7 +76,7 @@ async def login() -> Response:
     read_query(NoQuery)
     body = await read_body(Login)
     engine = the_engine()
-    engine.rates.logins.take(peer_address())
+    engine.rates.logins.take(caller_address())
     token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at))
 
@@ -94,7 +94,7 @@ async def register() -> Response:
     read_query(NoQuery)
     body = await read_body(Registration)
     engine = the_engine()
-    engine.rates.logins.take(peer_address())
+    engine.rates.logins.take(caller_address())
     display_name = None
     if body.display_name is not None:
         display_name = check_display_name(body.display_name, "display_name")
@@ -149,7 +149,7 @@ async def change_me() -> Response:
     engine = the_engine()
     if body.current_password is not None:
         # A stolen token must not be able to find the password out by trying.
-        engine.rates.logins.take(peer_address())
+        engine.rates.logins.take(caller_address())
     await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.show_to(caller.user_id, body.presence_to)

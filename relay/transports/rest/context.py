@@ -13,6 +13,7 @@ from relay.plugin.web import Caller
 from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect
+from relay.transports.head import client_address
 from relay.transports.rest.flow import Flow
 
 _HOW: Final = "send your token in one header, Authorization: Bearer TOKEN"
@@ -38,14 +39,13 @@ async def the_caller() -> Caller:
     engine = the_engine()
     named = _named() if engine.hooks.authenticators else {}
     try:
-        identity = await identify(
-            engine, Credentials(token.strip() or None, named, peer_address(), peer_address())
-        )
+        shown = Credentials(token.strip() or None, named, caller_address(), _peer_address())
+        identity = await identify(engine, shown)
     except Disconnect as refused:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
-    return Caller(identity, identity.client_id, peer_address())
+    return Caller(identity, identity.client_id, caller_address())
 
 
 def _named() -> dict[str, str]:
@@ -57,8 +57,18 @@ def _named() -> dict[str, str]:
     return found
 
 
-def peer_address() -> str:
-    """Return the address that limits count: the one the front door believes, else the peer's own."""
+def caller_address() -> str:
+    """Return the address that limits count: each request's own, as a proxy's connection carries many clients'."""
+    trusted = the_engine().settings.server.trusted_proxies
+    return client_address(forwarded_for(), _peer_address(), trusted)
+
+
+def forwarded_for() -> str:
+    """Return whom proxies say that they speak for; "" where none says so."""
+    return ",".join(request.headers.getlist("X-Forwarded-For"))
+
+
+def _peer_address() -> str:
     known: dict[str, str] = cast(dict[str, Any], request.scope).get("relay", {})
     return known.get("address") or request.remote_addr or ""
 

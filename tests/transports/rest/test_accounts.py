@@ -95,6 +95,17 @@ async def test_too_many_attempts_from_an_address_are_stopped_before_hashing(tmp_
         (await world.post(None, LOGIN, body, address="192.0.2.2")).refused(403, "forbidden")
 
 
+async def test_behind_a_trusted_proxy_attempts_are_counted_for_each_client(tmp_path: Path):
+    sections = {"limits": {"logins_per_minute": 1}, "server": {"trusted_proxies": ["192.0.2.0/24"]}}
+    async with open_world(tmp_path, **sections) as world:
+        body = {"user_id": "nobody", "password": "x"}
+        for client, status in (("198.51.100.1", 403), ("198.51.100.2", 403), ("198.51.100.1", 429)):
+            through = {"X-Forwarded-For": f"203.0.113.9, {client}"}
+            assert (await world.post(None, LOGIN, body, headers=through)).status == status
+        (await world.post(None, LOGIN, body)).refused(403, "forbidden")
+        (await world.post(None, LOGIN, body)).refused(429, "rate_limited")
+
+
 async def test_a_logout_ends_the_token_and_its_connections_and_no_other(world: World):
     await with_password(world, "alice")
     world.tokens["alice at work"] = await log_in(world, "alice")
