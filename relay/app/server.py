@@ -30,14 +30,13 @@ from relay.plugin.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
+from relay.settings.addresses import in_url, reachable
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - told, not bound
-"""Where a server that listens everywhere is reached from its own machine."""
 
 
 async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
@@ -112,14 +111,10 @@ async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], 
     """Tell where the server listens; and as long as there are no users, on standard error, how to begin."""
     scheme = "https" if engine.settings.server.tls_certificate else "http"
     address, port = name[:2]
-    tell(f"{VERSION} listens on {scheme}://{_in_url(address)}:{port} (WebSocket at /ws)")
+    tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
     if first_steps and (code := await engine.accounts.invite_first()) is not None:
-        origin = f"{scheme}://{_in_url(_HERE.get(address, address))}:{port}"
+        origin = f"{scheme}://{reachable(address)}:{port}"
         print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _welcome(engine: Engine, origin: str, code: str) -> str:

@@ -253,10 +253,12 @@ def _members(roles: dict[str, Role]) -> list[dict[str, str]]:
 
 
 def describe(conversation: Conversation) -> dict[str, Any]:
-    """Return a group as REST tells of it."""
+    """Return a group as REST tells of it: its members by role, then by name."""
+    rank = list(Role)
+    members = sorted(conversation.members.items(), key=lambda member: (rank.index(member[1]), member[0]))
     return {
         "group_id": conversation.address.partition(":")[2],
         "name": conversation.name,
         "history": conversation.history,
-        "members": _members(conversation.members),
+        "members": _members(dict(members)),
     }

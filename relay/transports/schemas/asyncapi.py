@@ -15,6 +15,7 @@ from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.events import SERVER_EVENTS
 from relay.protocol.session import ConnectionEvent
 from relay.settings import Settings
+from relay.settings.addresses import reachable
 from relay.transports.schemas.components import Schema, Schemas
 from relay.transports.schemas.messages import (
     ANSWERS,
@@ -58,7 +59,7 @@ def asyncapi(registry: Registry, settings: Settings) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "servers": {
             "relay": {
-                "host": f"{_reachable(server.host)}:{server.port}",
+                "host": f"{reachable(server.host)}:{server.port}",
                 "protocol": "wss" if server.tls_certificate else "ws",
                 "security": [{"$ref": "#/components/securitySchemes/bearer"}],
             }
@@ -165,10 +166,3 @@ def _answers(name: str, messages: dict[str, Schema]) -> list[str]:
         return [f"server.{CONNECTION_EVENT}.ready", "server.error"]
     special = f"server.ack.{name}"
     return [special if special in messages else "server.ack", "server.error"]
-
-
-def _reachable(host: str) -> str:
-    """Return a name that a client can use for an address to listen on."""
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104 - it is read here, not listened on
-        return "localhost"
-    return f"[{host}]" if ":" in host else host

@@ -26,6 +26,13 @@ async def test_a_group_is_made_and_its_maker_owns_it(world: World):
     assert (await world.get("bob", answer.headers["Location"])).ok() == group
 
 
+async def test_members_are_named_in_one_order_whoever_asks_and_when(world: World):
+    await world.group("bob", "carol")
+    told = (await world.call("bob", "PUT", f"{TEAM}/members/alice")).ok()
+    assert [one["user_id"] for one in told["members"]] == ["bob", "alice", "carol"]
+    assert (await world.get("carol", TEAM)).ok() == told
+
+
 async def test_members_devices_learn_of_every_change(world: World):
     phone = await world.device("bob", "phone")
     await world.group("alice", "bob")

@@ -92,7 +92,7 @@ def test_every_close_code_is_there_and_says_whether_to_come_back(document: dict[
     ("host", "certificate", "expected"),
     [
         ("127.0.0.1", "", ("127.0.0.1:8484", "ws")),
-        ("0.0.0.0", "", ("localhost:8484", "ws")),
+        ("0.0.0.0", "", ("127.0.0.1:8484", "ws")),
         ("::1", "", ("[::1]:8484", "ws")),
         ("chat.example.org", "c.pem", ("chat.example.org:8484", "wss")),
     ],
