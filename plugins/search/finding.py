@@ -232,22 +232,23 @@ def _candidates(
             " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
             (expression, low, high),
         )
-        before = len(found)
-        for count, (message_id, said, marks) in enumerate(rows, 1):
-            high = message_id - 1
-            view = views.get(marks.partition(" ")[0])
-            if view is not None and _sees(connection, view, message_id):
-                looked += 1
-                if not match.read or match.has(said):
-                    found.append((message_id, said))
-                if len(found) >= wanted:
-                    return Candidates(found, None)
-                if match.read and looked >= READ:
-                    return Candidates(found, message_id)
+        before = 0
+        for count, (message_id, said, marks) in enumerate(rows):
             if count % LOOK == 0 and step < len(match.steps):
-                if len(found) - before < LOOK // FEW:
+                if count and len(found) - before < LOOK // FEW:
+                    high = message_id
                     break
                 before = len(found)
+            view = views.get(marks.partition(" ")[0])
+            if view is None or not _sees(connection, view, message_id):
+                continue
+            looked += 1
+            if not match.read or match.has(said):
+                found.append((message_id, said))
+            if len(found) >= wanted:
+                return Candidates(found, None)
+            if match.read and looked >= READ:
+                return Candidates(found, message_id)
         else:
             break
     return Candidates(found, None)

@@ -61,27 +61,26 @@ def type_mark(name: str) -> str:
 def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
     """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
     types = server.services.registry.types
-    places = _places(connection, {message.channel_id for message in messages})
-    rows = []
-    heard: set[str] = set()
+    said: list[tuple[Entry | Edited, list[str], str]] = []
     for message in messages:
         type_ = types.get(message.type)
         if type_ is None or type_.search_text is None or message.payload is None:
             continue
-        said = type_.load(message.payload)
-        text = type_.search_text(said)
-        if text:
-            files = " files" if getattr(said, "attachments", None) else ""
-            marks = (
-                f"{places[message.channel_id]} {type_mark(message.type)} {sender_mark(message.sender_id)}{files}"
+        payload = type_.load(message.payload)
+        if text := type_.search_text(payload):
+            files = " files" if getattr(payload, "attachments", None) else ""
+            said.append(
+                (message, words(text), f"{type_mark(message.type)} {sender_mark(message.sender_id)}{files}")
             )
-            spoken = words(text)
-            heard.update(spoken)
-            rows.append((message.message_id, " ".join(spoken), marks))
-    if rows:
-        connection.executemany("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)", rows)
-        vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
-        vocabulary.add(connection, heard)
+    if not said:
+        return
+    places = _places(connection, {message.channel_id for message, _, _ in said})
+    connection.executemany(
+        "INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)",
+        [(one.message_id, " ".join(spoken), f"{places[one.channel_id]} {marks}") for one, spoken, marks in said],
+    )
+    vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
+    vocabulary.add(connection, set().union(*(spoken for _, spoken, _ in said)))
 
 
 def _places(connection: sqlite3.Connection, channel_ids: Collection[int]) -> dict[int, str]:
