@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from relay.cli.base import Failure, load_settings
+from relay.settings.addresses import reachable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read from the settings, not bound
 
 
 def connection_options(command: Function) -> Function:
@@ -46,9 +45,7 @@ def find_url(url: str | None) -> str:
     server = load_settings().server
     if server.port == 0:
         raise click.UsageError("[server] port is 0, so the port is not known; use --url")
-    host = _EVERYWHERE.get(server.host, server.host)
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{'https' if server.tls_certificate else 'http'}://{bracketed}:{server.port}"
+    return f"{'https' if server.tls_certificate else 'http'}://{reachable(server.host)}:{server.port}"
 
 
 def find_token(token: str | None, token_file: Path | None) -> str:
