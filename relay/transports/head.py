@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ END = b"\r\n\r\n"
 _OFFERS = (b"upgrade:", b"http2-settings:")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_network = cache(ipaddress.ip_network)  # of the settings' few: each request through a proxy asks
 
 
 class BadHead(Exception):
@@ -176,7 +178,7 @@ def _trusted(address: str, trusted: Sequence[str]) -> bool:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(parsed in ipaddress.ip_network(network) for network in trusted)
+    return any(parsed in _network(network) for network in trusted)
 
 
 def refusal(error: BadHead) -> bytes:

@@ -38,14 +38,14 @@ async def the_caller() -> Caller:
         raise Disconnect(CloseCode.BAD_TOKEN, _HOW)
     engine = the_engine()
     named = _named() if engine.hooks.authenticators else {}
+    address = caller_address()
     try:
-        shown = Credentials(token.strip() or None, named, caller_address(), _peer_address())
-        identity = await identify(engine, shown)
+        identity = await identify(engine, Credentials(token.strip() or None, named, address, _peer_address()))
     except Disconnect as refused:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
-    return Caller(identity, identity.client_id, caller_address())
+    return Caller(identity, identity.client_id, address)
 
 
 def _named() -> dict[str, str]:
