@@ -17,7 +17,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ import trio
 import relay
 from relay.app.control import serve_control
 from relay.plugin.engine import Engine, open_engine
-from relay.protocol.errors import CloseCode
+from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
 from relay.settings.addresses import in_url, reachable
@@ -39,6 +40,10 @@ _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
 
 
+class CannotListen(Exception):
+    """The port cannot be had; the text says which, and why."""
+
+
 async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
     """Run a server until it is told to stop.
 
@@ -48,7 +53,8 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
 
     Raises:
         StorageError: the database cannot be opened.
-        OSError: the port cannot be had.
+        CannotListen: the port cannot be had.
+        TlsProblem: the certificate or its key cannot be used.
     """
     async with open_engine(settings, paths=own_paths(settings)) as engine:
         listeners = await open_listeners(settings)
@@ -101,20 +107,35 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
     """Bind the port.
 
     Raises:
-        OSError: it cannot be had.
+        CannotListen: it cannot be had.
     """
     server = settings.server
-    return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
+    try:
+        return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
+    except OSError as error:
+        reason = error.strerror or said(error)
+        raise CannotListen(f"cannot listen on {server.host}:{server.port}: {reason}") from error
 
 
 async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
     """Tell where the server listens; and as long as there are no users, on standard error, how to begin."""
     scheme = "https" if engine.settings.server.tls_certificate else "http"
     address, port = name[:2]
-    tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
+    with _spoken("standard output"):
+        tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
     if first_steps and (code := await engine.accounts.invite_first()) is not None:
         origin = f"{scheme}://{reachable(address)}:{port}"
-        print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
+        with _spoken("standard error"):
+            print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _spoken(where: str) -> Iterator[None]:
+    """Go on where nobody can be told: a server whose output goes to a full disk still serves."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("%s cannot be written to: %s", where, error.strerror or said(error))
 
 
 def _welcome(engine: Engine, origin: str, code: str) -> str:

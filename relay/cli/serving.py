@@ -34,9 +34,11 @@ def serve(safe_mode: bool) -> None:
     import trio
 
     from relay.app.logs import configure_logging
+    from relay.app.server import CannotListen
     from relay.app.server import serve as run_server
     from relay.plugin.assembling import safe
-    from relay.storage.errors import StorageError
+    from relay.storage.errors import StorageBroken, StorageError
+    from relay.transports.tls import TlsProblem
 
     configure_logging(settings.log)
     if safe_mode:
@@ -47,13 +49,14 @@ def serve(safe_mode: bool) -> None:
         trio.run(partial(run_server, settings, first_steps=_first_steps()))
     except KeyboardInterrupt:
         raise click.Abort from None
-    except (StorageError, OSError, ControlError) as error:
-        raise Failure(_reason(error, settings.server.host, settings.server.port)) from None
-    except BaseExceptionGroup as group:
-        faults = list(_leaves(group))
-        # Only what an administrator can mend is put into a sentence; our own faults keep their traceback.
-        if len(faults) == 1 and isinstance(faults[0], StorageError | OSError | ControlError):
-            raise Failure(_reason(faults[0], settings.server.host, settings.server.port)) from None
+    except BaseException as fault:
+        faults = list(_leaves(fault))
+        # Only what an administrator can mend is put into a sentence; our own faults keep their traceback. With a
+        # database that is gone, much else fails, and that says nothing more.
+        said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
+        mendable = StorageError | ControlError | CannotListen | TlsProblem | OSError
+        if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
+            raise Failure(str(said)) from None
         raise
 
 
@@ -65,15 +68,9 @@ def _first_steps() -> str:
     return _FIRST_STEPS.format(relay=relay, config=f" --config {shlex.quote(str(chosen))}" if chosen else "")
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
+def _leaves(fault: BaseException) -> Iterator[BaseException]:
+    if isinstance(fault, BaseExceptionGroup):
+        for one in fault.exceptions:
             yield from _leaves(one)
-        else:
-            yield one
-
-
-def _reason(error: BaseException, host: str, port: int) -> str:
-    if isinstance(error, OSError) and error.filename is None:
-        return f"cannot listen on {host}:{port}: {error.strerror or error}"
-    return str(error)
+    else:
+        yield fault

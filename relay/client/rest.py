@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from relay.client.errors import RelayError, RelayOffline
+from relay.protocol.errors import said
 
 _CODES = {400: "invalid_payload", 401: "forbidden", 403: "forbidden", 404: "not_found", 409: "conflict"}
 _CODES |= {413: "too_large", 422: "invalid_payload", 429: "rate_limited", 503: "overloaded"}
@@ -102,7 +103,7 @@ class RestClient:
             # None rather than {}: httpx would strip a query that is already in the path.
             answer = await self._http.request(method, path, params=query or None, content=content, headers=sent)
         except httpx.HTTPError as error:
-            raise RelayOffline(f"{method} {path}: {error or type(error).__name__}") from error
+            raise RelayOffline(f"{method} {path}: {said(error)}") from error
         if answer.is_success:
             return _decoded(answer)
         raise _refusal(answer)

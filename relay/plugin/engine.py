@@ -41,12 +41,14 @@ from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
+from relay.storage.errors import StorageBroken
 from relay.storage.history import other_party
 from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
 from relay.storage.patience import PatientWriter
 
 log: Final = logging.getLogger("relay")
+_WATCH_SECONDS: Final = 1.0
 
 
 class Engine:
@@ -195,6 +197,21 @@ def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
     )
 
 
+async def _watch_file(runner: Runner, path: str) -> None:
+    """End the server when its database is replaced under it: what it acknowledged then would be in no file.
+
+    Raises:
+        StorageBroken: a backup was put in the file's place, or it was moved or deleted.
+    """
+    while True:
+        if runner.moved():
+            raise StorageBroken(
+                f"the database {path} was replaced, moved or deleted while this server ran; it ends, so that"
+                " nothing is acknowledged that is in no file. Stop a server before its database is changed"
+            )
+        await trio.sleep(_WATCH_SECONDS)
+
+
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
@@ -233,6 +250,7 @@ async def open_engine(
         with watching(rules.loop, rules.writer, seconds):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(engine.router.run)
+                nursery.start_soon(_watch_file, runner, storage.path)
                 nursery.start_soon(engine.patient.run)
                 nursery.start_soon(engine.offline_queue.run)
                 nursery.start_soon(partial(engine.hooks.run, background=background))

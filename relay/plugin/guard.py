@@ -20,7 +20,8 @@ import trio
 
 from relay.plugin.watch import Blocked, Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.storage.log import Unchanged, is_the_disks
+from relay.storage.health import is_the_disks
+from relay.storage.log import Unchanged
 
 T = TypeVar("T")
 log: Final = logging.getLogger("relay.plugin")

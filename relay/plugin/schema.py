@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from relay.plugin.guard import FAULTS
 from relay.plugin.registry import Registry
-from relay.storage.log import is_the_disks
+from relay.storage.health import is_the_disks
 
 
 def migrate_plugins(connection: sqlite3.Connection, registry: Registry, now: float) -> dict[str, str]:

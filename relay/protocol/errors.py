@@ -149,6 +149,19 @@ class Disconnect(Exception):
         super().__init__(f"{int(code)} {self.reason}")
 
 
+def said(error: BaseException) -> str:
+    """Return what an exception says; of one that says nothing, what caused it says, or else its name.
+
+    Exceptions are never false, so `error or "a text"` does not do it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if text := str(cause).strip():
+            return text
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
+
+
 def not_found(what: str) -> RelayError:
     """Return the one answer for what is absent and for what the caller may not see."""
     return RelayError(ErrorCode.NOT_FOUND, f"there is no {what}, or you may not see it")

@@ -203,7 +203,8 @@ class MessageRouter:
             failed = not_saved()
             for entry in entries:
                 entry.stored, entry.error, entry.message_id = False, failed, None
-        self._batches += 1
+        else:
+            self._batches += 1
         return end
 
     async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:

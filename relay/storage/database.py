@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from relay.storage.errors import StorageError, StorageInUse
+from relay.storage.health import in_words
 from relay.storage.jobs import Runner
 from relay.storage.migrations import migrate
 from relay.storage.runners import InlineRunner, ThreadRunner
@@ -21,21 +22,42 @@ def read_epoch(connection: sqlite3.Connection) -> str:
 
 
 class Lock:
-    """The claim of one process on one database: `NAME.lock` beside it, held while the process lives."""
+    """The claim of one process on one database, held while the process lives.
+
+    It is on the file `NAME.lock` and on the database itself: the one is deleted by tidy people, and the other
+    may be replaced. The database's descriptor must not be closed before SQLite has closed the file: POSIX takes
+    all of a process's record locks on a file with the first descriptor that it closes.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        self._path = path
+        self._descriptors: list[int] = []
+        for file in (path.with_name(path.name + ".lock"), path):
+            try:
+                self._descriptors.append(os.open(file, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
+                fcntl.flock(self._descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.release()
+                raise StorageInUse(
+                    f"{path} is in use by another relay; stop it, or give this one another [storage] path"
+                ) from None
+            except OSError:
+                self.release()
+                raise
+
+    def moved(self) -> bool:
+        """Tell whether the path names another file by now, or none: the one that is written to was replaced."""
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise StorageInUse(
-                f"{path} is in use by another relay; stop it, or give this one another [storage] path"
-            ) from None
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return True
+        return not os.path.samestat(there, os.fstat(self._descriptors[-1]))
 
     def release(self) -> None:
         """Give the claim up."""
-        os.close(self._descriptor)
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
 
 
 @asynccontextmanager
@@ -62,19 +84,20 @@ async def open_runner(
             lock.release()
             raise
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"cannot open the database {path}: {error}") from error
+        raise StorageError(f"cannot open the database {path}: {in_words(error, path)}") from error
     finally:
         os.umask(previous)
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).chmod(0o600)
-    runner: Runner = (
+    made: Runner = (
         InlineRunner(path, durability, on_rollback)
         if inline
         else ThreadRunner(path, durability, readers, on_rollback)
     )
+    made.moved = lock.moved
     try:
-        yield runner
+        yield made
     finally:
-        await runner.aclose()
+        await made.aclose()
         lock.release()

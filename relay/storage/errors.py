@@ -11,3 +11,7 @@ class StorageInUse(StorageError):
 
 class StorageFailed(StorageError):
     """A commit did not reach the disk (full, or failing); nothing of it was stored."""
+
+
+class StorageBroken(StorageError):
+    """The database file is damaged, or is not the one that was opened; nothing more can be stored in it."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import outcome
 import trio
 
-from relay.storage.errors import StorageFailed
+from relay.storage.health import Health, is_the_disks
 from relay.storage.witness import Witness
 
 T = TypeVar("T")
@@ -34,6 +34,13 @@ class Waiting:
 class Runner(Protocol):
     """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
 
+    moved: Callable[[], bool]
+    """Whether the path names another file than the one that is written to."""
+
+    @property
+    def health(self) -> Health:
+        """How the writer's transactions fared."""
+
     def tell(self, witness: Witness) -> None:
         """Tell `witness`, inside transactions, what becomes of messages from now on."""
 
@@ -51,9 +58,13 @@ class Runner(Protocol):
         """Finish what was queued, then close every connection."""
 
 
-def run_group(connection: sqlite3.Connection, group: list[Waiting], on_rollback: Callable[[], None]) -> None:
+def run_group(
+    connection: sqlite3.Connection, group: list[Waiting], on_rollback: Callable[[], None], health: Health
+) -> None:
     """Run jobs in one transaction, each in its own savepoint, and give each its result after the commit."""
     execute = connection.execute
+    failure: BaseException | None = None
+    committed = True
     try:
         execute("BEGIN IMMEDIATE")
         for waiting in group:
@@ -62,24 +73,23 @@ def run_group(connection: sqlite3.Connection, group: list[Waiting], on_rollback:
                 execute("SAVEPOINT job")
             waiting.result = outcome.capture(waiting.job, connection)
             if isinstance(waiting.result, outcome.Error):
-                waiting.result = _explain(waiting.result)
+                if is_the_disks(waiting.result.error):
+                    failure = waiting.result.error
+                    waiting.result = outcome.Error(health.explained(failure))
                 on_rollback()
                 execute("ROLLBACK" if alone else "ROLLBACK TO job")
             if not alone:
                 execute("RELEASE job")
-        if connection.in_transaction:
+        committed = connection.in_transaction
+        if committed:
             execute("COMMIT")
     except sqlite3.Error as error:
         on_rollback()
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
-        failed = StorageFailed(f"the commit did not reach the disk: {error}")
+        failure = error
+        told = health.explained(failure)
         for waiting in group:
-            waiting.result = outcome.Error(failed)
-
-
-def _explain(failure: outcome.Error) -> outcome.Error:
-    """Name a job's failure that is the disk's and not the job's."""
-    if isinstance(failure.error, sqlite3.OperationalError):
-        return outcome.Error(StorageFailed(f"the disk did not take it: {failure.error}"))
-    return failure
+            waiting.result = outcome.Error(told)
+    if failure is not None or committed:
+        health.note(failure)

@@ -20,6 +20,7 @@ from typing import Any, Final
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.storage import erasing
+from relay.storage.health import is_the_disks
 from relay.storage.own_ids import find_duplicate, settle, taken_by_latest
 from relay.storage.witness import witness_of
 
@@ -293,12 +294,6 @@ def _echo(connection: sqlite3.Connection, entry: Entry, first: Entry) -> None:
     entry.error = first.error
     if first.error is None or entry.digest != first.digest:
         settle(entry, first.digest)
-
-
-def is_the_disks(failure: Exception) -> bool:
-    """Tell a failure of the database's (full, busy, broken) from a mistake in somebody's statement."""
-    code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return isinstance(failure, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
 
 
 def _refuse(entry: Entry, refusal: Exception) -> None:

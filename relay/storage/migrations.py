@@ -17,6 +17,8 @@ from typing import Final
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from relay.storage.errors import StorageError
+
 BROADCAST_CHANNEL: Final = 1
 """Everybody's channel; everybody has a row in `members` for it."""
 
@@ -194,14 +196,40 @@ def _run(db: sqlite_utils.Database, script: str) -> None:
             db.conn.execute(statement)
 
 
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that this relay would spoil, before anything is written to it."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    table = migrations.migrations_table
+    if tables <= {table, "sqlite_sequence"}:
+        return  # new, or the first start ended before the first step
+    done: set[str] = set()
+    if table in tables:
+        steps = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))
+        done = {row[0] for row in steps}
+    if not done:
+        named = ", ".join(sorted(tables)[:5])
+        raise StorageError(
+            f"{path} is the database of another program (it has the tables {named}); nothing was changed in it;"
+            " give [storage] path another name"
+        )
+    unknown = done - {step.name for step in migrations.pending(sqlite_utils.Database(memory=True))}
+    if unknown:
+        raise StorageError(
+            f"{path} was written by a newer relay (its schema has the step {min(unknown)!r}); nothing was changed"
+            " in it; run that version, or go back to a backup from before the upgrade"
+        )
+
+
 def migrate(path: Path) -> None:
     """Bring the database at `path` to the newest schema, creating it where it is not there.
 
     Raises:
         sqlite3.Error: the file is no database, or cannot be written.
+        StorageError: it is another program's, or a newer relay's.
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
+        _check_ours(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         migrations.apply(sqlite_utils.Database(connection))
     finally:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from typing import Any, Final
 import trio
 
 from relay.storage.errors import StorageError
+from relay.storage.health import Health
 from relay.storage.jobs import Job, T, Waiting, run_group
 from relay.storage.witness import Witness, Writer
 
@@ -49,6 +51,10 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
     return connection
 
 
+def _stays() -> bool:
+    return False
+
+
 class ThreadRunner:
     """Runs jobs on real threads: one for the writer, a bounded few for readers."""
 
@@ -60,6 +66,8 @@ class ThreadRunner:
         self._limiter = trio.CapacityLimiter(readers)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
+        self.health = Health(path, time.monotonic)
+        self.moved: Callable[[], bool] = _stays
         self._on_rollback = on_rollback
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
@@ -106,7 +114,7 @@ class ThreadRunner:
         while not stopping:
             group, stopping = self._gather()
             if group:
-                run_group(self._writer, group, self._on_rollback)
+                run_group(self._writer, group, self._on_rollback, self.health)
                 with suppress(trio.RunFinishedError):
                     self._token.run_sync_soon(_deliver, group)
 
@@ -132,6 +140,10 @@ class ThreadRunner:
             await trio.to_thread.run_sync(self._thread.join)
         for connection in (*self._readers, self._own_reader):
             connection.close()
+        # Before closing, as SQLite leaves the WAL where it is when the file was renamed meanwhile: beside a
+        # backup that was put in its place, that would be the end of both.
+        with suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
 
 
@@ -149,6 +161,8 @@ class InlineRunner:
         self._writer: Writer = _open(path, durability, writer=True)
         self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
+        self.health = Health(path, trio.current_time)
+        self.moved: Callable[[], bool] = _stays
 
     def tell(self, witness: Witness) -> None:
         """Tell `witness` what becomes of messages from now on."""
@@ -158,7 +172,7 @@ class InlineRunner:
         """Run `job` in a transaction of its own."""
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
-        run_group(self._writer, [waiting], self._on_rollback)
+        run_group(self._writer, [waiting], self._on_rollback, self.health)
         result: T = waiting.result.unwrap()
         return result
 

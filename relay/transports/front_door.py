@@ -31,6 +31,7 @@ from relay.transports.head import (
 from relay.transports.link import PeerLink
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
+from relay.transports.tls import tls_context
 from relay.transports.websocket import ServerSocket, switching_protocols
 
 _log: Final = logging.getLogger("relay.front_door")
@@ -52,7 +53,7 @@ class FrontDoor:
         self._heartbeat = heartbeat
         self._serve_http = serve_http
         self._version = version
-        self._tls = _tls_context(engine)
+        self._tls = tls_context(engine.settings)
         self._per_address: dict[str, int] = {}
         self.sessions: set[PeerLink] = set()
         self.streams: set[PeerStream] = set()
@@ -195,16 +196,6 @@ class FrontDoor:
             link.cut()
         for peer in list(self.streams):
             await peer.abort()
-
-
-def _tls_context(engine: Engine) -> ssl.SSLContext | None:
-    server = engine.settings.server
-    if not server.tls_certificate:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.tls_certificate, server.tls_key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _peer_address(stream: trio.abc.Stream) -> str:

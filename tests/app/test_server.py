@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.app.server import announce, drain, http_server, open_listeners, serve
+from relay.app.server import CannotListen, announce, drain, http_server, open_listeners, serve
 from relay.plugin.engine import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
@@ -175,7 +175,7 @@ async def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
     (listener,) = await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT="0"))
     async with listener:
         port = listener.socket.getsockname()[1]
-        with pytest.raises(OSError, match="use"):
+        with pytest.raises(CannotListen, match=rf"cannot listen on 127\.0\.0\.1:{port}: .* in use"):
             await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT=str(port)))
 
 

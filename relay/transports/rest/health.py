@@ -12,7 +12,7 @@ from quart import Blueprint, Response, current_app
 from relay.plugin.describing import described
 from relay.plugin.engine import Engine
 from relay.plugin.reading import Answer
-from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.errors import ErrorCode, RelayError, said
 from relay.storage.errors import StorageError
 from relay.transports.rest.context import reply, the_engine
 from relay.transports.rest.problems import problem
@@ -21,6 +21,7 @@ blueprint = Blueprint("health", __name__)
 
 _log: Final = logging.getLogger("relay.rest")
 _KEPT: Final = "relay.readiness"
+_PROBE: Final = "probed"
 _SECONDS: Final = 3.0
 """How long the database may take before it counts as failing; probes give up about then."""
 
@@ -73,7 +74,7 @@ class _Readiness:
                     lambda connection: connection.execute("SELECT value FROM facts LIMIT 1").fetchone()
                 )
         except (sqlite3.Error, StorageError, trio.TooSlowError) as failure:
-            _log.error("the database cannot be read: %s", failure or "it takes too long")
+            _log.error("the database cannot be read: %s", _reason(failure))
             return False
         return True
 
@@ -81,15 +82,27 @@ class _Readiness:
         try:
             with trio.fail_after(_SECONDS):
                 await self._engine.runner.write(_touch)
-        except (sqlite3.Error, StorageError, trio.TooSlowError) as failure:
-            _log.error("the database cannot be written: %s", failure or "it takes too long")
+        except trio.TooSlowError as failure:
+            _log.error("the database cannot be written: %s", _reason(failure))
             return False
-        return True
+        except (sqlite3.Error, StorageError):
+            return False  # the writer's own line in the log says why, once
+        return self._engine.runner.health.reason is None
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, trio.TooSlowError):
+        return f"no answer within {_SECONDS:g} s; another program may hold it locked"
+    return said(failure)
 
 
 def _touch(connection: sqlite3.Connection) -> None:
-    # Rewrites one row as it is: a real commit, which a full disk refuses, and nobody sees a difference.
-    connection.execute("UPDATE facts SET value = value WHERE name = 'high_water'")
+    # Another value each time: SQLite leaves out the write of a row that stays as it is, and a full disk
+    # would have nothing to refuse.
+    connection.execute(
+        "INSERT INTO facts (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
+        (_PROBE,),
+    )
 
 
 def _readiness() -> _Readiness:

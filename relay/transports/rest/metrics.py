@@ -51,7 +51,14 @@ class _Figures(Collector):
         yield GaugeMetricFamily("relay_router_waiting", "Messages that wait for the disk.", routed.waiting)
         yield GaugeMetricFamily("relay_log_position", "The newest message_id.", routed.position)
         yield CounterMetricFamily("relay_messages_stored", "Messages stored since the start.", routed.stored)
-        yield CounterMetricFamily("relay_commits", "Transactions of the router since the start.", routed.batches)
+        yield CounterMetricFamily("relay_commits", "The router's commits since the start.", routed.batches)
+        health = engine.runner.health
+        yield CounterMetricFamily(
+            "relay_commits_failed", "Transactions that the disk did not take, of any part.", health.failed
+        )
+        yield GaugeMetricFamily(
+            "relay_storage_failing", "1 while the disk takes no commits.", int(health.reason is not None)
+        )
         failures = CounterMetricFamily(
             "relay_plugin_failures", "Failures of a plugin since the start.", labels=["plugin"]
         )

@@ -20,6 +20,7 @@ class FailingDisk:
 
     def __init__(self, runner: Any, fails: str) -> None:
         self._runner, self._fails = runner, fails
+        self.health = runner.health
         self.jobs = 0
 
     async def read(self, job: Any) -> Any:

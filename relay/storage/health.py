@@ -1,0 +1,137 @@
+"""Whether commits reach the disk: counted, and said in the log, once when they begin to fail and once at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from relay.protocol.errors import said
+from relay.storage.errors import StorageBroken, StorageError, StorageFailed
+
+_log: Final = logging.getLogger("relay.storage")
+
+_QUIET_SECONDS: Final = 5.0
+"""So long no commit may fail before the disk counts as well again: on a full one small commits still find room."""
+
+_ROOM: Final = 1 << 20
+"""A disk with fewer free bytes is taken for full: SQLite has other names for some of what fails there."""
+
+_DISKS: Final = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+_BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def _code(failure: BaseException) -> int:
+    """Return SQLite's primary result code (https://sqlite.org/rescode.html), 1 where a failure has none."""
+    return getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def is_the_disks(failure: BaseException) -> bool:
+    """Tell a failure of the database's (full, busy, broken) from a mistake in somebody's statement."""
+    return isinstance(failure, sqlite3.Error) and _code(failure) in _DISKS
+
+
+def is_broken(failure: BaseException) -> bool:
+    """Tell a database whose file is damaged, which no waiting mends, from one that fails for now."""
+    return isinstance(failure, sqlite3.Error) and _code(failure) in _BROKEN
+
+
+def in_words(failure: BaseException, path: Path) -> str:
+    """Return why the database at `path` cannot be used, and what can be done about it."""
+    text, code = said(failure), _code(failure)
+    if isinstance(failure, OSError):
+        text = failure.strerror or text
+    if path.is_dir():
+        return "that is a folder; [storage] path names a file"
+    if isinstance(failure, sqlite3.Error) and code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and _full(path):
+        return f"the disk is full ({text}); make room on it"
+    if code == sqlite3.SQLITE_CORRUPT:
+        return (
+            f"the file is damaged ({text}); keep it and its -wal file as they are, and put a backup in their"
+            " place: docs/operate/backup.md"
+        )
+    if code == sqlite3.SQLITE_NOTADB:
+        return f"{text}; see whether [storage] path names the right file, or put a backup in its place"
+    return text
+
+
+def _full(path: Path) -> bool:
+    try:
+        free = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return free.f_bavail * free.f_frsize < _ROOM
+
+
+class Health:
+    """How the writer's transactions fared since the start.
+
+    Its figures are read on any thread and changed on the writer's alone.
+
+    Args:
+        path: of the database.
+        clock: monotonic seconds, of any thread.
+
+    Attributes:
+        stood: transactions that are on the disk.
+        failed: transactions, and single jobs of one, that the disk did not take.
+        reason: why they fail; None while they stand.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self.stood = 0
+        self.failed = 0
+        self.reason: str | None = None
+        self._began_at = self._last_at = 0.0
+        self._failed_before = 0
+
+    def note(self, failure: BaseException | None) -> None:
+        """Take note of a transaction that was tried; None says that it stood."""
+        if failure is None:
+            self.stood += 1
+            if self.reason is not None:
+                self._recover()
+            return
+        now = self._clock()
+        self.failed += 1
+        self._last_at = now
+        if self.reason is None:
+            self._began_at, self._failed_before = now, self.failed - 1
+            self.reason = in_words(failure, self._path)
+            _log.error(
+                "the disk does not take what is written: %s; what comes is refused until it does", self.reason
+            )
+
+    def explained(self, failure: BaseException) -> StorageError:
+        """Return what whoever waits for a transaction is told that the disk did not take."""
+        if is_broken(failure):
+            return StorageBroken(f"the database {self._path} cannot be used: {in_words(failure, self._path)}")
+        return StorageFailed(f"the commit did not reach the disk: {in_words(failure, self._path)}")
+
+    def _recover(self) -> None:
+        now = self._clock()
+        if now - self._last_at < _QUIET_SECONDS:
+            return
+        _log.warning(
+            "the disk takes what is written again, after %.0f s and %d failed commits",
+            now - self._began_at,
+            self.failed - self._failed_before,
+        )
+        self.reason = None
