@@ -8,6 +8,8 @@ from typing import Final
 
 import trio
 
+from relay.storage.errors import StorageError
+
 _log: Final = logging.getLogger("relay.supervision")
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -25,9 +27,11 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
             return
-        except Exception:
+        except Exception as fault:
             if trio.current_time() - began > _LONGEST_PAUSE:
                 pause = _FIRST_PAUSE
-            _log.exception("%s failed; it begins again in %.0f s", name, pause)
+            # The disk's failures have a line of their own, and no traceback says more of them.
+            trace = None if isinstance(fault, StorageError) else fault
+            _log.error("%s failed; it begins again in %.0f s", name, pause, exc_info=trace)
         await trio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

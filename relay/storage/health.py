@@ -1,4 +1,4 @@
-"""Whether commits reach the disk: counted, and said in the log, once when they begin to fail and once at the end."""
+"""Whether commits reach the disk: counted, and said in the log once when that ends and once when it is back."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ class Health:
         stood: transactions that are on the disk.
         failed: transactions, and single jobs of one, that the disk did not take.
         reason: why they fail; None while they stand.
+        broken: what no waiting mends; it ends the server.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -99,6 +100,7 @@ class Health:
         self.stood = 0
         self.failed = 0
         self.reason: str | None = None
+        self.broken: StorageBroken | None = None
         self._began_at = self._last_at = 0.0
         self._failed_before = 0
 
@@ -122,7 +124,10 @@ class Health:
     def explained(self, failure: BaseException) -> StorageError:
         """Return what whoever waits for a transaction is told that the disk did not take."""
         if is_broken(failure):
-            return StorageBroken(f"the database {self._path} cannot be used: {in_words(failure, self._path)}")
+            self.broken = StorageBroken(
+                f"the database {self._path} cannot be used: {in_words(failure, self._path)}"
+            )
+            return self.broken
         return StorageFailed(f"the commit did not reach the disk: {in_words(failure, self._path)}")
 
     def _recover(self) -> None:

@@ -58,14 +58,16 @@ class _Readiness:
         self._checked_at = -_RECHECK_SECONDS
         self._checks: dict[str, bool] = {}
         self._lock = trio.Lock()
+        self._readable = True
 
     async def database(self) -> dict[str, bool]:
-        """Return whether the database can be read and written."""
+        """Return whether the database can be read and written, and whether the last commit reached the disk."""
         async with self._lock:
             if trio.current_time() - self._checked_at >= _RECHECK_SECONDS:
                 self._checks = {"database_reads": await self._reads(), "database_writes": await self._writes()}
                 self._checked_at = trio.current_time()
-        return self._checks
+        stands = self._engine.runner.health.reason is None
+        return self._checks | {"database_writes": self._checks["database_writes"] and stands}
 
     async def _reads(self) -> bool:
         try:
@@ -74,9 +76,14 @@ class _Readiness:
                     lambda connection: connection.execute("SELECT value FROM facts LIMIT 1").fetchone()
                 )
         except (sqlite3.Error, StorageError, trio.TooSlowError) as failure:
-            _log.error("the database cannot be read: %s", _reason(failure))
-            return False
-        return True
+            if self._readable:
+                _log.error("the database cannot be read: %s", _reason(failure))
+            self._readable = False
+        else:
+            if not self._readable:
+                _log.warning("the database can be read again")
+            self._readable = True
+        return self._readable
 
     async def _writes(self) -> bool:
         try:
@@ -87,7 +94,7 @@ class _Readiness:
             return False
         except (sqlite3.Error, StorageError):
             return False  # the writer's own line in the log says why, once
-        return self._engine.runner.health.reason is None
+        return True
 
 
 def _reason(failure: Exception) -> str:
