@@ -260,3 +260,31 @@ def test_lines_of_any_valid_text_lie_within_it(tmp_path_factory, text):
     path = write(tmp_path_factory.getbasetemp(), text, "any.toml")
     for problem in problems_with(path, {}):
         assert problem.line is None or 1 <= problem.line <= text.count("\n") + 1
+
+
+def test_numbers_with_a_unit_are_told_how_they_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path, '[timeouts]\ndrain_seconds = "10s"\n[limits]\nbody_bytes = "64MB"\n')
+    drain, body = problems_of(path)
+    assert drain.endswith("; write 10, without the unit")
+    assert body.endswith("; write 67108864, without the unit")
+
+
+def test_every_entry_of_a_list_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, '[server]\ntrusted_proxies = ["10.0.0.1/8", "nginx", "127.0.0.1", "300.1.1.1"]\n')
+    (problem,) = problems_of(path)
+    assert problem.count("does not fit") == 3
+    for entry in ("10.0.0.1/8", "nginx", "300.1.1.1"):
+        assert f'"{entry}" does not fit' in problem
+
+
+def test_a_shortened_key_finds_its_whole(tmp_path: Path) -> None:
+    (problem,) = problems_of(write(tmp_path, "[types.chat_message]\nttl = 60\n"))
+    assert problem.endswith("no such key; did you mean ttl_seconds?")
+
+
+def test_what_a_file_holds_that_a_variable_names_is_never_shown(tmp_path: Path) -> None:
+    secret = write(tmp_path, "topsecret", "secret")
+    for name in ("RELAY_LIMITS__PENDING_FILE", "RELAY_SERVER__TRUSTED_PROXIES_FILE", "RELAY_LOG__LEVEL_FILE"):
+        (problem,) = problems_of(None, {name: str(secret)})
+        assert "topsecret" not in problem
+        assert name in problem

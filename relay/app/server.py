@@ -27,6 +27,7 @@ import trio
 
 import relay
 from relay.app.control import serve_control
+from relay.plugin.assembling import NO_TYPES
 from relay.plugin.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
@@ -38,6 +39,10 @@ from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
+
+
+class NothingToServe(Exception):
+    """No plugin adds a message type; the text says how that is mended."""
 
 
 class CannotListen(Exception):
@@ -53,10 +58,17 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
 
     Raises:
         StorageError: the database cannot be opened.
+        NothingToServe: no message type is loaded.
         CannotListen: the port cannot be had.
         TlsProblem: the certificate or its key cannot be used.
     """
+    database = await trio.Path(settings.storage.path).absolute()
+    is_new = not await database.exists()
     async with open_engine(settings, paths=own_paths(settings)) as engine:
+        if is_new:  # a slip in the path is an empty server for everybody
+            _log.info("made a new, empty database: %s", database)
+        if not engine.registry.types:
+            raise NothingToServe(f"[plugins] enabled: {NO_TYPES}")
         listeners = await open_listeners(settings)
         heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
         http = http_server(engine)

@@ -96,7 +96,8 @@ def choose_ahead(context: click.Context, arguments: Sequence[str]) -> None:
 
 def config_file() -> Path | None:
     """Return the settings file in force, or None for the built-in defaults."""
-    chosen = click.get_current_context().meta.get(_CHOSEN)
+    context = click.get_current_context(silent=True)  # there is none while a shell completes words
+    chosen = None if context is None else context.meta.get(_CHOSEN)
     if chosen is not None:
         return Path(chosen)
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import sys
 from collections.abc import Callable, MutableMapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
 
 class Root(Group):
     """`relay`, with the commands of the enabled plugins after its own."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; where its answer cannot be written, say so, and fail."""
+        try:
+            try:
+                return super().main(*args, **extra)
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # Nothing more may be written there, by the interpreter's own end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"relay: standard output cannot be written to: {error.strerror or error}", err=True)
+            sys.exit(1)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

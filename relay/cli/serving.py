@@ -34,7 +34,7 @@ def serve(safe_mode: bool) -> None:
     import trio
 
     from relay.app.logs import configure_logging
-    from relay.app.server import CannotListen
+    from relay.app.server import CannotListen, NothingToServe
     from relay.app.server import serve as run_server
     from relay.plugin.assembling import safe
     from relay.storage.errors import StorageBroken, StorageError
@@ -54,7 +54,7 @@ def serve(safe_mode: bool) -> None:
         # Only what an administrator can mend is put into a sentence; our own faults keep their traceback. With a
         # database that is gone, much else fails, and that says nothing more.
         said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
-        mendable = StorageError | ControlError | CannotListen | TlsProblem | OSError
+        mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
         if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
             raise Failure(str(said)) from None
         raise

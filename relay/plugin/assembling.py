@@ -21,6 +21,10 @@ from relay.settings import Settings
 from relay.settings.extensions import TypeSettings
 
 _log: Final = logging.getLogger("relay")
+NO_TYPES: Final = (
+    "no plugin that is loaded adds a message type, so nobody could send anything; this list replaces the default"
+    " one: leave it out, and name what you add in `also`"
+)
 
 
 def safe(settings: Settings) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Final
@@ -52,6 +53,7 @@ def _read(path: tuple[str, ...], struct: type[msgspec.Struct], given: Mapping[st
 
 def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None:
     """Check one value; in a table, and in each of several named tables, every key."""
+    kind = _table_type(kind)
     named = typing.get_args(kind)[1:] if typing.get_origin(kind) is dict else ()
     if isinstance(value, Mapping) and _is_struct(kind):
         _read(path, kind, value, places)
@@ -65,6 +67,15 @@ def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None
             problem = str(error).replace("`$", f"`{path[-1]}")
             found = _INSIDE.search(str(error))
             raise BadOptions(f"{_where(path, places, found[1] if found else '')}: {problem}") from None
+
+
+def _table_type(kind: Any) -> Any:
+    """Return the struct of a field that may also be left out, or the type as it is."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next((one for one in typing.get_args(kind) if _is_struct(one)), kind)
+    return kind
 
 
 def _is_struct(kind: Any) -> bool:

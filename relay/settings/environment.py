@@ -13,7 +13,7 @@ from pathlib import Path
 from relay.settings.fields import FIELDS, KeyPath, field_at, is_plugin_option
 from relay.settings.problems import ENVIRONMENT, Problem, nearest
 from relay.settings.toml_source import parse_value
-from relay.settings.values import Given
+from relay.settings.values import Given, convert
 
 PREFIX = "RELAY_"
 FROM_FILE = "_FILE"
@@ -56,7 +56,25 @@ def _given(name: str, text: str, path: KeyPath, problems: list[Problem], *, is_f
         return None
     if is_plugin_option(path) and not is_file_name:
         value = _option_value(text)
-    return Given(value=value, file=ENVIRONMENT, key=name, base=Path.cwd())
+    return Given(value=value, file=ENVIRONMENT, key=name, base=Path.cwd(), hidden=is_file_name)
+
+
+def overlooked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield variables that name a key with one underscore where two belong, and what was perhaps meant.
+
+    What Kubernetes sets by itself is left out: those are addresses, or do not fit the key.
+    """
+    meant = {
+        variable.replace("__", "_"): (variable, field)
+        for section, fields in FIELDS.items()
+        for variable, field in zip(variable_names(section), fields.values(), strict=True)
+    }
+    for name in sorted(environ.keys() & meant.keys()):
+        variable, field = meant[name]
+        faults: list[Problem] = []
+        convert(field, Given(value=environ[name], file=ENVIRONMENT, key=name, base=Path.cwd()), faults)
+        if variable not in environ and not faults and "://" not in environ[name]:
+            yield name, variable
 
 
 def _problem(name: str, message: str, hint: str = "") -> Problem:

@@ -41,6 +41,8 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the name most like the given one, or None when nothing comes near."""
     by_lower = {candidate.lower(): candidate for candidate in names}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    # What was shortened is far from the whole by letters: ttl for ttl_seconds.
+    found = found or [candidate for candidate in by_lower if candidate.startswith(f"{name.lower()}_")]
     return by_lower[found[0]] if found else None
 
 

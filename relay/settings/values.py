@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,16 +14,29 @@ from relay.settings.problems import ENVIRONMENT, Problem, did_you_mean
 from relay.settings.toml_source import parse_value
 
 _SHOWN_CHARACTERS = 60
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
+_UNITS = {
+    "seconds": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400},
+    "bytes": {
+        name: 1024**power
+        for power, names in enumerate((("b",), ("k", "kb", "kib"), ("m", "mb", "mib"), ("g", "gb", "gib")))
+        for name in names
+    },
+    "days": {"d": 1, "day": 1, "days": 1, "w": 7},
+}
+"""What others write behind a number, in the unit that a key's name ends with."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """A value somebody gave, and where: what every problem and every origin is told from.
 
     Attributes:
+        hidden: it came out of a file whose name was given, so it may be a secret and is never shown.
         inside: for an array of tables: the line of each table and key in it, by its path from here.
     """
 
     value: object
+    hidden: bool = False
     file: str
     line: int | None = None
     key: str
@@ -33,6 +47,11 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     def is_text(self) -> bool:
         """Whether it came from the environment, where every value is text."""
         return self.file == ENVIRONMENT
+
+    @property
+    def shown(self) -> str:
+        """The value as a problem shows it."""
+        return "what the file holds" if self.hidden else shown(self.value)
 
     @property
     def origin(self) -> str:
@@ -67,16 +86,22 @@ def _fault(field: Field, given: Given) -> Problem | _Fit:
     try:
         value = _typed(field, given.value, is_text=given.is_text)
     except msgspec.ValidationError:
-        return given.problem(f"{shown(given.value)} is not {expected(field)}", _hint(field, given))
+        return given.problem(f"{given.shown} is not {expected(field)}", _hint(field, given))
     if field.least and isinstance(value, int) and 0 < value < field.least:
-        return given.problem(f"{value} is not {expected(field)}")
+        return given.problem(f"{given.shown} is not {expected(field)}")
     if field.check_entry and isinstance(value, list):
-        for entry in value:
-            try:
-                field.check_entry(entry)
-            except ValueError as error:
-                return given.problem(f"{shown(entry)} does not fit: {error}")
+        faults = [found for entry in value if (found := _entry_fault(field.check_entry, entry, given))]
+        if faults:
+            return given.problem("; ".join(faults))
     return _Fit(value)
+
+
+def _entry_fault(check: Callable[[str], None], entry: str, given: Given) -> str:
+    try:
+        check(entry)
+    except ValueError as error:
+        return "an entry of the file does not fit" if given.hidden else f"{shown(entry)} does not fit: {error}"
+    return ""
 
 
 def _typed(field: Field, value: object, *, is_text: bool) -> object:
@@ -144,6 +169,10 @@ def _hint(field: Field, given: Given) -> str:
     value = given.value
     if field.kind == "choice" and isinstance(value, str):
         return did_you_mean(value.strip(), field.choices)
+    if field.kind in ("integer", "number") and isinstance(value, str) and not given.hidden:
+        plain = _without_unit(field.unit, value)
+        if plain is not None:
+            return f"write {plain}, without the unit"
     if given.is_text:
         return "separate its entries by commas" if field.kind == "list" else ""
     if field.kind in ("integer", "number") and isinstance(value, str) and _is_number(value):
@@ -155,6 +184,13 @@ def _hint(field: Field, given: Given) -> str:
     if field.kind == "text" and isinstance(value, int | float) and not isinstance(value, bool):
         return f'text stands in quotes: "{value}"'
     return ""
+
+
+def _without_unit(unit: str, text: str) -> str | None:
+    """Return what "64MB" or "10s" is in a key's own unit; None where it is no number with a unit."""
+    found = _WITH_UNIT.fullmatch(text.strip())
+    factor = _UNITS.get(unit, {}).get(found[2].lower()) if found else None
+    return None if found is None or factor is None else f"{float(found[1]) * factor:.15g}"
 
 
 def _is_number(text: str) -> bool:

@@ -249,7 +249,7 @@ class Session:
         except Disconnect as end:
             self._link.end(end.code, end.reason)
         except StorageError as error:
-            _log.warning("a connection could not go on without the disk: %s", error)
+            _log.debug("a connection could not go on without the disk: %s", error)  # the disk has its own line
             self._link.end(CloseCode.OVERLOADED)
         except trio.BrokenResourceError:
             if self._link.ending is None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,10 @@ def test_a_plugin_that_cannot_be_loaded_fails_the_check(run: Run, folder: Path) 
 def test_tls_files_that_cannot_be_used_fail_the_check(run: Run, folder: Path) -> None:
     write(folder / "key.pem", "no key")
     write(folder / "relay.toml", '[server]\ntls_certificate = "absent.pem"\ntls_key = "key.pem"\n')
-    assert "absent.pem cannot be used" in run("config", "check", ok=False).output
+    said = (
+        f"relay.toml:2: [server] tls_certificate: {folder}/absent.pem cannot be read: No such file or directory\n"
+    )
+    assert run("config", "check", ok=False).output == said
 
 
 @pytest.mark.parametrize(
@@ -127,3 +131,91 @@ def test_it_knows_its_version_and_the_nearest_command(run: Run) -> None:
 def test_python_runs_the_package_as_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "relay", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"relay {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[server]\nhost = "203.0.113.9"\n', "relay.toml:2: [server] host = 203.0.113.9: Cannot assign requested"),
+        ('[server]\nhost = "chat.invalid"\n', "relay.toml:2: [server] host = chat.invalid: "),
+        ('[storage]\npath = "/tmp"\n', "relay.toml:2: [storage] path: /tmp is a folder; a file is named"),
+        (
+            '[plugins]\nenabled = ["webhooks"]\n',
+            "relay.toml:2: [plugins] enabled: no plugin that is loaded adds a",
+        ),
+    ],
+)
+def test_what_would_keep_the_server_from_its_work_fails_the_check_with_its_line(
+    run: Run, folder: Path, text: str, said: str
+) -> None:
+    write(folder / "relay.toml", text)
+    assert said in run("config", "check", ok=False).output
+
+
+def test_a_server_without_message_types_is_refused(run: Run, folder: Path) -> None:
+    write(folder / "relay.toml", '[server]\nport = 0\n[plugins]\nenabled = ["webhooks"]\n')
+    refused = run("serve", ok=False)
+    assert refused.exit_code == 1
+    assert "relay: [plugins] enabled: no plugin that is loaded adds a message type" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "said"),
+    [
+        ('[storage]\npath = "absent/relay.db"\n', {}, "there is no folder "),
+        ("[plugins.webhooks]\nfoo = 1\n", {}, 'switch it on: [plugins] also = ["webhooks"]'),
+        ("[plugins.webhoks]\nfoo = 1\n", {}, "did you mean webhooks?"),
+        ("[heartbeat]\ninterval_seconds = 300\n", {}, "many proxies end a connection after 60 s of silence"),
+        ("", {"RELAY_SERVER_PORT": "9000"}, "RELAY_SERVER_PORT is not read; did you mean RELAY_SERVER__PORT?"),
+    ],
+)
+def test_what_is_perhaps_not_meant_is_warned_of(
+    run: Run, folder: Path, text: str, environ: dict[str, str], said: str
+) -> None:
+    write(folder / "relay.toml", text)
+    checked = run("config", "check", env=environ).output
+    assert "relay.toml: warning: " in checked
+    assert said in checked
+
+
+def test_what_kubernetes_sets_by_itself_is_not_spoken_of(run: Run, folder: Path) -> None:
+    environ = {"RELAY_SERVER_PORT": "tcp://10.0.0.1:80"}
+    assert "warning" not in run("config", "check", env=environ).output
+
+
+def test_an_option_inside_a_table_of_a_plugin_has_its_own_line_and_no_false_warning(
+    run: Run, folder: Path
+) -> None:
+    text = """[plugins]
+also = ["notifications"]
+[plugins.notifications.email]
+host = "127.0.0.1"
+from = "relay@example.org"
+sendr = "x"
+"""
+    write(folder / "relay.toml", text)
+    checked = run("config", "check", ok=False).output
+    assert "relay.toml:6: plugins.notifications.email.sendr: no such option; " in checked
+    assert "no such plugin is loaded" not in checked
+
+
+def test_words_are_completed_without_a_traceback(folder: Path) -> None:
+    environ = {**os.environ, "COMP_WORDS": "relay us", "COMP_CWORD": "1", "_RELAY_COMPLETE": "bash_complete"}
+    relay = Path(sys.executable).with_name("relay")
+    done = subprocess.run([relay], env=environ, capture_output=True, text=True, check=False, timeout=30)
+    assert "plain,user" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", "config", "show"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "relay: standard output cannot be written to: No space left on device\n"

@@ -1,6 +1,6 @@
 """The tables of codes are whole, and their ranges mean what the contract says."""
 
-from relay.protocol.errors import CLOSE_REASONS, HTTP_STATUS, CloseCode, Disconnect, ErrorCode
+from relay.protocol.errors import CLOSE_REASONS, HTTP_STATUS, CloseCode, Disconnect, ErrorCode, said
 from relay.protocol.framing import MAX_REASON_BYTES
 
 
@@ -22,3 +22,11 @@ def test_close_codes_are_the_contracts() -> None:
 def test_a_disconnect_says_its_codes_own_reason_unless_given_another() -> None:
     assert Disconnect(CloseCode.REPLACED).reason == CLOSE_REASONS[CloseCode.REPLACED]
     assert Disconnect(CloseCode.DRAINING, "later").reason == "later"
+
+
+def test_an_exception_that_says_nothing_is_told_by_its_cause_or_its_name() -> None:
+    assert said(ValueError("words")) == "words"
+    assert said(TimeoutError()) == "TimeoutError"
+    silent = ConnectionError()
+    silent.__cause__ = OSError("certificate verify failed")
+    assert said(silent) == "certificate verify failed"

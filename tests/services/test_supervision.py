@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from relay.services.supervision import supervise
+from relay.storage.errors import StorageFailed
 
 
 async def test_what_fails_begins_again_with_a_pause_that_grows(autojump_clock: Any, caplog: Any) -> None:
@@ -43,3 +44,16 @@ async def test_what_is_cancelled_stays_ended(autojump_clock: Any) -> None:
 
 async def interrupt() -> None:
     raise KeyboardInterrupt
+
+
+async def test_a_failing_disk_is_told_without_a_traceback(autojump_clock: Any, caplog: Any) -> None:
+    failures = [StorageFailed("the disk is full")]
+
+    async def run() -> None:
+        for failure in failures:
+            failures.clear()
+            raise failure
+
+    await supervise("the sweep", run)
+    assert "the sweep failed; it begins again in 1 s" in caplog.text
+    assert "Traceback" not in caplog.text

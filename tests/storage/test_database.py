@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,43 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot open the database"):
         async with opened(tmp_path / "file"):
             pytest.fail("opened below a file")
+
+
+async def test_a_lock_holds_though_its_file_was_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        (tmp_path / "relay.db.lock").unlink()
+        with pytest.raises(StorageError, match="in use by another relay"):
+            async with opened(tmp_path):
+                pytest.fail("two writers")
+
+
+async def test_the_database_of_another_program_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "relay.db") as other:
+        other.execute("CREATE TABLE users (name TEXT)")
+    other.close()
+    with pytest.raises(StorageError, match=r"of another program \(it has the tables users\)"):
+        async with opened(tmp_path):
+            pytest.fail("opened another program's")
+    with sqlite3.connect(tmp_path / "relay.db") as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("users",)]
+    other.close()
+
+
+async def test_the_database_of_a_newer_relay_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path):
+        pass
+    with sqlite3.connect(tmp_path / "relay.db") as database:
+        database.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('relay', 'from_the_future', '')"
+        )
+    database.close()
+    with pytest.raises(StorageError, match=r"written by a newer relay .*'from_the_future'"):
+        async with opened(tmp_path):
+            pytest.fail("opened a newer one's")
+
+
+async def test_a_folder_in_the_databases_place_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").mkdir()
+    with pytest.raises(StorageError, match="that is a folder"):
+        async with opened(tmp_path):
+            pytest.fail("opened a folder")

@@ -96,7 +96,7 @@ async def http_refused(error: HTTPException) -> Response:
 
 async def not_saved(error: StorageError) -> Response:
     """Answer what the disk did not take: nothing of it was stored."""
-    _log.error("%s %s: %s", request.method, _route(), error)
+    _log.debug("%s %s: %s", request.method, _route(), error)  # the disk has a line of its own in the log
     return problem(RelayError(ErrorCode.OVERLOADED, "this could not be saved; try again later", retry_after=5))
 
 
