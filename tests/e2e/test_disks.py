@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.e2e.conftest import MakeWorld
@@ -214,3 +218,22 @@ def test_a_second_server_is_refused_though_the_lock_file_was_deleted(
     assert "is in use by another relay" in second.log.read_text()
     alice.acked(alice.send("bob", "undisturbed"))
     assert ready(world)["database_writes"] is True
+
+
+def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "relay", "serve", "--config", str(server.config)]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=full, stderr=full)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                assert httpx.get(f"{server.url}/healthz").status_code == 200
+                break
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
