@@ -36,6 +36,7 @@ class Dispatcher:
         self._channels = engine.channels
         self._rates = engine.rates
         self._content_characters = engine.settings.limits.content_characters
+        self._payload_bytes = engine.settings.limits.frame_bytes or 1 << 62
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -175,14 +176,31 @@ class Dispatcher:
         """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
         type_, payload = draft.type, draft.payload
         try:
+            written = type_.write(payload)
+            self.check_size(type_, written)
             return (
-                type_.write(payload),
+                written,
                 "" if type_.key is None else str(type_.key(payload)),
                 None if type_.collapse is None else type_.collapse(payload),
                 None if type_.about is None else type_.about(payload),
             )
         except FAULTS as fault:
             raise self._failed(type_, fault) from fault
+
+    def check_size(self, type_: MessageType, written: str) -> None:
+        """Refuse a payload's JSON, as it would be stored, that is larger than what a client may send.
+
+        Raises:
+            RelayError: `too_large`.
+        """
+        most = self._payload_bytes
+        # A character has at most four bytes: nearly all are known to fit by their length alone.
+        if len(written) * 4 > most and (size := len(written.encode())) > most:
+            raise RelayError(
+                ErrorCode.TOO_LARGE,
+                f"a {type_.name}'s payload has at most {most} bytes as it is stored; this has {size}",
+                details={"max_bytes": most},
+            )
 
     def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
         guard = self._registry.owner(type_.name)

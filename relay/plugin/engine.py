@@ -95,9 +95,14 @@ class Engine:
             pending=limits.pending,
             position=position,
         )
-        self.history = HistorySaver(runner, self.channels, self.registry.counted)
+        self.history = HistorySaver(runner, self.channels, self.registry.counted, limits.page_bytes)
         self.offline_queue = OfflineQueue(
-            runner, self.epoch, settings.replay.limit, self.registry.priority, self._tell_delivered
+            runner,
+            self.epoch,
+            settings.replay.limit,
+            self.registry.priority,
+            self._tell_delivered,
+            limits.page_bytes,
         )
         self.groups = Groups(
             self.channels,

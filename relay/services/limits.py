@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings.limits import LimitsSettings
 
+_BURST_BYTES: Final = 1_048_576
 _BURST_SECONDS: Final = 10
 """What a rate without a burst of its own lets through at once, as seconds of it."""
 
@@ -63,6 +64,36 @@ class TokenBuckets:
         }
 
 
+class Pace:
+    """How fast each key's bytes are taken: none is refused, each makes a debt that time pays off.
+
+    Args:
+        rate: bytes a second; 0 means no limit.
+        burst: the debt that nobody waits for.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._debts: dict[str, tuple[float, float]] = {}
+
+    def wait_for(self, key: str, size: int) -> float:
+        """Add to the debt of `key`; return the seconds to wait before any more is taken."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        debt, then = self._debts.get(key, (0.0, now))
+        debt = max(0.0, debt - (now - then) * self._rate) + size
+        self._debts[key] = (debt, now)
+        if len(self._debts) > 10_000:
+            self._debts = {
+                one: (owed, at) for one, (owed, at) in self._debts.items() if owed > (now - at) * self._rate
+            }
+        return max(0.0, debt - self._burst) / self._rate
+
+
 class Paced(Protocol):
     """Who sends, as far as the limits count."""
 
@@ -101,6 +132,7 @@ class Rates:
         self.hellos = per_minute(limits.hellos_per_minute, "hellos")
         self.logins = per_minute(limits.logins_per_minute, "logins")
         self.uploads = per_minute(limits.uploads_per_minute, "uploads")
+        self.bytes = Pace(limits.message_bytes_per_second, _BURST_BYTES, clock)
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:

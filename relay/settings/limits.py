@@ -81,11 +81,30 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60
     frame_bytes: Annotated[
         ByteLimit,
-        Meta(description="Size of one WebSocket message from a client. A larger one closes with 1009."),
+        Meta(
+            description="Size of one message from a client, its envelope included, by whatever way it comes. On a "
+            "WebSocket a larger one closes with 1009; elsewhere it is answered `too_large`."
+        ),
     ] = 65_536
     head_bytes: Annotated[
         ByteLimit, Meta(description="Size of the head of one HTTP request: its first line and all headers.")
     ] = 16_384
+    message_bytes_per_second: Annotated[
+        ByteLimit,
+        Meta(
+            description="Bytes of messages that are read of one user per second in the long run, over all devices "
+            "together, with a mebibyte at once. Nothing is refused above it: the server reads that user's "
+            "connections more slowly, so that whom they write to can keep up."
+        ),
+    ] = 4_194_304
+    page_bytes: Annotated[
+        ByteLimit,
+        Meta(
+            description="Bytes of messages in one page of a list, as of history, notifications or search. A page "
+            "has fewer messages than its `limit` where they are long, and one at least; `has_more` "
+            "says that there are others."
+        ),
+    ] = 1_048_576
     body_bytes: Annotated[
         ByteLimit, Meta(description="Size of the body of one REST request; a larger one is answered 413.")
     ] = 1_048_576

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
+import trio
 from msgspec import Meta
 from quart import Blueprint, Response
 
@@ -78,13 +79,17 @@ class ReadBody(Body, frozen=True):
 
 
 class History(Answer, frozen=True):
-    """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions."""
+    """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions.
+
+    `latest_limited` is there, and true, where `latest` has the newest of too many.
+    """
 
     messages: list[SentEnvelope]
     latest: list[SentEnvelope]
     has_more: bool
     next_before: Integer | None
     next_after: Integer | None
+    latest_limited: bool = False
 
 
 class Undelivered(Answer, frozen=True):
@@ -167,7 +172,7 @@ async def send() -> Response:
     """Take a message as the socket would, and answer with its ack once it is on disk."""
     caller = await the_caller()
     read_query(NoQuery)
-    envelope = decode(await read_json())
+    envelope = await _read_message(caller)
     if envelope.type in SOCKET_ONLY:
         raise RelayError(ErrorCode.FORBIDDEN, f"a {envelope.type} belongs to a connection; it is not sent by REST")
     _apply_idempotency_key(envelope)
@@ -178,6 +183,26 @@ async def send() -> Response:
     await _submit(submission)
     entry = submission.entry
     return reply(ack_payload(entry), 200 if entry.duplicate else 201)
+
+
+async def _read_message(caller: Caller) -> Envelope:
+    """Return an envelope, held to what a frame of the socket is held to: its size, and its user's bytes.
+
+    Raises:
+        RelayError: `bad_json`, `bad_envelope`, `too_large`.
+        HTTPException: 413, 415.
+    """
+    engine = the_engine()
+    raw, most = await read_json(), engine.settings.limits.frame_bytes
+    envelope = decode(raw)
+    if most and len(raw) > most:
+        raise RelayError(
+            ErrorCode.TOO_LARGE,
+            f"a message has at most {most} bytes; this has {len(raw)}",
+            details={"max_bytes": most},
+        )
+    await trio.sleep(engine.rates.bytes.wait_for(caller.user_id, len(raw)))
+    return envelope
 
 
 async def _submit(submission: Submission) -> None:
