@@ -136,6 +136,8 @@ class Engine:
             now,
             max_bytes=files.max_bytes,
             quota_bytes=files.quota_bytes,
+            at_once=files.uploads_at_once,
+            upload_seconds=files.upload_minutes * 60,
             keep_seconds=files.keep_unused_hours * 3600,
             collect_seconds=files.collect_minutes * 60,
         )
