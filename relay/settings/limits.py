@@ -149,6 +149,13 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     following_per_user: Annotated[
         Limit, Meta(description="Users whose presence one user may follow; each hello brings their statuses.")
     ] = 1000
+    reactions_per_message: Annotated[
+        Limit,
+        Meta(
+            description="Different reactions of one user to one message, those taken back included. One more is "
+            "`forbidden`."
+        ),
+    ] = 20
     content_characters: Annotated[
         Limit,
         Meta(description="Length of the `content` of a message in characters; more is answered `too_large`."),
