@@ -121,6 +121,16 @@ class OfflineQueue:
         self._acks[key] = max(self._acks.get(key, 0), cursor)
         self._wake.set()
 
+    async def acknowledge(self, user_id: str, client_id: str, cursor: int) -> None:
+        """Note how far a device got, and return once that is written; it never goes back.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+        acks = {(user_id, client_id): cursor}
+        if delivered := await self._runner.write(lambda connection: _move(connection, acks)):
+            self._on_delivered(delivered)
+
     async def run(self) -> None:
         """Write acks for ever, many at a time."""
         while True:

@@ -78,6 +78,19 @@ class ReadBody(Body, frozen=True):
     private: bool = False
 
 
+class AcknowledgeBody(Body, frozen=True):
+    """How far a device has processed what it got; without a `client_id` the token's own device."""
+
+    cursor: Integer
+    client_id: Name | None = None
+
+
+class Acknowledged(Answer, frozen=True):
+    """The position that was acknowledged."""
+
+    cursor: Integer
+
+
 class History(Answer, frozen=True):
     """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions.
 
@@ -225,6 +238,22 @@ def _apply_idempotency_key(envelope: Envelope) -> None:
     if envelope.meta.id not in (None, key):
         raise invalid("the header Idempotency-Key and meta.id differ; give one of them, or both alike")
     envelope.meta.id = key
+
+
+@blueprint.post("/api/messages/acknowledge")
+@described(query=NoQuery, body=AcknowledgeBody, answers={200: Acknowledged})
+async def acknowledge() -> Response:
+    """Take what a device of the caller's has processed, as the socket's `ack` does; answered once it is stored."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(AcknowledgeBody)
+    engine = the_engine()
+    newest = engine.router.position
+    if body.cursor > newest:
+        raise invalid(f"an ack has a cursor of at most {newest}", field="cursor")
+    client_id = body.client_id or caller.client_id or ""
+    await engine.offline_queue.acknowledge(caller.user_id, client_id, body.cursor)
+    return reply(Acknowledged(cursor=body.cursor))
 
 
 @blueprint.post("/api/messages/read")
