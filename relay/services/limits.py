@@ -30,28 +30,28 @@ class TokenBuckets:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def wait_for(self, key: str) -> float:
-        """Take a token of `key`; return 0, or the seconds until there is one."""
+    def wait_for(self, key: str, cost: float = 1.0) -> float:
+        """Take a token of `key`, or `cost` of them, a bucketful at most; return 0, or the seconds until then."""
         if not self._rate:
             return 0.0
-        now = self._clock()
+        cost, now = min(cost, self._burst), self._clock()
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
-        if tokens < 1.0:
+        if tokens < cost:
             self._buckets[key] = (tokens, now)
-            return (1.0 - tokens) / self._rate
-        self._buckets[key] = (tokens - 1.0, now)
+            return (cost - tokens) / self._rate
+        self._buckets[key] = (tokens - cost, now)
         if len(self._buckets) > 10_000:
             self._forget_full(now)
         return 0.0
 
-    def take(self, key: str) -> None:
-        """Take a token of `key`.
+    def take(self, key: str, cost: float = 1.0) -> None:
+        """Take a token of `key`, or `cost` of them.
 
         Raises:
             RelayError: `rate_limited`, with the seconds to wait.
         """
-        if wait := self.wait_for(key):
+        if wait := self.wait_for(key, cost):
             raise RelayError(
                 ErrorCode.RATE_LIMITED, f"too many {self._what}; try again in {wait:.1f} s", retry_after=wait
             )

@@ -145,7 +145,13 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Limit,
         Meta(description="Members of one group. A message to it costs one delivery per device of each."),
     ] = 1000
-    groups_per_user: Annotated[Limit, Meta(description="Groups one user may belong to.")] = 1000
+    groups_per_user: Annotated[
+        Limit,
+        Meta(
+            description="Groups one user may have made that are still there. Deleted ones whose id the user chose "
+            "count too, since it stays taken."
+        ),
+    ] = 1000
     following_per_user: Annotated[
         Limit, Meta(description="Users whose presence one user may follow; each hello brings their statuses.")
     ] = 1000
