@@ -176,10 +176,8 @@ class Dispatcher:
         """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
         type_, payload = draft.type, draft.payload
         try:
-            written = type_.write(payload)
-            self.check_size(type_, written)
             return (
-                written,
+                type_.write(payload),
                 "" if type_.key is None else str(type_.key(payload)),
                 None if type_.collapse is None else type_.collapse(payload),
                 None if type_.about is None else type_.about(payload),
@@ -213,6 +211,7 @@ class Dispatcher:
         """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
         type_, sender = draft.type, draft.sender
         payload, key, collapse, about = self._written(draft)
+        self.check_size(type_, payload)
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
             guard = self._registry.owner(type_.name)
