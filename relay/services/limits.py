@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import trio
+
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings.limits import LimitsSettings
 
@@ -94,6 +96,35 @@ class Pace:
         return max(0.0, debt - self._burst) / self._rate
 
 
+class Slots:
+    """So many of something at once for each key; one more waits until one of them is over.
+
+    Args:
+        each: the most for one key; 0 means no limit.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each or 1 << 62
+        self._taken: dict[str, int] = {}
+        self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
+
+    async def take(self, key: str) -> None:
+        """Take a slot of `key`, once there is one."""
+        while self._taken.get(key, 0) >= self._each:
+            await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
+        self._taken[key] = self._taken.get(key, 0) + 1
+
+    def give_back(self, key: str) -> None:
+        """Give back a slot that was taken."""
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+        if (lot := self._waiting.get(key)) is not None:
+            lot.unpark()
+            if not lot:
+                del self._waiting[key]
+
+
 class Paced(Protocol):
     """Who sends, as far as the limits count."""
 
@@ -133,6 +164,7 @@ class Rates:
         self.logins = per_minute(limits.logins_per_minute, "logins")
         self.uploads = per_minute(limits.uploads_per_minute, "uploads")
         self.bytes = Pace(limits.message_bytes_per_second, _BURST_BYTES, clock)
+        self.pages = Slots(limits.pages_at_once)
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:

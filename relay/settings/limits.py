@@ -105,6 +105,13 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "says that there are others."
         ),
     ] = 1_048_576
+    pages_at_once: Annotated[
+        Limit,
+        Meta(
+            description="Pages of messages by REST that are made and sent for one user at one time; one more "
+            "waits, so that whoever asks for many and reads none costs no more than these."
+        ),
+    ] = 8
     body_bytes: Annotated[
         ByteLimit, Meta(description="Size of the body of one REST request; a larger one is answered 413.")
     ] = 1_048_576

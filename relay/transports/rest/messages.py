@@ -35,7 +35,7 @@ from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
 from relay.storage.history import Filters
-from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 from relay.transports.rest.marking import mark_read
 from relay.transports.rest.users import require_known
 
@@ -148,6 +148,7 @@ async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Respo
     asked = read_query(HistoryQuery)
     if sum(position is not None for position in (asked.before, asked.after, asked.around)) > 1:
         raise invalid("give only one of the query parameters before, after and around")
+    await await_page(caller)
     page = await the_engine().history.page(
         caller.user_id,
         kind,
@@ -170,6 +171,7 @@ async def undelivered() -> Response:
     if asked.after is not None and asked.cursor is not None:
         raise invalid("give only one of the query parameters after and cursor; they mean the same")
     after = asked.cursor if asked.after is None else asked.after
+    await await_page(caller)
     return reply(await the_engine().offline_queue.undelivered(caller.user_id, after=after, limit=asked.limit))
 
 
@@ -241,7 +243,7 @@ def _apply_idempotency_key(envelope: Envelope) -> None:
 
 
 @blueprint.post("/api/messages/acknowledge")
-@described(query=NoQuery, body=AcknowledgeBody, answers={200: Acknowledged})
+@described(query=NoQuery, body=AcknowledgeBody, answers={200: Acknowledged}, refusals=[ErrorCode.RATE_LIMITED])
 async def acknowledge() -> Response:
     """Take what a device of the caller's has processed, as the socket's `ack` does; answered once it is stored."""
     caller = await the_caller()
@@ -251,6 +253,7 @@ async def acknowledge() -> Response:
     newest = engine.router.position
     if body.cursor > newest:
         raise invalid(f"an ack has a cursor of at most {newest}", field="cursor")
+    engine.rates.messages.take(caller.user_id)
     client_id = body.client_id or caller.client_id or ""
     await engine.offline_queue.acknowledge(caller.user_id, client_id, body.cursor)
     return reply(Acknowledged(cursor=body.cursor))
