@@ -36,7 +36,7 @@ class Dispatcher:
         self._channels = engine.channels
         self._rates = engine.rates
         self._content_characters = engine.settings.limits.content_characters
-        self._payload_bytes = engine.settings.limits.frame_bytes or 1 << 62
+        self._payload_bytes = engine.settings.limits.message_bytes or 1 << 62
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.

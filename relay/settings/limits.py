@@ -83,7 +83,7 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ByteLimit,
         Meta(
             description="Size of one message from a client, its envelope included, by whatever way it comes. On a "
-            "WebSocket a larger one closes with 1009; elsewhere it is answered `too_large`."
+            "WebSocket a larger one closes with 1009; by REST it is answered `too_large`, unless body_bytes is 0."
         ),
     ] = 65_536
     head_bytes: Annotated[
@@ -113,7 +113,11 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = 8
     body_bytes: Annotated[
-        ByteLimit, Meta(description="Size of the body of one REST request; a larger one is answered 413.")
+        ByteLimit,
+        Meta(
+            description="Size of the body of one REST request; a larger one is answered 413. A message is held to "
+            "frame_bytes besides."
+        ),
     ] = 1_048_576
     queue_bytes: Annotated[
         ByteLimit,
@@ -173,3 +177,8 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Limit,
         Meta(description="Length of the `content` of a message in characters; more is answered `too_large`."),
     ] = 20_000
+
+    @property
+    def message_bytes(self) -> int:
+        """The size of one message that does not come in a frame; 0 means no limit, as it does where a body has none."""
+        return self.frame_bytes if self.body_bytes else 0

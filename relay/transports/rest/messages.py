@@ -208,7 +208,7 @@ async def _read_message(caller: Caller) -> Envelope:
         HTTPException: 413, 415.
     """
     engine = the_engine()
-    raw, most = await read_json(), engine.settings.limits.frame_bytes
+    raw, most = await read_json(), engine.settings.limits.message_bytes
     envelope = decode(raw)
     if most and len(raw) > most:
         raise RelayError(

@@ -140,6 +140,14 @@ async def test_a_message_by_rest_is_no_larger_than_a_frame_and_extra_is_part_of_
         await world.say("alice", "bob", "x" * 3900)
 
 
+async def test_where_a_body_has_no_limit_a_message_by_rest_has_none(tmp_path: Path):
+    async with open_world(tmp_path, "alice", "bob", limits={"body_bytes": 0, "content_characters": 0}) as world:
+        for size in (2_000_000, 10, 2_000_000):
+            await world.say("alice", "bob", "x" * size)
+        page = (await world.get("bob", "/api/messages/user/alice")).ok()
+        assert ([envelope["meta"]["seq"] for envelope in page["messages"]], page["has_more"]) == ([3], True)
+
+
 async def test_a_payload_that_grows_as_it_is_written_is_measured_as_it_is_stored(tmp_path: Path):
     async with open_world(tmp_path, "alice", "bob", limits={"frame_bytes": 4096}) as world:
         numbers = "[" + ",".join(["1e15"] * 500) + "]"  # each is stored as 1000000000000000.0
