@@ -180,5 +180,5 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def message_bytes(self) -> int:
-        """The size of one message that does not come in a frame; 0 means no limit, as it does where a body has none."""
+        """The size of a message that does not come in a frame; 0 means no limit, as where a body has none."""
         return self.frame_bytes if self.body_bytes else 0
