@@ -33,6 +33,7 @@ durability = "full"
 limit = 2000
 [limits]
 messages_per_second = 0
+message_bytes_per_second = 0
 hellos_per_minute = 0
 connections = 0
 connections_per_user = 0

@@ -42,7 +42,9 @@ async def handle(draft: Draft) -> None:
         if edit.mentions is not None:
             mentions.forget(connection, entry.channel_id, message.seq)
             mentions.note(connection, entry.channel_id, message.seq, edit.mentions)
-        messages.rewrite(connection, message.message_id, known.write(payload), entry.timestamp)
+        written = known.write(payload)
+        draft.server.services.dispatcher.check_size(known, written)
+        messages.rewrite(connection, message.message_id, written, entry.timestamp)
 
     draft.apply = apply
 

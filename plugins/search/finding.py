@@ -102,15 +102,21 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
     between = _range(connection, query, asked.before)
     if asked.newest:
         rows, ended = _candidates(connection, match, between, views, asked.limit + 1)
-        page = rows[: asked.limit]
-        before, skip = (page[-1][0] if len(rows) > asked.limit else ended), 0
+        page = _fitting(server, connection, rows[: asked.limit])
+        before, skip = (page[-1][0] if len(rows) > len(page) else ended), 0
     else:
         rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
         ranked = _best_first(rows, query.sought)
-        skip = asked.skip + asked.limit
-        page = ranked[asked.skip : skip]
+        page = _fitting(server, connection, ranked[asked.skip : asked.skip + asked.limit])
+        skip = asked.skip + len(page)
         before = rows[0][0] + 1 if skip < len(ranked) else None
     return Found(_shown(server, connection, page, query), before, skip)
+
+
+def _fitting(server: Server, connection: sqlite3.Connection, page: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return as much of a page, from its beginning, as a page of messages may have in bytes."""
+    most = server.services.settings.limits.page_bytes or history.NO_BOUND
+    return page[: messages.first_of(connection, [message_id for message_id, _ in page], most).taken]
 
 
 def _shown(

@@ -78,6 +78,19 @@ class RestClient:
         """Call DELETE; raises as `post` does."""
         return await self.request("DELETE", path)
 
+    async def acknowledge(self, cursor: int, *, client_id: str | None = None) -> int:
+        """Tell how far a program that only looks in has come, as a connection does by itself; return the cursor.
+
+        `client_id` names the device; without one it is the token's.
+
+        Raises:
+            RelayError: The server refused, as for a cursor ahead of it.
+            RelayOffline: There was no answer; saying it again does no harm.
+        """
+        named = {} if client_id is None else {"client_id": client_id}
+        answer = await self.post("/api/messages/acknowledge", {"cursor": cursor, **named})
+        return int(answer["cursor"])
+
     async def request(
         self,
         method: str,

@@ -36,6 +36,7 @@ class Dispatcher:
         self._channels = engine.channels
         self._rates = engine.rates
         self._content_characters = engine.settings.limits.content_characters
+        self._payload_bytes = engine.settings.limits.message_bytes or 1 << 62
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -184,6 +185,21 @@ class Dispatcher:
         except FAULTS as fault:
             raise self._failed(type_, fault) from fault
 
+    def check_size(self, type_: MessageType, written: str) -> None:
+        """Refuse a payload's JSON, as it would be stored, that is larger than what a client may send.
+
+        Raises:
+            RelayError: `too_large`.
+        """
+        most = self._payload_bytes
+        # A character has at most four bytes: nearly all are known to fit by their length alone.
+        if len(written) * 4 > most and (size := len(written.encode())) > most:
+            raise RelayError(
+                ErrorCode.TOO_LARGE,
+                f"a {type_.name}'s payload has at most {most} bytes as it is stored; this has {size}",
+                details={"max_bytes": most},
+            )
+
     def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
         guard = self._registry.owner(type_.name)
         guard.failed(f"what {type_.name!r} says of a payload", fault)
@@ -195,6 +211,7 @@ class Dispatcher:
         """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
         type_, sender = draft.type, draft.sender
         payload, key, collapse, about = self._written(draft)
+        self.check_size(type_, payload)
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
             guard = self._registry.owner(type_.name)

@@ -97,9 +97,14 @@ class Engine:
             pending=limits.pending,
             position=position,
         )
-        self.history = HistorySaver(runner, self.channels, self.registry.counted)
+        self.history = HistorySaver(runner, self.channels, self.registry.counted, limits.page_bytes)
         self.offline_queue = OfflineQueue(
-            runner, self.epoch, settings.replay.limit, self.registry.priority, self._tell_delivered
+            runner,
+            self.epoch,
+            settings.replay.limit,
+            self.registry.priority,
+            self._tell_delivered,
+            limits.page_bytes,
         )
         self.groups = Groups(
             self.channels,
@@ -133,6 +138,8 @@ class Engine:
             now,
             max_bytes=files.max_bytes,
             quota_bytes=files.quota_bytes,
+            at_once=files.uploads_at_once,
+            upload_seconds=files.upload_minutes * 60,
             keep_seconds=files.keep_unused_hours * 3600,
             collect_seconds=files.collect_minutes * 60,
         )

@@ -92,7 +92,12 @@ class Outbox:
             else:
                 kept.append(item)
         self._frames = kept
-        return self._size <= self._max_bytes and len(kept) <= self._max_frames
+        return self.fits
+
+    @property
+    def fits(self) -> bool:
+        """Whether what waits is within the bounds."""
+        return self._size <= self._max_bytes and len(self._frames) <= self._max_frames
 
     def take(self, max_bytes: int = 1 << 62) -> bytes:
         """Return waiting frames joined, whole frames only, stopping once `max_bytes` is reached."""

@@ -165,7 +165,7 @@ class Accounts:
         changes it may fear that somebody knows the old one.
 
         Args:
-            changes: some of display_name, receipts, presence_to.
+            changes: some of display_name, receipts, presence_to, groups_from.
 
         Raises:
             RelayError: `forbidden` when `current` is not the present password, `invalid_payload` for a new

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sqlite3
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -28,15 +28,50 @@ _SLICE: Final = 64
 """Chunks that are dropped in one transaction."""
 
 
+class _Coming:
+    """One user's uploads that are not finished: how many, the bytes they may come to, and what is finished."""
+
+    __slots__ = ("count", "size", "used")
+
+    def __init__(self) -> None:
+        self.count = self.size = self.used = 0
+
+
+class _Upload:
+    """One file on its way in; its announced bytes count from the beginning, what comes beyond them as it comes."""
+
+    __slots__ = ("_coming", "size")
+
+    def __init__(self, coming: _Coming) -> None:
+        self._coming = coming
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Note how many bytes it has, or will have, at least."""
+        if size > self.size:
+            self._coming.size += size - self.size
+            self.size = size
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Count it no more once the block is over."""
+        try:
+            yield
+        finally:
+            self._coming.size -= self.size
+
+
 class Attachments:
     """Takes files in, gives them out, and collects them.
 
     Args:
         now: Unix seconds.
         max_bytes: the largest file; 0 means no limit.
-        quota_bytes: the most that one user's uploads may have together; 0 means no limit.
+        quota_bytes: the most that one user's uploads may have together, unfinished ones included; 0 means none.
         keep_seconds: how long an upload may wait for a message to hold it.
         collect_seconds: between two collections.
+        at_once: the most unfinished uploads of one user; 0 means no limit.
+        upload_seconds: how long one may take.
     """
 
     def __init__(
@@ -48,14 +83,19 @@ class Attachments:
         quota_bytes: int,
         keep_seconds: float,
         collect_seconds: float,
+        at_once: int = 0,
+        upload_seconds: float = inf,
     ) -> None:
         self._runner = runner
         self._now = now
         self._max_bytes = max_bytes or 1 << 62
         self._quota_bytes = quota_bytes or 1 << 62
+        self._at_once = at_once or 1 << 62
+        self._upload_seconds = upload_seconds
         self._keep_seconds = keep_seconds
         self._collect_seconds = collect_seconds
         self._receiving: set[int] = set()
+        self._coming: dict[str, _Coming] = {}
         self._received = trio.Event()
 
     async def receive(
@@ -68,23 +108,64 @@ class Attachments:
             size: how many are announced, where that is known: what is too large is refused before it comes.
 
         Raises:
-            RelayError: `too_large`, over the limit of a file or of the user's quota.
+            RelayError: `too_large`, over the limit of a file, of the user's quota or of the time;
+                `rate_limited`, too many at once.
         """
         async with aclosing(data):
-            return await self._receive(user_id, name, data, size or 0)
+            with self._counted(user_id) as coming:
+                coming.used = await self._used(user_id)
+                upload = _Upload(coming)
+                try:
+                    self._take(upload, size or 0, coming)
+                    return await self._receive_in_time(user_id, name, data, upload, coming)
+                finally:
+                    # It is counted twice for a moment, rather than not at all.
+                    with upload.ending():
+                        coming.used = await self._used(user_id)
 
-    async def _receive(self, user_id: str, name: str, data: AsyncGenerator[bytes, None], size: int) -> Attachment:
-        used = await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), brief=True)
-        self._check_size(size, used)
+    @contextmanager
+    def _counted(self, user_id: str) -> Iterator[_Coming]:
+        """Count an upload among its user's unfinished ones."""
+        coming = self._coming.setdefault(user_id, _Coming())
+        if coming.count >= self._at_once:
+            raise RelayError(
+                ErrorCode.RATE_LIMITED,
+                f"you have {coming.count} unfinished uploads; send again when one of them is over",
+                retry_after=1.0,
+            )
+        coming.count += 1
+        try:
+            yield coming
+        finally:
+            coming.count -= 1
+            if not coming.count:
+                del self._coming[user_id]
+
+    async def _used(self, user_id: str) -> int:
+        return await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), brief=True)
+
+    async def _receive_in_time(
+        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+    ) -> Attachment:
+        with trio.move_on_after(self._upload_seconds):
+            return await self._receive(user_id, name, data, upload, coming)
+        raise RelayError(
+            ErrorCode.TOO_LARGE,
+            f"a file may take {self._upload_seconds / 60:g} minutes to arrive; this one took more",
+        )
+
+    async def _receive(
+        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+    ) -> Attachment:
         blob_id = await self._runner.write(lambda connection: attachments.begin(connection, self._now()))
         self._receiving.add(blob_id)
         self._received.set()
         kept: Attachment | None = None
         try:
-            digest, head, total = await self._store(blob_id, data, used)
+            digest, head, total = await self._store(blob_id, data, upload, coming)
             attachment_id = "a_" + secrets.token_urlsafe(12)
             new = Attachment(attachment_id, blob_id, user_id, name, sniff(head), total, digest)
-            kept = await self._runner.write(lambda connection: self._finish(connection, new))
+            kept = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
         finally:
             self._receiving.discard(blob_id)
             if kept is None or kept.blob_id != blob_id:
@@ -92,12 +173,14 @@ class Attachments:
                     await self._drop(blob_id)
         return kept
 
-    async def _store(self, blob_id: int, data: AsyncGenerator[bytes, None], used: int) -> tuple[bytes, bytes, int]:
+    async def _store(
+        self, blob_id: int, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+    ) -> tuple[bytes, bytes, int]:
         """Store chunks as they fill; return the digest, the first bytes, and the size."""
         digest, head, waiting, total, number = hashlib.sha256(), b"", bytearray(), 0, 0
         async for part in data:
             total += len(part)
-            self._check_size(total, used)
+            self._take(upload, total, coming)
             digest.update(part)
             head = head if len(head) >= SNIFFED_BYTES else (head + part)[:SNIFFED_BYTES]
             waiting += part
@@ -113,24 +196,26 @@ class Attachments:
     async def _put(self, blob_id: int, number: int, chunk: bytes) -> None:
         await self._runner.write(lambda connection: attachments.put_chunk(connection, blob_id, number, chunk))
 
-    def _check_size(self, size: int, used: int) -> None:
+    def _take(self, upload: _Upload, size: int, coming: _Coming) -> None:
+        """Count what a file has come to; refuse one that is too large, or too much with all others.
+
+        Raises:
+            RelayError: `too_large`.
+        """
         if size > self._max_bytes:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"a file has at most {self._max_bytes} bytes",
                 details={"max_bytes": self._max_bytes},
             )
+        used = coming.used + coming.size - upload.size
         if used + size > self._quota_bytes:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"your files may have {self._quota_bytes} bytes together, and have {used}; delete some first",
                 details={"quota_bytes": self._quota_bytes, "used_bytes": used},
             )
-
-    def _finish(self, connection: sqlite3.Connection, new: Attachment) -> Attachment:
-        # Asked again: two uploads at once must not pass the quota together.
-        self._check_size(new.size, attachments.used_bytes(connection, new.user_id))
-        return attachments.finish(connection, new, self._now())
+        upload.grow(size)
 
     async def open(self, user_id: str, attachment_id: str) -> Attachment:
         """Return an attachment to whoever may have it.

@@ -78,7 +78,7 @@ class Connection:
         if self.overflown:
             return
         if not self.outbox.push(frame):
-            self._overflow()
+            self._make_room()
         elif not self._queued:
             self._queued = True
             self._manager.waiting.append(self)
@@ -88,7 +88,7 @@ class Connection:
         if self.overflown:
             return
         if not self.outbox.push_latest(frame, key):
-            self._overflow()
+            self._make_room()
         elif not self._queued:
             self._queued = True
             self._manager.waiting.append(self)
@@ -111,6 +111,16 @@ class Connection:
     def flushed(self) -> None:
         """Note that the manager is about to flush it."""
         self._queued = False
+
+    def _make_room(self) -> None:
+        """Send what waits now, before its flush, where the peer takes it; give the connection up where not.
+
+        A batch may hold more than an outbox does, and who reads as fast as they can is not too slow.
+        """
+        if self.live:
+            self.link.flush()
+        if not self.outbox.fits:
+            self._overflow()
 
     def _overflow(self) -> None:
         """Give the connection up; it is ended at the next flush, as who pushes may be walking the registry.

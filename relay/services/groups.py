@@ -7,7 +7,6 @@ transaction again, as other changes of the same group may have come first.
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,7 +32,7 @@ class Groups:
 
     Args:
         max_members: the most members of one group; 0 means no limit.
-        max_groups: the most groups of one user; 0 means no limit.
+        max_groups: the most groups that one user made; 0 means no limit.
     """
 
     def __init__(
@@ -54,15 +53,25 @@ class Groups:
         self._max_groups = max_groups or 1 << 62
 
     async def create(
-        self, owner: str, name: str, members: list[str], group_id: str | None = None, history: str = "join"
+        self,
+        owner: str,
+        name: str,
+        members: list[str],
+        group_id: str | None = None,
+        history: str = "join",
+        *,
+        by_user: bool = False,
     ) -> Conversation:
         """Create a group; its creator owns it.
 
+        Args:
+            by_user: the owner does it, and not an operator: whom they add has a say in it.
+
         Raises:
             RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
-                are too many.
+                are too many, `forbidden` for one who lets the owner add them to nothing.
         """
-        group_id = group_id or f"g_{secrets.token_hex(6)}"
+        group_id = group_id or conversations.made_up_id()
         roles = {owner: Role.OWNER} | {user_id: Role.MEMBER for user_id in members if user_id != owner}
         if len(roles) > self._max_members:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a group has at most {self._max_members} members")
@@ -70,8 +79,11 @@ class Groups:
         conversation = Conversation(row)
 
         def apply(connection: sqlite3.Connection, entry: Entry) -> None:
-            if conversations.count_groups(connection, owner) >= self._max_groups:
-                raise RelayError(ErrorCode.FORBIDDEN, f"you are in {self._max_groups} groups; leave one first")
+            if conversations.count_made(connection, owner) >= self._max_groups:
+                text = f"you have made {self._max_groups} groups, and there may be no more of yours"
+                raise RelayError(ErrorCode.FORBIDDEN, text)
+            for member in roles if by_user else ():
+                _require_consent(connection, owner, member)
             created = conversations.create_group(connection, group_id, name, roles, self._now(), history=history)
             entry.channel_id = conversation.channel_id = created.channel_id
 
@@ -126,10 +138,15 @@ class Groups:
             conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation), check
         )
 
-    async def put_member(self, user_id: str, group_id: str, member: str, role: Role) -> Conversation:
+    async def put_member(
+        self, user_id: str, group_id: str, member: str, role: Role, *, by_user: bool = False
+    ) -> Conversation:
         """Add a member, or change one's role; owner and admins may, and only the owner makes owners.
 
         Making somebody else the owner makes the old one an admin: a group has one owner.
+
+        Args:
+            by_user: the user does it, and not an operator: whom they add has a say in it.
 
         Raises:
             RelayError: `not_found`, also when there is no such user, `forbidden`, and `conflict` when another
@@ -146,6 +163,8 @@ class Groups:
             if present is None:
                 if get_user(connection, member) is None:
                     raise not_found(f"user {member!r}")
+                if by_user:
+                    _require_consent(connection, user_id, member)
                 joins_at = self._log.last_seq(connection, channel_id) + 1
                 first = 1 if conversation.history == "start" else joins_at
                 conversations.add_member(connection, channel_id, member, role, first, self._now())
@@ -245,6 +264,13 @@ class Groups:
                 changes_members=True,
                 committed=None if remember is None else lambda _entry: remember(),
             )
+        )
+
+
+def _require_consent(connection: sqlite3.Connection, actor: str, member: str) -> None:
+    if not conversations.may_add(connection, actor, member):
+        raise RelayError(
+            ErrorCode.FORBIDDEN, f"{member!r} does not let you add them to a group", details={"user_id": member}
         )
 
 

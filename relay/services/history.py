@@ -17,7 +17,7 @@ from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
 from relay.storage import history, messages, notifications
 from relay.storage.conversations import group_address, user_address
-from relay.storage.history import Filters, Record
+from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
 
 NOTHING = msgspec.Raw(b"{}")
@@ -54,14 +54,50 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
     )
 
 
+class _Shown(NamedTuple):
+    """A page, the latest values that belong to it, and whether older ones of those are left out."""
+
+    page: history.Page
+    latest: list[Record]
+    limited: bool
+
+
+def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *, forwards: bool | None) -> _Shown:
+    """Return the page with what is said about its messages, ended before the message with which that is too much.
+
+    Args:
+        forwards: the direction the page was read in; None for both, and then the page stays as it is.
+    """
+    weights = messages.weights_about(connection, user_id, [record.message_id for record in page.records])
+    in_order = page.records if forwards else page.records[::-1]
+    size = 0
+    for number, record in enumerate(in_order if forwards is not None else ()):
+        size += weights[record.message_id].size if record.message_id in weights else 0
+        if number and size > most:
+            kept = in_order[:number]
+            page = history.Page(kept if forwards else kept[::-1], True)
+            break
+    ids = [record.message_id for record in page.records]
+    latest = messages.about(connection, user_id, ids, most) if weights else []
+    return _Shown(page, latest, len(latest) < sum(weights[one].values for one in ids if one in weights))
+
+
 class HistorySaver:
     """Reads the log on behalf of one user at a time.
 
     Args:
         counted: returns the names of the types that make a conversation unread.
+        page_bytes: bound on the messages of one page, and as much again for their latest values; 0 means none.
     """
 
-    def __init__(self, runner: Runner, channels: ChannelManager, counted: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        channels: ChannelManager,
+        counted: Callable[[], Sequence[str]],
+        page_bytes: int = 0,
+    ) -> None:
+        self._page_bytes = page_bytes or NO_BOUND
         self._runner = runner
         self._channels = channels
         self._counted = counted
@@ -81,41 +117,54 @@ class HistorySaver:
         """Return a page of a conversation, oldest first, and the latest values that belong to it.
 
         `latest` holds what is said about the page's messages; the newest page brings what stands for the
-        conversation as a whole besides, such as how far everybody has read.
+        conversation as a whole besides, such as how far everybody has read. A page ends where the values about
+        its messages would be too many; of more than too many about one message the newest are brought.
 
         Raises:
             RelayError: `not_found` for a user or group that is not there or not theirs to see.
         """
         address = group_address(target_id) if kind is ConversationKind.GROUP else user_address(user_id, target_id)
 
-        def read(connection: Any) -> tuple[history.Page, list[Record]] | None:
+        newest = before is after is around is None
+
+        def read(connection: Any) -> _Shown | None:
             seen = history.view(connection, user_id, address)
             if seen is not None:
+                most = self._page_bytes
                 found = history.page(
-                    connection, seen, limit, before=before, after=after, around=around, filters=filters
+                    connection,
+                    seen,
+                    limit,
+                    before=before,
+                    after=after,
+                    around=around,
+                    filters=filters,
+                    max_bytes=most,
                 )
-                message_ids = [record.message_id for record in found.records]
-                latest = messages.about(connection, user_id, message_ids)
-                if before is after is around is None:
-                    latest = messages.standing(connection, user_id, seen.channel_id) + latest
-                return found, latest
+                forwards = None if around is not None else after is not None
+                shown = _with_latest(connection, user_id, found, most, forwards=forwards)
+                if not newest:
+                    return shown
+                standing = messages.standing(connection, user_id, seen.channel_id, most)
+                limited = len(standing) < messages.count_standing(connection, user_id, seen.channel_id)
+                return _Shown(shown.page, standing + shown.latest, shown.limited or limited)
             taken = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
             if kind is ConversationKind.USER and taken is not None and taken[0] == "user":
-                return history.Page([], False), []
+                return _Shown(history.Page([], False), [], False)
             return None
 
         answer = await self._runner.read(read)
         if answer is None:
             raise not_found(f"{kind} {target_id!r}")
-        found, latest = answer
-        seqs = [record.seq for record in found.records]
-        return {
-            "messages": [envelope(record) for record in found.records],
-            "latest": [envelope(record) for record in latest],
-            "has_more": found.has_more,
+        seqs = [record.seq for record in answer.page.records]
+        told = {
+            "messages": [envelope(record) for record in answer.page.records],
+            "latest": [envelope(record) for record in answer.latest],
+            "has_more": answer.page.has_more,
             "next_before": seqs[0] if seqs else None,
             "next_after": seqs[-1] if seqs else None,
         }
+        return told | {"latest_limited": True} if answer.limited else told
 
     async def notifications(
         self, user_id: str, limit: int, *, before: int | None = None, after: int | None = None
@@ -123,7 +172,9 @@ class HistorySaver:
         """Return a page of what was told to a user or to everybody, oldest first, and how much is unread."""
 
         def read(connection: Any) -> tuple[history.Page, int]:
-            found = notifications.page(connection, user_id, limit, before=before, after=after)
+            found = notifications.page(
+                connection, user_id, limit, before=before, after=after, max_bytes=self._page_bytes
+            )
             return found, notifications.unread(connection, user_id, self._counted())
 
         found, unread = await self._runner.read(read)
@@ -139,7 +190,9 @@ class HistorySaver:
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
         """Return a user's conversations, what was said last in each, and how much is unread."""
         summaries, further = await self._runner.read(
-            lambda connection: history.summaries(connection, user_id, self._counted(), after=after, limit=limit)
+            lambda connection: history.summaries(
+                connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
+            )
         )
         rows = [
             {

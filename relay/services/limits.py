@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import trio
+
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings.limits import LimitsSettings
 
+_BURST_BYTES: Final = 1_048_576
 _BURST_SECONDS: Final = 10
 """What a rate without a burst of its own lets through at once, as seconds of it."""
 
@@ -29,28 +32,28 @@ class TokenBuckets:
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def wait_for(self, key: str) -> float:
-        """Take a token of `key`; return 0, or the seconds until there is one."""
+    def wait_for(self, key: str, cost: float = 1.0) -> float:
+        """Take a token of `key`, or `cost` of them, a bucketful at most; return 0, or the seconds until then."""
         if not self._rate:
             return 0.0
-        now = self._clock()
+        cost, now = min(cost, self._burst), self._clock()
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
-        if tokens < 1.0:
+        if tokens < cost:
             self._buckets[key] = (tokens, now)
-            return (1.0 - tokens) / self._rate
-        self._buckets[key] = (tokens - 1.0, now)
+            return (cost - tokens) / self._rate
+        self._buckets[key] = (tokens - cost, now)
         if len(self._buckets) > 10_000:
             self._forget_full(now)
         return 0.0
 
-    def take(self, key: str) -> None:
-        """Take a token of `key`.
+    def take(self, key: str, cost: float = 1.0) -> None:
+        """Take a token of `key`, or `cost` of them.
 
         Raises:
             RelayError: `rate_limited`, with the seconds to wait.
         """
-        if wait := self.wait_for(key):
+        if wait := self.wait_for(key, cost):
             raise RelayError(
                 ErrorCode.RATE_LIMITED, f"too many {self._what}; try again in {wait:.1f} s", retry_after=wait
             )
@@ -61,6 +64,65 @@ class TokenBuckets:
             for key, (tokens, then) in self._buckets.items()
             if tokens + (now - then) * self._rate < self._burst
         }
+
+
+class Pace:
+    """How fast each key's bytes are taken: none is refused, each makes a debt that time pays off.
+
+    Args:
+        rate: bytes a second; 0 means no limit.
+        burst: the debt that nobody waits for.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._debts: dict[str, tuple[float, float]] = {}
+
+    def wait_for(self, key: str, size: int) -> float:
+        """Add to the debt of `key`; return the seconds to wait before any more is taken."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        debt, then = self._debts.get(key, (0.0, now))
+        debt = max(0.0, debt - (now - then) * self._rate) + size
+        self._debts[key] = (debt, now)
+        if len(self._debts) > 10_000:
+            self._debts = {
+                one: (owed, at) for one, (owed, at) in self._debts.items() if owed > (now - at) * self._rate
+            }
+        return max(0.0, debt - self._burst) / self._rate
+
+
+class Slots:
+    """So many of something at once for each key; one more waits until one of them is over.
+
+    Args:
+        each: the most for one key; 0 means no limit.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each or 1 << 62
+        self._taken: dict[str, int] = {}
+        self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
+
+    async def take(self, key: str) -> None:
+        """Take a slot of `key`, once there is one."""
+        while self._taken.get(key, 0) >= self._each:
+            await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
+        self._taken[key] = self._taken.get(key, 0) + 1
+
+    def give_back(self, key: str) -> None:
+        """Give back a slot that was taken."""
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+        if (lot := self._waiting.get(key)) is not None:
+            lot.unpark()
+            if not lot:
+                del self._waiting[key]
 
 
 class Paced(Protocol):
@@ -101,6 +163,8 @@ class Rates:
         self.hellos = per_minute(limits.hellos_per_minute, "hellos")
         self.logins = per_minute(limits.logins_per_minute, "logins")
         self.uploads = per_minute(limits.uploads_per_minute, "uploads")
+        self.bytes = Pace(limits.message_bytes_per_second, _BURST_BYTES, clock)
+        self.pages = Slots(limits.pages_at_once)
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:

@@ -22,7 +22,10 @@ from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
 
-_PAGE: Final = 250
+_SLICE: Final = 250
+_SLICE_BYTES: Final = 131_072
+"""What is read of a replay at once, in messages and in bytes."""
+
 _ACK_SECONDS: Final = 0.1
 _RETRY_SECONDS: Final = 5.0
 
@@ -53,6 +56,7 @@ class OfflineQueue:
         limit: the most stream messages of one replay.
         priority: a type's place in the order of a replay, lowest first.
         on_delivered: told what became delivered, after the commit.
+        page_bytes: bound on what is undelivered in one answer; 0 means none.
     """
 
     def __init__(
@@ -62,11 +66,13 @@ class OfflineQueue:
         limit: int,
         priority: Callable[[str], int],
         on_delivered: Callable[[list[Delivered]], None],
+        page_bytes: int = 0,
     ) -> None:
         self._runner = runner
         self._limit = limit
         self._priority = priority
         self._on_delivered = on_delivered
+        self._page_bytes = page_bytes or history.NO_BOUND
         self._acks: dict[tuple[str, str], int] = {}
         self._wake = trio.Event()
         self.epoch = epoch
@@ -81,26 +87,32 @@ class OfflineQueue:
         return Resumption(resumed, start, until, *planned)
 
     async def frames(self, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
-        """Yield planned messages as frames, joined by the page, so that a long replay needs little memory."""
-        for start in range(0, len(message_ids), _PAGE):
-            wanted = message_ids[start : start + _PAGE]
-            found = await self._runner.read(partial(messages.records, message_ids=wanted))
+        """Yield planned messages as frames, joined by the slice, so that a long replay needs little memory.
+
+        The next slice is read when it is asked for: a peer that does not read is one slice's worth.
+        """
+        start = 0
+        while start < len(message_ids):
+            wanted = message_ids[start : start + _SLICE]
+            read = await self._runner.read(partial(messages.first_of, message_ids=wanted, max_bytes=_SLICE_BYTES))
+            start += read.taken
             yield b"".join(
-                text_frame(encode_json(envelope(found[message_id], replay=True)))
+                text_frame(encode_json(envelope(read.found[message_id], replay=True)))
                 for message_id in wanted
-                if message_id in found
+                if message_id in read.found
             )
 
     async def undelivered(self, user_id: str, *, after: int | None, limit: int) -> dict[str, Any]:
         """Return the oldest messages that no device of the user acked, by priority; moves nothing."""
 
-        def read(connection: sqlite3.Connection) -> tuple[replay.Undelivered, dict[int, history.Record]]:
+        def read(connection: sqlite3.Connection) -> replay.Undelivered:
             start = accounts.delivered(connection, user_id) if after is None else after
-            window = replay.undelivered(connection, user_id, start, limit, self._priority)
-            return window, messages.records(connection, window.message_ids)
+            return replay.undelivered(connection, user_id, start, limit, self._priority, self._page_bytes)
 
-        window, found = await self._runner.read(read)
-        frames = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]
+        window = await self._runner.read(read)
+        frames = [
+            envelope(window.found[message_id]) for message_id in window.message_ids if message_id in window.found
+        ]
         return {"messages": frames, "cursor": window.cursor, "has_more": window.has_more}
 
     def ack_nowait(self, user_id: str, client_id: str, cursor: int) -> None:
@@ -108,6 +120,16 @@ class OfflineQueue:
         key = (user_id, client_id)
         self._acks[key] = max(self._acks.get(key, 0), cursor)
         self._wake.set()
+
+    async def acknowledge(self, user_id: str, client_id: str, cursor: int) -> None:
+        """Note how far a device got, and return once that is written; it never goes back.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+        acks = {(user_id, client_id): cursor}
+        if delivered := await self._runner.write(lambda connection: _move(connection, acks)):
+            self._on_delivered(delivered)
 
     async def run(self) -> None:
         """Write acks for ever, many at a time."""

@@ -28,6 +28,16 @@ from relay.storage.log import Entry, Log
 
 _log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
+"""Deliveries between two flushes; with more, others would wait for the interpreter."""
+
+_FANOUT_BYTES: Final = 8_388_608
+"""The same in bytes over all connections: copying them into the kernel takes time too."""
+
+_SLICE_BYTES: Final = 131_072
+"""Bytes of messages between two flushes: far below what may wait for one connection, so who reads is not cut."""
+
+_BATCH_BYTES: Final = 1_048_576
+"""Bytes of messages in one transaction, about; the next one gathers while these go out."""
 
 
 class Submission:
@@ -179,14 +189,15 @@ class MessageRouter:
     def _take(self) -> list[Submission]:
         """Take what waits, up to a batch, or to the first change of a membership."""
         batch: list[Submission] = []
-        waiting = self._waiting
-        while waiting and len(batch) < self._batch:
+        waiting, size = self._waiting, 0
+        while waiting and len(batch) < self._batch and size < _BATCH_BYTES:
             submission = waiting.popleft()
             if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
                 submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
                 self._answer(submission)
                 continue
             batch.append(submission)
+            size += len(submission.entry.payload)
             if submission.changes_members:
                 break
         return batch
@@ -209,15 +220,18 @@ class MessageRouter:
 
     async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:
         """Send acks and deliveries; `position` follows, so that a hello in between meets no hole and no double."""
-        pushed = 0
+        pushed = size = spread = 0
         for submission in batch:
             entry = submission.entry
             if entry.stored:
                 self._stored += 1
-                pushed += self._deliver(submission, entry)
+                deliveries = self._deliver(submission, entry)
+                pushed += deliveries
+                size += len(entry.payload)
+                spread += deliveries * len(entry.payload)
             self._answer(submission)
-            if pushed > _FANOUT_SLICE:
-                pushed = 0
+            if pushed > _FANOUT_SLICE or size > _SLICE_BYTES or spread > _FANOUT_BYTES:
+                pushed = size = spread = 0
                 self.position = max(self.position, entry.message_id or 0)
                 self._connections.flush()
                 await trio.lowlevel.checkpoint()

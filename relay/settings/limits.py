@@ -81,13 +81,43 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60
     frame_bytes: Annotated[
         ByteLimit,
-        Meta(description="Size of one WebSocket message from a client. A larger one closes with 1009."),
+        Meta(
+            description="Size of one message from a client, its envelope included, by whatever way it comes. On a "
+            "WebSocket a larger one closes with 1009; by REST it is answered `too_large`, unless body_bytes is 0."
+        ),
     ] = 65_536
     head_bytes: Annotated[
         ByteLimit, Meta(description="Size of the head of one HTTP request: its first line and all headers.")
     ] = 16_384
+    message_bytes_per_second: Annotated[
+        ByteLimit,
+        Meta(
+            description="Bytes of messages that are read of one user per second in the long run, over all devices "
+            "together, with a mebibyte at once. Nothing is refused above it: the server reads that user's "
+            "connections more slowly, so that whom they write to can keep up."
+        ),
+    ] = 4_194_304
+    page_bytes: Annotated[
+        ByteLimit,
+        Meta(
+            description="Bytes of messages in one page of a list, as of history, notifications or search. A page "
+            "has fewer messages than its `limit` where they are long, and one at least; `has_more` "
+            "says that there are others."
+        ),
+    ] = 1_048_576
+    pages_at_once: Annotated[
+        Limit,
+        Meta(
+            description="Pages of messages by REST that are made and sent for one user at one time; one more "
+            "waits, so that whoever asks for many and reads none costs no more than these."
+        ),
+    ] = 8
     body_bytes: Annotated[
-        ByteLimit, Meta(description="Size of the body of one REST request; a larger one is answered 413.")
+        ByteLimit,
+        Meta(
+            description="Size of the body of one REST request; a larger one is answered 413. A message is held to "
+            "frame_bytes besides."
+        ),
     ] = 1_048_576
     queue_bytes: Annotated[
         ByteLimit,
@@ -126,11 +156,29 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Limit,
         Meta(description="Members of one group. A message to it costs one delivery per device of each."),
     ] = 1000
-    groups_per_user: Annotated[Limit, Meta(description="Groups one user may belong to.")] = 1000
+    groups_per_user: Annotated[
+        Limit,
+        Meta(
+            description="Groups one user may have made that are still there. Deleted ones whose id the user chose "
+            "count too, since it stays taken."
+        ),
+    ] = 1000
     following_per_user: Annotated[
         Limit, Meta(description="Users whose presence one user may follow; each hello brings their statuses.")
     ] = 1000
+    reactions_per_message: Annotated[
+        Limit,
+        Meta(
+            description="Different reactions of one user to one message, those taken back included. One more is "
+            "`forbidden`."
+        ),
+    ] = 20
     content_characters: Annotated[
         Limit,
         Meta(description="Length of the `content` of a message in characters; more is answered `too_large`."),
     ] = 20_000
+
+    @property
+    def message_bytes(self) -> int:
+        """The size of a message that does not come in a frame; 0 means no limit, as where a body has none."""
+        return self.frame_bytes if self.body_bytes else 0

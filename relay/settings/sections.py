@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.settings.kinds import ByteLimit, FilePath, Networks, Origins, Seconds, Text
+from relay.settings.kinds import ByteLimit, FilePath, Limit, Networks, Origins, Seconds, Text
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,8 +222,26 @@ class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     ] = 104_857_600
     quota_bytes: Annotated[
         ByteLimit,
-        Meta(description="Size of all files of one user's that are still there, together. 0 lifts the limit."),
+        Meta(
+            description="Size of all files of one user's that are still there, together, those that are being "
+            "uploaded included. 0 lifts the limit."
+        ),
     ] = 1_073_741_824
+    uploads_at_once: Annotated[
+        Limit,
+        Meta(
+            description="Files that one user may be uploading at one time; the next is answered `rate_limited`. "
+            "0 lifts the limit."
+        ),
+    ] = 10
+    upload_minutes: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=10_080,
+            description="How long one upload may take. A longer one is refused, and what came of it goes.",
+        ),
+    ] = 60.0
     keep_unused_hours: Annotated[
         float,
         Meta(

@@ -45,6 +45,7 @@ class User(NamedTuple):
     created_at: float
     receipts: bool
     presence_to: Literal["everyone", "shared", "nobody"]
+    groups_from: Literal["everyone", "shared", "nobody"] = "everyone"
 
 
 class Device(NamedTuple):
@@ -153,7 +154,7 @@ def list_users(
 
 
 def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) -> None:
-    """Change some of display_name, admin, disabled, password_hash, receipts, presence_to.
+    """Change some of display_name, admin, disabled, password_hash, receipts, presence_to, groups_from.
 
     Raises:
         RelayError: `not_found`.
@@ -372,9 +373,9 @@ def count_users(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
 
 
-_USER: Final = "user_id, display_name, admin, disabled, created_at, receipts, presence_to"
+_USER: Final = "user_id, display_name, admin, disabled, created_at, receipts, presence_to, groups_from"
 _DEVICE: Final = "client_id, session_id, acked, created_at, seen_at, revoked_at, token_id"
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4], bool(row[5]), row[6])
+    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4], bool(row[5]), row[6], row[7])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
 from relay.storage.accounts import check_name, claim_name
 from relay.storage.migrations import BROADCAST_CHANNEL
+
+_MADE_UP_BYTES: Final = 6
+_MADE_UP: Final = "g_" + "[0-9a-f]" * 2 * _MADE_UP_BYTES
+_LOOKED_AT: Final = 1000
 
 
 class ChannelRow(NamedTuple):
@@ -107,8 +112,8 @@ def create_group(
     claim_name(connection, check_name(group_id, "group id"), "group")
     channel_id = _create_channel(connection, group_address(group_id), ConversationKind.GROUP, now)
     connection.execute(
-        "INSERT INTO groups (group_id, channel_id, name, history, created_at) VALUES (?,?,?,?,?)",
-        (group_id, channel_id, name, history, now),
+        "INSERT INTO groups (group_id, channel_id, name, history, created_at, made_by) VALUES (?,?,?,?,?,?)",
+        (group_id, channel_id, name, history, now, owner_of(members)),
     )
     for user_id, role in members.items():
         check_user(connection, user_id)
@@ -185,14 +190,58 @@ def move_read(
     return True
 
 
-def count_groups(connection: sqlite3.Connection, user_id: str) -> int:
-    """Return how many groups a user is in."""
+def count_made(connection: sqlite3.Connection, user_id: str) -> int:
+    """Return how many groups a user has made; of deleted ones those whose id they chose, as it stays taken."""
     row = connection.execute(
-        "SELECT count(*) FROM members m JOIN groups g USING (channel_id)"
-        " WHERE m.user_id = ? AND m.visible_until IS NULL",
-        (user_id,),
+        "SELECT count(*) FROM groups WHERE made_by = ? AND (deleted_at IS NULL OR group_id NOT GLOB ?)",
+        (user_id, _MADE_UP),
     ).fetchone()
     return int(row[0])
+
+
+def made_up_id() -> str:
+    """Return a group id for a group whose maker chose none."""
+    return f"g_{secrets.token_hex(_MADE_UP_BYTES)}"
+
+
+def may_add(connection: sqlite3.Connection, actor: str, user_id: str) -> bool:
+    """Tell whether a user lets another one add them to a group: as `groups_from` says, and always themself.
+
+    Whom they share a conversation with is who is in a group with them, and to whom they have written: what one
+    side can do alone, such as writing to somebody, opens nothing.
+    """
+    if actor == user_id:
+        return True
+    row = connection.execute("SELECT groups_from FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    if row is None or row[0] == "everyone":
+        return True
+    return row[0] == "shared" and (
+        _in_a_group_together(connection, actor, user_id) or _has_written(connection, user_id, actor)
+    )
+
+
+def _in_a_group_together(connection: sqlite3.Connection, one: str, other: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM members a JOIN members b USING (channel_id) JOIN groups g USING (channel_id)"
+        " WHERE a.user_id = ? AND a.visible_until IS NULL AND b.user_id = ? AND b.visible_until IS NULL LIMIT 1",
+        (one, other),
+    ).fetchone()
+    return row is not None
+
+
+def _has_written(connection: sqlite3.Connection, user_id: str, other: str) -> bool:
+    """Tell whether one of two users said something of the newest of what was said between them."""
+    row = connection.execute(
+        "SELECT 1 FROM (SELECT sender_id FROM log WHERE channel_id = (SELECT channel_id FROM channels"
+        " WHERE address = ?) ORDER BY seq DESC LIMIT ?) WHERE sender_id = ? LIMIT 1",
+        (user_address(user_id, other), _LOOKED_AT, user_id),
+    ).fetchone()
+    return row is not None
+
+
+def owner_of(members: dict[str, Role]) -> str:
+    """Return who owns a group with these members; "" where nobody does."""
+    return next((user_id for user_id, role in members.items() if role is Role.OWNER), "")
 
 
 def groups_of(connection: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ every query takes one, so that no query can forget it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from relay.storage import mentions
@@ -20,6 +20,11 @@ LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
     " NULL, NULL"
 )
+
+
+NO_BOUND: Final = 1 << 62
+AROUND: Final = 300
+"""About how many bytes an envelope is besides its payload."""
 
 
 class Record(NamedTuple):
@@ -39,6 +44,12 @@ class Record(NamedTuple):
     deleted_at: float | None
     expires_at: float | None
     replaces: int | None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it is as an envelope."""
+        payload = self.payload or ""
+        return AROUND + (len(payload) if payload.isascii() else len(payload.encode()))
 
 
 class View(NamedTuple):
@@ -71,6 +82,24 @@ class Page(NamedTuple):
 
     records: list[Record]
     has_more: bool
+
+
+def fill(rows: Iterable[tuple[Any, ...]], limit: int, max_bytes: int) -> Page:
+    """Return the first of the rows as records, and whether there are more; it reads those, and one.
+
+    Args:
+        limit: the most records.
+        max_bytes: bound on their bytes together, but for the first, which is taken in any case.
+    """
+    taken: list[Record] = []
+    size = 0
+    for row in rows:
+        record = Record(*row)
+        size += record.size
+        if len(taken) >= limit or (taken and size > max_bytes):
+            return Page(taken, True)
+        taken.append(record)
+    return Page(taken, False)
 
 
 def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
@@ -120,19 +149,26 @@ def page(
     after: int | None = None,
     around: int | None = None,
     filters: Filters = Filters(),  # noqa: B008 - an immutable value
+    max_bytes: int = NO_BOUND,
 ) -> Page:
-    """Return a page of a conversation: the newest, or that before, after or around a `seq`."""
+    """Return a page of a conversation: the newest, or that before, after or around a `seq`; see `fill`."""
     if around is not None:
-        older = _scan(connection, seen, (limit + 1) // 2, "<=", around, filters)
-        newer = _scan(connection, seen, limit - len(older.records), ">", around, filters)
+        older = _scan(connection, seen, (limit + 1) // 2, "<=", around, filters, max_bytes // 2)
+        newer = _scan(connection, seen, limit - len(older.records), ">", around, filters, max_bytes // 2)
         return Page(older.records + newer.records, older.has_more)
     if after is not None:
-        return _scan(connection, seen, limit, ">", after, filters)
-    return _scan(connection, seen, limit, "<", before if before is not None else 1 << 62, filters)
+        return _scan(connection, seen, limit, ">", after, filters, max_bytes)
+    return _scan(connection, seen, limit, "<", before if before is not None else 1 << 62, filters, max_bytes)
 
 
 def _scan(
-    connection: sqlite3.Connection, seen: View, limit: int, comparison: str, seq: int, filters: Filters
+    connection: sqlite3.Connection,
+    seen: View,
+    limit: int,
+    comparison: str,
+    seq: int,
+    filters: Filters,
+    max_bytes: int,
 ) -> Page:
     if limit <= 0:
         return Page([], False)
@@ -143,11 +179,11 @@ def _scan(
         f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq {comparison} ? AND seq BETWEEN ? AND ?"
         f"{clauses} ORDER BY seq {direction} LIMIT ?",
         (seen.channel_id, seq, seen.first, last, *values, limit + 1),
-    ).fetchall()
-    records = [Record(*row) for row in rows[:limit]]
+    )
+    found = fill(rows, limit, max_bytes)
     if direction == "DESC":
-        records.reverse()
-    return Page(records, len(rows) > limit)
+        found.records.reverse()
+    return found
 
 
 def _conditions(filters: Filters) -> tuple[str, list[Any]]:
@@ -184,7 +220,13 @@ class Summary(NamedTuple):
 
 
 def summaries(
-    connection: sqlite3.Connection, user_id: str, counted: Sequence[str], *, after: int, limit: int
+    connection: sqlite3.Connection,
+    user_id: str,
+    counted: Sequence[str],
+    *,
+    after: int,
+    limit: int,
+    max_bytes: int = NO_BOUND,
 ) -> tuple[list[Summary], int | None]:
     """Return a page of a user's conversations in the order of their making, and where to go on.
 
@@ -193,6 +235,7 @@ def summaries(
     Args:
         counted: the message types that make a conversation unread.
         after: the channel id that the page before ended with; 0 to begin.
+        max_bytes: bound on the last messages together, but for the first.
     """
     rows = connection.execute(
         "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.role, m.joined_at,"
@@ -209,10 +252,15 @@ def summaries(
         " ORDER BY c.channel_id LIMIT ?3",
         (user_id, after, limit + 1),
     ).fetchall()
-    result = []
+    result: list[Summary] = []
+    size, reached = 0, after
     for channel_id, kind, address, first, role, joined_at, name, last_seq, read_seq in rows[:limit]:
         target_id = other_party(address, user_id)
         newest = page(connection, View(channel_id, address, kind, first, None), 1).records
+        size += newest[0].size if newest else 0
+        if result and size > max_bytes:
+            return result, reached
+        reached = channel_id
         counted_from = max(read_seq, first - 1)
         result.append(
             Summary(

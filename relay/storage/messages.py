@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from relay.storage.history import LATEST_RECORD, RECORD, Record
+from relay.storage.history import AROUND, LATEST_RECORD, NO_BOUND, RECORD, Record, fill
 from relay.storage.witness import Edited, witness_of
+
+_AT_ONCE: Final = 16
+"""Messages that are read before their bytes are counted."""
 
 
 def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
@@ -21,25 +24,89 @@ def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[
     return {row[0]: Record(*row) for row in rows}
 
 
-def about(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]) -> list[Record]:
-    """Return the latest values that say something of messages, as far as a user may see them."""
+class Slice(NamedTuple):
+    """The messages that the first `taken` of some ids are, by their ids; some ids may be of none any more."""
+
+    found: dict[int, Record]
+    taken: int
+
+
+def first_of(connection: sqlite3.Connection, message_ids: Sequence[int], max_bytes: int) -> Slice:
+    """Return the first messages of some, by their ids: as many as `max_bytes` allow, and one at least."""
+    found: dict[int, Record] = {}
+    size = 0
+    for start in range(0, len(message_ids), _AT_ONCE):
+        some = message_ids[start : start + _AT_ONCE]
+        read = records(connection, some)
+        for number, message_id in enumerate(some, start):
+            record = read.get(message_id)
+            if record is None:
+                continue
+            size += record.size
+            if found and size > max_bytes:
+                return Slice(found, number)
+            found[message_id] = record
+    return Slice(found, len(message_ids))
+
+
+def about(
+    connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int], max_bytes: int = NO_BOUND
+) -> list[Record]:
+    """Return the latest values that say something of messages, as far as a user may see them.
+
+    Args:
+        max_bytes: bound on their bytes together; the newest are brought.
+    """
     marks = ",".join("?" * len(message_ids))
     rows = connection.execute(
         f"SELECT {LATEST_RECORD} FROM latest WHERE about IN ({marks}) AND coalesce(only_for, ?) = ?"
-        " ORDER BY message_id",
+        " ORDER BY message_id DESC",
         (*message_ids, user_id, user_id),
     )
-    return [Record(*row) for row in rows]
+    return fill(rows, NO_BOUND, max_bytes).records[::-1]
 
 
-def standing(connection: sqlite3.Connection, user_id: str, channel_id: int) -> list[Record]:
-    """Return a conversation's latest values that are about no message, as far as a user may see them."""
+def standing(
+    connection: sqlite3.Connection, user_id: str, channel_id: int, max_bytes: int = NO_BOUND
+) -> list[Record]:
+    """Return a conversation's latest values that are about no message, as far as a user may see them.
+
+    Args:
+        max_bytes: bound on their bytes together; the newest are brought.
+    """
     rows = connection.execute(
         f"SELECT {LATEST_RECORD} FROM latest WHERE channel_id = ? AND about IS NULL AND coalesce(only_for, ?) = ?"
-        " ORDER BY message_id",
+        " ORDER BY message_id DESC",
         (channel_id, user_id, user_id),
     )
-    return [Record(*row) for row in rows]
+    return fill(rows, NO_BOUND, max_bytes).records[::-1]
+
+
+class Weight(NamedTuple):
+    """How many latest values there are, and about how many bytes."""
+
+    values: int
+    size: int
+
+
+def weights_about(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]) -> dict[int, Weight]:
+    """Return what `about` would bring of each message, without reading it; nothing is left out."""
+    marks = ",".join("?" * len(message_ids))
+    rows = connection.execute(
+        f"SELECT about, count(*), sum(length(payload) + {AROUND}) FROM latest WHERE about IN ({marks})"
+        " AND coalesce(only_for, ?) = ? GROUP BY about",
+        (*message_ids, user_id, user_id),
+    )
+    return {row[0]: Weight(row[1], row[2]) for row in rows}
+
+
+def count_standing(connection: sqlite3.Connection, user_id: str, channel_id: int) -> int:
+    """Return how many values `standing` would bring without a bound."""
+    row = connection.execute(
+        "SELECT count(*) FROM latest WHERE channel_id = ? AND about IS NULL AND coalesce(only_for, ?) = ?",
+        (channel_id, user_id, user_id),
+    ).fetchone()
+    return int(row[0])
 
 
 class Located(NamedTuple):

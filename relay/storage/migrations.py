@@ -189,6 +189,22 @@ def invited_admins(db: sqlite_utils.Database) -> None:
     _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
 
 
+@migrations()
+def groups_chosen(db: sqlite_utils.Database) -> None:
+    """Add who made a group, which their limit counts, and who may add a user to one."""
+    _run(
+        db,
+        """
+        ALTER TABLE groups ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
+        UPDATE groups SET made_by = coalesce(
+            (SELECT sender_id FROM log WHERE log.channel_id = groups.channel_id AND seq = 1),
+            (SELECT user_id FROM members WHERE members.channel_id = groups.channel_id AND role = 'owner'), '');
+        CREATE INDEX groups_by_maker ON groups(made_by);
+        ALTER TABLE users ADD COLUMN groups_from TEXT NOT NULL DEFAULT 'everyone';
+        """,
+    )
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

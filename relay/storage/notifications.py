@@ -6,7 +6,17 @@ import sqlite3
 from collections.abc import Sequence
 
 from relay.protocol.kinds import ConversationKind
-from relay.storage.history import RECORD, Page, Record, View, count_unread, read_pointer, views
+from relay.storage.history import (
+    NO_BOUND,
+    RECORD,
+    Page,
+    Record,
+    View,
+    count_unread,
+    fill,
+    read_pointer,
+    views,
+)
 
 _CHANNELS = (ConversationKind.SELF, ConversationKind.BROADCAST)
 
@@ -17,23 +27,35 @@ def channels(connection: sqlite3.Connection, user_id: str) -> list[View]:
 
 
 def page(
-    connection: sqlite3.Connection, user_id: str, limit: int, *, before: int | None, after: int | None
+    connection: sqlite3.Connection,
+    user_id: str,
+    limit: int,
+    *,
+    before: int | None,
+    after: int | None,
+    max_bytes: int = NO_BOUND,
 ) -> Page:
     """Return a page by message id, oldest first: the newest, or that before or after a `message_id`."""
     forwards = after is not None
     position = after if after is not None else before if before is not None else 1 << 62
     comparison, direction = (">", "ASC") if forwards else ("<", "DESC")
     found: list[Record] = []
+    ends: list[Record] = []
     for seen in channels(connection, user_id):
         rows = connection.execute(
             f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq >= ? AND message_id {comparison} ?"
             f" ORDER BY seq {direction} LIMIT ?",
             (seen.channel_id, seen.first, position, limit + 1),
         )
-        found += [Record(*row) for row in rows]
+        of_this = fill(rows, limit, max_bytes)
+        found += of_this.records
+        ends += of_this.records[-1:] if of_this.has_more else []
     found.sort(reverse=not forwards)
-    chosen = sorted(found[:limit])
-    return Page(chosen, len(found) > limit)
+    if ends:  # beyond where one channel was cut the other's would stand over a hole
+        end = min(ends) if forwards else max(ends)
+        found = found[: found.index(end) + 1]
+    chosen = fill(found, limit, max_bytes)
+    return Page(sorted(chosen.records), chosen.has_more or bool(ends))
 
 
 def unread(connection: sqlite3.Connection, user_id: str, counted: Sequence[str]) -> int:

@@ -12,7 +12,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from relay.storage.history import View, other_party, views, views_with_news
+from relay.storage import messages
+from relay.storage.history import NO_BOUND, Record, View, other_party, views, views_with_news
 
 
 class Gap(NamedTuple):
@@ -135,17 +136,25 @@ def _gap(found: _Missed, share: int, user_id: str) -> Gap | None:
 
 
 class Undelivered(NamedTuple):
-    """A window of the offline queue: message ids by priority, the position it reaches, and whether more waits."""
+    """A window of the offline queue: messages by priority, the position it reaches, and whether more waits."""
 
     message_ids: list[int]
+    found: dict[int, Record]
     cursor: int
     has_more: bool
 
 
 def undelivered(
-    connection: sqlite3.Connection, user_id: str, after: int, limit: int, priority: Callable[[str], int]
+    connection: sqlite3.Connection,
+    user_id: str,
+    after: int,
+    limit: int,
+    priority: Callable[[str], int],
+    max_bytes: int = NO_BOUND,
 ) -> Undelivered:
-    """Return the oldest `limit` messages after a position, ordered among themselves as a replay would be.
+    """Return the oldest messages after a position, ordered among themselves as a replay would be.
+
+    At most `limit`, and as many as `max_bytes` allow, but one in any case.
 
     The window is cut by position and not by priority so that its `cursor` may be acked: everything up to
     it is in the window.
@@ -171,7 +180,8 @@ def undelivered(
                 (seen.channel_id, after, user_id, limit + 1),
             )
     found.sort()
-    window = found[:limit]
+    read = messages.first_of(connection, [message_id for message_id, _ in found[:limit]], max_bytes)
+    window = found[: read.taken]
     ordered = sorted((priority(type_), message_id) for message_id, type_ in window)
     cursor = window[-1][0] if window else after
-    return Undelivered([message_id for _, message_id in ordered], cursor, len(found) > limit)
+    return Undelivered([message_id for _, message_id in ordered], read.found, cursor, len(found) > len(window))

@@ -38,6 +38,9 @@ from relay.transports import greeting
 from relay.transports.link import PeerLink
 
 _log: Final = logging.getLogger("relay.session")
+_PACED_BYTES: Final = 16_384
+"""A connection's bytes are counted towards its user's by so many at a time."""
+
 _events: Final = msgspec.json.Decoder(ConnectionEvent)
 
 
@@ -64,6 +67,7 @@ class Session:
         self._working = False
         self._settled = trio.Event()
         self._bad_frames = 0
+        self._unpaced = 0
         self._beaten = 0
         self._answered: int | None = None
         self._caught_up_from: int | None = None
@@ -91,6 +95,9 @@ class Session:
         connection = self.connection
         if len(self._inbox) >= 256 or (connection is not None and connection.in_flight >= self._in_flight):
             await self._wait_settled()
+        self._unpaced += len(text) if text.isascii() else len(text.encode())
+        if self._unpaced >= _PACED_BYTES and connection is not None:
+            await self._wait_paced(connection)
 
     def _check_client_id(self, envelope: Envelope) -> None:
         said, connection = envelope.meta.client_id, self.connection
@@ -208,6 +215,13 @@ class Session:
                 return
             self._settled = trio.Event()
             await self._settled.wait()
+
+    async def _wait_paced(self, connection: Connection) -> None:
+        """Stop reading from this peer until its user's bytes are as many as they may be by now."""
+        size, self._unpaced = self._unpaced, 0
+        if wait := self._engine.rates.bytes.wait_for(connection.user_id, size):
+            with trio.move_on_after(wait):
+                await self._link.closed.wait()
 
     def _answer(self, error: RelayError, ref: str | None) -> None:
         self._push(encode_error(error, ref))

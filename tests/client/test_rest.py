@@ -75,6 +75,19 @@ async def test_bodies_are_json_both_ways() -> None:
         assert await rest.post("/api/x", {"a": [1]}, idempotency_key="k1") == {"echo": {"a": [1]}}
 
 
+@pytest.mark.parametrize(
+    ("device", "body"), [({}, {"cursor": 7}), ({"client_id": "cron"}, {"cursor": 7, "client_id": "cron"})]
+)
+async def test_who_only_looks_in_acknowledges_by_a_call(device: dict[str, str], body: dict[str, Any]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("POST", "/api/messages/acknowledge")
+        assert json.loads(request.content) == body
+        return httpx.Response(200, json={"cursor": 7})
+
+    async with rest_with(answer) as rest:
+        assert await rest.acknowledge(7, **device) == 7
+
+
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 async def test_an_empty_answer_is_none(method: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:

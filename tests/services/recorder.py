@@ -40,6 +40,8 @@ class Recorder:
             size, start = data[1], 2
             if size == 126:
                 size, start = int.from_bytes(data[2:4], "big"), 4
+            elif size == 127:
+                size, start = int.from_bytes(data[2:10], "big"), 10
             self.frames.append(json.loads(data[start : start + size]))
             data = data[start + size :]
 

@@ -64,6 +64,83 @@ async def test_what_comes_in_goes_out_whole_and_in_any_part(
             assert b"".join(got) == data[start:stop]
 
 
+async def slow(released: trio.Event, *before: bytes) -> AsyncGenerator[bytes, None]:
+    for part in before:
+        yield part
+    await released.wait()
+    yield b"end"
+
+
+async def test_unfinished_uploads_count_towards_the_quota_from_their_beginning(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        files, released = service(server, quota_bytes=10 * CHUNK_BYTES), trio.Event()
+        told: list[str] = []
+
+        async def upload(user: str) -> None:
+            try:
+                await files.receive(user, "file", slow(released, *[b"x" * CHUNK_BYTES] * 4))
+            except RelayError as refusal:
+                told.append(refusal.code)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(60):
+                nursery.start_soon(upload, "alice")
+                await trio.sleep(1)
+                assert await count(server, "chunks") <= 10
+            # What others may have is theirs, whatever alice has begun.
+            nursery.start_soon(upload, "bob")
+            await trio.sleep(1)
+            assert set(told) == {ErrorCode.TOO_LARGE}
+            released.set()
+        assert len(told) == 58
+        assert await count(server, "attachments") == 3
+        again = await files.receive("alice", "file", parts(b"y" * CHUNK_BYTES))
+        assert again.size == CHUNK_BYTES, "what was refused is not counted any more"
+
+
+async def test_an_announced_size_is_counted_before_it_comes(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server, trio.open_nursery() as nursery:
+        files, released = service(server, quota_bytes=1000), trio.Event()
+        nursery.start_soon(files.receive, "alice", "file", slow(released), 600)
+        await trio.sleep(1)
+        with pytest.raises(RelayError) as refused:
+            await files.receive("alice", "file", parts(b"x" * 500), 500)
+        assert refused.value.details == {"quota_bytes": 1000, "used_bytes": 600}
+        released.set()
+        await trio.sleep(1)
+        await files.receive("alice", "file", parts(b"x" * 500), 500)
+
+
+async def test_so_many_uploads_at_once_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server, trio.open_nursery() as nursery:
+        files, released = service(server, at_once=2), trio.Event()
+        for _ in range(2):
+            nursery.start_soon(files.receive, "alice", "file", slow(released))
+        await trio.sleep(1)
+        with pytest.raises(RelayError, match="2 unfinished") as refused:
+            await files.receive("alice", "file", parts(b"x"))
+        assert refused.value.code is ErrorCode.RATE_LIMITED
+        await files.receive("bob", "file", parts(b"x"))
+        released.set()
+        await trio.sleep(1)
+        await files.receive("alice", "file", parts(b"x"))
+
+
+async def test_an_upload_that_takes_too_long_is_refused_and_leaves_nothing(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice") as server:
+        files = service(server, upload_seconds=600)
+        begun = trio.current_time()
+        with pytest.raises(RelayError, match="10 minutes") as refused:
+            await files.receive("alice", "file", slow(trio.Event(), b"x" * CHUNK_BYTES))
+        assert refused.value.code is ErrorCode.TOO_LARGE
+        assert trio.current_time() - begun == pytest.approx(600)
+        assert (await count(server, "blobs"), await count(server, "chunks")) == (0, 0)
+
+
 async def test_the_same_bytes_are_stored_once(tmp_path: Path, autojump_clock: Any) -> None:
     data = b"x" * (CHUNK_BYTES + 5)
     async with world(tmp_path, "alice", "bob") as server:

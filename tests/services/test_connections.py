@@ -88,10 +88,33 @@ def test_a_device_in_the_background_gets_no_transient() -> None:
 def test_an_overflow_ends_the_connection_at_the_flush_and_not_before() -> None:
     manager = WebSocketManager()
     connection, recorder = attach(manager, "alice", max_frames=2)
+    recorder.stuck = True
     for _ in range(4):
         connection.push(FRAME)
         assert recorder.ended == []
     manager.flush()
+    assert recorder.ended[0] is CloseCode.TOO_SLOW
+
+
+def test_who_takes_what_is_sent_is_not_too_slow_for_a_batch_larger_than_a_queue() -> None:
+    manager = WebSocketManager()
+    connection, recorder = attach(manager, "alice", max_frames=2)
+    for number in range(7):
+        connection.push(FRAME)
+        connection.push_latest(FRAME, (number,))
+    manager.flush()
+    assert recorder.ended == []
+    assert len(recorder.frames) == 14
+
+
+def test_an_overflow_before_the_replay_is_over_sends_nothing_ahead_of_it() -> None:
+    manager = WebSocketManager()
+    connection, recorder = attach(manager, "alice", max_frames=2)
+    connection.live = False
+    for _ in range(4):
+        connection.push(FRAME)
+    manager.flush()
+    assert recorder.frames == []
     assert recorder.ended[0] is CloseCode.TOO_SLOW
 
 

@@ -14,8 +14,9 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
 from relay.services.groups import Groups, describe
+from relay.storage.accounts import update_user
 from relay.testing import World, world
-from tests.services.recorder import attach, submit_to
+from tests.services.recorder import attach, submission, submit_to
 
 OK, NO, GONE = None, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND
 PEOPLE = ("olga", "adam", "anna", "mia", "max", "eve", "newt")
@@ -320,3 +321,62 @@ async def test_a_newcomer_sees_from_joining_on_or_from_the_start(
         await server.engine.groups.put_member("olga", "x", "newt", Role.MEMBER)
         page = await server.history("newt", "group", "x")
         assert [message["meta"]["seq"] for message in page] == list(range(first, 6))
+
+
+async def choose(server: World, user_id: str, groups_from: str) -> None:
+    await server.engine.runner.write(lambda c: update_user(c, user_id, groups_from=groups_from))
+
+
+async def test_shared_is_who_one_has_written_to_or_is_in_a_group_with(tmp_path: Path, autojump_clock: Any) -> None:
+    async with team(tmp_path) as server:
+        groups = server.engine.groups
+        await choose(server, "newt", "shared")
+
+        async def may_add() -> bool:
+            (answer,) = await at_once(lambda: groups.create("eve", "X", ["newt"], by_user=True))  # type: ignore[misc]
+            assert answer in (OK, NO)
+            return answer is OK
+
+        assert not await may_add()
+        await server.engine.router.send(await submission(server.engine, "eve", "newt"))
+        assert not await may_add(), "what a stranger can do alone opens nothing"
+        await server.engine.router.send(await submission(server.engine, "newt", "eve"))
+        assert await may_add()
+        await choose(server, "newt", "nobody")
+        assert not await may_add()
+        await groups.put_member("olga", "team", "newt", Role.MEMBER)  # an operator's command, in the owner's name
+        with pytest.raises(RelayError, match="does not let you"):
+            await groups.create("adam", "X", ["newt"], by_user=True)
+        await choose(server, "newt", "shared")
+        await groups.create("adam", "X", ["newt"], by_user=True)
+        await groups.create("newt", "X", ["adam"], by_user=True)
+
+
+async def test_nobody_but_oneself_uses_up_how_many_groups_one_may_make(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, *PEOPLE, RELAY_LIMITS__GROUPS_PER_USER="2") as server:
+        groups = server.engine.groups
+        for maker in ("olga", "adam"):
+            for number in range(2):
+                await groups.create(maker, "X", ["eve"], f"{maker}-{number}", by_user=True)
+                await groups.put_member(maker, f"{maker}-{number}", "eve", Role.OWNER, by_user=True)
+        for _ in range(2):
+            await groups.create("eve", "X", [], by_user=True)
+        with pytest.raises(RelayError, match="made 2 groups"):
+            await groups.create("eve", "X", [], by_user=True)
+
+
+async def test_a_chosen_id_counts_after_its_group_is_deleted_and_a_made_up_one_does_not(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "eve", RELAY_LIMITS__GROUPS_PER_USER="2") as server:
+        groups = server.engine.groups
+        for _ in range(4):
+            made = await groups.create("eve", "X", [])
+            await groups.delete("eve", made.address.partition(":")[2])
+        for name in ("one", "two"):
+            await groups.create("eve", "X", [], name)
+            await groups.delete("eve", name)
+        with pytest.raises(RelayError, match="made 2 groups"):
+            await groups.create("eve", "X", [], "three")

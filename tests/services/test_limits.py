@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.limits import Rates, TokenBuckets
+from relay.services.limits import Pace, Rates, Slots, TokenBuckets
 from relay.settings.limits import LimitsSettings
 
 
@@ -139,3 +140,62 @@ def test_transient_messages_are_counted_apart() -> None:
     assert counted(rates, Someone("alice")) == 2
     unlimited = Rates(LimitsSettings(typing_per_second=0), Clock())
     assert [refused(unlimited, Someone("alice"), transient=True) for _ in range(99)] == [None] * 99
+
+
+def test_what_costs_more_takes_more_and_a_bucketful_at_most() -> None:
+    clock = Clock()
+    buckets = TokenBuckets(2, 10, "messages", clock)
+    assert buckets.wait_for("alice", 9) == 0
+    assert buckets.wait_for("alice", 5) == 2
+    clock.now += 2
+    assert buckets.wait_for("alice", 5) == 0
+    clock.now += 5
+    assert buckets.wait_for("alice", 1_000_000) == 0
+
+
+def test_a_pace_refuses_nothing_and_says_how_long_to_wait() -> None:
+    clock = Clock()
+    pace = Pace(100, 1000, clock)
+    assert pace.wait_for("alice", 1000) == 0
+    assert pace.wait_for("alice", 300) == 3
+    assert pace.wait_for("bob", 500) == 0
+    clock.now += 2
+    assert pace.wait_for("alice", 0) == 1
+    clock.now += 1000
+    assert pace.wait_for("alice", 1000) == 0
+    assert Pace(0, 0, clock).wait_for("alice", 1 << 40) == 0
+
+
+def test_debts_that_are_paid_are_forgotten() -> None:
+    clock = Clock()
+    pace = Pace(100, 1000, clock)
+    pace.wait_for("owes", 1_000_000)
+    for number in range(20_000):
+        pace.wait_for(f"u{number}", 1)
+        clock.now += 0.01
+    assert len(pace._debts) < 11_000
+    assert pace.wait_for("owes", 0) > 1000
+
+
+async def test_slots_are_so_many_for_each_and_the_next_waits_its_turn(autojump_clock: Any) -> None:
+    slots, order = Slots(2), []
+
+    async def work(key: str, number: int) -> None:
+        await slots.take(key)
+        order.append((key, number, trio.current_time() - begun))
+        await trio.sleep(1)
+        slots.give_back(key)
+
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(5):
+            nursery.start_soon(work, "alice", number)
+        nursery.start_soon(work, "bob", 0)
+        await trio.sleep(0.5)
+        with trio.move_on_after(0.2):
+            await slots.take("alice")
+            raise AssertionError("there is no third")
+    times = sorted(round(time) for key, _, time in order if key == "alice")
+    assert times == [0, 0, 1, 1, 2]
+    assert [round(time) for key, _, time in order if key == "bob"] == [0]
+    assert slots._taken == slots._waiting == {}

@@ -171,6 +171,21 @@ async def test_a_long_replay_comes_by_the_page_whole_and_in_order(tmp_path: Path
         assert b"".join(pages).count(b'"replay":true') == 600
 
 
+async def test_a_replay_of_large_messages_comes_in_small_slices(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        sizes = [50_000, 10, 200_000, 10, 10, 50_000, 50_000, 50_000, 10]
+        for size in sizes:
+            item = await submission(server.engine, "alice", "bob")
+            item.entry.payload = '{"content":"%s"}' % ("x" * size)
+            await server.engine.router.send(item)
+        slices = [piece async for piece in server.engine.offline_queue.frames(list(range(1, len(sizes) + 1)))]
+        assert b"".join(slices).count(b'"replay":true') == len(sizes)
+        assert [piece.count(b'"replay":true') for piece in slices] == [2, 1, 4, 2], (
+            "alone where it is over the bound"
+        )
+        assert sorted(map(len, slices))[-2] < 140_000
+
+
 async def test_windows_of_the_undelivered_move_nothing(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         await say(server, "alice", "bob", 5)

@@ -353,3 +353,16 @@ async def test_who_follows_the_log_waits_until_it_grows(tmp_path: Path, autojump
             await trio.sleep(1)
             assert reached == [3, 4]
             nursery.cancel_scope.cancel()
+
+
+async def test_a_batch_is_bounded_in_bytes_and_goes_out_in_slices(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        router, connections = server.engine.router, server.engine.connections
+        _, bob = attach(connections, "bob")
+        before = router.statistics().batches
+        for _ in range(25):
+            router.submit_nowait(big(await submission(server.engine, "alice", "bob")))
+        await router.wait_idle()
+        assert router.statistics().batches - before == 3, "1 MiB of 100,000 bytes each, and the rest"
+        assert bob.flushes >= 12, "no more than two of them wait for a flush"
+        assert bob.ended == []

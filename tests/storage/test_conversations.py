@@ -131,10 +131,11 @@ def test_the_groups_of_a_user_are_those_they_are_in_now(connection: sqlite3.Conn
     assert conversations.groups_of(connection, "bob", "", 10) == [("a", "A", "member"), ("d", "new", "member")]
     assert conversations.groups_of(connection, "bob", "a", 10) == [("d", "new", "member")]
     assert conversations.groups_of(connection, "bob", "", 1) == [("a", "A", "member")]
-    assert conversations.count_groups(connection, "bob") == 2
+    assert conversations.count_made(connection, "bob") == 0
+    assert conversations.count_made(connection, "alice") == 4, "the id of a deleted one stays taken"
 
 
 def test_talk_between_two_is_no_group(connection: sqlite3.Connection) -> None:
     row = conversations.ensure_user_channel(connection, "alice", "bob", 1.0)
     log_row(connection, 1, row.channel_id, 1)
-    assert conversations.count_groups(connection, "bob") == 0
+    assert conversations.count_made(connection, "bob") == 0

@@ -41,6 +41,28 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path
     assert path.read_bytes() == b"not a database at all" * 100
 
 
+def test_an_older_databases_groups_were_made_by_whom_their_first_event_names_or_else_their_owner(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "relay.db"
+    migrate(path)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "DROP INDEX groups_by_maker; ALTER TABLE groups DROP COLUMN made_by; ALTER TABLE users DROP COLUMN groups_from;"
+        "DELETE FROM _sqlite_migrations WHERE name = 'groups_chosen';"
+        "INSERT INTO groups (group_id, channel_id, name, history, created_at)"
+        " VALUES ('a', 2, 'A', 'join', 0), ('b', 3, 'B', 'join', 0);"
+        "INSERT INTO members (channel_id, user_id, role, joined_at) VALUES (2, 'eve', 'owner', 0), (3, 'eve', 'owner', 0);"
+        "INSERT INTO log (message_id, channel_id, seq, type, sender_id, target_id, timestamp)"
+        " VALUES (1, 2, 1, 'group_event', 'alice', 'a', 0), (2, 3, 2, 'group_event', 'bob', 'b', 0);"
+    )
+    connection.close()
+    migrate(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT group_id, made_by FROM groups").fetchall() == [("a", "alice"), ("b", "eve")]
+    connection.close()
+
+
 def test_every_conversation_keeps_its_seqs_apart(tmp_path: Path) -> None:
     migrate(tmp_path / "relay.db")
     connection = sqlite3.connect(tmp_path / "relay.db")

@@ -573,3 +573,34 @@ async def test_a_client_that_moves_or_does_not_say_is_left_alone(tmp_path: Path,
         assert await alice.drain() == []
         await alice.event("heartbeat", cursor=99)
         assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+
+
+async def test_a_users_bytes_are_read_at_a_pace_and_refused_to_nobody(tmp_path: Path, autojump_clock: Any) -> None:
+    limit = {"RELAY_LIMITS__MESSAGE_BYTES_PER_SECOND": "100000"}
+    async with world(tmp_path, "alice", "bob", "carol", **limit) as server, trio.open_nursery() as nursery:
+        devices = [await server.connect("alice", f"alice-{number}") for number in range(2)]
+        bob = await server.connect("bob")
+        begun = trio.current_time()
+        ended: list[float] = []
+
+        async def flood(device: Device, number: int) -> None:
+            for count in range(20):
+                payload = {"content": "", "extra": {"large": "x" * 60_000}}
+                meta = {"target_id": "carol", "id": f"{number}-{count}"}
+                await device.send({"type": "chat_message", "payload": payload, "meta": meta})
+                while (await device.next("ack", "error"))["meta"].get("ref") != meta["id"]:
+                    raise AssertionError("another answer than this one's")
+            ended.append(trio.current_time() - begun)
+
+        for number, device in enumerate(devices):
+            nursery.start_soon(flood, device, number)
+        await trio.sleep(5)
+        assert ended == [], "2.4 MB take as long as they may: a mebibyte at once, then 100,000 bytes a second"
+        before = trio.current_time()
+        await bob.say("carol", "not mine to wait for")
+        assert (await bob.next("ack"))["type"] == "ack"
+        assert trio.current_time() - before < 0.1
+        with trio.fail_after(60):
+            while len(ended) < 2:
+                await trio.sleep(0.1)
+        assert 12 < max(ended) < 15

@@ -49,6 +49,7 @@ class Me(Answer, frozen=True):
     admin: bool
     created_at: float
     presence_to: Literal["everyone", "shared", "nobody"]
+    groups_from: Literal["everyone", "shared", "nobody"]
     receipts: bool
     token_expires_at: float | None
 
@@ -60,6 +61,7 @@ class MyChange(Body, frozen=True):
     password: Password | None = None
     current_password: Password | None = None
     presence_to: Literal["everyone", "shared", "nobody"] | None = None
+    groups_from: Literal["everyone", "shared", "nobody"] | None = None
     receipts: bool | None = None
 
 
@@ -130,18 +132,18 @@ async def me() -> Response:
 @blueprint.patch("/api/users/me")
 @described(query=NoQuery, body=MyChange, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED])
 async def change_me() -> Response:
-    """Change the caller's display name, password, who sees their presence, and whether they tell receipts."""
+    """Change the caller's name, password, who sees their presence or adds them to groups, and their receipts."""
     caller = await the_caller()
     read_query(NoQuery)
     body = await read_body(MyChange)
-    named = {"presence_to": body.presence_to, "receipts": body.receipts}
+    named = {"presence_to": body.presence_to, "groups_from": body.groups_from, "receipts": body.receipts}
     changes: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     if body.display_name is not None:
         changes["display_name"] = check_display_name(body.display_name, "display_name")
     if not changes and body.password is None and body.current_password is None:
         raise invalid(
-            "there is nothing to change; the body has some of display_name, presence_to and receipts, or password"
-            " and current_password"
+            "there is nothing to change; the body has some of display_name, presence_to, groups_from and receipts,"
+            " or password and current_password"
         )
     if (body.password is None) != (body.current_password is None):
         missing = "password" if body.password is None else "current_password"
@@ -168,6 +170,7 @@ async def _tell(caller: Caller) -> Response:
             admin=found.admin,
             created_at=found.created_at,
             presence_to=found.presence_to,
+            groups_from=found.groups_from,
             receipts=found.receipts,
             token_expires_at=identity.expires_at,
         )

@@ -44,8 +44,17 @@ class GuardedApp:
             )
             await send({"type": "websocket.http.response.body", "body": b"upgrade on a connection of its own"})
             return
+        after: list[Callable[[], None]] = []
+        try:
+            await self._run(scope, receive, send, after)
+        finally:
+            for call in after:
+                call()
+
+    async def _run(self, scope: Any, receive: Any, send: Any, after: list[Callable[[], None]]) -> None:
+        """Run one request of HTTP; `after` is what is to be called once its answer is sent, or never will be."""
         flow = Flow()
-        scope["relay"] = {"address": self._stream.address, "flow": flow}
+        scope["relay"] = {"address": self._stream.address, "flow": flow, "after": after}
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, cast
 
 from quart import Response, current_app, request
@@ -77,6 +78,15 @@ def the_flow() -> Flow:
     """Return what lets the request's body in."""
     known: dict[str, Flow] = cast(dict[str, Any], request.scope).get("relay", {})
     return known.get("flow") or Flow()
+
+
+async def await_page(caller: Caller) -> None:
+    """Wait until another page of messages may be made for the caller; it counts until the answer is sent."""
+    known: dict[str, Any] = cast(dict[str, Any], request.scope).get("relay", {})
+    if "after" in known:  # what runs the application without a connection sends nothing
+        pages = the_engine().rates.pages
+        await pages.take(caller.user_id)
+        known["after"].append(partial(pages.give_back, caller.user_id))
 
 
 def reply(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

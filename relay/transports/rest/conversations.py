@@ -10,7 +10,7 @@ from relay.plugin.describing import described
 from relay.plugin.reading import MAX_PAGE, Answer, Limit, Position, Query, read_query
 from relay.protocol.envelope import Integer, Name, SentEnvelope
 from relay.protocol.kinds import Role
-from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 
 blueprint = Blueprint("conversations", __name__)
 
@@ -50,5 +50,6 @@ async def conversations() -> Response:
     """Answer with the caller's conversations, in the order of their making."""
     caller = await the_caller()
     asked = read_query(ConversationsQuery)
+    await await_page(caller)
     found = await the_engine().history.conversations(caller.user_id, after=asked.cursor or 0, limit=asked.limit)
     return reply(found)

@@ -8,6 +8,7 @@ from quart import Blueprint, Response
 
 from relay.plugin.describing import described
 from relay.plugin.reading import Answer, Body, Limit, NoQuery, Query, Word, read_body, read_query
+from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Role
@@ -79,7 +80,18 @@ class MyGroups(Answer, frozen=True):
     next_cursor: Name | None
 
 
-_CHANGES = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT)
+_CHANGES = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED)
+_NAMED_AT_ONCE = 50
+"""A group's first members count as a message for each so many: its first event names them all to each of them."""
+
+
+def _count(caller: Caller, messages: int = 1) -> None:
+    """Count a change towards the caller's messages: each is one, stored and sent to every member.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    the_engine().rates.messages.take(caller.user_id, messages)
 
 
 @blueprint.get("/api/groups")
@@ -110,7 +122,10 @@ async def create() -> Response:
     read_query(NoQuery)
     body = await read_body(NewGroup)
     name = check_display_name(body.name, "name")
-    group = await the_engine().groups.create(caller.user_id, name, list(body.members), body.group_id, body.history)
+    _count(caller, 1 + len(body.members) // _NAMED_AT_ONCE)
+    group = await the_engine().groups.create(
+        caller.user_id, name, list(body.members), body.group_id, body.history, by_user=True
+    )
     told = describe(group)
     return reply(told, 201, {"Location": f"/api/groups/{told['group_id']}"})
 
@@ -132,6 +147,7 @@ async def rename(group_id: str) -> Response:
     read_query(NoQuery)
     body = await read_body(GroupChange)
     name = check_display_name(body.name, "name")
+    _count(caller)
     return reply(describe(await the_engine().groups.rename(caller.user_id, group_id, name)))
 
 
@@ -141,6 +157,7 @@ async def delete(group_id: str) -> Response:
     """Delete a group."""
     caller = await the_caller()
     read_query(NoQuery)
+    _count(caller)
     await the_engine().groups.delete(caller.user_id, group_id)
     return nothing()
 
@@ -152,12 +169,13 @@ async def put_member(group_id: str, user_id: str) -> Response:
     caller = await the_caller()
     read_query(NoQuery)
     body = await read_body(Membership, optional=True)
+    _count(caller)
     groups = the_engine().groups
     role = body.role
     if role is None:
         group = await groups.get(caller.user_id, group_id)
         role = group.members.get(user_id, Role.MEMBER)
-    return reply(describe(await groups.put_member(caller.user_id, group_id, user_id, role)))
+    return reply(describe(await groups.put_member(caller.user_id, group_id, user_id, role, by_user=True)))
 
 
 @blueprint.delete("/api/groups/<group_id>/members/<user_id>")
@@ -166,5 +184,6 @@ async def remove_member(group_id: str, user_id: str) -> Response:
     """Remove a member, or leave."""
     caller = await the_caller()
     read_query(NoQuery)
+    _count(caller)
     await the_engine().groups.remove_member(caller.user_id, group_id, user_id)
     return nothing()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
+import trio
 from msgspec import Meta
 from quart import Blueprint, Response
 
@@ -34,7 +35,7 @@ from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
 from relay.storage.history import Filters
-from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 from relay.transports.rest.marking import mark_read
 from relay.transports.rest.users import require_known
 
@@ -77,14 +78,31 @@ class ReadBody(Body, frozen=True):
     private: bool = False
 
 
+class AcknowledgeBody(Body, frozen=True):
+    """How far a device has processed what it got; without a `client_id` the token's own device."""
+
+    cursor: Integer
+    client_id: Name | None = None
+
+
+class Acknowledged(Answer, frozen=True):
+    """The position that was acknowledged."""
+
+    cursor: Integer
+
+
 class History(Answer, frozen=True):
-    """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions."""
+    """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions.
+
+    `latest_limited` is there, and true, where `latest` has the newest of too many.
+    """
 
     messages: list[SentEnvelope]
     latest: list[SentEnvelope]
     has_more: bool
     next_before: Integer | None
     next_after: Integer | None
+    latest_limited: bool = False
 
 
 class Undelivered(Answer, frozen=True):
@@ -130,6 +148,7 @@ async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Respo
     asked = read_query(HistoryQuery)
     if sum(position is not None for position in (asked.before, asked.after, asked.around)) > 1:
         raise invalid("give only one of the query parameters before, after and around")
+    await await_page(caller)
     page = await the_engine().history.page(
         caller.user_id,
         kind,
@@ -152,6 +171,7 @@ async def undelivered() -> Response:
     if asked.after is not None and asked.cursor is not None:
         raise invalid("give only one of the query parameters after and cursor; they mean the same")
     after = asked.cursor if asked.after is None else asked.after
+    await await_page(caller)
     return reply(await the_engine().offline_queue.undelivered(caller.user_id, after=after, limit=asked.limit))
 
 
@@ -167,7 +187,7 @@ async def send() -> Response:
     """Take a message as the socket would, and answer with its ack once it is on disk."""
     caller = await the_caller()
     read_query(NoQuery)
-    envelope = decode(await read_json())
+    envelope = await _read_message(caller)
     if envelope.type in SOCKET_ONLY:
         raise RelayError(ErrorCode.FORBIDDEN, f"a {envelope.type} belongs to a connection; it is not sent by REST")
     _apply_idempotency_key(envelope)
@@ -178,6 +198,26 @@ async def send() -> Response:
     await _submit(submission)
     entry = submission.entry
     return reply(ack_payload(entry), 200 if entry.duplicate else 201)
+
+
+async def _read_message(caller: Caller) -> Envelope:
+    """Return an envelope, held to what a frame of the socket is held to: its size, and its user's bytes.
+
+    Raises:
+        RelayError: `bad_json`, `bad_envelope`, `too_large`.
+        HTTPException: 413, 415.
+    """
+    engine = the_engine()
+    raw, most = await read_json(), engine.settings.limits.message_bytes
+    envelope = decode(raw)
+    if most and len(raw) > most:
+        raise RelayError(
+            ErrorCode.TOO_LARGE,
+            f"a message has at most {most} bytes; this has {len(raw)}",
+            details={"max_bytes": most},
+        )
+    await trio.sleep(engine.rates.bytes.wait_for(caller.user_id, len(raw)))
+    return envelope
 
 
 async def _submit(submission: Submission) -> None:
@@ -200,6 +240,23 @@ def _apply_idempotency_key(envelope: Envelope) -> None:
     if envelope.meta.id not in (None, key):
         raise invalid("the header Idempotency-Key and meta.id differ; give one of them, or both alike")
     envelope.meta.id = key
+
+
+@blueprint.post("/api/messages/acknowledge")
+@described(query=NoQuery, body=AcknowledgeBody, answers={200: Acknowledged}, refusals=[ErrorCode.RATE_LIMITED])
+async def acknowledge() -> Response:
+    """Take what a device of the caller's has processed, as the socket's `ack` does; answered once it is stored."""
+    caller = await the_caller()
+    read_query(NoQuery)
+    body = await read_body(AcknowledgeBody)
+    engine = the_engine()
+    newest = engine.router.position
+    if body.cursor > newest:
+        raise invalid(f"an ack has a cursor of at most {newest}", field="cursor")
+    engine.rates.messages.take(caller.user_id)
+    client_id = body.client_id or caller.client_id or ""
+    await engine.offline_queue.acknowledge(caller.user_id, client_id, body.cursor)
+    return reply(Acknowledged(cursor=body.cursor))
 
 
 @blueprint.post("/api/messages/read")

@@ -7,7 +7,7 @@ from quart import Blueprint, Response
 from relay.plugin.describing import described
 from relay.plugin.reading import Answer, Limit, Position, Query, invalid, read_query
 from relay.protocol.envelope import Integer, SentEnvelope
-from relay.transports.rest.context import reply, the_caller, the_engine
+from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 
 blueprint = Blueprint("notifications", __name__)
 
@@ -38,5 +38,6 @@ async def notifications() -> Response:
     asked = read_query(NotificationsQuery)
     if asked.before is not None and asked.after is not None:
         raise invalid("give only one of the query parameters before and after")
+    await await_page(caller)
     history = the_engine().history
     return reply(await history.notifications(caller.user_id, asked.limit, before=asked.before, after=asked.after))

@@ -224,12 +224,14 @@ export interface Me extends User {
   created_at: number;
   token_expires_at: number | null;
   presence_to: "everyone" | "shared" | "nobody";
+  groups_from: "everyone" | "shared" | "nobody";
   receipts: boolean;
 }
 
 export interface MeChanges {
   display_name?: string;
   presence_to?: "everyone" | "shared" | "nobody";
+  groups_from?: "everyone" | "shared" | "nobody";
   receipts?: boolean;
   password?: string;
   current_password?: string;

@@ -17,6 +17,7 @@ OPEN |= {"/openapi.json", "/asyncapi.json", "/api/types"}
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/messages"): message("bob", "x"),
     ("POST", "/api/messages/read"): {"target_id": "bob", "up_to_seq": 1},
+    ("POST", "/api/messages/acknowledge"): {"cursor": 0},
     ("POST", "/api/groups"): {"name": "x"},
     ("PATCH", "/api/groups/<group_id>"): {"name": "x"},
     ("PATCH", "/api/users/me"): {"display_name": "x"},

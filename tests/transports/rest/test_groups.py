@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.transports.rest.world import World, open_world
+from tests.transports.rest.world import UNSENT, World, message, open_world
 
 TEAM = "/api/groups/team"
 
@@ -142,3 +142,49 @@ async def test_ones_groups_are_listed_in_pages(world: World):
     assert [group["group_id"] for group in second["groups"]] == ["g4", "g5", "g6"]
     assert (second["has_more"], second["next_cursor"]) == (False, None)
     assert (await world.get("carol", "/api/groups")).ok()["groups"] == []
+
+
+async def test_every_change_of_a_group_counts_towards_its_makers_messages(tmp_path: Path):
+    limits = {"messages_per_second": 1, "messages_burst": 8}
+    async with open_world(tmp_path, "alice", "bob", "carol", limits=limits) as world:
+        reader = await world.device("bob", "phone")
+        changes = [
+            ("POST", "/api/groups", {"name": "x", "members": ["bob"], "group_id": "team"}),
+            ("PATCH", "/api/groups/team", {"name": "y"}),
+            ("PUT", "/api/groups/team/members/carol", {}),
+            ("PUT", "/api/groups/team/members/carol", {"role": "admin"}),
+            ("DELETE", "/api/groups/team/members/carol", UNSENT),
+            *[("PATCH", "/api/groups/team", {"name": str(number)}) for number in range(3)],
+        ]
+        for method, path, body in changes:
+            answer = await world.call("alice", method, path, body)
+            assert answer.status in (200, 201, 204)
+        for method, path, body in (*changes, ("DELETE", "/api/groups/team", UNSENT)):
+            problem = (await world.call("alice", method, path, body)).refused(429, "rate_limited")
+            assert 0 < problem["retry_after"] <= 1
+        (await world.post("alice", "/api/messages", message("bob", "x"))).refused(429, "rate_limited")
+        await world.say("bob", "carol", "another's rate is another's")
+        assert sum(frame["type"] == "group_event" for frame in reader.frames) == 8
+
+
+async def test_a_large_group_counts_for_more(tmp_path: Path):
+    people = [f"u{number}" for number in range(100)]
+    limits = {"messages_per_second": 1, "messages_burst": 3}
+    async with open_world(tmp_path, "alice", *people, limits=limits) as world:
+        (await world.post("alice", "/api/groups", {"name": "all", "members": people})).ok(201)
+        (await world.post("alice", "/api/groups", {"name": "few"})).refused(429, "rate_limited")
+
+
+async def test_one_chooses_who_may_add_one_to_groups(world: World):
+    (await world.call("bob", "PATCH", "/api/users/me", {"groups_from": "nobody"})).ok()
+    assert (await world.get("bob", "/api/users/me")).ok()["groups_from"] == "nobody"
+    problem = await world.post(
+        "alice", "/api/groups", {"name": "x", "members": ["carol", "bob"], "group_id": "trap"}
+    )
+    assert problem.refused(403, "forbidden")["details"] == {"user_id": "bob"}
+    (await world.get("alice", "/api/groups/trap")).refused(404, "not_found")
+    await world.group("alice", "carol")
+    (await world.call("alice", "PUT", "/api/groups/team/members/bob")).refused(403, "forbidden")
+    (await world.call("bob", "PATCH", "/api/users/me", {"groups_from": "some"})).refused(400, "invalid_payload")
+    (await world.call("bob", "PATCH", "/api/users/me", {"groups_from": "everyone"})).ok()
+    (await world.call("alice", "PUT", "/api/groups/team/members/bob")).ok()

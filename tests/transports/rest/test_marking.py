@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from relay.storage import accounts
 from tests.transports.rest.world import World, open_world
 
 READ = "/api/messages/read"
+ACKNOWLEDGE = "/api/messages/acknowledge"
 UNDELIVERED = "/api/messages/undelivered"
 
 
@@ -151,3 +153,39 @@ async def test_undelivered_takes_one_position_only(world: World):
     (await world.get("bob", UNDELIVERED, cursor=1, after=1)).refused(400, "invalid_payload")
     (await world.get("bob", UNDELIVERED, before=1)).refused(400, "invalid_payload")
     assert (await world.get("bob", UNDELIVERED)).ok() == {"messages": [], "cursor": 0, "has_more": False}
+
+
+async def test_a_program_that_only_looks_in_acknowledges_what_it_was_given(world: World):
+    for number in range(3):
+        await world.say("alice", "bob", str(number))
+    sender = await world.device("alice", "laptop")
+    seen = (await world.get("bob", UNDELIVERED, limit=2)).ok()
+    answer = await world.post("bob", ACKNOWLEDGE, {"cursor": seen["cursor"], "client_id": "cron"})
+    assert answer.ok() == {"cursor": seen["cursor"]}
+    left = (await world.get("bob", UNDELIVERED)).ok()
+    assert [
+        envelope["payload"]["content"] for envelope in left["messages"] if "content" in envelope["payload"]
+    ] == ["2"]
+    await world.engine.router.wait_idle()
+    assert [receipt["payload"] for receipt in receipts(sender)] == [{"up_to_seq": 2, "state": "delivered"}]
+    assert (await world.post("bob", ACKNOWLEDGE, {"cursor": 1})).ok() == {"cursor": 1}
+    again = (await world.get("bob", UNDELIVERED)).ok()
+    assert again == left, "an ack never moves back"
+
+
+async def test_an_acknowledgement_moves_the_named_device_and_else_the_tokens_own(world: World):
+    await world.say("alice", "bob", "one")
+    await world.device("bob", "phone")
+    for body, acked in (({"cursor": 1, "client_id": "phone"}, 1), ({"cursor": 0}, 1)):
+        (await world.post("bob", ACKNOWLEDGE, body)).ok()
+        found = await world.engine.runner.read(lambda c: accounts.get_device(c, "bob", "phone"))
+        assert found is None or found.acked == acked
+    assert await world.engine.runner.read(lambda c: accounts.delivered(c, "bob")) == 1
+    assert await world.engine.runner.read(lambda c: accounts.delivered(c, "alice")) == 0
+
+
+@pytest.mark.parametrize("body", [{"cursor": 99}, {"cursor": -1}, {"cursor": "1"}, {}, {"cursor": 0, "x": 1}])
+async def test_a_position_that_is_none_is_not_acknowledged(world: World, body: Any):
+    await world.say("alice", "bob", "one")
+    problem = (await world.post("bob", ACKNOWLEDGE, body)).refused(400, "invalid_payload")
+    assert problem["details"]["field"] in ("cursor", "x")
