@@ -45,6 +45,8 @@ export class Engine {
   standing = { state: "disconnected", attempts: 0 };
   /** Whether nothing has come yet: no position is this page's own. */
   fresh = true;
+  /** Whether the last hello, of whichever tab, asked for what comes after a cursor. */
+  asked = false;
   #manager;
   #ownId;
 
@@ -188,10 +190,10 @@ export class Engine {
     const { user_id, session_id, client_id, epoch, resumed, cursor } = frame.payload;
     const error = this.stranger(user_id);
     if (error) return this.roles.expel(error);
-    const { inbox } = this.receiving;
     const renamed = this.epoch !== null && epoch !== this.epoch;
     this.epoch = epoch;
-    if (renamed || (inbox.reached !== null && resumed === false)) this.restart();
+    // A hello without a cursor is never resumed: while the first handlers still work, there is none yet.
+    if (renamed || (this.asked && this.receiving.inbox.reached !== null && resumed === false)) this.restart();
     this.fresh = false;
     this.receiving.live = false;
     this.device = { clientId: client_id ?? this.device.clientId, sessionId: session_id, userId: user_id };

@@ -187,7 +187,7 @@ export class Roles {
       hello: (token) => ({ token, ...this.#hello() }),
       cursor: () => engine.receiving.inbox.cursor,
       onFrame: (frame) => {
-        this.share({ frame });
+        this.share({ frame, asked: engine.asked });
         engine.take(frame);
       },
       onLost: (code, reason) => engine.lost(code, reason),
@@ -202,8 +202,9 @@ export class Roles {
 
   #hello() {
     const hello = this.#engine.hello();
-    if (this.member && hello.cursor !== undefined) hello.cursor = this.member.cursor(hello.cursor);
-    return hello;
+    const cursor = this.member ? this.member.cursor(hello.cursor) : hello.cursor;
+    this.#engine.asked = cursor !== undefined;
+    return { ...hello, ...(cursor === undefined ? {} : { cursor }) };
   }
 
   /** Give the connection up. */

@@ -65,10 +65,10 @@ export class Member {
   /**
    * Return where the next connection begins: at the own cursor, or below it when a tab asked for that.
    *
-   * @param {number} cursor
+   * @param {number | undefined} cursor
    */
   cursor(cursor) {
-    return Math.min(cursor, this.#lowest ?? cursor);
+    return this.#lowest === null ? cursor : Math.min(cursor ?? Infinity, this.#lowest);
   }
 
   /** A replay has begun there. */
@@ -118,7 +118,10 @@ export class Member {
   /** @param {any} news */
   #hear(news) {
     const { queue, outbox } = this.#engine;
-    if (news.frame) this.#engine.take(news.frame);
+    if (news.frame) {
+      this.#engine.asked = news.asked ?? true; // a tab with an earlier version does not say
+      this.#engine.take(news.frame);
+    }
     if (news.standing) this.#follow(unpacked(news.standing));
     if (news.failed) queue.fail(news.failed, RelayError.fromPayload(news.error));
     if (news.cancelled) outbox.takeBack(news.cancelled);
