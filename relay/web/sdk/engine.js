@@ -30,6 +30,7 @@ import { scopedStorage } from "./storage/scoped.js";
  * @property {import("./inbox.js").Hand} hand
  * @property {(standing: Standing) => void} onStanding
  * @property {(message: import("./sent-message.js").SentMessage) => void} onSent
+ * @property {() => boolean} heard whether anybody listens to that
  * @property {(report: Report) => void} onSynced
  * @property {() => void} onReset
  * @property {(leads: boolean) => void} onLeader
@@ -75,6 +76,7 @@ export class Engine {
       ask: (request) => this.roles.ask(request),
       share: (news) => this.roles.share(news),
       onChange: manager.onSent,
+      heard: manager.heard,
     });
     this.receiving = new Receiving({
       rest: manager.rest,
@@ -95,6 +97,7 @@ export class Engine {
   async #open() {
     const position = await this.storage.get("position");
     await this.refresh();
+    if (!(await this.storage.get("device"))) await this.keeper.put("device", this.device); // over starts without a connection, too
     this.epoch = position?.epoch ?? null;
     this.receiving.inbox.restore(position?.cursor ?? null, position?.taken);
   }

@@ -192,8 +192,9 @@ export class MessagingAPI {
   }
 
   /**
-   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it where there is
-   * a connection: for a program that asks now and then, or starts over after a reset.
+   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it, with or
+   * without a connection: for a program that asks now and then, or starts over after a reset. What could not be
+   * acknowledged (`acknowledged` is false) comes again.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
@@ -209,9 +210,7 @@ export class MessagingAPI {
       more = page.has_more && page.cursor !== cursor;
       cursor = page.cursor;
     }
-    const acknowledged = cursor !== null && this.socketManager.connectionState === "connected";
-    if (acknowledged) await this.#send("connection_event", { event: "ack", cursor });
-    return { messages, cursor, acknowledged };
+    return { messages, cursor, acknowledged: cursor !== null && (await this.#acknowledge(cursor, options)) };
   }
 
   /**
@@ -373,6 +372,19 @@ export class MessagingAPI {
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
     const { onProgress: _, ...sending } = options;
     return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, sending);
+  }
+
+  /** @param {number} cursor @param {{ signal?: AbortSignal }} [options] */
+  async #acknowledge(cursor, options) {
+    try {
+      if (this.socketManager.connectionState === "connected") await this.#send("connection_event", { event: "ack", cursor });
+      else await this.restApi.acknowledge({ cursor }, options);
+      return true;
+    } catch (error) {
+      options?.signal?.throwIfAborted();
+      this.socketManager.report(error);
+      return false; // what was fetched must not be lost for it
+    }
   }
 
   /** @param {string} type @param {any} payload @param {string} [target] */

@@ -191,6 +191,17 @@ export class RestApiClient {
   }
 
   /**
+   * Count everything up to a cursor of `getUndelivered` as delivered.
+   *
+   * @param {{ cursor: number, client_id?: string }} body
+   * @param {Options} [options]
+   * @returns {Promise<{ cursor: number }>}
+   */
+  acknowledge(body, options) {
+    return this.request("POST", "/api/messages/acknowledge", { body, again: true, ...options });
+  }
+
+  /**
    * Mark messages as read, of any conversations, or one conversation up to a seq.
    *
    * @param {{ message_ids: number[], private?: boolean } |

@@ -56,7 +56,7 @@ export class SocketManager {
    * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
-    const onFault = (/** @type {unknown} */ fault) => this.#events.emit("error", asError(fault));
+    const onFault = (/** @type {unknown} */ fault) => this.report(fault);
     const settings = readOptions(baseUrl, authToken, options);
     this.baseUrl = baseUrl;
     this.#authToken = authToken;
@@ -75,6 +75,7 @@ export class SocketManager {
         },
         onStanding: (standing) => this.#stand(standing),
         onSent: (message) => this.#events.emit("sent", message),
+        heard: () => this.#events.has("sent"),
         onSynced: (report) => this.#events.emit("synced", report),
         onReset: () => this.#events.emit("reset"),
         onLeader: (leads) => this.#events.emit("leader", leads),
@@ -268,6 +269,11 @@ export class SocketManager {
   /** @param {(error: Error) => void} callback */
   onError(callback) {
     return this.on("error", callback);
+  }
+
+  /** Tell those who listen with `onError`, or else the console: for what is built on this. @param {unknown} fault */
+  report(fault) {
+    this.#events.emit("error", asError(fault));
   }
 
   // ---- inside

@@ -1,5 +1,7 @@
 /** Who follows whom, and who is told how they are. */
 
+import { RelayError } from "../errors.js";
+
 /** @import { Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
 
@@ -73,13 +75,33 @@ export class Statuses {
   /** @param {string[]} userIds */
   async #follow(userIds) {
     for (const userId of userIds) this.#followed.add(userId);
+    const sent = this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
     try {
-      const ack = await this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
-      for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) this.#tell(status);
-    } catch {
-      // The socket manager tells of the refusal; whoever subscribes again tries again.
-      for (const userId of userIds) this.#followed.delete(userId);
+      const ack = await sent;
+      for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) {
+        // The hello may have brought it before, and whoever subscribed since was told what is known.
+        if (!isSame(this.#known.get(status.user_id), status)) this.#tell(status);
+      }
+      for (const userId of /** @type {string[]} */ (ack.unknown ?? [])) this.#refused(userId, new RelayError("not_found", "there is no such user"));
+    } catch (error) {
+      this.#socket.outbox.discard(sent.id); // nobody would know what to do with it
+      const half = Math.ceil(userIds.length / 2);
+      if (userIds.length < 2 || sent.error?.name !== "RelayError" || /** @type {any} */ (error).retry) {
+        for (const userId of userIds) this.#refused(userId, error);
+      } else {
+        // One that is unknown spoils all: those that are known are followed without it.
+        await this.#follow(userIds.slice(0, half));
+        await this.#follow(userIds.slice(half));
+      }
     }
+  }
+
+  /** Whoever subscribes again tries again. @param {string} userId @param {any} error */
+  #refused(userId, error) {
+    this.#followed.delete(userId);
+    const { code, message, retry, details } = error;
+    const told = new RelayError(code, `'${userId}' cannot be followed: ${message}`, { retry, cause: error, details: { ...details, user_id: userId } });
+    if (error instanceof RelayError) this.#socket.report(told);
   }
 
   /** @param {Status} status */
@@ -87,6 +109,11 @@ export class Statuses {
     this.#known.set(status.user_id, status);
     for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) listener(status);
   }
+}
+
+/** @param {Status | undefined} known @param {Status} status */
+function isSame(known, status) {
+  return known && [...Object.keys(BLANK), "status"].every((name) => /** @type {any} */ (known)[name] == /** @type {any} */ (status)[name]);
 }
 
 const BLANK = { text: null, until: null, last_seen: null };

@@ -63,6 +63,12 @@ export class Uploads {
   /** @param {SentMessage} message */
   tell(message) {
     for (const listener of [...this.#listeners]) listener(message);
+    this.warn(message);
+  }
+
+  /** Have a failure told that nobody listens to. @param {SentMessage} message */
+  warn(message) {
+    if (message.state === "failed") setTimeout(() => this.#listeners.size || message.warn());
   }
 
   /**
