@@ -3,6 +3,7 @@
  * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
  */
 
+import { check } from "./checks.js";
 import { RelayError } from "./errors.js";
 import { generateUniqueId } from "./ids.js";
 import { errorOf, isSame, keptOf, keyOf } from "./kept.js";
@@ -67,6 +68,7 @@ export class Outbox {
    * @param {string} id
    */
   retry(id) {
+    check({ id });
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#again(entry);
@@ -79,6 +81,7 @@ export class Outbox {
    * @param {string} id
    */
   discard(id) {
+    check({ id });
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#forget(entry);

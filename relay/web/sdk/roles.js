@@ -50,7 +50,10 @@ export class Roles {
     try {
       await this.#engine.opened;
       const tabs = await this.#loading;
-      if (tabs) this.member ??= new tabs.Member(this.#engine, this.#settings, this.#manager);
+      const { tabs: means, clock } = this.#settings;
+      if (tabs && means && !this.member && (await tabs.canShare(means, clock))) {
+        this.member ??= new tabs.Member(this.#engine, this.#settings, this.#manager);
+      }
     } catch (error) {
       if (begun === this.#begun) this.expel(/** @type {Error} */ (error));
       return;
@@ -184,6 +187,7 @@ export class Roles {
     /** @type {Link} */
     const link = new Link({
       address, WebSocket, clock, backoff, token, renewable,
+      why: async () => (await import("./why-not.js")).whyNot(this.#manager.rest),
       hello: (token) => ({ token, ...this.#hello() }),
       cursor: () => engine.receiving.inbox.cursor,
       onFrame: (frame) => {

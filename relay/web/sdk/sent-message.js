@@ -71,8 +71,7 @@ export class SentMessage {
   warn() {
     const { heeded, state, error, envelope } = this;
     if (heeded || state !== "failed" || error?.name === "AbortError") return;
-    const to = envelope.meta.target_id === undefined ? "" : ` to '${envelope.meta.target_id}'`;
-    console.warn(`relay-sdk: the ${envelope.type}${to} failed, and nobody waits for its answer: ${error?.message}`);
+    console.warn(`relay-sdk: nobody waits for this ${envelope.type} to '${envelope.meta.target_id ?? ""}', which failed:`, error);
   }
 
   /** Take the message back, if it is not on its way yet; tells whether it was. */

@@ -1,3 +1,4 @@
+import { check } from "./checks.js";
 import { Waiting } from "./deferred.js";
 import { Emitter, asError } from "./emitter.js";
 import { Engine } from "./engine.js";
@@ -96,6 +97,7 @@ export class SocketManager {
 
   /** The token from the next connection and the next call on. */
   set authToken(token) {
+    check({ authToken: token });
     this.#authToken = token;
     this.rest.authToken = token;
   }
@@ -175,6 +177,7 @@ export class SocketManager {
    * @throws {ConnectionClosed} The server does not want this client back, or it was disconnected.
    */
   async connect({ signal } = {}) {
+    check({}, { signal });
     this.#signal?.throwIfAborted();
     signal?.throwIfAborted();
     void this.#engine.roles.start();
@@ -200,6 +203,7 @@ export class SocketManager {
    * @returns {Promise<Record<string, any>>}
    */
   async ready({ signal } = {}) {
+    check({}, { signal });
     signal?.throwIfAborted();
     if (this.connectionState === "connected") return this.#engine.ready ?? {};
     return this.#waiting.wait(signal);
@@ -231,6 +235,7 @@ export class SocketManager {
    * @returns {SentMessage}
    */
   sendMessage(type, payload, targetId, options = {}) {
+    check({ type, payload, options }, { targetId, ...options });
     return this.#engine.outbox.send(type, /** @type {object} */ (payload), targetId, options);
   }
 
@@ -244,6 +249,7 @@ export class SocketManager {
    * @param {(envelope: Envelope<Type>, context: Context) => unknown} handler
    */
   registerHandler(type, handler) {
+    check({ type, handler });
     return this.#handlers.add(type, handler);
   }
 
@@ -253,6 +259,7 @@ export class SocketManager {
    * @param {(...values: SocketEvents[Name]) => void} listener
    */
   on(name, listener) {
+    check({ event: name, listener });
     return this.#events.on(name, listener);
   }
 

@@ -229,6 +229,17 @@ test("a client id that is given counts; one that is made is kept in the storage"
   assert.equal(world.relay.hellos.at(-1).client_id, "kitchen");
 });
 
+test("a client id that is made is one and the same over starts without a connection", async () => {
+  const world = new World({ relay: false });
+  const ids = [];
+  for (let start = 0; start < 3; start += 1) {
+    const socket = world.client();
+    await socket.opened;
+    ids.push(socket.clientId);
+  }
+  assert.equal(new Set(ids).size, 1);
+});
+
 test("a token of another user than the storage's sends nothing and closes", async () => {
   const world = new World();
   const alice = await world.connected();

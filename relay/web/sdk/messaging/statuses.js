@@ -1,8 +1,6 @@
 /** Who follows whom, and who is told how they are. */
 
-import { RelayError } from "../errors.js";
-
-/** @import { Status } from "../types.js" */
+/** @import { AckPayload, Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
 
 const MOST_AT_ONCE = 200;
@@ -76,44 +74,36 @@ export class Statuses {
   async #follow(userIds) {
     for (const userId of userIds) this.#followed.add(userId);
     const sent = this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
-    try {
-      const ack = await sent;
-      for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) {
-        // The hello may have brought it before, and whoever subscribed since was told what is known.
-        if (!isSame(this.#known.get(status.user_id), status)) this.#tell(status);
-      }
-      for (const userId of /** @type {string[]} */ (ack.unknown ?? [])) this.#refused(userId, new RelayError("not_found", "there is no such user"));
-    } catch (error) {
-      this.#socket.outbox.discard(sent.id); // nobody would know what to do with it
-      const half = Math.ceil(userIds.length / 2);
-      if (userIds.length < 2 || sent.error?.name !== "RelayError" || /** @type {any} */ (error).retry) {
-        for (const userId of userIds) this.#refused(userId, error);
-      } else {
-        // One that is unknown spoils all: those that are known are followed without it.
-        await this.#follow(userIds.slice(0, half));
-        await this.#follow(userIds.slice(half));
-      }
+    /** @type {any} */
+    let error = null;
+    const ack = await sent.catch((fault) => ((error = fault), /** @type {Partial<AckPayload>} */ ({})));
+    for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) {
+      // The hello may have brought it before, and whoever subscribed since was told what is known.
+      if (!isSame(this.#known.get(status.user_id), status)) this.#tell(status);
     }
-  }
-
-  /** Whoever subscribes again tries again. @param {string} userId @param {any} error */
-  #refused(userId, error) {
-    this.#followed.delete(userId);
-    const { code, message, retry, details } = error;
-    const told = new RelayError(code, `'${userId}' cannot be followed: ${message}`, { retry, cause: error, details: { ...details, user_id: userId } });
-    if (error instanceof RelayError) this.#socket.report(told);
+    const refused = error ? userIds : /** @type {string[]} */ (ack.unknown ?? []);
+    if (refused.length === 0) return;
+    for (const userId of refused) this.#followed.delete(userId); // whoever subscribes again tries again
+    const { tellRefused } = await import("./refused-follows.js");
+    await tellRefused(this.#socket, sent, refused, error, (some) => this.#follow(some));
   }
 
   /** @param {Status} status */
   #tell(status) {
     this.#known.set(status.user_id, status);
-    for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) listener(status);
+    for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) {
+      try {
+        listener(status);
+      } catch (fault) {
+        this.#socket.report(fault);
+      }
+    }
   }
 }
 
 /** @param {Status | undefined} known @param {Status} status */
 function isSame(known, status) {
-  return known && [...Object.keys(BLANK), "status"].every((name) => /** @type {any} */ (known)[name] == /** @type {any} */ (status)[name]);
+  return known && ["status", ...Object.keys(BLANK)].every((name) => /** @type {any} */ (known)[name] == /** @type {any} */ (status)[name]);
 }
 
 const BLANK = { text: null, until: null, last_seen: null };
