@@ -45,7 +45,7 @@ export class Connection {
     const socket = (this.socket = new manners.WebSocket(manners.address, ["relay.v1"]));
     socket.onopen = () => this.#greet();
     socket.onmessage = (message) => this.#receive(message.data);
-    socket.onerror = (error) => (this.#why = /** @type {any} */ (error)?.message ?? ""); // a browser's says nothing
+    socket.onerror = (error) => (this.#why = /** @type {any} */ (error).message ?? ""); // a browser's says nothing
     socket.onclose = (close) => this.#finish(close.code || LOST, close.reason || this.#why);
   }
 

@@ -24,7 +24,7 @@ export class Emitter {
 
   /** Whether anybody listens. @param {keyof Events} name */
   has(name) {
-    return Boolean(this.#listeners.get(name)?.size);
+    return !!this.#listeners.get(name)?.size;
   }
 
   /**

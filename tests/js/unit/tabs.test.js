@@ -47,6 +47,28 @@ test("ten tabs that open at once have one connection, too", async () => {
   assert.ok(tabs.every(({ socket }) => socket.connectionState === "connected"));
 });
 
+for (const [what, spoil] of Object.entries({
+  "locks are refused": (tab) => (tab.locks = { request: async () => Promise.reject(new DOMException("denied", "SecurityError")) }),
+  "locks are never given": (tab) => (tab.locks = { request: () => new Promise(() => {}) }),
+  "channels are refused": (tab) =>
+    (tab.BroadcastChannel = class {
+      constructor() {
+        throw new DOMException("denied", "SecurityError");
+      }
+    }),
+})) {
+  test(`a page where ${what} has a connection of its own`, async () => {
+    const world = new Tabbed();
+    const tab = world.browser.tab();
+    spoil(tab);
+    const socket = world.client(tab.options);
+    socket.connect().catch(() => {});
+    await world.clock.advance(6);
+    assert.equal(socket.connectionState, "connected");
+    assert.equal(socket.isLeader, true);
+  });
+}
+
 test("tabs of different names have a connection each", async () => {
   const world = new Tabbed();
   const [one, two] = [await world.open({ name: "one" }), await world.open({ name: "two" })];
