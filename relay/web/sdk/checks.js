@@ -51,8 +51,8 @@ const ARGUMENTS = Object.fromEntries(
  */
 export function check(values, optional = {}) {
   for (const [name, value] of Object.entries({ ...optional, ...values })) {
-    const [wanted, is] = KINDS[ARGUMENTS[name] ?? name] ?? [];
-    if (is && !is(value) && (value != null || name in values)) throw mistake(name, value, wanted);
+    const kind = KINDS[ARGUMENTS[name] ?? name];
+    if (kind && !kind[1](value) && (value != null || name in values)) throw mistake(name, value, kind[0]);
   }
 }
 
@@ -61,7 +61,7 @@ export function check(values, optional = {}) {
  *
  * @param {string} name
  * @param {unknown} value
- * @param {string | undefined} wanted
+ * @param {string} wanted
  */
 export function mistake(name, value, wanted) {
   const shown = typeof value === "string" ? `'${value}'` : Array.isArray(value) ? `[${value}]` : String(value);

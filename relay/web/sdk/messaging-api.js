@@ -173,13 +173,13 @@ export class MessagingAPI {
    * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
    */
   privateMessages(userId, { signal, ...options } = {}) {
-    check({ userId, options });
+    check({ userId });
     return this.#messages((page) => this.getPrivateMessageHistory(userId, { ...page, signal }), options);
   }
 
   /** @param {string} groupId @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options] */
   groupMessages(groupId, { signal, ...options } = {}) {
-    check({ groupId, options });
+    check({ groupId });
     return this.#messages((page) => this.getGroupMessageHistory(groupId, { ...page, signal }), options);
   }
 

@@ -10,7 +10,7 @@ import { loaded } from "./loading.js";
 /** @import { Clock } from "./clock.js" */
 /** @import { Page } from "./page-events.js" */
 /** @import { Storage } from "./storage/memory.js" */
-/** @import { Locks } from "./tabs/leadership.js" */
+/** @import { Channels, Locks } from "./tabs/leadership.js" */
 
 /**
  * @typedef {object} SocketOptions
@@ -31,7 +31,7 @@ import { loaded } from "./loading.js";
  * @property {Clock} [clock]
  * @property {Page} [page] in place of the window
  * @property {Locks} [locks] in place of the navigator's
- * @property {typeof BroadcastChannel} [BroadcastChannel]
+ * @property {Channels} [BroadcastChannel]
  */
 
 /**

@@ -11,7 +11,7 @@ const WORK_SECONDS = 60;
 /**
  * Open a storage in IndexedDB.
  *
- * @param {{database?: string, indexedDB?: IDBFactory}} [options]
+ * @param {{database?: string, indexedDB?: { open(name: string, version?: number): any }}} [options]
  * @returns {Promise<Storage>}
  * @throws {DOMException} The browser has none to give, as in some private windows, or (a `TimeoutError`) does not answer.
  */
@@ -81,7 +81,7 @@ function ask(store) {
 }
 
 /**
- * @param {IDBFactory} indexedDB
+ * @param {{ open(name: string, version?: number): any }} indexedDB
  * @param {string} name
  * @param {() => void} gone told when it could not be opened, or when the browser takes it away: the next use opens it again
  * @returns {Promise<IDBDatabase>}
