@@ -78,16 +78,52 @@ def code_of(page: str) -> str:
     return "\n".join(re.findall(r"^```ts\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-@needs_node
-def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
-    archive = run("tools/pack.js", str(tmp_path)).strip()
-    package = tmp_path / "node_modules" / "relay-sdk"
+def install(folder: Path) -> None:
+    """Pack the SDK, and install the package in a folder beside what Node's declarations need."""
+    archive = run("tools/pack.js", str(folder)).strip()
+    package = folder / "node_modules" / "relay-sdk"
     package.mkdir(parents=True)
     subprocess.run(["tar", "xzf", archive, "-C", str(package), "--strip-components=1"], check=True)
+    for name in ("@types", "undici-types"):
+        (folder / "node_modules" / name).symlink_to(HERE / "node_modules" / name)
+
+
+@needs_node
+def test_a_program_without_the_declarations_of_a_browser_compiles(tmp_path: Path) -> None:
+    install(tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    names = re.findall(r"^export \{ ([^}]+) \}", (SDK / "index.js").read_text(), re.MULTILINE)
+    (tmp_path / "bot.ts").write_text(
+        f'import {{ {", ".join(names)} }} from "relay-sdk";\nimport {{ fileStorage }} from "relay-sdk/node";\n'
+        'export const socket = new SocketManager("https://relay.example.org", "token", { storage: fileStorage("state") });\n'
+        f"export const all = [{', '.join(names)}];\n"
+    )
+    run(
+        "node_modules/typescript/bin/tsc",
+        *[
+            "--strict",
+            "--lib",
+            "es2023",
+            "--types",
+            "node",
+            "--target",
+            "es2022",
+            "--module",
+            "nodenext",
+            "--skipLibCheck",
+            "false",
+            "--noEmit",
+        ],
+        str(tmp_path / "bot.ts"),
+    )
+
+
+@needs_node
+def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
+    install(tmp_path)
     for path in (HERE / "types").iterdir():
         shutil.copy(path, tmp_path)
     (tmp_path / "page.ts").write_text(code_of("typescript.md"))
-    (tmp_path / "node_modules" / "@types").symlink_to(HERE / "node_modules" / "@types")
     run("node_modules/typescript/bin/tsc", "-p", str(tmp_path))
     program = "import { SocketManager } from 'relay-sdk'; import { fileStorage } from 'relay-sdk/node'; console.log(typeof fileStorage)"
     used = subprocess.run(

@@ -3,6 +3,10 @@
  * empty one is the origin of the page.
  */
 
+import { mistake } from "./checks.js";
+
+const WANTED = "an address with http, https, ws or wss";
+
 /**
  * Return a base URL as `http(s)`, without a slash at its end.
  *
@@ -11,12 +15,11 @@
  */
 export function httpAddress(baseUrl) {
   const page = /** @type {any} */ (globalThis).location?.origin;
+  if (typeof baseUrl !== "string") throw mistake("baseUrl", baseUrl, WANTED);
   if (!baseUrl && !page) throw new TypeError("an empty base URL means the page's origin, and there is no page");
-  const url = new URL(baseUrl || page, page);
+  const url = URL.canParse(baseUrl || page, page) ? new URL(baseUrl || page, page) : null;
+  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw mistake("baseUrl", baseUrl, WANTED);
   url.protocol = url.protocol.replace(/^ws/, "http");
-  if (!/^https?:$/.test(url.protocol)) {
-    throw new TypeError(`the base URL is '${baseUrl}'; right is one with http, https, ws or wss`);
-  }
   return url.origin + url.pathname.replace(/\/+$/, "");
 }
 

@@ -36,7 +36,10 @@ function pathOf(attachmentId) {
  */
 export async function asBlob(file) {
   if (file instanceof Blob) return file;
-  if (typeof file?.path !== "string") throw new TypeError("an attachment is a File, a Blob, or {path} in Node");
+  if (typeof file?.path !== "string") {
+    const shown = typeof file === "string" ? `'${file}'` : String(file);
+    throw new TypeError(`file is ${shown}; right is a File, a Blob or, in Node, {path}`);
+  }
   if (!paths.open) throw new TypeError('to send files by their path, import "relay-sdk/node"');
   return paths.open(file);
 }

@@ -32,6 +32,9 @@ export class Connection {
   #heartbeat = null;
   #over = false;
   #probes = 0;
+  #why = "";
+  /** Whether there ever was a connection. */
+  greeted = false;
 
   /** @param {Manners} manners */
   constructor(manners) {
@@ -42,8 +45,8 @@ export class Connection {
     const socket = (this.socket = new manners.WebSocket(manners.address, ["relay.v1"]));
     socket.onopen = () => this.#greet();
     socket.onmessage = (message) => this.#receive(message.data);
-    socket.onerror = () => {}; // says nothing that the close, which follows, does not say
-    socket.onclose = (close) => this.#finish(close.code || LOST, close.reason || "");
+    socket.onerror = (error) => (this.#why = /** @type {any} */ (error).message ?? ""); // a browser's says nothing
+    socket.onclose = (close) => this.#finish(close.code || LOST, close.reason || this.#why);
   }
 
   /**
@@ -134,6 +137,7 @@ export class Connection {
   }
 
   #greet() {
+    this.greeted = true;
     this.#deadline.set(READY_SECONDS, () => this.drop(LOST, `no answer to the hello within ${READY_SECONDS} s`));
     const { client_id, ...payload } = this.#manners.hello();
     this.tell({ event: "hello", ...payload }, { client_id });

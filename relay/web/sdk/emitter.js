@@ -22,6 +22,11 @@ export class Emitter {
     return () => void listeners.delete(listener);
   }
 
+  /** Whether anybody listens. @param {keyof Events} name */
+  has(name) {
+    return !!this.#listeners.get(name)?.size;
+  }
+
   /**
    * Tell the listeners, in the order in which they came.
    *

@@ -30,6 +30,7 @@ import { scopedStorage } from "./storage/scoped.js";
  * @property {import("./inbox.js").Hand} hand
  * @property {(standing: Standing) => void} onStanding
  * @property {(message: import("./sent-message.js").SentMessage) => void} onSent
+ * @property {() => boolean} heard whether anybody listens to that
  * @property {(report: Report) => void} onSynced
  * @property {() => void} onReset
  * @property {(leads: boolean) => void} onLeader
@@ -45,6 +46,8 @@ export class Engine {
   standing = { state: "disconnected", attempts: 0 };
   /** Whether nothing has come yet: no position is this page's own. */
   fresh = true;
+  /** Whether the last hello, of whichever tab, asked for what comes after a cursor. */
+  asked = false;
   #manager;
   #ownId;
 
@@ -73,6 +76,7 @@ export class Engine {
       ask: (request) => this.roles.ask(request),
       share: (news) => this.roles.share(news),
       onChange: manager.onSent,
+      heard: manager.heard,
     });
     this.receiving = new Receiving({
       rest: manager.rest,
@@ -93,6 +97,7 @@ export class Engine {
   async #open() {
     const position = await this.storage.get("position");
     await this.refresh();
+    if (!(await this.storage.get("device"))) await this.keeper.put("device", this.device); // over starts without a connection, too
     this.epoch = position?.epoch ?? null;
     this.receiving.inbox.restore(position?.cursor ?? null, position?.taken);
   }
@@ -188,10 +193,10 @@ export class Engine {
     const { user_id, session_id, client_id, epoch, resumed, cursor } = frame.payload;
     const error = this.stranger(user_id);
     if (error) return this.roles.expel(error);
-    const { inbox } = this.receiving;
     const renamed = this.epoch !== null && epoch !== this.epoch;
     this.epoch = epoch;
-    if (renamed || (inbox.reached !== null && resumed === false)) this.restart();
+    // A hello without a cursor is never resumed: while the first handlers still work, there is none yet.
+    if (renamed || (this.asked && this.receiving.inbox.reached !== null && resumed === false)) this.restart();
     this.fresh = false;
     this.receiving.live = false;
     this.device = { clientId: client_id ?? this.device.clientId, sessionId: session_id, userId: user_id };

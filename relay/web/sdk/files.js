@@ -1,6 +1,7 @@
 /** Files by their path, for Node and Electron: importing this is what lets attachments be given as `{ path }`. */
 
-import { openAsBlob } from "node:fs";
+import { constants, openAsBlob } from "node:fs";
+import { access } from "node:fs/promises";
 import { basename } from "node:path";
 
 import { paths } from "./attachments.js";
@@ -14,8 +15,12 @@ import { paths } from "./attachments.js";
  */
 export async function openFile(place) {
   const { path, name = basename(path), type = "" } = typeof place === "string" ? { path: place } : place;
-  const file = await openAsBlob(path, { type });
-  return Object.assign(file, { name });
+  try {
+    return Object.assign(await openAsBlob(path, { type }), { name });
+  } catch (cause) {
+    const { code } = await access(path, constants.R_OK).then(() => /** @type {any} */ (cause), (reason) => reason); // openAsBlob names no path
+    throw Object.assign(new Error(`'${path}' cannot be read: ${code === "ENOENT" ? "there is no such file" : code}`, { cause }), { code });
+  }
 }
 
 paths.open = openFile;

@@ -1,9 +1,10 @@
 /** Keeps a client connected: dials, and decides when to come back. */
 
+import { check } from "./checks.js";
 import { Timer } from "./clock.js";
 import { LOST, RESYNC, TOKEN_REFUSED, isFinal, retryAfter } from "./close-codes.js";
 import { Connection } from "./connection.js";
-import { ConnectionClosed } from "./errors.js";
+import { ConnectionClosed, RelayError } from "./errors.js";
 
 /** @import { Backoff } from "./backoff.js" */
 /** @import { Clock } from "./clock.js" */
@@ -16,6 +17,7 @@ import { ConnectionClosed } from "./errors.js";
  * @typedef {object} Circumstances
  * @property {string} address
  * @property {any} WebSocket
+ * @property {() => Promise<string>} why asks the server what is wrong with its address
  * @property {Clock} clock
  * @property {Backoff} backoff
  * @property {(reason: Reason) => unknown} token the token, or a promise of one
@@ -43,6 +45,8 @@ export class Link {
   #reason = "first";
   #dialled = 0;
   #due = 0;
+  /** What is wrong with the address, as far as somebody has found out. */
+  #why = "";
 
   /** @param {Circumstances} around */
   constructor(around) {
@@ -120,11 +124,21 @@ export class Link {
     this.#pause.stop();
     const turn = ++this.#dialled;
     this.#become("connecting", {});
+    /** @type {unknown} */
+    let token;
     try {
-      const token = await within(this.#around.clock, TOKEN_SECONDS, this.#around.token(this.#reason));
-      if (turn === this.#dialled) this.#open(token, turn);
-    } catch (error) {
-      if (turn === this.#dialled) this.#wait(LOST, String(/** @type {any} */ (error)?.message ?? error), error);
+      token = await within(this.#around.clock, TOKEN_SECONDS, this.#around.token(this.#reason));
+      check({ authToken: token });
+    } catch (cause) {
+      const message = `no token: ${/** @type {any} */ (cause)?.message ?? cause}`;
+      if (turn === this.#dialled) this.#wait(new RelayError("no_token", message, { retry: true, cause }));
+      return;
+    }
+    if (turn !== this.#dialled) return;
+    try {
+      this.#open(token, turn);
+    } catch (fault) {
+      this.#ended(LOST, String(fault));
     }
   }
 
@@ -162,6 +176,7 @@ export class Link {
    * @param {string} reason
    */
   #ended(code, reason) {
+    const greeted = this.connection?.greeted;
     this.connection = null;
     this.#around.onLost(code, reason);
     if (code === TOKEN_REFUSED && this.#reason !== "refused" && this.#around.renewable()) {
@@ -170,23 +185,24 @@ export class Link {
     } else if (isFinal(code)) {
       this.#stop("closed", { error: new ConnectionClosed(code, reason) });
     } else {
-      this.#wait(code, reason);
+      // The answer is for the next try to tell: browsers say nothing, and other platforms little.
+      if (greeted) this.#why = "";
+      else void this.#around.why().then((why) => (this.#why = why), () => {});
+      const known = [reason, this.#why].filter(Boolean).join("; ");
+      this.#wait(new ConnectionClosed(code, known), retryAfter(code, reason));
     }
   }
 
   /**
-   * @param {number} code
-   * @param {string} reason
-   * @param {unknown} [cause]
+   * @param {ConnectionClosed | RelayError} error
+   * @param {number} [asked] seconds that the server asks for
    */
-  #wait(code, reason, cause) {
+  #wait(error, asked) {
     const { backoff, clock } = this.#around;
     if (this.#liveSince !== null && clock.now() - this.#liveSince >= backoff.settle * 1000) this.attempts = 0;
-    const retryIn = retryAfter(code, reason) ?? backoff.delay(this.attempts);
+    const retryIn = asked ?? backoff.delay(this.attempts);
     this.attempts += 1;
     this.#due = clock.now() + retryIn * 1000;
-    const error = new ConnectionClosed(code, reason);
-    if (cause !== undefined) error.cause = cause;
     this.#pause.set(retryIn, () => void this.#dial());
     this.#become("reconnecting", { error, retryIn });
   }

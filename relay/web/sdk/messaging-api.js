@@ -1,14 +1,16 @@
 /** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
 
-import { elementsOf, messagesOf, pageOf } from "./messaging/pages.js";
+import { check, mistake } from "./checks.js";
 import { Statuses } from "./messaging/statuses.js";
 import { TypingNotes } from "./messaging/typing.js";
 import { Uploads } from "./messaging/uploads.js";
 
+const walks = () => import("./messaging/walks.js");
+
 /**
  * @import * as Types from "./types.js"
  * @import { Uploadable } from "./attachments.js"
- * @import { Page } from "./messaging/pages.js"
+ * @import { Page } from "./messaging/walks.js"
  * @import { SentMessage } from "./sent-message.js"
  * @import { RestApiClient } from "./rest-api-client.js"
  * @import { SocketManager } from "./socket-manager.js"
@@ -35,7 +37,8 @@ export class MessagingAPI {
    * @param {SocketManager} socketManager
    * @param {RestApiClient} [restApiClient] the socket manager's own when it is left out
    */
-  constructor(socketManager, restApiClient = socketManager.rest) {
+  constructor(socketManager, restApiClient = socketManager?.rest) {
+    check({ socketManager, restApiClient });
     this.socketManager = socketManager;
     this.restApi = restApiClient;
     this.#statuses = new Statuses(socketManager);
@@ -83,6 +86,7 @@ export class MessagingAPI {
    * @param {{ mentions?: string[] }} [options] those of before when they are left out
    */
   editMessage(target, messageId, content, { mentions } = {}) {
+    check({ target, messageId, content }, { mentions });
     return this.#send("message_edit", without({ message_id: messageId, content, mentions }), target);
   }
 
@@ -93,17 +97,18 @@ export class MessagingAPI {
    * @param {number} messageId
    */
   deleteMessage(target, messageId) {
+    check({ target, messageId });
     return this.#send("message_delete", { message_id: messageId }, target);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji */
   react(target, messageId, emoji) {
-    return this.#send("reaction", { message_id: messageId, emoji, on: true }, target);
+    return this.#react(target, messageId, emoji, true);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji */
   unreact(target, messageId, emoji) {
-    return this.#send("reaction", { message_id: messageId, emoji, on: false }, target);
+    return this.#react(target, messageId, emoji, false);
   }
 
   /** Every message that waits for its answer or was refused, oldest first; those whose files go up included. */
@@ -118,6 +123,7 @@ export class MessagingAPI {
    * @returns {() => void}
    */
   onSent(callback) {
+    check({ callback });
     const ends = [this.#uploads.onChange(callback), this.socketManager.on("sent", callback)];
     return () => ends.forEach((end) => end());
   }
@@ -128,7 +134,7 @@ export class MessagingAPI {
    * @param {string} id
    */
   async retryMessage(id) {
-    if (!this.#uploads.retry(id)) await this.socketManager.outbox.retry(id);
+    if (!this.#uploads.retry(id)) this.socketManager.outbox.retry(id);
   }
 
   /**
@@ -137,7 +143,7 @@ export class MessagingAPI {
    * @param {string} id
    */
   async discardMessage(id) {
-    if (!(await this.#uploads.discard(id))) await this.socketManager.outbox.discard(id);
+    if (!(await this.#uploads.discard(id))) this.socketManager.outbox.discard(id);
   }
 
   // ---- history
@@ -148,7 +154,7 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getPrivateMessageHistory(userId, { signal, ...pagination } = {}) {
-    return pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
+    return (await walks()).pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
   }
 
   /**
@@ -157,7 +163,7 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getGroupMessageHistory(groupId, { signal, ...pagination } = {}) {
-    return pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
+    return (await walks()).pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
   }
 
   /**
@@ -167,12 +173,14 @@ export class MessagingAPI {
    * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
    */
   privateMessages(userId, { signal, ...options } = {}) {
-    return messagesOf((page) => this.getPrivateMessageHistory(userId, { ...page, signal }), options);
+    check({ userId });
+    return this.#messages((page) => this.getPrivateMessageHistory(userId, { ...page, signal }), options);
   }
 
   /** @param {string} groupId @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options] */
   groupMessages(groupId, { signal, ...options } = {}) {
-    return messagesOf((page) => this.getGroupMessageHistory(groupId, { ...page, signal }), options);
+    check({ groupId });
+    return this.#messages((page) => this.getGroupMessageHistory(groupId, { ...page, signal }), options);
   }
 
   /**
@@ -182,36 +190,19 @@ export class MessagingAPI {
    * @returns {Promise<Types.ConversationRow[]>}
    */
   async getConversations(options) {
-    const rows = elementsOf(async (/** @type {number | undefined} */ cursor) => {
-      const answer = await this.restApi.getConversations({ cursor, limit: 200 }, options);
-      return { elements: answer.conversations, hasMore: answer.has_more, nextCursor: answer.next_cursor };
-    });
-    const all = [];
-    for await (const row of rows) all.push(row);
-    return all;
+    return (await walks()).conversationsOf(this.restApi, options);
   }
 
   /**
-   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it where there is
-   * a connection: for a program that asks now and then, or starts over after a reset.
+   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it, with or
+   * without a connection: for a program that asks now and then, or starts over after a reset. What could not be
+   * acknowledged (`acknowledged` is false) comes again.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
    */
   async synchronizeMessages(options) {
-    /** @type {Types.Envelope<any>[]} */
-    const messages = [];
-    /** @type {number | null} */
-    let cursor = null;
-    for (let more = true; more; ) {
-      const page = await this.restApi.getUndelivered({ cursor, limit: 200 }, options);
-      messages.push(...page.messages);
-      more = page.has_more && page.cursor !== cursor;
-      cursor = page.cursor;
-    }
-    const acknowledged = cursor !== null && this.socketManager.connectionState === "connected";
-    if (acknowledged) await this.#send("connection_event", { event: "ack", cursor });
-    return { messages, cursor, acknowledged };
+    return (await walks()).synchronize(this.socketManager, this.restApi, options);
   }
 
   /**
@@ -221,6 +212,7 @@ export class MessagingAPI {
    * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only one's own devices learn of it
    */
   async markAsRead(messageIds, { signal, ...options } = {}) {
+    check({ messageIds });
     if (messageIds.length === 0) return [];
     return (await this.restApi.markRead({ message_ids: messageIds, ...options }, { signal })).read;
   }
@@ -233,6 +225,7 @@ export class MessagingAPI {
    * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for one's own notifications
    */
   markConversationRead(target, seq, options = {}) {
+    check({ target, seq, options });
     return this.#send("read_receipt", { up_to_seq: seq, ...options }, target);
   }
 
@@ -245,6 +238,7 @@ export class MessagingAPI {
    * @param {{ text?: string, until?: number | Date }} [options] until: from when on it is `online` again; Unix seconds
    */
   updateStatus(status, { text, until } = {}) {
+    check({ status }, { text, until });
     const seconds = until instanceof Date ? until.getTime() / 1000 : until;
     return this.#send("status_update", without({ status, text, until: seconds }));
   }
@@ -257,6 +251,7 @@ export class MessagingAPI {
    * @returns {() => void} ends the callbacks; whom one follows is kept by the server until `unfollow`
    */
   subscribeToUserStatus(userIds, callback) {
+    check({ userIds: [userIds].flat() }, { callback });
     return this.#statuses.subscribe([userIds].flat(), callback);
   }
 
@@ -266,6 +261,7 @@ export class MessagingAPI {
    * @param {string | string[]} userIds
    */
   unfollow(userIds) {
+    check({ userIds: [userIds].flat() });
     return this.#statuses.unfollow([userIds].flat());
   }
 
@@ -276,6 +272,7 @@ export class MessagingAPI {
    * @param {boolean} [typing]
    */
   sendTyping(target, typing = true) {
+    check({ target, typing });
     if (this.socketManager.connectionState === "connected") this.#typing.note(target, typing);
   }
 
@@ -288,6 +285,7 @@ export class MessagingAPI {
    * @returns {() => void}
    */
   subscribeToNotifications(callback) {
+    check({ callback });
     return this.socketManager.registerHandler("notification", (envelope, context) => {
       if (envelope.meta.deleted_at === undefined) return callback(envelope, context);
     });
@@ -299,6 +297,7 @@ export class MessagingAPI {
    * @returns {Promise<{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }>}
    */
   async searchMessages(query, { signal, ...options } = {}) {
+    if (typeof query !== "string") throw mistake("query", query, "a text");
     const { results, has_more, next_cursor } = await this.restApi.search(query, options, { signal });
     return { results, hasMore: has_more, nextCursor: next_cursor };
   }
@@ -309,11 +308,8 @@ export class MessagingAPI {
    * @param {string} query
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    */
-  searchAllMessages(query, options = {}) {
-    return elementsOf(async (/** @type {string | number | undefined} */ cursor) => {
-      const page = await this.searchMessages(query, { ...options, cursor: cursor ?? options.cursor });
-      return { elements: page.results, hasMore: page.hasMore, nextCursor: page.nextCursor };
-    });
+  async *searchAllMessages(query, options = {}) {
+    yield* (await walks()).resultsOf(this, query, options);
   }
 
   // ---- groups, files
@@ -324,16 +320,19 @@ export class MessagingAPI {
    * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what newcomers see
    */
   createGroup(name, members = [], { groupId, history } = {}) {
+    check({ name, members }, { groupId, history });
     return this.restApi.createGroup(without({ name, members, group_id: groupId, history }));
   }
 
   /** @param {string} groupId @param {string} name */
   renameGroup(groupId, name) {
+    check({ name });
     return this.restApi.updateGroup(groupId, { name });
   }
 
   /** @param {string} groupId @param {string} userId @param {Types.Role} [role] */
   addMember(groupId, userId, role) {
+    check({}, { role });
     return this.restApi.putMember(groupId, userId, role && { role });
   }
 
@@ -344,6 +343,7 @@ export class MessagingAPI {
 
   /** @param {string} groupId */
   async leaveGroup(groupId) {
+    check({ groupId });
     const userId = this.socketManager.userId ?? (await this.restApi.getMe()).user_id;
     return this.restApi.removeMember(groupId, userId);
   }
@@ -367,12 +367,24 @@ export class MessagingAPI {
    * @param {MessageOptions} options
    */
   #say(type, target, content, files, { replyTo, mentions, extra, ...options }) {
+    check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
     const payload = without({ content, reply_to: replyTo, mentions, extra });
     const ids = files.filter((file) => typeof file === "string");
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
     const { onProgress: _, ...sending } = options;
     return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, sending);
+  }
+
+  /** @param {(pagination: Types.Pagination) => Promise<Page>} fetch @param {Types.Pagination & { oldestFirst?: boolean }} options */
+  async *#messages(fetch, options) {
+    yield* (await walks()).messagesOf(fetch, options);
+  }
+
+  /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} on */
+  #react(target, messageId, emoji, on) {
+    check({ target, messageId, emoji });
+    return this.#send("reaction", { message_id: messageId, emoji, on }, target);
   }
 
   /** @param {string} type @param {any} payload @param {string} [target] */

@@ -2,15 +2,15 @@
 
 import { socketAddress } from "./address.js";
 import { Backoff } from "./backoff.js";
+import { check } from "./checks.js";
 import { systemClock } from "./clock.js";
 import { generateUniqueId } from "./ids.js";
 import { loaded } from "./loading.js";
-import { memoryStorage } from "./storage/memory.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Page } from "./page-events.js" */
 /** @import { Storage } from "./storage/memory.js" */
-/** @import { Locks } from "./tabs/leadership.js" */
+/** @import { Channels, Locks } from "./tabs/leadership.js" */
 
 /**
  * @typedef {object} SocketOptions
@@ -31,7 +31,7 @@ import { memoryStorage } from "./storage/memory.js";
  * @property {Clock} [clock]
  * @property {Page} [page] in place of the window
  * @property {Locks} [locks] in place of the navigator's
- * @property {typeof BroadcastChannel} [BroadcastChannel]
+ * @property {Channels} [BroadcastChannel]
  */
 
 /**
@@ -42,6 +42,7 @@ import { memoryStorage } from "./storage/memory.js";
  */
 export function readOptions(baseUrl, token, options) {
   const around = /** @type {any} */ (globalThis);
+  check({ authToken: token, options }, { ...options, storage: options?.storage === "auto" ? null : options?.storage });
   const address = socketAddress(baseUrl);
   const name = `${address.replace(/^wss?:\/\//, "")}:${options.name ?? "default"}`;
   const { page = around.document ? around : undefined } = options;
@@ -76,12 +77,8 @@ export function readOptions(baseUrl, token, options) {
  */
 async function openStorage(storage, patience, onFault) {
   if (storage !== "auto") return storage;
-  if (!globalThis.indexedDB) return memoryStorage();
-  const { indexedDBStorage } = await loaded(() => import("./storage/indexeddb.js"), patience, onFault);
-  return indexedDBStorage().catch((fault) => {
-    onFault(fault); // a private window: what is kept lasts as long as the page
-    return memoryStorage();
-  });
+  const { autoStorage } = await loaded(() => import("./storage/auto.js"), patience, onFault);
+  return autoStorage(onFault);
 }
 
 /**

@@ -3,6 +3,7 @@
  * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
  */
 
+import { check } from "./checks.js";
 import { RelayError } from "./errors.js";
 import { generateUniqueId } from "./ids.js";
 import { errorOf, isSame, keptOf, keyOf } from "./kept.js";
@@ -26,8 +27,10 @@ import { SentMessage } from "./sent-message.js";
  * @property {(request: object) => void} ask tells all other tabs
  * @property {(news: object) => void} share tells all other tabs, if this is the tab with the connection
  * @property {(message: SentMessage) => void} onChange
+ * @property {() => boolean} heard whether anybody is told of changes
  */
 
+const MOST_FAILED = 1000;
 const FLEETING = new Set(["typing_indicator", "connection_event"]);
 
 export class Outbox {
@@ -65,6 +68,7 @@ export class Outbox {
    * @param {string} id
    */
   retry(id) {
+    check({ id });
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#again(entry);
@@ -77,6 +81,7 @@ export class Outbox {
    * @param {string} id
    */
   discard(id) {
+    check({ id });
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#forget(entry);
@@ -115,6 +120,7 @@ export class Outbox {
     const refusal = signal?.aborted ? signal.reason : this.#refusal(keep, Boolean(earlier));
     if (refusal) {
       message.become("failed", { error: refusal });
+      this.#warn(message);
       return message;
     }
     const entry = { message, keep, saved: false, number: this.#nextNumber() };
@@ -141,9 +147,11 @@ export class Outbox {
     }
     if (!keep && !this.#around.alone()) return;
     const message = this.#message(envelope);
+    message.heeded = true; // by nobody here: whoever wrote it was in another process or tab
     if (error) message.become("failed", { error: RelayError.fromPayload(error) });
     this.#queue.add({ message, number, keep, saved: true, tried });
     if (keep) this.#around.onChange(message);
+    this.#trim();
   }
 
   /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
@@ -216,7 +224,7 @@ export class Outbox {
     if (!keep && !this.#around.live()) {
       return new RelayError("offline", "not connected, and the message is not one to keep", { retry: true });
     }
-    if (this.#queue.entries.size < this.#around.limit) return null;
+    if (this.#queue.entries.size - this.#queue.failed.size < this.#around.limit) return null;
     return new RelayError("outbox_full", `${this.#around.limit} messages already wait for their answer`, { retry: true });
   }
 
@@ -266,13 +274,26 @@ export class Outbox {
     void this.#around.keeper.delete(keyOf(entry));
   }
 
+  /** Once whoever wrote it has had the time to listen. @param {SentMessage} message */
+  #warn(message) {
+    this.#around.clock.setTimeout(() => this.#around.heard() || message.warn(), 0);
+  }
+
+  /** Nobody may ever look at those that failed: of too many the oldest go. */
+  #trim() {
+    const [oldest] = this.#queue.failed;
+    if (oldest && this.#queue.failed.size > Math.min(MOST_FAILED, this.#around.limit)) this.drop(oldest.message.id);
+  }
+
   /** @param {Entry} entry */
   #answered(entry) {
-    if (!entry.keep) return;
     const { message } = entry;
+    if (message.state === "failed") this.#warn(message);
+    if (!entry.keep) return;
     if (message.state === "failed") {
       void this.#around.keeper.put(keyOf(entry), keptOf(entry));
       this.#around.share({ failed: message.id, error: errorOf(message) });
+      this.#trim();
     } else {
       void this.#around.keeper.delete(keyOf(entry));
       this.#receipts.follow(message);

@@ -38,6 +38,8 @@ const UNORDERED = "\n"; // no target's name: what is not kept waits for nothing
 export class Queue {
   /** @type {Map<string, Entry>} */
   entries = new Map();
+  /** @type {Set<Entry>} those of them that failed, the one that did so first at first */
+  failed = new Set();
   /** @type {Map<string, Entry[]>} by target: those to send */
   #lanes = new Map();
   /** @type {Send | null} */
@@ -75,7 +77,7 @@ export class Queue {
    */
   add(entry) {
     this.entries.set(entry.message.id, entry);
-    if (entry.message.state === "failed") return;
+    if (entry.message.state === "failed") return void this.failed.add(entry);
     const target = laneOf(entry);
     const lane = this.#lanes.get(target) ?? [];
     this.#lanes.set(target, lane);
@@ -164,7 +166,10 @@ export class Queue {
     const entry = this.entries.get(id);
     if (!entry || entry.message.state === "failed") return;
     this.#remove(entry);
-    if (entry.keep) this.entries.set(id, entry);
+    if (entry.keep) {
+      this.entries.set(id, entry);
+      this.failed.add(entry);
+    }
     entry.message.become("failed", { error });
     this.onAnswer(entry);
     this.#pumpAll();
@@ -197,6 +202,7 @@ export class Queue {
   /** @param {Entry} entry */
   #remove(entry) {
     this.entries.delete(entry.message.id);
+    this.failed.delete(entry);
     const target = laneOf(entry);
     const lane = this.#lanes.get(target) ?? [];
     const place = lane.indexOf(entry);

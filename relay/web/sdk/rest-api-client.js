@@ -3,7 +3,9 @@
  * the path comes as an argument of its own.
  */
 
-import { Transport } from "./rest/transport.js";
+import { httpAddress } from "./address.js";
+import { check } from "./checks.js";
+import { RelayError } from "./errors.js";
 
 /** Loaded when a file is sent or fetched: most programs never do. */
 const attachments = () => import("./attachments.js");
@@ -16,7 +18,11 @@ const attachments = () => import("./attachments.js");
  */
 
 export class RestApiClient {
-  #transport;
+  #baseUrl;
+  #token;
+  #options;
+  /** @type {Promise<import("./rest/transport.js").Transport> | null} */
+  #transport = null;
 
   /**
    * @param {string} baseUrl `http(s)://` or `ws(s)://` with any path prefix; empty for the page's own origin
@@ -24,20 +30,24 @@ export class RestApiClient {
    * @param {TransportOptions} [options]
    */
   constructor(baseUrl, authToken = null, options = {}) {
-    this.#transport = new Transport(baseUrl, authToken, options);
+    check({ options }, { authToken, ...options });
+    this.#baseUrl = httpAddress(baseUrl);
+    this.#token = authToken;
+    this.#options = options;
   }
 
   get baseUrl() {
-    return this.#transport.baseUrl;
+    return this.#baseUrl;
   }
 
   /** The token, or who gives one out; what is set counts from the next call on. */
   get authToken() {
-    return this.#transport.token ?? null;
+    return this.#token ?? null;
   }
 
   set authToken(token) {
-    this.#transport.use(token);
+    check({}, { authToken: token });
+    this.#token = token;
   }
 
   /**
@@ -50,7 +60,8 @@ export class RestApiClient {
    * @throws {RelayError} The server refused, or (code `offline`) did not answer.
    */
   request(method, path, call) {
-    return this.#transport.json(method, path, call);
+    check({ method, path }, { call, ...call, query: call?.query });
+    return this.#loaded().then((transport) => transport.json(method, path, call));
   }
 
   // ---- accounts
@@ -96,7 +107,7 @@ export class RestApiClient {
 
   /** @param {Types.MeChanges} body @param {Options} [options] @returns {Promise<Types.Me>} */
   updateMe(body, options) {
-    return this.request("PATCH", "/api/users/me", { body, ...options });
+    return this.#put("PATCH", "/api/users/me", body, options);
   }
 
   /**
@@ -110,7 +121,7 @@ export class RestApiClient {
 
   /** @param {string} clientId @param {Options} [options] @returns {Promise<null>} */
   revokeDevice(clientId, options) {
-    return this.request("DELETE", path("devices", clientId), options);
+    return this.request("DELETE", path("devices/{clientId}", clientId), options);
   }
 
   // ---- people
@@ -129,12 +140,12 @@ export class RestApiClient {
 
   /** @param {string} userId @param {Options} [options] @returns {Promise<Types.User>} */
   getUser(userId, options) {
-    return this.request("GET", path("users", userId), options);
+    return this.request("GET", path("users/{userId}", userId), options);
   }
 
   /** @param {string} userId @param {Options} [options] @returns {Promise<Types.Status>} */
   getStatus(userId, options) {
-    return this.request("GET", `${path("users", userId)}/status`, options);
+    return this.request("GET", path("users/{userId}/status", userId), options);
   }
 
   /** @param {Options} [options] @returns {Promise<{ statuses: Types.Status[] }>} */
@@ -144,12 +155,12 @@ export class RestApiClient {
 
   /** @param {string} userId @param {Options} [options] @returns {Promise<null>} */
   follow(userId, options) {
-    return this.request("PUT", path("users/following", userId), options);
+    return this.request("PUT", path("users/following/{userId}", userId), options);
   }
 
   /** @param {string} userId @param {Options} [options] @returns {Promise<null>} */
   unfollow(userId, options) {
-    return this.request("DELETE", path("users/following", userId), options);
+    return this.request("DELETE", path("users/following/{userId}", userId), options);
   }
 
   // ---- messages
@@ -162,7 +173,8 @@ export class RestApiClient {
    * @returns {Promise<Types.AckPayload>}
    */
   sendMessage(envelope, options) {
-    return this.request("POST", "/api/messages", { body: envelope, again: envelope.meta.id !== undefined, ...options });
+    check({ envelope });
+    return this.#put("POST", "/api/messages", envelope, { again: envelope.meta?.id !== undefined, ...options });
   }
 
   /**
@@ -172,7 +184,7 @@ export class RestApiClient {
    * @returns {Promise<Types.HistoryAnswer>}
    */
   getUserMessages(userId, pagination, options) {
-    return this.#get(path("messages/user", userId), pagination, options);
+    return this.#get(path("messages/user/{userId}", userId), pagination, options);
   }
 
   /**
@@ -182,12 +194,23 @@ export class RestApiClient {
    * @returns {Promise<Types.HistoryAnswer>}
    */
   getGroupMessages(groupId, pagination, options) {
-    return this.#get(path("messages/group", groupId), pagination, options);
+    return this.#get(path("messages/group/{groupId}", groupId), pagination, options);
   }
 
   /** @param {Types.ListQuery} [query] @param {Options} [options] @returns {Promise<Types.UndeliveredAnswer>} */
   getUndelivered(query, options) {
     return this.#get("/api/messages/undelivered", query, options);
+  }
+
+  /**
+   * Count everything up to a cursor of `getUndelivered` as delivered.
+   *
+   * @param {{ cursor: number, client_id?: string }} body
+   * @param {Options} [options]
+   * @returns {Promise<{ cursor: number }>}
+   */
+  acknowledge(body, options) {
+    return this.#put("POST", "/api/messages/acknowledge", body, { again: true, ...options });
   }
 
   /**
@@ -199,7 +222,7 @@ export class RestApiClient {
    * @returns {Promise<Types.ReadAnswer>}
    */
   markRead(body, options) {
-    return this.request("POST", "/api/messages/read", { body, again: true, ...options });
+    return this.#put("POST", "/api/messages/read", body, { again: true, ...options });
   }
 
   /**
@@ -209,6 +232,7 @@ export class RestApiClient {
    * @returns {Promise<Types.SearchAnswer>}
    */
   search(q, query, options) {
+    check({ q });
     return this.#get("/api/search", { q, ...query }, options);
   }
 
@@ -234,7 +258,7 @@ export class RestApiClient {
    * @returns {Promise<Types.Group>}
    */
   createGroup(body, options) {
-    return this.request("POST", "/api/groups", { body, ...options });
+    return this.#put("POST", "/api/groups", body, options);
   }
 
   /**
@@ -248,17 +272,17 @@ export class RestApiClient {
 
   /** @param {string} groupId @param {Options} [options] @returns {Promise<Types.Group>} */
   getGroup(groupId, options) {
-    return this.request("GET", path("groups", groupId), options);
+    return this.request("GET", path("groups/{groupId}", groupId), options);
   }
 
   /** @param {string} groupId @param {{ name: string }} body @param {Options} [options] @returns {Promise<Types.Group>} */
   updateGroup(groupId, body, options) {
-    return this.request("PATCH", path("groups", groupId), { body, ...options });
+    return this.#put("PATCH", path("groups/{groupId}", groupId), body, options);
   }
 
   /** @param {string} groupId @param {Options} [options] @returns {Promise<null>} */
   deleteGroup(groupId, options) {
-    return this.request("DELETE", path("groups", groupId), options);
+    return this.request("DELETE", path("groups/{groupId}", groupId), options);
   }
 
   /**
@@ -271,24 +295,25 @@ export class RestApiClient {
    * @returns {Promise<Types.Group>}
    */
   putMember(groupId, userId, body, options) {
-    return this.request("PUT", path("groups", groupId, "members", userId), { body, ...options });
+    return this.request("PUT", path("groups/{groupId}/members/{userId}", groupId, userId), { body, ...options });
   }
 
   /** @param {string} groupId @param {string} userId @param {Options} [options] @returns {Promise<null>} */
   removeMember(groupId, userId, options) {
-    return this.request("DELETE", path("groups", groupId, "members", userId), options);
+    return this.request("DELETE", path("groups/{groupId}/members/{userId}", groupId, userId), options);
   }
 
   // ---- attachments
 
   /** @param {Uploadable} file @param {UploadOptions} [options] @returns {Promise<Types.Attachment>} */
   async uploadAttachment(file, options) {
-    return (await attachments()).upload(this.#transport, file, options);
+    return (await attachments()).upload(await this.#loaded(), file, options);
   }
 
   /** @param {string} attachmentId @param {DownloadOptions} [options] @returns {Promise<File>} */
   async downloadAttachment(attachmentId, options) {
-    return (await attachments()).download(this.#transport, attachmentId, options);
+    check({ attachmentId });
+    return (await attachments()).download(await this.#loaded(), attachmentId, options);
   }
 
   /**
@@ -299,7 +324,8 @@ export class RestApiClient {
    * @returns {Promise<Types.Attachment>}
    */
   async getAttachment(attachmentId, options) {
-    return (await attachments()).describeAttachment(this.#transport, attachmentId, options);
+    check({ attachmentId });
+    return (await attachments()).describeAttachment(await this.#loaded(), attachmentId, options);
   }
 
   /**
@@ -308,12 +334,12 @@ export class RestApiClient {
    * @param {string} attachmentId
    */
   attachmentUrl(attachmentId) {
-    return this.#transport.url(path("attachments", attachmentId));
+    return this.#baseUrl + path("attachments/{attachmentId}", attachmentId);
   }
 
   /** @param {string} attachmentId @param {Options} [options] @returns {Promise<null>} */
   deleteAttachment(attachmentId, options) {
-    return this.request("DELETE", path("attachments", attachmentId), options);
+    return this.request("DELETE", path("attachments/{attachmentId}", attachmentId), options);
   }
 
   // ---- for operators and tools
@@ -323,20 +349,42 @@ export class RestApiClient {
     return this.request("GET", "/api/types", options);
   }
 
+  #loaded() {
+    this.#transport ??= import("./rest/transport.js").then(
+      ({ Transport }) => new Transport(this.#baseUrl, () => this.#token, this.#options),
+      (cause) => {
+        this.#transport = null; // it may be loaded another time
+        throw new RelayError("offline", "its code is not loaded", { retry: true, cause });
+      },
+    );
+    return this.#transport;
+  }
+
   /** @param {string} where @param {object | undefined} query @param {Options | undefined} options */
   #get(where, query, options) {
+    check({}, { query, options });
     return this.request("GET", where, { query: { ...query }, ...options });
+  }
+
+  /** @param {string} method @param {string} where @param {object} body @param {Call | undefined} options */
+  #put(method, where, body, options) {
+    check({ body }, { options });
+    return this.request(method, where, { body, ...options });
   }
 
   /** @param {string} where @param {object} body @param {Options | undefined} options */
   async #enter(where, body, options) {
-    const answer = await this.request("POST", where, { body, open: true, ...options });
+    const answer = await this.#put("POST", where, body, { open: true, ...options });
     this.authToken = answer.token;
     return answer;
   }
 }
 
-/** @param {string} first @param {...string} parts */
-function path(first, ...parts) {
-  return ["/api", first, ...parts].map((part, at) => (at % 2 ? part : at ? encodeURIComponent(part) : part)).join("/");
+/** @param {string} template with the names of what stands there @param {...string} parts */
+function path(template, ...parts) {
+  return `/api/${template.replace(/{(\w+)}/g, (_, name) => {
+    const part = parts.shift();
+    check({ [name]: part });
+    return encodeURIComponent(/** @type {string} */ (part));
+  })}`;
 }

@@ -50,7 +50,10 @@ export class Roles {
     try {
       await this.#engine.opened;
       const tabs = await this.#loading;
-      if (tabs) this.member ??= new tabs.Member(this.#engine, this.#settings, this.#manager);
+      const { tabs: means, clock } = this.#settings;
+      if (tabs && means && !this.member && (await tabs.canShare(means, clock))) {
+        this.member ??= new tabs.Member(this.#engine, this.#settings, this.#manager);
+      }
     } catch (error) {
       if (begun === this.#begun) this.expel(/** @type {Error} */ (error));
       return;
@@ -184,10 +187,11 @@ export class Roles {
     /** @type {Link} */
     const link = new Link({
       address, WebSocket, clock, backoff, token, renewable,
+      why: async () => (await import("./why-not.js")).whyNot(this.#manager.rest),
       hello: (token) => ({ token, ...this.#hello() }),
       cursor: () => engine.receiving.inbox.cursor,
       onFrame: (frame) => {
-        this.share({ frame });
+        this.share({ frame, asked: engine.asked });
         engine.take(frame);
       },
       onLost: (code, reason) => engine.lost(code, reason),
@@ -202,8 +206,9 @@ export class Roles {
 
   #hello() {
     const hello = this.#engine.hello();
-    if (this.member && hello.cursor !== undefined) hello.cursor = this.member.cursor(hello.cursor);
-    return hello;
+    const cursor = this.member ? this.member.cursor(hello.cursor) : hello.cursor;
+    this.#engine.asked = cursor !== undefined;
+    return { ...hello, ...(cursor === undefined ? {} : { cursor }) };
   }
 
   /** Give the connection up. */

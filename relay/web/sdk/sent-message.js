@@ -17,6 +17,8 @@ export class SentMessage {
   ack = null;
   /** @type {Error | null} */
   error = null;
+  /** Whether somebody waits for the answer or listens, and so learns of a failure. */
+  heeded = false;
   /** @type {Emitter<{change: [SentMessage]}>} */
   #events = new Emitter();
   /** @type {Deferred<AckPayload>} */
@@ -42,6 +44,7 @@ export class SentMessage {
    * @returns {Promise<Kept | Failed>}
    */
   then(kept, failed) {
+    this.heeded = true;
     return this.#answered.promise.then(kept, failed);
   }
 
@@ -60,7 +63,15 @@ export class SentMessage {
    * @param {(message: SentMessage) => void} listener
    */
   onChange(listener) {
+    this.heeded = true;
     return this.#events.on("change", listener);
+  }
+
+  /** Write a failure to the console that nobody else tells of; for the outbox. */
+  warn() {
+    const { heeded, state, error, envelope } = this;
+    if (heeded || state !== "failed" || error?.name === "AbortError") return;
+    console.warn(`relay-sdk: nobody waits for this ${envelope.type} to '${envelope.meta.target_id ?? ""}', which failed:`, error);
   }
 
   /** Take the message back, if it is not on its way yet; tells whether it was. */

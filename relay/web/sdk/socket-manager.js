@@ -1,3 +1,4 @@
+import { check } from "./checks.js";
 import { Waiting } from "./deferred.js";
 import { Emitter, asError } from "./emitter.js";
 import { Engine } from "./engine.js";
@@ -56,7 +57,7 @@ export class SocketManager {
    * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
-    const onFault = (/** @type {unknown} */ fault) => this.#events.emit("error", asError(fault));
+    const onFault = (/** @type {unknown} */ fault) => this.report(fault);
     const settings = readOptions(baseUrl, authToken, options);
     this.baseUrl = baseUrl;
     this.#authToken = authToken;
@@ -75,6 +76,7 @@ export class SocketManager {
         },
         onStanding: (standing) => this.#stand(standing),
         onSent: (message) => this.#events.emit("sent", message),
+        heard: () => this.#events.has("sent"),
         onSynced: (report) => this.#events.emit("synced", report),
         onReset: () => this.#events.emit("reset"),
         onLeader: (leads) => this.#events.emit("leader", leads),
@@ -95,6 +97,7 @@ export class SocketManager {
 
   /** The token from the next connection and the next call on. */
   set authToken(token) {
+    check({ authToken: token });
     this.#authToken = token;
     this.rest.authToken = token;
   }
@@ -174,6 +177,7 @@ export class SocketManager {
    * @throws {ConnectionClosed} The server does not want this client back, or it was disconnected.
    */
   async connect({ signal } = {}) {
+    check({}, { signal });
     this.#signal?.throwIfAborted();
     signal?.throwIfAborted();
     void this.#engine.roles.start();
@@ -199,6 +203,7 @@ export class SocketManager {
    * @returns {Promise<Record<string, any>>}
    */
   async ready({ signal } = {}) {
+    check({}, { signal });
     signal?.throwIfAborted();
     if (this.connectionState === "connected") return this.#engine.ready ?? {};
     return this.#waiting.wait(signal);
@@ -230,6 +235,7 @@ export class SocketManager {
    * @returns {SentMessage}
    */
   sendMessage(type, payload, targetId, options = {}) {
+    check({ type, payload, options }, { targetId, ...options });
     return this.#engine.outbox.send(type, /** @type {object} */ (payload), targetId, options);
   }
 
@@ -243,6 +249,7 @@ export class SocketManager {
    * @param {(envelope: Envelope<Type>, context: Context) => unknown} handler
    */
   registerHandler(type, handler) {
+    check({ type, handler });
     return this.#handlers.add(type, handler);
   }
 
@@ -252,6 +259,7 @@ export class SocketManager {
    * @param {(...values: SocketEvents[Name]) => void} listener
    */
   on(name, listener) {
+    check({ event: name, listener });
     return this.#events.on(name, listener);
   }
 
@@ -268,6 +276,11 @@ export class SocketManager {
   /** @param {(error: Error) => void} callback */
   onError(callback) {
     return this.on("error", callback);
+  }
+
+  /** Tell those who listen with `onError`, or else the console: for what is built on this. @param {unknown} fault */
+  report(fault) {
+    this.#events.emit("error", asError(fault));
   }
 
   // ---- inside

@@ -3,6 +3,7 @@
  * counts, presence, typing. Views never change; `subscribe` tells when there is another one.
  */
 
+import { check, mistake } from "./checks.js";
 import { Refresher } from "./store/refresher.js";
 import { fetchPage } from "./store/loader.js";
 import { EVERYBODY, SELF } from "./store/mirror.js";
@@ -52,6 +53,8 @@ export class Store {
 
   /** @param {MessagingAPI} messaging @param {StoreOptions} [options] */
   constructor(messaging, options = {}) {
+    if (!messaging?.socketManager) throw mistake("messaging", messaging, "a MessagingAPI");
+    check({ options });
     this.#messaging = messaging;
     this.#options = options;
     this.#state = this.#newState("");

@@ -214,7 +214,7 @@ test("openFile names a file by its path, or as it is told; what is none is an er
   assert.equal((await openFile(path)).name, "named.txt");
   const named = await openFile({ path, name: "other.txt", type: "text/plain" });
   assert.deepEqual([named.name, named.type, await named.text()], ["other.txt", "text/plain", "x"]);
-  await assert.rejects(openFile(join(server.folder, "none")));
+  await assert.rejects(openFile(join(server.folder, "none")), { code: "ENOENT", message: /none' cannot be read: there is no such file/ });
   const rest = new RestApiClient(server.url, tokens.alice);
-  await assert.rejects(rest.uploadAttachment(/** @type {any} */ ("a string")), /an attachment is a File, a Blob, or \{path\} in Node/);
+  await assert.rejects(rest.uploadAttachment(/** @type {any} */ ("a string")), /file is 'a string'; right is a File, a Blob or, in Node, {path}/);
 });

@@ -61,6 +61,7 @@ const CALLS = {
   getUserMessages: [["bob", { before: 9, limit: 3 }], "GET /api/messages/user/bob?before=9&limit=3"],
   getGroupMessages: [["team", { around: 9 }], "GET /api/messages/group/team?around=9"],
   getUndelivered: [[{ cursor: 4 }], "GET /api/messages/undelivered?cursor=4"],
+  acknowledge: [[{ cursor: 7 }], "POST /api/messages/acknowledge", { cursor: 7 }],
   markRead: [[{ message_ids: [1, 2] }], "POST /api/messages/read", { message_ids: [1, 2] }],
   search: [["lunch", { group: "team" }], "GET /api/search?q=lunch&group=team"],
   getConversations: [[], "GET /api/conversations"],
@@ -123,7 +124,7 @@ test("the base URL keeps its prefix and loses its last slash; sockets' schemes a
   assert.equal(address("https://a.example/x/"), "https://a.example/x");
   assert.equal(address("wss://a.example"), "https://a.example");
   assert.equal(address("ws://a.example:1"), "http://a.example:1");
-  assert.throws(() => address("ftp://a.example"), /the base URL is 'ftp:\/\/a.example'; right is one with http/);
+  assert.throws(() => address("ftp://a.example"), /baseUrl is 'ftp:\/\/a.example'; right is an address with http/);
   assert.throws(() => address(""), /there is no page/);
 });
 

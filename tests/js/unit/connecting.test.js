@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConnectionClosed, SocketManager, memoryStorage } from "../../../relay/web/sdk/index.js";
+import "../../../relay/web/sdk/why-not.js"; // loaded when it is needed, and a test has no time to wait for a disk
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 
@@ -132,6 +133,75 @@ test("a token provider that fails, or never answers, is asked again later", asyn
   assert.equal(socket.connectionState, "connected");
 });
 
+test("a token that cannot be had is no_token, and none is sent", async () => {
+  const world = new World();
+  const tokens = [() => Promise.reject(new Error("no session")), () => undefined];
+  for (const provider of tokens) {
+    const socket = await world.connected({ name: String(provider) }, provider);
+    assert.equal(socket.connectionState, "reconnecting");
+    assert.deepEqual([socket.lastError.name, socket.lastError.code, socket.lastError.retry], ["RelayError", "no_token", true]);
+    assert.match(socket.lastError.message, /no session|authToken is undefined; right is a text/);
+    await socket.disconnect();
+  }
+  assert.equal(world.network.sockets.length, 0);
+});
+
+test("any 45xx is final, with its reason", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.cut(4577, "pages of https://other.example are not let in; [server] allowed_origins lists those that are");
+  await settle();
+  assert.equal(socket.connectionState, "closed");
+  assert.deepEqual([socket.lastError.code, socket.lastError.reason.slice(0, 30)], [4577, "pages of https://other.example"]);
+});
+
+/** What a client whose connection never opens says at its second try. */
+async function whyNotConnected(fetch, error = {}) {
+  const world = new World({ relay: false });
+  world.network.onSocket = (socket) =>
+    queueMicrotask(() => {
+      socket.readyState = 3;
+      socket.onerror?.(error);
+      socket.onclose?.({ code: 1006, reason: "" });
+    });
+  const socket = await world.connected({ fetch });
+  await world.clock.advance(1);
+  const { lastError } = socket;
+  await socket.disconnect();
+  return lastError;
+}
+
+const answer = (status, body) => async (url) => {
+  assert.equal(String(url), "https://relay.test/healthz");
+  return Response.json(body, { status });
+};
+
+for (const [what, fetch, said] of [
+  ["nothing is there", () => Promise.reject(new TypeError("fetch failed")), /nothing answers at https:\/\/relay\.test$/],
+  ["the path is wrong", answer(404, { detail: "no such page" }), /nothing at https:\/\/relay\.test speaks relay \(GET \/healthz: HTTP 404\)/],
+  ["something else is there", answer(200, ["hello"]), /nothing at https:\/\/relay\.test speaks relay/],
+  ["a proxy passes no upgrades on", answer(200, { status: "ok" }), /relay answers at https:\/\/relay\.test, but not to WebSockets/],
+]) {
+  test(`where the platform is silent, a client finds out that ${what}`, async () => {
+    const error = await whyNotConnected(fetch);
+    assert.equal(error.code, 1006);
+    assert.match(error.reason, said);
+  });
+}
+
+test("a page of another origin that may not read the answer is told of allowed_origins", async (context) => {
+  globalThis.location = { origin: "https://page.example" };
+  context.after(() => delete globalThis.location);
+  context.mock.method(globalThis, "fetch", async () => new Response());
+  const error = await whyNotConnected(() => Promise.reject(new TypeError("Failed to fetch")));
+  assert.match(error.reason, /relay\.test lets no page of https:\/\/page\.example in: is that in \[server\] allowed_origins/);
+});
+
+test("the platform's own reason is passed on", async () => {
+  const error = await whyNotConnected(undefined, { message: "connect ECONNREFUSED 127.0.0.1:8699" });
+  assert.match(error.message, /^1006: connect ECONNREFUSED 127\.0\.0\.1:8699/);
+});
+
 test("an upgrade that hangs is given up after ten seconds, a hello without an answer after fifteen", async () => {
   const world = new World({ relay: false });
   const socket = await world.connected();
@@ -227,6 +297,17 @@ test("a client id that is given counts; one that is made is kept in the storage"
   const own = await world.connected({ storage: memoryStorage(), clientId: "kitchen" });
   assert.equal(own.clientId, "kitchen");
   assert.equal(world.relay.hellos.at(-1).client_id, "kitchen");
+});
+
+test("a client id that is made is one and the same over starts without a connection", async () => {
+  const world = new World({ relay: false });
+  const ids = [];
+  for (let start = 0; start < 3; start += 1) {
+    const socket = world.client();
+    await socket.opened;
+    ids.push(socket.clientId);
+  }
+  assert.equal(new Set(ids).size, 1);
 });
 
 test("a token of another user than the storage's sends nothing and closes", async () => {

@@ -279,6 +279,47 @@ test("a full outbox says so", async () => {
   assert.equal(socket.outbox.messages.length, 2);
 });
 
+test("those that failed do not fill the outbox; the oldest of too many go, over restarts as well", async () => {
+  const world = new World();
+  const socket = await world.connected({ outboxLimit: 5 });
+  world.relay.refuse = ({ payload }) => (payload.content.startsWith("bad") ? { code: "forbidden", message: "no", retry: false } : null);
+  const bad = Array.from({ length: 8 }, (_, number) => say(socket, `bad ${number}`));
+  await settle();
+  for (const refused of [...bad, ...bad.slice(0, 4).map(() => say(socket, "bad again"))]) await refused.catch(() => {});
+  assert.equal((await say(socket, "good")).message_id, 1);
+  const kept = ["bad 4", "bad again", "bad again", "bad again", "bad again"]; // of the first eight, three found it full
+  assert.deepEqual(socket.outbox.messages.map(({ envelope }) => envelope.payload.content), kept);
+  await settle();
+  assert.equal((await world.storage.getAll("relay.test/ws:default/outbox/")).length, 5);
+  await socket.disconnect();
+  const next = await world.connected({ outboxLimit: 3 });
+  assert.equal(next.outbox.messages.length, 3);
+  assert.equal((await say(next, "good")).message_id, 2);
+  await settle();
+  assert.equal((await world.storage.getAll("relay.test/ws:default/outbox/")).length, 3);
+});
+
+test("a refusal that nobody waits for is written to the console, one that somebody learns of is not", async (context) => {
+  const written = context.mock.method(console, "warn", () => {});
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.refuse = () => ({ code: "not_found", message: "there is no user 'nobody'", retry: false });
+  say(socket, "lost", "nobody");
+  say(socket, "awaited", "nobody").catch(() => {});
+  say(socket, "listened to", "nobody").onChange(() => {});
+  const late = say(socket, "cancelled", "nobody");
+  await late.cancel();
+  await settle();
+  await world.clock.advance(1);
+  assert.equal(written.mock.callCount(), 1);
+  assert.match(written.mock.calls[0].arguments.join(" "), /chat_message to 'nobody', which failed:.*there is no user 'nobody'/);
+  socket.on("sent", () => {});
+  say(socket, "seen", "nobody");
+  await settle();
+  await world.clock.advance(1);
+  assert.equal(written.mock.callCount(), 1);
+});
+
 test("a frame over the server's limit fails at once and is not sent", async () => {
   const world = new World();
   world.relay.limits.frame_bytes = 200;

@@ -131,6 +131,56 @@ test("a handler's promise holds the cursor back, and not what comes after", asyn
   assert.equal(socket.cursor, 2);
 });
 
+test("a first connection that ends while a handler still works is no reset: each message is given once", async () => {
+  const world = new World();
+  world.relay.write("one");
+  world.relay.write("two");
+  const socket = world.client();
+  let resets = 0;
+  socket.on("reset", () => (resets += 1));
+  socket.registerHandler("chat_message", () => new Promise(() => {}));
+  socket.connect();
+  await settle();
+  assert.equal(socket.cursor, null);
+  for (let cuts = 0; cuts < 2; cuts += 1) {
+    world.relay.cut();
+    await world.clock.advance(1);
+    assert.equal(socket.connectionState, "connected");
+  }
+  world.relay.write("three");
+  await settle();
+  assert.deepEqual([resets, socket.contents], [0, ["one", "two", "three"]]);
+});
+
+test("a handler that ends between the hello and its answer makes no reset of it", async () => {
+  const world = new World({ relay: false });
+  const socket = world.client();
+  let resets = 0;
+  let finish;
+  socket.on("reset", () => (resets += 1));
+  socket.registerHandler("chat_message", () => new Promise((resolve) => (finish = resolve)));
+  socket.connect();
+  await settle();
+  const answer = () => {
+    world.network.last.event("ready", { user_id: "alice", session_id: "s", resumed: false, cursor: 0, epoch: "e", heartbeat_seconds: 0 });
+    const { payload, meta, type } = message(1);
+    world.network.last.say(type, payload, { ...meta, replay: true });
+    world.network.last.event("synced", { cursor: 1, replayed: 1 });
+  };
+  world.network.last.accept();
+  answer();
+  world.network.last.end();
+  await world.clock.advance(1);
+  world.network.last.accept();
+  assert.equal(world.network.last.sent[0].payload.cursor, undefined);
+  finish();
+  await settle();
+  assert.equal(socket.cursor, 1);
+  answer();
+  await settle();
+  assert.deepEqual([resets, socket.contents], [0, ["n1"]]);
+});
+
 test("a handler that never ends is told of after thirty seconds, and the cursor goes on", async () => {
   const world = new World();
   const socket = await world.connected();

@@ -8,9 +8,12 @@ import { after, before, test } from "node:test";
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 
 import { indexedDBStorage, memoryStorage } from "../../../relay/web/sdk/index.js";
+import { autoStorage } from "../../../relay/web/sdk/storage/auto.js";
 import { Keeper } from "../../../relay/web/sdk/keeper.js";
 import { fileStorage } from "../../../relay/web/sdk/node.js";
 import { scopedStorage } from "../../../relay/web/sdk/storage/scoped.js";
+
+import { settle } from "../fakes/clock.js";
 
 let folder;
 let files = 0;
@@ -82,6 +85,76 @@ test("indexeddb: a database that the browser took away is opened again", async (
   await storage.apply([["put", "b", 2]]);
   assert.equal(await storage.get("b"), 2);
   assert.equal(await storage.get("a"), undefined);
+});
+
+/** An IndexedDB of which this and that never answers. */
+class Silent extends IDBFactory {
+  opens = true;
+  answers = true;
+
+  open(...call) {
+    if (!this.opens) return {}; // nothing is ever told
+    const request = super.open(...call);
+    request.addEventListener("success", () => {
+      const { result } = request;
+      const transaction = result.transaction.bind(result);
+      result.transaction = (...wanted) => (this.answers ? transaction(...wanted) : { objectStore: () => ({ put() {}, get() {}, count() {} }), abort() {} });
+    });
+    return request;
+  }
+}
+
+for (const [what, spoil] of Object.entries({
+  "when it is opened": (silent) => (silent.opens = false),
+  "after it was opened": (silent) => (silent.answers = false),
+})) {
+  test(`auto: memory takes the place of an IndexedDB that says nothing ${what}, which is told once`, async (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    globalThis.indexedDB = new Silent();
+    context.after(() => delete globalThis.indexedDB);
+    spoil(globalThis.indexedDB);
+    const faults = [];
+    const opening = autoStorage((fault) => faults.push(fault));
+    await settle();
+    context.mock.timers.tick(5000);
+    const storage = await opening;
+    assert.deepEqual(faults.map(({ name }) => name), ["TimeoutError"]);
+    await storage.apply([["put", "a", 1]]);
+    assert.equal(await storage.get("a"), 1);
+    assert.equal(faults.length, 1);
+  });
+}
+
+test("auto: when IndexedDB stops answering, what is written then goes to memory, and nothing waits twice", async (context) => {
+  globalThis.indexedDB = new Silent();
+  context.after(() => delete globalThis.indexedDB);
+  const faults = [];
+  const storage = await autoStorage((fault) => faults.push(fault));
+  await storage.apply([["put", "kept", 1]]);
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  globalThis.indexedDB.answers = false;
+  const writes = Promise.all([storage.apply([["put", "a", 1]]), storage.apply([["put", "b", 2]])]);
+  await settle();
+  context.mock.timers.tick(60_000);
+  await writes;
+  assert.deepEqual(faults.map(({ message }) => message), ["IndexedDB did not answer within 60 s"]);
+  assert.deepEqual([await storage.get("a"), await storage.get("b")], [1, 2]);
+  assert.equal(faults.length, 1);
+});
+
+test("auto: a browser that forbids IndexedDB, in whatever way, has memory, which is told once", async (context) => {
+  context.after(() => delete globalThis.indexedDB);
+  const forbidden = () => {
+    throw new DOMException("access is denied", "SecurityError");
+  };
+  for (const how of [{ get: forbidden }, { value: { open: forbidden } }]) {
+    Object.defineProperty(globalThis, "indexedDB", { configurable: true, ...how });
+    const faults = [];
+    const storage = await autoStorage((fault) => faults.push(fault));
+    await storage.apply([["put", "a", 1]]);
+    assert.equal(await storage.get("a"), 1);
+    assert.deepEqual(faults.map(({ name }) => name), ["SecurityError"]);
+  }
 });
 
 test("scoped: two parts of one storage see nothing of each other", async () => {

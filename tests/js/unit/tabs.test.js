@@ -13,10 +13,11 @@ class Tabbed extends World {
   browser = new FakeBrowser();
 
   /** Open a tab and connect it; `tab.socket` is its manager. */
-  async open({ visible = true, token = "token", ...options } = {}) {
+  async open({ visible = true, token = "token", prepare = () => {}, ...options } = {}) {
     const tab = this.browser.tab({ visible });
     const [clock, WebSocket] = [tab.clock(this.clock), tab.WebSocket(this.network)];
     tab.socket = this.client({ clock, WebSocket, ...tab.options, ...options }, token);
+    prepare(tab.socket);
     tab.socket.connect().catch(() => {});
     await settle();
     return tab;
@@ -45,6 +46,28 @@ test("ten tabs that open at once have one connection, too", async () => {
   assert.equal(world.network.sockets.length, 1);
   assert.ok(tabs.every(({ socket }) => socket.connectionState === "connected"));
 });
+
+for (const [what, spoil] of Object.entries({
+  "locks are refused": (tab) => (tab.locks = { request: async () => Promise.reject(new DOMException("denied", "SecurityError")) }),
+  "locks are never given": (tab) => (tab.locks = { request: () => new Promise(() => {}) }),
+  "channels are refused": (tab) =>
+    (tab.BroadcastChannel = class {
+      constructor() {
+        throw new DOMException("denied", "SecurityError");
+      }
+    }),
+})) {
+  test(`a page where ${what} has a connection of its own`, async () => {
+    const world = new Tabbed();
+    const tab = world.browser.tab();
+    spoil(tab);
+    const socket = world.client(tab.options);
+    socket.connect().catch(() => {});
+    await world.clock.advance(6);
+    assert.equal(socket.connectionState, "connected");
+    assert.equal(socket.isLeader, true);
+  });
+}
 
 test("tabs of different names have a connection each", async () => {
   const world = new Tabbed();
@@ -207,6 +230,29 @@ test("a frozen tab that missed something finds out by the next thing that it hea
   assert.deepEqual(third.socket.contents, ["one", "two", "three"]);
   assert.deepEqual(leader.socket.contents, ["one", "two", "three"]);
   assert.ok([leader, follower, third].every(({ socket }) => socket.cursor === 4));
+});
+
+test("while the first handlers still work, a new connection is no reset in any tab, and who missed something gets it", async () => {
+  const world = new Tabbed();
+  world.relay.write("one");
+  const leader = await world.open({ prepare: (socket) => socket.registerHandler("chat_message", () => new Promise(() => {})) });
+  const follower = await world.open();
+  world.relay.cut();
+  let resets = 0;
+  for (const { socket } of [leader, follower]) socket.on("reset", () => (resets += 1));
+  await world.clock.advance(1);
+  follower.frozen = true;
+  world.relay.write("two");
+  await settle();
+  follower.thaw();
+  world.relay.cut();
+  await world.clock.advance(2);
+  world.relay.write("three");
+  await world.clock.advance(1);
+  assert.equal(resets, 0);
+  assert.deepEqual(leader.socket.contents, ["one", "two", "three"]);
+  assert.deepEqual(follower.socket.contents.slice(-2), ["two", "three"]);
+  assert.equal(new Set(follower.socket.contents).size, follower.socket.contents.length);
 });
 
 test("a frozen tab that hears nothing more finds out when it is seen again", async () => {

@@ -1,6 +1,6 @@
 /** Who follows whom, and who is told how they are. */
 
-/** @import { Status } from "../types.js" */
+/** @import { AckPayload, Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
 
 const MOST_AT_ONCE = 200;
@@ -73,20 +73,37 @@ export class Statuses {
   /** @param {string[]} userIds */
   async #follow(userIds) {
     for (const userId of userIds) this.#followed.add(userId);
-    try {
-      const ack = await this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
-      for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) this.#tell(status);
-    } catch {
-      // The socket manager tells of the refusal; whoever subscribes again tries again.
-      for (const userId of userIds) this.#followed.delete(userId);
+    const sent = this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
+    /** @type {any} */
+    let error = null;
+    const ack = await sent.catch((fault) => ((error = fault), /** @type {Partial<AckPayload>} */ ({})));
+    for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) {
+      // The hello may have brought it before, and whoever subscribed since was told what is known.
+      if (!isSame(this.#known.get(status.user_id), status)) this.#tell(status);
     }
+    const refused = error ? userIds : /** @type {string[]} */ (ack.unknown ?? []);
+    if (refused.length === 0) return;
+    for (const userId of refused) this.#followed.delete(userId); // whoever subscribes again tries again
+    const { tellRefused } = await import("./refused-follows.js");
+    await tellRefused(this.#socket, sent, refused, error, (some) => this.#follow(some));
   }
 
   /** @param {Status} status */
   #tell(status) {
     this.#known.set(status.user_id, status);
-    for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) listener(status);
+    for (const listener of [...(this.#callbacks.get(status.user_id) ?? [])]) {
+      try {
+        listener(status);
+      } catch (fault) {
+        this.#socket.report(fault);
+      }
+    }
   }
+}
+
+/** @param {Status | undefined} known @param {Status} status */
+function isSame(known, status) {
+  return known && ["status", ...Object.keys(BLANK)].every((name) => /** @type {any} */ (known)[name] == /** @type {any} */ (status)[name]);
 }
 
 const BLANK = { text: null, until: null, last_seen: null };

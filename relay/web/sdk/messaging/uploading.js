@@ -15,6 +15,7 @@ const LONGEST_WAIT_SECONDS = 30;
 
 export class Uploading {
   #uploads;
+  #unkept = false;
 
   /** @param {Uploads} uploads */
   constructor(uploads) {
@@ -101,9 +102,13 @@ export class Uploading {
     message.sent = /** @type {SentMessage} */ (sent);
     const follow = () => {
       message.become(sent.state, sent);
-      if (sent.ack || outbox.get(message.id) === undefined) void this.#uploads.forget(message.id);
+      this.#uploads.warn(message);
+      if (!sent.ack && outbox.get(message.id)) return;
+      void this.#uploads.forget(message.id);
+      for (const end of ends.splice(0)) end();
     };
-    sent.onChange(follow);
+    // A discard changes no state.
+    const ends = [sent.onChange(follow), this.#uploads.socket.on("sent", (changed) => changed.id === sent.id && follow())];
     follow();
   }
 
@@ -111,11 +116,17 @@ export class Uploading {
   async #save({ message, saved }) {
     const { storage } = this.#uploads.socket;
     const key = PREFIX + message.id;
-    await storage.apply([["put", key, saved]]);
-    // A storage of JSON, in Node, takes paths but no Blobs: then the message lasts as long as the process.
-    const { files } = await storage.get(key);
-    const spoilt = saved.files.some((file, at) => file instanceof Blob && !(files[at] instanceof Blob));
-    if (spoilt) await storage.apply([["delete", key]]);
+    try {
+      await storage.apply([["put", key, saved]]);
+      // A storage of JSON, in Node, takes paths but no Blobs: then the message lasts as long as the process.
+      const { files } = await storage.get(key);
+      const spoilt = saved.files.some((file, at) => file instanceof Blob && !(files[at] instanceof Blob));
+      if (spoilt) await storage.apply([["delete", key]]);
+    } catch (fault) {
+      // Some browsers keep no Blobs, and disks are full: the message goes out all the same.
+      if (!this.#unkept) this.#uploads.socket.report(fault);
+      this.#unkept = true;
+    }
   }
 
   /**
@@ -129,7 +140,9 @@ export class Uploading {
     if (!locks) return void action();
     const { signal } = this.#uploads.closing;
     locks.request(`relay-sdk ${key}`, { signal }, action).catch((/** @type {unknown} */ error) => {
-      if (!signal.aborted) throw error;
+      if (signal.aborted) return;
+      if (/** @type {Error} */ (error)?.name === "SecurityError") return action(); // this page may have no locks
+      this.#uploads.socket.report(error);
     });
   }
 

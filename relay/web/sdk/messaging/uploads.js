@@ -63,6 +63,12 @@ export class Uploads {
   /** @param {SentMessage} message */
   tell(message) {
     for (const listener of [...this.#listeners]) listener(message);
+    this.warn(message);
+  }
+
+  /** Have a failure told that nobody listens to. @param {SentMessage} message */
+  warn(message) {
+    if (message.state === "failed") setTimeout(() => this.#listeners.size || message.warn());
   }
 
   /**
@@ -75,7 +81,8 @@ export class Uploads {
   send(type, payload, target, files, { id = generateUniqueId(), onProgress, signal }) {
     const job = this.add(id, { type, payload, target, timestamp: Date.now() / 1000, files }, onProgress);
     signal?.addEventListener("abort", () => void job.message.cancel(), { once: true });
-    this.#begin(job);
+    if (signal?.aborted) void job.message.cancel();
+    else this.#begin(job);
     return job.message;
   }
 

@@ -1,9 +1,8 @@
 /**
  * One call over HTTP: its deadline, its tries, and what became of it. Every refusal is a `RelayError` with the
- * code of its problem (RFC 9457), every silence one with the code `offline`.
+ * code of its problem (RFC 9457), every silence one with the code `offline`. Loaded with the first call.
  */
 
-import { httpAddress } from "../address.js";
 import { RelayError } from "../errors.js";
 
 /** @import { TokenProvider } from "../types.js" */
@@ -40,12 +39,12 @@ export class Transport {
   #options;
 
   /**
-   * @param {string} baseUrl
-   * @param {string | TokenProvider | null | undefined} token
+   * @param {string} baseUrl `http(s)://`, without a slash at its end
+   * @param {() => string | TokenProvider | null | undefined} token the present one
    * @param {TransportOptions} options
    */
   constructor(baseUrl, token, options) {
-    this.baseUrl = httpAddress(baseUrl);
+    this.baseUrl = baseUrl;
     this.#token = token;
     this.#options = options;
     this.timeout = options.timeout ?? 30;
@@ -54,12 +53,7 @@ export class Transport {
   }
 
   get token() {
-    return this.#token;
-  }
-
-  /** @param {string | TokenProvider | null | undefined} token */
-  use(token) {
-    this.#token = token;
+    return this.#token();
   }
 
   /**
@@ -82,7 +76,7 @@ export class Transport {
    * @returns {Promise<Record<string, string>>}
    */
   async authorization(reason = "first") {
-    const token = typeof this.#token === "function" ? await this.#token({ reason }) : this.#token;
+    const token = typeof this.token === "function" ? await this.token({ reason }) : this.token;
     return token ? { Authorization: `Bearer ${token}` } : {};
   }
 
@@ -165,7 +159,7 @@ export class Transport {
       } catch (error) {
         const refusal = /** @type {RelayError} */ (error);
         if (signal.aborted || !(error instanceof RelayError)) throw error;
-        if (refusal.status === 401 && reason === "first" && typeof this.#token === "function") {
+        if (refusal.status === 401 && reason === "first" && typeof this.token === "function") {
           reason = "refused"; // a token that has just run out: whoever gives them out has another
           continue;
         }

@@ -4,13 +4,16 @@
 
 const STORE = "entries";
 const LAST = "\uffff";
+const OPEN_SECONDS = 5;
+/** Long, as a file of many megabytes may be on its way to a slow disk. */
+const WORK_SECONDS = 60;
 
 /**
  * Open a storage in IndexedDB.
  *
- * @param {{database?: string, indexedDB?: IDBFactory}} [options]
+ * @param {{database?: string, indexedDB?: { open(name: string, version?: number): any }}} [options]
  * @returns {Promise<Storage>}
- * @throws {DOMException} The browser has none to give, as in some private windows.
+ * @throws {DOMException} The browser has none to give, as in some private windows, or (a `TimeoutError`) does not answer.
  */
 export async function indexedDBStorage({ database = "relay-sdk", indexedDB = globalThis.indexedDB } = {}) {
   /** @type {Promise<IDBDatabase> | null} */
@@ -25,11 +28,13 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
    * @template Value
    * @param {IDBTransactionMode} mode
    * @param {(store: IDBObjectStore) => () => Value} work
+   * @param {number} [seconds]
    * @returns {Promise<Value>}
    */
-  async function transact(mode, work) {
+  async function transact(mode, work, seconds = WORK_SECONDS) {
     const transaction = (await held()).transaction(STORE, mode, { durability: "strict" });
-    return new Promise((resolve, reject) => {
+    /** @type {Promise<Value>} */
+    const done = new Promise((resolve, reject) => {
       transaction.onabort = () => reject(transaction.error);
       try {
         const result = work(transaction.objectStore(STORE));
@@ -39,9 +44,10 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
         reject(error);
       }
     });
+    return within(seconds, done, () => transaction.abort());
   }
 
-  await held();
+  await transact("readonly", ask, OPEN_SECONDS); // some open, and then say nothing
   return {
     blobs: true,
     get: (key) =>
@@ -68,14 +74,24 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
   };
 }
 
+/** @param {IDBObjectStore} store */
+function ask(store) {
+  store.count();
+  return () => undefined;
+}
+
 /**
- * @param {IDBFactory} indexedDB
+ * @param {{ open(name: string, version?: number): any }} indexedDB
  * @param {string} name
  * @param {() => void} gone told when it could not be opened, or when the browser takes it away: the next use opens it again
  * @returns {Promise<IDBDatabase>}
  */
 function openDatabase(indexedDB, name, gone) {
-  return new Promise((resolve, reject) => {
+  /** @type {(database: IDBDatabase) => void} */
+  let use = () => {};
+  /** @type {Promise<IDBDatabase>} */
+  const opening = new Promise((resolve, reject) => {
+    use = resolve;
     const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
     request.onerror = () => {
@@ -89,7 +105,41 @@ function openDatabase(indexedDB, name, gone) {
         gone();
         database.close();
       };
-      resolve(database);
+      use(database);
     };
   });
+  return within(OPEN_SECONDS, opening, () => {
+    use = (database) => database.close(); // too late
+    gone();
+  });
+}
+
+/**
+ * Wait for what a browser may never answer.
+ *
+ * @template Value
+ * @param {number} seconds
+ * @param {Promise<Value>} work
+ * @param {() => void} late
+ * @returns {Promise<Value>}
+ * @throws {DOMException} It was not done in time; `name` is `TimeoutError`.
+ */
+async function within(seconds, work, late) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new DOMException(`IndexedDB did not answer within ${seconds} s`, "TimeoutError"));
+      try {
+        late();
+      } catch {
+        // a transaction that is over already
+      }
+    }, seconds * 1000);
+  });
+  try {
+    return await Promise.race([work, /** @type {Promise<never>} */ (deadline)]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

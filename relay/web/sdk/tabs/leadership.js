@@ -3,7 +3,8 @@
  * closed or crashes, and gives it to the next that waits.
  */
 
-/** @typedef {Pick<LockManager, "request">} Locks */
+/** @typedef {{ request: (name: string, ...how: any[]) => Promise<any> }} Locks as the navigator's; in words that need no browser's declarations */
+/** @typedef {new (name: string) => { onmessage: any, postMessage: (data: any) => void, close: () => void }} Channels */
 
 export class Leadership {
   #locks;

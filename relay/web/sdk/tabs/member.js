@@ -5,12 +5,14 @@
 
 import { Timer } from "../clock.js";
 import { ConnectionClosed, RelayError } from "../errors.js";
+import { generateUniqueId } from "../ids.js";
 import { Tabs } from "./tabs.js";
 
 /** @import { Engine, Manager, Standing } from "../engine.js" */
 /** @import { Settings } from "../options.js" */
 
 const GATHER_SECONDS = 0.05;
+const LOCK_SECONDS = 5;
 
 export class Member {
   /** @type {Tabs} */
@@ -65,10 +67,10 @@ export class Member {
   /**
    * Return where the next connection begins: at the own cursor, or below it when a tab asked for that.
    *
-   * @param {number} cursor
+   * @param {number | undefined} cursor
    */
   cursor(cursor) {
-    return Math.min(cursor, this.#lowest ?? cursor);
+    return this.#lowest === null ? cursor : Math.min(cursor ?? Infinity, this.#lowest);
   }
 
   /** A replay has begun there. */
@@ -118,7 +120,10 @@ export class Member {
   /** @param {any} news */
   #hear(news) {
     const { queue, outbox } = this.#engine;
-    if (news.frame) this.#engine.take(news.frame);
+    if (news.frame) {
+      this.#engine.asked = news.asked ?? true; // a tab with an earlier version does not say
+      this.#engine.take(news.frame);
+    }
     if (news.standing) this.#follow(unpacked(news.standing));
     if (news.failed) queue.fail(news.failed, RelayError.fromPayload(news.error));
     if (news.cancelled) outbox.takeBack(news.cancelled);
@@ -154,6 +159,27 @@ export class Member {
     const wait = standing.retryIn;
     if (wait === undefined) this.#reminder.stop();
     else this.#reminder.set(wait, () => this.tabs.visible && this.tabs.ask({ remind: true }));
+  }
+}
+
+/**
+ * Tell whether tabs can share here: a browser that lets a page keep nothing may refuse its locks and channels as well.
+ *
+ * @param {Pick<NonNullable<Settings["tabs"]>, "locks" | "BroadcastChannel">} means
+ * @param {Settings["clock"]} clock
+ */
+export async function canShare({ locks, BroadcastChannel }, clock) {
+  const name = `relay-sdk:${generateUniqueId()}`;
+  const patience = new Timer(clock);
+  try {
+    new BroadcastChannel(name).close();
+    const silence = new Promise((_, reject) => patience.set(LOCK_SECONDS, () => reject(new Error("no lock"))));
+    await Promise.race([locks.request(name, () => {}), silence]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    patience.stop();
   }
 }
 

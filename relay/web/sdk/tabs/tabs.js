@@ -11,7 +11,7 @@ import { Roster } from "./roster.js";
 
 /** @import { Clock } from "../clock.js" */
 /** @import { Count } from "./roster.js" */
-/** @import { Locks } from "./leadership.js" */
+/** @import { Channels, Locks } from "./leadership.js" */
 
 /**
  * @typedef {object} Hears
@@ -37,7 +37,7 @@ export class Tabs {
   #prefix;
   #locks;
   #Channel;
-  /** @type {BroadcastChannel | null} */
+  /** @type {InstanceType<Channels> | null} */
   #channel = null;
   #leadership;
   #roster;
@@ -53,7 +53,7 @@ export class Tabs {
   #requests = new Map();
 
   /**
-   * @param {{name: string, clock: Clock, locks: Locks, BroadcastChannel: typeof BroadcastChannel}} means
+   * @param {{name: string, clock: Clock, locks: Locks, BroadcastChannel: Channels}} means
    * @param {Hears} hears
    */
   constructor({ name, clock, locks, BroadcastChannel }, hears) {
@@ -85,7 +85,7 @@ export class Tabs {
     if (this.#channel) return;
     this.visible = visible;
     this.#channel = new this.#Channel(this.#prefix);
-    this.#channel.onmessage = ({ data }) => this.#receive(data);
+    this.#channel.onmessage = (/** @type {{ data: any }} */ { data }) => this.#receive(data);
     this.#endLife = holdLife(this.#locks, `${this.#prefix}tab:${this.id}`);
     this.#leadership.seek();
     this.#follow();

@@ -1,0 +1,80 @@
+/** Mistakes of callers, told at once: a TypeError names the argument and says what is wanted. */
+
+/** @type {Record<string, [wanted: string, is: (value: any) => unknown]>} */
+const KINDS = {
+  name: ["a text that is not empty", (value) => value && typeof value === "string"],
+  text: ["a text", (value) => typeof value === "string"],
+  number: ["a number", Number.isFinite],
+  flag: ["true or false", (value) => typeof value === "boolean"],
+  function: ["a function", (value) => typeof value === "function"],
+  object: ["an object", (value) => typeof value === "object" && value && !Array.isArray(value)],
+  names: ["a list of texts", (value) => listOf(value, KINDS.name)],
+  numbers: ["a list of numbers", (value) => listOf(value, KINDS.number)],
+  files: ["a list of ids, Files, Blobs or, in Node, {path}", (value) => listOf(value, KINDS.file)],
+  file: ["", (file) => file && (typeof file === "string" || file instanceof Blob || typeof file.path === "string")],
+  time: ["seconds or a Date", (value) => value instanceof Date || Number.isFinite(value)],
+  token: ["a text or a function that gives one", (value) => ["string", "function"].includes(typeof value)],
+  socket: ["a SocketManager", (value) => value?.registerHandler],
+  rest: ["a RestApiClient", (value) => value?.getMe],
+  status: oneOf("online away busy offline"),
+  role: oneOf("owner admin member"),
+  history: oneOf("join start"),
+  background: oneOf("inactive none"),
+  event: oneOf("state message error sent synced reset leader"),
+};
+
+/** What each argument is, by its name; those that are not named here are of the kind that they are named after. */
+const ARGUMENTS = Object.fromEntries(
+  [
+    "name userId groupId target targetId type emoji clientId attachmentId method path",
+    "text content q id",
+    "number messageId replyTo seq ackSeconds outboxLimit inFlight fillLimit timeout",
+    "flag typing tabs keep private",
+    "function handler listener callback onProgress random fetch WebSocket",
+    "object payload options pagination query envelope body extra call signal backoff storage clock",
+    "names members mentions userIds",
+    "numbers messageIds",
+    "files attachments",
+    "time until",
+    "token authToken",
+    "socket socketManager",
+    "rest restApiClient",
+  ].flatMap((line) => line.split(" ").map((word, _, [kind]) => [word, kind])),
+);
+
+/**
+ * Refuse what can never be right.
+ *
+ * @param {Record<string, unknown>} values by the arguments' names
+ * @param {Record<string, any>} [optional] those that need not be there, and may have names that nobody knows
+ * @throws {TypeError} One is not what it should be.
+ */
+export function check(values, optional = {}) {
+  for (const [name, value] of Object.entries({ ...optional, ...values })) {
+    const kind = KINDS[ARGUMENTS[name] ?? name];
+    if (kind && !kind[1](value) && (value != null || name in values)) throw mistake(name, value, kind[0]);
+  }
+}
+
+/**
+ * Return the error for an argument.
+ *
+ * @param {string} name
+ * @param {unknown} value
+ * @param {string} wanted
+ */
+export function mistake(name, value, wanted) {
+  const shown = typeof value === "string" ? `'${value}'` : Array.isArray(value) ? `[${value}]` : String(value);
+  return new TypeError(`${name} is ${shown}; right is ${wanted}`);
+}
+
+/** @param {any} values @param {any} kind */
+function listOf(values, kind) {
+  return Array.isArray(values) && values.every(kind[1]);
+}
+
+/** @param {string} words @returns {[string, (value: any) => unknown]} */
+function oneOf(words) {
+  const values = words.split(" ");
+  return [`one of ${values.join(", ")}`, (value) => values.includes(value)];
+}
