@@ -19,13 +19,12 @@ from relay.plugin.parts import Credentials
 from relay.protocol.outbox import Outbox
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.transports.head import (
-    END,
     BadHead,
     Head,
     check_request,
     check_upgrade,
     client_address,
-    parse_head,
+    receive_head,
     refusal,
 )
 from relay.transports.link import PeerLink
@@ -113,18 +112,7 @@ class FrontDoor:
         raise BadHead(408, "the request's head did not arrive in time")
 
     async def _receive_head(self, peer: PeerStream) -> Head | None:
-        limit = self._engine.settings.limits.head_bytes or 1 << 30
-        data = b""
-        while END not in data:
-            if len(data) > limit:
-                raise BadHead(431, f"a request's head has at most {limit} bytes")
-            received = await peer.receive_some(16384)
-            if not received:
-                return None
-            data += received
-        if data.index(END) > limit:
-            raise BadHead(431, f"a request's head has at most {limit} bytes")
-        return parse_head(data)
+        return await receive_head(peer.receive_some, self._engine.settings.limits.head_bytes or 1 << 30)
 
     async def _route(self, peer: PeerStream, head: Head) -> Head | None:
         settings = self._engine.settings
