@@ -49,6 +49,21 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "messages."
         ),
     ] = 10
+    events_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Connection events (acks, heartbeats, active and inactive) and refused messages that a "
+            "user may send per second, over all devices together, with ten seconds' worth at once. "
+            "Beyond that the server reads from the connection no faster; nothing is lost."
+        ),
+    ] = 100
+    small_frames_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Pings, pongs and fragments of fewer than 128 bytes that one connection may send per "
+            "second, with ten seconds' worth at once. More closes with 4505."
+        ),
+    ] = 50
     connections: Annotated[
         Limit,
         Meta(

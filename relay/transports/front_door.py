@@ -150,7 +150,8 @@ class FrontDoor:
             outbox = Outbox(limits.queue_bytes, limits.queue_messages)
             link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)
             session = Session(self._engine, link, nursery, shown=shown, version=self._version)
-            socket = ServerSocket(link, session.on_text, limits.frame_bytes or 1 << 30)
+            most = limits.frame_bytes or 1 << 30
+            socket = ServerSocket(link, session.on_text, most, limits.small_frames_per_second)
             link.on_end = session.over
             self.sessions.add(link)
             try:

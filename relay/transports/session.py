@@ -80,17 +80,31 @@ class Session:
             envelope = decode(text)
             if envelope.type == "connection_event":
                 self._on_event(envelope)
+                await self._pace()
             else:
                 states.check_may_send(self.state)
                 self._check_client_id(envelope)
                 self._on_message(envelope)
         except ProtocolError as error:
             self._answer_bad(error, error.ref)
+            await self._pace()
         except RelayError as error:
             self._answer_bad(error, envelope.meta.id)
+            await self._pace()
         connection = self.connection
         if len(self._inbox) >= 256 or (connection is not None and connection.in_flight >= self._in_flight):
             await self._wait_settled()
+
+    async def _pace(self) -> None:
+        """Read no faster from who sends what is never a message: events, and messages that are refused.
+
+        The messages themselves have rates of their own. Before the hello the address is who sends.
+        """
+        connection = self.connection
+        payer = f" {self._shown.address}" if connection is None else connection.user_id  # no user id has a space
+        if seconds := self._engine.rates.events.borrow(payer):
+            with trio.move_on_after(seconds):
+                await self._link.closed.wait()
 
     def _check_client_id(self, envelope: Envelope) -> None:
         said, connection = envelope.meta.client_id, self.connection
@@ -193,6 +207,7 @@ class Session:
                     raise
             except RelayError as error:
                 self._answer(error, envelope.meta.id)
+                await self._pace()
             except StorageError:
                 self._answer(not_saved(), envelope.meta.id)
             del self._inbox[0]
