@@ -83,6 +83,15 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "proxy's own is counted."
         ),
     ] = 1000
+    strangers_per_address: Annotated[
+        Limit,
+        Meta(
+            description="Connections from one address, of IPv6 from one /64, on which nobody has said who they "
+            "are: without a whole request yet, idle between two, or without a hello. Over it the "
+            "one that has waited longest, a second at least, is ended. The addresses of `[server] "
+            "trusted_proxies` are not counted."
+        ),
+    ] = 500
     hellos_per_minute: Annotated[
         Limit,
         Meta(

@@ -30,10 +30,15 @@ _network = cache(ipaddress.ip_network)  # of the settings' few: each request thr
 
 
 class BadHead(Exception):
-    """A head that is refused with an HTTP status and a reason for a person."""
+    """A head that is refused with an HTTP status and a reason for a person.
 
-    def __init__(self, status: int, reason: str, *headers: str) -> None:
+    Attributes:
+        noted: whether it is worth a line in the log.
+    """
+
+    def __init__(self, status: int, reason: str, *headers: str, noted: bool = False) -> None:
         super().__init__(reason)
+        self.noted = noted
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -90,7 +95,7 @@ async def receive_head(receive: Callable[[int], Awaitable[bytes]], limit: int, d
         if not seen:
             data = data.lstrip(b"\r\n")  # an empty line before a request is no fault (RFC 9112 section 2.2)
             if data[:1] == bytes([TLS_HELLO]):
-                raise BadHead(400, "this port speaks plain HTTP, not TLS: use http:// and ws://")
+                raise BadHead(400, "this port speaks plain HTTP, not TLS: use http:// and ws://", noted=True)
         end = data.find(END, max(0, seen - 3))
         if end > limit or (end < 0 and len(data) > limit):
             raise BadHead(431, f"a request's head has at most {limit} bytes")
@@ -137,7 +142,7 @@ def parse_head(data: bytes) -> Head:
 
 
 def _is_target(method: str, target: str) -> bool:
-    """Tell whether a request can be for this (RFC 9112 section 3.2); one for a host's port is a proxy's business."""
+    """Tell whether a request can be for this (RFC 9112 section 3.2); CONNECT's are a proxy's business."""
     if target[0] == "/" or (target == "*" and method == "OPTIONS"):
         return True
     try:
@@ -165,11 +170,11 @@ def check_request(head: Head) -> None:
         )
 
 
-def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
-    """Refuse an upgrade that is not to `/ws`, not WebSocket version 13, or from a foreign page.
+def check_upgrade(head: Head) -> None:
+    """Refuse an upgrade that is not to `/ws`, or not WebSocket version 13.
 
     Raises:
-        BadHead: 400, 403, 404, 405 or 426, naming what would be right.
+        BadHead: 400, 404, 405 or 426, naming what would be right.
     """
     headers = head.headers
     if head.path != "/ws":
@@ -190,9 +195,6 @@ def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
         raise BadHead(400, "a request has one Host")
     if "content-length" in headers or "transfer-encoding" in headers:
         raise BadHead(400, "an upgrade has no body")
-    origin = headers.get("origin")
-    if origin is not None and not origin_allowed(origin, headers["host"], allowed_origins):
-        raise BadHead(403, "this page's origin is not allowed; add it to [server] allowed_origins")
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
@@ -220,12 +222,13 @@ def client_address(forwarded: str, peer: str, trusted: Sequence[str]) -> str:
     """
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     address = peer
-    while hops and _trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         address = hops.pop()
     return address
 
 
-def _trusted(address: str, trusted: Sequence[str]) -> bool:
+def is_trusted(address: str, trusted: Sequence[str]) -> bool:
+    """Tell whether an address is in one of the networks of the settings' proxies."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -256,7 +259,6 @@ def refusal(error: BadHead) -> bytes:
 
 _TITLES = {
     400: "Bad Request",
-    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -264,4 +266,4 @@ _TITLES = {
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }
-_CODES = {403: "forbidden", 404: "not_found", 431: "too_large", 503: "overloaded", 408: "bad_envelope"}
+_CODES = {404: "not_found", 431: "too_large", 503: "overloaded", 408: "bad_envelope"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -69,6 +69,7 @@ class Session:
         self._caught_up_from: int | None = None
         self._registered: Connection | None = None
         self._came = False
+        self.on_known: Callable[[], None] = lambda: None
         self.state = State.GREETING
         self.connection: Connection | None = None
 
@@ -274,6 +275,7 @@ class Session:
         engine = self._engine
         shown = self._shown._replace(token=hello.token) if hello.token else self._shown
         identity = await greeting.authenticate(engine, shown)
+        self.on_known()
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address

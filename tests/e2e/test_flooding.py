@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.frames import CONTINUATION, PONG, TEXT, encode_frame
-from tests.e2e.wire import Gone
-from tests.e2e.world import World
+from tests.e2e.wire import Gone, Wire, request
+from tests.e2e.world import World, unique
 
 pytestmark = pytest.mark.e2e
 
@@ -68,3 +71,79 @@ def test_a_user_who_sends_events_without_end_is_slowed_down_and_others_talk_on(m
     talk(own)
     assert not mallory.pump(lambda: bool(mallory.answers["x"]), 0.2), "read as fast as it came"
     assert own.server.alive
+
+
+def silent(world: World, count: int) -> list[socket.socket]:
+    """Open connections that say nothing."""
+    found = [socket.create_connection(world.server.address, timeout=5) for _ in range(count)]
+    for one in found:
+        world.opened.callback(one.close)
+    return found
+
+
+def ended(connections: list[socket.socket]) -> int:
+    """Return how many of them the server has closed."""
+    count = 0
+    for one in connections:
+        one.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            count += one.recv(1, socket.MSG_PEEK) == b""
+    return count
+
+
+def test_silent_connections_of_one_address_make_room_for_those_who_ask(make_world: MakeWorld) -> None:
+    own = make_world(("ann", "ben"), {"limits": {"strangers_per_address": 50}})
+    idle = own.wire()
+    idle.send_bytes(request("/healthz", upgrade=False))
+    assert idle.read_response().status == 200
+    crowd = silent(own, 200)
+    time.sleep(1.1)  # none is sent away within its first second
+    talk(own)
+    wait_for(lambda: ended(crowd) >= 150)
+    assert own.rest(None).get("/healthz").status_code == 200
+    with pytest.raises(Gone):
+        idle.read_response()
+    said = [line for line in own.server.log.read_text().splitlines() if "strangers_per_address" in line]
+    assert len(said) == 1
+
+
+def test_without_descriptors_for_all_the_rest_is_refused_and_everything_else_goes_on(
+    make_world: MakeWorld,
+) -> None:
+    own = make_world(("ann", "ben"))
+    own.server.stop()
+    own.server.files = 256
+    own.server.start()
+    devices = []
+    statuses = []
+    for _ in range(300):
+        wire = own.wire()
+        statuses.append(asked(wire, request()))
+        if statuses[-1] == 101:
+            wire.hello(own.tokens["ann"], unique("device"))
+            devices.append(wire)
+    assert set(statuses) == {101, 503}
+    assert statuses.count(101) == 168
+    assert own.rest(None).get("/healthz").status_code == 200
+    assert "ann" in own.server.relay("user", "list")
+    devices.pop().close()
+    wait_for(lambda: asked(own.wire(), request()) == 101)
+    assert len(own.server.log.read_text().splitlines()) < 20, own.server.log.read_text()
+
+
+def test_the_limit_on_open_files_is_raised_to_the_hard_one(make_world: MakeWorld) -> None:
+    own = make_world(())
+    limits = resource.prlimit(own.server.pid, resource.RLIMIT_NOFILE)
+    assert limits[0] == limits[1]
+
+
+def asked(wire: Wire, head: bytes) -> int:
+    wire.send_bytes(head)
+    return wire.read_response().status
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

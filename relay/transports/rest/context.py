@@ -45,6 +45,8 @@ async def the_caller() -> Caller:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
+    if know := cast(dict[str, Any], request.scope).get("relay", {}).get("know"):
+        know()
     return Caller(identity, identity.client_id, address)
 
 

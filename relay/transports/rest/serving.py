@@ -42,6 +42,9 @@ class _HttpStream(PeerStream):
         self._keep_alive_seconds = keep_alive_seconds
         self._reading = trio.CancelScope()
         self._peer = peer
+        self._known = False
+        if guest := peer.guest:
+            guest.waiting = lambda: self.their_state() is not h11.DONE and not self._known
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
         self._turned = trio.Event()
@@ -58,6 +61,9 @@ class _HttpStream(PeerStream):
 
     def turn(self) -> None:
         """Note that hypercorn went on to the next request, or away."""
+        self._known = False
+        if self._peer.guest is not None:
+            self._peer.guest.begin_waiting()
         if self.their_state() is h11.IDLE:
             self._early = self.take_back() + self._early
             self._reading.deadline = trio.current_time() + self._keep_alive_seconds
@@ -96,6 +102,10 @@ class _HttpStream(PeerStream):
         except BadHead:
             self._goes_back = True
             raise
+
+    def know(self) -> None:
+        """Note that it is known whose request this is."""
+        self._known = True
 
     def stop_idling(self) -> None:
         """Close, where no request is being answered."""
@@ -155,7 +165,7 @@ class _Connection(TCPServer):
         """Return what h11 holds of the next request, which it must not read before it was judged."""
         if not hasattr(self, "protocol"):
             return b""
-        held = self.protocol.protocol.connection._receive_buffer
+        held = cast(h11.Connection, self.protocol.protocol.connection)._receive_buffer
         return bytes(held._extract(len(held)))
 
 
@@ -188,7 +198,7 @@ class HttpServer:
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
         stream = _HttpStream(peer, self._head_bytes, self._head_seconds, self._config.keep_alive_timeout)
-        app = GuardedApp(self._app, stream, self._body_seconds)
+        app = GuardedApp(self._app, stream, self._body_seconds, stream.know)
         http = _Connection(
             ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
         )
