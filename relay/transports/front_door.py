@@ -119,6 +119,7 @@ class FrontDoor:
             if error.noted:
                 self.log.warn(error.reason, f"{peer.address}: {error.reason}")
             await peer.send_all(refusal(error))
+            self._lobby.dismiss(guest)
             await _linger(peer)
         finally:
             self.streams.discard(peer)
@@ -200,6 +201,8 @@ class FrontDoor:
         code = CloseCode.ORIGIN_REFUSED
         answer = switching_protocols(head.headers["sec-websocket-key"], offered)
         await peer.send_all(answer + close_frame(code, CLOSE_REASONS[code]))
+        if peer.guest is not None:
+            self._lobby.dismiss(peer.guest)
         await _linger(peer, self._engine.settings.timeouts.close_seconds)
 
     async def _serve_websocket(self, peer: PeerStream, head: Head, nearest: str) -> None:

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import trio
@@ -129,6 +130,13 @@ class Lobby:
             del mates[guest]
             if not mates:
                 del self._guests[guest.home]
+
+    def dismiss(self, guest: Guest) -> None:
+        """Note that a guest was refused, and is only there to read why: it is the first to go."""
+        guest.since, guest.waiting = -inf, lambda: True
+        mates = self._guests.get(guest.home)
+        if mates is not None and guest in mates:
+            mates.move_to_end(guest, last=False)
 
     def leave(self, guest: Guest) -> None:
         """Note that a connection is over."""

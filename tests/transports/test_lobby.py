@@ -131,3 +131,11 @@ async def test_no_more_than_a_thousand_kinds_of_warning_are_remembered_or_logged
     await trio.sleep(61)
     rarely.warn("one more", "refused")
     assert len(rarely._said) == 1
+
+
+async def test_who_was_refused_is_the_first_to_go_at_once(autojump_clock: Any) -> None:
+    hall = lobby(room=3)
+    first, refused, last = entered(hall), entered(hall), entered(hall)
+    hall.dismiss(refused)
+    entered(hall)
+    assert [one.scope.cancel_called for one in (first, refused, last)] == [False, True, False]
