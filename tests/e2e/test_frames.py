@@ -183,9 +183,9 @@ def test_a_ping_is_answered_with_its_own_payload(world: World) -> None:
     assert (frame.opcode, frame.payload) == (PONG, b"p" * 125)
 
 
-def test_a_flood_of_pings_and_unasked_pongs_is_survived(world: World) -> None:
+def test_some_hundred_pings_and_unasked_pongs_at_once_are_taken(world: World) -> None:
     device = world.device("mallory")
-    device.wire.send_bytes(encode_frame(b"x", PONG) * 1000 + encode_frame(b"y", PING) * 200)
+    device.wire.send_bytes(encode_frame(b"x", PONG) * 250 + encode_frame(b"y", PING) * 200)
     pongs = 0
     while pongs < 200:
         frame = device.wire.recv_frame()
