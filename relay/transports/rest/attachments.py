@@ -24,7 +24,7 @@ from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, 
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
 from relay.transports.rest.conditions import precondition, wanted_part
-from relay.transports.rest.context import nothing, reply, the_caller, the_engine, the_flow
+from relay.transports.rest.context import check_still, nothing, reply, the_caller, the_engine, the_flow
 from relay.transports.rest.problems import problem
 
 blueprint = Blueprint("attachments", __name__)
@@ -163,6 +163,7 @@ async def _body() -> AsyncGenerator[bytes, None]:
     async for part in request.body:
         yield part
         flow.taken(len(part))
+    await check_still()
 
 
 async def _form_file() -> tuple[str, AsyncGenerator[bytes, None]]:
@@ -212,6 +213,7 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
             if isinstance(event, Data):
                 yield event.data
                 if not event.more_data:
+                    await check_still()
                     return
 
 
