@@ -88,10 +88,10 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(
             description="Connections from one address, of IPv6 from one /64, on which nobody has said who they "
             "are: without a whole request yet, idle between two, or without a hello. Over it the "
-            "one that has waited longest, a second at least, is ended. The addresses of `[server] "
+            "one that has waited longest, five seconds at least, is ended. The addresses of `[server] "
             "trusted_proxies` are not counted."
         ),
-    ] = 500
+    ] = 1000
     hellos_per_minute: Annotated[
         Limit,
         Meta(

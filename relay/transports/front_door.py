@@ -21,6 +21,7 @@ from relay.plugin.parts import Credentials
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.framing import close_frame
 from relay.protocol.outbox import Outbox
+from relay.protocol.session import State
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.transports.head import (
     TLS_HELLO,
@@ -92,7 +93,7 @@ class FrontDoor:
 
     async def _let_in(self, stream: trio.abc.Stream) -> None:
         address = _peer_address(stream)
-        guest = self._lobby.enter(address)
+        guest = self._lobby.enter(address, _fileno(stream))
         if guest is None:
             if self._tls is None:
                 with trio.move_on_after(_REFUSAL_SECONDS):
@@ -219,7 +220,7 @@ class FrontDoor:
             session = Session(self._engine, link, nursery, shown=shown, version=self._version)
             if guest := peer.guest:
                 guest.begin_waiting()
-                guest.upgraded, guest.waiting = True, lambda: True
+                guest.upgraded, guest.waiting = True, lambda: session.state is State.GREETING
                 session.on_known = partial(self._lobby.known, guest)
             most = limits.frame_bytes or 1 << 30
             web_socket = ServerSocket(link, session.on_text, most, limits.small_frames_per_second)
@@ -265,6 +266,10 @@ def _tls_context(engine: Engine) -> ssl.SSLContext | None:
     context.load_cert_chain(server.tls_certificate, server.tls_key)
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _fileno(stream: trio.abc.Stream) -> int | None:
+    return stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
 
 
 def _full() -> BadHead:

@@ -2,14 +2,15 @@
 
 A connection is a descriptor and a few KiB before it has said a word. So whoever waits here is counted by
 address, and where there are too many, or where descriptors run short, the one that has waited longest goes.
-One that has waited for less than a second never does: after a restart everybody comes at once, and each of
-them is through here in a moment.
+One that has waited for a moment only never does, and none whose bytes are there and were not read yet: after
+a restart everybody comes at once, and then it is the server that lets them wait.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import logging
+import select
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
@@ -17,7 +18,10 @@ from typing import Final
 
 import trio
 
-_PATIENCE_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 5.0
+_SHORT_PATIENCE_SECONDS: Final = 1.0
+"""Where there is no room at all."""
+
 _LOOKED_AT: Final = 32
 """How many are asked for one that may go: the oldest stand in front, and those who are at work step back."""
 
@@ -63,15 +67,24 @@ class Guest:
         upgraded: whether it is a WebSocket.
     """
 
-    __slots__ = ("gone", "home", "scope", "since", "upgraded", "waiting")
+    __slots__ = ("fileno", "gone", "home", "scope", "since", "upgraded", "waiting")
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, fileno: int | None) -> None:
         self.home = home
+        self.fileno = fileno
         self.scope = trio.CancelScope()
         self.since = trio.current_time()
         self.waiting: Callable[[], bool] = lambda: True
         self.upgraded = False
         self.gone = False
+
+    def was_silent(self) -> bool:
+        """Tell whether nothing of the peer's lies unread."""
+        if self.fileno is None:
+            return True
+        poll = select.poll()
+        poll.register(self.fileno, select.POLLIN)
+        return not poll.poll(0)
 
     def begin_waiting(self) -> None:
         """Note that from now on something else is waited for."""
@@ -96,13 +109,17 @@ class Lobby:
         self._open = 0
         self._guests: dict[str, OrderedDict[Guest, None]] = {}
 
-    def enter(self, address: str) -> Guest | None:
-        """Let a new connection in; None where there is no room for it."""
+    def enter(self, address: str, fileno: int | None = None) -> Guest | None:
+        """Let a new connection in; None where there is no room for it.
+
+        Args:
+            fileno: its descriptor, where it has one of its own.
+        """
         home = home_of(address)
         mates = self._guests.get(home)
         most = self._per_address
         if mates is not None and most and len(mates) >= most and not self._exempt(address):
-            while len(mates) >= most and self._send_away(mates):
+            while len(mates) >= most and self._send_away(mates, _PATIENCE_SECONDS):
                 self._log.warn(
                     f"crowd {home}",
                     f"{most} connections from {home} have not said who they are: the ones that have "
@@ -114,7 +131,7 @@ class Lobby:
             )
             if not self._make_room(upgraded=False):
                 return None
-        guest = Guest(home)
+        guest = Guest(home, fileno)
         self._open += 1
         self._guests.setdefault(home, OrderedDict())[guest] = None
         return guest
@@ -149,13 +166,14 @@ class Lobby:
         """End the connection of a guest where most of them come from."""
         if not self._guests:
             return False
-        return self._send_away(max(self._guests.values(), key=len), upgraded=upgraded)
+        return self._send_away(max(self._guests.values(), key=len), _SHORT_PATIENCE_SECONDS, upgraded=upgraded)
 
-    def _send_away(self, mates: OrderedDict[Guest, None], *, upgraded: bool = False) -> bool:
-        latest = trio.current_time() - _PATIENCE_SECONDS
+    def _send_away(self, mates: OrderedDict[Guest, None], patience: float, *, upgraded: bool = False) -> bool:
+        latest = trio.current_time() - patience
         for _ in range(min(len(mates), _LOOKED_AT)):
             guest = next(iter(mates))
-            if guest.since <= latest and guest.waiting() and (guest.upgraded or not upgraded):
+            may_go = guest.since <= latest and guest.waiting() and (guest.upgraded or not upgraded)
+            if may_go and (guest.since == -inf or guest.was_silent()):
                 self.leave(guest)
                 guest.scope.cancel()
                 return True

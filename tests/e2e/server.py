@@ -37,6 +37,7 @@ UNLIMITED: Tables = {
         "logins_per_minute": 0,
         "connections_per_user": 0,
         "connections_per_address": 0,
+        "strangers_per_address": 0,
     },
 }
 
