@@ -38,6 +38,7 @@ hellos_per_minute = 0
 connections = 0
 connections_per_user = 0
 connections_per_address = 0
+strangers_per_address = 0
 """
 
 

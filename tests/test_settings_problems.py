@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from relay.settings import SETTINGS, Problem, SettingsError, load
+from relay.settings.kinds import check_origin
 from relay.settings.toml_source import find_lines
 
 # The time of one example depends on the machine's other work; its outcome does not.
@@ -288,3 +290,46 @@ def test_what_a_file_holds_that_a_variable_names_is_never_shown(tmp_path: Path) 
         (problem,) = problems_of(None, {name: str(secret)})
         assert "topsecret" not in problem
         assert name in problem
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://chat.example.org",
+        "https://chat.example.org:8443",
+        "http://localhost:5173",
+        "http://127.0.0.1:5173",
+        "http://[::1]:8080",
+        "capacitor://localhost",
+        "moz-extension://0f1e2d3c-aaaa-bbbb-cccc-0123456789ab",
+        "https://xn--exmple-cua.org",
+    ],
+)
+def test_an_origin_that_browsers_send_is_taken(origin: str) -> None:
+    check_origin(origin)
+
+
+@pytest.mark.parametrize(
+    ("origin", "right"),
+    [
+        ("https://*.example.org", "list each"),
+        ("*", "list each"),
+        ("https://example.org:443", "https://example.org"),
+        ("http://example.org:80", "http://example.org"),
+        ("https://example.org:70000", "1 to 65535"),
+        ("https://example.org:0443", "1 to 65535"),
+        ("https://example.org/", "without a path"),
+        ("https://Example.org", "lower case"),
+        ("https://exämple.org", "xn--"),
+        ("example.org", "https://chat.example.org"),
+        ("null", "https://chat.example.org"),
+        ("http://[::1", "https://chat.example.org"),
+        ("http://[::zz]", "https://chat.example.org"),
+        ("http://[1::2::3]", "http://[::1]:8080"),
+        ("http://[0:0:0:0:0:0:0:1]", "[::1]"),
+        ("https://user@example.org", "https://chat.example.org"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_what_would_be_right(origin: str, right: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(right)):
+        check_origin(origin)

@@ -2,6 +2,7 @@
 
 import fnmatch
 import ipaddress
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,6 +32,7 @@ class Places:
         """
         try:
             read = httpx.URL(url)
+            urlsplit(url)  # reads strictly what httpx takes for a name, such as https://a[b
         except (httpx.InvalidURL, ValueError):
             raise Refused(f"{url[:80]!r} is no URL") from None
         if read.port is not None and not 0 < read.port < 65_536:

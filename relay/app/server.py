@@ -33,6 +33,7 @@ from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
 from relay.settings.addresses import in_url, reachable
+from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
@@ -64,6 +65,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
     """
     database = await trio.Path(settings.storage.path).absolute()
     is_new = not await database.exists()
+    files = raise_file_limit()
     async with open_engine(settings, paths=own_paths(settings)) as engine:
         if is_new:  # a slip in the path is an empty server for everybody
             _log.info("made a new, empty database: %s", database)
@@ -72,7 +74,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
         listeners = await open_listeners(settings)
         heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
         http = http_server(engine)
-        door = FrontDoor(engine, heartbeat, http.serve, VERSION)
+        door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
         async with http.lifespan(), trio.open_nursery() as services:
             services.start_soon(heartbeat.run)
             services.start_soon(engine.accounts.prepare)
@@ -83,11 +85,13 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
                 accepting = trio.CancelScope()
                 services.start_soon(_signals, engine, door, http, accepting, connections)
 
-                async def accept() -> None:
+                async def accept_all() -> None:
                     with accepting:
-                        await trio.serve_listeners(door.serve, listeners, handler_nursery=connections)
+                        async with trio.open_nursery() as nursery:
+                            for listener in listeners:
+                                nursery.start_soon(accept, listener, door.serve, connections, door.log)
 
-                connections.start_soon(accept)
+                connections.start_soon(accept_all)
                 await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             services.cancel_scope.cancel()
 

@@ -78,6 +78,7 @@ class CloseCode(IntEnum):
     SESSION_REVOKED = 4503
     TOO_MANY_CONNECTIONS = 4504
     NOT_THE_PROTOCOL = 4505
+    ORIGIN_REFUSED = 4506
     REPLACED = 4510
 
 
@@ -98,6 +99,7 @@ CLOSE_REASONS: dict[CloseCode, str] = {
     CloseCode.SESSION_REVOKED: "session revoked",
     CloseCode.TOO_MANY_CONNECTIONS: "too many connections",
     CloseCode.NOT_THE_PROTOCOL: "not the protocol, repeatedly",
+    CloseCode.ORIGIN_REFUSED: "the origin of this page is not in the server's [server] allowed_origins",
     CloseCode.REPLACED: "replaced by a newer connection of the same client",
 }
 

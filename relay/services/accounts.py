@@ -34,6 +34,9 @@ class Accounts:
         token_days: how long a login's token lives; 0 means for ever.
         password_min_length: the fewest characters of a new password.
         registration: "open", "invite" or "closed".
+
+    Attributes:
+        changes: how often something about a token or its user has changed.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Accounts:
         self._hasher = argon2.PasswordHasher()
         self._hashing = trio.CapacityLimiter(_HASHING)
         self._identities: dict[bytes, Identity] = {}
+        self.changes = 0
         self._decoy = ""
 
     async def identify(self, token: str) -> Identity:
@@ -262,4 +266,5 @@ class Accounts:
 
     def forget(self) -> None:
         """Look every token up anew: something about one of them changed."""
+        self.changes += 1
         self._identities.clear()

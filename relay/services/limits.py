@@ -47,6 +47,18 @@ class TokenBuckets:
             self._forget_full(now)
         return 0.0
 
+    def borrow(self, key: str) -> float:
+        """Take a token of `key`, on credit where there is none; return the seconds until it is paid back."""
+        if not self._rate:
+            return 0.0
+        now = self._clock()
+        tokens, then = self._buckets.get(key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate) - 1.0
+        self._buckets[key] = (tokens, now)
+        if len(self._buckets) > 10_000:
+            self._forget_full(now)
+        return max(0.0, -tokens / self._rate)
+
     def take(self, key: str, cost: float = 1.0) -> None:
         """Take a token of `key`, or `cost` of them.
 
@@ -160,6 +172,7 @@ class Rates:
         self.connection_messages = per_second(limits.connection_messages_per_second, "messages on this connection")
         self.address_messages = per_second(limits.address_messages_per_second, "messages from this address")
         self.typing = per_second(limits.typing_per_second, "typing indicators")
+        self.events = per_second(limits.events_per_second, "connection events and refused messages")
         self.hellos = per_minute(limits.hellos_per_minute, "hellos")
         self.logins = per_minute(limits.logins_per_minute, "logins")
         self.uploads = per_minute(limits.uploads_per_minute, "uploads")

@@ -13,7 +13,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@A-Z]+")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def check_origin(text: str) -> None:
@@ -22,8 +23,28 @@ def check_origin(text: str) -> None:
     Raises:
         ValueError: the text has another form.
     """
-    if not _ORIGIN.fullmatch(text):
-        raise ValueError("an origin is written https://chat.example.org, in lower case and without a path")
+    found = _ORIGIN.fullmatch(text)
+    if "*" in text:
+        raise ValueError("an origin is a whole one, without *; list each, such as https://chat.example.org")
+    if not found:
+        raise ValueError(
+            "an origin is written https://chat.example.org, in lower case and without a path; a name in other "
+            "letters as browsers send it, xn--…"
+        )
+    scheme, host, port = found.groups()
+    if port is not None and (port == _DEFAULT_PORTS.get(scheme) or not 0 < int(port) < 65_536 or port[0] == "0"):
+        raise ValueError(f"browsers leave out a default port, and others are from 1 to 65535: {scheme}://{host}")
+    if host.startswith("["):
+        _check_ipv6(host[1:-1])
+
+
+def _check_ipv6(text: str) -> None:
+    try:
+        shortest = str(ipaddress.IPv6Address(text))
+    except ValueError as error:
+        raise ValueError(f"{error}; an origin of an IPv6 address is written http://[::1]:8080") from None
+    if shortest != text:
+        raise ValueError(f"browsers write this address [{shortest}]")
 
 
 def check_network(text: str) -> None:

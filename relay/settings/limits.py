@@ -49,6 +49,21 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "messages."
         ),
     ] = 10
+    events_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Connection events (acks, heartbeats, active and inactive) and refused messages that a "
+            "user may send per second, over all devices together, with ten seconds' worth at once. "
+            "Beyond that the server reads from the connection no faster; nothing is lost."
+        ),
+    ] = 100
+    small_frames_per_second: Annotated[
+        Limit,
+        Meta(
+            description="Pings, pongs and fragments of fewer than 128 bytes that one connection may send per "
+            "second, with ten seconds' worth at once. More closes with 4505."
+        ),
+    ] = 50
     connections: Annotated[
         Limit,
         Meta(
@@ -66,6 +81,15 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             description="Open connections from one address. An office or a mobile network may stand behind "
             "a single one; behind a reverse proxy, set `[server] trusted_proxies`, or the "
             "proxy's own is counted."
+        ),
+    ] = 1000
+    strangers_per_address: Annotated[
+        Limit,
+        Meta(
+            description="Connections from one address, of IPv6 from one /64, on which nobody has said who they "
+            "are: without a whole request yet, idle between two, or without a hello. Over it the "
+            "one that has waited longest, five seconds at least, is ended. The addresses of `[server] "
+            "trusted_proxies` are not counted."
         ),
     ] = 1000
     hellos_per_minute: Annotated[

@@ -8,33 +8,44 @@ carried plain requests before: the HTTP side gives such a connection back, and i
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import trio
 
 from relay.plugin.engine import Engine
 from relay.plugin.parts import Credentials
+from relay.protocol.errors import CLOSE_REASONS, CloseCode
+from relay.protocol.framing import close_frame
 from relay.protocol.outbox import Outbox
+from relay.protocol.session import State
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.transports.head import (
-    END,
+    TLS_HELLO,
     BadHead,
     Head,
     check_request,
     check_upgrade,
     client_address,
-    parse_head,
+    is_trusted,
+    origin_allowed,
+    receive_head,
     refusal,
 )
 from relay.transports.link import PeerLink
+from relay.transports.lobby import Guest, Lobby, Rarely
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
 from relay.transports.tls import tls_context
 from relay.transports.websocket import ServerSocket, switching_protocols
 
 _log: Final = logging.getLogger("relay.front_door")
+
+_REFUSAL_SECONDS: Final = 1.0
+_TLS_HERE: Final = "this port speaks TLS: use https:// and wss://"
 
 Http = Callable[[PeerStream], Awaitable[Head | None]]
 """Serves HTTP on a stream; returns the head of an upgrade that came after, or None when the peer is gone."""
@@ -46,15 +57,26 @@ class FrontDoor:
     Args:
         serve_http: the HTTP side.
         version: what `ready` names as the server.
+        room: the most connections that may be open; 0 means no limit.
     """
 
-    def __init__(self, engine: Engine, heartbeat: HeartbeatSupervisor, serve_http: Http, version: str) -> None:
+    def __init__(
+        self, engine: Engine, heartbeat: HeartbeatSupervisor, serve_http: Http, version: str, room: int = 0
+    ) -> None:
         self._engine = engine
         self._heartbeat = heartbeat
         self._serve_http = serve_http
         self._version = version
         self._tls = tls_context(engine.settings)
         self._per_address: dict[str, int] = {}
+        self.log = Rarely(_log)
+        settings = engine.settings
+        self._lobby = Lobby(
+            settings.limits.strangers_per_address,
+            room,
+            lambda address: is_trusted(address, settings.server.trusted_proxies),
+            self.log,
+        )
         self.sessions: set[PeerLink] = set()
         self.streams: set[PeerStream] = set()
         self._empty = trio.Event()
@@ -64,24 +86,42 @@ class FrontDoor:
         """Serve one connection until it is over; nothing that a peer does gets out of here."""
         try:
             async with stream:
-                await self._serve(stream)
+                await self._let_in(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError):
             pass
         except* Exception as faults:
             _log.error("a connection ended with a fault of our own", exc_info=faults)
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    async def _let_in(self, stream: trio.abc.Stream) -> None:
+        address = _peer_address(stream)
+        guest = self._lobby.enter(address, _fileno(stream))
+        if guest is None:
+            if self._tls is None:
+                with trio.move_on_after(_REFUSAL_SECONDS):
+                    await stream.send_all(refusal(_full()))
+            return
+        try:
+            with guest.scope:
+                await self._serve(stream, address, guest)
+        finally:
+            self._lobby.leave(guest)
+
+    async def _serve(self, stream: trio.abc.Stream, address: str, guest: Guest) -> None:
         timeouts = self._engine.settings.timeouts
         if self._tls is not None:
             stream = await self._shake_hands(stream, timeouts.tls_handshake_seconds)
-        peer = PeerStream(stream, b"", write_seconds=timeouts.write_seconds, address=_peer_address(stream))
+        peer = PeerStream(stream, b"", write_seconds=timeouts.write_seconds, address=address)
+        peer.guest = guest
         self.streams.add(peer)
         try:
             head: Head | None = await self._read_head(peer)
             while head is not None:
                 head = await self._route(peer, head)
         except BadHead as error:
+            if error.noted:
+                self.log.warn(error.reason, f"{peer.address}: {error.reason}")
             await peer.send_all(refusal(error))
+            self._lobby.dismiss(guest)
             await _linger(peer)
         finally:
             self.streams.discard(peer)
@@ -92,6 +132,12 @@ class FrontDoor:
     async def _shake_hands(self, stream: trio.abc.Stream, seconds: float) -> trio.abc.Stream:
         wrapped = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)  # type: ignore[arg-type]
         with trio.move_on_after(seconds):
+            first = await stream.socket.recv(1, socket.MSG_PEEK) if isinstance(stream, trio.SocketStream) else b""
+            if first and first[0] != TLS_HELLO:
+                self.log.warn("plain", f"{_peer_address(stream)}: {_TLS_HERE}")
+                await stream.send_all(refusal(BadHead(400, _TLS_HERE)))
+                await _linger(stream)
+                raise trio.BrokenResourceError("plain text on the port of TLS")
             await wrapped.do_handshake()
             return wrapped
         raise trio.BrokenResourceError("no TLS handshake in time")
@@ -114,18 +160,7 @@ class FrontDoor:
         raise BadHead(408, "the request's head did not arrive in time")
 
     async def _receive_head(self, peer: PeerStream) -> Head | None:
-        limit = self._engine.settings.limits.head_bytes or 1 << 30
-        data = b""
-        while END not in data:
-            if len(data) > limit:
-                raise BadHead(431, f"a request's head has at most {limit} bytes")
-            received = await peer.receive_some(16384)
-            if not received:
-                return None
-            data += received
-        if data.index(END) > limit:
-            raise BadHead(431, f"a request's head has at most {limit} bytes")
-        return parse_head(data)
+        return await receive_head(peer.receive_some, self._engine.settings.limits.head_bytes or 1 << 30)
 
     async def _route(self, peer: PeerStream, head: Head) -> Head | None:
         settings = self._engine.settings
@@ -135,21 +170,42 @@ class FrontDoor:
             return await self._serve_http(peer)
         if self._engine.draining:
             raise BadHead(503, "the server is draining", "Retry-After: 1")
-        check_upgrade(head, settings.server.allowed_origins)
+        check_upgrade(head)
         forwarded = head.headers.get("x-forwarded-for", "")
         address = client_address(forwarded, peer.address, settings.server.trusted_proxies)
         held = self._per_address.get(address, 0)
         if settings.limits.connections_per_address and held >= settings.limits.connections_per_address:
             raise BadHead(503, "too many connections from this address", "Retry-After: 10")
+        if not self._lobby.may_upgrade(len(self.sessions)):
+            raise _full()
         self._per_address[address] = held + 1
         nearest, peer.address = peer.address, address
         try:
-            await self._serve_websocket(peer, head, nearest)
+            origin = head.headers.get("origin")
+            if origin is None or origin_allowed(origin, head.headers["host"], settings.server.allowed_origins):
+                await self._serve_websocket(peer, head, nearest)
+            else:
+                await self._refuse_page(peer, head, origin)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
         return None
+
+    async def _refuse_page(self, peer: PeerStream, head: Head, origin: str) -> None:
+        """Refuse a page of another origin by a close code: its script is told nothing of an upgrade's status."""
+        self.log.warn(
+            f"origin {origin[:200]}",
+            f"{peer.address}: a page of the origin {origin[:200]!r} is refused; if it is yours, add it to "
+            "[server] allowed_origins",
+        )
+        offered = head.headers.get("sec-websocket-protocol", "")
+        code = CloseCode.ORIGIN_REFUSED
+        answer = switching_protocols(head.headers["sec-websocket-key"], offered)
+        await peer.send_all(answer + close_frame(code, CLOSE_REASONS[code]))
+        if peer.guest is not None:
+            self._lobby.dismiss(peer.guest)
+        await _linger(peer, self._engine.settings.timeouts.close_seconds)
 
     async def _serve_websocket(self, peer: PeerStream, head: Head, nearest: str) -> None:
         """Run one WebSocket: the library's reader and the session, one fate for both."""
@@ -163,7 +219,12 @@ class FrontDoor:
             outbox = Outbox(limits.queue_bytes, limits.queue_messages)
             link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)
             session = Session(self._engine, link, nursery, shown=shown, version=self._version)
-            socket = ServerSocket(link, session.on_text, limits.frame_bytes or 1 << 30)
+            if guest := peer.guest:
+                guest.begin_waiting()
+                guest.upgraded, guest.waiting = True, lambda: session.state is State.GREETING
+                session.on_known = partial(self._lobby.known, guest)
+            most = limits.frame_bytes or 1 << 30
+            web_socket = ServerSocket(link, session.on_text, most, limits.small_frames_per_second)
             link.on_end = session.over
             self.sessions.add(link)
             try:
@@ -171,7 +232,7 @@ class FrontDoor:
                 link.direct(switching_protocols(head.headers["sec-websocket-key"], offered))
                 peer.unread(head.rest)
                 head.forget()
-                nursery.start_soon(socket.run)
+                nursery.start_soon(web_socket.run)
                 self._heartbeat.watch(link, session)
                 async with link.owning_faults():
                     await session.run()
@@ -198,6 +259,14 @@ class FrontDoor:
             await peer.abort()
 
 
+def _fileno(stream: trio.abc.Stream) -> int | None:
+    return stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
+
+
+def _full() -> BadHead:
+    return BadHead(503, "the server has no room for more connections", "Retry-After: 10")
+
+
 def _peer_address(stream: trio.abc.Stream) -> str:
     below = getattr(stream, "transport_stream", stream)
     if isinstance(below, trio.SocketStream):
@@ -206,10 +275,11 @@ def _peer_address(stream: trio.abc.Stream) -> str:
     return "memory"
 
 
-async def _linger(peer: PeerStream) -> None:
+async def _linger(peer: trio.abc.Stream, seconds: float = 0.5) -> None:
     """Let the peer read a refusal before the close: unread input turns a close into a reset."""
-    with trio.move_on_after(0.5):
-        await peer.send_eof()
+    with trio.move_on_after(seconds):
+        if isinstance(peer, trio.abc.HalfCloseableStream):
+            await peer.send_eof()
         for _ in range(64):
             if not await peer.receive_some(65536):
                 return

@@ -8,26 +8,37 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 END = b"\r\n\r\n"
+TLS_HELLO: Final = 0x16
+"""The first byte of a TLS connection (RFC 8446 section 5.1); no request begins with it."""
+
 _OFFERS = (b"upgrade:", b"http2-settings:")
+_REQUEST_LINE = re.compile(r"([A-Za-z]+) ([\x21-\x7e]+) (HTTP/1\.[0-9])")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _network = cache(ipaddress.ip_network)  # of the settings' few: each request through a proxy asks
 
 
 class BadHead(Exception):
-    """A head that is refused with an HTTP status and a reason for a person."""
+    """A head that is refused with an HTTP status and a reason for a person.
 
-    def __init__(self, status: int, reason: str, *headers: str) -> None:
+    Attributes:
+        noted: whether it is worth a line in the log.
+    """
+
+    def __init__(self, status: int, reason: str, *headers: str, noted: bool = False) -> None:
         super().__init__(reason)
+        self.noted = noted
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -58,13 +69,45 @@ class Head:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
-        return self.target.partition("?")[0]
+        """The target without its query, and without the scheme and the host that a proxy may be sent."""
+        path = self.target.partition("?")[0]
+        return path if path[0] in "/*" else urlsplit(path).path or "/"
 
     @property
     def wants_websocket(self) -> bool:
         """Whether this asks for a WebSocket (RFC 6455 section 4.2.1)."""
         return "websocket" in self.headers.get("upgrade", "").lower()
+
+
+async def receive_head(receive: Callable[[int], Awaitable[bytes]], limit: int, data: bytes = b"") -> Head | None:
+    """Read the next head of a connection; None when the peer left before it was whole.
+
+    Args:
+        receive: brings more bytes, b"" when the peer left.
+        limit: the most bytes that a head has.
+        data: what was read already.
+
+    Raises:
+        BadHead: 400 or 431, as soon as it is sure.
+    """
+    seen = 0
+    while True:
+        if not seen:
+            data = data.lstrip(b"\r\n")  # an empty line before a request is no fault (RFC 9112 section 2.2)
+            if data[:1] == bytes([TLS_HELLO]):
+                raise BadHead(400, "this port speaks plain HTTP, not TLS: use http:// and ws://", noted=True)
+        end = data.find(END, max(0, seen - 3))
+        if end > limit or (end < 0 and len(data) > limit):
+            raise BadHead(431, f"a request's head has at most {limit} bytes")
+        if _BARE_LF.search(data, max(0, seen - 1), end if end >= 0 else len(data)):
+            raise BadHead(400, "a line of a request's head ends with CR and LF")
+        if end >= 0:
+            return parse_head(data)
+        seen = len(data)
+        more = await receive(16384)
+        if not more:
+            return None
+        data += more
 
 
 def parse_head(data: bytes) -> Head:
@@ -78,21 +121,35 @@ def parse_head(data: bytes) -> Head:
         lines = raw.decode("ascii").split("\r\n")
     except UnicodeDecodeError:
         raise BadHead(400, "the request's head has bytes that are not ASCII") from None
-    words = lines[0].split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1.") or not words[0].isalpha():
+    first = _REQUEST_LINE.fullmatch(lines[0])
+    if first is None:
         raise BadHead(400, "the first line is not an HTTP/1.1 request")
+    method, target, version = first.groups()
+    if not _is_target(method, target):
+        raise BadHead(400, "a request is for a path, such as /healthz, or for http://HOST/PATH")
     headers: dict[str, str] = {}
     repeated = set()
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip() or _CONTROL.search(line):
+        if not colon or not _NAME.fullmatch(name) or _CONTROL.search(line):
             raise BadHead(400, "a header line is not 'name: value'")
         name, value = name.lower(), value.strip()
         if name in headers:
             repeated.add(name)
             value = f"{headers[name]},{value}"
         headers[name] = value
-    return Head(words[0], words[1], words[2], headers, raw + END, rest, repeated)
+    return Head(method, target, version, headers, raw + END, rest, repeated)
+
+
+def _is_target(method: str, target: str) -> bool:
+    """Tell whether a request can be for this (RFC 9112 section 3.2); CONNECT's are a proxy's business."""
+    if target[0] == "/" or (target == "*" and method == "OPTIONS"):
+        return True
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def check_request(head: Head) -> None:
@@ -107,17 +164,17 @@ def check_request(head: Head) -> None:
         raise BadHead(400, "a request has one Host")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise BadHead(400, "a Content-Length is one whole number")
-    if coding is not None and (coding.lower() != "chunked" or length is not None):
+    if coding is not None and (coding.lower() != "chunked" or length is not None or head.version == "HTTP/1.0"):
         raise BadHead(
             400, "a body has a Content-Length, or is chunked, which is the one Transfer-Encoding known here"
         )
 
 
-def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
-    """Refuse an upgrade that is not to `/ws`, not WebSocket version 13, or from a foreign page.
+def check_upgrade(head: Head) -> None:
+    """Refuse an upgrade that is not to `/ws`, or not WebSocket version 13.
 
     Raises:
-        BadHead: 400, 403, 404, 405 or 426, naming what would be right.
+        BadHead: 400, 404, 405 or 426, naming what would be right.
     """
     headers = head.headers
     if head.path != "/ws":
@@ -138,9 +195,6 @@ def check_upgrade(head: Head, allowed_origins: Sequence[str]) -> None:
         raise BadHead(400, "a request has one Host")
     if "content-length" in headers or "transfer-encoding" in headers:
         raise BadHead(400, "an upgrade has no body")
-    origin = headers.get("origin")
-    if origin is not None and not origin_allowed(origin, headers["host"], allowed_origins):
-        raise BadHead(403, "this page's origin is not allowed; add it to [server] allowed_origins")
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
@@ -168,12 +222,13 @@ def client_address(forwarded: str, peer: str, trusted: Sequence[str]) -> str:
     """
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     address = peer
-    while hops and _trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         address = hops.pop()
     return address
 
 
-def _trusted(address: str, trusted: Sequence[str]) -> bool:
+def is_trusted(address: str, trusted: Sequence[str]) -> bool:
+    """Tell whether an address is in one of the networks of the settings' proxies."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -204,7 +259,6 @@ def refusal(error: BadHead) -> bytes:
 
 _TITLES = {
     400: "Bad Request",
-    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -212,4 +266,4 @@ _TITLES = {
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }
-_CODES = {403: "forbidden", 404: "not_found", 431: "too_large", 503: "overloaded", 408: "bad_envelope"}
+_CODES = {404: "not_found", 431: "too_large", 503: "overloaded", 408: "bad_envelope"}

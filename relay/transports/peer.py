@@ -12,6 +12,8 @@ from typing import Any
 
 import trio
 
+from relay.transports.lobby import Guest
+
 
 class PeerStream(trio.abc.HalfCloseableStream):
     """A stream whose first bytes were read already.
@@ -31,6 +33,7 @@ class PeerStream(trio.abc.HalfCloseableStream):
         self.write_seconds = write_seconds
         self._received = received
         self.aborted = False
+        self.guest: Guest | None = None
         self.last_inbound = self.last_outbound = trio.current_time()
 
     @property

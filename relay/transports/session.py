@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -73,6 +73,7 @@ class Session:
         self._caught_up_from: int | None = None
         self._registered: Connection | None = None
         self._came = False
+        self.on_known: Callable[[], None] = lambda: None
         self.state = State.GREETING
         self.connection: Connection | None = None
 
@@ -84,20 +85,34 @@ class Session:
             envelope = decode(text)
             if envelope.type == "connection_event":
                 self._on_event(envelope)
+                await self._pace()
             else:
                 states.check_may_send(self.state)
                 self._check_client_id(envelope)
                 self._on_message(envelope)
         except ProtocolError as error:
             self._answer_bad(error, error.ref)
+            await self._pace()
         except RelayError as error:
             self._answer_bad(error, envelope.meta.id)
+            await self._pace()
         connection = self.connection
         if len(self._inbox) >= 256 or (connection is not None and connection.in_flight >= self._in_flight):
             await self._wait_settled()
         self._unpaced += len(text) if text.isascii() else len(text.encode())
         if self._unpaced >= _PACED_BYTES and connection is not None:
             await self._wait_paced(connection)
+
+    async def _pace(self) -> None:
+        """Read no faster from who sends what is never a message: events, and messages that are refused.
+
+        The messages themselves have rates of their own. Before the hello the address is who sends.
+        """
+        connection = self.connection
+        payer = f" {self._shown.address}" if connection is None else connection.user_id  # no user id has a space
+        if seconds := self._engine.rates.events.borrow(payer):
+            with trio.move_on_after(seconds):
+                await self._link.closed.wait()
 
     def _check_client_id(self, envelope: Envelope) -> None:
         said, connection = envelope.meta.client_id, self.connection
@@ -200,6 +215,7 @@ class Session:
                     raise
             except RelayError as error:
                 self._answer(error, envelope.meta.id)
+                await self._pace()
             except StorageError:
                 self._answer(not_saved(), envelope.meta.id)
             del self._inbox[0]
@@ -273,6 +289,7 @@ class Session:
         engine = self._engine
         shown = self._shown._replace(token=hello.token) if hello.token else self._shown
         identity = await greeting.authenticate(engine, shown)
+        self.on_known()
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address

@@ -10,6 +10,10 @@ names, where the library would drop the connection without a word.
 A whole, unfragmented text frame, as nearly every frame is, is read here: wsproto takes 15 µs of CPU for it,
 this takes 3. Whatever is anything else goes to the library, control frames and faults included.
 
+One read may bring thousands of frames, from somebody who has not even said hello. So the reading task pauses
+after some, for the others' sake, and frames that say next to nothing, control frames and small fragments, are
+few or end the connection.
+
 wsproto's internals that are touched, two: the frame decoder's header, to refuse a declared
 length before its payload arrives, and its buffer, to know whether it stands between two messages.
 """
@@ -24,7 +28,7 @@ from typing import Any, Final, cast
 import trio
 from trio_websocket import WebSocketConnection
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
@@ -38,6 +42,13 @@ _FAULTS: Final = {
 }
 
 _WHOLE_TEXT: Final = 0x81
+_FRAMES_BETWEEN_PAUSES: Final = 32
+"""Of one read: some 0.1 to 1 ms of work, and a pause costs about as much as one frame."""
+
+_SMALL_BYTES: Final = 128
+"""A fragment of fewer costs much more to read than to send."""
+
+_BURST_SECONDS: Final = 10
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 OnText = Callable[[str], Awaitable[None]]
@@ -74,15 +85,22 @@ class ServerSocket(WebSocketConnection):
 
     Args:
         max_bytes: bound on a message, all its fragments together.
+        small_per_second: control frames and small fragments that may come, with ten seconds' worth at once;
+            0 means no limit.
     """
 
-    def __init__(self, link: PeerLink, on_text: OnText, max_bytes: int) -> None:
+    def __init__(self, link: PeerLink, on_text: OnText, max_bytes: int, small_per_second: int = 0) -> None:
         self._opened = Connection(ConnectionType.SERVER)
         super().__init__(link, cast(Any, self._opened), max_message_size=max_bytes)
         self._link = link
         self._on_text = on_text
         self._max_bytes = max_bytes
         self._message_bytes = 0
+        self._frame_bytes = 0
+        self._since_pause = 0
+        self._small_per_second = small_per_second
+        self._small_left = float(small_per_second * _BURST_SECONDS)
+        self._small_at = trio.current_time()
         link.close_frame = self._make_close_frame
         link.before_receive = self._check_declared_length
         link.intercept = self._take_text_frames
@@ -103,13 +121,18 @@ class ServerSocket(WebSocketConnection):
         if isinstance(event, BytesMessage):
             link.end(CloseCode.UNSUPPORTED_DATA)
             return
-        text = event.data
-        self._message_bytes += len(text.encode())
+        text, size = event.data, len(event.data.encode())
+        self._message_bytes += size
+        self._frame_bytes += size
         if self._message_bytes > self._max_bytes:
             link.end(CloseCode.TOO_BIG, self._too_big())
             return
+        await self._count_frame(small=event.frame_finished and self._is_small_fragment(event))
+        if event.frame_finished:
+            self._frame_bytes = 0
         if not event.message_finished or self._message_parts:
-            self._message_parts.append(text)
+            if text:
+                self._message_parts.append(text)
             if not event.message_finished:
                 return
             text = "".join(map(str, self._message_parts))
@@ -117,10 +140,33 @@ class ServerSocket(WebSocketConnection):
         self._message_bytes = 0
         await self._on_text(text)
 
+    def _is_small_fragment(self, event: TextMessage) -> bool:
+        return self._frame_bytes < _SMALL_BYTES and (not event.message_finished or bool(self._message_parts))
+
     async def _handle_ping_event(self, event: Ping) -> None:
         """Answer a ping, unless a close was sent: nothing may follow that (RFC 6455 section 5.5.1)."""
+        await self._count_frame(small=True)
         if self._link.ending is None:
             await super()._handle_ping_event(event)
+
+    async def _handle_pong_event(self, event: Pong) -> None:
+        """Take a pong; that it came is all that there is to it."""
+        await self._count_frame(small=True)
+
+    async def _count_frame(self, *, small: bool) -> None:
+        """Pause after some frames; end the connection after too many small ones."""
+        self._since_pause += 1
+        if self._since_pause >= _FRAMES_BETWEEN_PAUSES:
+            self._since_pause = 0
+            await trio.lowlevel.checkpoint()
+        rate = self._small_per_second
+        if not small or not rate:
+            return
+        now = trio.current_time()
+        left = min(self._small_left + (now - self._small_at) * rate, float(rate * _BURST_SECONDS))
+        self._small_left, self._small_at = left - 1, now
+        if left < 1:
+            self._link.end(CloseCode.NOT_THE_PROTOCOL, f"over {rate} pings, pongs and small fragments a second")
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
         """Answer a close, or close for a fault of the peer's that the parser met."""
@@ -136,6 +182,7 @@ class ServerSocket(WebSocketConnection):
 
     async def _take_text_frames(self, data: bytes) -> bytes:
         """Hand over the whole text frames that `data` begins with; return what the library must read."""
+        self._since_pause = 0  # the read itself was a pause
         if not self._between_messages():
             return data
         offset, size_of_data, on_text, link = 0, len(data), self._on_text, self._link
@@ -154,6 +201,10 @@ class ServerSocket(WebSocketConnection):
                 break
             offset = end
             await on_text(text)
+            self._since_pause += 1
+            if self._since_pause >= _FRAMES_BETWEEN_PAUSES:
+                self._since_pause = 0
+                await trio.lowlevel.checkpoint()
         return data[offset:] if offset else data
 
     def _between_messages(self) -> bool:

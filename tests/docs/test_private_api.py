@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import h11
 import trio.testing
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
@@ -70,6 +71,16 @@ def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     assert parameters(ASGIWrapper.__init__) == ["self", "app"]
     assert inspect.isclass(Updated)
     assert inspect.isclass(Closed)
+
+
+def test_h11_gives_back_what_it_has_not_read() -> None:
+    listed("Connection._receive_buffer", "_extract")
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /next")
+    assert isinstance(connection.next_event(), h11.Request)
+    held: Any = connection._receive_buffer
+    assert bytes(held._extract(len(held))) == b"GET /next"
+    assert len(held) == 0
 
 
 def test_hypercorn_knows_the_settings_that_relay_gives_it() -> None:

@@ -57,6 +57,12 @@ def test_the_limits_that_the_page_names_with_a_number_have_that_default() -> Non
         ("in_flight", defaults.limits.in_flight, "`[limits] in_flight` (256)"),
         ("messages_per_second", defaults.limits.messages_per_second, "`messages_per_second` (50,"),
         ("messages_burst", defaults.limits.messages_burst, "burst of 500"),
+        ("events_per_second", defaults.limits.events_per_second, "`[limits] events_per_second` (100)"),
+        (
+            "small_frames_per_second",
+            defaults.limits.small_frames_per_second,
+            "`[limits] small_frames_per_second` (50)",
+        ),
         ("bad_frames", defaults.limits.bad_frames, "`[limits] bad_frames` (20)"),
         ("frame_bytes", defaults.limits.frame_bytes // 1024, "`[limits] frame_bytes` (64 KiB)"),
         ("hello_seconds", defaults.timeouts.hello_seconds, "`[timeouts] hello_seconds` (10)"),

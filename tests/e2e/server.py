@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -36,6 +37,7 @@ UNLIMITED: Tables = {
         "logins_per_minute": 0,
         "connections_per_user": 0,
         "connections_per_address": 0,
+        "strangers_per_address": 0,
     },
 }
 
@@ -80,6 +82,7 @@ class Server:
         files: Tables = {"storage": {"path": str(self.database)}}
         self.config.write_text(to_toml(merged(UNLIMITED, place, files, settings or {})))
         self.process: subprocess.Popen[bytes] | None = None
+        self.files: int | None = None
 
     @property
     def address(self) -> Address:
@@ -124,6 +127,8 @@ class Server:
                 stdout=out,
                 stderr=log,
             )
+        if self.files is not None:
+            resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.files, self.files))
 
     @property
     def _stdout(self) -> Path:

@@ -128,13 +128,16 @@ def test_fragments_that_add_up_over_the_limit_are_closed_with_1009(world: World)
     assert wire.wait_closed(PROMPTLY) == 1009
 
 
-def test_empty_fragments_without_end_do_not_grow_the_server(world: World) -> None:
+def test_empty_fragments_in_a_message_do_no_harm_and_without_end_they_close_with_4505(world: World) -> None:
     device = world.device("mallory")
     text = json.dumps(message("ann", "after many empty fragments", id="empty-fragments")).encode()
     device.wire.send_frame(text[:10], fin=False)
-    device.wire.send_bytes(encode_frame(b"", CONTINUATION, fin=False) * 5000)
+    device.wire.send_bytes(encode_frame(b"", CONTINUATION, fin=False) * 400)
     device.wire.send_frame(text[10:], CONTINUATION)
     device.acked("empty-fragments")
+    device.wire.send_frame(text[:10], fin=False)
+    device.wire.send_bytes(encode_frame(b"", CONTINUATION, fin=False) * 5000)
+    assert device.wait_closed() == 4505
 
 
 @pytest.mark.parametrize("name", PROTOCOL_ERRORS)
@@ -180,9 +183,9 @@ def test_a_ping_is_answered_with_its_own_payload(world: World) -> None:
     assert (frame.opcode, frame.payload) == (PONG, b"p" * 125)
 
 
-def test_a_flood_of_pings_and_unasked_pongs_is_survived(world: World) -> None:
+def test_some_hundred_pings_and_unasked_pongs_at_once_are_taken(world: World) -> None:
     device = world.device("mallory")
-    device.wire.send_bytes(encode_frame(b"x", PONG) * 1000 + encode_frame(b"y", PING) * 200)
+    device.wire.send_bytes(encode_frame(b"x", PONG) * 250 + encode_frame(b"y", PING) * 200)
     pongs = 0
     while pongs < 200:
         frame = device.wire.recv_frame()

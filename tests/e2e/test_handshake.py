@@ -130,9 +130,6 @@ def test_no_compression_is_negotiated(world: World) -> None:
         pytest.param(request(headers={"Host": None}), {400}, id="no host"),
         pytest.param(request(version="1.0"), {400, 426, 505}, id="HTTP 1.0 upgrade"),
         pytest.param(request(version="9.9"), {400, 505}, id="HTTP 9.9"),
-        pytest.param(request(headers={"Origin": "https://evil.example"}), {403}, id="foreign origin"),
-        pytest.param(request(headers={"Origin": "null"}), {403}, id="null origin"),
-        pytest.param(request(headers={"Origin": ALLOWED_ORIGIN + ".evil.example"}), {403}, id="long origin"),
         pytest.param(request("/ws", upgrade=False), {400, 404, 405, 426}, id="ws without upgrade"),
         pytest.param(request("/a b"), {400, 404}, id="space in the target"),
         pytest.param(request("/\0"), {400, 404}, id="nul in the target"),
@@ -159,6 +156,27 @@ def test_a_length_and_chunks_together_are_refused_or_end_the_connection(world: W
     assert response.status >= 400
     if response.status != 400:
         assert_closes(wire, within=BOUND)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", ALLOWED_ORIGIN + ".evil.example", "http://[::1", "http://[::1:8484"]
+)
+def test_a_page_of_another_origin_is_closed_with_4506_and_told_where_to_be_listed(
+    world: World, origin: str
+) -> None:
+    wire = world.wire()
+    assert wire.upgrade(headers={"Origin": origin}).status == 101
+    with pytest.raises(Closed, match=r"\[server\] allowed_origins") as closed:
+        wire.recv_json()
+    assert closed.value.code == 4506
+    assert f"a page of the origin {origin!r} is refused" in world.server.log.read_text()
+
+
+def test_a_tls_hello_to_the_plain_port_is_refused_at_once(world: World) -> None:
+    response, wire = ask(world, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", timeout=HEAD_SECONDS / 2)
+    assert response.status == 400
+    assert "plain HTTP" in json.loads(response.body)["detail"]
+    assert_closes(wire, within=BOUND)
 
 
 @pytest.mark.parametrize("origin", [ALLOWED_ORIGIN, None], ids=["allowed", "none"])

@@ -163,7 +163,7 @@ class Wire:
         pairs = (line.partition(":") for line in lines)
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         status = int(first.split(" ")[1])
-        if status in (101, 204, 304):
+        if status in (100, 101, 204, 304):
             return Response(status, headers)
         return Response(status, headers, self._read_body(headers, deadline))
 

@@ -112,9 +112,9 @@ def test_a_good_request_is_welcome(first: str, lines: list[str]) -> None:
 
 
 def test_a_good_upgrade_is_welcome() -> None:
-    check_upgrade(upgrade_of(), [])
-    check_upgrade(upgrade_of("GET /ws?x=1 HTTP/1.1"), [])
-    check_upgrade(upgrade_of("GET /ws HTTP/1.1", "Connection", "Connection: keep-alive, UPGRADE"), [])
+    check_upgrade(upgrade_of())
+    check_upgrade(upgrade_of("GET /ws?x=1 HTTP/1.1"))
+    check_upgrade(upgrade_of("GET /ws HTTP/1.1", "Connection", "Connection: keep-alive, UPGRADE"))
     assert upgrade_of().wants_websocket
     assert not head_of("Host: h").wants_websocket
     assert not head_of("Host: h", "Upgrade: h2c").wants_websocket
@@ -137,13 +137,12 @@ def test_a_good_upgrade_is_welcome() -> None:
         (upgrade_of("GET /ws HTTP/1.1", "", "Host: other"), 400),
         (upgrade_of("GET /ws HTTP/1.1", "", "Content-Length: 3"), 400),
         (upgrade_of("GET /ws HTTP/1.1", "", "Transfer-Encoding: chunked"), 400),
-        (upgrade_of("GET /ws HTTP/1.1", "", "Origin: https://evil.example"), 403),
         (upgrade_of("GET /ws HTTP/1.0"), 426),
     ],
 )
 def test_another_upgrade_is_refused_with_what_would_be_right(head: Head, status: int) -> None:
     with pytest.raises(BadHead) as refused:
-        check_upgrade(head, [])
+        check_upgrade(head)
     assert refused.value.status == status
     assert refused.value.reason
 
@@ -224,7 +223,7 @@ def test_forwarded_headers_of_two_lines_are_one_list() -> None:
     assert client_address(head.headers["x-forwarded-for"], "10.1.2.3", TRUSTED) == "203.0.113.5"
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 426, 431, 503])
+@pytest.mark.parametrize("status", [400, 404, 405, 408, 426, 431, 503])
 def test_a_refusal_is_a_whole_answer(status: int) -> None:
     data = refusal(BadHead(status, "because", "X-More: 1"))
     head, _, body = data.partition(END)

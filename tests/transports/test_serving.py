@@ -422,3 +422,74 @@ async def test_a_head_that_is_refused_later_leaves_the_stream_for_the_refusal(
         await ours.send_all(data)
         with trio.fail_after(1):
             assert await ours.receive_some() == b"refused"
+
+
+UPGRADE_AND_FRAME = UPGRADE + b"\x81\x82abcd\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        GET % b"first",
+        b"POST /first HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ],
+)
+async def test_an_upgrade_in_the_same_packet_as_a_request_goes_back_with_its_first_frame(
+    autojump_clock: Any, first: bytes
+) -> None:
+    async with served() as one:
+        await one.stream.send_all(first + UPGRADE_AND_FRAME)
+        assert (await one.answer()).endswith(b"/first")
+        await trio.testing.wait_all_tasks_blocked()
+        (head,) = one.came_back
+        assert head is not None
+        assert (head.path, head.rest) == ("/ws", UPGRADE_AND_FRAME[len(UPGRADE) :])
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(
+    "first", [GET % b"first", b"POST /first HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"]
+)
+@pytest.mark.parametrize(
+    "second",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: h\n\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\nHost: h\r\n\r\n",
+    ],
+)
+async def test_each_head_behind_another_is_judged_as_the_first_is(
+    autojump_clock: Any, apart: bool, first: bytes, second: bytes
+) -> None:
+    app = App()
+    ours, theirs = trio.testing.memory_stream_pair()
+    server = HttpServer(app, head_bytes=16_384, head_seconds=10, body_seconds=30, keep_alive_seconds=75)
+    peer = PeerStream(theirs, b"", write_seconds=20, address="203.0.113.4")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ours.send_all, first if apart else first + second)
+        if apart:
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(ours.send_all, second)
+        with pytest.raises(BadHead) as refused:
+            await server.serve(peer)
+        assert refused.value.status == 400
+    assert app.ends == ["answered"]
+
+
+async def test_an_offer_of_http_2_behind_a_request_is_answered_in_http_1(autojump_clock: Any) -> None:
+    offer = b"GET /second HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    async with served() as one:
+        await one.stream.send_all(GET % b"first" + offer + b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+        assert (await one.answer()).endswith(b"/first")
+        assert (await one.answer()).endswith(b"/second")
+
+
+async def test_many_requests_in_one_packet_are_answered_in_their_order(autojump_clock: Any) -> None:
+    async with served() as one:
+        await one.stream.send_all(b"".join(GET % b"%d" % number for number in range(50)))
+        for number in range(50):
+            assert (await one.answer()).endswith(b"/%d" % number)

@@ -604,3 +604,43 @@ async def test_a_users_bytes_are_read_at_a_pace_and_refused_to_nobody(tmp_path: 
             while len(ended) < 2:
                 await trio.sleep(0.1)
         assert 12 < max(ended) < 15
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "connection_event", "payload": {"event": "active"}},
+        {"type": "connection_event", "payload": {"event": "heartbeat"}},
+        {"type": "connection_event", "payload": {"event": "ack", "cursor": 1 << 40}},
+        {"type": "connection_event", "payload": {"event": 1}},
+        {"type": "no_such_type", "payload": {}, "meta": {"target_id": "bob"}},
+        {"type": "chat_message", "payload": {"text": "x"}, "meta": {"target_id": "bob"}},
+    ],
+)
+async def test_events_and_refused_messages_without_end_are_read_at_their_rate(
+    tmp_path: Path, autojump_clock: Any, frame: dict[str, Any]
+) -> None:
+    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__EVENTS_PER_SECOND="10") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        began = trio.current_time()
+        for _ in range(150):
+            await alice.send(frame)
+        await alice.say("bob", "after all that", "m-1")
+        await bob.say("alice", "not slowed down", "m-2")
+        await bob.next("ack")
+        assert trio.current_time() - began < 1
+        await alice.next("ack")
+        assert 5 <= trio.current_time() - began < 6
+
+
+async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, RELAY_LIMITS__EVENTS_PER_SECOND="10", RELAY_LIMITS__BAD_FRAMES="0") as server:
+        stranger = await server.upgrade()
+        began = trio.current_time()
+        for _ in range(150):
+            await stranger.send("{")
+        for _ in range(150):
+            await stranger.next("error")
+        assert 4 < trio.current_time() - began < 6

@@ -60,7 +60,7 @@ class Ends:
 
 
 @asynccontextmanager
-async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT) -> AsyncIterator[Any]:
+async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT, small: int = 0) -> AsyncIterator[Any]:
     """Run a socket in memory; yield the peer's stream."""
     ours, theirs = trio.testing.memory_stream_pair()
 
@@ -75,7 +75,7 @@ async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT) -> A
         async with trio.open_nursery() as nursery:
             peer = PeerStream(theirs, b"", write_seconds=5)
             link = PeerLink(peer, nursery, Outbox(0, 0), close_seconds=1)
-            server = ServerSocket(link, on_text, limit)
+            server = ServerSocket(link, on_text, limit, small)
             if not short_way:
 
                 async def pass_on(data: bytes) -> bytes:
@@ -225,3 +225,67 @@ def test_an_upgrade_is_answered_with_what_was_offered(offered: str, answered: bo
     assert data.endswith(b"\r\n\r\n")
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in data, "the example of RFC 6455"
     assert (b"Sec-WebSocket-Protocol: relay.v1\r\n" in data) is answered
+
+
+EMPTY_FRAGMENT = frame(0, b"", fin=False)
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often the tasks of one name were given their turn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += self.name in task.name
+
+
+@pytest.mark.parametrize(
+    ("data", "frames"),
+    [
+        (frame(0x8A, b"") * 8000, 8000),
+        (frame(0x8A, b"x" * 125) * 480, 480),
+        (frame(1, b"", fin=False) + EMPTY_FRAGMENT * 10_000, 10_000),
+        (frame(1, b"{}") * 7000, 7000),
+    ],
+)
+def test_a_read_full_of_frames_is_taken_in_many_turns(data: bytes, frames: int) -> None:
+    steps = Steps("ServerSocket.run")
+
+    async def main() -> None:
+        async with socket(Ends()) as stream:
+            trio.lowlevel.add_instrument(steps)
+            await stream.send_all(data)
+            await trio.testing.wait_all_tasks_blocked()
+            trio.lowlevel.remove_instrument(steps)
+
+    trio.run(main)
+    assert steps.count >= frames // 32
+
+
+@pytest.mark.parametrize(
+    "one", [frame(0x8A, b""), frame(0x89, b"x"), EMPTY_FRAGMENT, frame(0, b"x" * 127, fin=False)]
+)
+def test_more_small_frames_than_may_come_close_with_4505(one: bytes) -> None:
+    begins = frame(1, b"", fin=False) if one[0] & 0x8F == 0 else b""
+    allowed = 100 - bool(begins)
+    assert closed_after(begins + one * allowed) is None
+    assert closed_after(begins + one * (allowed + 1)) == 4505
+
+
+def test_fragments_that_are_worth_their_frame_are_not_counted() -> None:
+    assert closed_after(frame(1, b"x" * 128, fin=False) + frame(0, b"x" * 128, fin=False) * 500) is None
+
+
+def closed_after(data: bytes) -> int | None:
+    """Return the code that a connection is closed with after these frames at once, of 10 small ones a second."""
+    ends = Ends()
+
+    async def main() -> None:
+        async with socket(ends, limit=1_000_000, small=10) as stream:
+            await stream.send_all(data)
+            await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    return ends.close_code

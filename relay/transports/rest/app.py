@@ -33,7 +33,7 @@ from relay.transports.rest import (
     web,
 )
 from relay.transports.rest.calls import Call, calls
-from relay.transports.rest.context import EXTENSION
+from relay.transports.rest.context import EXTENSION, check_still
 from relay.transports.rest.mounting import mount
 
 BLUEPRINTS: Final = (
@@ -75,6 +75,12 @@ class _Request(TrioRequest):
         super().__init__(*args, **kwargs)
         if self.path == attachments.PATH:
             self.body = self.body_class(None, None)
+
+    async def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the body, for who may still send it at its end."""
+        data = await super().get_data(*args, **kwargs)
+        await check_still()
+        return data
 
 
 class _App(QuartTrio):

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from msgspec import Meta
 from quart import Blueprint, Response, current_app, request
 from werkzeug.datastructures import Headers
-from werkzeug.http import parse_if_range_header, parse_options_header, parse_range_header
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
 from relay.plugin.describing import described
@@ -22,7 +23,8 @@ from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
-from relay.transports.rest.context import nothing, reply, the_caller, the_engine, the_flow
+from relay.transports.rest.conditions import precondition, wanted_part
+from relay.transports.rest.context import check_still, nothing, reply, the_caller, the_engine, the_flow
 from relay.transports.rest.problems import problem
 
 blueprint = Blueprint("attachments", __name__)
@@ -30,6 +32,7 @@ blueprint = Blueprint("attachments", __name__)
 PATH: Final = "/api/attachments"
 _MAX_NAME: Final = 255
 _FIELD_BYTES: Final = 65_536
+_PIECE_BYTES: Final = 16_384
 _FILE_HEADERS: Final = {"ETag": "the sha256 of the whole file", "Accept-Ranges": "`bytes`"}
 _HARMLESS: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; img-src 'self'"
 
@@ -93,16 +96,17 @@ async def upload() -> Response:
     query=NoQuery,
     answers={200: bytes, 206: bytes, 304: None},
     answer_types=["*/*"],
-    refusals=[416],
+    refusals=[412, 416],
     headers={
-        "Range": "one range of bytes, such as `bytes=0-1023`",
+        "Range": "one range of bytes, such as `bytes=0-1023`; several bring the whole file",
         "If-Range": "the ETag for which the range is wanted; with another one the whole file comes",
-        "If-None-Match": "the ETag that the caller has already",
+        "If-None-Match": "the ETags that the caller has already",
+        "If-Match": "the ETags of which the file must have one",
     },
     answer_headers={
         200: _FILE_HEADERS,
         206: _FILE_HEADERS | {"Content-Range": "which bytes these are, of how many"},
-        304: _FILE_HEADERS,
+        304: {"ETag": _FILE_HEADERS["ETag"]},
     },
 )
 async def download(attachment_id: str) -> Response:
@@ -112,13 +116,16 @@ async def download(attachment_id: str) -> Response:
     engine = the_engine()
     found = await engine.attachments.open(caller.user_id, attachment_id)
     headers = _headers(found)
-    tag = headers["ETag"]
-    if tag in [one.strip() for one in request.headers.get("If-None-Match", "").split(",")]:
-        return _answer(b"", 304, headers)
-    part = _range(found.size, tag)
+    tag = found.sha256.hex()
+    unmet_status = precondition(tag)
+    if unmet_status == 304:
+        return _answer(b"", 304, {"ETag": headers["ETag"], "Content-Security-Policy": _HARMLESS})
+    if unmet_status is not None:
+        return problem(invalid("the file has another ETag than If-Match names"), unmet_status)
+    part = wanted_part(tag, found.size)
     if part is None:
         start, stop, status = 0, found.size, 200
-    elif part[0] >= part[1]:
+    elif part.start >= part.stop:
         unmet = invalid(f"there is no such range; the file has {found.size} bytes")
         return problem(unmet, 416, {"Content-Range": f"bytes */{found.size}", "Accept-Ranges": "bytes"})
     else:
@@ -156,6 +163,7 @@ async def _body() -> AsyncGenerator[bytes, None]:
     async for part in request.body:
         yield part
         flow.taken(len(part))
+    await check_still()
 
 
 async def _form_file() -> tuple[str, AsyncGenerator[bytes, None]]:
@@ -183,11 +191,15 @@ async def _form_events(decoder: MultipartDecoder) -> AsyncGenerator[Any, None]:
     async with aclosing(_body()) as parts:
         try:
             async for part in parts:
-                decoder.receive_data(part)
-                while not isinstance(event := decoder.next_event(), (NeedData, Epilogue)):
-                    yield event
-                if isinstance(event, Epilogue):
-                    return
+                # By pieces: the decoder's limit is on what it holds, also of a file that came in one.
+                for start in range(0, len(part), _PIECE_BYTES):
+                    decoder.receive_data(part[start : start + _PIECE_BYTES])
+                    while not isinstance(event := decoder.next_event(), (NeedData, Epilogue)):
+                        yield event
+                    if isinstance(event, Epilogue):
+                        return
+        except RequestEntityTooLarge:
+            raise invalid(f"what a form says of one part has at most {_FIELD_BYTES} bytes") from None
         except ValueError as error:
             raise invalid(f"the form cannot be read: {error}") from None
     raise invalid("the form ends before its last boundary")
@@ -201,6 +213,7 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
             if isinstance(event, Data):
                 yield event.data
                 if not event.more_data:
+                    await check_still()
                     return
 
 
@@ -222,18 +235,6 @@ def _headers(attachment: Attachment) -> dict[str, str]:
         "ETag": f'"{attachment.sha256.hex()}"',
         "Accept-Ranges": "bytes",
     }
-
-
-def _range(size: int, tag: str) -> tuple[int, int] | None:
-    """Return the one range that was asked for, from and up to; None for the whole, an empty one for none."""
-    wanted = parse_range_header(request.headers.get("Range"))
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
-        return None
-    condition = request.headers.get("If-Range")
-    if condition is not None and f'"{parse_if_range_header(condition).etag}"' != tag:
-        return None
-    found = wanted.range_for_length(size)
-    return (0, 0) if found is None else (found[0], found[1])
 
 
 def _answer(body: Any, status: int, headers: dict[str, str]) -> Response:

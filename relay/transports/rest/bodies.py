@@ -29,12 +29,16 @@ class GuardedApp:
 
     Args:
         body_seconds: deadline of a request's body, extended by what arrives.
+        know: told once it is known whose request this is.
     """
 
-    def __init__(self, app: Asgi, stream: PeerStream, body_seconds: float) -> None:
+    def __init__(
+        self, app: Asgi, stream: PeerStream, body_seconds: float, know: Callable[[], None] = lambda: None
+    ) -> None:
         self._app = app
         self._stream = stream
         self._body_seconds = body_seconds
+        self._know = know
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run one request."""
@@ -54,7 +58,7 @@ class GuardedApp:
     async def _run(self, scope: Any, receive: Any, send: Any, after: list[Callable[[], None]]) -> None:
         """Run one request of HTTP; `after` is what is to be called once its answer is sent, or never will be."""
         flow = Flow()
-        scope["relay"] = {"address": self._stream.address, "flow": flow, "after": after}
+        scope["relay"] = {"address": self._stream.address, "flow": flow, "after": after, "know": self._know}
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return

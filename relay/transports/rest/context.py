@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final, cast
 
-from quart import Response, current_app, request
+from quart import Response, current_app, g, request
 
 from relay.plugin.authentication import identify
 from relay.plugin.engine import Engine
@@ -13,7 +13,8 @@ from relay.plugin.parts import Credentials
 from relay.plugin.web import Caller
 from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
-from relay.protocol.errors import CloseCode, Disconnect
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
+from relay.storage.accounts import Identity
 from relay.transports.head import client_address
 from relay.transports.rest.flow import Flow
 
@@ -40,13 +41,34 @@ async def the_caller() -> Caller:
     engine = the_engine()
     named = _named() if engine.hooks.authenticators else {}
     address = caller_address()
+    shown, changes = Credentials(token.strip() or None, named, address, _peer_address()), engine.accounts.changes
     try:
-        identity = await identify(engine, Credentials(token.strip() or None, named, address, _peer_address()))
+        identity = await identify(engine, shown)
     except Disconnect as refused:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
+    g.shown, g.identity, g.changes = shown, identity, changes
+    if know := cast(dict[str, Any], request.scope).get("relay", {}).get("know"):
+        know()
     return Caller(identity, identity.client_id, address)
+
+
+async def check_still() -> None:
+    """Refuse a request whose caller may no longer what they might when it began: its body may have taken long.
+
+    Raises:
+        Disconnect: 4501, 4502 as in `the_caller`.
+        RelayError: `forbidden`, for a caller who may do something else now.
+    """
+    identity: Identity | None = g.get("identity")
+    engine = the_engine()
+    if identity is None or g.changes == engine.accounts.changes:
+        return
+    g.changes = engine.accounts.changes
+    now = await identify(engine, g.shown)
+    if (now.user_id, now.admin, now.scopes) != (identity.user_id, identity.admin, identity.scopes):
+        raise RelayError(ErrorCode.FORBIDDEN, "what you may do was changed while this came in; send it again")
 
 
 def _named() -> dict[str, str]:

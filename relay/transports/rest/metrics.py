@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 
 import prometheus_client
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from relay.plugin.describing import described
 from relay.plugin.engine import Engine
@@ -28,12 +29,26 @@ _LOOPBACK = ("127.0.0.1", "::1")
 )
 async def metrics() -> Response:
     """Return the figures; to this machine, to admins, and to tokens with the scope `metrics`."""
-    if forwarded_for() or caller_address() not in _LOOPBACK:  # a proxy on this machine speaks for the world
+    # A proxy on this machine speaks for the world, and so does a page whose name was made to lead here.
+    if forwarded_for() or caller_address() not in _LOOPBACK or not names_no_stranger(request.headers.get("Host")):
         require_scope((await the_caller()).identity, METRICS)
     registry = CollectorRegistry()
     registry.register(_Figures(the_engine()))
     text = prometheus_client.generate_latest(registry)
     return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+def names_no_stranger(host: str | None) -> bool:
+    """Tell whether a Host header names this machine, or is an address: those cannot be bent by a name server."""
+    name = (host or "localhost").lower()
+    name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class _Figures(Collector):

@@ -40,6 +40,7 @@ _WHEN: Final = {
     409: "A name is taken, an id was used before, or something else came first.",
     413: "The body, or a part of it, is over its limit.",
     415: "The body says it is something else than what is taken here.",
+    412: "The file is not one of those that If-Match names.",
     416: "The file has no such range.",
     429: "Too many at once; `retry_after` tells when there is room.",
     431: "The request's head is over its limit.",

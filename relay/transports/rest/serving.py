@@ -23,7 +23,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
-from relay.transports.head import END, BadHead, Head, check_request, parse_head
+from relay.transports.head import BadHead, Head, check_request, receive_head
 from relay.transports.peer import PeerStream
 from relay.transports.rest.bodies import Asgi, GuardedApp
 
@@ -32,8 +32,9 @@ class _HttpStream(PeerStream):
     """A stream for hypercorn, which notices an upgrade between two requests.
 
     Where one request ends and the next begins, h11 knows best: its `their_state` is IDLE while hypercorn
-    waits for a head, and DONE while a request is being answered. What comes in between is kept until then;
-    what comes with a body is never looked at, for a body may say anything.
+    waits for a head, and DONE while a request is being answered. What comes in between is kept until then,
+    and what h11 was given of it, behind a request or its body, is taken back from it: each head is judged
+    here before h11 sees it. A body is never looked at, for it may say anything.
     """
 
     def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float, keep_alive_seconds: float) -> None:
@@ -41,10 +42,15 @@ class _HttpStream(PeerStream):
         self._keep_alive_seconds = keep_alive_seconds
         self._reading = trio.CancelScope()
         self._peer = peer
+        self._known = False
+        if guest := peer.guest:
+            guest.waiting = lambda: self.their_state() is not h11.DONE and not self._known
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
         self._turned = trio.Event()
+        self._early = b""
         self.their_state: Callable[[], Any] = lambda: h11.IDLE
+        self.take_back: Callable[[], bytes] = lambda: b""
         self.upgrade: Head | None = None
         self._goes_back = False
 
@@ -55,7 +61,11 @@ class _HttpStream(PeerStream):
 
     def turn(self) -> None:
         """Note that hypercorn went on to the next request, or away."""
+        self._known = False
+        if self._peer.guest is not None:
+            self._peer.guest.begin_waiting()
         if self.their_state() is h11.IDLE:
+            self._early = self.take_back() + self._early
             self._reading.deadline = trio.current_time() + self._keep_alive_seconds
         self._turned.set()
         self._turned = trio.Event()
@@ -64,11 +74,12 @@ class _HttpStream(PeerStream):
         """Receive; an upgrade is kept for the front door, and hypercorn is told that the peer left."""
         if self.upgrade is not None:
             return b""
-        data = b""
-        idle = self.their_state() is h11.IDLE
-        deadline = trio.current_time() + self._keep_alive_seconds if idle else inf
-        with trio.CancelScope(deadline=deadline) as self._reading:
-            data = await self._peer.receive_some(max_bytes)
+        data, self._early = self._early, b""
+        if not data:
+            idle = self.their_state() is h11.IDLE
+            deadline = trio.current_time() + self._keep_alive_seconds if idle else inf
+            with trio.CancelScope(deadline=deadline) as self._reading:
+                data = await self._peer.receive_some(max_bytes)
         if not data:
             return data
         while self.their_state() is h11.DONE:
@@ -77,22 +88,24 @@ class _HttpStream(PeerStream):
 
     async def _judge(self, data: bytes) -> bytes:
         """Judge a request's head as the front door judged the connection's first."""
-        with trio.move_on_after(self._head_seconds):
-            while END not in data and len(data) <= self._head_bytes:
-                more = await self._peer.receive_some(16384)
-                if not more:
+        try:
+            with trio.move_on_after(self._head_seconds):
+                head = await receive_head(self._peer.receive_some, self._head_bytes, data)
+                if head is None:
                     return b""
-                data += more
-            try:
-                head = parse_head(data)
                 if not head.wants_websocket:
                     check_request(head)
                     return head.without_upgrade() + head.rest
-            except BadHead:
-                self._goes_back = True
-                raise
-            self.upgrade, self._goes_back = head, True
-        return b""
+                self.upgrade, self._goes_back = head, True
+                return b""
+            raise BadHead(408, "the request's head did not arrive in time")
+        except BadHead:
+            self._goes_back = True
+            raise
+
+    def know(self) -> None:
+        """Note that it is known whose request this is."""
+        self._known = True
 
     def stop_idling(self) -> None:
         """Close, where no request is being answered."""
@@ -148,6 +161,13 @@ class _Connection(TCPServer):
         protocol = getattr(self, "protocol", None)
         return h11.IDLE if protocol is None else getattr(protocol.protocol.connection, "their_state", None)
 
+    def take_back(self) -> bytes:
+        """Return what h11 holds of the next request, which it must not read before it was judged."""
+        if not hasattr(self, "protocol"):
+            return b""
+        held = cast(h11.Connection, self.protocol.protocol.connection)._receive_buffer
+        return bytes(held._extract(len(held)))
+
 
 class HttpServer:
     """Serves one ASGI application on streams, until it is told to stop.
@@ -178,11 +198,11 @@ class HttpServer:
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
         stream = _HttpStream(peer, self._head_bytes, self._head_seconds, self._config.keep_alive_timeout)
-        app = GuardedApp(self._app, stream, self._body_seconds)
+        app = GuardedApp(self._app, stream, self._body_seconds, stream.know)
         http = _Connection(
             ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
         )
-        stream.their_state = http.their_state
+        stream.their_state, stream.take_back = http.their_state, http.take_back
         self._streams.add(stream)
         try:
             await http

@@ -18,7 +18,10 @@ from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 import relay
+from relay.plugin.reading import invalid
 from relay.settings import WebSettings
+from relay.transports.rest.conditions import precondition
+from relay.transports.rest.problems import problem
 
 FOLDER: Final = Path(relay.__file__).parent / "web"
 INDEX: Final = "index.html"
@@ -132,9 +135,15 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
     response.headers["Cache-Control"] = "no-cache"
     if packs:
         response.headers["Content-Encoding"] = "gzip"
-    if request.if_none_match.contains_weak(tag):
+    unmet = precondition(tag)
+    if unmet == 304:
         length = response.headers["Content-Length"]
-        response.status_code = 304
+        response.status_code = unmet
         response.set_data(b"")
         response.headers["Content-Length"] = length  # what a 200 would say (RFC 9110 section 8.6)
+        # What else a 200 would say of the file has no place here (section 15.4.5).
+        response.headers.pop("Content-Encoding", None)
+        response.headers.pop("Content-Type", None)
+    elif unmet is not None:
+        return problem(invalid("the file has another ETag than If-Match names"), unmet)
     return response

@@ -8,7 +8,7 @@ import { MessagingAPI, SocketManager, Store, memoryStorage } from "../../../rela
 export const UNLIMITED = {
   limits: {
     messages_per_second: 0, messages_burst: 0, hellos_per_minute: 0, logins_per_minute: 0,
-    connections_per_user: 0, connections_per_address: 0, typing_per_second: 0,
+    connections_per_user: 0, connections_per_address: 0, strangers_per_address: 0, typing_per_second: 0,
   },
   presence: { grace_seconds: 0.2 },
 };

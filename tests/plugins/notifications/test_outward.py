@@ -67,6 +67,8 @@ async def test_an_address_of_a_private_network_is_refused_at_once(notifying: Not
         ("https://ntfy.example/my%20topic", "ends with the topic"),
         ("https://ntfy.example/bob?auth=x", "has no query"),
         ("https://ntfy.example:99999/bob", "is no URL"),
+        ("https://ntfy[.example/bob", "is no URL"),
+        ("https://ntfy].example/bob", "is no URL"),
         ("https://0x7f000001/bob", None),
         ("not a url at all", "begins with https://"),
     ],

@@ -174,3 +174,47 @@ async def test_uploads_are_limited_in_rate(world: World) -> None:
     assert answer.refused(429, "rate_limited")["retry_after"] > 0
     assert "Retry-After" in answer.headers
     await upload(world, "bob", data=b"x")
+
+
+async def test_a_suffix_longer_than_the_file_is_all_of_it(world: World) -> None:
+    kept = await upload(world)
+    got = await fetch(world, "alice", kept["attachment_id"], Range="bytes=-99999")
+    assert (got.status, got.raw) == (206, DATA)
+    assert got.headers["Content-Range"] == "bytes 0-2559/2560"
+
+
+async def test_what_is_known_already_says_no_more_than_which_it_is(world: World) -> None:
+    kept = await upload(world)
+    whole = await fetch(world, "alice", kept["attachment_id"])
+    for known in (whole.headers["ETag"], f"W/{whole.headers['ETag']}", "*"):
+        got = await fetch(world, "alice", kept["attachment_id"], If_None_Match=known)
+        assert (got.status, got.raw) == (304, b"")
+        for name in ("ETag", "Cache-Control"):
+            assert got.headers[name] == whole.headers[name]
+        assert not {"Content-Type", "Content-Disposition", "Content-Range"} & set(got.headers.keys())
+
+
+async def test_another_file_than_the_one_that_must_be_is_refused(world: World) -> None:
+    kept = await upload(world)
+    got = await fetch(world, "alice", kept["attachment_id"], If_Match='"other"')
+    assert "If-Match" in got.refused(412, "invalid_payload")["detail"]
+
+
+async def test_a_head_says_what_a_get_would_and_brings_no_part(world: World) -> None:
+    kept = await upload(world)
+    path = f"{PATH}/{kept['attachment_id']}"
+    whole = await fetch(world, "alice", kept["attachment_id"])
+    got = await world.call("alice", "HEAD", path, headers={"Range": "bytes=0-9"})
+    assert (got.status, got.raw) == (200, b"")
+    for name in ("Content-Type", "ETag", "Content-Disposition"):
+        assert got.headers[name] == whole.headers[name]
+
+
+@pytest.mark.parametrize("size", [66_000, 100_000, 300_000])
+async def test_a_form_that_comes_in_one_piece_of_any_size_is_taken(world: World, size: int) -> None:
+    body = form(("file", "big.bin", b"x" * size))
+    answer = await world.post("alice", PATH, body, headers=FORM)
+    assert answer.ok(201)["size"] == size
+    fields = form(("note", None, b"y" * size), ("file", "small.bin", b"x"))
+    answer = await world.post("alice", PATH, fields, headers=FORM)
+    assert answer.ok(201)["size"] == 1

@@ -30,3 +30,26 @@ async def test_an_admin_and_a_token_for_it_may_read_them_from_anywhere(tmp_path:
         )
         for who in ("root", "prometheus"):
             assert "relay_connections 0.0" in (await world.get(who, METRICS)).raw.decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8484", 200),
+        ("LOCALHOST", 200),
+        ("relay.localhost", 200),
+        ("127.0.0.1:8484", 200),
+        ("[::1]:8484", 200),
+        ("[::1", 200),
+        ("evil.example:8484", 401),
+        ("127.0.0.1.evil.example", 401),
+        ("localhost.evil.example", 401),
+        ("[evil.example]", 401),
+        ("", 401),
+    ],
+)
+async def test_a_page_whose_name_was_made_to_lead_here_reads_nothing(tmp_path: Path, host: str, status: int):
+    async with open_world(tmp_path) as world:
+        headers = {"Host": host or "."}
+        answer = await world.call(None, "GET", METRICS, address="127.0.0.1", headers=headers)
+        assert answer.status == status

@@ -170,3 +170,22 @@ def test_a_plugin_gets_no_path_of_the_page_or_the_sdk_unless_they_are_off(path: 
     with pytest.raises(ValueError, match="is taken by relay"):
         check_claims(own_paths(Settings()), wanted)
     check_claims(own_paths(Settings(web=WebSettings(page=False, sdk=False))), wanted)
+
+
+async def test_conditions_are_read_as_the_rfc_says(world: World):
+    first = await fetch(world, "/app/main.js", Accept_Encoding="gzip")
+    tag = first.headers["ETag"]
+    again = await fetch(world, "/app/main.js", Accept_Encoding="gzip", If_None_Match=f'"a,b", W/{tag}')
+    assert again.status_code == 304
+    for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
+        assert again.headers[name] == first.headers[name]
+    assert not {"Content-Encoding", "Content-Type"} & set(again.headers.keys())
+    assert (await fetch(world, "/app/main.js", Accept_Encoding="gzip", If_Match=tag)).status_code == 200
+    for wanted in ('"other"', f"W/{tag}"):
+        refused = await fetch(world, "/app/main.js", Accept_Encoding="gzip", If_Match=wanted)
+        assert refused.status_code == 412
+        assert refused.headers["Content-Type"] == "application/problem+json"
+    dated = await fetch(world, "/app/main.js", If_Modified_Since="Wed, 21 Oct 2099 07:28:00 GMT")
+    assert dated.status_code == 200
+    part = await fetch(world, "/app/main.js", Range="bytes=0-9")
+    assert part.status_code == 200

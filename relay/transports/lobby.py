@@ -1,0 +1,194 @@
+"""The lobby: connections of those who have not said who they are, and what they may hold of the server.
+
+A connection is a descriptor and a few KiB before it has said a word. So whoever waits here is counted by
+address, and where there are too many, or where descriptors run short, the one that has waited longest goes.
+One that has waited for a moment only never does, and none whose bytes are there and were not read yet: after
+a restart everybody comes at once, and then it is the server that lets them wait.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import select
+from collections import OrderedDict
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+import trio
+
+_PATIENCE_SECONDS: Final = 5.0
+_SHORT_PATIENCE_SECONDS: Final = 1.0
+"""Where there is no room at all."""
+
+_LOOKED_AT: Final = 32
+"""How many are asked for one that may go: the oldest stand in front, and those who are at work step back."""
+
+_QUIET_SECONDS: Final = 60.0
+_REMEMBERED: Final = 1000
+
+
+class Rarely:
+    """Logs each kind of warning once in a while, with the number of those that were left out.
+
+    Strangers cause them, so they must not fill a disk; what they name is bounded as well.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: dict[str, tuple[float, int]] = {}
+
+    def warn(self, key: str, message: str) -> None:
+        """Log `message`, unless one of the same key was logged within the last minute."""
+        now = trio.current_time()
+        said_at, left_out = self._said.get(key, (-_QUIET_SECONDS, 0))
+        if now - said_at < _QUIET_SECONDS:
+            self._said[key] = (said_at, left_out + 1)
+            return
+        if key not in self._said and len(self._said) >= _REMEMBERED:
+            self._forget(now)
+            if len(self._said) >= _REMEMBERED:
+                return
+        self._said[key] = (now, 0)
+        self._log.warning("%s%s", message, f" ({left_out} more like this before)" if left_out else "")
+
+    def _forget(self, now: float) -> None:
+        self._said = {key: said for key, said in self._said.items() if now - said[0] < _QUIET_SECONDS}
+
+
+class Guest:
+    """One connection, from its accepting on.
+
+    Attributes:
+        scope: cancelled to end the connection.
+        since: when it began to wait for what it waits for now.
+        waiting: whether it is the peer's turn: a request, its body, or a hello is to come.
+        upgraded: whether it is a WebSocket.
+    """
+
+    __slots__ = ("fileno", "gone", "home", "scope", "since", "upgraded", "waiting")
+
+    def __init__(self, home: str, fileno: int | None) -> None:
+        self.home = home
+        self.fileno = fileno
+        self.scope = trio.CancelScope()
+        self.since = trio.current_time()
+        self.waiting: Callable[[], bool] = lambda: True
+        self.upgraded = False
+        self.gone = False
+
+    def was_silent(self) -> bool:
+        """Tell whether nothing of the peer's lies unread."""
+        if self.fileno is None:
+            return True
+        poll = select.poll()
+        poll.register(self.fileno, select.POLLIN)
+        return not poll.poll(0)
+
+    def begin_waiting(self) -> None:
+        """Note that from now on something else is waited for."""
+        self.since = trio.current_time()
+
+
+class Lobby:
+    """Counts connections and those in them who have not said who they are.
+
+    Args:
+        per_address: the most of one address; 0 means no limit.
+        room: the most connections of any kind; 0 means no limit.
+        exempt: whether an address is not counted, as a proxy's is not.
+    """
+
+    def __init__(self, per_address: int, room: int, exempt: Callable[[str], bool], log: Rarely) -> None:
+        self._per_address = per_address
+        self._room = room
+        self._sockets_room = room - max(8, room // 8) if room else 0
+        self._exempt = exempt
+        self._log = log
+        self._open = 0
+        self._guests: dict[str, OrderedDict[Guest, None]] = {}
+
+    def enter(self, address: str, fileno: int | None = None) -> Guest | None:
+        """Let a new connection in; None where there is no room for it.
+
+        Args:
+            fileno: its descriptor, where it has one of its own.
+        """
+        home = home_of(address)
+        mates = self._guests.get(home)
+        most = self._per_address
+        if mates is not None and most and len(mates) >= most and not self._exempt(address):
+            while len(mates) >= most and self._send_away(mates, _PATIENCE_SECONDS):
+                self._log.warn(
+                    f"crowd {home}",
+                    f"{most} connections from {home} have not said who they are: the ones that have "
+                    "waited longest are ended ([limits] strangers_per_address)",
+                )
+        if self._room and self._open >= self._room:
+            self._log.warn(
+                "room", f"{self._room} connections are open, the most that the limit on files leaves room for"
+            )
+            if not self._make_room(upgraded=False):
+                return None
+        guest = Guest(home, fileno)
+        self._open += 1
+        self._guests.setdefault(home, OrderedDict())[guest] = None
+        return guest
+
+    def may_upgrade(self, sockets: int) -> bool:
+        """Tell whether there is room for one more WebSocket beside so many; some is kept for requests."""
+        return not self._sockets_room or sockets < self._sockets_room or self._make_room(upgraded=True)
+
+    def known(self, guest: Guest) -> None:
+        """Note that a guest said who it is: it is none any more."""
+        mates = self._guests.get(guest.home)
+        if mates is not None and guest in mates:
+            del mates[guest]
+            if not mates:
+                del self._guests[guest.home]
+
+    def dismiss(self, guest: Guest) -> None:
+        """Note that a guest was refused, and is only there to read why: it is the first to go."""
+        guest.since, guest.waiting = -inf, lambda: True
+        mates = self._guests.get(guest.home)
+        if mates is not None and guest in mates:
+            mates.move_to_end(guest, last=False)
+
+    def leave(self, guest: Guest) -> None:
+        """Note that a connection is over."""
+        self.known(guest)
+        if not guest.gone:
+            guest.gone = True
+            self._open -= 1
+
+    def _make_room(self, *, upgraded: bool) -> bool:
+        """End the connection of a guest where most of them come from."""
+        if not self._guests:
+            return False
+        return self._send_away(max(self._guests.values(), key=len), _SHORT_PATIENCE_SECONDS, upgraded=upgraded)
+
+    def _send_away(self, mates: OrderedDict[Guest, None], patience: float, *, upgraded: bool = False) -> bool:
+        latest = trio.current_time() - patience
+        for _ in range(min(len(mates), _LOOKED_AT)):
+            guest = next(iter(mates))
+            may_go = guest.since <= latest and guest.waiting() and (guest.upgraded or not upgraded)
+            if may_go and (guest.since == -inf or guest.was_silent()):
+                self.leave(guest)
+                guest.scope.cancel()
+                return True
+            mates.move_to_end(guest)
+        return False
+
+
+def home_of(address: str) -> str:
+    """Return what counts as one address: of IPv6 a /64, which is what one household is given."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
