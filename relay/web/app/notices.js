@@ -18,7 +18,7 @@ export class Notices {
    * @param {string} [body]
    */
   say(title, body = "") {
-    const notice = element("div", { class: "notice" }, element("strong", {}, title), body && element("p", {}, body));
+    const notice = element("div", { class: "notice" }, element("strong", { dir: "auto" }, title), body && element("p", { dir: "auto" }, body));
     notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet" }));
     this.#shown.append(notice);
     setTimeout(() => notice.remove(), SHOWN_MS);
@@ -36,5 +36,11 @@ export class Notices {
    */
   speak(text) {
     fill(this.#spoken, element("p", {}, text));
+  }
+
+  /** The session is over, and with it all that was told in it. */
+  close() {
+    fill(this.#shown);
+    fill(this.#spoken);
   }
 }

@@ -48,8 +48,8 @@ function drawNotification({ payload, timestamp, deletedAt }) {
   return element(
     "li",
     { class: payload.level },
-    element("strong", {}, payload.title),
     at,
-    payload.body && element("p", {}, payload.body),
+    element("strong", { dir: "auto" }, payload.title),
+    payload.body && element("p", { dir: "auto" }, payload.body),
   );
 }
