@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import Place, open_conversation, open_place, send, shows
+from tests.e2e.browser.people import Place, open_place, send
 
 HEADING = "document.querySelector('.conversation h2').textContent"
 BANNER = "document.querySelector('.banner').textContent"
@@ -30,9 +29,13 @@ async def network(page: Page, *, offline: bool) -> None:
     )
 
 
-async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(chromium: str, tmp_path: Path) -> None:
+async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(
+    chromium: str, tmp_path: Path
+) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        toml = place.server.config.read_text()  # with the heartbeat as it is by default, silence means nothing for long
+        toml = (
+            place.server.config.read_text()
+        )  # with the heartbeat as it is by default, silence means nothing for long
         place.server.config.write_text(toml.replace("interval_seconds = 1\n", "interval_seconds = 25\n"))
         place.server.restart()
         page = await place.signed_in("alice", "bob")
@@ -77,7 +80,9 @@ async def test_who_is_removed_from_a_group_is_told_by_whom_and_writes_there_no_m
         await send(carol, "Here again")
         with place.server.rest(place.tokens["alice"]) as rest:
             assert rest.delete(f"/api/groups/{group}").status_code in (200, 204)
-        await carol.wait("document.querySelector('.end').textContent.startsWith('Alice Martin deleted Design review.')")
+        await carol.wait(
+            "document.querySelector('.end').textContent.startsWith('Alice Martin deleted Design review.')"
+        )
 
 
 async def test_a_conversation_is_headed_by_a_name_from_its_first_moment(chromium: str, tmp_path: Path) -> None:
@@ -86,11 +91,13 @@ async def test_a_conversation_is_headed_by_a_name_from_its_first_moment(chromium
         name(place, "zoe", "Zoé Laurent")
         page = await place.signed_in("alice")
         await page.click("New conversation")
-        await page.wait("[...document.querySelectorAll('dialog .person')].find((one) => one.textContent === 'Bob Nguyenbob')")
+        await page.wait(
+            "[...document.querySelectorAll('dialog .person')].find((one) => one.textContent.includes('Bob Nguyen'))"
+        )
         await page.evaluate(
             "globalThis.headings = []; new MutationObserver(() => document.querySelector('h2') &&"
             f" headings.push({HEADING})).observe(document.querySelector('main'), {{childList: true, subtree: true}});"
-            "[...document.querySelectorAll('dialog .person')].find((one) => one.textContent === 'Bob Nguyenbob').click()"
+            "[...document.querySelectorAll('dialog .person')].find((one) => one.textContent.includes('Bob Nguyen')).click()"
         )
         await page.wait(f"{HEADING} === 'Bob Nguyen'")
         assert set(await page.evaluate("headings")) == {"Bob Nguyen"}
@@ -113,16 +120,30 @@ async def test_texts_are_read_in_their_own_direction_and_turn_nothing_else(chrom
         page = await place.signed_in("alice")
         await page.evaluate(f"location.hash = '#/{group}'")
         await page.wait("document.querySelectorAll('.message .content').length === 3")
-        directions = "[...document.querySelectorAll('.message .content')].map((one) => getComputedStyle(one).direction)"
+        directions = (
+            "[...document.querySelectorAll('.message .content')].map((one) => getComputedStyle(one).direction)"
+        )
         assert await page.evaluate(directions) == ["rtl", "ltr", "ltr"]
         gist = "document.querySelector('.conversations .gist')"
-        assert await page.evaluate(f"[...{gist}.children].map((one) => getComputedStyle(one).unicodeBidi)") == ["isolate"] * 2
-        assert await page.evaluate("[...document.querySelectorAll('.sender, .conversation h2, .conversations strong, .me strong')].every((one) => one.querySelector('bdi'))")
-        assert await page.evaluate("/[\\u202a-\\u202e\\u2066-\\u2069]/.test(document.querySelector('.conversation h2').textContent)") is False
+        assert (
+            await page.evaluate(f"[...{gist}.children].map((one) => getComputedStyle(one).unicodeBidi)")
+            == ["isolate"] * 2
+        )
+        assert await page.evaluate(
+            "[...document.querySelectorAll('.sender, .conversation h2, .conversations strong, .me strong')].every((one) => one.querySelector('bdi'))"
+        )
+        assert (
+            await page.evaluate(
+                "/[\\u202a-\\u202e\\u2066-\\u2069]/.test(document.querySelector('.conversation h2').textContent)"
+            )
+            is False
+        )
         assert await page.evaluate("field('Message').dir") == "auto"
         place.server.relay("notify", "alice", "مرحبا", "--body", "عالم", "--as", "bob")
         await page.wait("document.querySelector('.notice p')")
-        assert await page.evaluate("['strong', 'p'].map((one) => getComputedStyle(document.querySelector(`.notice ${one}`)).direction)") == ["rtl", "rtl"]
+        assert await page.evaluate(
+            "['strong', 'p'].map((one) => getComputedStyle(document.querySelector(`.notice ${one}`)).direction)"
+        ) == ["rtl", "rtl"]
 
 
 async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: str, tmp_path: Path) -> None:
@@ -130,15 +151,17 @@ async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: s
         page = await place.signed_in("alice", "bob")
         text = "See (https://x.org/Foo_(bar)), 「https://y.org/a」。 and <https://z.org>"
         place.say("bob", "alice", text)
-        await shows(page, [text])
-        links = await page.evaluate("[...document.querySelectorAll('.content a')].map((one) => one.getAttribute('href'))")
+        await page.wait(f"document.querySelector('.content')?.textContent === {json.dumps(text)}")
+        links = await page.evaluate(
+            "[...document.querySelectorAll('.content a')].map((one) => one.getAttribute('href'))"
+        )
         assert links == ["https://x.org/Foo_(bar)", "https://y.org/a", "https://z.org"]
 
 
 async def test_a_browser_without_room_for_the_page_shows_it_all_the_same(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         page = await place.signed_in("alice", "bob")
-        await page.wait("navigator.serviceWorker.controller")
+        await page.wait("Boolean(navigator.serviceWorker.controller)")
         await page.wait("(await caches.keys()).length > 0")
         await page.evaluate("caches.keys().then((names) => Promise.all(names.map((name) => caches.delete(name))))")
         await page.send("Storage.overrideQuotaForOrigin", origin=place.url, quotaSize=1000)
