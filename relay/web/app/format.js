@@ -13,6 +13,15 @@ const TURNS = /[\u202a-\u202e\u2066-\u2069]/gu;
 const LEFTWARD = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /**
+ * Return a text without the signs that show it in another order than it has: `gnp.exe` for what would look like a picture.
+ *
+ * @param {string} text
+ */
+export function upright(text) {
+  return text.replace(/[\u202d\u202e]/gu, "");
+}
+
+/**
  * Return a name without the signs that would turn round what stands after it.
  *
  * @param {string} name

@@ -1,9 +1,9 @@
 /** One message as a line of its conversation. */
 
 import { button, element, icon } from "./dom.js";
-import { clock, day, direction, hue, isolate, listed, wholeTime } from "./format.js";
+import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
-import { avatar } from "./sidebar.js";
+import { avatar, said } from "./sidebar.js";
 import { eventText, gist, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -72,15 +72,14 @@ function talk({ message, first, sender, quoted }, pane) {
 function quote(quoted, pane) {
   if (!quoted) return element("blockquote", {}, "An earlier message");
   const text = gist(quoted, pane.names);
-  const who = element("bdi", {}, `${pane.names.of(quoted.senderId)}: `);
-  return element("blockquote", { dir: direction(text) }, who, element("bdi", {}, text));
+  return element("blockquote", { dir: direction(text) }, ...said(pane.names.of(quoted.senderId), text));
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function body({ payload, deletedAt, state, progress }, pane) {
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
   /** @type {HTMLElement[]} */
-  const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(payload.content))] : [];
+  const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(payload.content)))] : [];
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
   for (const id of files) shown.push(pane.files.draw(id, pane.list.grown));
   if (state === "uploading")

@@ -1,7 +1,7 @@
 /** Looking for what was said. */
 
 import { element, fill } from "./dom.js";
-import { shortly, straight } from "./format.js";
+import { shortly, straight, upright } from "./format.js";
 
 /** @import { Messenger } from "./messenger.js" */
 /** @import { Envelope } from "../sdk/types.js" */
@@ -118,7 +118,7 @@ export class SearchBox {
  */
 function marked(snippet) {
   return snippet.split(/<mark>(.*?)<\/mark>/s).map((part, at) => {
-    const text = part.replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
+    const text = upright(part).replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
     return at % 2 ? element("mark", {}, text) : text;
   });
 }

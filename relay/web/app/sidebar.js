@@ -118,6 +118,16 @@ export function avatar(id, name, status = "unknown") {
   return element("span", { class: `avatar ${hue(id)}`, "aria-hidden": "true" }, initials(name), dot);
 }
 
+/**
+ * Draw what somebody said, on one line: neither turns the other round.
+ *
+ * @param {string} who nobody where it is clear
+ * @param {string} text
+ */
+export function said(who, text) {
+  return [who && element("bdi", {}, who), who && ": ", element("bdi", {}, text)];
+}
+
 /** @param {Line} line */
 function drawLine({ summary, name, who, text, status, open }) {
   const { target: id, lastMessage, unread, unreadMentions } = summary;
@@ -141,7 +151,7 @@ function drawLine({ summary, name, who, text, status, open }) {
     element("strong", {}, element("bdi", {}, name)),
     spoken,
     at,
-    element("span", { class: "gist", dir: direction(text) }, who && element("bdi", {}, who), element("bdi", {}, text)),
+    element("span", { class: "gist", dir: direction(text) }, ...said(who, text)),
     badge,
   );
   return element("li", {}, link);

@@ -1,6 +1,6 @@
 /** What messages and people are in a few words: in the list, in quotes, and where they are told of. */
 
-import { ago, isolate } from "./format.js";
+import { ago, isolate, upright } from "./format.js";
 
 /** @import { ConversationSummary, EndView, MessageView, StatusView } from "../sdk/index.js" */
 /** @import { Names } from "./names.js" */
@@ -29,7 +29,7 @@ export function gist(message, names) {
   if (message.deletedAt !== null) return "Deleted message";
   if (type === "group_event") return eventText(message, names);
   const files = payload.attachments?.length ?? 0;
-  return payload.content || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
+  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
 }
 
 /**
@@ -43,7 +43,7 @@ export function preview({ lastMessage: message, kind, over }, names) {
   if (!message) return ["", over ? endText(over, "this group", names) : ""];
   const text = gist(message, names);
   if (message.type === "group_event") return ["", text];
-  return [message.mine ? "You: " : kind === "group" ? `${names.of(message.senderId)}: ` : "", text];
+  return [message.mine ? "You" : kind === "group" ? names.of(message.senderId) : "", text];
 }
 
 /**
