@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import PASSWORD, Place, open_conversation, open_place, send, shows
+from tests.e2e.browser.people import PASSWORD, Place, load_anew, open_conversation, open_place, send, shows
 
 STATUS = "document.querySelector('.me select')?.value"
 PEEK = "document.body.innerText + [...document.querySelectorAll('input, textarea')].map((one) => one.value).join()"
@@ -75,7 +75,7 @@ async def test_all_tabs_tell_why_a_session_ended_and_none_after_signing_out(chro
         told = "named('Sign in') && document.querySelector('.failure').textContent.includes('disabled')"
         for tab in tabs:
             await tab.wait(told)
-        await first.reload()
+        await load_anew(first)
         await first.wait(told)
         await sign_in(first, "bob")
         await first.click("Sign out")
@@ -115,7 +115,7 @@ async def test_ones_own_status_is_shown_as_the_server_keeps_it(chromium: str, tm
                     f" JSON.parse(localStorage.getItem('relay.session')).token}}}})).json()).status === {json.dumps(chosen)}"
                 )
                 assert rest.get("/api/users/alice/status").json()["status"] == chosen
-            await alice.reload()
+            await load_anew(alice)
             await alice.wait(f"{STATUS} === {json.dumps(chosen)}")
         with place.server.rest(place.tokens["alice"]) as rest:  # another device of hers
             body = {"type": "status_update", "payload": {"status": "busy"}, "meta": {}}

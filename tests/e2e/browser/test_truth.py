@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import Place, open_place, send
+from tests.e2e.browser.people import Place, load_anew, open_place, send
 
 HEADING = "document.querySelector('.conversation h2').textContent"
 BANNER = "document.querySelector('.banner').textContent"
@@ -106,7 +106,7 @@ async def test_a_conversation_is_headed_by_a_name_from_its_first_moment(chromium
         await page.evaluate("location.hash = '#/zoe'")
         await page.wait(f"{HEADING} === 'Zoé Laurent'")
         place.say("zoe", "alice", "Needle")
-        await page.reload()
+        await load_anew(page)
         await page.wait("document.querySelector('.conversations a')")
         await page.write("Search messages", "needle")
         await page.wait("document.querySelector('.results')?.textContent.startsWith('Zoé Laurent in Zoé Laurent')")
@@ -162,19 +162,19 @@ async def test_a_browser_without_room_for_the_page_shows_it_all_the_same(chromiu
         await page.evaluate("caches.keys().then((names) => Promise.all(names.map((name) => caches.delete(name))))")
         await page.send("Storage.overrideQuotaForOrigin", origin=place.url, quotaSize=1000)
         for _ in range(2):
-            await page.reload()
+            await load_anew(page)
             await page.wait("document.querySelector('.me strong')", seconds=20)
 
 
 async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         page = await place.signed_in("alice", "bob")
-        await page.reload()
+        await load_anew(page)
         await page.wait("document.querySelector('.me strong')")
         whole = "(await Promise.all((await caches.keys()).map((one) => caches.match('/whole', {cacheName: one})))).some(Boolean)"
         await page.wait(whole)
         place.network.cut()
-        await page.reload()
+        await load_anew(page)
         await page.wait("document.querySelector('.sidebar h1')?.textContent === 'relay'", seconds=20)
         await page.wait(f"{BANNER}.includes('No connection')")
         place.network.restore()
