@@ -60,6 +60,10 @@ _PAGE: Final = {
 _SDK: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
+VERSION: Final = "Relay-Page"
+"""The header that names the version of all files together: a page must not be made of two."""
+
+
 class File(NamedTuple):
     """One file, read at the start."""
 
@@ -109,6 +113,16 @@ def files(folder: str) -> Mapping[str, File]:
     return dict(_read(FOLDER / folder))
 
 
+@cache
+def version() -> str:
+    """Return what names the files as they are: another one as soon as any of them is."""
+    digest = hashlib.sha256()
+    for folder in ("app", "sdk"):
+        for name, file in files(folder).items():
+            digest.update(f"{folder}/{name} {file.digest}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 def _read(folder: Path) -> Iterator[tuple[str, File]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -133,6 +147,7 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
     response.vary.add("Accept-Encoding")
     # Asked again each time, which costs an empty 304: an upgraded server never meets the page of an old one.
     response.headers["Cache-Control"] = "no-cache"
+    response.headers[VERSION] = version()
     if packs:
         response.headers["Content-Encoding"] = "gzip"
     unmet = precondition(tag)

@@ -17,13 +17,19 @@ const TEXTS = {
 export class Banner {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #end;
 
   /** @param {Messenger} messenger */
   constructor({ socket, store }) {
     this.node = element("div", { class: "banner", role: "status" });
     this.socket = socket;
-    store.subscribe("connection", () => this.#changed());
+    this.#end = store.subscribe("connection", () => this.#changed());
     this.#changed();
+  }
+
+  close() {
+    this.#end();
+    clearTimeout(this.#timer);
   }
 
   #changed() {
@@ -31,7 +37,7 @@ export class Banner {
     const { connectionState: state, lastError } = this.socket;
     const text = state === "closed" ? `Not connected: ${lastError?.message}.` : TEXTS[state];
     if (!text) fill(this.node);
-    else if (this.node.firstChild) this.#show(text);
+    else if (this.node.firstChild || !navigator.onLine) this.#show(text);
     else this.#timer = setTimeout(() => this.#show(text), PATIENCE_MS);
   }
 

@@ -1,14 +1,11 @@
 /** Where one writes: text, files, answers, and changes of what was said. */
 
 import { button, element, fill, icon } from "./dom.js";
-import { size } from "./format.js";
+import { isolate, size, straight } from "./format.js";
 import { gist } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
-
-/** What is half written in other conversations, until the page goes. @type {Map<string, string>} */
-const DRAFTS = new Map();
 
 export class Composer {
   /** @type {File[]} */
@@ -25,12 +22,14 @@ export class Composer {
       rows: 1,
       placeholder: "Message",
       "aria-label": "Message",
+      dir: "auto",
+      autocomplete: "off",
       enterkeyhint: "send",
       oninput: () => this.#typed(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
       onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
     });
-    this.text.value = DRAFTS.get(pane.id) ?? "";
+    this.text.value = pane.messenger.drafts.get(pane.id) ?? "";
     this.about = element("div", { class: "about" });
     this.chosen = element("ul", { class: "chosen", "aria-label": "Files to send" });
     const picker = element("input", {
@@ -64,14 +63,15 @@ export class Composer {
   }
 
   close() {
-    if (!this.#edits) DRAFTS.set(this.pane.id, this.text.value);
+    if (!this.#edits) this.pane.messenger.drafts.set(this.pane.id, this.text.value);
   }
 
   /** @param {MessageView} message */
   reply(message) {
     this.#clear();
     this.#answers = message;
-    this.#begin(`Answer to ${this.pane.names.of(message.senderId)}: ${gist(message, this.pane.names)}`);
+    const { names } = this.pane;
+    this.#begin(`Answer to ${isolate(names.of(message.senderId))}: ${isolate(gist(message, names))}`);
   }
 
   /** @param {MessageView} message */
@@ -152,8 +152,9 @@ export class Composer {
         return element(
           "li",
           {},
-          `${file.name} (${size(file.size)})`,
-          button(`Remove ${file.name}`, drop, { sign: icon("close"), class: "quiet" }),
+          element("bdi", {}, straight(file.name)),
+          ` (${size(file.size)})`,
+          button(`Remove ${isolate(file.name)}`, drop, { sign: icon("close"), class: "quiet" }),
         );
       }),
     );

@@ -2,10 +2,10 @@
 
 import { Composer } from "./composer.js";
 import { ask, button, element, fill, icon } from "./dom.js";
-import { listed } from "./format.js";
+import { isolate, listed } from "./format.js";
 import { showMembers } from "./members.js";
 import { MessageList } from "./message-list.js";
-import { gist, statusText } from "./texts.js";
+import { endText, gist, statusText } from "./texts.js";
 
 /** @import { MessageView, SentMessage } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
@@ -17,6 +17,9 @@ export class ConversationPane {
   picking = null;
   #newest = "";
   #loading = false;
+  #followed = false;
+  /** @type {HTMLDialogElement | null} */
+  #members = null;
 
   /**
    * @param {Messenger} messenger
@@ -32,6 +35,7 @@ export class ConversationPane {
     this.store = store;
     this.failed = messenger.failed;
     this.heading = element("h2", {});
+    this.end = element("div", { class: "end", hidden: true });
     this.about = element("p", { class: "about", role: "status" });
     this.tools = element("div", { class: "tools" });
     const back = button("All conversations", () => (location.hash = ""), { sign: icon("back"), class: "quiet back" });
@@ -43,6 +47,7 @@ export class ConversationPane {
       { class: "conversation", "aria-label": "Conversation" },
       header,
       this.list.node,
+      this.end,
       this.composer.node,
     );
   }
@@ -70,7 +75,6 @@ export class ConversationPane {
       () => document.removeEventListener("visibilitychange", seen),
     );
     changed();
-    void store.ready.then(() => this.#follow());
     void this.#load(() => store.loadOlder(id)).then(() => this.list.watch());
     if (matchMedia("(pointer: fine)").matches) this.composer.focus();
   }
@@ -81,11 +85,13 @@ export class ConversationPane {
     this.composer.close();
   }
 
-  /** Ask how the other one is: what is open may be with somebody who is not on the list yet. */
+  /** Ask how the other one is, once it is known to be a user: who may not be on the list yet. */
   #follow() {
-    const own = this.id === this.messenger.session.userId;
-    if (!this.isGroup && !own && this.node.isConnected)
-      this.#ends.push(this.messaging.subscribeToUserStatus([this.id]));
+    const { id, view } = this;
+    const isUser = view.kind === "user" || (view.kind === null && this.names.isUser(id));
+    if (this.#followed || !isUser || id === this.messenger.session.userId) return;
+    this.#followed = true;
+    this.#ends.push(this.messaging.subscribeToUserStatus([id]));
   }
 
   /** Mark what is in sight as read, if somebody looks. */
@@ -146,23 +152,40 @@ export class ConversationPane {
 
   #changed() {
     const { view } = this;
-    fill(this.heading, view.name || this.names.of(this.id));
-    if (this.isGroup && !this.tools.firstChild) {
-      fill(
-        this.tools,
-        button("Members", () => showMembers(this.messenger, this.id), { class: "link" }),
-      );
-    }
+    const name = this.names.title(view);
+    if (this.heading.textContent !== name) fill(this.heading, element("bdi", {}, name));
+    this.#follow();
+    this.#drawEnd(name);
+    this.#drawTools();
     this.#drawAbout();
     this.list.show(view);
     this.markRead();
     this.#speak(view.messages.at(-1));
   }
 
+  #drawTools() {
+    const manages = this.isGroup && !this.view.over;
+    if (manages === this.tools.hasChildNodes()) return;
+    const show = () => (this.#members = showMembers(this.messenger, this.id));
+    fill(this.tools, manages && button("Members", show, { class: "link" }));
+  }
+
+  /** Who is in a group no longer reads and writes nothing there: say so, and who did that. @param {string} name */
+  #drawEnd(name) {
+    const { over, messages } = this.view;
+    this.composer.node.hidden = !this.end.toggleAttribute("hidden", !over);
+    this.list.node.hidden = over !== null && messages.length === 0;
+    if (!over) return;
+    this.#members?.close();
+    const told = element("strong", {}, endText(over, name, this.names));
+    const text = over.event === "deleted" ? "What was said in it is gone." : "You can no longer read what is said in it, nor write there.";
+    fill(this.end, told, element("p", {}, text));
+  }
+
   #drawAbout() {
     const typing = this.store.typing(this.id).filter((userId) => userId !== this.messenger.session.userId);
     const names = typing.map((userId) => this.names.of(userId));
-    const status = this.isGroup ? "" : statusText(this.store.presence(this.id));
+    const status = this.isGroup || this.view.over ? "" : statusText(this.store.presence(this.id));
     const text =
       typing.length === 0
         ? status
@@ -182,6 +205,6 @@ export class ConversationPane {
     const known = this.#newest;
     this.#newest = newest?.key ?? "";
     if (!known || !newest || newest.key === known || newest.mine) return;
-    this.messenger.notices.speak(`${this.names.of(newest.senderId)}: ${gist(newest, this.names)}`);
+    this.messenger.notices.speak(`${isolate(this.names.of(newest.senderId))}: ${isolate(gist(newest, this.names))}`);
   }
 }

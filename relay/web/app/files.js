@@ -1,7 +1,7 @@
 /** Files in messages: what they are, pictures at a glance, and downloads. An <img> sends no token, so they are fetched. */
 
 import { button, element, fill, icon } from "./dom.js";
-import { size } from "./format.js";
+import { isolate, size, straight } from "./format.js";
 
 /** @import { MessagingAPI } from "../sdk/index.js" */
 /** @import { Attachment } from "../sdk/types.js" */
@@ -15,6 +15,9 @@ export class Files {
   #described = new Map();
   /** @type {Map<string, Promise<string>>} object URLs of pictures */
   #pictures = new Map();
+  /** @type {Set<string>} object URLs of downloads that the browser may still read */
+  #downloads = new Set();
+  #closed = false;
 
   /** @param {MessagingAPI} messaging */
   constructor(messaging) {
@@ -33,7 +36,10 @@ export class Files {
     return place;
   }
 
+  /** The session is over: nothing that was loaded in it stays within reach. */
   close() {
+    this.#closed = true;
+    for (const url of this.#downloads) URL.revokeObjectURL(url);
     for (const picture of this.#pictures.values())
       picture.then(
         (url) => URL.revokeObjectURL(url),
@@ -49,9 +55,9 @@ export class Files {
   async #fill(place, id, grown) {
     try {
       const file = await remembered(this.#described, id, () => this.rest.getAttachment(id));
-      const name = element("span", { class: "name" }, file.name);
+      const name = element("span", { class: "name" }, element("bdi", {}, straight(file.name)));
       const about = element("span", { class: "about" }, size(file.size));
-      const get = button(`Download ${file.name}`, () => void this.#download(file, about), {
+      const get = button(`Download ${isolate(file.name)}`, () => void this.#download(file, about), {
         sign: icon("download"),
         class: "quiet",
       });
@@ -74,13 +80,15 @@ export class Files {
    * @param {HTMLElement} about
    */
   async #download({ attachment_id, name, size: bytes }, about) {
-    const bar = element("progress", { max: bytes || 1, value: 0, "aria-label": `Downloading ${name}` });
+    const bar = element("progress", { max: bytes || 1, value: 0, "aria-label": `Downloading ${isolate(name)}` });
     fill(about, bar);
     try {
       const blob = await this.rest.downloadAttachment(attachment_id, { onProgress: (loaded) => (bar.value = loaded) });
+      if (this.#closed) return;
       const url = URL.createObjectURL(blob);
+      this.#downloads.add(url);
       element("a", { href: url, download: name }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 60_000); // the browser reads it after the click
+      setTimeout(() => (this.#downloads.delete(url), URL.revokeObjectURL(url)), 60_000); // the browser reads it after the click
       fill(about, size(bytes));
     } catch {
       fill(about, "The download was cut. Try again.");

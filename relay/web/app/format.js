@@ -7,6 +7,47 @@ const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const SIZES = ["bytes", "KB", "MB", "GB"];
 const HUES = 12;
+/** Signs that turn the text after them round, up to the end of its line or to their counterpart. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/gu;
+/** What is read from right to left, and signs that have anything read so. */
+const LEFTWARD = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+/**
+ * Return a text without the signs that show it in another order than it has: `gnp.exe` for what would look like a picture.
+ *
+ * @param {string} text
+ */
+export function upright(text) {
+  return text.replace(/[\u202d\u202e]/gu, "");
+}
+
+/**
+ * Return a name without the signs that would turn round what stands after it.
+ *
+ * @param {string} name
+ */
+export function straight(name) {
+  return name.replace(TURNS, "");
+}
+
+/**
+ * Return what somebody wrote so that it stands in a sentence of ours, or in a label, without changing the order of the rest.
+ *
+ * @param {string} text
+ */
+export function isolate(text) {
+  return LEFTWARD.test(text) ? `\u2068${straight(text)}\u2069` : text;
+}
+
+/**
+ * Return which way a text is read: as its first letter is.
+ *
+ * @param {string} text
+ * @returns {"ltr" | "rtl"}
+ */
+export function direction(text) {
+  return LEFTWARD.test(straight(text).match(/\p{L}/u)?.[0] ?? "") ? "rtl" : "ltr";
+}
 
 /** @param {number} seconds Unix time */
 export function clock(seconds) {
@@ -76,7 +117,7 @@ export function initials(name) {
  * @param {string[]} names
  */
 export function listed(names) {
-  return new Intl.ListFormat().format(names);
+  return new Intl.ListFormat().format(names.map(isolate));
 }
 
 /** @param {number} seconds */

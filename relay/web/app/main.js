@@ -1,16 +1,16 @@
 /** The page at /: who is signed in talks; who is not comes in first. */
 
 import { Messenger } from "./messenger.js";
-import { dropSession, readSession, watchSession } from "./session.js";
+import { BASE, dropSession, readSession, watchSession, whyEnded } from "./session.js";
 import { signIn } from "./sign-in.js";
 
 const place = /** @type {HTMLElement} */ (document.getElementById("relay"));
 
-async function run(notice = "") {
-  if (!readSession()) await signIn(place, notice);
+async function run() {
+  if (!readSession()) await signIn(place, whyEnded());
   const session = readSession();
   if (!session) return run();
-  const messenger = new Messenger(session, { signedOut: (why) => (dropSession(), void run(why)) });
+  const messenger = new Messenger(session, { ending: dropSession, ended: () => void run() });
   await messenger.show(place);
 }
 
@@ -23,13 +23,17 @@ async function keepAtHand() {
   const worker = new URL("../service-worker.js", import.meta.url).href;
   await navigator.serviceWorker.register(own?.createScriptURL(worker) ?? worker);
   const { active } = await navigator.serviceWorker.ready;
-  const keep = (/** @type {string[]} */ urls) => active?.postMessage({ keep: urls });
-  keep([location.origin + location.pathname]);
-  // What was loaded before the worker had the page, or was on its way just then, came past it.
-  const observer = new PerformanceObserver((seen) => keep(seen.getEntries().map(({ name }) => name)));
+  const files = new Set([new URL("icons.svg", import.meta.url).href]);
+  // All that belongs to the page, whether it was loaded before the worker had it or is loaded only when it is needed.
+  const observer = new PerformanceObserver((seen) => {
+    const before = files.size;
+    for (const { name } of seen.getEntries()) if (/^\/(?:app|sdk)\//.test(name.slice(BASE.length))) files.add(name);
+    if (files.size > before) active?.postMessage({ keep: [...files] });
+  });
   observer.observe({ type: "resource", buffered: true });
 }
 
 watchSession(() => location.reload());
 void run();
-addEventListener("load", () => void keepAtHand());
+// Where a browser forbids that, the page works all the same.
+addEventListener("load", () => void keepAtHand().catch((fault) => console.info("relay: the page is not kept at hand:", fault)));

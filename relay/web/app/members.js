@@ -1,6 +1,7 @@
 /** Who is in a group, and what may be done about it. */
 
 import { ask, button, element, fill, icon, openDialog } from "./dom.js";
+import { isolate } from "./format.js";
 import { directory, person } from "./people.js";
 
 /** @import { Messenger } from "./messenger.js" */
@@ -39,7 +40,7 @@ export function showMembers(messenger, groupId) {
       { class: "person" },
       ...person({ user_id, display_name: name }),
       role !== "member" && element("small", { class: "role" }, role),
-      removable && button(`Remove ${name}`, remove, { sign: icon("close"), class: "quiet" }),
+      removable && button(`Remove ${isolate(name)}`, remove, { sign: icon("close"), class: "quiet" }),
     );
   };
 
@@ -59,7 +60,7 @@ export function showMembers(messenger, groupId) {
 
   /** @param {Group} group */
   const drawName = ({ name }) => {
-    const input = element("input", { value: name, required: true, maxlength: 100, "aria-label": "Group name" });
+    const input = element("input", { value: name, required: true, maxlength: 100, dir: "auto", "aria-label": "Group name" });
     return element(
       "form",
       {
@@ -75,7 +76,7 @@ export function showMembers(messenger, groupId) {
   };
 
   const leave = async () => {
-    if (!(await ask("Leave this group? You keep what you saw, and get nothing more.", "Leave"))) return;
+    if (!(await ask("Leave this group? You can no longer read what was said in it, and get nothing more.", "Leave"))) return;
     await act(async () => {
       await messaging.leaveGroup(groupId);
       dialog.close();
@@ -109,4 +110,5 @@ export function showMembers(messenger, groupId) {
 
   dialog.addEventListener("close", names.onChange(drawList));
   void act(async () => {});
+  return dialog;
 }

@@ -145,7 +145,7 @@ export class MessageList {
   #lineOf(message, last) {
     const { payload, reactions, senderId, timestamp, type } = message;
     const hasNames = payload.reply_to !== undefined || reactions.length > 0 || type === "group_event";
-    const goesOn = last?.senderId === senderId && last.type === type && timestamp - last.timestamp < PAUSE_SECONDS;
+    const goesOn = last?.senderId === senderId && last.type === type && Math.abs(timestamp - last.timestamp) < PAUSE_SECONDS;
     const date = new Date(timestamp * 1000).toDateString();
     const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;
     const quoted = payload.reply_to

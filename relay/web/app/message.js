@@ -1,8 +1,9 @@
 /** One message as a line of its conversation. */
 
 import { button, element, icon } from "./dom.js";
-import { clock, day, hue, listed, wholeTime } from "./format.js";
-import { avatar } from "./sidebar.js";
+import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
+import { parts } from "./links.js";
+import { avatar, said } from "./sidebar.js";
 import { eventText, gist, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -20,7 +21,6 @@ import { eventText, gist, stateText } from "./texts.js";
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
-const LINK = /(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/;
 const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
 
 /**
@@ -55,8 +55,8 @@ function eventOf(message, pane) {
 function talk({ message, first, sender, quoted }, pane) {
   const { mine, payload, deletedAt } = message;
   const among = pane.isGroup && !mine; // with a face and a name, as several speak on this side
-  const name = element("strong", { class: `sender ${hue(message.senderId)}` }, sender);
-  const spoken = element("span", { class: "hidden" }, mine ? "You: " : `${sender}: `);
+  const name = element("strong", { class: `sender ${hue(message.senderId)}` }, element("bdi", {}, sender));
+  const spoken = element("span", { class: "hidden" }, mine ? "You: " : `${isolate(sender)}: `);
   const bubble = element("div", { class: "bubble" }, among && first ? name : spoken);
   if (payload.reply_to) bubble.append(quote(quoted, pane));
   bubble.append(...body(message, pane), foot(message));
@@ -70,29 +70,28 @@ function talk({ message, first, sender, quoted }, pane) {
 
 /** @param {MessageView | null} quoted @param {ConversationPane} pane */
 function quote(quoted, pane) {
-  const text = quoted ? `${pane.names.of(quoted.senderId)}: ${gist(quoted, pane.names)}` : "An earlier message";
-  return element("blockquote", {}, text);
+  if (!quoted) return element("blockquote", {}, "An earlier message");
+  const text = gist(quoted, pane.names);
+  return element("blockquote", { dir: direction(text) }, ...said(pane.names.of(quoted.senderId), text));
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function body({ payload, deletedAt, state, progress }, pane) {
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
   /** @type {HTMLElement[]} */
-  const parts = payload.content ? [element("p", { class: "content" }, ...linked(payload.content))] : [];
+  const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(payload.content)))] : [];
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
-  for (const id of files) parts.push(pane.files.draw(id, pane.list.grown));
+  for (const id of files) shown.push(pane.files.draw(id, pane.list.grown));
   if (state === "uploading")
-    parts.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
-  return parts;
+    shown.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
+  return shown;
 }
 
 /** @param {string} text */
 function linked(text) {
-  return text
-    .split(LINK)
-    .map((part, at) =>
-      at % 2 ? element("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
-    );
+  return parts(text).map(({ text: part, link }) =>
+    link ? element("a", { href: part, target: "_blank", rel: "noopener noreferrer" }, part) : part,
+  );
 }
 
 /** @param {MessageView} message */

@@ -9,6 +9,8 @@ import { Names } from "./names.js";
 import { Notices } from "./notices.js";
 import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
+import { LINK } from "./sign-in.js";
+import { dropRefused, lossQuestion } from "./unsent.js";
 
 const TITLE = document.title;
 /** The token is wrong or expired, the account is disabled, the session was revoked. @type {Set<unknown>} */
@@ -19,10 +21,14 @@ export class Messenger {
   #ends = [];
   /** @type {ConversationPane | null} */
   #pane = null;
+  #over = false;
+  /** What is half written in other conversations, by their ids. @type {Map<string, string>} */
+  drafts = new Map();
 
   /**
    * @param {import("./session.js").Session} session
-   * @param {{ signedOut: (why?: string) => void }} events
+   * @param {{ ending: (why?: string) => void, ended: () => void }} events told when the session is over, and when all
+   *   that this page had of it is gone
    */
   constructor(session, events) {
     this.session = session;
@@ -48,18 +54,21 @@ export class Messenger {
   async show(place) {
     this.sidebar = new Sidebar(this);
     this.main = element("main", {});
-    fill(place, new Banner(this).node, this.sidebar.node, this.main, this.notices.node);
-    const moved = () => this.#openConversation();
+    const banner = new Banner(this);
+    fill(place, banner.node, this.sidebar.node, this.main, this.notices.node);
+    const moved = () => (this.#refuseLink(), this.#openConversation());
     addEventListener("hashchange", moved);
     this.#ends.push(
       () => removeEventListener("hashchange", moved),
+      () => banner.close(),
+      dropRefused(this.messaging),
       this.store.subscribe("conversations", () => this.#countUnread()),
       this.messaging.subscribeToNotifications(
         ({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body),
       ),
       this.socket.onConnectionStateChange((state) => state === "closed" && void this.#closed(this.socket.lastError)),
     );
-    this.#openConversation();
+    moved();
     await this.socket.connect().catch(() => {}); // `closed` tells why
   }
 
@@ -70,6 +79,7 @@ export class Messenger {
    * @param {number} [seq] where to go in it
    */
   async openConversation(id, seq) {
+    if (this.#over) return;
     if (this.open !== id) location.hash = `#/${encodeURIComponent(id)}`;
     if (seq === undefined) return;
     await this.store.loadAround(id, seq);
@@ -78,12 +88,13 @@ export class Messenger {
   }
 
   async signOut() {
-    const waiting = this.messaging.outgoing.length;
-    const question = `${waiting === 1 ? "A message is" : `${waiting} messages are`} not sent yet. Sign out and lose ${waiting === 1 ? "it" : "them"}?`;
-    if (waiting > 0 && !(await ask(question, "Sign out"))) return;
+    const question = lossQuestion(this.messaging.outgoing);
+    if ((question && !(await ask(question, "Sign out"))) || this.#over) return;
+    this.#over = true; // what the server says of the revoked token now is no news
+    this.events.ending();
     await this.socket.rest.logout().catch((error) => error); // without a network the token stays good until it expires
     await this.#leave();
-    this.events.signedOut();
+    this.events.ended();
   }
 
   /** Tell of what failed. @param {unknown} error */
@@ -96,22 +107,40 @@ export class Messenger {
    * @param {any} error
    */
   async #closed(error) {
-    if (!SIGNED_OUT.has(error?.code)) return;
+    if (!SIGNED_OUT.has(error?.code) || this.#over) return;
+    this.#over = true;
+    this.events.ending(`You were signed out: ${error.reason || error.message}.`);
     await this.#leave(false);
-    this.events.signedOut(`You were signed out: ${error.reason || error.message}.`);
+    this.events.ended();
   }
 
-  /** @param {boolean} [forget] whether what the browser keeps of this user goes as well */
+  /**
+   * End all that this page has of the session; nothing of it is there for whoever signs in next.
+   *
+   * @param {boolean} [forget] whether what the browser keeps of this user goes as well
+   */
   async #leave(forget = true) {
+    for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const end of this.#ends.splice(0)) end();
     this.#pane?.close();
     this.sidebar?.close();
     this.files.close();
+    this.notices.close();
+    this.drafts.clear();
     this.store.close();
     this.messaging.close();
     await this.socket.disconnect();
     if (forget) await this.socket.forget();
     document.title = TITLE;
+    document.body.classList.remove("conversing");
+    history.replaceState(null, "", location.pathname); // whose conversation was open
+  }
+
+  /** Say what to do with the link of an invitation: who is in already cannot come in by it. */
+  #refuseLink() {
+    if (!LINK.test(location.hash)) return;
+    history.replaceState(null, "", location.pathname);
+    this.notices.say("You are signed in already", "An invitation is for somebody new. Sign out first to use it.");
   }
 
   #openConversation() {

@@ -1,12 +1,18 @@
 /** What people are called: asked once each, and shown as soon as it is known. */
 
-/** @import { MessagingAPI } from "../sdk/index.js" */
+import { straight } from "./format.js";
+
+/** @import { ConversationSummary, MessagingAPI } from "../sdk/index.js" */
+
+const AGAIN_MS = 30_000;
 
 export class Names {
   /** Rises whenever a name becomes known: what was drawn with names is drawn anew. */
   version = 0;
   /** @type {Map<string, string>} */
   #known = new Map();
+  /** @type {Set<string>} those of them that are users' */
+  #users = new Set();
   /** @type {Set<string>} */
   #asked = new Set();
   /** @type {Set<() => void>} */
@@ -28,14 +34,29 @@ export class Names {
   }
 
   /**
-   * @param {string} userId
-   * @param {string} name
+   * Return what a conversation is called. Until the server has listed it, its own name is its id only.
+   *
+   * @param {ConversationSummary} conversation
    */
-  learn(userId, name) {
-    if (this.#known.get(userId) === name) return;
-    this.#known.set(userId, name);
-    this.version += 1;
-    for (const listener of this.#listeners) listener();
+  title({ kind, name, target }) {
+    return kind === null ? this.of(target) : straight(name);
+  }
+
+  /** Tell whether somebody is known to be a user. @param {string} id */
+  isUser(id) {
+    return this.#users.has(id);
+  }
+
+  /**
+   * @param {string} id
+   * @param {string} name
+   * @param {{ user?: boolean }} [options] whether it is a user's name, and not a group's
+   */
+  learn(id, name, { user = true } = {}) {
+    if (this.#known.get(id) === straight(name)) return;
+    if (user) this.#users.add(id);
+    this.#known.set(id, straight(name));
+    this.#changed();
   }
 
   /**
@@ -48,13 +69,20 @@ export class Names {
     return () => void this.#listeners.delete(listener);
   }
 
+  #changed() {
+    this.version += 1;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   /** @param {string} userId */
   async #ask(userId) {
     this.#asked.add(userId);
     try {
       this.learn(userId, (await this.messaging.restApi.getUser(userId)).display_name);
-    } catch {
-      setTimeout(() => this.#asked.delete(userId), 30_000); // the id does; asked again when it is drawn again
+    } catch (error) {
+      // The id does meanwhile. Nobody of that name may come; a server that was away has it drawn, and asked for, again.
+      const draw = /** @type {any} */ (error).code !== "not_found";
+      setTimeout(() => (this.#asked.delete(userId), draw && this.#changed()), AGAIN_MS);
     }
   }
 }

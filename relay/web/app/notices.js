@@ -1,6 +1,7 @@
 /** What is told for a moment: notifications, failures, and to screen readers what came in. */
 
 import { button, element, fill, icon } from "./dom.js";
+import { upright } from "./format.js";
 import { sentence } from "./sign-in.js";
 
 const SHOWN_MS = 8_000;
@@ -18,7 +19,8 @@ export class Notices {
    * @param {string} [body]
    */
   say(title, body = "") {
-    const notice = element("div", { class: "notice" }, element("strong", {}, title), body && element("p", {}, body));
+    const notice = element("div", { class: "notice" }, element("strong", { dir: "auto" }, upright(title)));
+    if (body) notice.append(element("p", { dir: "auto" }, upright(body)));
     notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet" }));
     this.#shown.append(notice);
     setTimeout(() => notice.remove(), SHOWN_MS);
@@ -36,5 +38,11 @@ export class Notices {
    */
   speak(text) {
     fill(this.#spoken, element("p", {}, text));
+  }
+
+  /** The session is over, and with it all that was told in it. */
+  close() {
+    fill(this.#shown);
+    fill(this.#spoken);
   }
 }

@@ -1,7 +1,7 @@
 /** What the server, or a program on it, has told: to oneself, and to everybody. */
 
 import { button, element, fill, icon, openDialog } from "./dom.js";
-import { shortly, wholeTime } from "./format.js";
+import { shortly, upright, wholeTime } from "./format.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
@@ -48,8 +48,8 @@ function drawNotification({ payload, timestamp, deletedAt }) {
   return element(
     "li",
     { class: payload.level },
-    element("strong", {}, payload.title),
     at,
-    payload.body && element("p", {}, payload.body),
+    element("strong", { dir: "auto" }, upright(payload.title)),
+    payload.body && element("p", { dir: "auto" }, upright(payload.body)),
   );
 }

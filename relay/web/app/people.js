@@ -1,6 +1,7 @@
 /** The directory: somebody to talk to, or several for a group. */
 
 import { button, element, fill, openDialog } from "./dom.js";
+import { isolate, straight } from "./format.js";
 import { avatar } from "./sidebar.js";
 
 /** @import { Messenger } from "./messenger.js" */
@@ -38,6 +39,7 @@ export function directory(messenger, draw) {
   const input = element("input", {
     type: "search",
     placeholder: "Name",
+    dir: "auto",
     "aria-label": "Find people",
     autofocus: true,
     oninput: later,
@@ -75,7 +77,7 @@ function createGroup(messenger) {
   const failure = element("p", { class: "failure", role: "alert" });
   const toggle = (/** @type {User} */ user) => {
     if (!chosen.delete(user.user_id)) chosen.set(user.user_id, user);
-    fill(told, [...chosen.values()].map(({ display_name }) => display_name).join(", "));
+    fill(told, [...chosen.values()].map(({ display_name }) => isolate(display_name)).join(", "));
   };
   const people = directory(messenger, (user) =>
     element(
@@ -94,6 +96,7 @@ function createGroup(messenger) {
     required: true,
     maxlength: 100,
     placeholder: "What the group is called",
+    dir: "auto",
     "aria-label": "Group name",
   });
   const form = element(
@@ -114,7 +117,9 @@ function createGroup(messenger) {
 
   async function create() {
     try {
-      const { group_id } = await messenger.messaging.createGroup(name.value.trim(), [...chosen.keys()]);
+      const called = name.value.trim();
+      const { group_id } = await messenger.messaging.createGroup(called, [...chosen.keys()]);
+      messenger.names.learn(group_id, called, { user: false });
       dialog.close();
       await messenger.openConversation(group_id);
     } catch (error) {
@@ -127,6 +132,6 @@ function createGroup(messenger) {
 export function person({ user_id, display_name }) {
   return [
     avatar(user_id, display_name),
-    element("span", { class: "name" }, display_name, display_name !== user_id && element("small", {}, user_id)),
+    element("span", { class: "name" }, element("bdi", {}, straight(display_name)), display_name !== user_id && element("small", {}, user_id)),
   ];
 }

@@ -1,7 +1,7 @@
 /** Looking for what was said. */
 
 import { element, fill } from "./dom.js";
-import { shortly } from "./format.js";
+import { shortly, straight, upright } from "./format.js";
 
 /** @import { Messenger } from "./messenger.js" */
 /** @import { Envelope } from "../sdk/types.js" */
@@ -16,6 +16,9 @@ export class SearchBox {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #running = new AbortController();
+  /** @type {{ message: Envelope<any>, snippet: string }[]} */
+  #found = [];
+  #forget;
 
   /**
    * @param {Messenger} messenger
@@ -27,6 +30,8 @@ export class SearchBox {
     this.input = element("input", {
       type: "search",
       placeholder: "Search messages",
+      dir: "auto",
+      autocomplete: "off",
       "aria-label": "Search messages",
       oninput: () => this.#wait(),
       onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.clear(),
@@ -34,6 +39,13 @@ export class SearchBox {
     this.told = element("p", { class: "told", role: "status" });
     this.results = element("ol", { class: "results", "aria-label": "Found" });
     this.node = element("search", {}, this.input, this.told, this.results);
+    this.#forget = messenger.names.onChange(() => this.#show());
+  }
+
+  close() {
+    this.#forget();
+    clearTimeout(this.#timer);
+    this.#running.abort();
   }
 
   clear() {
@@ -46,7 +58,8 @@ export class SearchBox {
     this.#running.abort();
     const query = this.input.value.trim();
     this.list.hidden = query !== "";
-    fill(this.results);
+    this.#found = [];
+    this.#show();
     fill(this.told);
     if (query) this.#timer = setTimeout(() => void this.#search(query), PAUSE_MS);
   }
@@ -57,10 +70,17 @@ export class SearchBox {
     try {
       const { results } = await this.messenger.messaging.searchMessages(query, { limit: RESULTS, signal });
       fill(this.told, results.length === 0 ? "Nothing found." : `${results.length} found.`);
-      fill(this.results, ...results.map((result) => this.#draw(result)));
+      this.#found = results;
+      this.#show();
     } catch (error) {
       if (!signal.aborted) fill(this.told, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** Draw what was found: anew once a name in it is known. */
+  #show() {
+    const lines = this.#found.map((result) => this.#draw(result));
+    if (lines.length > 0 || this.results.firstChild) fill(this.results, ...lines);
   }
 
   /** @param {{ message: Envelope<any>, snippet: string }} result */
@@ -68,13 +88,14 @@ export class SearchBox {
     const { messenger } = this;
     const { sender_id: sender = "", target_id: target = "", seq, timestamp = 0 } = meta;
     const id = target === messenger.session.userId ? sender : target;
-    const name = messenger.store.conversation(id).name || messenger.names.of(id);
+    const name = messenger.names.title(messenger.store.conversation(id));
     const open = () => void messenger.openConversation(id, seq).catch(messenger.failed);
     const head = element(
       "span",
       {},
-      element("strong", {}, messenger.names.of(sender)),
-      ` in ${name}`,
+      element("strong", {}, element("bdi", {}, messenger.names.of(sender))),
+      " in ",
+      element("bdi", {}, straight(name)),
       element("time", {}, shortly(timestamp)),
     );
     return element(
@@ -84,7 +105,7 @@ export class SearchBox {
         "button",
         { type: "button", onclick: open },
         head,
-        element("span", { class: "snippet" }, ...marked(snippet)),
+        element("span", { class: "snippet", dir: "auto" }, ...marked(snippet)),
       ),
     );
   }
@@ -97,7 +118,7 @@ export class SearchBox {
  */
 function marked(snippet) {
   return snippet.split(/<mark>(.*?)<\/mark>/s).map((part, at) => {
-    const text = part.replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
+    const text = upright(part).replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
     return at % 2 ? element("mark", {}, text) : text;
   });
 }

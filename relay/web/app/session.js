@@ -6,6 +6,8 @@
  */
 
 const KEY = "relay.session";
+/** Why the last session ended, if somebody else ended it: all tabs tell, until somebody signs in. */
+const WHY = "relay.signed-out";
 
 /** Where the server is: this page may be below a reverse proxy's prefix. */
 export const BASE = new URL("..", import.meta.url).href.replace(/\/$/, "");
@@ -24,10 +26,22 @@ export function readSession() {
 /** @param {{ token: string, user_id: string }} login */
 export function keepSession({ token, user_id }) {
   localStorage.setItem(KEY, JSON.stringify({ token, userId: user_id }));
+  localStorage.removeItem(WHY);
 }
 
-export function dropSession() {
+/** @param {string} [why] for whoever did not sign out themselves */
+export function dropSession(why = "") {
+  if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs look
   localStorage.removeItem(KEY);
+}
+
+/** Return why the last session ended; empty if its user did that. */
+export function whyEnded() {
+  try {
+    return localStorage.getItem(WHY) ?? "";
+  } catch {
+    return ""; // storage is forbidden
+  }
 }
 
 /**

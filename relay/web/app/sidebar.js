@@ -1,8 +1,9 @@
 /** All conversations, what is found in them, and oneself. */
 
 import { button, element, fill, icon, KeyedList } from "./dom.js";
-import { hue, initials, shortly, wholeTime } from "./format.js";
+import { direction, hue, initials, shortly, straight, wholeTime } from "./format.js";
 import { notificationsButton } from "./notifications.js";
+import { OwnStatus } from "./own-status.js";
 import { startConversation } from "./people.js";
 import { SearchBox } from "./search.js";
 import { logo } from "./sign-in.js";
@@ -12,7 +13,7 @@ import { preview, statusText } from "./texts.js";
 /** @import { Presence } from "../sdk/types.js" */
 /** @import { Messenger } from "./messenger.js" */
 
-/** @typedef {{ summary: ConversationSummary, name: string, text: string, status: Presence, open: boolean }} Line */
+/** @typedef {{ summary: ConversationSummary, name: string, who: string, text: string, status: Presence, open: boolean }} Line */
 
 export class Sidebar {
   /** @type {(() => void)[]} */
@@ -28,13 +29,14 @@ export class Sidebar {
     const list = element("ul", { class: "conversations" });
     this.list = new KeyedList(list, { key: (line) => line.summary.target, same: isSame, draw: drawLine });
     this.me = element("footer", { class: "me" });
+    this.search = new SearchBox(messenger, list);
     const begin = button("New conversation", () => startConversation(messenger), { sign: icon("new"), class: "quiet" });
     const top = element("header", {}, logo(), element("h1", {}, "relay"), notificationsButton(messenger), begin);
     this.node = element(
       "nav",
       { class: "sidebar", "aria-label": "Conversations" },
       top,
-      new SearchBox(messenger, list).node,
+      this.search.node,
       list,
       this.me,
     );
@@ -53,7 +55,8 @@ export class Sidebar {
   }
 
   close() {
-    for (const end of this.#ends) end();
+    for (const end of this.#ends.splice(0)) end();
+    this.search.close();
   }
 
   #changed() {
@@ -61,17 +64,18 @@ export class Sidebar {
     this.#follow(store.conversations);
     this.list.show(
       store.conversations.map((summary) => {
-        const typing = summary.typing.length > 0;
+        const [who, text] = summary.typing.length > 0 ? ["", "typing …"] : preview(summary, names);
         return {
           summary,
-          name: summary.name || names.of(summary.target),
-          text: typing ? "typing …" : preview(summary, names),
+          name: names.title(summary),
+          who,
+          text,
           status: summary.kind === "user" ? store.presence(summary.target).status : "unknown",
           open: summary.target === this.#open,
         };
       }),
     );
-    if (store.me && !this.me.firstChild) this.#drawMe(store.me.display_name);
+    if (store.me && !this.me.firstChild) this.#drawMe(straight(store.me.display_name));
   }
 
   /** @param {readonly ConversationSummary[]} conversations */
@@ -91,32 +95,16 @@ export class Sidebar {
   /** @param {string} name */
   #drawMe(name) {
     const { messenger } = this;
-    const { messaging, session, store } = messenger;
-    const options = [
-      ["online", "Online"],
-      ["away", "Away"],
-      ["busy", "Busy"],
-      ["offline", "Invisible"],
-    ];
-    const choose = () => messaging.updateStatus(/** @type {Presence} */ (status.value)).catch(messenger.failed);
-    const status = element(
-      "select",
-      { "aria-label": "Your status", onchange: choose },
-      ...options.map(([value, label]) => element("option", { value }, label)),
-    );
-    const show = () => {
-      const { status: now } = store.presence(session.userId);
-      if (options.some(([value]) => value === now)) status.value = now;
-    };
-    this.#ends.push(store.subscribe(`presence:${session.userId}`, show));
-    const about = element("div", { class: "about" }, element("strong", {}, name), status);
+    const { session } = messenger;
+    const status = new OwnStatus(messenger);
+    this.#ends.push(() => status.close());
+    const about = element("div", { class: "about" }, element("strong", {}, element("bdi", {}, name)), status.node);
     fill(
       this.me,
       avatar(session.userId, name),
       about,
       button("Sign out", () => void messenger.signOut(), { class: "link" }),
     );
-    show();
   }
 }
 
@@ -130,8 +118,18 @@ export function avatar(id, name, status = "unknown") {
   return element("span", { class: `avatar ${hue(id)}`, "aria-hidden": "true" }, initials(name), dot);
 }
 
+/**
+ * Draw what somebody said, on one line: neither turns the other round.
+ *
+ * @param {string} who nobody where it is clear
+ * @param {string} text
+ */
+export function said(who, text) {
+  return [who && element("bdi", {}, who), who && ": ", element("bdi", {}, text)];
+}
+
 /** @param {Line} line */
-function drawLine({ summary, name, text, status, open }) {
+function drawLine({ summary, name, who, text, status, open }) {
   const { target: id, lastMessage, unread, unreadMentions } = summary;
   const at =
     lastMessage && element("time", { title: wholeTime(lastMessage.timestamp) }, shortly(lastMessage.timestamp));
@@ -150,10 +148,10 @@ function drawLine({ summary, name, text, status, open }) {
     "a",
     { href: `#/${encodeURIComponent(id)}`, "aria-current": open && "page" },
     avatar(id, name, status),
-    element("strong", {}, name),
+    element("strong", {}, element("bdi", {}, name)),
     spoken,
     at,
-    element("span", { class: "gist" }, text),
+    element("span", { class: "gist", dir: direction(text) }, ...said(who, text)),
     badge,
   );
   return element("li", {}, link);

@@ -16,6 +16,9 @@ const TEXTS = {
   },
 };
 
+/** What follows the # in the link of an invitation, or of a new server. */
+export const LINK = /^#(setup|invite)=([\w-]+)$/;
+
 /**
  * Show the way in; resolves once somebody is in.
  *
@@ -24,13 +27,20 @@ const TEXTS = {
  * @returns {Promise<void>}
  */
 export function signIn(place, notice = "") {
-  const [, way, code] = location.hash.match(/^#(setup|invite)=([\w-]+)$/) ?? [];
   return new Promise((resolve) => {
+    const begin = (/** @type {string} */ told) => {
+      const [, way, code] = location.hash.match(LINK) ?? [];
+      show(place, way === "setup" ? "setup" : way ? "join" : "sign-in", code ?? "", told, entered);
+    };
+    // A link that is opened in a tab that shows the page already changes nothing else.
+    const opened = () => LINK.test(location.hash) && begin("");
     const entered = () => {
+      removeEventListener("hashchange", opened);
       history.replaceState(null, "", location.pathname); // the code is used up, and nobody's to see
       resolve();
     };
-    show(place, way === "setup" ? "setup" : way ? "join" : "sign-in", code ?? "", notice, entered);
+    addEventListener("hashchange", opened);
+    begin(notice);
   });
 }
 

@@ -1,8 +1,8 @@
 /** What messages and people are in a few words: in the list, in quotes, and where they are told of. */
 
-import { ago } from "./format.js";
+import { ago, isolate, upright } from "./format.js";
 
-/** @import { ConversationSummary, MessageView, StatusView } from "../sdk/index.js" */
+/** @import { ConversationSummary, EndView, MessageView, StatusView } from "../sdk/index.js" */
 /** @import { Names } from "./names.js" */
 
 /** @type {Record<string, string>} */
@@ -29,20 +29,34 @@ export function gist(message, names) {
   if (message.deletedAt !== null) return "Deleted message";
   if (type === "group_event") return eventText(message, names);
   const files = payload.attachments?.length ?? 0;
-  return payload.content || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
+  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
 }
 
 /**
- * Say what a conversation's newest message says, and who said it.
+ * Say what a conversation's newest message says, and who said it, where that is to be told.
  *
  * @param {ConversationSummary} conversation
  * @param {Names} names
+ * @returns {[who: string, what: string]}
  */
-export function preview({ lastMessage: message, kind }, names) {
-  if (!message) return "";
+export function preview({ lastMessage: message, kind, over }, names) {
+  if (!message) return ["", over ? endText(over, "this group", names) : ""];
   const text = gist(message, names);
-  if (message.type === "group_event") return text;
-  return message.mine ? `You: ${text}` : kind === "group" ? `${names.of(message.senderId)}: ${text}` : text;
+  if (message.type === "group_event") return ["", text];
+  return [message.mine ? "You" : kind === "group" ? names.of(message.senderId) : "", text];
+}
+
+/**
+ * Say how a group ended for whoever reads this.
+ *
+ * @param {EndView} end
+ * @param {string} name the group's
+ * @param {Names} names
+ */
+export function endText({ event, by }, name, names) {
+  const who = by === names.messaging.socketManager.userId ? "You" : isolate(names.of(by));
+  if (event === "deleted") return `${who} deleted ${isolate(name)}.`;
+  return who === "You" ? `You left ${isolate(name)}.` : `${who} removed you from ${isolate(name)}.`;
 }
 
 /**
@@ -52,14 +66,14 @@ export function preview({ lastMessage: message, kind }, names) {
  * @param {Names} names
  */
 export function eventText({ payload, senderId }, names) {
-  const who = names.of(senderId);
-  const whom = names.of(payload.user_id ?? "");
+  const who = isolate(names.of(senderId));
+  const whom = isolate(names.of(payload.user_id ?? ""));
   const themself = payload.user_id === senderId;
   switch (payload.event) {
     case "created":
       return `${who} created the group`;
     case "renamed":
-      return `${who} named the group ${payload.name}`;
+      return `${who} named the group ${isolate(payload.name)}`;
     case "member_added":
       return themself ? `${who} joined` : `${who} added ${whom}`;
     case "member_removed":
@@ -80,7 +94,7 @@ export function eventText({ payload, senderId }, names) {
  */
 export function statusText({ status, text, lastSeen }) {
   if (status === "offline" && lastSeen) return `Last seen ${ago(lastSeen)}`;
-  return [STATUSES[status], text].filter(Boolean).join(" · ");
+  return [STATUSES[status], text && isolate(text)].filter(Boolean).join(" · ");
 }
 
 /** @param {MessageView} message */

@@ -65,9 +65,9 @@ export class Connection {
     this.socket.send(JSON.stringify(envelope));
   }
 
-  /** Ask for a sign of life, and drop the connection unless one comes within five seconds. */
-  check() {
-    this.#heartbeat?.check();
+  /** Ask for a sign of life, and drop the connection unless one comes in time. @param {number} [seconds] five by default */
+  check(seconds) {
+    this.#heartbeat?.check(seconds);
   }
 
   /** Say goodbye, and wait until the server has closed, two seconds at most. */

@@ -21,6 +21,7 @@ export class Heartbeat {
   #lost;
   #tick;
   #probe;
+  #probeEnds = 0;
   #heard;
 
   /**
@@ -46,10 +47,12 @@ export class Heartbeat {
     this.#probe.stop();
   }
 
-  /** Ask now, and give up unless something is heard within five seconds. */
-  check() {
-    if (this.#probe.running) return;
-    this.#probe.set(PROBE_SECONDS, () => this.#lost(`no answer within ${PROBE_SECONDS} s`));
+  /** Ask now, and give up unless something is heard within so many seconds. @param {number} [seconds] */
+  check(seconds = PROBE_SECONDS) {
+    const ends = this.#clock.now() + seconds * 1000;
+    if (this.#probe.running && this.#probeEnds <= ends) return;
+    this.#probeEnds = ends;
+    this.#probe.set(seconds, () => this.#lost(`no answer within ${seconds} s`));
     this.#ask();
   }
 

@@ -13,6 +13,7 @@ export { Store } from "./store.js";
 /** @typedef {import("./store/presence.js").StatusView} StatusView */
 /** @typedef {import("./store/shelves.js").ConversationSummary} ConversationSummary */
 /** @typedef {import("./store/shelves.js").ConversationView} ConversationView */
+/** @typedef {import("./store/shelves.js").EndView} EndView */
 /** @typedef {import("./store/views.js").MessageView} MessageView */
 /** @typedef {import("./gaps.js").Gap} Gap */
 /** @typedef {import("./link.js").ConnectionState} ConnectionState */

@@ -61,6 +61,7 @@ export class Roles {
     if (begun !== this.#begun) return;
     this.#unwatch = watchPage(this.#settings.page, {
       online: () => this.nudge(),
+      offline: () => this.link?.doubt(),
       visible: (visible) => this.#turn(visible),
       leaving: () => this.#part("the page goes"),
       restored: () => this.#enter(),

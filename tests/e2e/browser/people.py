@@ -100,6 +100,13 @@ async def open_conversation(page: Page, peer: str) -> None:
     await page.wait(f"document.querySelector('.conversation h2')?.textContent === {json.dumps(peer)}")
 
 
+async def load_anew(page: Page) -> None:
+    """Reload a page, and wait until the document of before is gone."""
+    await page.evaluate("globalThis.before = true")
+    await page.reload()
+    await page.wait("!globalThis.before && document.readyState === 'complete'")
+
+
 async def send(page: Page, content: str) -> None:
     """Write a message and press Enter."""
     await page.write("Message", content)

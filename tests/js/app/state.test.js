@@ -78,15 +78,61 @@ test("of two versions the later edited one wins, in either order", () => {
   }
 });
 
-test("an older version of a message does not undo a later one, whichever comes last", () => {
+test("a message as it was does not undo an edited one, whichever comes last", () => {
   const { say } = talk();
   const first = say("ann", "Hi");
-  const version = (/** @type {string} */ content, /** @type {number} */ at) => ({ ...first, payload: { content }, meta: { ...first.meta, edited_at: at } });
-  for (const versions of [[first, version("2", 2), version("3", 3)], [version("3", 3), version("2", 2), first]]) {
+  const edited = { ...first, payload: { content: "2" }, meta: { ...first.meta, edited_at: 2 } };
+  for (const versions of [[first, edited], [edited, first]]) {
     const state = newState();
     for (const envelope of versions) state.apply(envelope);
-    assert.deepEqual(contents(state), ["3"]);
+    assert.deepEqual(contents(state), ["2"]);
   }
+});
+
+test("of two edits the later one counts, also where the clock went back between them", () => {
+  const { say, edit } = talk();
+  const first = say("ann", "Hi", {}, { timestamp: 10_000 });
+  const earlier = edit("ann", first, "Hello", { timestamp: 10_060 });
+  const later = edit("ann", first, "Hello!", { timestamp: 2_900, replaces: earlier.meta.message_id });
+  const read = (/** @type {any} */ change) => ({ ...first, payload: { content: change.payload.content }, meta: { ...first.meta, edited_at: change.meta.timestamp } });
+  /** @type {Record<string, (state: State) => void>} */
+  const ways = {
+    "as it happened": (state) => [first, earlier, later].forEach((envelope) => state.apply(envelope)),
+    "the later one first": (state) => [first, later, earlier].forEach((envelope) => state.apply(envelope)),
+    "a page, then an edit": (state) => (state.page("ann", { messages: [read(earlier)], has_more: false }), state.apply(later)),
+    "a page, then a newer one": (state) => [earlier, later].forEach((change) => state.page("ann", { messages: [read(change)], has_more: false })),
+    "a page from before that comes late": (state) => {
+      for (const envelope of [first, earlier, later]) state.apply(envelope);
+      state.page("ann", { messages: [read(earlier)], has_more: false });
+    },
+  };
+  for (const [way, take] of Object.entries(ways)) {
+    const state = newState();
+    take(state);
+    assert.deepEqual(contents(state), ["Hello!"], way);
+    assert.equal(state.view("ann").messages[0]?.editedAt, 2_900, way);
+  }
+});
+
+test("conversations are listed by their newest message's place, whatever the clock said", () => {
+  const state = newState();
+  const said = (/** @type {number} */ position, /** @type {string} */ sender, /** @type {number} */ timestamp) =>
+    state.apply({ type: "chat_message", payload: { content: "Hi" }, meta: { message_id: position, seq: 1, sender_id: sender, target_id: "me", timestamp } });
+  const listed = () => state.conversations.map(({ target }) => target);
+  said(1, "ann", 9_000);
+  said(2, "ben", 1_800); // the clock went back by two hours
+  assert.deepEqual(listed(), ["ben", "ann"]);
+  const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 5 } };
+  state.sent(sent(mine), false);
+  assert.deepEqual(listed(), ["ann", "ben"], "what waits will be the newest");
+  state.sent(sent(mine, null, "failed"), false);
+  assert.deepEqual(listed(), ["ann", "ben"], "what failed stays where it was written");
+  said(3, "cid", 1_900);
+  assert.deepEqual(listed(), ["cid", "ann", "ben"]);
+  const another = { ...mine, meta: { id: "y", target_id: "ben", timestamp: 4 } };
+  const third = { ...mine, meta: { id: "z", target_id: "ann", timestamp: 3 } };
+  for (const message of [another, third]) state.sent(sent(message), false);
+  assert.deepEqual(listed(), ["ann", "ben", "cid"], "of those that wait the one that was written last comes first");
 });
 
 test("of two edits at the same time the later one counts", () => {
@@ -463,6 +509,43 @@ test("statuses are what was heard last, and unknown of whom nothing was heard", 
   const ack = { timestamp: 1, duplicate: false, statuses: [{ user_id: "ben", status: "busy", text: null, until: null, last_seen: null }] };
   state.sent(sent({ type: "follow", payload: { user_ids: ["ben"], follow: true }, meta: { id: "f" } }, ack), false);
   assert.equal(state.statuses.view("ben").status, "busy");
+});
+
+// ---- a group that is over
+
+test("a group that its user was removed from keeps its name, tells who did it, and nobody types there", () => {
+  const state = newState();
+  const { say, event, raw } = talk("g");
+  const first = say("ann", "Hi");
+  state.apply(first);
+  state.row({ kind: "group", target_id: "g", name: "Design", role: "member", last_message: first, last_seq: 1, read_seq: 0, unread: 1, unread_mentions: 0 });
+  const types = { type: "typing_indicator", payload: { typing: true }, meta: { sender_id: "ben", target_id: "g", client_id: "1" } };
+  state.apply(types);
+  assert.equal(state.view("g").over, null);
+  state.apply(event("member_removed", { user_id: "me" }));
+  const { over, name, kind, messages, typing, unread } = state.view("g");
+  assert.deepEqual(over, { event: "member_removed", by: "ann", timestamp: 2 });
+  assert.deepEqual([name, kind, messages, typing, unread], ["Design", "group", [], [], 0]);
+  assert.deepEqual(state.conversations, []);
+  state.apply({ ...types, meta: { ...types.meta, client_id: "2" } });
+  assert.deepEqual(state.typing.view("g"), []);
+  state.apply(event("member_added", { user_id: "me" }));
+  assert.equal(state.view("g").over, null);
+  state.apply(raw("group_event", "ben", { event: "deleted" }));
+  assert.deepEqual([state.view("g").over?.event, state.view("g").over?.by], ["deleted", "ben"]);
+});
+
+test("what was written to a group that is over is still listed, to be taken back, and does not revive it", () => {
+  const state = newState();
+  const { say, event } = talk("g");
+  for (const envelope of [say("ann", "Hi"), event("member_removed", { user_id: "me" })]) state.apply(envelope);
+  const mine = { type: "group_message", payload: { content: "Late" }, meta: { id: "x", target_id: "g", timestamp: 2 } };
+  state.sent(sent(mine, null, "failed"), false);
+  assert.deepEqual(state.conversations.map(({ target }) => target), ["g"]);
+  assert.deepEqual(contents(state, "g"), ["Late"]);
+  assert.equal(state.view("g").over?.event, "member_removed");
+  state.sent(sent(mine, null, "failed"), true);
+  assert.deepEqual(state.conversations, []);
 });
 
 // ---- any order

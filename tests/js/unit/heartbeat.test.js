@@ -84,6 +84,20 @@ test("back online or seen again: a connection is asked for a sign of life", asyn
   assert.equal(probes(world.network.last).length, 2);
 });
 
+test("offline, says the page: a connection that does not answer within a second is over, one that does goes on", async () => {
+  const world = new World();
+  const tab = new FakeBrowser().tab();
+  const socket = await world.connected({ page: tab.page, tabs: false, random: () => 1 });
+  tab.fire("offline");
+  await world.clock.advance(1.1);
+  assert.equal(socket.connectionState, "connected", "a server on this machine needs no network");
+  world.network.last.onFrame = () => {}; // the network swallows everything
+  tab.fire("online"); // five seconds, for the same probe
+  tab.fire("offline");
+  await world.clock.advance(1.1);
+  assert.equal(socket.connectionState, "reconnecting");
+});
+
 test("back online or seen again: a wait for the next try is over", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();

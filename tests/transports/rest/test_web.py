@@ -65,6 +65,23 @@ async def test_what_is_not_on_the_list_is_not_there(world: World, path: str):
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+async def test_every_file_names_the_version_of_all_of_them_and_a_304_does_too(world: World):
+    first = await fetch(world, "/")
+    version = first.headers["Relay-Page"]
+    assert re.fullmatch(r"[0-9a-f]{16}", version)
+    assert {(await fetch(world, path)).headers["Relay-Page"] for path in shown()} == {version}
+    again = await fetch(world, "/", If_None_Match=first.headers["ETag"])
+    assert (again.status_code, again.headers["Relay-Page"]) == (304, version)
+
+
+def test_another_file_makes_another_version(monkeypatch: pytest.MonkeyPatch):
+    known = web.version()
+    others = {"app": {**web.files("app")}, "sdk": {**web.files("sdk")}}
+    others["sdk"]["index.js"] = others["sdk"]["index.js"]._replace(digest="other")
+    monkeypatch.setattr(web, "files", others.__getitem__)
+    assert web.version.__wrapped__() != known
+
+
 async def test_a_file_that_is_known_already_is_not_sent_again(world: World):
     first = await fetch(world, "/app/main.js")
     tag = first.headers["ETag"]

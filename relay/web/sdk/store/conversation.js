@@ -199,16 +199,16 @@ export class Conversation {
   }
 
   /**
-   * Give a message the content of its newest edit, if that is newer than the message.
+   * Give a message the content of its newest edit: newest by its place, whatever its time. One that is newer still than
+   * what is held is on its way as an event, or has made a tombstone of this one.
    *
    * @param {Message} message
    */
   #edited(message) {
     const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
-    if (!edit || edit.deletedAt !== undefined || (message.editedAt ?? 0) > edit.timestamp) return;
+    if (!edit || edit.deletedAt !== undefined) return;
     const { content, mentions } = edit.payload;
     const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
-    // Of two edits at the same time the later one counts; the same one again changes nothing.
     if (message.editedAt === edit.timestamp && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp });
   }

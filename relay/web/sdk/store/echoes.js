@@ -24,6 +24,8 @@ export class Echoes {
   messages = new Map();
   /** @type {Map<string, Map<string, Outgoing>>} */
   changes = new Map();
+  /** Where each message was written: after everything that was stored then, by its id. @type {Map<string, number>} */
+  #places = new Map();
   /** @type {Set<string>} the ids of own messages that are known to be stored */
   #stored = new Set();
   #shown;
@@ -39,20 +41,37 @@ export class Echoes {
    * @param {string} key
    * @param {Outgoing} sent
    * @param {boolean} gone whether it is taken back, or its failure was read
+   * @param {number} [newest] the position of the newest message that is known of
    */
-  take(key, sent, gone) {
+  take(key, sent, gone, newest = 0) {
     const change = CHANGES.has(sent.envelope.type);
     if (!change && !this.#shown.has(sent.envelope.type)) return false;
     const all = change ? this.changes : this.messages;
     const held = all.get(key) ?? new Map();
     const over = gone || sent.ack || this.#stored.has(sent.id) || (change && sent.state === "failed");
     if (over) {
+      this.#places.delete(sent.id);
       if (!held.delete(sent.id)) return false;
       if (held.size === 0) all.delete(key);
       return true;
     }
+    if (!this.#places.has(sent.id)) this.#places.set(sent.id, newest);
     all.set(key, held.set(sent.id, sent));
     return true;
+  }
+
+  /**
+   * Return where the newest message of a conversation that is not stored stands among all: what waits comes after
+   * everything, in the order in which it was written, as it will be stored then; what failed where it was written.
+   *
+   * @param {string} key
+   * @returns {[number, number]} a position, and which of those that were written there
+   */
+  placeOf(key) {
+    const last = [...(this.messages.get(key)?.values() ?? [])].at(-1);
+    if (!last) return [0, 0];
+    const written = [...this.#places.keys()].indexOf(last.id) + 1;
+    return [last.state === "failed" ? (this.#places.get(last.id) ?? 0) : Infinity, written];
   }
 
   /**
@@ -63,6 +82,7 @@ export class Echoes {
    */
   stored(key, id) {
     this.#stored.add(id);
+    this.#places.delete(id);
     if (this.#stored.size > MOST_STORED) this.#stored.delete(/** @type {string} */ (this.#stored.values().next().value));
     this.messages.get(key)?.delete(id);
     const changed = this.changes.get(key)?.get(id);

@@ -39,15 +39,17 @@ export function read({ type, payload, meta }) {
 }
 
 /**
- * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change.
+ * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change. Times say
+ * nothing of which is newer, as the server's clock may step: what was never edited is older than what was, and else what
+ * came later counts, until the edits that are held have their say.
  *
  * @param {Message} known
  * @param {Message} other
  */
 export function wins(known, other) {
   if (known.deletedAt !== undefined || other.deletedAt !== undefined) return known.deletedAt !== undefined;
-  const difference = (known.editedAt ?? 0) - (other.editedAt ?? 0);
-  return difference > 0 || (difference === 0 && isEqual(known.payload, other.payload));
+  if (known.editedAt !== undefined && other.editedAt === undefined) return true;
+  return known.editedAt === other.editedAt && isEqual(known.payload, other.payload);
 }
 
 /** @param {object} one @param {object} other */

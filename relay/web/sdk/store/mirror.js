@@ -4,7 +4,8 @@
  * It does no I/O. It is given what the server says, in any order that a resume may bring, twice where a client asks
  * twice, and ends up equal to one that was loaded anew. The rules are those of the Python client's `Mirror`:
  *
- * 1. Of two versions of a message a deleted one wins, and else the one with the later `edited_at`.
+ * 1. Of two versions of a message a deleted one wins. Of its edits the one with the highest position counts, and times say
+ *    nothing of order: a clock may step.
  * 2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
  * 3. What `meta.replaces` names is a tombstone from then on. A deletion makes tombstones of the message's edits too, and
  *    drops its reactions.
@@ -27,7 +28,7 @@ export const EVERYBODY = "*";
 export class Mirror {
   /** @type {Map<string, Conversation>} */
   conversations = new Map();
-  /** @type {Map<string, number>} what was left or deleted, and by which message */
+  /** What was left or deleted, and by which message. @type {Map<string, { position: number, event: Envelope<any> }>} */
   #ended = new Map();
   #changed;
   #counted;
@@ -89,7 +90,16 @@ export class Mirror {
    * @param {number} [position]
    */
   isEnded(key, position = 0) {
-    return !this.conversations.has(key) && position <= (this.#ended.get(key) ?? -1);
+    return !this.conversations.has(key) && position <= (this.#ended.get(key)?.position ?? -1);
+  }
+
+  /**
+   * Return the event that ended a group for its user; null for what goes on.
+   *
+   * @param {string} key
+   */
+  endOf(key) {
+    return this.conversations.has(key) ? null : (this.#ended.get(key)?.event ?? null);
   }
 
   /**
@@ -101,7 +111,7 @@ export class Mirror {
     const position = envelope.meta.message_id;
     if (position === undefined || envelope.type === "status_update") return false;
     const key = this.key(envelope);
-    if (position <= (this.#ended.get(key) ?? 0)) return false;
+    if (position <= (this.#ended.get(key)?.position ?? 0)) return false;
     if (envelope.type === "group_event" && this.#ends(key, envelope, position)) return true;
     // What is no message says nothing of a conversation of which nothing is known; its row brings the same.
     if (envelope.meta.seq === undefined && !this.conversations.has(key)) return false;
@@ -116,12 +126,14 @@ export class Mirror {
    * @param {Envelope<any>} envelope
    * @param {number} position
    */
-  #ends(key, { payload, meta }, position) {
+  #ends(key, envelope, position) {
+    const { payload, meta } = envelope;
     const known = this.conversations.get(key);
     const mine = payload.user_id === this.userId;
     if (payload.event !== "deleted" && !(mine && /^member_(added|removed)$/.test(payload.event))) return false;
     if (known && meta.seq !== undefined && meta.seq <= known.joinedSeq) return false; // what fills a gap may be older
     this.conversations.delete(key);
+    if (payload.event !== "member_added") this.#ended.set(key, { position, event: envelope });
     this.#changed(key);
     if (payload.event === "member_added") {
       const anew = this.conversation(key);
@@ -129,7 +141,6 @@ export class Mirror {
       anew.joinedSeq = meta.seq ?? 0;
       return false;
     }
-    this.#ended.set(key, position);
     return true;
   }
 }

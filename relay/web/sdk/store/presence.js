@@ -68,13 +68,18 @@ export class Typing {
     if (was !== types) this.#show(key);
   }
 
+  /** Nobody types there any more, as far as its user is told. @param {string} key */
+  end(key) {
+    const timers = this.#timers.get(key);
+    if (!timers) return;
+    for (const timer of timers.values()) clearTimeout(timer);
+    this.#timers.delete(key);
+    this.#show(key);
+  }
+
   /** Nobody types any more, as far as anybody knows: the connection is gone. */
   clear() {
-    for (const [key, timers] of this.#timers) {
-      for (const timer of timers.values()) clearTimeout(timer);
-      this.#timers.delete(key);
-      this.#show(key);
-    }
+    for (const key of [...this.#timers.keys()]) this.end(key);
   }
 
   /** @param {string} key */

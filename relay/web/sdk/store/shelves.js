@@ -28,6 +28,14 @@ import { echoView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
  * @property {number} lastSeq
  * @property {Readonly<Record<string, { read: number, delivered: number }>>} receipts up to where others have read it
  * @property {readonly string[]} typing who types
+ * @property {EndView | null} over how it ended: of a group that this user is in no longer, and of nothing else
+ */
+
+/**
+ * @typedef {object} EndView
+ * @property {"member_removed" | "deleted"} event
+ * @property {string} by who did that: for `member_removed` the user themself, if they left
+ * @property {number} timestamp Unix seconds
  */
 
 /**
@@ -78,14 +86,31 @@ export class Shelves {
     this.#shelves.get(key)?.messages.delete(name);
   }
 
-  /** The conversations, the one with the newest message first. */
+  /** The conversations, the one with the newest message first: newest by its position, as a clock may step. */
   get conversations() {
     if (this.#list) return this.#list;
-    const keys = [...this.#held.mirror.conversations.keys()].filter((key) => this.#isListed(key));
-    const time = (/** @type {ConversationSummary} */ one) => one.lastMessage?.timestamp ?? 0;
-    const summaries = keys.map((key) => this.summary(key));
-    summaries.sort((one, other) => time(other) - time(one) || (one.target < other.target ? -1 : 1));
-    return (this.#list = Object.freeze(summaries));
+    const { echoes, mirror } = this.#held;
+    // What was written to a group that is over is still to be seen, to be taken back.
+    const known = new Set([...mirror.conversations.keys(), ...echoes.messages.keys()]);
+    const keys = [...known].filter((key) => this.#isListed(key));
+    const lines = keys.map((key) => ({ summary: this.summary(key), place: this.#placeOf(key) }));
+    lines.sort((one, other) => byPlace(one.place, other.place) || (one.summary.target < other.summary.target ? -1 : 1));
+    return (this.#list = Object.freeze(lines.map(({ summary }) => summary)));
+  }
+
+  /**
+   * Return where a conversation stands among the others: by the position of its newest message. Times are only shown.
+   *
+   * @param {string} key
+   * @returns {[number, number]}
+   */
+  #placeOf(key) {
+    const { lastMessage } = this.summary(key);
+    if (!lastMessage || lastMessage.messageId !== null) return [lastMessage?.messageId ?? 0, 0];
+    const { conversation } = this.#shelf(key);
+    const newest = conversation.messages.get(shownSeqs(conversation, { partial: true }).at(-1) ?? 0);
+    const [written, turn] = this.#held.echoes.placeOf(key);
+    return [Math.max(written, newest?.messageId ?? 0), turn];
   }
 
   /** @param {string} key @returns {ConversationSummary} */
@@ -104,6 +129,7 @@ export class Shelves {
       readSeq: conversation.unread.readSeq,
       lastSeq: Math.max(conversation.lastSeq, conversation.unread.rowSeq),
       typing: this.#held.typing.view(key),
+      over: this.#end(key),
     }));
   }
 
@@ -120,6 +146,14 @@ export class Shelves {
     return (shelf.view = Object.freeze({
       ...this.summary(key), messages: Object.freeze(messages), hasOlder, gaps: Object.freeze(gapsOf(conversation)),
     }));
+  }
+
+  /** @param {string} key @returns {EndView | null} */
+  #end(key) {
+    const end = this.#held.mirror.endOf(key);
+    if (!end) return null;
+    const { payload, meta } = end;
+    return Object.freeze({ event: payload.event, by: meta.sender_id ?? "", timestamp: meta.timestamp ?? 0 });
   }
 
   /** @param {string} key */
@@ -156,4 +190,14 @@ export class Shelves {
     messages.set(view.key, view);
     return view;
   }
+}
+
+/**
+ * Return what a sort wants to hear of two places: negative where the first one comes before the other in the list.
+ *
+ * @param {[number, number]} one
+ * @param {[number, number]} other
+ */
+function byPlace([one, oneTurn], [other, otherTurn]) {
+  return one === other ? otherTurn - oneTurn : other > one ? 1 : -1;
 }

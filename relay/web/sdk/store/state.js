@@ -27,6 +27,7 @@ export class State {
   /** @type {Map<number, { key: string, at: number }>} what will expire, by message id */
   expiring = new Map();
   statuses = new Statuses();
+  #newest = 0; // the highest position that is known of
   #shelves = new Shelves(this);
   /** @type {WeakSet<object>} the acks that are applied */
   #taken = new WeakSet();
@@ -58,6 +59,8 @@ export class State {
     }
     if (type === "connection_event" || (type !== "typing_indicator" && meta.message_id === undefined)) return;
     const key = this.mirror.key(envelope);
+    this.#note(meta.message_id);
+    if (type === "typing_indicator" && this.mirror.isEnded(key)) return;
     if (meta.sender_id !== this.userId && (type === "typing_indicator" || meta.seq !== undefined)) this.typing.take(key, envelope);
     if (!this.mirror.apply(envelope)) return;
     if (type === "group_event") this.#regroup(key, envelope);
@@ -88,10 +91,10 @@ export class State {
     if (type === "read_receipt" && sent.ack) this.#changed(key); // the server's own count goes by it from now on
     const stored = storedEnvelope(sent, this.userId);
     if (stored && this.#brings(key, sent)) this.apply(stored);
-    if (!this.echoes.take(key, sent, gone)) return;
-    const conversation = this.mirror.conversation(key);
+    if (!this.echoes.take(key, sent, gone, this.#newest)) return;
+    const conversation = this.mirror.isEnded(key) ? null : this.mirror.conversation(key);
     this.#shelves.changedMessage(key, `i:${sent.id}`);
-    this.#changed(key, seqOfChanged(conversation, sent));
+    this.#changed(key, conversation ? seqOfChanged(conversation, sent) : undefined);
     this.#touch(`message:${key}/i:${sent.id}`);
   }
 
@@ -109,6 +112,7 @@ export class State {
       const { kind, name, role, last_seq: seq } = row;
       this.facts.set(key, { kind, name, role, seq, roleSeq: seq });
     }
+    this.#note(row.last_message?.meta.message_id);
     conversation.unread.row(row);
     if (row.last_message) conversation.preview(row.last_message);
     this.#changed(key);
@@ -123,6 +127,7 @@ export class State {
    */
   page(key, page, { older = false } = {}) {
     this.mirror.load(key, page.messages, page.latest);
+    this.#note(page.messages.at(-1)?.meta.message_id);
     const conversation = this.mirror.conversations.get(key);
     if (!conversation) return;
     if (older) this.opened.add(key);
@@ -240,12 +245,21 @@ export class State {
 
   // ---- what changed
 
+  /** @param {number} [position] */
+  #note(position = 0) {
+    this.#newest = Math.max(this.#newest, position);
+  }
+
   /** @param {string} key @param {number} [seq] */
   #changed(key, seq) {
     const conversation = this.mirror.conversations.get(key);
     const message = seq === undefined ? undefined : conversation?.messages.get(seq);
     if (message) this.#changedMessage(key, message);
-    if (!conversation) for (const held of [this.facts, this.complete, this.opened]) held.delete(key);
+    if (!conversation) {
+      // What a group was called is told as long as its end is.
+      for (const held of [...(this.mirror.endOf(key) ? [] : [this.facts]), this.complete, this.opened]) held.delete(key);
+      this.typing.end(key);
+    }
     this.#shelves.changed(key);
     this.#touch(`conversation:${key}`, key);
     this.#touch("conversations");
