@@ -10,7 +10,7 @@ const KINDS = {
   object: ["an object", (value) => typeof value === "object" && value && !Array.isArray(value)],
   names: ["a list of texts", (value) => listOf(value, KINDS.name)],
   numbers: ["a list of numbers", (value) => listOf(value, KINDS.number)],
-  files: ["a list of ids, Files, Blobs or, in Node, {path}", (value) => listOf(value, KINDS.file)],
+  files: ["a list of ids, Files, Blobs or {path}", (value) => listOf(value, KINDS.file)],
   file: ["", (file) => file && (typeof file === "string" || file instanceof Blob || typeof file.path === "string")],
   time: ["seconds or a Date", (value) => value instanceof Date || Number.isFinite(value)],
   token: ["a text or a function that gives one", (value) => ["string", "function"].includes(typeof value)],
@@ -64,8 +64,8 @@ export function check(values, optional = {}) {
  * @param {string} wanted
  */
 export function mistake(name, value, wanted) {
-  const shown = typeof value === "string" ? `'${value}'` : Array.isArray(value) ? `[${value}]` : String(value);
-  return new TypeError(`${name} is ${shown}; right is ${wanted}`);
+  const [before, after] = typeof value === "string" ? "''" : Array.isArray(value) ? "[]" : ["", ""];
+  return new TypeError(`${name} is ${before}${value}${after}; right is ${wanted}`);
 }
 
 /** @param {any} values @param {any} kind */
@@ -76,5 +76,5 @@ function listOf(values, kind) {
 /** @param {string} words @returns {[string, (value: any) => unknown]} */
 function oneOf(words) {
   const values = words.split(" ");
-  return [`one of ${values.join(", ")}`, (value) => values.includes(value)];
+  return ["one of " + values.join(", "), (value) => values.includes(value)];
 }

@@ -21,7 +21,6 @@ export class Heartbeat {
   #lost;
   #tick;
   #probe;
-  #probeEnds = 0;
   #heard;
 
   /**
@@ -49,9 +48,7 @@ export class Heartbeat {
 
   /** Ask now, and give up unless something is heard within so many seconds. @param {number} [seconds] */
   check(seconds = PROBE_SECONDS) {
-    const ends = this.#clock.now() + seconds * 1000;
-    if (this.#probe.running && this.#probeEnds <= ends) return;
-    this.#probeEnds = ends;
+    if (this.#probe.running && seconds === PROBE_SECONDS) return;
     this.#probe.set(seconds, () => this.#lost(`no answer within ${seconds} s`));
     this.#ask();
   }

@@ -30,7 +30,6 @@ import { ConnectionClosed, RelayError } from "./errors.js";
  */
 
 const TOKEN_SECONDS = 30;
-const DOUBT_SECONDS = 1;
 
 export class Link {
   attempts = 0;
@@ -70,11 +69,6 @@ export class Link {
   nudge() {
     if (this.state === "reconnecting") this.dial();
     else this.connection?.check();
-  }
-
-  /** Look whether the connection lives, and soon: the page was told that the network is gone. It may be wrong. */
-  doubt() {
-    this.connection?.check(DOUBT_SECONDS);
   }
 
   /** Try now if the wait is over: pages in the background may have their timers held back. */

@@ -7,6 +7,9 @@ import { Link } from "./link.js";
 import { loaded } from "./loading.js";
 import { isVisible, watchPage } from "./page-events.js";
 
+/** How long a connection has to show that it lives, once the page was told that the network is gone; it may be wrong. */
+const DOUBT_SECONDS = 1;
+
 /** @import { Engine, Manager, Standing } from "./engine.js" */
 /** @import { Settings } from "./options.js" */
 /** @import { Member } from "./tabs/member.js" */
@@ -61,7 +64,7 @@ export class Roles {
     if (begun !== this.#begun) return;
     this.#unwatch = watchPage(this.#settings.page, {
       online: () => this.nudge(),
-      offline: () => this.link?.doubt(),
+      offline: () => this.link?.connection?.check(DOUBT_SECONDS),
       visible: (visible) => this.#turn(visible),
       leaving: () => this.#part("the page goes"),
       restored: () => this.#enter(),
@@ -209,7 +212,7 @@ export class Roles {
     const hello = this.#engine.hello();
     const cursor = this.member ? this.member.cursor(hello.cursor) : hello.cursor;
     this.#engine.asked = cursor !== undefined;
-    return { ...hello, ...(cursor === undefined ? {} : { cursor }) };
+    return { ...hello, cursor };
   }
 
   /** Give the connection up. */
