@@ -160,7 +160,7 @@ def _match(connection: sqlite3.Connection, query: Query, places: list[str], aske
             said = f'"{" ".join(term.words)}"' + (" *" if term.begins else "")
         else:
             within = words_within(connection, term.words[0], _PARTS)
-            if len(within) > _PARTS:
+            if within is None:
                 read.append((term.words[0], not term.excluded))
                 continue
             if not within and not term.excluded:

@@ -19,6 +19,7 @@ Stored = Callable[["Server", sqlite3.Connection, Sequence[Entry]], None]
 EditedHook = Callable[["Server", sqlite3.Connection, Edited], None]
 Keeps = Callable[["Server", sqlite3.Connection, Sequence[int]], Collection[int]]
 Erased = Callable[["Server", sqlite3.Connection, Sequence[int]], None]
+Purge = Callable[["Server", sqlite3.Connection], bool]
 Committed = Callable[["Server", Entry], "Awaitable[None] | None"]
 
 
@@ -40,6 +41,9 @@ class MessageHook:
             these stream messages, of any type; returns those that must stay. When it raises, all of them stay.
         erased: `erased(server, connection, message_ids)`: the same, for stream messages of any type that became
             tombstones: deleted, expired, replaced, or let go by a rule.
+        purge: `purge(server, connection)`: called in a transaction of its own, a while after something was erased or
+            edited, and again as long as it returns True: takes a small step towards leaving no byte of that in the
+            plugin's tables. Only for what does not go by deleting a row, such as the terms of a full-text index.
         committed: runs once a message is committed, in the plugin's own task, one message after the other, in
             their order; plain or async, under the deadline. It may come late and, after a crash, not at all:
             what must not be missed belongs into `stored`.
@@ -52,6 +56,7 @@ class MessageHook:
     edited: EditedHook | None = None
     keeps: Keeps | None = None
     erased: Erased | None = None
+    purge: Purge | None = None
     committed: Committed | None = None
     order: int = 0
 

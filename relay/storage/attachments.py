@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.storage.witness import note_erased
 
 CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20
@@ -161,6 +162,7 @@ def release_blobs(connection: sqlite3.Connection) -> list[int]:
 def drop_chunks(connection: sqlite3.Connection, blob_id: int, limit: int) -> bool:
     """Drop up to `limit` chunks of a blob that is out of use, and it with the last; tell whether it is gone."""
     first = blob_id << _NUMBER_BITS
+    note_erased(connection)
     connection.execute(
         "DELETE FROM chunks WHERE chunk_id IN"
         " (SELECT chunk_id FROM chunks WHERE chunk_id BETWEEN ? AND ? LIMIT ?)",

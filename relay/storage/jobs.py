@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import outcome
 import trio
@@ -19,15 +19,23 @@ from relay.storage.errors import StorageFailed
 from relay.storage.witness import Witness
 
 T = TypeVar("T")
+BUSY_MILLISECONDS: Final = 5000
+"""How long a statement waits for another process's lock."""
+
 Job = Callable[[sqlite3.Connection], T]
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A job, who waits for it, and what became of it."""
+    """A job, who waits for it, and what became of it.
+
+    Attributes:
+        outside: it is run outside of any transaction, as a checkpoint must be.
+    """
 
     job: Job[Any]
     task: trio.lowlevel.Task | None = None
+    outside: bool = False
     result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
 
 
@@ -46,6 +54,12 @@ class Runner(Protocol):
         Args:
             brief: it looks up a few rows by their keys; it may be run where it stands.
         """
+
+    async def checkpoint(self) -> bool:
+        """Bring the write-ahead log into the file and empty it; tell whether that was done: a reader may hold it."""
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased, and committed, since this was last asked."""
 
     async def aclose(self) -> None:
         """Finish what was queued, then close every connection."""
@@ -83,3 +97,12 @@ def _explain(failure: outcome.Error) -> outcome.Error:
     if isinstance(failure.error, sqlite3.OperationalError):
         return outcome.Error(StorageFailed(f"the disk did not take it: {failure.error}"))
     return failure
+
+
+def empty_wal(connection: sqlite3.Connection) -> bool:
+    """Checkpoint and truncate the write-ahead log; waits for nobody, and tells whether it is empty."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

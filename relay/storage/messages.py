@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from relay.storage.history import LATEST_RECORD, RECORD, Record
-from relay.storage.witness import Edited, witness_of
+from relay.storage.witness import Edited, note_erased, witness_of
 
 
 def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
@@ -87,5 +87,7 @@ def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: f
         " RETURNING channel_id, seq, type, sender_id",
         (payload, at, message_id),
     ).fetchone()
+    if row is not None:
+        note_erased(connection)
     if row is not None and (witness := witness_of(connection)) is not None:
         witness.edited(connection, Edited(message_id, row[0], row[1], row[2], row[3], payload, at))

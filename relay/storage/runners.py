@@ -17,10 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import outcome
 import trio
 
 from relay.storage.errors import StorageError
-from relay.storage.jobs import Job, T, Waiting, run_group
+from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
 from relay.storage.witness import Witness, Writer
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
@@ -35,7 +36,7 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         factory=Writer if writer else sqlite3.Connection,
     )
     run = connection.execute
-    run("PRAGMA busy_timeout = 5000")
+    run(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     run("PRAGMA temp_store = MEMORY")
     run("PRAGMA foreign_keys = ON")
     if writer:
@@ -43,6 +44,7 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         run(f"PRAGMA synchronous = {DURABILITY[durability]}")
         run("PRAGMA journal_size_limit = 67108864")
         run("PRAGMA wal_autocheckpoint = 4000")
+        run("PRAGMA secure_delete = ON")  # what is erased is overwritten, in rows and in free pages
     else:
         run("PRAGMA wal_autocheckpoint = 0")
         run("PRAGMA query_only = ON")
@@ -64,6 +66,7 @@ class ThreadRunner:
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
         self._closed = False
+        self._erased = trio.Event()
 
     def tell(self, witness: Witness) -> None:
         """Tell `witness`, on the writer's thread, what becomes of messages from now on."""
@@ -71,17 +74,29 @@ class ThreadRunner:
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
+        result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
+        return result
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log, where no reader holds it."""
+        done: bool = await self._run(Waiting(empty_wal, trio.lowlevel.current_task(), outside=True))
+        return done
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased."""
+        await self._erased.wait()
+        self._erased = trio.Event()
+
+    async def _run(self, waiting: Waiting) -> Any:
         if self._closed:
             raise StorageError("the database is closed")
-        waiting = Waiting(job, trio.lowlevel.current_task())
         self._queue.put(waiting)
 
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
             waiting.task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        result: T = await trio.lowlevel.wait_task_rescheduled(abandon)
-        return result
+        return await trio.lowlevel.wait_task_rescheduled(abandon)
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief."""
@@ -106,9 +121,19 @@ class ThreadRunner:
         while not stopping:
             group, stopping = self._gather()
             if group:
-                run_group(self._writer, group, self._on_rollback)
+                inside = [waiting for waiting in group if not waiting.outside]
+                if inside:
+                    run_group(self._writer, inside, self._on_rollback)
+                if len(inside) < len(group):
+                    _run_outside(self._writer, group)
                 with suppress(trio.RunFinishedError):
+                    if self._writer.erased:
+                        self._writer.erased = False
+                        self._token.run_sync_soon(self._tell_erased)
                     self._token.run_sync_soon(_deliver, group)
+
+    def _tell_erased(self) -> None:
+        self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for a job, then take every one that waits; True where the end was asked for."""
@@ -135,6 +160,12 @@ class ThreadRunner:
         self._writer.close()
 
 
+def _run_outside(connection: sqlite3.Connection, group: list[Waiting]) -> None:
+    for waiting in group:
+        if waiting.outside:
+            waiting.result = outcome.capture(waiting.job, connection)
+
+
 def _deliver(group: list[Waiting]) -> None:
     for waiting in group:
         if (task := waiting.task) is not None:
@@ -149,6 +180,7 @@ class InlineRunner:
         self._writer: Writer = _open(path, durability, writer=True)
         self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
+        self._erased = trio.Event()
 
     def tell(self, witness: Witness) -> None:
         """Tell `witness` what becomes of messages from now on."""
@@ -159,8 +191,21 @@ class InlineRunner:
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
         run_group(self._writer, [waiting], self._on_rollback)
+        if self._writer.erased:
+            self._writer.erased = False
+            self._erased.set()
         result: T = waiting.result.unwrap()
         return result
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log."""
+        await trio.lowlevel.checkpoint()
+        return empty_wal(self._writer)
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased."""
+        await self._erased.wait()
+        self._erased = trio.Event()
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on the reader."""
