@@ -1,9 +1,9 @@
 """Leaving no word of what was erased: in the index's own pages, and in the list of words.
 
-FTS5 marks a row that was deleted, and keeps its words in its segments until these are merged with all older ones. (It
-has an option that it does not need that with, `secure-delete`, from SQLite 3.42 on only.) So after erasures all
-segments are merged into one, a few pages at a time. The words of erased messages are suspects until it is looked up
-whether another message says them; those that none says are taken off the list.
+FTS5 marks a row that was deleted, and keeps its words in its segments until these are merged with all older ones.
+(With its option `secure-delete` it does not, which SQLite has from 3.42 on.) So after erasures all segments are
+merged into one, a few pages at a time. The words of erased messages are suspects until it is looked up whether
+another message says them; those that none says are taken off the list.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class Purge:
         (until,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM search_gone").fetchone()
         if not until:
             return False
-        suspects: set[str] | None = set()
+        suspects: set[str] = set()
         for (said,) in connection.execute("SELECT words FROM search_gone WHERE rowid <= ?", (until,)):
-            if said == ALL or len(suspects) > _MOST:
-                suspects = None
-                break
             suspects.update(said.split())
-        self._until, self._lot, self._suspects = until, 0, suspects
+            if said == ALL or len(suspects) > _MOST:
+                suspects.add(ALL)
+                break
+        self._until, self._lot, self._suspects = until, 0, None if ALL in suspects else suspects
         _merge(connection, -_PAGES)
         self._merging = True
         return True

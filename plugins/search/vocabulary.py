@@ -1,7 +1,7 @@
 """The words that messages say, listed to look parts of words up in.
 
-They stand in lots, each one text: that is read through for a part many times as fast as a row for each word. A word
-that no message says any longer is struck off its lot; see `purging`.
+They stand in lots, each one text: that is read through for a part many times as fast as a row for each word. A
+word that no message says any longer is struck off its lot; see `purging`.
 """
 
 import sqlite3
@@ -93,7 +93,9 @@ def _join(connection: sqlite3.Connection, newest: int) -> None:
 
 def in_small_lots(connection: sqlite3.Connection) -> None:
     """Pack the whole list anew, whatever the lots were before."""
-    words = dict.fromkeys(word for (lot,) in connection.execute("SELECT words FROM search_lots") for word in lot.split())
+    words = dict.fromkeys(
+        word for (lot,) in connection.execute("SELECT words FROM search_lots") for word in lot.split()
+    )
     connection.execute("DELETE FROM search_lots")
     connection.executemany("INSERT INTO search_lots (words) VALUES (?)", [(lot,) for lot in _packed(words)])
 

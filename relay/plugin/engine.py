@@ -33,6 +33,7 @@ from relay.services.connections import WebSocketManager
 from relay.services.expiry import Expiry
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
+from relay.services.leaving import Leaving
 from relay.services.limits import Rates, TokenBuckets
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
@@ -136,6 +137,7 @@ class Engine:
             keep_seconds=files.keep_unused_hours * 3600,
             collect_seconds=files.collect_minutes * 60,
         )
+        self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
         self.purging = Purging(
             runner, settings.storage.purge_seconds, lambda connection: self.hooks.purge(connection)
         )
@@ -144,6 +146,7 @@ class Engine:
             "expiry": self.expiry.run,
             "attachments": self.attachments.run,
             "purging": self.purging.run,
+            "erasures": self.leaving.run,
             "presence": self.presence.run,
             "last seen": self.presence.keep,
         }

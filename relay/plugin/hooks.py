@@ -150,8 +150,15 @@ class Hooks:
             if not guard.aside and hook.erased is not None:
                 guard.call_inside("erased", connection, hook.erased, self._server_of(guard.plugin), message_ids)
 
+    def left(self, connection: sqlite3.Connection, user_id: str) -> None:
+        """Tell whose account is being erased."""
+        for owned in self._sessions:
+            guard, hook = owned.guard, owned.part
+            if not guard.aside and hook.left is not None:
+                guard.call_inside("left", connection, hook.left, self._server_of(guard.plugin), user_id)
+
     def purge(self, connection: sqlite3.Connection) -> bool:
-        """Have each plugin take a step towards leaving nothing of what was erased; tell whether one has more to do."""
+        """Have each plugin take a step towards leaving nothing of what was erased; tell whether one has more."""
         more = False
         for owned in self._messages:
             guard, hook = owned.guard, owned.part

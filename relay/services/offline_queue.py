@@ -17,7 +17,7 @@ import trio
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.history import envelope
-from relay.storage import accounts, history, messages, replay
+from relay.storage import accounts, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
@@ -44,6 +44,7 @@ class Resumption(NamedTuple):
     until: int
     message_ids: list[int]
     gaps: list[Gap]
+    user_id: str
 
 
 class OfflineQueue:
@@ -78,13 +79,13 @@ class OfflineQueue:
         resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
         start = cursor if resumed and cursor is not None else accounts.delivered(connection, user_id)
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
-        return Resumption(resumed, start, until, *planned)
+        return Resumption(resumed, start, until, *planned, user_id)
 
-    async def frames(self, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
+    async def frames(self, user_id: str, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
         """Yield planned messages as frames, joined by the page, so that a long replay needs little memory."""
         for start in range(0, len(message_ids), _PAGE):
             wanted = message_ids[start : start + _PAGE]
-            found = await self._runner.read(partial(messages.records, message_ids=wanted))
+            found = await self._runner.read(partial(_as_seen, user_id=user_id, message_ids=wanted))
             yield b"".join(
                 text_frame(encode_json(envelope(found[message_id], replay=True)))
                 for message_id in wanted
@@ -97,7 +98,7 @@ class OfflineQueue:
         def read(connection: sqlite3.Connection) -> tuple[replay.Undelivered, dict[int, history.Record]]:
             start = accounts.delivered(connection, user_id) if after is None else after
             window = replay.undelivered(connection, user_id, start, limit, self._priority)
-            return window, messages.records(connection, window.message_ids)
+            return window, _as_seen(connection, user_id, window.message_ids)
 
         window, found = await self._runner.read(read)
         frames = [envelope(found[message_id]) for message_id in window.message_ids if message_id in found]
@@ -133,6 +134,12 @@ class OfflineQueue:
         if delivered:
             self._on_delivered(delivered)
         return True
+
+
+def _as_seen(
+    connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]
+) -> dict[int, history.Record]:
+    return versions.as_seen(connection, user_id, messages.records(connection, message_ids))
 
 
 def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> list[Delivered]:

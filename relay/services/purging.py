@@ -75,7 +75,7 @@ class Purging:
                 await self._runner.write(lambda connection: _done(connection, erasures))
                 return True
             await trio.sleep(_HELD_PAUSE)
-        _log.warning("what was erased stays in the write-ahead log for now: something goes on reading the database")
+        _log.warning("what was erased stays in the write-ahead log for now: something keeps reading the database")
         return False
 
     async def finish(self) -> None:

@@ -92,7 +92,9 @@ def _is_shown(connection: sqlite3.Connection, user_id: str, attachment_id: str) 
         "SELECT 1 FROM holds h JOIN log l USING (message_id)"
         " JOIN members m ON m.channel_id = l.channel_id AND m.user_id = ?"
         " WHERE h.attachment_id = ? AND l.deleted_at IS NULL AND m.visible_until IS NULL"
-        " AND l.seq >= m.visible_from LIMIT 1",
+        " AND (l.seq >= m.visible_from OR m.seen_before IS NOT NULL AND EXISTS (SELECT 1 FROM stays s"
+        "  WHERE s.channel_id = l.channel_id AND s.user_id = m.user_id"
+        "  AND l.seq BETWEEN s.visible_from AND s.visible_until)) LIMIT 1",
         (user_id, attachment_id),
     ).fetchone()
     return row is not None

@@ -56,7 +56,7 @@ class Runner(Protocol):
         """
 
     async def checkpoint(self) -> bool:
-        """Bring the write-ahead log into the file and empty it; tell whether that was done: a reader may hold it."""
+        """Empty the write-ahead log, into the file; tell whether that was done: a reader may hold it."""
 
     async def wait_erased(self) -> None:
         """Wait until something was erased, and committed, since this was last asked."""
@@ -103,6 +103,6 @@ def empty_wal(connection: sqlite3.Connection) -> bool:
     """Checkpoint and truncate the write-ahead log; waits for nobody, and tells whether it is empty."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        return connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

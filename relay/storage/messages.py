@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from relay.storage import versions
 from relay.storage.history import LATEST_RECORD, RECORD, Record
 from relay.storage.witness import Edited, note_erased, witness_of
 
@@ -40,6 +41,11 @@ def standing(connection: sqlite3.Connection, user_id: str, channel_id: int) -> l
         (channel_id, user_id, user_id),
     )
     return [Record(*row) for row in rows]
+
+
+def note_edit(connection: sqlite3.Connection, message_id: int, edit_id: int) -> None:
+    """Note which message gave another its present text: later edits have higher ids, whatever the clock says."""
+    connection.execute("UPDATE log SET edit_id = ? WHERE message_id = ?", (edit_id, message_id))
 
 
 class Located(NamedTuple):
@@ -82,6 +88,7 @@ def find(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Pl
 
 def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
     """Give a message another payload, and note when."""
+    versions.keep(connection, message_id)
     row = connection.execute(
         "UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?"
         " RETURNING channel_id, seq, type, sender_id",

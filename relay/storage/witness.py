@@ -46,6 +46,9 @@ class Witness(Protocol):
     def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
         """Take note of stream messages that became tombstones: deleted, expired, replaced."""
 
+    def left(self, connection: sqlite3.Connection, user_id: str) -> None:
+        """Take note of an account that is being erased."""
+
 
 class Writer(sqlite3.Connection):
     """The connection that changes things, with the witness of what it changes.
