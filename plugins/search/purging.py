@@ -17,7 +17,7 @@ from .vocabulary import Vocabulary, lots_after, strike
 
 GONE: Final = """
 CREATE TABLE search_gone (words TEXT NOT NULL);
-INSERT INTO search_gone VALUES ('*');
+INSERT INTO search_gone SELECT '*' WHERE EXISTS (SELECT 1 FROM search_lots);
 """
 ALL: Final = "*"
 """Suspects every word: which messages said what is gone is not known."""
@@ -37,8 +37,11 @@ def suspect(connection: sqlite3.Connection, said: str) -> None:
 
 
 def left_over(connection: sqlite3.Connection) -> bool:
-    """Tell whether there is something that no pass has come to an end with."""
-    return connection.execute("SELECT 1 FROM search_gone LIMIT 1").fetchone() is not None
+    """Tell whether there is something that no pass has come to an end with, and none is to come."""
+    row = connection.execute(
+        "SELECT 1 FROM search_gone WHERE NOT EXISTS (SELECT 1 FROM facts WHERE name = 'unpurged') LIMIT 1"
+    ).fetchone()
+    return row is not None
 
 
 class Purge:

@@ -198,7 +198,7 @@ def erasures(db: sqlite_utils.Database) -> None:
             erased INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0,
             files_kept INTEGER NOT NULL DEFAULT 0, done_at REAL
         ) WITHOUT ROWID;
-        INSERT INTO facts (name, value) VALUES ('unpurged', 1);
+        INSERT INTO facts (name, value) SELECT 'unpurged', 1 WHERE EXISTS (SELECT 1 FROM log);
         """,
     )
 

@@ -166,7 +166,7 @@ async def test_where_a_connection_begins(
 async def test_a_long_replay_comes_by_the_page_whole_and_in_order(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         await say(server, "alice", "bob", 600)
-        pages = [page async for page in server.engine.offline_queue.frames(list(range(1, 601)))]
+        pages = [page async for page in server.engine.offline_queue.frames("bob", list(range(1, 601)))]
         assert len(pages) == 3
         assert b"".join(pages).count(b'"replay":true') == 600
 

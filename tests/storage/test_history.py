@@ -228,7 +228,7 @@ def test_only_a_present_member_has_a_view() -> None:
     member(connection, team, "bob", 4)
     member(connection, team, "zoe", 1, 9)
     member(connection, gone, "bob")
-    assert history.view(connection, "bob", "group:team") == View(team, "group:team", "group", 4, None)
+    assert history.view(connection, "bob", "group:team") == View(team, "group:team", "group", 4, None, "bob")
     for user_id, address in (
         ("zoe", "group:team"),
         ("kim", "group:team"),
