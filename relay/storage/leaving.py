@@ -18,7 +18,7 @@ from relay.storage.witness import note_erased, witness_of
 OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions")
 """Tables whose rows with a user's `user_id` go with the account."""
 
-STAYING: Final = frozenset({"users", "members", "attachments", "erasures"})
+STAYING: Final = frozenset({"users", "members", "stays", "attachments", "following", "erasures"})
 """Tables with a `user_id` that are looked after otherwise: see `close`, `drop_files`, and leaving the groups."""
 
 _FACTS: Final = ("group_event", "message_delete")
