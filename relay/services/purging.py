@@ -72,6 +72,7 @@ class Purging:
             await trio.sleep(max(_SHORTEST_PAUSE, _SHARE * (trio.current_time() - begun)))
         for _ in range(_TRIES):
             if await self._runner.checkpoint():
+                await self._runner.scrub()
                 await self._runner.write(lambda connection: _done(connection, erasures))
                 return True
             await trio.sleep(_HELD_PAUSE)
@@ -84,6 +85,8 @@ class Purging:
         if erasures is not None:
             while await self._runner.write(self._step):
                 pass
+            if await self._runner.checkpoint():
+                await self._runner.scrub()
             await self._runner.write(lambda connection: _done(connection, erasures))
 
 

@@ -58,6 +58,9 @@ class Runner(Protocol):
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log, into the file; tell whether that was done: a reader may hold it."""
 
+    async def scrub(self) -> None:
+        """Wipe copies of rows that SQLite moved out of the next pages of the file; see `scrubbing`."""
+
     async def wait_erased(self) -> None:
         """Wait until something was erased, and committed, since this was last asked."""
 

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ import trio
 
 from relay.storage.errors import StorageError
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
+from relay.storage.scrubbing import Scrubber, sliced
 from relay.storage.witness import Witness, Writer
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
@@ -55,6 +57,7 @@ class ThreadRunner:
     """Runs jobs on real threads: one for the writer, a bounded few for readers."""
 
     def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
+        self._scrubber = Scrubber(path)
         self._writer: Writer = _open(path, durability, writer=True)
         self._readers: deque[sqlite3.Connection] = deque()
         self._readers.extend(_open(path, durability, writer=False) for _ in range(readers))
@@ -81,6 +84,13 @@ class ThreadRunner:
         """Empty the write-ahead log, where no reader holds it."""
         done: bool = await self._run(Waiting(empty_wal, trio.lowlevel.current_task(), outside=True))
         return done
+
+    async def scrub(self) -> None:
+        """Wipe copies of moved rows out of the next pages."""
+        for pages in sliced(await trio.to_thread.run_sync(self._scrubber.look)):
+            await self._run(
+                Waiting(partial(_wipe, self._scrubber, pages), trio.lowlevel.current_task(), outside=True)
+            )
 
     async def wait_erased(self) -> None:
         """Wait until something was erased."""
@@ -158,6 +168,14 @@ class ThreadRunner:
         for connection in (*self._readers, self._own_reader):
             connection.close()
         self._writer.close()
+        self._scrubber.close()
+
+
+def _wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
+    """Wipe pages where all of the write-ahead log is in the file; what the writer keeps in memory goes, too."""
+    if pages and empty_wal(writer):
+        scrubber.wipe(pages)
+        writer.execute("PRAGMA shrink_memory")
 
 
 def _run_outside(connection: sqlite3.Connection, group: list[Waiting]) -> None:
@@ -177,6 +195,7 @@ class InlineRunner:
     """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
 
     def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
+        self._scrubber = Scrubber(path)
         self._writer: Writer = _open(path, durability, writer=True)
         self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
@@ -202,6 +221,11 @@ class InlineRunner:
         await trio.lowlevel.checkpoint()
         return empty_wal(self._writer)
 
+    async def scrub(self) -> None:
+        """Wipe copies of moved rows out of the next pages."""
+        await trio.lowlevel.checkpoint()
+        _wipe(self._scrubber, self._scrubber.look(), self._writer)
+
     async def wait_erased(self) -> None:
         """Wait until something was erased."""
         await self._erased.wait()
@@ -216,3 +240,4 @@ class InlineRunner:
         """Close both connections."""
         self._reader.close()
         self._writer.close()
+        self._scrubber.close()
