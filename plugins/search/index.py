@@ -174,7 +174,9 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
 def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
     """Index anew what was edited or deleted since a moment, while nobody told."""
     changed = connection.execute(
-        f"{_STORED} WHERE message_id <= ? AND max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?",
+        # Not by times alone: the clock may have been set back.
+        f"{_STORED} WHERE message_id <= ?1 AND (max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?2"
+        " OR edit_id > ?1 OR payload IS NULL AND message_id IN (SELECT id FROM search_index_content))",
         (until, since),
     )
     _anew(server, connection, [Edited(*one) for one in changed])
