@@ -5,7 +5,7 @@ Of several edits of one message only the newest keeps its text: late or out of o
 """
 
 import sqlite3
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -38,7 +38,11 @@ async def handle(draft: Draft) -> None:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be edited")
         if message.sender_id != entry.sender_id:
             raise RelayError(ErrorCode.FORBIDDEN, "only its author may edit a message")
-        payload = msgspec.json.decode(message.payload) | shaped
+        payload = {
+            name: value
+            for name, value in (msgspec.json.decode(message.payload) | shaped.said).items()
+            if name not in shaped.cleared
+        }
         if edit.mentions is not None:
             mentions.forget(connection, entry.channel_id, message.seq)
             mentions.note(connection, entry.channel_id, message.seq, edit.mentions)
@@ -46,10 +50,21 @@ async def handle(draft: Draft) -> None:
         draft.server.services.dispatcher.check_size(known, written)
         messages.rewrite(connection, message.message_id, written, entry.timestamp)
 
-    draft.apply = apply
+    def after(connection: sqlite3.Connection, entry: Entry) -> None:
+        assert entry.message_id is not None  # noqa: S101 - it is stored
+        messages.note_edit(connection, edit.message_id, entry.message_id)
+
+    draft.apply, draft.after = apply, after
 
 
-async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> dict[str, Any]:
+class Shaped(NamedTuple):
+    """What an edit changes of a payload: fields with another value, and those that are back at their defaults."""
+
+    said: dict[str, Any]
+    cleared: frozenset[str]
+
+
+async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> Shaped:
     """Let every hook that checks messages of the edited one's type see it as it would be; return what changes.
 
     What is not there, or cannot be edited, is refused in the transaction, where nothing can come between.
@@ -57,11 +72,12 @@ async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> dict[str, Any]:
     changed: dict[str, Any] = {"content": edit.content}
     if edit.mentions is not None:
         changed["mentions"] = edit.mentions
+    cleared = frozenset(name for name, value in changed.items() if value == [])
     services, place = draft.server.services, draft.conversation.channel_id
     message = await services.runner.read(lambda found: messages.find(found, place, edit.message_id), brief=True)
     known = services.registry.types.get(message.type) if message else None
     if message is None or known is None or not known.editable or message.sender_id != draft.sender.user_id:
-        return changed
+        return Shaped(changed, cleared)
     before: dict[str, Any] = msgspec.json.decode(message.payload)
     payload = known.read(msgspec.Raw(msgspec.json.encode(before | changed)))
     seen = Draft(known, payload, draft.sender, draft.conversation, draft.target_id, draft.server)
@@ -69,7 +85,9 @@ async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> dict[str, Any]:
     await services.hooks.before(seen)
     shaped: dict[str, Any] = msgspec.json.decode(known.write(seen.payload))
     edit.content = shaped["content"]
-    return {name: value for name, value in shaped.items() if before.get(name) != value} | {"content": edit.content}
+    said = {name: value for name, value in shaped.items() if before.get(name) != value} | {"content": edit.content}
+    # What is at its default is not written: a field that a payload lacks now was set back.
+    return Shaped(said, cleared | (before.keys() - shaped.keys()))
 
 
 @hookimpl

@@ -20,12 +20,13 @@ from relay.plugin import (
     Migration,
     RelayError,
     Routes,
+    SessionHook,
     hookimpl,
 )
 from relay.plugin.server import Server
 from relay.storage.log import Entry
 
-from . import answering, courier, invoking, operating
+from . import answering, courier, invoking, operating, registry
 from .options import Options
 from .payloads import Answered, BotCommands, Invoked, SlashCommand, SlashNotice, SlashResponse
 from .registry import SCHEMA, register
@@ -105,13 +106,23 @@ def relay_message_types(options: Options) -> list[MessageType]:
 @hookimpl
 def relay_message_hooks(options: Options) -> list[MessageHook]:
     """Notice text that begins with a command."""
+    gone = MessageHook(
+        edited=lambda server, connection, message: courier.forget(server, connection, [message.message_id]),
+        erased=courier.forget,
+    )
     if not options.from_text:
-        return []
+        return [gone]
 
     def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         courier.stored(server, connection, entries, options)
 
-    return [MessageHook(types=courier.TEXTS, stored=stored)]
+    return [MessageHook(types=courier.TEXTS, stored=stored), gone]
+
+
+@hookimpl
+def relay_session_hooks() -> list[SessionHook]:
+    """Let a bot go whose account is erased, and forget what somebody erased had invoked."""
+    return [SessionHook(left=registry.left)]
 
 
 @hookimpl

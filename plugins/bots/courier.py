@@ -15,6 +15,7 @@ import trio
 from relay.plugin import ErrorCode, RelayError
 from relay.plugin.server import Server
 from relay.services.limits import TokenBuckets
+from relay.storage import erasing
 from relay.storage.log import Entry
 
 from . import registry
@@ -58,6 +59,17 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
                 row = (entry.message_id, entry.sender_id, entry.channel_id, content)
                 connection.execute("INSERT INTO bots_spoken VALUES (?, ?, ?, ?)", row)
                 server.wake()
+
+
+def forget(server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+    """Forget what messages said that are gone, or say something else now: also what was carried to bots."""
+    marks = ",".join("?" * len(message_ids))
+    connection.execute(f"DELETE FROM bots_spoken WHERE message_id IN ({marks})", tuple(message_ids))
+    carried = connection.execute(
+        f"SELECT message_id FROM bots_invocations WHERE about IN ({marks})", tuple(message_ids)
+    ).fetchall()
+    if carried:
+        erasing.erase(connection, [row[0] for row in carried], server.now())
 
 
 def _concerns_bots(connection: sqlite3.Connection, sender_id: str, said: re.Match[str], options: Options) -> bool:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from relay.plugin import ErrorCode, RelayError, Unchanged
+from relay.plugin.server import Server
 
 SCHEMA = """
 CREATE TABLE bots_bots (
@@ -148,3 +149,11 @@ def remove(connection: sqlite3.Connection, user_id: str, now: float) -> None:
     connection.execute("UPDATE bots_bots SET removed_at = ? WHERE user_id = ?", (now, user_id))
     connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (user_id,))
     connection.execute("DELETE FROM bots_invocations WHERE bot_id = ?", (user_id,))
+
+
+def left(server: Server, connection: sqlite3.Connection, user_id: str) -> None:
+    """Forget a user who is erased, bot or not."""
+    if is_bot(connection, user_id):
+        remove(connection, user_id, server.now())
+    connection.execute("DELETE FROM bots_invocations WHERE sender_id = ?", (user_id,))
+    connection.execute("DELETE FROM bots_spoken WHERE sender_id = ?", (user_id,))

@@ -5,10 +5,20 @@ from typing import Any
 
 import msgspec
 
-from relay.plugin import BackgroundTask, Command, ErrorCode, Migration, RelayError, Routes, hookimpl
+from relay.plugin import (
+    BackgroundTask,
+    Command,
+    ErrorCode,
+    MessageHook,
+    Migration,
+    RelayError,
+    Routes,
+    SessionHook,
+    hookimpl,
+)
 from relay.plugin.server import Server
 
-from . import targets
+from . import copies, targets
 from .following import push
 from .options import Options
 from .schema import SCHEMA, make_keys
@@ -60,6 +70,21 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_migrations() -> list[Migration]:
     """Create the tables, and the keys in them."""
     return [Migration(name="tables", sql=SCHEMA), Migration(name="keys", sql=make_keys)]
+
+
+@hookimpl
+def relay_message_hooks(options: Options) -> list[MessageHook]:
+    """Keep stored notifications in step with what they repeat."""
+    return [
+        MessageHook(edited=partial(copies.edited, options), erased=partial(copies.erased, options)),
+        MessageHook(types=frozenset({"group_event"}), committed=partial(copies.group_deleted, options)),
+    ]
+
+
+@hookimpl
+def relay_session_hooks() -> list[SessionHook]:
+    """Forget who is erased."""
+    return [SessionHook(left=targets.left)]
 
 
 @hookimpl

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from relay.plugin.server import Server
 
@@ -75,7 +75,11 @@ def gather(
     waiting: dict[int, list[tuple[str, int]]] = {}
     last = {row[1]: row[2] for row in rows}
     for row in rows:
-        if row[6] < oldest or not rules.concerns(row[3]):
+        if row[6] < oldest:
+            continue
+        if row[3] == "message_edit":
+            _call(rules, connection, news, row, last[row[1]])
+        if not rules.concerns(row[3]):
             continue
         channel_id, seq = row[1], row[2]
         if channel_id not in waiting:
@@ -92,6 +96,19 @@ def gather(
                     waiting[channel_id].append((user_id, first))
     _touch(connection, news, rows, after)
     return news
+
+
+def _call(rules: Rulebook, connection: sqlite3.Connection, news: News, row: tuple[Any, ...], last: int) -> None:
+    """Have those told of an edited message whom the edit calls by name: they may not have been called before."""
+    message = rules.called_by_edit(connection, row)
+    if message is None:
+        return
+    among = rules.candidates(message)
+    for user_id, first in _readers(connection, message.channel_id):
+        place = (user_id, message.channel_id)
+        if message.seq >= first and message.calls(user_id) and rules.pushes(message, user_id, among) is not None:
+            known = news.told.get(place)
+            news.told[place] = (min(message.seq, known[0]) if known else message.seq, last)
 
 
 def _readers(connection: sqlite3.Connection, channel_id: int) -> list[tuple[str, int]]:
@@ -143,7 +160,8 @@ def _wait(
     connection.executemany(
         "INSERT INTO notifications_conversations (user_id, channel_id, pending_from, pending_to, due_at, look_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO UPDATE SET"
-        " pending_from = coalesce(pending_from, excluded.pending_from), pending_to = excluded.pending_to,"
+        " pending_from = min(coalesce(pending_from, excluded.pending_from), excluded.pending_from),"
+        " pending_to = excluded.pending_to,"
         " due_at = coalesce(due_at, excluded.due_at),"
         " look_at = min(coalesce(look_at, excluded.look_at), excluded.look_at)",
         [(*place, *seqs, due_at) for place, seqs in told],
@@ -191,7 +209,9 @@ def look(
     first, last, edited_at = row.shown_from, row.shown_to, None
     if row.due_at is not None and row.due_at <= now:
         if row.user_id not in active and not is_quiet(connection, row.user_id, now):
-            first, last = first if first is not None else row.pending_from, row.pending_to
+            # An edit may call somebody in a message before what is shown already.
+            starts = [seq for seq in (first, row.pending_from) if seq is not None]
+            first, last = min(starts, default=None), row.pending_to
         row = row._replace(pending_from=None, pending_to=None, due_at=None)
     newest_id, look_at = None, row.due_at
     if first is not None and last is not None:

@@ -1,6 +1,7 @@
 """Which messages notify whom: the rules, asked in order; the first that fits a message and a user decides."""
 
 import re
+import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -118,6 +119,20 @@ class Rulebook:
         except msgspec.DecodeError:  # stored by an older version of the type
             return None
         return Message._make((*row[:5], decoded, *row[6:]))
+
+    def called_by_edit(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> Message | None:
+        """Return the message, as it is, that an edit gives mentions, by the edit's row; None for other edits."""
+        if row[5] is None:
+            return None
+        edit = msgspec.json.decode(row[5])
+        if not edit.get("mentions"):
+            return None
+        edited = connection.execute(
+            f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id) WHERE l.message_id = ?"
+            " AND l.channel_id = ?",
+            (edit["message_id"], row[1]),
+        ).fetchone()
+        return self.message(edited) if edited else None
 
     def candidates(self, message: Message) -> list[Rule]:
         """Return the rules that fit a message as far as it does not matter who is told, in their order."""

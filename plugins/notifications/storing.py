@@ -13,10 +13,11 @@ from relay.plugin import RelayError
 from relay.plugin.server import Server
 from relay.storage import accounts
 
+from .copies import freshen
 from .cursor import GATHER_SECONDS, SLICE, Cursor, patiently
-from .notices import words
-from .options import Options, Rule, narrower
-from .rules import COLUMNS, Message, Rulebook
+from .options import Options
+from .rules import COLUMNS, Rulebook
+from .words import payload_of
 
 NOTIFY = frozenset({"notify"})
 
@@ -25,9 +26,11 @@ class Kept(NamedTuple):
     """A notification that is to be stored.
 
     Attributes:
+        message_id: of the message that it repeats.
         own_id: always the same for this message and user, so that it is stored once.
     """
 
+    message_id: int
     user_id: str
     own_id: str
     payload: dict[str, object]
@@ -50,11 +53,17 @@ async def _store(options: Options, server: Server) -> None:
             reached, kept = await server.read(partial(_to_store, rules, options, cursor.at, until, server.now()))
             for one in kept:
                 await _send(server, options.sender, one)
+                # It may have been edited or deleted since it was read.
+                await server.write(partial(_freshen, options, server, one.message_id))
             cursor.at = reached
             if kept:
                 await cursor.note()
         await cursor.note_now_and_then()
         await trio.sleep(GATHER_SECONDS)
+
+
+def _freshen(options: Options, server: Server, message_id: int, connection: sqlite3.Connection) -> None:
+    freshen(options, server, connection, message_id)
 
 
 def _to_store(
@@ -68,7 +77,8 @@ def _to_store(
     ).fetchall()
     kept: list[Kept] = []
     for row in rows:
-        message = rules.message(row)
+        edit = row[3] == "message_edit"
+        message = rules.called_by_edit(connection, row) if edit else rules.message(row)
         among = rules.candidates(message) if message is not None else []
         if message is None or not among or message.timestamp < now - options.max_age_hours * 3600:
             continue
@@ -77,29 +87,12 @@ def _to_store(
             (message.channel_id, message.seq),
         ).fetchall()
         for (user_id,) in members:
-            rule = rules.stored_for(message, user_id, among)
+            rule = None if edit and not message.calls(user_id) else rules.stored_for(message, user_id, among)
             if rule is not None:
                 who = blake2b(user_id.encode(), digest_size=12).hexdigest()
-                payload = _payload(options, connection, rule, message, user_id)
-                kept.append(Kept(user_id, f"{message.message_id}-{who}", payload))
+                payload = payload_of(options, connection, rule, message, user_id)
+                kept.append(Kept(message.message_id, user_id, f"{message.message_id}-{who}", payload))
     return (rows[-1][0] if len(rows) == SLICE else until), kept
-
-
-def _payload(
-    options: Options, connection: sqlite3.Connection, rule: Rule, message: Message, user_id: str
-) -> dict[str, object]:
-    """Return the notification that a rule stores for a user."""
-    sender = accounts.get_user(connection, message.sender_id)
-    level = narrower(options.content, rule.content)
-    name = sender.display_name if sender else message.sender_id
-    title, body = words(connection, options, rule, message, user_id, level, name, 1)
-    about = {"message_id": message.message_id, "kind": message.kind, "target_id": message.target_for(user_id)}
-    payload: dict[str, object] = {"title": title or options.name, "data": about}
-    if body:
-        payload["body"] = body
-    if "push" in rule.actions:
-        about["pushed"] = True
-    return payload
 
 
 async def _send(server: Server, sender: str, kept: Kept) -> None:

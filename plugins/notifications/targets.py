@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from relay.plugin import ErrorCode, RelayError
+from relay.plugin.server import Server
 
 from .addresses import AnyAddress, place_of
 
@@ -170,6 +171,14 @@ def remove(connection: sqlite3.Connection, target_id: str) -> None:
     """Remove a target, with what it shows."""
     connection.execute("DELETE FROM notifications_targets WHERE target_id = ?", (target_id,))
     connection.execute("DELETE FROM notifications_shown WHERE target_id = ?", (target_id,))
+
+
+def left(_server: Server, connection: sqlite3.Connection, user_id: str) -> None:
+    """Forget where a user was told things, and what they chose."""
+    for target in of_user(connection, user_id):
+        remove(connection, target.target_id)
+    for table in ("conversations", "muted", "people"):
+        connection.execute(f"DELETE FROM notifications_{table} WHERE user_id = ?", (user_id,))
 
 
 def succeeded(connection: sqlite3.Connection, target_id: str, now: float) -> None:

@@ -22,6 +22,7 @@ from relay.plugin import (
     RelayError,
     Role,
     Routes,
+    SessionHook,
     Unchanged,
     hookimpl,
 )
@@ -193,6 +194,12 @@ def relay_message_types() -> list[MessageType]:
 def relay_message_hooks() -> list[MessageHook]:
     """Notice deleted polls."""
     return [MessageHook(erased=erased)]
+
+
+@hookimpl
+def relay_session_hooks() -> list[SessionHook]:
+    """Take back the votes of who is erased."""
+    return [SessionHook(left=lambda _server, connection, user_id: votes.take_back_all(connection, user_id))]
 
 
 @hookimpl

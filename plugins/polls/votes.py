@@ -155,6 +155,20 @@ def forget(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
         connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", gone)
 
 
+def take_back_all(connection: sqlite3.Connection, user_id: str) -> None:
+    """Take back the votes of a user who is erased; polls that are closed keep their counts, and not who voted."""
+    mine = (
+        "SELECT v.message_id, v.choice FROM polls_votes v JOIN polls_polls p USING (message_id)"
+        " WHERE v.user_id = ? AND p.closed_at IS NULL"
+    )
+    votes = connection.execute(mine, (user_id,)).fetchall()
+    connection.executemany("UPDATE polls_counts SET votes = votes - 1 WHERE message_id = ? AND choice = ?", votes)
+    connection.executemany(
+        "UPDATE polls_polls SET voters = voters - 1, told = 0 WHERE message_id = ?", {(vote[0],) for vote in votes}
+    )
+    connection.execute("DELETE FROM polls_votes WHERE user_id = ?", (user_id,))
+
+
 def catch_up(connection: sqlite3.Connection) -> None:
     """Drop polls that were deleted while the plugin was off."""
     rows = connection.execute(

@@ -29,11 +29,13 @@ from relay.plugin.server import Server
 from relay.plugin.web import Blueprint, caller, described, reply
 from relay.plugin.web import server as the_server
 from relay.protocol.envelope import SentEnvelope
+from relay.storage.witness import note_erased
 
 from .finding import Asked, find
 from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, state, stored, whole
+from .purging import ALL, GONE, left_over, purge, suspect
 from .query import parse
-from .vocabulary import LOTS
+from .vocabulary import LOTS, in_small_lots
 
 SLICE = 500
 Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
@@ -130,6 +132,8 @@ async def keep_up(server: Server) -> None:
     """Index what was stored while search was off; from then on `stored` notes how far the index has come."""
     position, seen_at = server.services.router.position, await server.read(lambda found: state(found, "seen_at"))
     at = await server.read(lambda found: state(found, "done"))
+    if await server.read(left_over):
+        await server.write(note_erased)
     if seen_at:
         until = at
         await server.write(lambda connection: refresh(server, connection, seen_at, until))
@@ -149,9 +153,15 @@ def _slice(server: Server, after: int, until: int, connection: sqlite3.Connectio
 
 async def rebuild(server: Server) -> str:
     """Make the whole index anew from the stored messages; new ones go on being found meanwhile."""
+    await server.write(_suspect_all)
     await _index(server, 0, server.services.router.position)
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
     return f"{count:,} messages can be found"
+
+
+def _suspect_all(connection: sqlite3.Connection) -> None:
+    suspect(connection, ALL)
+    note_erased(connection)
 
 
 @hookimpl
@@ -167,6 +177,8 @@ def relay_migrations() -> list[Migration]:
         Migration(name="index", sql=SCHEMA),
         Migration(name="lots of words", sql=LOTS),
         Migration(name="parties", sql=WITH_PARTIES),
+        Migration(name="small lots", sql=in_small_lots),
+        Migration(name="words of what is gone", sql=GONE),
     ]
 
 
@@ -194,7 +206,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
     """Keep the index in step with the messages."""
-    return [MessageHook(stored=stored, edited=edited, erased=erased)]
+    return [MessageHook(stored=stored, edited=edited, erased=erased, purge=purge)]
 
 
 @hookimpl

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from relay.plugin import ConversationKind, ErrorCode, RelayError
 from relay.plugin.server import Server
 from relay.services.history import envelope
-from relay.storage import history, messages
+from relay.storage import history, messages, versions
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import View
 
@@ -136,7 +136,7 @@ def _shown(
 
 def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[str, View]:
     """Return what the user may see, by the mark of the conversation, narrowed to the ones asked for."""
-    seen = history.views(connection, user_id)
+    seen = [view for view in history.views(connection, user_id) if not view.over]
     if query.targets:
         addresses = {
             address for name in query.targets for address in (group_address(name), user_address(user_id, name))
@@ -166,7 +166,7 @@ def _match(connection: sqlite3.Connection, query: Query, places: list[str], aske
             said = f'"{" ".join(term.words)}"' + (" *" if term.begins else "")
         else:
             within = words_within(connection, term.words[0], _PARTS)
-            if len(within) > _PARTS:
+            if within is None:
                 read.append((term.words[0], not term.excluded))
                 continue
             if not within and not term.excluded:
@@ -264,7 +264,10 @@ def _sees(connection: sqlite3.Connection, view: View, message_id: int) -> bool:
     if view.first <= 1 and view.last is None:
         return True
     (seq,) = connection.execute("SELECT seq FROM log WHERE message_id = ?", (message_id,)).fetchone()
-    return view.first <= seq and (view.last is None or seq <= view.last)
+    if not view.sees(connection, seq):
+        return False
+    # Who left finds a message by what it said then, and not by what it says since.
+    return view.last is None or not versions.changed_since(connection, message_id, view.last)
 
 
 def _best_first(rows: list[tuple[int, str]], sought: list[Term]) -> list[tuple[int, str]]:

@@ -15,8 +15,9 @@ from typing import Any
 from relay.plugin.server import Server
 from relay.storage.conversations import parties
 from relay.storage.log import Entry
-from relay.storage.witness import Edited
+from relay.storage.witness import Edited, note_erased
 
+from .purging import ALL, suspect
 from .vocabulary import Vocabulary
 from .words import words
 
@@ -79,8 +80,13 @@ def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry
         "INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, ?)",
         [(one.message_id, " ".join(spoken), f"{places[one.channel_id]} {marks}") for one, spoken, marks in said],
     )
+    vocabulary_of(server).add(connection, set().union(*(spoken for _, spoken, _ in said)))
+
+
+def vocabulary_of(server: Server) -> Vocabulary:
+    """Return the writer's knowledge of the list of words."""
     vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
-    vocabulary.add(connection, set().union(*(spoken for _, spoken, _ in said)))
+    return vocabulary
 
 
 def _places(connection: sqlite3.Connection, channel_ids: Collection[int]) -> dict[int, str]:
@@ -132,8 +138,12 @@ def _anew(server: Server, connection: sqlite3.Connection, messages: Sequence[Edi
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Forget messages."""
-    connection.executemany("DELETE FROM search_index WHERE rowid = ?", [(one,) for one in message_ids])
+    """Forget messages; see `purging` for what is left of their words."""
+    for message_id in message_ids:
+        row = connection.execute("SELECT c0 FROM search_index_content WHERE id = ?", (message_id,)).fetchone()
+        if row is not None:
+            connection.execute("DELETE FROM search_index WHERE rowid = ?", (message_id,))
+            suspect(connection, row[0])
 
 
 def state(connection: sqlite3.Connection, name: str) -> Any:
@@ -153,7 +163,9 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
         f"{_STORED} WHERE message_id > ? AND message_id <= ? ORDER BY message_id LIMIT ?", (after, until, limit)
     ).fetchall()
     reached: int = found[-1][0] if len(found) == limit else until
-    connection.execute("DELETE FROM search_index WHERE rowid > ? AND rowid <= ?", (after, reached))
+    if connection.execute("DELETE FROM search_index WHERE rowid > ? AND rowid <= ?", (after, reached)).rowcount:
+        suspect(connection, ALL)
+        note_erased(connection)
     put(server, connection, [Edited(*one) for one in found])
     _note(server, connection, reached)
     return reached
@@ -162,7 +174,9 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
 def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
     """Index anew what was edited or deleted since a moment, while nobody told."""
     changed = connection.execute(
-        f"{_STORED} WHERE message_id <= ? AND max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?",
+        # Not by times alone: the clock may have been set back.
+        f"{_STORED} WHERE message_id <= ?1 AND (max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?2"
+        " OR edit_id > ?1 OR payload IS NULL AND message_id IN (SELECT id FROM search_index_content))",
         (until, since),
     )
     _anew(server, connection, [Edited(*one) for one in changed])

@@ -4,13 +4,13 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import BackgroundTask, Command, Migration, Routes, hookimpl
+from relay.plugin import BackgroundTask, Command, MessageHook, Migration, Routes, SessionHook, hookimpl
 
 from .commands import make_commands
 from .options import Options
 from .routes import make_routes
 from .running import deliver
-from .tables import SCHEMA
+from .tables import SCHEMA, forget_answers, remove_incoming_of
 
 
 @hookimpl
@@ -23,6 +23,23 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_migrations() -> list[Migration]:
     """Create the plugin's tables."""
     return [Migration(name="webhooks", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_message_hooks() -> list[MessageHook]:
+    """Forget what receivers said of messages that changed: they may have repeated them."""
+    return [
+        MessageHook(
+            edited=lambda _server, connection, message: forget_answers(connection, [message.message_id]),
+            erased=lambda _server, connection, message_ids: forget_answers(connection, message_ids),
+        )
+    ]
+
+
+@hookimpl
+def relay_session_hooks() -> list[SessionHook]:
+    """Remove the incoming webhooks that post as somebody who is erased."""
+    return [SessionHook(left=lambda _server, connection, user_id: remove_incoming_of(connection, user_id))]
 
 
 @hookimpl

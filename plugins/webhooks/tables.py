@@ -5,7 +5,7 @@ conversation is one row of `webhooks_backlogs`, from a seq to a seq, which goes 
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -95,6 +95,22 @@ def remove(connection: sqlite3.Connection, hook_id: str) -> None:
     """Forget a webhook and all that is kept for it."""
     for table in ("webhooks_hooks", "webhooks_backlogs", "webhooks_attempts", "webhooks_dead"):
         connection.execute(f"DELETE FROM {table} WHERE hook_id = ?", (hook_id,))
+
+
+def forget_answers(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+    """Forget what was answered to deliveries of messages."""
+    marks = ",".join("?" * len(message_ids))
+    connection.execute(
+        f"UPDATE webhooks_attempts SET answer = NULL WHERE message_id IN ({marks}) AND answer IS NOT NULL",
+        tuple(message_ids),
+    )
+
+
+def remove_incoming_of(connection: sqlite3.Connection, user_id: str) -> None:
+    """Remove the incoming webhooks that post as a user, or to them."""
+    connection.execute(
+        "DELETE FROM webhooks_incoming WHERE user_id = ?1 OR target_kind = 'user' AND target_id = ?1", (user_id,)
+    )
 
 
 def backlogs(connection: sqlite3.Connection, hook_id: str) -> list[tuple[Any, ...]]:

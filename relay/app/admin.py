@@ -14,19 +14,22 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
+import trio
 from msgspec import Meta
 
 from relay.app import admin_groups, admin_import, admin_notify, plugin_admin
 from relay.app.admin_groups import Answer, DisplayName, Limit
 from relay.plugin.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
-from relay.storage import accounts
+from relay.storage import accounts, leaving
 
 Label = Annotated[str, Meta(max_length=100)]
 Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$")]
 Days = Annotated[float, Meta(ge=0, le=36_500)]
 
 _DAY: Final = 86_400.0
+_ERASE_SECONDS: Final = 20.0
+"""For one answer about an erasure: the control socket's patience is 30 s."""
 
 
 async def add_user(
@@ -66,11 +69,25 @@ async def disable_user(engine: Engine, user_id: str) -> None:
     await engine.accounts.set_disabled(user_id, True)
 
 
+async def erase_user(engine: Engine, user_id: str) -> Answer:
+    """Erase an account for good; its connections end with 4502.
+
+    It goes on where it takes longer than 20 s; asking again tells how far it has come.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    with trio.move_on_after(_ERASE_SECONDS):
+        return (await engine.leaving.erase(user_id))._asdict()
+    found = await engine.runner.read(lambda connection: leaving.progress(connection, user_id))
+    return {} if found is None else found._asdict()
+
+
 async def enable_user(engine: Engine, user_id: str) -> None:
     """Enable a disabled account again; its tokens are good again.
 
     Raises:
-        RelayError: `not_found`.
+        RelayError: `not_found`, and `conflict` for one that was erased.
     """
     await engine.accounts.set_disabled(user_id, False)
 
@@ -185,6 +202,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "user.list": list_users,
     "user.disable": disable_user,
     "user.enable": enable_user,
+    "user.erase": erase_user,
     "user.passwd": set_password,
     "user.import": import_users,
     "user.invite": create_invite,

@@ -62,6 +62,28 @@ def disable(name: str) -> None:
 
 @user.command()
 @click.argument("name")
+@click.option("--yes", is_flag=True, help="Do it: nothing brings the account back.")
+def erase(name: str, yes: bool) -> None:
+    """Erase the user NAME for good: account, messages, files, reactions. Their id stays taken.
+
+    Their connections end now, their messages become tombstones in every conversation, and a group that they own
+    goes to the admin or member who has been in it longest. What is on legal hold stays, and is counted.
+    """
+    if not yes:
+        raise click.UsageError(f"this erases {name} and all that they wrote, for good; say --yes if you mean it")
+    while True:
+        found = perform("user.erase", user_id=name)
+        if found["done_at"] is not None:
+            break
+        click.echo(f"user {name}: {_count(found['erased'], 'message')} erased so far", err=True)
+    click.echo(f"user {name}: erased, with {_count(found['erased'], 'message')}")
+    if found["kept"] or found["files_kept"]:
+        held = f"{_count(found['kept'], 'message')} and {_count(found['files_kept'], 'file')}"
+        click.echo(f"user {name}: {held} stay, as they are on legal hold")
+
+
+@user.command()
+@click.argument("name")
 def enable(name: str) -> None:
     """Enable the disabled user NAME again, with the tokens and the password they had."""
     perform("user.enable", user_id=name)

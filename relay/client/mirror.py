@@ -4,7 +4,8 @@
 client asks twice, and ends up equal to one that was loaded anew. The rules that make it so, for whoever writes
 another:
 
-1. Of two versions of a message a deleted one wins, and else the one with the later `edited_at`.
+1. Of two versions of a message a deleted one wins, and else the one with the higher `edit_id`, which is the id of
+   the edit: the server's clock may have been set back between two edits.
 2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
 3. What `meta.replaces` names is a tombstone from then on: an older edit of the same message, an older notification
    of the same key. A deletion makes tombstones of the message's edits too, and drops its reactions.
@@ -43,6 +44,7 @@ class Message:
     edited_at: float | None = None
     deleted_at: float | None = None
     expires_at: float | None = None
+    edit_id: int | None = None
 
     def is_over(self, now: float) -> bool:
         """Tell whether it is a tombstone at `now`, Unix seconds; nobody is told when a message expires."""
@@ -51,7 +53,7 @@ class Message:
     def erase(self, at: float) -> None:
         """Make a tombstone of it."""
         if self.deleted_at is None:
-            self.payload, self.edited_at, self.deleted_at = {}, None, at
+            self.payload, self.edited_at, self.edit_id, self.deleted_at = {}, None, None, at
 
 
 @dataclass(slots=True)
@@ -186,19 +188,19 @@ def _read(event: Event) -> Message:
     meta: Mapping[str, Any] = event.meta
     return Message(
         meta["message_id"], meta["seq"], event.type, meta["sender_id"], dict(event.payload), meta["timestamp"],
-        meta.get("edited_at"), meta.get("deleted_at"), meta.get("expires_at"),
+        meta.get("edited_at"), meta.get("deleted_at"), meta.get("expires_at"), meta.get("edit_id"),
     )  # fmt: skip
 
 
 def _wins(known: Message, other: Message) -> bool:
     if known.deleted_at is not None or other.deleted_at is not None:
         return known.deleted_at is not None
-    return (known.edited_at or 0) > (other.edited_at or 0)
+    return (known.edit_id or 0) > (other.edit_id or 0)
 
 
 def _edit(conversation: Conversation, edit: Message) -> None:
     about = conversation.by_id.get(edit.payload.get("message_id", 0))
-    if about is None or edit.deleted_at is not None or (about.edited_at or 0) > edit.timestamp:
+    if about is None or edit.deleted_at is not None or (about.edit_id or 0) > edit.message_id:
         return
     if about.deleted_at is not None:
         edit.erase(about.deleted_at)
@@ -206,7 +208,9 @@ def _edit(conversation: Conversation, edit: Message) -> None:
     about.payload = about.payload | {
         name: value for name, value in edit.payload.items() if name in ("content", "mentions")
     }
-    about.edited_at = edit.timestamp
+    if not about.payload.get("mentions"):  # cleared: as the server has it
+        about.payload.pop("mentions", None)
+    about.edited_at, about.edit_id = edit.timestamp, edit.message_id
 
 
 def _delete(conversation: Conversation, deletion: Message) -> None:

@@ -95,7 +95,8 @@ def find_message(connection: sqlite3.Connection, entry: Entry, message_id: int, 
         RelayError: `not_found`.
     """
     found = messages.find(connection, entry.channel_id, message_id)
-    if found is None or found.seq < history.first_seen(connection, entry.channel_id, entry.sender_id):
+    seen = history.present(connection, entry.channel_id, entry.sender_id) if found is not None else None
+    if found is None or (seen is not None and not seen.sees(connection, found.seq)):
         raise not_found(f"message {message_id} {purpose} in this conversation")
     return found
 

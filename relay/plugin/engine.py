@@ -33,15 +33,17 @@ from relay.services.connections import WebSocketManager
 from relay.services.expiry import Expiry
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
+from relay.services.leaving import Leaving
 from relay.services.limits import Rates, TokenBuckets
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
+from relay.services.purging import Purging
 from relay.services.router import MessageRouter, Submission
 from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
-from relay.storage.errors import StorageBroken
+from relay.storage.errors import StorageBroken, StorageFailed
 from relay.storage.history import other_party
 from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
@@ -143,10 +145,16 @@ class Engine:
             keep_seconds=files.keep_unused_hours * 3600,
             collect_seconds=files.collect_minutes * 60,
         )
+        self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
+        self.purging = Purging(
+            runner, settings.storage.purge_seconds, lambda connection: self.hooks.purge(connection)
+        )
         self.restartable: dict[str, Callable[[], Awaitable[None]]] = {
             "typing": self.router.indicators.run,
             "expiry": self.expiry.run,
             "attachments": self.attachments.run,
+            "purging": self.purging.run,
+            "erasures": self.leaving.run,
             "presence": self.presence.run,
             "last seen": self.presence.keep,
         }
@@ -273,4 +281,6 @@ async def open_engine(
                         await engine.offline_queue.flush()
                         await engine.presence.flush()
                         await engine.router.wait_idle()
+                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
+                        await engine.purging.finish()  # what is not done in time is done after the next start
                     nursery.cancel_scope.cancel()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import trio
 
 from relay.plugin.guard import Guard, PluginFailed
-from relay.plugin.parts import Authenticator, BackgroundTask, Coming, Keeps, MessageHook, SessionHook
+from relay.plugin.parts import Authenticator, BackgroundTask, Coming, Keeps, MessageHook, Purge, SessionHook
 from relay.plugin.types import Draft
 from relay.services.router import Submission
 from relay.services.supervision import supervise
@@ -150,6 +150,24 @@ class Hooks:
             if not guard.aside and hook.erased is not None:
                 guard.call_inside("erased", connection, hook.erased, self._server_of(guard.plugin), message_ids)
 
+    def left(self, connection: sqlite3.Connection, user_id: str) -> None:
+        """Tell whose account is being erased."""
+        for owned in self._sessions:
+            guard, hook = owned.guard, owned.part
+            if not guard.aside and hook.left is not None:
+                guard.call_inside("left", connection, hook.left, self._server_of(guard.plugin), user_id)
+
+    def purge(self, connection: sqlite3.Connection) -> bool:
+        """Have each plugin take a step towards leaving nothing of what was erased; tell whether one has more."""
+        more = False
+        for owned in self._messages:
+            guard, hook = owned.guard, owned.part
+            if not guard.aside and hook.purge is not None:
+                said: list[bool] = []
+                guard.call_inside("purge", connection, _step, self._server_of(guard.plugin), (hook.purge, said))
+                more = more or said == [True]
+        return more
+
     # After the fact, in each plugin's own task.
 
     def observe(self, submission: Submission) -> None:
@@ -240,3 +258,8 @@ def _answer(
     keeps: Keeps, answers: list[Collection[int]], server: Any, connection: sqlite3.Connection, asked: Sequence[int]
 ) -> None:
     answers.append(frozenset(keeps(server, connection, asked)))
+
+
+def _step(server: Any, connection: sqlite3.Connection, asked: tuple[Purge, list[bool]]) -> None:
+    purge, said = asked
+    said.append(purge(server, connection))

@@ -19,6 +19,8 @@ Stored = Callable[["Server", sqlite3.Connection, Sequence[Entry]], None]
 EditedHook = Callable[["Server", sqlite3.Connection, Edited], None]
 Keeps = Callable[["Server", sqlite3.Connection, Sequence[int]], Collection[int]]
 Erased = Callable[["Server", sqlite3.Connection, Sequence[int]], None]
+Left = Callable[["Server", sqlite3.Connection, str], None]
+Purge = Callable[["Server", sqlite3.Connection], bool]
 Committed = Callable[["Server", Entry], "Awaitable[None] | None"]
 
 
@@ -40,6 +42,10 @@ class MessageHook:
             these stream messages, of any type; returns those that must stay. When it raises, all of them stay.
         erased: `erased(server, connection, message_ids)`: the same, for stream messages of any type that became
             tombstones: deleted, expired, replaced, or let go by a rule.
+        purge: `purge(server, connection)`: called in a transaction of its own, a while after something was
+            erased or edited, and again as long as it returns True: takes a small step towards leaving no byte of
+            that in the plugin's tables. Only for what does not go by deleting a row, such as the terms of a
+            full-text index.
         committed: runs once a message is committed, in the plugin's own task, one message after the other, in
             their order; plain or async, under the deadline. It may come late and, after a crash, not at all:
             what must not be missed belongs into `stored`.
@@ -52,6 +58,7 @@ class MessageHook:
     edited: EditedHook | None = None
     keeps: Keeps | None = None
     erased: Erased | None = None
+    purge: Purge | None = None
     committed: Committed | None = None
     order: int = 0
 
@@ -72,17 +79,21 @@ class Coming(NamedTuple):
 class SessionHook:
     """Code that runs when devices and people come and go. Register it from `relay_session_hooks`.
 
-    Each runs in the plugin's own task, after the fact, under the deadline.
+    Each but `left` runs in the plugin's own task, after the fact, under the deadline.
 
     Args:
         connected: a device said hello and was let in.
         disconnected: its connection is over, for whatever reason.
         presence: a user's presence changed as others see it: `presence(server, user_id, status)`.
+        left: `left(server, connection, user_id)` runs in the transaction that ends an account which is being
+            erased, on the writer's thread: delete what the plugin keeps of that user. Their messages follow, and
+            are told to `MessageHook.erased`.
     """
 
     connected: Callable[[Server, Coming], Awaitable[None] | None] | None = None
     disconnected: Callable[[Server, Coming], Awaitable[None] | None] | None = None
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
+    left: Left | None = None
 
 
 class Credentials(NamedTuple):

@@ -16,7 +16,7 @@ import trio
 
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.services.connections import WebSocketManager
-from relay.storage import accounts
+from relay.storage import accounts, leaving
 from relay.storage.accounts import Identity
 from relay.storage.jobs import Runner
 
@@ -233,13 +233,34 @@ class Accounts:
         return await trio.to_thread.run_sync(verify, limiter=self._hashing)
 
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
-        """Disable an account, ending its connections with 4502, or enable it again."""
-        await self._runner.write(
-            lambda connection: accounts.update_user(connection, user_id, disabled=int(disabled))
-        )
+        """Disable an account, ending its connections with 4502, or enable it again.
+
+        Raises:
+            RelayError: `not_found`, and `conflict` for one that was erased.
+        """
+
+        def change(connection: sqlite3.Connection) -> None:
+            if not disabled and leaving.is_erased(connection, user_id):
+                raise RelayError(
+                    ErrorCode.CONFLICT, f"the account {user_id!r} was erased; nobody can have it again"
+                )
+            accounts.update_user(connection, user_id, disabled=int(disabled))
+
+        await self._runner.write(change)
         self.forget()
         if disabled:
             self._connections.end_user(user_id, CloseCode.ACCOUNT_DISABLED)
+
+    async def end_for_good(self, user_id: str) -> None:
+        """End an account that is to be erased, with its tokens and devices; its connections end with 4502.
+
+        Raises:
+            RelayError: `not_found`.
+        """
+        now = self._now()
+        await self._runner.write(lambda connection: leaving.close(connection, user_id, now))
+        self.forget()
+        self._connections.end_user(user_id, CloseCode.ACCOUNT_DISABLED)
 
     async def revoke_token(self, token_id: str) -> None:
         """Revoke a token; live connections that used it end with 4503.

@@ -49,6 +49,7 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
             deleted_at=record.deleted_at,
             expires_at=record.expires_at,
             replaces=record.replaces,
+            edit_id=record.edit_id,
             replay=replay,
         ),
     )
@@ -216,8 +217,10 @@ class HistorySaver:
         def read(connection: Any) -> tuple[int, int]:
             read_seq = history.read_pointer(connection, channel_id, user_id)
             # What was said before one joined is not unread, and nobody learns how much it was.
-            counted_from = max(read_seq, history.first_seen(connection, channel_id, user_id) - 1)
-            return read_seq, history.count_unread(connection, channel_id, user_id, counted_from, self._counted())
+            seen = history.present(connection, channel_id, user_id)
+            counted_from = read_seq if seen is None else max(read_seq, seen.start - 1)
+            counted = self._counted()
+            return read_seq, history.count_unread(connection, channel_id, user_id, counted_from, counted, seen)
 
         return await self._runner.read(read)
 
@@ -234,7 +237,7 @@ class HistorySaver:
             found = messages.locate(connection, message_ids)
             for message in found:
                 seen = views.get(message.channel_id)
-                if seen is None or message.seq < seen.first:
+                if seen is None or not seen.sees(connection, message.seq):
                     return None
                 place = Place(ConversationKind(seen.kind), history.other_party(seen.address, user_id))
                 highest[place] = max(highest.get(place, 0), message.seq)

@@ -17,7 +17,7 @@ import trio
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.history import envelope
-from relay.storage import accounts, history, messages, replay
+from relay.storage import accounts, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
@@ -47,6 +47,7 @@ class Resumption(NamedTuple):
     until: int
     message_ids: list[int]
     gaps: list[Gap]
+    user_id: str
 
 
 class OfflineQueue:
@@ -84,9 +85,9 @@ class OfflineQueue:
         resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
         start = cursor if resumed and cursor is not None else accounts.delivered(connection, user_id)
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
-        return Resumption(resumed, start, until, *planned)
+        return Resumption(resumed, start, until, *planned, user_id)
 
-    async def frames(self, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
+    async def frames(self, user_id: str, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
         """Yield planned messages as frames, joined by the slice, so that a long replay needs little memory.
 
         The next slice is read when it is asked for: a peer that does not read is one slice's worth.
@@ -94,7 +95,7 @@ class OfflineQueue:
         start = 0
         while start < len(message_ids):
             wanted = message_ids[start : start + _SLICE]
-            read = await self._runner.read(partial(messages.first_of, message_ids=wanted, max_bytes=_SLICE_BYTES))
+            read = await self._runner.read(partial(_slice, user_id=user_id, message_ids=wanted))
             start += read.taken
             yield b"".join(
                 text_frame(encode_json(envelope(read.found[message_id], replay=True)))
@@ -107,7 +108,8 @@ class OfflineQueue:
 
         def read(connection: sqlite3.Connection) -> replay.Undelivered:
             start = accounts.delivered(connection, user_id) if after is None else after
-            return replay.undelivered(connection, user_id, start, limit, self._priority, self._page_bytes)
+            window = replay.undelivered(connection, user_id, start, limit, self._priority, self._page_bytes)
+            return window._replace(found=versions.as_seen(connection, user_id, window.found))
 
         window = await self._runner.read(read)
         frames = [
@@ -155,6 +157,11 @@ class OfflineQueue:
         if delivered:
             self._on_delivered(delivered)
         return True
+
+
+def _slice(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]) -> messages.Slice:
+    read = messages.first_of(connection, message_ids, _SLICE_BYTES)
+    return read._replace(found=versions.as_seen(connection, user_id, read.found))
 
 
 def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> list[Delivered]:

@@ -107,6 +107,16 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             "starts.",
         ),
     ] = 512
+    purge_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=86_400,
+            description="How long after a message was erased or edited its bytes are purged from the search "
+            "index, free pages and the write-ahead log. It merges the whole index: longer costs a "
+            "large server less where much is erased.",
+        ),
+    ] = 10.0
 
 
 class HeartbeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.storage.witness import note_erased
 
 CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20
@@ -91,7 +92,9 @@ def _is_shown(connection: sqlite3.Connection, user_id: str, attachment_id: str) 
         "SELECT 1 FROM holds h JOIN log l USING (message_id)"
         " JOIN members m ON m.channel_id = l.channel_id AND m.user_id = ?"
         " WHERE h.attachment_id = ? AND l.deleted_at IS NULL AND m.visible_until IS NULL"
-        " AND l.seq >= m.visible_from LIMIT 1",
+        " AND (l.seq >= m.visible_from OR m.seen_before IS NOT NULL AND EXISTS (SELECT 1 FROM stays s"
+        "  WHERE s.channel_id = l.channel_id AND s.user_id = m.user_id"
+        "  AND l.seq BETWEEN s.visible_from AND s.visible_until)) LIMIT 1",
         (user_id, attachment_id),
     ).fetchone()
     return row is not None
@@ -161,6 +164,7 @@ def release_blobs(connection: sqlite3.Connection) -> list[int]:
 def drop_chunks(connection: sqlite3.Connection, blob_id: int, limit: int) -> bool:
     """Drop up to `limit` chunks of a blob that is out of use, and it with the last; tell whether it is gone."""
     first = blob_id << _NUMBER_BITS
+    note_erased(connection)
     connection.execute(
         "DELETE FROM chunks WHERE chunk_id IN"
         " (SELECT chunk_id FROM chunks WHERE chunk_id BETWEEN ? AND ? LIMIT ?)",

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
+from relay.storage import versions
 from relay.storage.accounts import check_name, claim_name
 from relay.storage.migrations import BROADCAST_CHANNEL
 
@@ -134,9 +135,33 @@ def check_user(connection: sqlite3.Connection, user_id: str) -> None:
 def add_member(
     connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role, visible_from: int, now: float
 ) -> None:
-    """Make a user a member, anew where they had left; they see from `visible_from` (a seq) on."""
+    """Make a user a member, anew where they had left; they see from `visible_from` (a seq) on.
+
+    Who comes back goes on seeing what they saw before they left, and nothing of what was said between.
+    """
     check_user(connection, user_id)
+    row = connection.execute(
+        "SELECT visible_from, visible_until, seen_before FROM members WHERE channel_id = ? AND user_id = ?"
+        " AND visible_until IS NOT NULL",
+        (channel_id, user_id),
+    ).fetchone()
     _add_row(connection, channel_id, user_id, role, visible_from, now)
+    if row is None:
+        return
+    before, until, earliest = row
+    if visible_from <= (before if earliest is None else earliest):  # the group's whole history is open to them
+        connection.execute("DELETE FROM stays WHERE channel_id = ? AND user_id = ?", (channel_id, user_id))
+        earliest = None
+    elif visible_from <= until + 1:  # nothing was said between
+        visible_from = before
+    else:
+        connection.execute("INSERT INTO stays VALUES (?, ?, ?, ?)", (channel_id, user_id, before, until))
+        earliest = before if earliest is None else earliest
+    connection.execute(
+        "UPDATE members SET visible_from = ?, seen_before = ? WHERE channel_id = ? AND user_id = ?",
+        (visible_from, earliest, channel_id, user_id),
+    )
+    versions.forget_unneeded(connection, channel_id)
 
 
 def set_role(connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role) -> None:
@@ -166,6 +191,12 @@ def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int,
         "UPDATE members SET visible_until = ? WHERE channel_id = ? AND visible_until IS NULL",
         (last_seq, channel_id),
     )
+    # What is left to see is the event that says so; for who had left before, the one that said that.
+    connection.execute(
+        "UPDATE members SET visible_from = visible_until, seen_before = NULL WHERE channel_id = ?", (channel_id,)
+    )
+    connection.execute("DELETE FROM stays WHERE channel_id = ?", (channel_id,))
+    versions.forget_unneeded(connection, channel_id)
 
 
 def move_read(

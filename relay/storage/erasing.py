@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from relay.storage.witness import witness_of
+from relay.storage import versions
+from relay.storage.witness import note_erased, witness_of
 
 if TYPE_CHECKING:
     from relay.storage.log import Entry
@@ -37,14 +38,18 @@ def erase(connection: sqlite3.Connection, message_ids: Sequence[int], at: float)
     doomed = [*going, *_not_kept(connection, [row[0] for row in about])]
     marks = ",".join("?" * len(doomed))
     erased = connection.execute(
-        "UPDATE log SET payload = NULL, edited_at = NULL, deleted_at = ?"
+        # Its digest goes as well: who guesses a short text could try it against that.
+        "UPDATE log SET payload = NULL, digest = NULL, edited_at = NULL, edit_id = NULL, deleted_at = ?"
         f" WHERE message_id IN ({marks}) AND deleted_at IS NULL RETURNING message_id",
         (at, *doomed),
     ).fetchall()
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM latest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM holds WHERE message_id IN ({marks})", doomed)
+    versions.forget(connection, doomed)
     gone = [row[0] for row in erased]
+    if gone:
+        note_erased(connection)
     if gone and (witness := witness_of(connection)) is not None:
         witness.erased(connection, gone)
     return gone

@@ -14,11 +14,11 @@ from relay.storage import mentions
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces"
+    " deleted_at, expires_at, replaces, edit_id"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL"
+    " NULL, NULL, NULL"
 )
 
 
@@ -44,6 +44,7 @@ class Record(NamedTuple):
     deleted_at: float | None
     expires_at: float | None
     replaces: int | None
+    edit_id: int | None = None
 
     @property
     def size(self) -> int:
@@ -53,13 +54,60 @@ class Record(NamedTuple):
 
 
 class View(NamedTuple):
-    """What one user may see of one conversation: `first` to `last` (seq, both included)."""
+    """What one user may see of one conversation: `first` to `last` (seq, both included), and what they saw before.
+
+    Attributes:
+        seen_before: the first seq of the first time that they were there, where they left and came back; None for
+            nearly everybody. What was said while they were not there is not theirs to see.
+    """
 
     channel_id: int
     address: str
     kind: str
     first: int
     last: int | None
+    user_id: str = ""
+    seen_before: int | None = None
+
+    @property
+    def start(self) -> int:
+        """The first seq that the user may see."""
+        return self.first if self.seen_before is None else self.seen_before
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to see but the event that says so: the group is deleted."""
+        return self.first == self.last
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """Return what a query of `log` asks for, besides the channel, and its values."""
+        last = 1 << 62 if self.last is None else self.last
+        if self.seen_before is None:
+            return " AND seq BETWEEN ? AND ?", [self.first, last]
+        return (
+            " AND seq BETWEEN ? AND ? AND (seq >= ? OR EXISTS (SELECT 1 FROM stays s WHERE s.channel_id = ?"
+            " AND s.user_id = ? AND seq BETWEEN s.visible_from AND s.visible_until))",
+            [self.seen_before, last, self.first, self.channel_id, self.user_id],
+        )
+
+    def sees(self, connection: sqlite3.Connection, seq: int) -> bool:
+        """Tell whether a message is the user's to see."""
+        if self.last is not None and seq > self.last:
+            return False
+        if seq >= self.first or self.seen_before is None:
+            return seq >= self.first
+        return any(first <= seq <= last for first, last in self.spans(connection))
+
+    def spans(self, connection: sqlite3.Connection) -> list[tuple[int, int]]:
+        """Return the ranges of seq that the user may see, oldest first."""
+        earlier: list[tuple[int, int]] = []
+        if self.seen_before is not None:
+            earlier = connection.execute(
+                "SELECT visible_from, visible_until FROM stays WHERE channel_id = ? AND user_id = ?"
+                " ORDER BY visible_from",
+                (self.channel_id, self.user_id),
+            ).fetchall()
+        return [*earlier, (self.first, 1 << 62 if self.last is None else self.last)]
 
     @property
     def open(self) -> bool:
@@ -102,11 +150,13 @@ def fill(rows: Iterable[tuple[Any, ...]], limit: int, max_bytes: int) -> Page:
     return Page(taken, False)
 
 
+_VIEW: Final = "c.channel_id, c.address, c.kind, m.visible_from, m.visible_until, m.user_id, m.seen_before"
+
+
 def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
     """Return every conversation that the user is in or was in, broadcast included."""
     rows = connection.execute(
-        "SELECT c.channel_id, c.address, c.kind, m.visible_from, m.visible_until FROM members m"
-        " JOIN channels c USING (channel_id) WHERE m.user_id = ?",
+        f"SELECT {_VIEW} FROM members m JOIN channels c USING (channel_id) WHERE m.user_id = ?",
         (user_id,),
     )
     return [View(*row) for row in rows]
@@ -115,7 +165,7 @@ def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
 def views_with_news(connection: sqlite3.Connection, user_id: str, after: int) -> list[View]:
     """Return those conversations in which there is a message over the position `after`; one query for all."""
     rows = connection.execute(
-        "SELECT c.channel_id, c.address, c.kind, m.visible_from, m.visible_until FROM members m"
+        f"SELECT {_VIEW} FROM members m"
         " JOIN channels c USING (channel_id) WHERE m.user_id = ? AND"
         " (SELECT message_id FROM log WHERE channel_id = c.channel_id ORDER BY seq DESC LIMIT 1) > ?",
         (user_id, after),
@@ -132,7 +182,7 @@ def few_conversations(connection: sqlite3.Connection, user_id: str, few: int = 6
 def view(connection: sqlite3.Connection, user_id: str, address: str) -> View | None:
     """Return what a present member may see of a conversation; None for anybody else."""
     row = connection.execute(
-        "SELECT c.channel_id, c.address, c.kind, m.visible_from, m.visible_until FROM members m"
+        f"SELECT {_VIEW} FROM members m"
         " JOIN channels c USING (channel_id) LEFT JOIN groups g USING (channel_id)"
         " WHERE c.address = ? AND m.user_id = ? AND m.visible_until IS NULL AND g.deleted_at IS NULL",
         (address, user_id),
@@ -174,11 +224,11 @@ def _scan(
         return Page([], False)
     clauses, values = _conditions(filters)
     direction = "ASC" if comparison == ">" else "DESC"
-    last = 1 << 62 if seen.last is None else seen.last
+    visible, bounds = seen.condition()
     rows = connection.execute(
-        f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq {comparison} ? AND seq BETWEEN ? AND ?"
+        f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq {comparison} ?{visible}"
         f"{clauses} ORDER BY seq {direction} LIMIT ?",
-        (seen.channel_id, seq, seen.first, last, *values, limit + 1),
+        (seen.channel_id, seq, *bounds, *values, limit + 1),
     )
     found = fill(rows, limit, max_bytes)
     if direction == "DESC":
@@ -238,7 +288,7 @@ def summaries(
         max_bytes: bound on the last messages together, but for the first.
     """
     rows = connection.execute(
-        "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.role, m.joined_at,"
+        "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.seen_before, m.role, m.joined_at,"
         " coalesce(g.name, u.display_name, ''),"
         " coalesce((SELECT max(seq) FROM log WHERE channel_id = c.channel_id), c.floor_seq),"
         " coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = c.channel_id AND p.user_id = ?1), 0)"
@@ -254,14 +304,15 @@ def summaries(
     ).fetchall()
     result: list[Summary] = []
     size, reached = 0, after
-    for channel_id, kind, address, first, role, joined_at, name, last_seq, read_seq in rows[:limit]:
+    for channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq in rows[:limit]:
         target_id = other_party(address, user_id)
-        newest = page(connection, View(channel_id, address, kind, first, None), 1).records
+        seen = View(channel_id, address, kind, first, None, user_id, before)
+        newest = page(connection, seen, 1).records
         size += newest[0].size if newest else 0
         if result and size > max_bytes:
             return result, reached
         reached = channel_id
-        counted_from = max(read_seq, first - 1)
+        counted_from = max(read_seq, seen.start - 1)
         result.append(
             Summary(
                 kind,
@@ -270,8 +321,8 @@ def summaries(
                 newest[0] if newest else None,
                 last_seq,
                 read_seq,
-                count_unread(connection, channel_id, user_id, counted_from, counted),
-                mentions.count_unread(connection, channel_id, user_id, counted_from),
+                count_unread(connection, channel_id, user_id, counted_from, counted, seen),
+                mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
                 role,
                 joined_at,
             )
@@ -280,16 +331,31 @@ def summaries(
 
 
 def count_unread(
-    connection: sqlite3.Connection, channel_id: int, user_id: str, read_seq: int, counted: Sequence[str]
+    connection: sqlite3.Connection,
+    channel_id: int,
+    user_id: str,
+    read_seq: int,
+    counted: Sequence[str],
+    seen: View | None = None,
 ) -> int:
-    """Count others' messages after `read_seq` that are not deleted; always by query, so it cannot stick."""
+    """Count others' messages after `read_seq` that are not deleted; always by query, so it cannot stick.
+
+    Args:
+        seen: the user's view, where they may have left and come back: what was said meanwhile does not count.
+    """
     marks = ",".join("?" * len(counted))
+    visible, bounds = _between(seen)
     row = connection.execute(
         "SELECT count(*) FROM log WHERE channel_id = ? AND seq > ? AND sender_id <> ? AND deleted_at IS NULL"
-        f" AND type IN ({marks})",
-        (channel_id, read_seq, user_id, *counted),
+        f" AND type IN ({marks}){visible}",
+        (channel_id, read_seq, user_id, *counted, *bounds),
     ).fetchone()
     return int(row[0])
+
+
+def _between(seen: View | None) -> tuple[str, list[Any]]:
+    """Return the condition of a view that has more than one span; of any other the count's start says it all."""
+    return ("", []) if seen is None or seen.seen_before is None else seen.condition()
 
 
 def read_pointer(connection: sqlite3.Connection, channel_id: int, user_id: str) -> int:
@@ -300,12 +366,14 @@ def read_pointer(connection: sqlite3.Connection, channel_id: int, user_id: str) 
     return int(row[0]) if row else 0
 
 
-def first_seen(connection: sqlite3.Connection, channel_id: int, user_id: str) -> int:
-    """Return the first seq of a conversation that a member may see."""
+def present(connection: sqlite3.Connection, channel_id: int, user_id: str) -> View | None:
+    """Return what a present member may see of a conversation; None for anybody else."""
     row = connection.execute(
-        "SELECT visible_from FROM members WHERE channel_id = ? AND user_id = ?", (channel_id, user_id)
+        f"SELECT {_VIEW} FROM members m JOIN channels c USING (channel_id)"
+        " WHERE m.channel_id = ? AND m.user_id = ? AND m.visible_until IS NULL",
+        (channel_id, user_id),
     ).fetchone()
-    return int(row[0]) if row else 1
+    return View(*row) if row else None
 
 
 def other_party(address: str, user_id: str) -> str:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import outcome
 import trio
@@ -19,15 +19,23 @@ from relay.storage.health import Health, is_the_disks
 from relay.storage.witness import Witness
 
 T = TypeVar("T")
+BUSY_MILLISECONDS: Final = 5000
+"""How long a statement waits for another process's lock."""
+
 Job = Callable[[sqlite3.Connection], T]
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A job, who waits for it, and what became of it."""
+    """A job, who waits for it, and what became of it.
+
+    Attributes:
+        outside: it is run outside of any transaction, as a checkpoint must be.
+    """
 
     job: Job[Any]
     task: trio.lowlevel.Task | None = None
+    outside: bool = False
     result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
 
 
@@ -53,6 +61,15 @@ class Runner(Protocol):
         Args:
             brief: it looks up a few rows by their keys; it may be run where it stands.
         """
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log, into the file; tell whether that was done: a reader may hold it."""
+
+    async def scrub(self) -> None:
+        """Wipe copies of rows that SQLite moved out of the next pages of the file; see `scrubbing`."""
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased, and committed, since this was last asked."""
 
     async def aclose(self) -> None:
         """Finish what was queued, then close every connection."""
@@ -93,3 +110,12 @@ def run_group(
             waiting.result = outcome.Error(told)
     if failure is not None or committed:
         health.note(failure)
+
+
+def empty_wal(connection: sqlite3.Connection) -> bool:
+    """Checkpoint and truncate the write-ahead log; waits for nobody, and tells whether it is empty."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

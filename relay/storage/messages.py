@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from relay.storage import versions
 from relay.storage.history import AROUND, LATEST_RECORD, NO_BOUND, RECORD, Record, fill
-from relay.storage.witness import Edited, witness_of
+from relay.storage.witness import Edited, note_erased, witness_of
 
 _AT_ONCE: Final = 16
 """Messages that are read before their bytes are counted."""
@@ -109,6 +110,11 @@ def count_standing(connection: sqlite3.Connection, user_id: str, channel_id: int
     return int(row[0])
 
 
+def note_edit(connection: sqlite3.Connection, message_id: int, edit_id: int) -> None:
+    """Note which message gave another its present text: later edits have higher ids, whatever the clock says."""
+    connection.execute("UPDATE log SET edit_id = ? WHERE message_id = ?", (edit_id, message_id))
+
+
 class Located(NamedTuple):
     """Where a stream message stands."""
 
@@ -149,10 +155,13 @@ def find(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Pl
 
 def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
     """Give a message another payload, and note when."""
+    versions.keep(connection, message_id)
     row = connection.execute(
         "UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?"
         " RETURNING channel_id, seq, type, sender_id",
         (payload, at, message_id),
     ).fetchone()
+    if row is not None:
+        note_erased(connection)
     if row is not None and (witness := witness_of(connection)) is not None:
         witness.edited(connection, Edited(message_id, row[0], row[1], row[2], row[3], payload, at))

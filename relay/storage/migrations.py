@@ -205,6 +205,50 @@ def groups_chosen(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def erasures(db: sqlite_utils.Database) -> None:
+    """Create what remembers the accounts that were erased; have what was erased up to now purged."""
+    _run(
+        db,
+        """
+        CREATE TABLE erasures (
+            user_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, reached INTEGER NOT NULL DEFAULT 0,
+            erased INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0,
+            files_kept INTEGER NOT NULL DEFAULT 0, done_at REAL
+        ) WITHOUT ROWID;
+        INSERT INTO facts (name, value) SELECT 'unpurged', 1 WHERE EXISTS (SELECT 1 FROM log);
+        """,
+    )
+
+
+@migrations()
+def stays(db: sqlite_utils.Database) -> None:
+    """Add the times that members were there before they left and came back, and what edits of messages took.
+
+    Of a group that is deleted its members see the event that says so, those who had left the one that says that.
+    """
+    _run(
+        db,
+        """
+        CREATE TABLE stays (
+            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, visible_from INTEGER NOT NULL,
+            visible_until INTEGER NOT NULL, PRIMARY KEY (channel_id, user_id, visible_from)
+        ) WITHOUT ROWID;
+        ALTER TABLE members ADD COLUMN seen_before INTEGER;
+        UPDATE members SET visible_from = visible_until WHERE visible_until IS NOT NULL
+            AND channel_id IN (SELECT channel_id FROM groups WHERE deleted_at IS NOT NULL);
+        CREATE TABLE versions (
+            message_id INTEGER NOT NULL, until_seq INTEGER NOT NULL, channel_id INTEGER NOT NULL,
+            payload TEXT NOT NULL, edited_at REAL, edit_id INTEGER, PRIMARY KEY (message_id, until_seq)
+        ) WITHOUT ROWID;
+        CREATE INDEX versions_by_channel ON versions(channel_id);
+        ALTER TABLE log ADD COLUMN edit_id INTEGER;
+        UPDATE log SET edit_id = n.message_id FROM newest n WHERE n.type = 'message_edit'
+            AND n.about = log.message_id AND log.edited_at IS NOT NULL;
+        """,
+    )
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

@@ -66,19 +66,17 @@ def plan(
     for found, share in zip(missed, shares, strict=True):
         chosen.extend((priority(type_), message_id) for message_id, _, type_ in found.newest[:share])
         if share < len(found.newest) or found.more:
-            gap = _gap(found, share, user_id)
-            if gap is not None:
-                gaps.append(gap)
+            gaps += _gaps(connection, found, share, user_id)
     chosen.sort()
     return Plan([message_id for _, message_id in chosen], gaps)
 
 
 def _missed(connection: sqlite3.Connection, seen: View, cursor: int, until: int, limit: int) -> _Missed | None:
     newest: list[tuple[int, int, str]] = []
-    last = 1 << 62 if seen.last is None else seen.last
+    visible, bounds = seen.condition()
     rows = connection.execute(
-        "SELECT message_id, seq, type FROM log WHERE channel_id = ? AND seq BETWEEN ? AND ? ORDER BY seq DESC",
-        (seen.channel_id, seen.first, last),
+        f"SELECT message_id, seq, type FROM log WHERE channel_id = ?{visible} ORDER BY seq DESC",
+        (seen.channel_id, *bounds),
     )
     more = False
     for row in rows:
@@ -97,9 +95,9 @@ def _missed(connection: sqlite3.Connection, seen: View, cursor: int, until: int,
 
 
 def _first_after(connection: sqlite3.Connection, seen: View, cursor: int, known: int) -> int:
-    """Return the lowest visible seq whose message_id is over `cursor`; the one at `known` is."""
+    """Return the lowest seq, from the first visible one on, whose message_id is over `cursor`; `known`'s is."""
     low = connection.execute(
-        "SELECT min(seq) FROM log WHERE channel_id = ? AND seq >= ?", (seen.channel_id, seen.first)
+        "SELECT min(seq) FROM log WHERE channel_id = ? AND seq >= ?", (seen.channel_id, seen.start)
     ).fetchone()[0]
     high = known
     while low < high:
@@ -126,13 +124,15 @@ def _shares(counts: list[int], limit: int) -> list[int]:
     return shares
 
 
-def _gap(found: _Missed, share: int, user_id: str) -> Gap | None:
-    """Name what is left out; an ex-member gets no gap, as no request of theirs could fill it."""
-    if not found.view.open:
-        return None
+def _gaps(connection: sqlite3.Connection, found: _Missed, share: int, user_id: str) -> list[Gap]:
+    """Name what is left out, by what the user may see; an ex-member gets no gap, as no request could fill it."""
+    seen = found.view
+    if not seen.open:
+        return []
     oldest_sent = found.newest[share - 1][1] if share else found.newest[0][1] + 1
-    target_id = other_party(found.view.address, user_id)
-    return Gap(found.view.kind, target_id, found.first_seq, oldest_sent - 1)
+    target_id = other_party(seen.address, user_id)
+    ranges = [(max(first, found.first_seq), min(last, oldest_sent - 1)) for first, last in seen.spans(connection)]
+    return [Gap(seen.kind, target_id, first, last) for first, last in ranges if first <= last]
 
 
 class Undelivered(NamedTuple):
@@ -161,17 +161,16 @@ def undelivered(
     """
     found: list[tuple[int, str]] = []
     for seen in views(connection, user_id):
-        last = 1 << 62 if seen.last is None else seen.last
+        visible, bounds = seen.condition()
         newest = connection.execute(
-            "SELECT message_id, seq FROM log WHERE channel_id = ? AND seq BETWEEN ? AND ?"
-            " ORDER BY seq DESC LIMIT 1",
-            (seen.channel_id, seen.first, last),
+            f"SELECT message_id, seq FROM log WHERE channel_id = ?{visible} ORDER BY seq DESC LIMIT 1",
+            (seen.channel_id, *bounds),
         ).fetchone()
         if newest is not None and newest[0] > after:
             found += connection.execute(
-                "SELECT message_id, type FROM log WHERE channel_id = ? AND seq BETWEEN ? AND ?"
+                f"SELECT message_id, type FROM log WHERE channel_id = ? AND seq >= ?{visible}"
                 " ORDER BY seq LIMIT ?",
-                (seen.channel_id, _first_after(connection, seen, after, newest[1]), last, limit + 1),
+                (seen.channel_id, _first_after(connection, seen, after, newest[1]), *bounds, limit + 1),
             )
         if seen.open:
             found += connection.execute(

@@ -15,14 +15,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import outcome
 import trio
 
 from relay.storage.errors import StorageError
 from relay.storage.health import Health
-from relay.storage.jobs import Job, T, Waiting, run_group
+from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
+from relay.storage.scrubbing import Scrubber, sliced
 from relay.storage.witness import Witness, Writer
 
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
@@ -37,7 +40,7 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         factory=Writer if writer else sqlite3.Connection,
     )
     run = connection.execute
-    run("PRAGMA busy_timeout = 5000")
+    run(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     run("PRAGMA temp_store = MEMORY")
     run("PRAGMA foreign_keys = ON")
     if writer:
@@ -45,6 +48,7 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         run(f"PRAGMA synchronous = {DURABILITY[durability]}")
         run("PRAGMA journal_size_limit = 67108864")
         run("PRAGMA wal_autocheckpoint = 4000")
+        run("PRAGMA secure_delete = ON")  # what is erased is overwritten, in rows and in free pages
     else:
         run("PRAGMA wal_autocheckpoint = 0")
         run("PRAGMA query_only = ON")
@@ -59,6 +63,7 @@ class ThreadRunner:
     """Runs jobs on real threads: one for the writer, a bounded few for readers."""
 
     def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
+        self._scrubber = Scrubber(path)
         self._writer: Writer = _open(path, durability, writer=True)
         self._readers: deque[sqlite3.Connection] = deque()
         self._readers.extend(_open(path, durability, writer=False) for _ in range(readers))
@@ -72,6 +77,7 @@ class ThreadRunner:
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
         self._closed = False
+        self._erased = trio.Event()
 
     def tell(self, witness: Witness) -> None:
         """Tell `witness`, on the writer's thread, what becomes of messages from now on."""
@@ -79,17 +85,36 @@ class ThreadRunner:
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
+        result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
+        return result
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log, where no reader holds it."""
+        done: bool = await self._run(Waiting(empty_wal, trio.lowlevel.current_task(), outside=True))
+        return done
+
+    async def scrub(self) -> None:
+        """Wipe copies of moved rows out of the next pages."""
+        for pages in sliced(await trio.to_thread.run_sync(self._scrubber.look)):
+            await self._run(
+                Waiting(partial(_wipe, self._scrubber, pages), trio.lowlevel.current_task(), outside=True)
+            )
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased."""
+        await self._erased.wait()
+        self._erased = trio.Event()
+
+    async def _run(self, waiting: Waiting) -> Any:
         if self._closed:
             raise StorageError("the database is closed")
-        waiting = Waiting(job, trio.lowlevel.current_task())
         self._queue.put(waiting)
 
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
             waiting.task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
-        result: T = await trio.lowlevel.wait_task_rescheduled(abandon)
-        return result
+        return await trio.lowlevel.wait_task_rescheduled(abandon)
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief."""
@@ -114,9 +139,19 @@ class ThreadRunner:
         while not stopping:
             group, stopping = self._gather()
             if group:
-                run_group(self._writer, group, self._on_rollback, self.health)
+                inside = [waiting for waiting in group if not waiting.outside]
+                if inside:
+                    run_group(self._writer, inside, self._on_rollback, self.health)
+                if len(inside) < len(group):
+                    _run_outside(self._writer, group)
                 with suppress(trio.RunFinishedError):
+                    if self._writer.erased:
+                        self._writer.erased = False
+                        self._token.run_sync_soon(self._tell_erased)
                     self._token.run_sync_soon(_deliver, group)
+
+    def _tell_erased(self) -> None:
+        self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for a job, then take every one that waits; True where the end was asked for."""
@@ -145,6 +180,27 @@ class ThreadRunner:
         with suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
+        self._scrubber.close()
+
+
+def _wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
+    """Wipe pages where all of the write-ahead log is in the file; what the writer keeps in memory goes, too."""
+    if not pages or not empty_wal(writer):
+        return
+    # With the write lock, and nothing in the log to be checkpointed, not even another program changes the file.
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        if scrubber.is_alone():
+            scrubber.wipe(pages)
+    finally:
+        writer.execute("ROLLBACK")
+    writer.execute("PRAGMA shrink_memory")
+
+
+def _run_outside(connection: sqlite3.Connection, group: list[Waiting]) -> None:
+    for waiting in group:
+        if waiting.outside:
+            waiting.result = outcome.capture(waiting.job, connection)
 
 
 def _deliver(group: list[Waiting]) -> None:
@@ -158,11 +214,13 @@ class InlineRunner:
     """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
 
     def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
+        self._scrubber = Scrubber(path)
         self._writer: Writer = _open(path, durability, writer=True)
         self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
         self.health = Health(path, trio.current_time)
         self.moved: Callable[[], bool] = _stays
+        self._erased = trio.Event()
 
     def tell(self, witness: Witness) -> None:
         """Tell `witness` what becomes of messages from now on."""
@@ -173,8 +231,26 @@ class InlineRunner:
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
         run_group(self._writer, [waiting], self._on_rollback, self.health)
+        if self._writer.erased:
+            self._writer.erased = False
+            self._erased.set()
         result: T = waiting.result.unwrap()
         return result
+
+    async def checkpoint(self) -> bool:
+        """Empty the write-ahead log."""
+        await trio.lowlevel.checkpoint()
+        return empty_wal(self._writer)
+
+    async def scrub(self) -> None:
+        """Wipe copies of moved rows out of the next pages."""
+        await trio.lowlevel.checkpoint()
+        _wipe(self._scrubber, self._scrubber.look(), self._writer)
+
+    async def wait_erased(self) -> None:
+        """Wait until something was erased."""
+        await self._erased.wait()
+        self._erased = trio.Event()
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
         """Run `job` on the reader."""
@@ -185,3 +261,4 @@ class InlineRunner:
         """Close both connections."""
         self._reader.close()
         self._writer.close()
+        self._scrubber.close()

@@ -46,13 +46,30 @@ class Witness(Protocol):
     def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
         """Take note of stream messages that became tombstones: deleted, expired, replaced."""
 
+    def left(self, connection: sqlite3.Connection, user_id: str) -> None:
+        """Take note of an account that is being erased."""
+
 
 class Writer(sqlite3.Connection):
-    """The connection that changes things, with the witness of what it changes."""
+    """The connection that changes things, with the witness of what it changes.
+
+    Attributes:
+        erased: whether something was erased whose bytes are still to be purged.
+    """
 
     witness: Witness | None = None
+    erased: bool = False
 
 
 def witness_of(connection: sqlite3.Connection) -> Witness | None:
     """Return who wants to know of changes made on a connection, if anybody does."""
     return connection.witness if isinstance(connection, Writer) else None
+
+
+def note_erased(connection: sqlite3.Connection) -> None:
+    """Note, in the transaction that erased something, that its bytes are to be purged; see `purging`."""
+    connection.execute(
+        "INSERT INTO facts (name, value) VALUES ('unpurged', 1) ON CONFLICT DO UPDATE SET value = value + 1"
+    )
+    if isinstance(connection, Writer):
+        connection.erased = True

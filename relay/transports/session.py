@@ -335,7 +335,7 @@ class Session:
     async def _replay(self, plan: Resumption, ready: bytes, statuses: bytes) -> None:
         """Send ready, the replay, synced and the statuses; in one write where nothing was missed."""
         waiting = ready
-        async for frames in self._engine.offline_queue.frames(plan.message_ids):
+        async for frames in self._engine.offline_queue.frames(plan.user_id, plan.message_ids):
             await self._link.send(waiting + frames)
             waiting = b""
         self._link.direct(waiting + greeting.synced(plan) + statuses)

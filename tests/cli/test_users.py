@@ -95,6 +95,24 @@ def test_a_user_is_disabled_and_enabled_again(anywhere: Run) -> None:
     assert json.loads(anywhere("user", "list", "--json").output)["disabled"] is False
 
 
+def test_a_user_is_erased_for_good(anywhere: Run, folder: Path) -> None:
+    for name in ("alice", "bob"):
+        anywhere("user", "add", name)
+    anywhere("token", "create", "bob")
+    anywhere("group", "create", "team", "--name", "Team", "--owner", "bob")
+    anywhere("group", "add", "team", "alice")
+    refused = anywhere("user", "erase", "bob", ok=False)
+    assert "this erases bob and all that they wrote, for good; say --yes if you mean it" in refused.output
+    assert row(folder, "SELECT count(*) FROM tokens") == (1,)
+    assert anywhere("user", "erase", "bob", "--yes").output == "user bob: erased, with 0 messages\n"
+    assert anywhere("user", "erase", "bob", "--yes").output == "user bob: erased, with 0 messages\n"
+    assert row(folder, "SELECT count(*) FROM tokens") == (0,)
+    assert "the name 'bob' is taken" in anywhere("user", "add", "bob", ok=False).output
+    assert "the account 'bob' was erased" in anywhere("user", "enable", "bob", ok=False).output
+    assert json.loads(anywhere("group", "list", "--json").output)["owner"] == "alice"
+    assert "there is no user 'nobody'" in anywhere("user", "erase", "nobody", "--yes", ok=False).output
+
+
 @pytest.mark.parametrize("command", ["disable", "enable", "passwd"])
 def test_a_user_who_is_not_there_is_not_found(anywhere: Run, command: str) -> None:
     options = ["--password-stdin"] if command == "passwd" else []

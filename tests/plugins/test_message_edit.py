@@ -118,3 +118,46 @@ async def test_a_deleted_message_cannot_be_edited(tmp_path: Path, autojump_clock
         )
         await alice.next("ack")
         assert (await edit(alice, "bob", message_id, "back"))["payload"]["code"] == "not_found"
+
+
+async def test_a_field_set_back_to_its_default_is_cleared_everywhere(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        said = {"content": "hi @bob", "mentions": ["bob"], "extra": {"colour": "red"}}
+        await alice.send({"type": "chat_message", "payload": said, "meta": {"target_id": "bob", "id": "m"}})
+        message_id = (await alice.next("ack"))["payload"]["message_id"]
+        cleared = {"message_id": message_id, "content": "hi", "mentions": []}
+        await alice.send({"type": "message_edit", "payload": cleared, "meta": {"target_id": "bob", "id": "e"}})
+        edit_id = (await alice.next("ack"))["payload"]["message_id"]
+        history = await server.history("bob", "user", "alice")
+        assert history[0]["payload"] == {"content": "hi", "extra": {"colour": "red"}}
+        assert history[0]["meta"]["edit_id"] == edit_id
+        (row,) = (await server.engine.history.conversations("bob"))["conversations"]
+        assert (row["unread"], row["unread_mentions"]) == (1, 0)
+
+
+async def test_edits_are_ordered_by_position_when_the_clock_is_set_back(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    from relay.client.events import from_object
+    from relay.client.mirror import Mirror
+
+    async with world(tmp_path, "alice", "bob") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        message_id = await said(alice, "bob", "zero")
+        mirror = Mirror("bob")
+        server.engine.router._now = lambda: 2_000_000_000.0  # type: ignore[method-assign]
+        await edit(alice, "bob", message_id, "one", id="1")
+        loaded = await server.history("bob", "user", "alice")
+        server.engine.router._now = lambda: 1_999_992_800.0  # type: ignore[method-assign]
+        await edit(alice, "bob", message_id, "two", id="2")
+        mirror.load("alice", 0, [from_object(one) for one in loaded])
+        for _ in range(2):
+            mirror.apply(from_object(await bob.next("message_edit")))
+        assert mirror.conversation("alice").messages[1].payload == {"content": "two"}
+        newest = await server.history("bob", "user", "alice")
+        mirror.load("alice", 0, [from_object(one) for one in loaded])
+        mirror.load("alice", 0, [from_object(one) for one in newest])
+        mirror.load("alice", 0, [from_object(one) for one in loaded])
+        assert mirror.conversation("alice").messages[1].payload == {"content": "two"}
+        assert newest[0]["payload"] == {"content": "two"}

@@ -166,7 +166,7 @@ async def test_where_a_connection_begins(
 async def test_a_long_replay_comes_by_the_page_whole_and_in_order(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         await say(server, "alice", "bob", 600)
-        pages = [page async for page in server.engine.offline_queue.frames(list(range(1, 601)))]
+        pages = [page async for page in server.engine.offline_queue.frames("bob", list(range(1, 601)))]
         assert len(pages) == 3
         assert b"".join(pages).count(b'"replay":true') == 600
 
@@ -178,7 +178,8 @@ async def test_a_replay_of_large_messages_comes_in_small_slices(tmp_path: Path, 
             item = await submission(server.engine, "alice", "bob")
             item.entry.payload = '{"content":"%s"}' % ("x" * size)
             await server.engine.router.send(item)
-        slices = [piece async for piece in server.engine.offline_queue.frames(list(range(1, len(sizes) + 1)))]
+        wanted = list(range(1, len(sizes) + 1))
+        slices = [piece async for piece in server.engine.offline_queue.frames("bob", wanted)]
         assert b"".join(slices).count(b'"replay":true') == len(sizes)
         assert [piece.count(b'"replay":true') for piece in slices] == [2, 1, 4, 2], (
             "alone where it is over the bound"

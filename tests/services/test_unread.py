@@ -28,13 +28,21 @@ class Place:
     deleted: set[int] = field(default_factory=set)
     read: dict[str, int] = field(default_factory=dict)
     sees_from: dict[str, int] = field(default_factory=dict)
+    stays: dict[str, list[range]] = field(default_factory=dict)  # before the present one
+
+    def sees(self, user: str, seq: int) -> bool:
+        return seq >= self.sees_from.get(user, 1) or any(seq in stay for stay in self.stays.get(user, ()))
 
     def unread(self, user: str) -> tuple[int, int]:
-        begin = max(self.read.get(user, 0) + 1, self.sees_from.get(user, 1))
+        begin = self.read.get(user, 0) + 1
         new = [
             mentioned
             for seq, (type_, sender, mentioned) in self.said.items()
-            if seq >= begin and sender != user and seq not in self.deleted and type_ in COUNTED
+            if seq >= begin
+            and self.sees(user, seq)
+            and sender != user
+            and seq not in self.deleted
+            and type_ in COUNTED
         ]
         return len(new), sum(user in mentioned or "*" in mentioned for mentioned in new)
 
@@ -105,6 +113,7 @@ class Book:
         seq = max(place.said, default=1) + 1
         if user in conversation.members:
             await groups.remove_member("ann", group, user)
+            place.stays.setdefault(user, []).append(range(place.sees_from.get(user, 1), seq + 1))
         else:
             await groups.put_member("ann", group, user, Role.MEMBER)
             place.sees_from[user] = 1 if conversation.history == "start" else seq

@@ -66,15 +66,18 @@ def group_view(connection: sqlite3.Connection, user_id: str) -> history.View:
     return next(seen for seen in history.views(connection, user_id) if seen.kind == "group")
 
 
-def test_a_member_who_left_and_came_back_sees_from_the_new_beginning(connection: sqlite3.Connection) -> None:
+def test_a_member_who_left_and_came_back_sees_both_times_and_not_between(connection: sqlite3.Connection) -> None:
     row = team(connection)
     conversations.end_membership(connection, row.channel_id, "bob", 5)
-    assert group_view(connection, "bob")[3:] == (1, 5)
+    assert group_view(connection, "bob")[3:5] == (1, 5)
     loaded = conversations.load_channel(connection, "group:team")
     assert loaded is not None
     assert loaded.members == {"alice": Role.OWNER}
     conversations.add_member(connection, row.channel_id, "bob", Role.ADMIN, 9, 2.0)
-    assert group_view(connection, "bob")[3:] == (9, None)
+    seen = group_view(connection, "bob")
+    assert seen[3:5] == (9, None)
+    assert seen.spans(connection) == [(1, 5), (9, 1 << 62)]
+    assert [seq for seq in range(1, 12) if seen.sees(connection, seq)] == [1, 2, 3, 4, 5, 9, 10, 11]
     conversations.set_role(connection, row.channel_id, "bob", Role.MEMBER)
     loaded = conversations.load_channel(connection, "group:team")
     assert loaded is not None

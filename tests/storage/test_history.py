@@ -228,7 +228,7 @@ def test_only_a_present_member_has_a_view() -> None:
     member(connection, team, "bob", 4)
     member(connection, team, "zoe", 1, 9)
     member(connection, gone, "bob")
-    assert history.view(connection, "bob", "group:team") == View(team, "group:team", "group", 4, None)
+    assert history.view(connection, "bob", "group:team") == View(team, "group:team", "group", 4, None, "bob")
     for user_id, address in (
         ("zoe", "group:team"),
         ("kim", "group:team"),
@@ -252,9 +252,11 @@ def test_pointers_and_first_seqs_have_a_beginning() -> None:
     connection = fresh()
     place = channel(connection, "group:team")
     assert history.read_pointer(connection, place, "bob") == 0
-    assert history.first_seen(connection, place, "bob") == 1
+    assert history.present(connection, place, "bob") is None
     member(connection, place, "bob", 5)
-    assert history.first_seen(connection, place, "bob") == 5
+    seen = history.present(connection, place, "bob")
+    assert seen is not None
+    assert seen.first == 5
 
 
 def test_few_conversations_are_told_from_many() -> None:

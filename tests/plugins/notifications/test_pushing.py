@@ -189,6 +189,30 @@ async def test_an_edit_is_shown_quietly_and_a_deletion_takes_back(notifying: Not
         assert browser.texts == []
 
 
+async def test_an_edit_that_calls_somebody_is_pushed_and_one_that_calls_them_no_more_takes_back(
+    notifying: Notifying,
+) -> None:
+    async with notifying() as town:
+        await town.group("alice", "bob", "carol")
+        bob, carol = await town.browser("bob"), await town.browser("carol")
+        said = await town.say("alice", "team", "who brings the cake?")
+        await town.say("alice", "team", "nobody?")
+        await trio.sleep(SOON)
+        assert bob.texts == []
+        server = town.world.engine.server_of("notifications")
+        edit = partial(server.send, "alice", "message_edit", target_id="team")
+        about = {"message_id": said["message_id"]}
+        await edit(payload={**about, "content": "bob brings the cake", "mentions": ["bob"]})
+        await trio.sleep(SOON)
+        assert bob.texts == [("alice in Team", "bob brings the cake")]
+        assert carol.texts == []
+        await edit(payload={**about, "content": "somebody brings the cake", "mentions": []})
+        await trio.sleep(SOON)
+        assert bob.texts == []
+        history = await town.world.history("bob", "group", "team")
+        assert history[1]["payload"] == {"content": "somebody brings the cake"}
+
+
 async def test_what_is_deleted_in_time_was_never_outside(notifying: Notifying) -> None:
     async with notifying() as town:
         await town.ntfy("bob")

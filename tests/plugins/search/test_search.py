@@ -213,7 +213,10 @@ def tables() -> sqlite3.Connection:
 
     connection = sqlite3.connect(":memory:")
     for step in relay_plugin_search.relay_migrations():
-        connection.executescript(step.sql)
+        if callable(step.sql):
+            step.sql(connection)
+        else:
+            connection.executescript(step.sql)
     return connection
 
 
@@ -348,7 +351,7 @@ def test_lots_of_words_become_one_and_all_are_found(monkeypatch: pytest.MonkeyPa
     assert vocabulary.words_within(connection, "a", 100) == {"a0", "a1", "a2", "a3", "a4"}
     assert vocabulary.words_within(connection, "4", 100) == {"a4", "b4", "c4"}
     assert vocabulary.words_within(connection, "d", 100) == set()
-    assert len(vocabulary.words_within(connection, "a", 2)) == 3
+    assert vocabulary.words_within(connection, "a", 2) is None
 
 
 def test_a_word_that_was_forgotten_is_listed_twice_and_found_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+"""Erasing accounts: each ended at once, then its groups, messages and files, in small transactions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import Role
+from relay.services.accounts import Accounts
+from relay.services.attachments import Attachments
+from relay.services.groups import Groups
+from relay.storage import conversations, leaving
+from relay.storage.errors import StorageFailed
+from relay.storage.jobs import Runner
+from relay.storage.leaving import Progress
+
+_log: Final = logging.getLogger("relay.accounts")
+_AT_ONCE: Final = 100
+_PAUSE: Final = 0.005
+_RETRY_SECONDS: Final = 5.0
+
+
+class Leaving:
+    """Erases accounts.
+
+    Args:
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        accounts: Accounts,
+        groups: Groups,
+        attachments: Attachments,
+        now: Callable[[], float],
+    ) -> None:
+        self._runner = runner
+        self._accounts = accounts
+        self._groups = groups
+        self._attachments = attachments
+        self._now = now
+        self._asked = trio.Event()
+        self._moved = trio.Event()
+
+    async def erase(self, user_id: str) -> Progress:
+        """Erase an account, and return what became of it once that is done.
+
+        It goes on when the caller does not wait. Its connections end with 4502. Asking again returns the same.
+
+        Raises:
+            RelayError: `not_found`.
+        """
+        await self._accounts.end_for_good(user_id)
+        self._asked.set()
+        while True:
+            moved = self._moved
+            found = await self._runner.read(lambda connection: leaving.progress(connection, user_id), brief=True)
+            assert found is not None  # noqa: S101 - it was asked for just now
+            if found.done_at is not None:
+                return found
+            await moved.wait()
+
+    async def run(self) -> None:
+        """Do what was asked for, for ever; at the start what was not finished."""
+        while True:
+            self._asked = trio.Event()
+            try:
+                while found := await self._runner.read(leaving.pending, brief=True):
+                    await self._erase(found)
+                    self._moved.set()
+                    self._moved = trio.Event()
+            except (StorageFailed, RelayError) as failed:
+                _log.warning("an account is erased later: %s", failed)
+                await trio.sleep(_RETRY_SECONDS)
+                continue
+            await self._asked.wait()
+
+    async def _erase(self, begun: Progress) -> None:
+        user_id = begun.user_id
+        while groups := await self._runner.read(
+            lambda found: conversations.groups_of(found, user_id, "", _AT_ONCE)
+        ):
+            for group_id, _name, role in groups:
+                await self._leave(user_id, group_id, Role(role))
+        reached: int | None = begun.reached
+        while reached is not None:
+            found, reached = await self._runner.read(
+                partial(leaving.said_after, user_id=user_id, position=reached, limit=_AT_ONCE)
+            )
+            if found and reached is not None:
+                await self._runner.write(
+                    partial(
+                        leaving.erase_some, user_id=user_id, message_ids=found, reached=reached, now=self._now()
+                    )
+                )
+                await trio.sleep(_PAUSE)
+        after: str | None = ""
+        while after is not None:
+            after = await self._runner.write(
+                partial(leaving.drop_files, user_id=user_id, after=after, limit=_AT_ONCE)
+            )
+        await self._attachments.collect()
+        await self._runner.write(partial(leaving.finish, user_id=user_id, now=self._now()))
+        _log.warning("the account %r is erased", user_id)
+
+    async def _leave(self, user_id: str, group_id: str, role: Role) -> None:
+        """Leave a group; what one owns goes to who has been there longest, or is deleted where nobody is left."""
+        try:
+            if role is Role.OWNER:
+                heir = await self._runner.read(lambda connection: leaving.heir(connection, user_id, group_id))
+                if heir is None:
+                    await self._groups.delete(user_id, group_id)
+                    return
+                await self._groups.put_member(user_id, group_id, heir, Role.OWNER)
+            await self._groups.remove_member(user_id, group_id, user_id)
+        except RelayError as refused:
+            # Somebody else changed the group meanwhile; it is looked at again.
+            if refused.code not in (ErrorCode.NOT_FOUND, ErrorCode.CONFLICT):
+                raise
+            await trio.sleep(_PAUSE)

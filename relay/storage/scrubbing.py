@@ -1,0 +1,109 @@
+"""Wiping what SQLite leaves behind in pages: copies of rows that it moved to another page.
+
+With `secure_delete` SQLite overwrites what is deleted, where it stands. But when it balances a b-tree, it rebuilds
+pages, and the unused part between a page's list of cells and its cells keeps what stood there before
+(https://sqlite.org/fileformat2.html#b_tree_pages). A row that is erased later is overwritten in its new page
+alone. So that part is looked through, and filled with zeros where it is not zero. Nothing reads it; so it is
+written past SQLite, when the write-ahead log is empty and the one writer is at rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+_PAGES: Final = 16_384
+"""Pages that are looked through at once, 64 MiB of the usual size; the next time it goes on behind them."""
+
+_AT_ONCE: Final = 256
+_HEADERS: Final = {2: 12, 5: 12, 10: 8, 13: 8}
+"""A b-tree page's type, its first byte, and how long its header is."""
+
+_AMBIGUOUS: Final = 2 << 24
+"""In a larger file, of 128 GiB, the first byte of another page may look like such a type: it is left alone."""
+
+
+class Scrubber:
+    """Wipes the unused parts of a database's pages.
+
+    Its descriptor stays open until SQLite has closed the file: to close one drops the locks of the whole process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR)
+        self._log = path.with_name(path.name + "-wal")
+        self._next = 0
+
+    def look(self) -> list[int]:
+        """Return the pages, of the next so many, whose unused part is not zero; read past the write-ahead log."""
+        size, count, maps = self._shape()
+        if not 0 < count < _AMBIGUOUS:
+            return []
+        start = self._next if self._next < count else 0
+        end = min(start + _PAGES, count)
+        self._next = end
+        found = []
+        for first in range(start, end, _AT_ONCE):
+            data = os.pread(self._file, size * min(_AT_ONCE, end - first), size * first)
+            for offset in range(0, len(data) - size + 1, size):
+                index = first + offset // size
+                if index not in maps and _gap(data[offset : offset + size], index) is not None:
+                    found.append(index)
+        return found
+
+    def wipe(self, pages: Iterable[int]) -> None:
+        """Fill the unused part of pages with zeros, when the write-ahead log is empty and nobody writes."""
+        size, count, maps = self._shape()
+        for index in pages:
+            if index >= count or index in maps:
+                continue
+            gap = _gap(os.pread(self._file, size, size * index), index)
+            if gap is not None:
+                os.pwrite(self._file, bytes(len(gap)), size * index + gap.start)
+        os.fsync(self._file)
+
+    def is_alone(self) -> bool:
+        """Tell whether the write-ahead log is empty still: nothing is left in it that is to come to the file."""
+        try:
+            return self._log.stat().st_size == 0
+        except FileNotFoundError:
+            return True
+
+    def _shape(self) -> tuple[int, int, range]:
+        """Return the size of a page, how many there are, and which of them are SQLite's maps of the others."""
+        header = os.pread(self._file, 100, 0)
+        if len(header) < 100:
+            return 0, 0, range(0)
+        size = int.from_bytes(header[16:18], "big")
+        size = 65_536 if size == 1 else size
+        count = os.fstat(self._file).st_size // size
+        # With auto_vacuum the second page is a map, and every so many after it.
+        maps = range(1, count, (size - header[20]) // 5 + 1) if any(header[52:56]) else range(0)
+        return size, count, maps
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def _gap(page: bytes, index: int) -> range | None:
+    """Return where a page's unused part is, where that is not zero; None for all other pages."""
+    start = 0 if index else 100
+    header = _HEADERS.get(page[start]) if len(page) > start else None
+    if header is None:
+        return None
+    cells = int.from_bytes(page[start + 3 : start + 5], "big")
+    first = start + header + 2 * cells
+    last = int.from_bytes(page[start + 5 : start + 7], "big") or 65_536
+    unused = page[first:last]
+    if last > len(page) or first >= last or unused.count(0) == len(unused):
+        return None
+    return range(first, last)
+
+
+def sliced(pages: list[int]) -> Iterator[list[int]]:
+    """Yield pages, so many at once as the writer is held up for."""
+    for start in range(0, len(pages), _AT_ONCE):
+        yield pages[start : start + _AT_ONCE]

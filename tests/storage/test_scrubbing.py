@@ -1,0 +1,62 @@
+"""What SQLite leaves in the unused part of pages is wiped, and the database is as it was."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from relay.storage.scrubbing import Scrubber
+
+
+@pytest.mark.parametrize("vacuum", ["NONE", "INCREMENTAL"])
+def test_copies_of_moved_rows_are_wiped_and_nothing_else_changes(tmp_path: Path, vacuum: str) -> None:
+    path, dice = tmp_path / "a.db", random.Random(3)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA auto_vacuum = {vacuum}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("CREATE TABLE log (id INTEGER PRIMARY KEY, payload TEXT)")
+    scrubber = Scrubber(path)
+    secrets: dict[int, str] = {}
+    for number in range(4000):
+        text = f"zq{dice.randrange(10**12):012d}"
+        secrets[number] = text
+        padding = "y" * dice.choice([0, 5, 50, 300, 1500, 6000])
+        connection.execute("INSERT INTO log VALUES (?, ?)", (number, f"{text} {padding}"))
+        for gone in dice.sample(list(secrets), dice.randint(0, 10)) if number % 10 == 9 else ():
+            del secrets[gone]
+            left = dice.choice([None, "z" * dice.randint(1, 3000)])
+            connection.execute("UPDATE log SET payload = ? WHERE id = ?", (left, gone))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    known = connection.execute("SELECT * FROM log").fetchall()
+    before = copies(path)
+    assert len(before) > len(secrets)
+    assert scrubber.look() != []
+    scrubber._next = 0
+    scrubber.wipe(scrubber.look())
+    connection.execute("PRAGMA shrink_memory")
+    assert copies(path) == set(secrets.values())
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert connection.execute("SELECT * FROM log").fetchall() == known
+    scrubber._next = 0
+    assert scrubber.look() == []
+    connection.close()
+    scrubber.close()
+
+
+def copies(path: Path) -> set[str]:
+    import re
+
+    return {found.decode() for found in re.findall(rb"zq[0-9]{12}", path.read_bytes())}
+
+
+def test_a_file_that_is_no_database_yet_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.touch()
+    scrubber = Scrubber(path)
+    assert scrubber.look() == []
+    scrubber.close()

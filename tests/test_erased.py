@@ -1,0 +1,278 @@
+"""What was erased is gone: no byte of it in the database's file, its write-ahead log, or a backup made afterwards.
+
+On a real file, with the writer's and readers' threads and all bundled plugins that keep text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.app.plugin_admin import run_command
+from relay.plugin.engine import Engine, open_engine
+from relay.plugin.sending import send_as
+from relay.protocol.kinds import Role
+from relay.settings import load
+from relay.storage import accounts
+
+SECRET = "hunterzebra"
+SETTINGS = """
+[storage]
+path = "{path}"
+purge_seconds = {seconds}
+
+[plugins]
+also = ["retention", "bots", "polls", "webhooks", "notifications"]
+
+[plugins.notifications]
+[[plugins.notifications.rules]]
+do = "store"
+kinds = ["user", "group"]
+
+[plugins.retention.rules.secrets]
+senders = ["zoe"]
+keep_messages = 0
+"""
+NOTIFY = frozenset({"notify"})
+
+
+@asynccontextmanager
+async def running(folder: Path, seconds: float = 0.1) -> AsyncIterator[Engine]:
+    """Run the services on a file in a folder, on real threads."""
+    config = folder / "relay.toml"
+    config.write_text(SETTINGS.format(path=folder / "relay.db", seconds=seconds))
+    async with open_engine(load(config, {})) as engine:
+        yield engine
+
+
+def words(number: int) -> str:
+    """Return a secret of its own, which no other contains."""
+    return f"{SECRET}{number:04d}x"
+
+
+async def said(engine: Engine, number: int, *, sender: str = "alice", target: str = "bob", more: str = "") -> int:
+    type_name = "group_message" if target == "team" else "chat_message"
+    entry = await send_as(engine, sender, type_name, {"content": f"password {words(number)}{more}"}, target)
+    assert entry.message_id is not None
+    return entry.message_id
+
+
+async def settle(engine: Engine, number: int) -> None:
+    """Wait until a message is repeated where a rule has it repeated."""
+
+    def repeated(connection: sqlite3.Connection) -> bool:
+        row = connection.execute(
+            "SELECT 1 FROM log WHERE type = 'notification' AND payload LIKE ?", (f"%{words(number)}%",)
+        )
+        return row.fetchone() is not None
+
+    with trio.fail_after(60):
+        while not await engine.runner.read(repeated):
+            await trio.sleep(0.02)
+
+
+async def purged(engine: Engine) -> None:
+    """Wait until nothing is left to purge."""
+
+    def left(connection: sqlite3.Connection) -> bool:
+        return connection.execute("SELECT 1 FROM facts WHERE name = 'unpurged'").fetchone() is not None
+
+    with trio.fail_after(60):
+        while await engine.runner.read(left):
+            await trio.sleep(0.02)
+
+
+def found_in(folder: Path, number: int) -> list[str]:
+    """Return where a secret is still found: the files of the database, and backups made now."""
+    database = folder / "relay.db"
+    for name in ("into.db", "backup.db"):
+        (folder / name).unlink(missing_ok=True)
+    with sqlite3.connect(database) as connection:
+        connection.execute("VACUUM INTO ?", (str(folder / "into.db"),))
+        with sqlite3.connect(folder / "backup.db") as backup:
+            connection.backup(backup)
+        backup.close()
+    connection.close()
+    needle = f"{number:04d}x".encode()  # FTS5 keeps of a term what the one before has not
+    files = [path for path in folder.iterdir() if path.suffix != ".toml" and path.is_file()]
+    return [path.name for path in files if needle in path.read_bytes()]
+
+
+async def people(engine: Engine) -> None:
+    for name in ("alice", "bob", "zoe"):
+        await engine.runner.write(lambda connection, name=name: accounts.create_user(connection, name, 1.0))
+    await engine.groups.create("bob", "Team", ["alice", "zoe"], "team")
+
+
+async def delete(engine: Engine, message_id: int) -> None:
+    await send_as(engine, "alice", "message_delete", {"message_id": message_id}, "bob")
+
+
+async def edit(engine: Engine, message_id: int) -> None:
+    await send_as(engine, "alice", "message_edit", {"message_id": message_id, "content": "nothing"}, "bob")
+
+
+async def expire(engine: Engine, message_id: int) -> None:
+    await engine.runner.write(
+        lambda connection: connection.execute(
+            "UPDATE log SET expires_at = 1 WHERE message_id = ?", (message_id,)
+        ).fetchall()
+    )
+    entry = await send_as(
+        engine, "bob", "notification", {"title": "t", "expires_at": engine.now() + 0.05}, "bob", scopes=NOTIFY
+    )
+
+    def gone(connection: sqlite3.Connection) -> bool:
+        row = connection.execute("SELECT payload FROM log WHERE message_id = ?", (entry.message_id,)).fetchone()
+        return row[0] is None
+
+    with trio.fail_after(60):
+        while not await engine.runner.read(gone):
+            await trio.sleep(0.02)
+
+
+async def sweep(engine: Engine, _message_id: int) -> None:
+    await run_command(engine, "retention run", {})
+
+
+WAYS: dict[str, tuple[str, Callable[[Engine, int], Awaitable[None]]]] = {
+    "deleted": ("alice", delete),
+    "edited": ("alice", edit),
+    "expired": ("alice", expire),
+    "swept": ("zoe", sweep),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_byte_is_left_of_a_message_that_was(tmp_path: Path, way: str) -> None:
+    sender, erase = WAYS[way]
+    async with running(tmp_path) as engine:
+        await people(engine)
+        for number in range(2, 40):
+            await said(engine, number, more=" filler" * (number * 7 % 50))
+        message_id = await said(engine, 1, sender=sender)
+        for number in range(40, 60):
+            await said(engine, number, more=" filler" * (number * 7 % 50))
+        await settle(engine, 1)
+        assert "relay.db-wal" in found_in(tmp_path, 1)
+        await erase(engine, message_id)
+        await purged(engine)
+        assert found_in(tmp_path, 1) == []
+        assert "into.db" in found_in(tmp_path, 2)
+    assert found_in(tmp_path, 1) == []
+
+
+async def test_no_byte_is_left_of_what_was_replaced(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await people(engine)
+        for number in (1, 2):
+            told = {"title": words(number), "collapse_key": "same"}
+            await send_as(engine, "zoe", "notification", told, "bob", scopes=NOTIFY)
+        await purged(engine)
+        assert found_in(tmp_path, 1) == []
+        assert "into.db" in found_in(tmp_path, 2)
+
+
+async def test_no_byte_is_left_of_an_edits_text_that_was_replaced_by_the_next(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await people(engine)
+        message_id = await said(engine, 3)
+        for number in (1, 2):
+            edit = {"message_id": message_id, "content": words(number)}
+            await send_as(engine, "alice", "message_edit", edit, "bob")
+        await purged(engine)
+        assert found_in(tmp_path, 1) == found_in(tmp_path, 3) == []
+        assert "into.db" in found_in(tmp_path, 2)
+
+
+async def test_no_byte_is_left_of_what_somebody_said_whose_account_is_erased(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await people(engine)
+        await said(engine, 1, sender="zoe")
+        await said(engine, 2, sender="zoe", target="team")
+        await said(engine, 3, sender="alice", target="team")
+        poll = {"question": f"lunch {words(4)}", "options": [words(5), "b"]}
+        await send_as(engine, "zoe", "poll", poll, "team")
+        for number in (1, 2, 3):
+            await settle(engine, number)
+        await engine.runner.write(
+            lambda connection: accounts.update_user(connection, "zoe", display_name=words(6))
+        )
+        await engine.leaving.erase("zoe")
+        await purged(engine)
+        for number in (1, 2, 4, 5, 6):
+            assert found_in(tmp_path, number) == []
+        assert "into.db" in found_in(tmp_path, 3)
+
+
+async def test_what_is_erased_just_before_the_end_is_gone_when_the_file_is_closed(tmp_path: Path) -> None:
+    async with running(tmp_path, seconds=3600) as engine:
+        await people(engine)
+        message_id = await said(engine, 1)
+        await settle(engine, 1)
+        await delete(engine, message_id)
+    assert found_in(tmp_path, 1) == []
+
+
+async def test_what_is_erased_goes_after_a_crash_as_well(tmp_path: Path) -> None:
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    async with running(tmp_path, seconds=3600) as engine:
+        await people(engine)
+        message_id = await said(engine, 1)
+        await settle(engine, 1)
+        await delete(engine, message_id)
+        for suffix in ("", "-wal"):
+            (crashed / f"relay.db{suffix}").write_bytes((tmp_path / f"relay.db{suffix}").read_bytes())
+    assert found_in(crashed, 1) != []
+    async with running(crashed, seconds=3600) as engine:
+        await purged(engine)
+        assert found_in(crashed, 1) == []
+
+
+async def test_a_word_that_somebody_else_says_is_found_still(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await people(engine)
+        first, second = await said(engine, 1), await said(engine, 1)
+        await delete(engine, first)
+        await purged(engine)
+        lots = await engine.runner.read(lambda c: c.execute("SELECT words FROM search_lots").fetchall())
+        assert words(1) in " ".join(lot for (lot,) in lots).split()
+        await delete(engine, second)
+        await purged(engine)
+        lots = await engine.runner.read(lambda c: c.execute("SELECT words FROM search_lots").fetchall())
+        assert words(1) not in " ".join(lot for (lot,) in lots).split()
+        await said(engine, 1)
+        lots = await engine.runner.read(lambda c: c.execute("SELECT words FROM search_lots").fetchall())
+        assert words(1) in " ".join(lot for (lot,) in lots).split()
+
+
+async def test_bytes_of_a_file_go_with_its_last_message(tmp_path: Path) -> None:
+    async def data() -> Any:
+        yield words(1).encode() * 30_000
+
+    async with running(tmp_path) as engine:
+        await people(engine)
+        kept = await engine.attachments.receive("alice", f"{words(2)}.txt", data())
+        entry = await send_as(
+            engine, "alice", "chat_message", {"content": "", "attachments": [kept.attachment_id]}, "bob"
+        )
+        await delete(engine, entry.message_id or 0)
+        await engine.attachments.collect()
+        await purged(engine)
+        assert found_in(tmp_path, 1) == found_in(tmp_path, 2) == []
+
+
+async def test_erasing_an_account_leaves_groups_to_others(tmp_path: Path) -> None:
+    async with running(tmp_path) as engine:
+        await people(engine)
+        await engine.groups.put_member("bob", "team", "zoe", Role.ADMIN)
+        await engine.leaving.erase("bob")
+        team = await engine.groups.get("zoe", "team")
+        assert team.members == {"zoe": Role.OWNER, "alice": Role.MEMBER}
