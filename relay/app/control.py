@@ -27,6 +27,8 @@ from relay.app.control_client import MAX_REQUEST, ControlError, short_address
 from relay.plugin.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
+from relay.transports.accepting import accept
+from relay.transports.lobby import Rarely
 
 log: Final = logging.getLogger("relay.control")
 
@@ -57,7 +59,9 @@ async def serve_control(
     limiter = trio.CapacityLimiter(_AT_ONCE)
     with _listening(path) as listening:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        await trio.serve_listeners(partial(_guard, engine, limiter), [listener], task_status=task_status)
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            await accept(listener, partial(_guard, engine, limiter), nursery, Rarely(log))
 
 
 @contextmanager

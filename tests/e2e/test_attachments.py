@@ -143,3 +143,19 @@ def test_a_stranger_an_ex_member_and_a_removed_device_find_nothing(make_world: M
     assert world.rest("bob").get(path).content == b"plans"
     assert rest.delete(f"/api/groups/{group}/members/bob").status_code == 204
     assert world.rest("bob").get(path).status_code == 404
+
+
+def test_a_304_says_of_a_file_no_more_than_which_it_is(make_world: MakeWorld) -> None:
+    own = make_world(("alice",))
+    rest = own.rest("alice")
+    kept = rest.post("/api/attachments", content=b"some bytes").json()
+    rest.event_hooks = {"response": []}  # the page's files are no described calls
+    for path in (f"/api/attachments/{kept['attachment_id']}", "/app/main.js"):
+        whole = rest.get(path)
+        again = rest.get(path, headers={"If-None-Match": f'"other", W/{whole.headers["ETag"]}'})
+        assert (again.status_code, again.content) == (304, b"")
+        for name in ("ETag", "Cache-Control", "Date"):
+            assert name in again.headers
+        for name in ("Content-Type", "Content-Encoding", "Content-Disposition", "Content-Range"):
+            assert name not in again.headers, path
+        assert rest.head(path).headers["Content-Length"] == whole.headers["Content-Length"]

@@ -241,5 +241,7 @@ def _answer(body: Any, status: int, headers: dict[str, str]) -> Response:
     response: Response = current_app.response_class(body, status=status, headers=Headers(headers))
     if "Content-Length" in headers:
         response.headers["Content-Length"] = headers["Content-Length"]
+    if status == 304:
+        response.headers.pop("Content-Type", None)
     response.headers["Cache-Control"] = "private, no-cache"
     return response

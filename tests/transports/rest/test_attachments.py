@@ -191,7 +191,8 @@ async def test_what_is_known_already_says_no_more_than_which_it_is(world: World)
         assert (got.status, got.raw) == (304, b"")
         for name in ("ETag", "Cache-Control"):
             assert got.headers[name] == whole.headers[name]
-        assert not {"Content-Type", "Content-Disposition", "Content-Range"} & set(got.headers.keys())
+        for name in ("Content-Disposition", "Content-Range"):
+            assert name not in got.headers
 
 
 async def test_another_file_than_the_one_that_must_be_is_refused(world: World) -> None:

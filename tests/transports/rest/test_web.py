@@ -196,7 +196,7 @@ async def test_conditions_are_read_as_the_rfc_says(world: World):
     assert again.status_code == 304
     for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
         assert again.headers[name] == first.headers[name]
-    assert not {"Content-Encoding", "Content-Type"} & set(again.headers.keys())
+    assert "Content-Encoding" not in again.headers
     assert (await fetch(world, "/app/main.js", Accept_Encoding="gzip", If_Match=tag)).status_code == 200
     for wanted in ('"other"', f"W/{tag}"):
         refused = await fetch(world, "/app/main.js", Accept_Encoding="gzip", If_Match=wanted)
