@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +50,7 @@ def load_plugins(settings: Settings, paths: Claimed) -> Registry:
         plugins.quarantine_failures,
         plugins.quarantine_seconds,
         settings.timeouts.handler_seconds,
-        trio.current_time,
+        _any_threads_clock(),
     )
     priorities = {name: type_.priority for name, type_ in settings.types.items() if type_.priority is not None}
     registry = load(
@@ -59,6 +61,14 @@ def load_plugins(settings: Settings, paths: Claimed) -> Registry:
     for name, changed in settings.types.items():
         _adjust(registry, name, changed)
     return registry
+
+
+def _any_threads_clock() -> Callable[[], float]:
+    """Return trio's clock as any thread may read it: a plugin may fail on the writer's."""
+    try:
+        return trio.lowlevel.current_clock().current_time
+    except RuntimeError:  # nothing runs: the plugins are only looked at
+        return time.monotonic
 
 
 def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:

@@ -7,15 +7,16 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 from __future__ import annotations
 
 import hashlib
+import math
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from relay.plugin.guard import FAULTS, PluginFailed
+from relay.plugin.guard import Guard, PluginFailed
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
-from relay.protocol.envelope import Envelope, Meta
+from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
-from relay.services.channels import EVERYBODY
+from relay.services.channels import EVERYBODY, Conversation
 from relay.services.connections import Connection
 from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
@@ -24,7 +25,6 @@ from relay.storage.log import Apply, Entry
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
-    from relay.services.channels import Conversation
 
 
 class Dispatcher:
@@ -60,9 +60,9 @@ class Dispatcher:
         if paced:
             self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
         payload = type_.read(envelope.payload)
-        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
+        draft, said = self._checked(type_, sender, envelope, payload, conversation)
         self._engine.hooks.before_nowait(draft)
-        return self._finished(draft, envelope.meta, digest, conversation)
+        return self._finished(draft, envelope.meta, said, conversation)
 
     async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:
         """Return the submission, waiting for the conversation and the type's `handle` where need be.
@@ -81,12 +81,12 @@ class Dispatcher:
             require_scope(sender.identity, type_.scope)
         payload = type_.read(envelope.payload)
         conversation = await self._place(type_, sender, payload, envelope.meta.target_id)
-        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
+        draft, said = self._checked(type_, sender, envelope, payload, conversation)
         if type_.handle is not None:
             await self._handle(type_, draft)
         await self._engine.hooks.before(draft)
         self._check_content(draft)
-        return self._finished(draft, envelope.meta, digest, conversation)
+        return self._finished(draft, envelope.meta, said, conversation)
 
     def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of what a plugin says by itself: nobody's permission is asked for it.
@@ -94,7 +94,8 @@ class Dispatcher:
         Raises:
             RelayError: `plugin_failed`.
         """
-        return self._finished(draft, Meta(id=own_id), _digest(draft, own_id), None)
+        said = None if own_id is None else draft.type.write(draft.payload)
+        return self._finished(draft, Meta(id=own_id), said, None)
 
     async def _place(
         self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
@@ -125,12 +126,12 @@ class Dispatcher:
 
     def _checked(
         self, type_: MessageType, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
-    ) -> tuple[Draft, bytes | None]:
+    ) -> tuple[Draft, str | None]:
         """Ask every precondition that needs no wait, then the type's own `prepare`.
 
         Returns:
-            The draft, and what tells the same message again: taken of what the client sent, as the type's
-            own code may add what differs at each try.
+            The draft, and for a message with an id the payload's JSON as the client sent it: what tells the same
+            message again, as the type's own code may add what differs at each try.
         """
         guard = self._registry.owner(type_.name)
         guard.check()
@@ -144,7 +145,7 @@ class Dispatcher:
         server = self._engine.server_of(guard.plugin)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
-        digest = _digest(draft, envelope.meta.id)
+        said = None if envelope.meta.id is None else type_.write(payload)
         if type_.prepare is not None:
             try:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
@@ -152,7 +153,9 @@ class Dispatcher:
                 raise guard.refusal() from None
         if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
             require_scope(sender.identity, NOTIFY)
-        return draft, digest
+        if type_.handle is None and self._engine.hooks.steps(type_.name):
+            self._check_payload(draft)  # before others' hooks see it, who are not to be blamed for it
+        return draft, said
 
     def _check_content(self, draft: Draft) -> None:
         content = getattr(draft.payload, "content", None)
@@ -170,36 +173,39 @@ class Dispatcher:
             await guard.call_async(f"handle, for {type_.name!r}", type_.handle, draft)
         except PluginFailed:
             raise guard.refusal() from None
+        if self._engine.hooks.steps(type_.name):
+            self._check_payload(draft)
 
-    def _written(self, draft: Draft) -> tuple[str, str, str | None, int | None]:
-        """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
-        type_, payload = draft.type, draft.payload
+    def _check_payload(self, draft: Draft) -> None:
+        """Have a payload that plugins' code has seen fit its type still, whatever they made of it."""
+        guard = self._registry.owner(draft.type.name)
         try:
-            return (
-                type_.write(payload),
-                "" if type_.key is None else str(type_.key(payload)),
-                None if type_.collapse is None else type_.collapse(payload),
-                None if type_.about is None else type_.about(payload),
-            )
-        except FAULTS as fault:
-            raise self._failed(type_, fault) from fault
+            guard.call(f"the payload of {draft.type.name!r}", draft.type.check, draft.payload)
+        except PluginFailed:
+            raise guard.refusal() from None
 
-    def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
+    def _written(self, draft: Draft, said: str | None) -> tuple[str, str, str | None, int | None]:
+        """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
+        type_ = draft.type
         guard = self._registry.owner(type_.name)
-        guard.failed(f"what {type_.name!r} says of a payload", fault)
-        return guard.refusal()
+        try:
+            return guard.call(f"what {type_.name!r} says of a payload", _described, type_, draft.payload, said)
+        except PluginFailed:
+            raise guard.refusal() from None
 
-    def _finished(
-        self, draft: Draft, meta: Meta, digest: bytes | None, sent_to: Conversation | None
-    ) -> Submission:
+    def _finished(self, draft: Draft, meta: Meta, said: str | None, sent_to: Conversation | None) -> Submission:
         """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
         type_, sender = draft.type, draft.sender
-        payload, key, collapse, about = self._written(draft)
+        guard = self._registry.owner(type_.name)
+        payload, key, collapse, about = self._written(draft, said)
+        if problem := _problem(draft):
+            guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
+            raise guard.refusal()
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
-            guard = self._registry.owner(type_.name)
             apply = apply and guard.inside(f"apply, for {type_.name!r}", _checked_apply(apply))
             after = after and guard.inside(f"after, for {type_.name!r}", after)
+        digest = None if said is None or meta.id is None else content_digest(type_.name, draft.target_id, said)
         entry = Entry(
             draft.conversation.channel_id,
             type_.name,
@@ -224,16 +230,16 @@ class Dispatcher:
         )
         origin = sender if isinstance(sender, Connection) else None
         recheck = draft.conversation is sent_to and type_.scope is None and sent_to.kind in DIALOGUE
-        lasting = self._lasting(type_, draft.payload) if type_.lasts_seconds is not None else None
+        lasting = self._lasting(guard, type_, draft.payload) if type_.lasts_seconds is not None else None
         return Submission(entry, draft.conversation, origin, recheck=recheck, lasting=lasting)
 
-    def _lasting(self, type_: MessageType, payload: Any) -> Lasting:
+    def _lasting(self, guard: Guard, type_: MessageType, payload: Any) -> Lasting:
         assert type_.lasts_seconds is not None and type_.over is not None  # noqa: S101, PT018 - checked at boot
         try:
-            over = type_.over(payload)
-            return Lasting(type_.lasts_seconds, None if over is None else type_.write(over))
-        except FAULTS as fault:
-            raise self._failed(type_, fault) from fault
+            over = guard.call(f"over, for {type_.name!r}", _over, type_, payload)
+        except PluginFailed:
+            raise guard.refusal() from None
+        return Lasting(type_.lasts_seconds, over)
 
     def _expiry(self, draft: Draft) -> float | None:
         ttl, expires_at = draft.type.ttl_seconds, draft.expires_at
@@ -261,10 +267,49 @@ def _checked_apply(apply: Apply) -> Apply:
     return checked
 
 
-def _digest(draft: Draft, own_id: str | None) -> bytes | None:
-    if own_id is None:
-        return None
-    return content_digest(draft.type.name, draft.target_id, draft.type.write(draft.payload))
+def _described(type_: MessageType, payload: Any, said: str | None) -> tuple[str, str, str | None, int | None]:
+    """Return what is stored of a payload; one that is as the client sent it was checked when it was read."""
+    if said is None or not isinstance(payload, type_.payload) or (text := type_.write(payload)) != said:
+        text = type_.check(payload)
+    key = "" if type_.key is None else type_.key(payload)
+    collapse = None if type_.collapse is None else type_.collapse(payload)
+    about = None if type_.about is None else type_.about(payload)
+    if not isinstance(key, str | int):
+        raise TypeError(f"key returned {_shown(key)}; return a text")
+    if collapse is not None and not isinstance(collapse, str | int):
+        raise TypeError(f"collapse returned {_shown(collapse)}; return a text, or None")
+    if about is not None and type(about) is not int:
+        raise TypeError(f"about returned {_shown(about)}; return a message id, or None")
+    return text, str(key), None if collapse is None else str(collapse), about
+
+
+def _over(type_: MessageType, payload: Any) -> str | None:
+    assert type_.over is not None  # noqa: S101 - the caller looked
+    over = type_.over(payload)
+    return None if over is None else type_.check(over)
+
+
+def _problem(draft: Draft) -> str | None:
+    """Say what is wrong with what plugins' code set on a draft; None where nothing is."""
+    expires_at: Any = draft.expires_at
+    answer: Any = draft.answer
+    places: tuple[Any, Any] = (draft.conversation, draft.target_id)
+    if expires_at is not None and not (type(expires_at) in (int, float) and math.isfinite(expires_at)):
+        return f"draft.expires_at is {_shown(expires_at)}; it is Unix seconds, or None"
+    if answer is not None:
+        try:
+            if not isinstance(answer, dict):
+                raise TypeError("no dict")
+            encode_json(answer)
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"draft.answer is {_shown(answer)}; it is a dict that JSON can say, or None: {error}"
+    if not isinstance(places[0], Conversation) or not isinstance(places[1], str):
+        return "draft.conversation is a Conversation, and draft.target_id a text"
+    return None
+
+
+def _shown(value: object) -> str:
+    return f"{type(value).__name__} {value!r}"[:120]
 
 
 def content_digest(type_name: str, target_id: str, payload: str) -> bytes:

@@ -13,7 +13,7 @@ import pluggy
 
 from relay.plugin import hookspecs
 from relay.plugin.discovery import Found, find
-from relay.plugin.guard import FAULTS, Guard, Rules
+from relay.plugin.guard import Guard, Rules, in_words
 from relay.plugin.options import BadOptions, read_options
 from relay.plugin.paths import Claimed
 from relay.plugin.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
@@ -64,7 +64,7 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
     except (KeyboardInterrupt, MemoryError):
         raise
-    except FAULTS as fault:
+    except BaseException as fault:
         registry.broken.append(BrokenPlugin(name, found.path, where(fault, found.path)))
 
 
@@ -126,5 +126,4 @@ def where(fault: BaseException, path: Path | None) -> str:
             if frame.filename == str(path):
                 line = frame.lineno
     place = f"{path.name}:{line}: " if line and path is not None else ""
-    message = fault.msg if isinstance(fault, SyntaxError) else str(fault)
-    return f"{place}{type(fault).__name__}: {message}"
+    return place + (f"SyntaxError: {fault.msg}" if type(fault) is SyntaxError else in_words(fault))

@@ -198,6 +198,19 @@ class MessageType:
         return encode_json(payload).decode()
 
 
+    def check(self, payload: Any) -> str:
+        """Return the JSON of a payload that code has made, or changed.
+
+        Raises:
+            TypeError, ValueError: it is none of this type.
+        """
+        if not isinstance(payload, self.payload):
+            raise TypeError(f"the payload of a {self.name} is a {self.payload.__name__}, not {payload!r:.80}")
+        text = self.write(payload)
+        self._decoder.decode(text)
+        return text
+
+
 def _explain(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "the payload is nested too deeply"

@@ -28,6 +28,8 @@ from relay.storage.log import Entry, Log
 
 _log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
+BATCH_CHARACTERS: Final = 131_072
+"""A batch ends with the message that brings it to so much JSON, as what reads it, search above all, takes its time."""
 
 
 class Submission:
@@ -179,14 +181,15 @@ class MessageRouter:
     def _take(self) -> list[Submission]:
         """Take what waits, up to a batch, or to the first change of a membership."""
         batch: list[Submission] = []
-        waiting = self._waiting
-        while waiting and len(batch) < self._batch:
+        waiting, characters = self._waiting, 0
+        while waiting and len(batch) < self._batch and characters < BATCH_CHARACTERS:
             submission = waiting.popleft()
             if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
                 submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
                 self._answer(submission)
                 continue
             batch.append(submission)
+            characters += len(submission.entry.payload)
             if submission.changes_members:
                 break
         return batch

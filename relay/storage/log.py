@@ -28,6 +28,17 @@ STREAM_COLUMNS: Final = (
     " sent_at, expires_at"
 )
 _ROWS_AT_ONCE: Final = 256
+_MISTAKES: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+"""What a statement fails of without the disk's doing."""
+
 
 
 Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
@@ -295,10 +306,14 @@ def _echo(connection: sqlite3.Connection, entry: Entry, first: Entry) -> None:
         settle(entry, first.digest)
 
 
-def is_the_disks(failure: Exception) -> bool:
-    """Tell a failure of the database's (full, busy, broken) from a mistake in somebody's statement."""
-    code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return isinstance(failure, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
+def is_the_disks(failure: BaseException) -> bool:
+    """Tell a failure of the database's (full, broken) from a mistake in somebody's statement.
+
+    Inside a transaction of the only writer nothing is busy or locked but what its own code holds: a cursor, or
+    another database of a plugin's.
+    """
+    code = getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return isinstance(failure, sqlite3.OperationalError) and code not in _MISTAKES
 
 
 def _refuse(entry: Entry, refusal: Exception) -> None:
