@@ -93,6 +93,7 @@ def _warnings(settings: Settings, registry: Registry) -> Iterator[str]:
         if not Path(folder).is_dir() and Path(folder).name not in default_folders:
             yield f"[plugins] directories: there is no folder {folder}"
     yield from _unused(settings, registry)
+    yield from registry.remarks
 
 
 def _unused(settings: Settings, registry: Registry) -> Iterator[str]:

@@ -38,11 +38,12 @@ def safe(settings: Settings) -> Settings:
     )
 
 
-def load_plugins(settings: Settings, paths: Claimed) -> Registry:
+def load_plugins(settings: Settings, paths: Claimed, *, tell: bool = True) -> Registry:
     """Return what the enabled plugins register; each that is broken is logged, with the reason, and left out.
 
     Args:
         paths: of routes that are relay's own.
+        tell: whether it is logged; False where the caller prints it.
     """
     plugins = settings.plugins
     enabled, directories = [*plugins.enabled, *plugins.also], [Path(folder) for folder in plugins.directories]
@@ -56,8 +57,11 @@ def load_plugins(settings: Settings, paths: Claimed) -> Registry:
     registry = load(
         enabled, directories, plugins.options, rules, priorities=priorities, places=plugins.places, paths=paths
     )
-    for broken in registry.broken:
-        _log.error("%s", broken)
+    if tell:
+        for broken in registry.broken:
+            _log.error("%s", broken)
+        for remark in registry.remarks:
+            _log.warning("%s", remark)
     for name, changed in settings.types.items():
         _adjust(registry, name, changed)
     return registry

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from relay.plugin.turns import Call, current
 from relay.plugin.unshielding import Shields
 from relay.plugin.watch import Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError
@@ -146,6 +147,17 @@ class Guard:
             self.failed(what, fault)
             raise PluginFailed from fault
 
+    def call_anywhere(self, what: str, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call plain code for another plugin, on the writer's thread or a reader's; None where it failed."""
+        writer = self.rules.writer
+        try:
+            if writer.thread != threading.get_ident():
+                return _plain(function(*arguments))
+            return _plain(writer.run(self.plugin, function, *arguments))
+        except BaseException as fault:
+            self.failed(what, fault)
+            return None
+
     async def call_async(
         self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
     ) -> Any:
@@ -157,9 +169,12 @@ class Guard:
         Raises:
             PluginFailed: it raised or took too long; logged and counted.
             RelayError: its refusal.
+            RelayError: `overloaded` where it was relay that it waited for.
             StorageError: the disk's failure, which is nobody's mistake.
         """
         watch = self.rules.loop
+        call = Call()
+        before = current.set(call)
         try:
             with self.rules.shields.deadline(self.rules.seconds if seconds is None else seconds):
                 result = watch.run(self.plugin, function, *arguments)
@@ -168,6 +183,11 @@ class Guard:
                 return result
         except (RelayError, StorageError, *THROUGH):
             raise
+        except trio.TooSlowError as late:
+            if call.waited:
+                raise RelayError(ErrorCode.OVERLOADED, "the server is busy; try again", retry_after=1.0) from late
+            self.failed(what, late)
+            raise PluginFailed from late
         except BaseExceptionGroup as group:
             through, own = group.split(THROUGH)
             if own is not None:
@@ -178,6 +198,8 @@ class Guard:
         except BaseException as fault:
             self.failed(what, fault)
             raise PluginFailed from fault
+        finally:
+            current.reset(before)
 
     def call_inside(
         self, what: str, connection: sqlite3.Connection, function: Callable[..., None], server: Any, detail: Any

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relay.plugin import vetting
 from relay.plugin.types import Draft
 from relay.storage.log import Entry
 from relay.storage.witness import Edited
@@ -55,6 +56,9 @@ class MessageHook:
     committed: Committed | None = None
     order: int = 0
 
+    def __post_init__(self) -> None:
+        vetting.message_hook(self)
+
     def covers(self, type_name: str) -> bool:
         """Tell whether it is for messages of a type."""
         return self.types is None or type_name in self.types
@@ -83,6 +87,9 @@ class SessionHook:
     connected: Callable[[Server, Coming], Awaitable[None] | None] | None = None
     disconnected: Callable[[Server, Coming], Awaitable[None] | None] | None = None
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
+
+    def __post_init__(self) -> None:
+        vetting.functions("SessionHook", self, "connected", "disconnected", "presence")
 
 
 class Credentials(NamedTuple):
@@ -133,6 +140,10 @@ class Authenticator:
     identify: Callable[[Server, Credentials], Awaitable[Claim | None] | Claim | None]
     order: int = 0
 
+    def __post_init__(self) -> None:
+        vetting.number("Authenticator", "order", self.order)
+        vetting.functions("Authenticator", self, "identify")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundTask:
@@ -146,6 +157,9 @@ class BackgroundTask:
 
     name: str
     run: Callable[[Server], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        vetting.functions(f"BackgroundTask {self.name!r}", self, "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +181,9 @@ class Command:
     name: str
     run: Callable[..., Awaitable[Any]]
 
+    def __post_init__(self) -> None:
+        vetting.command(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -180,6 +197,9 @@ class Routes:
     blueprint: Any
     public: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public", vetting.set_of("Routes", "public", self.public, str))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Migration:
@@ -192,3 +212,6 @@ class Migration:
 
     name: str
     sql: str | Callable[[sqlite3.Connection], None]
+
+    def __post_init__(self) -> None:
+        vetting.migration(self)

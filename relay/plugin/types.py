@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from relay.plugin import vetting
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
@@ -149,21 +150,21 @@ class MessageType:
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
+        vetting.message_type(self)
         if self.kind is not Kind.LATEST and self.key is not None:
             raise ValueError(f"message type {self.name!r}: only a latest type has a key")
         if self.kind is not Kind.STREAM and (self.collapse is not None or self.ttl_seconds is not None):
             raise ValueError(f"message type {self.name!r}: only a stream type collapses or has a time to live")
         if self.kind is Kind.STREAM and self.about is not None and self.collapse is None:
             raise ValueError(f"message type {self.name!r}: a stream type with `about` needs `collapse`")
+        if self.roles is not None and ConversationKind.GROUP not in self.targets:
+            raise ValueError(f"message type {self.name!r}: roles are for groups, and its targets have no GROUP")
         if (self.lasts_seconds is None) != (self.over is None) or (self.over and self.kind is not Kind.TRANSIENT):
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
             )
-        answer: Any = self.answer
-        if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
-            raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 
@@ -196,7 +197,6 @@ class MessageType:
     def write(self, payload: Any) -> str:
         """Return a payload's JSON as it is stored and sent."""
         return encode_json(payload).decode()
-
 
     def check(self, payload: Any) -> str:
         """Return the JSON of a payload that code has made, or changed.

@@ -29,7 +29,7 @@ from relay.storage.log import Entry, Log
 _log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
 BATCH_CHARACTERS: Final = 131_072
-"""A batch ends with the message that brings it to so much JSON, as what reads it, search above all, takes its time."""
+"""A batch ends with the message that brings it to so much JSON: what reads it there takes its time."""
 
 
 class Submission:

@@ -40,7 +40,6 @@ _MISTAKES: Final = frozenset(
 """What a statement fails of without the disk's doing."""
 
 
-
 Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
 After = Callable[[sqlite3.Connection, "Entry"], None]
 

@@ -1,11 +1,14 @@
-"""Plugins' own routes: each view runs guarded, with its caller known, and what it returns is made an answer."""
+"""Plugins' own routes: each view runs guarded, with its caller known, and what it returns is made an answer.
+
+The body is there before the view begins: how slowly somebody sends is no time of the plugin's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from quart import Quart, g
+from quart import Quart, g, request
 from werkzeug.exceptions import HTTPException
 
 from relay.plugin.engine import Engine
@@ -31,6 +34,16 @@ def mount(app: Quart, engine: Engine) -> None:
             app.view_functions[endpoint] = _guarded(app, engine, owned.guard, view, public=public)
 
 
+async def _body_is_here() -> None:
+    """Let the whole body in; the view reads it from memory.
+
+    Raises:
+        HTTPException: 413 for one over the limit.
+    """
+    if "Content-Length" in request.headers or "Transfer-Encoding" in request.headers:
+        await request.get_data(cache=True, as_text=False)
+
+
 def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any], *, public: bool) -> Any:
     call = app.ensure_async(view)
 
@@ -44,6 +57,7 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
         if not public:
             g.caller = await the_caller()
         guard.check()
+        await _body_is_here()
         g.server = engine.server_of(guard.plugin)
         try:
             result = await guard.call_async(f"view {view.__name__!r}", lambda: answer(**arguments))
