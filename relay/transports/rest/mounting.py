@@ -28,10 +28,28 @@ def mount(app: Quart, engine: Engine) -> None:
         routes: Routes = owned.part
         name = f"{owned.guard.plugin}_{routes.blueprint.name}"
         app.register_blueprint(routes.blueprint, name=name)
+        for kept in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
+            kept[name] = [_guarded_step(app, owned.guard, step) for step in kept.get(name, ())]
         for endpoint in [known for known in app.view_functions if known.startswith(f"{name}.")]:
             public = endpoint.rpartition(".")[2] in routes.public
             view = app.view_functions[endpoint]
             app.view_functions[endpoint] = _guarded(app, engine, owned.guard, view, public=public)
+
+
+def _guarded_step(app: Quart, guard: Guard, step: Callable[..., Any]) -> Any:
+    """Guard what a blueprint has run before or after each of its views."""
+    call = app.ensure_async(step)
+
+    async def guarded(*arguments: Any) -> Any:
+        if guard.aside:
+            return arguments[0] if arguments else None
+        await _body_is_here()
+        try:
+            return await guard.call_async(f"{step.__name__!r}, around its views", call, *arguments)
+        except PluginFailed:
+            raise guard.refusal() from None
+
+    return guarded
 
 
 async def _body_is_here() -> None:
