@@ -6,14 +6,12 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 
 from __future__ import annotations
 
-import hashlib
-import math
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import Guard, PluginFailed
+from relay.plugin.outcomes import Said, checked_apply, described, over_of, problem_of, say
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
-from relay.protocol.envelope import Envelope, Meta, encode_json
+from relay.protocol.envelope import Envelope, Meta
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import EVERYBODY, Conversation
@@ -21,7 +19,7 @@ from relay.services.connections import Connection
 from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
-from relay.storage.log import Apply, Entry
+from relay.storage.log import Entry
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
@@ -94,7 +92,7 @@ class Dispatcher:
         Raises:
             RelayError: `plugin_failed`.
         """
-        said = None if own_id is None else draft.type.write(draft.payload)
+        said = None if own_id is None else say(draft)
         return self._finished(draft, Meta(id=own_id), said, None)
 
     async def _place(
@@ -126,12 +124,12 @@ class Dispatcher:
 
     def _checked(
         self, type_: MessageType, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
-    ) -> tuple[Draft, str | None]:
+    ) -> tuple[Draft, Said | None]:
         """Ask every precondition that needs no wait, then the type's own `prepare`.
 
         Returns:
-            The draft, and for a message with an id the payload's JSON as the client sent it: what tells the same
-            message again, as the type's own code may add what differs at each try.
+            The draft, and for a message with an id what the client said: it tells the same message again, as the
+            type's own code may add what differs at each try.
         """
         guard = self._registry.owner(type_.name)
         guard.check()
@@ -145,7 +143,7 @@ class Dispatcher:
         server = self._engine.server_of(guard.plugin)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
-        said = None if envelope.meta.id is None else type_.write(payload)
+        said = None if envelope.meta.id is None else say(draft)
         if type_.prepare is not None:
             try:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
@@ -184,28 +182,27 @@ class Dispatcher:
         except PluginFailed:
             raise guard.refusal() from None
 
-    def _written(self, draft: Draft, said: str | None) -> tuple[str, str, str | None, int | None]:
+    def _written(self, draft: Draft, said: Said | None) -> tuple[str, str, str | None, int | None]:
         """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
         type_ = draft.type
         guard = self._registry.owner(type_.name)
         try:
-            return guard.call(f"what {type_.name!r} says of a payload", _described, type_, draft.payload, said)
+            return guard.call(f"what {type_.name!r} says of a payload", described, type_, draft.payload, said)
         except PluginFailed:
             raise guard.refusal() from None
 
-    def _finished(self, draft: Draft, meta: Meta, said: str | None, sent_to: Conversation | None) -> Submission:
+    def _finished(self, draft: Draft, meta: Meta, said: Said | None, sent_to: Conversation | None) -> Submission:
         """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
         type_, sender = draft.type, draft.sender
         guard = self._registry.owner(type_.name)
         payload, key, collapse, about = self._written(draft, said)
-        if problem := _problem(draft):
+        if problem := problem_of(draft):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
-            apply = apply and guard.inside(f"apply, for {type_.name!r}", _checked_apply(apply))
+            apply = apply and guard.inside(f"apply, for {type_.name!r}", checked_apply(apply))
             after = after and guard.inside(f"after, for {type_.name!r}", after)
-        digest = None if said is None or meta.id is None else content_digest(type_.name, draft.target_id, said)
         entry = Entry(
             draft.conversation.channel_id,
             type_.name,
@@ -214,7 +211,7 @@ class Dispatcher:
             draft.target_id,
             sender.client_id,
             meta.id,
-            digest,
+            None if said is None else said.digest,
             payload,
             meta.timestamp,
             key,
@@ -227,6 +224,7 @@ class Dispatcher:
             self._expiry(draft),
             draft.answer,
             sent_to is not None and draft.conversation is not sent_to,
+            draft.depth,
         )
         origin = sender if isinstance(sender, Connection) else None
         recheck = draft.conversation is sent_to and type_.scope is None and sent_to.kind in DIALOGUE
@@ -236,7 +234,7 @@ class Dispatcher:
     def _lasting(self, guard: Guard, type_: MessageType, payload: Any) -> Lasting:
         assert type_.lasts_seconds is not None and type_.over is not None  # noqa: S101, PT018 - checked at boot
         try:
-            over = guard.call(f"over, for {type_.name!r}", _over, type_, payload)
+            over = guard.call(f"over, for {type_.name!r}", over_of, type_, payload)
         except PluginFailed:
             raise guard.refusal() from None
         return Lasting(type_.lasts_seconds, over)
@@ -255,63 +253,3 @@ def _require_role(type_: MessageType, conversation: Conversation, user_id: str) 
     if role is not None and role not in type_.roles:
         allowed = ", ".join(sorted(type_.roles))
         raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}")
-
-
-def _checked_apply(apply: Apply) -> Apply:
-    def checked(connection: sqlite3.Connection, entry: Entry) -> str | None:
-        payload = apply(connection, entry)
-        if payload is not None and not isinstance(payload, str):
-            raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
-        return payload
-
-    return checked
-
-
-def _described(type_: MessageType, payload: Any, said: str | None) -> tuple[str, str, str | None, int | None]:
-    """Return what is stored of a payload; one that is as the client sent it was checked when it was read."""
-    if said is None or not isinstance(payload, type_.payload) or (text := type_.write(payload)) != said:
-        text = type_.check(payload)
-    key = "" if type_.key is None else type_.key(payload)
-    collapse = None if type_.collapse is None else type_.collapse(payload)
-    about = None if type_.about is None else type_.about(payload)
-    if not isinstance(key, str | int):
-        raise TypeError(f"key returned {_shown(key)}; return a text")
-    if collapse is not None and not isinstance(collapse, str | int):
-        raise TypeError(f"collapse returned {_shown(collapse)}; return a text, or None")
-    if about is not None and type(about) is not int:
-        raise TypeError(f"about returned {_shown(about)}; return a message id, or None")
-    return text, str(key), None if collapse is None else str(collapse), about
-
-
-def _over(type_: MessageType, payload: Any) -> str | None:
-    assert type_.over is not None  # noqa: S101 - the caller looked
-    over = type_.over(payload)
-    return None if over is None else type_.check(over)
-
-
-def _problem(draft: Draft) -> str | None:
-    """Say what is wrong with what plugins' code set on a draft; None where nothing is."""
-    expires_at: Any = draft.expires_at
-    answer: Any = draft.answer
-    places: tuple[Any, Any] = (draft.conversation, draft.target_id)
-    if expires_at is not None and not (type(expires_at) in (int, float) and math.isfinite(expires_at)):
-        return f"draft.expires_at is {_shown(expires_at)}; it is Unix seconds, or None"
-    if answer is not None:
-        try:
-            if not isinstance(answer, dict):
-                raise TypeError("no dict")
-            encode_json(answer)
-        except (TypeError, ValueError, RecursionError) as error:
-            return f"draft.answer is {_shown(answer)}; it is a dict that JSON can say, or None: {error}"
-    if not isinstance(places[0], Conversation) or not isinstance(places[1], str):
-        return "draft.conversation is a Conversation, and draft.target_id a text"
-    return None
-
-
-def _shown(value: object) -> str:
-    return f"{type(value).__name__} {value!r}"[:120]
-
-
-def content_digest(type_name: str, target_id: str, payload: str) -> bytes:
-    """Return what tells the same message from another under one id."""
-    return hashlib.blake2b(f"{type_name}\0{target_id}\0{payload}".encode(), digest_size=12).digest()

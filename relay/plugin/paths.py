@@ -38,7 +38,7 @@ def _check_for_itself(scratch: Quart, owner: str) -> None:
     Raises:
         TypeError: naming it.
     """
-    everywhere = {
+    everywhere: dict[str, Any] = {
         "before_app_request": scratch.before_request_funcs,
         "after_app_request": scratch.after_request_funcs,
         "teardown_app_request": scratch.teardown_request_funcs,

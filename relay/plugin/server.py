@@ -115,12 +115,14 @@ class Server:
         *,
         own_id: str | None = None,
         scopes: frozenset[str] = frozenset(),
+        depth: int = 0,
     ) -> Entry:
         """Send a message as a user, through all that a message of theirs goes through; return it once stored.
 
         Args:
             own_id: the idempotency key: the same one again stores nothing and returns the first.
             scopes: what it may do besides what any user may.
+            depth: of an answer that a program gives, `relay.plugin.sending.follow` of what it answers.
 
         Raises:
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
@@ -128,7 +130,14 @@ class Server:
         self._pace.take(self.plugin)
         with others_time():
             return await send_as(
-                self.services, user_id, type_name, payload, target_id, own_id=own_id, scopes=scopes
+                self.services,
+                user_id,
+                type_name,
+                payload,
+                target_id,
+                own_id=own_id,
+                scopes=scopes,
+                depth=depth,
             )
 
     async def post(

@@ -70,6 +70,7 @@ class Draft:
         answer: what the ack says besides.
         server: the server as the type's plugin may use it; its services: `draft.server.services.groups`.
         edits: the message that would read so from now on, for a `before` that sees an edit; None for a new one.
+        depth: of what a program answers: `relay.plugin.sending.follow` of the depth of what it answers.
     """
 
     type: MessageType
@@ -84,6 +85,7 @@ class Draft:
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
+    depth: int = 0
 
 
 Prepare = Callable[[Draft], None]

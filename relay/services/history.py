@@ -49,6 +49,7 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
             deleted_at=record.deleted_at,
             expires_at=record.expires_at,
             replaces=record.replaces,
+            depth=record.depth,
             replay=replay,
         ),
     )

@@ -325,6 +325,7 @@ def encode_entry(entry: Entry) -> bytes:
             sent_at=entry.sent_at,
             expires_at=entry.expires_at,
             replaces=entry.replaces,
+            depth=entry.depth or None,
         ),
     )
 

@@ -14,11 +14,11 @@ from relay.storage import mentions
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces"
+    " deleted_at, expires_at, replaces, depth"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL"
+    " NULL, NULL, NULL"
 )
 
 
@@ -39,6 +39,7 @@ class Record(NamedTuple):
     deleted_at: float | None
     expires_at: float | None
     replaces: int | None
+    depth: int | None = None
 
 
 class View(NamedTuple):
