@@ -92,8 +92,9 @@ def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
     if changed.ttl_seconds is not None:
         changes["ttl_seconds"] = changed.ttl_seconds
     field = changed.collapse_key
-    if field is not None and field not in known.payload.__struct_fields__:
-        fields = ", ".join(known.payload.__struct_fields__)
+    known_fields: tuple[str, ...] = getattr(known.payload, "__struct_fields__", ())
+    if field is not None and field not in known_fields:
+        fields = ", ".join(known_fields)
         _log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
     elif field is not None:
         changes["collapse"] = partial(_field_text, field)

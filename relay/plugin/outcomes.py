@@ -40,7 +40,7 @@ def say(draft: Draft) -> Said:
 
 def described(type_: MessageType, payload: Any, said: Said | None) -> tuple[str, str, str | None, int | None]:
     """Return what is stored of a payload; one that is as the client sent it was checked when it was read."""
-    if said is None or not isinstance(payload, type_.payload) or (text := type_.write(payload)) != said.payload:
+    if said is None or not type_.holds(payload) or (text := type_.write(payload)) != said.payload:
         text = type_.check(payload)
     key = "" if type_.key is None else type_.key(payload)
     collapse = None if type_.collapse is None else type_.collapse(payload)

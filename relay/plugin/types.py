@@ -167,6 +167,9 @@ class MessageType:
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
             )
+        answer: Any = self.answer
+        if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+            raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 
@@ -200,13 +203,17 @@ class MessageType:
         """Return a payload's JSON as it is stored and sent."""
         return encode_json(payload).decode()
 
+    def holds(self, payload: Any) -> bool:
+        """Tell whether an object is of the payload's class, where it has one."""
+        return not isinstance(self.payload, type) or isinstance(payload, self.payload)
+
     def check(self, payload: Any) -> str:
         """Return the JSON of a payload that code has made, or changed.
 
         Raises:
             TypeError, ValueError: it is none of this type.
         """
-        if not isinstance(payload, self.payload):
+        if not self.holds(payload):
             raise TypeError(f"the payload of a {self.name} is a {self.payload.__name__}, not {payload!r:.80}")
         text = self.write(payload)
         self._decoder.decode(text)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, get_type_hints
 
-import msgspec
-
 from relay.protocol.kinds import ConversationKind, Kind, Role
 
 _INSIDE: Final = "what waits is `committed`, or a background task"
@@ -136,17 +134,6 @@ def number(owner: str, name: str, value: object, *, whole: bool = False, least: 
         raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a {'whole ' if whole else ''}number{bound}")
 
 
-def struct(owner: str, name: str, value: object) -> None:
-    """Refuse what is no class of msgspec's.
-
-    Raises:
-        TypeError: saying so.
-    """
-    if not (isinstance(value, type) and issubclass(value, msgspec.Struct)):
-        base = "Payload" if name == "payload" else "msgspec.Struct"
-        raise TypeError(f"{owner}: {name} is a {base} class, not {value!r:.80}")
-
-
 def message_type(type_: Any) -> None:
     """Look at a message type.
 
@@ -155,9 +142,6 @@ def message_type(type_: Any) -> None:
     """
     owner = f"message type {type_.name!r}"
     one_of(owner, "kind", type_.kind, Kind)
-    struct(owner, "payload", type_.payload)
-    if type_.answer is not None:
-        struct(owner, "answer", type_.answer)
     object.__setattr__(type_, "targets", set_of(owner, "targets", type_.targets, ConversationKind))
     if type_.roles is not None:
         object.__setattr__(type_, "roles", set_of(owner, "roles", type_.roles, Role))

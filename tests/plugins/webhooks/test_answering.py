@@ -106,7 +106,7 @@ async def test_two_webhooks_that_answer_each_other_come_to_an_end(webhooks: Run)
             hooks[name], receiver = await server.hook(name, group=["team"], type=["group_message"], reply_as=name)
             receiver.behaviour = answering(200, {"content": f"{name} answers"})
         await server.say(alice, "team", "hello", type="group_message")
-        await trio.sleep(600)
+        await trio.sleep(15)
         said = [one for one in await server.world.history("alice", "group", "team") if "content" in one["payload"]]
         depths = [one["meta"].get("depth") for one in said]
         assert depths == [None, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8]
@@ -117,6 +117,6 @@ async def test_two_webhooks_that_answer_each_other_come_to_an_end(webhooks: Run)
         live = [one for one in await alice.drain() if one["type"] == "group_message"]
         assert [one["meta"]["depth"] for one in live] == depths[1:]
         await server.say(alice, "team", "once more", type="group_message")
-        await trio.sleep(60)
+        await trio.sleep(15)
         said = await server.world.history("alice", "group", "team")
         assert len([one for one in said if "content" in one["payload"]]) == 2 * 17
