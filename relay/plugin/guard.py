@@ -220,7 +220,11 @@ class Guard:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK TO plugin")
             self.failed(what, fault)
-        connection.execute("RELEASE plugin")
+        try:
+            connection.execute("RELEASE plugin")
+        except sqlite3.Error as lost:
+            self.failed(what, RuntimeError(f"it ended the transaction, which is others' as well: {lost}"))
+            raise
 
     def inside(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """Wrap a type's own transaction code: what it raises refuses its message, and counts."""
