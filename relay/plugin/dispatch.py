@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import Guard, PluginFailed
-from relay.plugin.outcomes import Said, checked_apply, described, over_of, problem_of, say
+from relay.plugin.outcomes import Said, checked_apply, described, over_of, problem_of, say, unchanged
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
 from relay.protocol.envelope import Envelope, Meta
 from relay.protocol.errors import ErrorCode, RelayError
@@ -185,6 +185,8 @@ class Dispatcher:
     def _written(self, draft: Draft, said: Said | None) -> tuple[str, str, str | None, int | None]:
         """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
         type_ = draft.type
+        if type_.says_nothing and said is not None and unchanged(draft, said):
+            return said.payload, "", None, None
         guard = self._registry.owner(type_.name)
         try:
             return guard.call(f"what {type_.name!r} says of a payload", described, type_, draft.payload, said)
@@ -196,7 +198,10 @@ class Dispatcher:
         type_, sender = draft.type, draft.sender
         guard = self._registry.owner(type_.name)
         payload, key, collapse, about = self._written(draft, said)
-        if problem := problem_of(draft):
+        # Where nothing was set there is nothing to look at.
+        looked_at = draft.conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
+        looked_at = looked_at or draft.expires_at is not None or draft.answer is not None
+        if looked_at and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()
         apply, after = draft.apply, draft.after

@@ -38,6 +38,14 @@ def say(draft: Draft) -> Said:
     return Said(payload, content_digest(draft.type.name, draft.target_id, payload))
 
 
+def unchanged(draft: Draft, said: Said) -> bool:
+    """Tell whether a payload is as the client sent it still: then it was checked when it was read."""
+    try:
+        return type(draft.payload) is draft.type.payload and draft.type.write(draft.payload) == said.payload
+    except Exception:
+        return False  # what is wrong with it is found where it is its plugin's
+
+
 def described(type_: MessageType, payload: Any, said: Said | None) -> tuple[str, str, str | None, int | None]:
     """Return what is stored of a payload; one that is as the client sent it was checked when it was read."""
     if said is None or not type_.holds(payload) or (text := type_.write(payload)) != said.payload:

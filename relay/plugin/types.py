@@ -150,6 +150,7 @@ class MessageType:
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    says_nothing: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -171,6 +172,7 @@ class MessageType:
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
+        object.__setattr__(self, "says_nothing", self.key is self.collapse is self.about is None)
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 
     def read(self, raw: msgspec.Raw) -> Any:
