@@ -25,6 +25,7 @@ class Invoked(NamedTuple):
     address: str
     about: int | None
     private: bool
+    depth: int | None
 
 
 async def handle(draft: Draft, options: Options) -> None:
@@ -47,7 +48,7 @@ async def handle(draft: Draft, options: Options) -> None:
         refuse(draft, RelayError(ErrorCode.NOT_FOUND, gone))
         return
     draft.conversation, draft.target_id = place, place.target_id(bot_id)
-    draft.answer = {"private": private}
+    draft.answer, draft.depth = {"private": private}, (invoked.depth or 0) + 1
     check_text(draft)
     checked = draft.apply
 
@@ -70,11 +71,11 @@ async def handle(draft: Draft, options: Options) -> None:
 def find(connection: sqlite3.Connection, invocation: int, bot_id: str) -> Invoked | None:
     """Return an invocation of a bot's."""
     row = connection.execute(
-        "SELECT command, sender_id, address, about, private FROM bots_invocations"
-        " WHERE message_id = ? AND bot_id = ?",
+        "SELECT command, i.sender_id, address, i.about, private, l.depth FROM bots_invocations i"
+        " JOIN log l USING (message_id) WHERE message_id = ? AND bot_id = ?",
         (invocation, bot_id),
     ).fetchone()
-    return Invoked._make((*row[:4], bool(row[4]))) if row else None
+    return Invoked._make((*row[:4], bool(row[4]), row[5])) if row else None
 
 
 def use(connection: sqlite3.Connection, invocation: int, bot_id: str, now: float, options: Options) -> bool:

@@ -19,7 +19,7 @@ from relay.storage import erasing
 from relay.storage.log import Entry
 
 from . import registry
-from .invoking import Invocation, look, pace, shape
+from .invoking import Invocation, depth_of, look, pace, shape
 from .options import Options
 from .payloads import LONGEST
 from .registry import Command
@@ -112,15 +112,16 @@ async def _carry_one(server: Server, spoken: Spoken, options: Options) -> None:
     assert said is not None  # noqa: S101 - it was when it was noted
     name, bot_id, text = said["name"].lower(), said["bot"], (said["text"] or "").strip()
 
-    def find(connection: sqlite3.Connection) -> tuple[Command, str]:
+    def find(connection: sqlite3.Connection) -> tuple[Command, str, int]:
         place = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (spoken.channel_id,))
-        return look(connection, spoken.sender_id, name, bot_id, spoken.channel_id, options), place.fetchone()[0]
+        command = look(connection, spoken.sender_id, name, bot_id, spoken.channel_id, options)
+        return command, place.fetchone()[0], depth_of(connection, spoken.sender_id, spoken.message_id)
 
     if len(text) > LONGEST:
         await _give_up(server, spoken, f"what follows a command has at most {LONGEST} characters")
         return
     try:
-        command, address = await server.read(find)
+        command, address, depth = await server.read(find)
         pace(server, options).take(spoken.sender_id)
     except RelayError as refused:  # here and not by `carry`: who invokes too much is to hold nobody else up
         await _give_up(server, spoken, str(refused))
@@ -129,7 +130,7 @@ async def _carry_one(server: Server, spoken: Spoken, options: Options) -> None:
     if place is None:  # a group that is deleted
         await _drop(server, spoken)
         return
-    invocation = Invocation(command, text, place, spoken.message_id)
+    invocation = Invocation(command, text, place, spoken.message_id, depth)
     await server.post(
         spoken.sender_id,
         "slash_command",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import trio
 
 from relay.plugin import ConversationKind, Draft, ErrorCode, RelayError
+from relay.plugin.sending import follow
 from relay.plugin.server import Server
 from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets
@@ -27,6 +28,7 @@ class Invocation(NamedTuple):
     text: str
     place: Conversation
     about: int | None = None
+    depth: int = 0
 
 
 async def handle(draft: Draft, options: Options) -> None:
@@ -40,8 +42,11 @@ async def handle(draft: Draft, options: Options) -> None:
     name, _, bot_id = said.command.partition("@")
     user_id, place = draft.sender.user_id, draft.conversation
     try:
-        found = await draft.server.read(
-            lambda connection: look(connection, user_id, name, bot_id or None, place.channel_id, options)
+        found, depth = await draft.server.read(
+            lambda connection: (
+                look(connection, user_id, name, bot_id or None, place.channel_id, options),
+                depth_of(connection, user_id),
+            )
         )
     except RelayError as refused:
         refuse(draft, refused)
@@ -49,7 +54,7 @@ async def handle(draft: Draft, options: Options) -> None:
     pace(draft.server, options).take(user_id)
     draft.conversation, draft.target_id = await draft.server.services.channels.own(found.bot_id), ""
     draft.answer = {"bot": found.bot_id}
-    shape(draft, Invocation(found, said.text, place), options)
+    shape(draft, Invocation(found, said.text, place, depth=depth), options)
 
 
 def look(
@@ -63,6 +68,27 @@ def look(
     if not options.bots_invoke and registry.is_bot(connection, user_id):
         raise RelayError(ErrorCode.FORBIDDEN, "bots invoke no commands here; [plugins.bots] bots_invoke lets them")
     return registry.resolve(connection, name, bot_id, channel_id)
+
+
+def depth_of(connection: sqlite3.Connection, sender_id: str, about: int | None = None) -> int:
+    """Return the depth of an invocation: a bot's follows from the newest one that it got itself.
+
+    Args:
+        about: the message that the command was in.
+
+    Raises:
+        RelayError: `forbidden` for one too many in a row.
+    """
+    said = connection.execute("SELECT depth FROM log WHERE message_id = ?", (about,)).fetchone() if about else None
+    depth: int = (said[0] or 0) if said else 0
+    if registry.is_bot(connection, sender_id):
+        newest = connection.execute(
+            "SELECT l.depth FROM bots_invocations i JOIN log l USING (message_id)"
+            " WHERE i.bot_id = ? ORDER BY message_id DESC LIMIT 1",
+            (sender_id,),
+        ).fetchone()
+        depth = depth if newest is None else max(depth, follow(newest[0]))
+    return depth
 
 
 def refuse(draft: Draft, refusal: RelayError) -> None:
@@ -94,6 +120,7 @@ def shape(draft: Draft, invocation: Invocation, options: Options) -> None:
         private=private,
     )
     draft.expires_at = draft.server.now() + options.answer_seconds
+    draft.depth = invocation.depth
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         if entry.sender_id not in place.members:

@@ -128,9 +128,8 @@ def _shown(
         record = records[message_id]
         if record.payload is None:  # erased while search was set aside
             continue
-        type_ = server.services.registry.types.get(record.type)
-        text = type_.search_text(type_.load(record.payload)) if type_ and type_.search_text else ""
-        results.append({"message": envelope(record), "snippet": snippet(text or "", query)})
+        said = server.services.registry.searched(record.type, record.payload)
+        results.append({"message": envelope(record), "snippet": snippet(said[1] if said else "", query)})
     return results
 
 

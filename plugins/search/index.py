@@ -61,14 +61,12 @@ def type_mark(name: str) -> str:
 
 def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
     """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
-    types = server.services.registry.types
+    searched = server.services.registry.searched
     said: list[tuple[Entry | Edited, list[str], str]] = []
     for message in messages:
-        type_ = types.get(message.type)
-        if type_ is None or type_.search_text is None or message.payload is None:
-            continue
-        payload = type_.load(message.payload)
-        if text := type_.search_text(payload):
+        found = None if message.payload is None else searched(message.type, message.payload)
+        if found is not None:
+            payload, text = found
             files = " files" if getattr(payload, "attachments", None) else ""
             said.append(
                 (message, words(text), f"{type_mark(message.type)} {sender_mark(message.sender_id)}{files}")

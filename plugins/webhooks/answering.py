@@ -4,10 +4,11 @@ import msgspec
 import trio
 
 from relay.plugin import ErrorCode, RelayError
+from relay.plugin.sending import follow
 from relay.plugin.server import Server
 
 from .attempting import Attempt
-from .composing import target_for
+from .composing import Found, target_for
 
 _TRIES = 5
 _LATER = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
@@ -20,19 +21,20 @@ class Said(msgspec.Struct):
     text: str = ""
 
 
-async def post_answer(server: Server, user_id: str, address: str, attempt: Attempt, delivery_id: str) -> None:
+async def post_answer(server: Server, user_id: str, found: Found, attempt: Attempt, delivery_id: str) -> None:
     """Post what a receiver answered, once however often it was delivered to; what went wrong is in the attempt."""
     content = _content(attempt)
     if not content:
         return
-    target = target_for(address, user_id)
+    target = target_for(found.address, user_id)
     if target is None:
         attempt.error = f"its answer was not posted: {user_id} is not in this conversation"
         return
     type_name, target_id = target
     for _ in range(_TRIES):
         try:
-            await server.send(user_id, type_name, {"content": content}, target_id, own_id=delivery_id)
+            depth = follow(found.record.depth)
+            await server.send(user_id, type_name, {"content": content}, target_id, own_id=delivery_id, depth=depth)
         except RelayError as refused:
             attempt.error = f"its answer was not posted: {refused.message}"
             if refused.code not in _LATER:

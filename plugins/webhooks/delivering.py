@@ -198,7 +198,7 @@ class Deliverer:
         delivery = Delivery(self._delivery_id(hook, message_id), message_id, compose(found))
         attempt = await make_attempt(self._server, self._poster, hook, delivery, backlog.attempts + 1)
         if attempt.delivered and hook.reply_as is not None:
-            await post_answer(self._server, hook.reply_as, found.address, attempt, delivery.delivery_id)
+            await post_answer(self._server, hook.reply_as, found, attempt, delivery.delivery_id)
         if standing.removed:
             return Step.OVER
         self._ledger.attempted(hook.hook_id, attempt)

@@ -13,6 +13,7 @@ from relay.plugin.discovery import bundled_directory, in_directory, installed
 from relay.plugin.engine import Engine
 from relay.plugin.guard import PluginFailed
 from relay.plugin.registry import PARTS, Registry
+from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
 from relay.transports.rest.app import own_paths
@@ -81,18 +82,24 @@ async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> A
         raise RelayError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
     server = engine.server_of(owned.guard.plugin)
     try:
-        return await owned.guard.call_async(
+        answer = await owned.guard.call_async(
             f"command {name!r}", lambda: owned.part.run(server, **given), seconds=float("inf")
         )
+        owned.guard.call(f"what command {name!r} returns", encode_json, answer)
+        return answer
     except PluginFailed as failed:
         cause = failed.__cause__
         text = f"the plugin {owned.guard.plugin!r} failed: {type(cause).__name__}: {cause}"
         raise RelayError(ErrorCode.PLUGIN_FAILED, text) from None
 
 
-def load_for(settings: Settings) -> Registry:
-    """Load the plugins as a start of the server would, without one."""
-    return load_plugins(settings, own_paths(settings))
+def load_for(settings: Settings, *, tell: bool = False) -> Registry:
+    """Load the plugins as a start of the server would, without one.
+
+    Args:
+        tell: whether what is left out is logged.
+    """
+    return load_plugins(settings, own_paths(settings), tell=tell)
 
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
@@ -108,7 +115,9 @@ def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
             if listed:
                 what = hook.removeprefix("relay_").replace("_", " ")
                 counts.append(f"{what}: {', '.join(_called(part) for part in listed)}")
-        rows.append({"name": loaded.name, "reason": "", "adds": "; ".join(counts) or "nothing"})
+        remarks = "; ".join(one for one in registry.remarks if one.startswith(f"plugin {loaded.name!r}:"))
+        row = {"name": loaded.name, "reason": "", "adds": "; ".join(counts) or "nothing"}
+        rows.append(row | ({"remark": remarks} if remarks else {}))
     return [row for row in rows if not names or row["name"] in names]
 
 

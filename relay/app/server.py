@@ -177,6 +177,7 @@ async def _signals(
                 _log.info("%s: draining", signal.Signals(number).name)
                 connections.start_soon(drain, engine, door, http, accepting, connections)
             else:
+                engine.end_at(trio.current_time())
                 await door.abort_all()
                 connections.cancel_scope.cancel()
 
@@ -188,6 +189,7 @@ async def drain(
     engine.draining = engine.presence.leaving = True
     accepting.cancel()
     seconds = engine.settings.timeouts.drain_seconds
+    engine.end_at(trio.current_time() + seconds)
     connections.cancel_scope.deadline = trio.current_time() + seconds + 0.5
     with trio.move_on_after(seconds):
         door.turn_away()

@@ -138,6 +138,7 @@ def _warnings(settings: Settings, registry: Registry) -> Iterator[str]:
         if not Path(folder).is_dir() and Path(folder).name not in default_folders:
             yield f"[plugins] directories: there is no folder {folder}"
     yield from _unused(settings, registry)
+    yield from registry.remarks
 
 
 def _path_warnings(database: Path) -> Iterator[str]:

@@ -71,7 +71,7 @@ def _plugin_commands() -> MutableMapping[str, click.Command]:
 
     found: MutableMapping[str, click.Command] = {}
     try:
-        registry = load_for(load_settings())
+        registry = load_for(load_settings(), tell=True)
     except click.ClickException:
         return {}  # the command itself will tell
     for owned in registry.parts["relay_commands"]:

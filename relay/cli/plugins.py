@@ -53,6 +53,8 @@ def check(names: tuple[str, ...]) -> None:
             note(f"{row['name']}: {row['reason']}")
         else:
             click.echo(f"{row['name']}: {row['adds']}")
+            if remark := row.get("remark"):
+                note(remark)
     if broken:
         raise Failure(f"{broken} would be left out")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,11 +42,12 @@ def safe(settings: Settings) -> Settings:
     )
 
 
-def load_plugins(settings: Settings, paths: Claimed) -> Registry:
+def load_plugins(settings: Settings, paths: Claimed, *, tell: bool = True) -> Registry:
     """Return what the enabled plugins register; each that is broken is logged, with the reason, and left out.
 
     Args:
         paths: of routes that are relay's own.
+        tell: whether it is logged; False where the caller prints it.
     """
     plugins = settings.plugins
     enabled, directories = [*plugins.enabled, *plugins.also], [Path(folder) for folder in plugins.directories]
@@ -52,17 +55,28 @@ def load_plugins(settings: Settings, paths: Claimed) -> Registry:
         plugins.quarantine_failures,
         plugins.quarantine_seconds,
         settings.timeouts.handler_seconds,
-        trio.current_time,
+        _any_threads_clock(),
     )
     priorities = {name: type_.priority for name, type_ in settings.types.items() if type_.priority is not None}
     registry = load(
         enabled, directories, plugins.options, rules, priorities=priorities, places=plugins.places, paths=paths
     )
-    for broken in registry.broken:
-        _log.error("%s", broken)
+    if tell:
+        for broken in registry.broken:
+            _log.error("%s", broken)
+        for remark in registry.remarks:
+            _log.warning("%s", remark)
     for name, changed in settings.types.items():
         _adjust(registry, name, changed)
     return registry
+
+
+def _any_threads_clock() -> Callable[[], float]:
+    """Return trio's clock as any thread may read it: a plugin may fail on the writer's."""
+    try:
+        return trio.lowlevel.current_clock().current_time
+    except RuntimeError:  # nothing runs: the plugins are only looked at
+        return time.monotonic
 
 
 def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
@@ -82,8 +96,9 @@ def _adjust(registry: Registry, name: str, changed: TypeSettings) -> None:
     if changed.ttl_seconds is not None:
         changes["ttl_seconds"] = changed.ttl_seconds
     field = changed.collapse_key
-    if field is not None and field not in known.payload.__struct_fields__:
-        fields = ", ".join(known.payload.__struct_fields__)
+    known_fields: tuple[str, ...] = getattr(known.payload, "__struct_fields__", ())
+    if field is not None and field not in known_fields:
+        fields = ", ".join(known_fields)
         _log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
     elif field is not None:
         changes["collapse"] = partial(_field_text, field)

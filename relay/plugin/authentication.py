@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import Guard, PluginFailed
 from relay.plugin.parts import Claim, Credentials
@@ -52,8 +52,7 @@ async def identify(engine: Engine, credentials: Credentials) -> Identity:
 async def _identity(engine: Engine, guard: Guard, claim: Claim, credentials: Credentials) -> Identity | None:
     """Return the identity of a claimed user, who is created where the claim says so."""
     try:
-        if not isinstance(claim, Claim):
-            raise TypeError(f"identify returned {claim!r}; return a Claim or None")
+        _check(claim)
         user = await _user(engine, claim)
     except TypeError as fault:
         guard.failed("identify", fault)
@@ -73,6 +72,29 @@ async def _identity(engine: Engine, guard: Guard, claim: Claim, credentials: Cre
         claim.issued_at,
         claim.expires_at,
     )
+
+
+def _check(claim: Any) -> None:
+    """Refuse what is no claim.
+
+    Raises:
+        TypeError: naming what is wrong with it.
+    """
+    if not isinstance(claim, Claim):
+        raise TypeError(f"identify returned {claim!r:.200}; return a Claim or None")
+    until: Any = 0.0 if claim.expires_at is None else claim.expires_at
+    right: dict[str, tuple[Any, type | tuple[type, ...]]] = {
+        "user_id, a text": (claim.user_id, str),
+        "expires_at, Unix seconds or None": (until, (int, float)),
+        "issued_at, Unix seconds": (claim.issued_at, (int, float)),
+        "scopes, a frozenset of texts": (claim.scopes, (frozenset, set, list, tuple)),
+        "display_name, a text or None": (claim.display_name, (str, type(None))),
+    }
+    for what, (value, kinds) in right.items():
+        if not isinstance(value, kinds):
+            raise TypeError(f"identify returned a Claim whose {what}, is {value!r:.200}")
+    if not all(isinstance(scope, str) for scope in claim.scopes):
+        raise TypeError(f"identify returned a Claim whose scopes, texts, are {claim.scopes!r:.200}")
 
 
 async def _user(engine: Engine, claim: Claim) -> User | None:

@@ -6,25 +6,23 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 
 from __future__ import annotations
 
-import hashlib
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from relay.plugin.guard import FAULTS, PluginFailed
+from relay.plugin.guard import Guard, PluginFailed
+from relay.plugin.outcomes import Said, checked_apply, described, over_of, problem_of, say, unchanged
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender
 from relay.protocol.envelope import Envelope, Meta
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
-from relay.services.channels import EVERYBODY
+from relay.services.channels import EVERYBODY, Conversation
 from relay.services.connections import Connection
 from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
-from relay.storage.log import Apply, Entry
+from relay.storage.log import Entry
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
-    from relay.services.channels import Conversation
 
 
 class Dispatcher:
@@ -61,9 +59,9 @@ class Dispatcher:
         if paced:
             self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
         payload = type_.read(envelope.payload)
-        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
+        draft, said = self._checked(type_, sender, envelope, payload, conversation)
         self._engine.hooks.before_nowait(draft)
-        return self._finished(draft, envelope.meta, digest, conversation)
+        return self._finished(draft, envelope.meta, said, conversation)
 
     async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:
         """Return the submission, waiting for the conversation and the type's `handle` where need be.
@@ -82,12 +80,12 @@ class Dispatcher:
             require_scope(sender.identity, type_.scope)
         payload = type_.read(envelope.payload)
         conversation = await self._place(type_, sender, payload, envelope.meta.target_id)
-        draft, digest = self._checked(type_, sender, envelope, payload, conversation)
+        draft, said = self._checked(type_, sender, envelope, payload, conversation)
         if type_.handle is not None:
             await self._handle(type_, draft)
         await self._engine.hooks.before(draft)
         self._check_content(draft)
-        return self._finished(draft, envelope.meta, digest, conversation)
+        return self._finished(draft, envelope.meta, said, conversation)
 
     def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of what a plugin says by itself: nobody's permission is asked for it.
@@ -95,7 +93,8 @@ class Dispatcher:
         Raises:
             RelayError: `plugin_failed`.
         """
-        return self._finished(draft, Meta(id=own_id), _digest(draft, own_id), None)
+        said = None if own_id is None else say(draft)
+        return self._finished(draft, Meta(id=own_id), said, None)
 
     async def _place(
         self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
@@ -126,12 +125,12 @@ class Dispatcher:
 
     def _checked(
         self, type_: MessageType, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
-    ) -> tuple[Draft, bytes | None]:
+    ) -> tuple[Draft, Said | None]:
         """Ask every precondition that needs no wait, then the type's own `prepare`.
 
         Returns:
-            The draft, and what tells the same message again: taken of what the client sent, as the type's
-            own code may add what differs at each try.
+            The draft, and for a message with an id what the client said: it tells the same message again, as the
+            type's own code may add what differs at each try.
         """
         guard = self._registry.owner(type_.name)
         guard.check()
@@ -145,7 +144,7 @@ class Dispatcher:
         server = self._engine.server_of(guard.plugin)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
-        digest = _digest(draft, envelope.meta.id)
+        said = None if envelope.meta.id is None else say(draft)
         if type_.prepare is not None:
             try:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
@@ -153,7 +152,9 @@ class Dispatcher:
                 raise guard.refusal() from None
         if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
             require_scope(sender.identity, NOTIFY)
-        return draft, digest
+        if type_.handle is None and self._engine.hooks.steps(type_.name):
+            self._check_payload(draft)  # before others' hooks see it, who are not to be blamed for it
+        return draft, said
 
     def _check_content(self, draft: Draft) -> None:
         content = getattr(draft.payload, "content", None)
@@ -171,19 +172,16 @@ class Dispatcher:
             await guard.call_async(f"handle, for {type_.name!r}", type_.handle, draft)
         except PluginFailed:
             raise guard.refusal() from None
+        if self._engine.hooks.steps(type_.name):
+            self._check_payload(draft)
 
-    def _written(self, draft: Draft) -> tuple[str, str, str | None, int | None]:
-        """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
-        type_, payload = draft.type, draft.payload
+    def _check_payload(self, draft: Draft) -> None:
+        """Have a payload that plugins' code has seen fit its type still, whatever they made of it."""
+        guard = self._registry.owner(draft.type.name)
         try:
-            return (
-                type_.write(payload),
-                "" if type_.key is None else str(type_.key(payload)),
-                None if type_.collapse is None else type_.collapse(payload),
-                None if type_.about is None else type_.about(payload),
-            )
-        except FAULTS as fault:
-            raise self._failed(type_, fault) from fault
+            guard.call(f"the payload of {draft.type.name!r}", draft.type.check, draft.payload)
+        except PluginFailed:
+            raise guard.refusal() from None
 
     def check_size(self, type_: MessageType, written: str) -> None:
         """Refuse a payload's JSON, as it would be stored, that is larger than what a client may send.
@@ -200,22 +198,32 @@ class Dispatcher:
                 details={"max_bytes": most},
             )
 
-    def _failed(self, type_: MessageType, fault: BaseException) -> RelayError:
+    def _written(self, draft: Draft, said: Said | None) -> tuple[str, str, str | None, int | None]:
+        """Return the payload's JSON, and what `key`, `collapse` and `about` say of it."""
+        type_ = draft.type
+        if type_.says_nothing and said is not None and unchanged(draft, said):
+            return said.payload, "", None, None
         guard = self._registry.owner(type_.name)
-        guard.failed(f"what {type_.name!r} says of a payload", fault)
-        return guard.refusal()
+        try:
+            return guard.call(f"what {type_.name!r} says of a payload", described, type_, draft.payload, said)
+        except PluginFailed:
+            raise guard.refusal() from None
 
-    def _finished(
-        self, draft: Draft, meta: Meta, digest: bytes | None, sent_to: Conversation | None
-    ) -> Submission:
+    def _finished(self, draft: Draft, meta: Meta, said: Said | None, sent_to: Conversation | None) -> Submission:
         """Return the submission of a draft; one that goes elsewhere than it was sent to, a plugin answers for."""
         type_, sender = draft.type, draft.sender
-        payload, key, collapse, about = self._written(draft)
+        guard = self._registry.owner(type_.name)
+        payload, key, collapse, about = self._written(draft, said)
         self.check_size(type_, payload)
+        # Where nothing was set there is nothing to look at.
+        looked_at = draft.conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
+        looked_at = looked_at or draft.expires_at is not None or draft.answer is not None
+        if looked_at and (problem := problem_of(draft)):
+            guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
+            raise guard.refusal()
         apply, after = draft.apply, draft.after
         if apply is not None or after is not None:
-            guard = self._registry.owner(type_.name)
-            apply = apply and guard.inside(f"apply, for {type_.name!r}", _checked_apply(apply))
+            apply = apply and guard.inside(f"apply, for {type_.name!r}", checked_apply(apply))
             after = after and guard.inside(f"after, for {type_.name!r}", after)
         entry = Entry(
             draft.conversation.channel_id,
@@ -225,7 +233,7 @@ class Dispatcher:
             draft.target_id,
             sender.client_id,
             meta.id,
-            digest,
+            None if said is None else said.digest,
             payload,
             meta.timestamp,
             key,
@@ -238,19 +246,20 @@ class Dispatcher:
             self._expiry(draft),
             draft.answer,
             sent_to is not None and draft.conversation is not sent_to,
+            draft.depth,
         )
         origin = sender if isinstance(sender, Connection) else None
         recheck = draft.conversation is sent_to and type_.scope is None and sent_to.kind in DIALOGUE
-        lasting = self._lasting(type_, draft.payload) if type_.lasts_seconds is not None else None
+        lasting = self._lasting(guard, type_, draft.payload) if type_.lasts_seconds is not None else None
         return Submission(entry, draft.conversation, origin, recheck=recheck, lasting=lasting)
 
-    def _lasting(self, type_: MessageType, payload: Any) -> Lasting:
+    def _lasting(self, guard: Guard, type_: MessageType, payload: Any) -> Lasting:
         assert type_.lasts_seconds is not None and type_.over is not None  # noqa: S101, PT018 - checked at boot
         try:
-            over = type_.over(payload)
-            return Lasting(type_.lasts_seconds, None if over is None else type_.write(over))
-        except FAULTS as fault:
-            raise self._failed(type_, fault) from fault
+            over = guard.call(f"over, for {type_.name!r}", over_of, type_, payload)
+        except PluginFailed:
+            raise guard.refusal() from None
+        return Lasting(type_.lasts_seconds, over)
 
     def _expiry(self, draft: Draft) -> float | None:
         ttl, expires_at = draft.type.ttl_seconds, draft.expires_at
@@ -266,24 +275,3 @@ def _require_role(type_: MessageType, conversation: Conversation, user_id: str) 
     if role is not None and role not in type_.roles:
         allowed = ", ".join(sorted(type_.roles))
         raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}")
-
-
-def _checked_apply(apply: Apply) -> Apply:
-    def checked(connection: sqlite3.Connection, entry: Entry) -> str | None:
-        payload = apply(connection, entry)
-        if payload is not None and not isinstance(payload, str):
-            raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
-        return payload
-
-    return checked
-
-
-def _digest(draft: Draft, own_id: str | None) -> bytes | None:
-    if own_id is None:
-        return None
-    return content_digest(draft.type.name, draft.target_id, draft.type.write(draft.payload))
-
-
-def content_digest(type_name: str, target_id: str, payload: str) -> bytes:
-    """Return what tells the same message from another under one id."""
-    return hashlib.blake2b(f"{type_name}\0{target_id}\0{payload}".encode(), digest_size=12).digest()

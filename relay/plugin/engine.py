@@ -8,6 +8,7 @@ test's virtual time.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from relay.plugin.dispatch import Dispatcher
 from relay.plugin.paths import Claimed
 from relay.plugin.schema import migrate_plugins
 from relay.plugin.server import Server
+from relay.plugin.unshielding import GRACE_SECONDS
 from relay.plugin.watch import watching
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
@@ -60,6 +62,7 @@ class Engine:
         now: Unix seconds.
         restartable: tasks whose fault costs nobody a message, by name.
         draining: True once the server takes nothing new.
+        ends_at: when the drain is over, on trio's clock; 0 before there is one.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Engine:
         self.now = now
         self.epoch, position = facts
         self.draining = False
+        self.ends_at = 0.0
         self.registry = load_plugins(settings, paths or {})
         self._servers: dict[str, Server] = {}
         self._plugin_pace = TokenBuckets(
@@ -169,6 +173,11 @@ class Engine:
             assert guard is not None  # noqa: S101 - only loaded plugins are served
             known = self._servers[plugin] = Server(self, guard, self._plugin_pace)
         return known
+
+    def end_at(self, moment: float) -> None:
+        """Note when the drain is over, on trio's clock: no plugin shields itself for longer."""
+        self.ends_at = moment
+        self.registry.rules.shields.end_at(moment)
 
     async def prepare_plugins(self) -> None:
         """Bring plugins' own tables to their newest schema, then let their hooks run."""
@@ -264,14 +273,17 @@ async def open_engine(
         await engine.prepare_plugins()
         await engine.presence.recover()
         rules, seconds = engine.registry.rules, 0 if inline else settings.plugins.blocking_seconds
+        if not inline:
+            rules.shields.give_up = partial(_leave, engine)
         with watching(rules.loop, rules.writer, seconds):
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(rules.shields.run)
                 nursery.start_soon(engine.router.run)
                 if not inline:  # on virtual time, a year would be a look each second
                     nursery.start_soon(_watch_file, runner, storage.path)
                 nursery.start_soon(engine.patient.run)
                 nursery.start_soon(engine.offline_queue.run)
-                nursery.start_soon(partial(engine.hooks.run, background=background))
+                nursery.start_soon(_run_plugins, engine, background)
                 for name, run in engine.restartable.items():
                     nursery.start_soon(supervise, name, run)
                 try:
@@ -284,3 +296,23 @@ async def open_engine(
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
                         await engine.purging.finish()  # what is not done in time is done after the next start
                     nursery.cancel_scope.cancel()
+                    rules.shields.close_at(max(engine.ends_at, trio.current_time() + GRACE_SECONDS))
+                    with trio.CancelScope(shield=True):
+                        await engine.hooks.ended.wait()
+                    rules.shields.stop()
+
+
+async def _run_plugins(engine: Engine, background: bool) -> None:
+    """Run the plugins' own tasks; what they shield ends when the server has to."""
+    with engine.registry.rules.shields.until_the_end():
+        await engine.hooks.run(background=background)
+
+
+async def _leave(engine: Engine) -> None:
+    """End the process though a plugin's task takes no cancellation, once all is saved."""
+    names = ", ".join(engine.hooks.still_running())
+    log.error("the server ends without these plugins' tasks, which take no cancellation: %s", names or "unknown")
+    with trio.CancelScope(shield=True):
+        await engine.runner.aclose()
+    logging.shutdown()
+    os._exit(0)

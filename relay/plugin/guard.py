@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
 import trio
 
-from relay.plugin.watch import Blocked, Watch, WriterWatch
+from relay.plugin.turns import Call, current
+from relay.plugin.unshielding import Shields
+from relay.plugin.watch import Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.storage.health import is_the_disks
+from relay.storage.errors import StorageError
+from relay.storage.health import is_broken, is_the_disks
 from relay.storage.log import Unchanged
 
 T = TypeVar("T")
 log: Final = logging.getLogger("relay.plugin")
-FAULTS: Final = (Exception, SystemExit, Blocked)
-"""What a plugin may raise and is answered for; a cancellation and Ctrl-C go through."""
+THROUGH: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""What goes through a plugin's code and is nobody's fault; all else that it raises is the plugin's."""
 
 
 class PluginFailed(Exception):
@@ -39,7 +43,7 @@ class Rules:
     Args:
         failures: so many within `within_seconds` set it aside; 0 means never.
         seconds: the deadline of one awaited call.
-        clock: monotonic seconds.
+        clock: monotonic seconds; asked on the writer's thread as well, so it may not be `trio.current_time`.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Rules:
         self.clock = clock
         self.loop = Watch()
         self.writer = WriterWatch()
+        self.shields = Shields()
 
 
 class Guard:
@@ -74,6 +79,7 @@ class Guard:
         self.last: str | None = None
         self.reason: str | None = None
         self._recent: deque[float] = deque(maxlen=max(1, rules.failures))
+        self._counting = threading.Lock()
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -96,23 +102,24 @@ class Guard:
 
     def refusal(self) -> RelayError:
         """Return what a message or request is answered that this plugin failed at."""
-        text = "failed too often and is set aside" if self.aside else "failed; its author was told"
+        text = "failed too often and is set aside" if self.aside else "failed; the server's log says how"
         return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin {self.plugin!r} {text}")
 
     def failed(self, what: str, fault: BaseException) -> None:
-        """Count and log a failure, and set the plugin aside when it was one too many."""
-        self.failures += 1
-        self.last = f"{what}: {type(fault).__name__}: {fault}"
+        """Count and log a failure, and set the plugin aside when it was one too many; on whatever thread."""
         log.error("plugin %r failed in %s", self.plugin, what, exc_info=fault)
-        now = self.rules.clock()
-        self._recent.append(now)
-        limit = self.rules.failures
-        if not limit or self.aside or len(self._recent) < limit:
-            return
-        if now - self._recent[0] <= self.rules.within_seconds:
+        now, limit = self.rules.clock(), self.rules.failures
+        with self._counting:
+            self.failures += 1
+            self.last = f"{what}: {in_words(fault)}"
+            self._recent.append(now)
+            if not limit or self.aside or len(self._recent) < limit:
+                return
+            if now - self._recent[0] > self.rules.within_seconds:
+                return
             self.reason = f"{limit} failures within {self.rules.within_seconds:g} s; the last in {self.last}"
-            log.error("plugin %r is set aside: %s", self.plugin, self.reason)
-            self._tell()
+        log.error("plugin %r is set aside: %s", self.plugin, self.reason)
+        self._tell()
 
     def resume(self) -> None:
         """Take a plugin back that was set aside."""
@@ -134,12 +141,23 @@ class Guard:
             RelayError: its refusal.
         """
         try:
-            return self.rules.loop.run(self.plugin, function, *arguments)
-        except RelayError:
+            return _plain(self.rules.loop.run(self.plugin, function, *arguments))
+        except (RelayError, *THROUGH[:2]):
             raise
-        except FAULTS as fault:
+        except BaseException as fault:
             self.failed(what, fault)
             raise PluginFailed from fault
+
+    def call_anywhere(self, what: str, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Call plain code for another plugin, on the writer's thread or a reader's; None where it failed."""
+        writer = self.rules.writer
+        try:
+            if writer.thread != threading.get_ident():
+                return _plain(function(*arguments))
+            return _plain(writer.run(self.plugin, function, *arguments))
+        except BaseException as fault:
+            self.failed(what, fault)
+            return None
 
     async def call_async(
         self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
@@ -152,25 +170,37 @@ class Guard:
         Raises:
             PluginFailed: it raised or took too long; logged and counted.
             RelayError: its refusal.
+            RelayError: `overloaded` where it was relay that it waited for.
+            StorageError: the disk's failure, which is nobody's mistake.
         """
         watch = self.rules.loop
+        call = Call()
+        before = current.set(call)
         try:
-            with trio.fail_after(self.rules.seconds if seconds is None else seconds):
+            with self.rules.shields.deadline(self.rules.seconds if seconds is None else seconds):
                 result = watch.run(self.plugin, function, *arguments)
                 if isawaitable(result):
                     return await watch.run_async(self.plugin, result)
                 return result
-        except RelayError:
+        except (RelayError, StorageError, *THROUGH):
             raise
-        except FAULTS as fault:
+        except trio.TooSlowError as late:
+            if call.waited:
+                raise RelayError(ErrorCode.OVERLOADED, "the server is busy; try again", retry_after=1.0) from late
+            self.failed(what, late)
+            raise PluginFailed from late
+        except BaseExceptionGroup as group:
+            through, own = group.split(THROUGH)
+            if own is not None:
+                self.failed(what, own)
+            if through is not None:
+                raise through from None  # its own faults must not outlive the cancellation
+            raise PluginFailed from group
+        except BaseException as fault:
             self.failed(what, fault)
             raise PluginFailed from fault
-        except BaseExceptionGroup as group:
-            rest = group.split(FAULTS)[1]
-            if rest is not None:
-                raise
-            self.failed(what, group)
-            raise PluginFailed from group
+        finally:
+            current.reset(before)
 
     def call_inside(
         self, what: str, connection: sqlite3.Connection, function: Callable[..., None], server: Any, detail: Any
@@ -184,27 +214,61 @@ class Guard:
         """
         connection.execute("SAVEPOINT plugin")
         try:
-            self.rules.writer.run(self.plugin, function, server, connection, detail)
-        except FAULTS as fault:
-            if isinstance(fault, Exception) and is_the_disks(fault):
+            _plain(self.rules.writer.run(self.plugin, function, server, connection, detail))
+        except BaseException as fault:
+            if _is_ours(fault):
                 raise
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK TO plugin")
             self.failed(what, fault)
-        connection.execute("RELEASE plugin")
+        try:
+            connection.execute("RELEASE plugin")
+        except sqlite3.Error as lost:
+            self.failed(what, RuntimeError(f"it ended the transaction, which is others' as well: {lost}"))
+            raise
 
     def inside(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """Wrap a type's own transaction code: what it raises refuses its message, and counts."""
 
         def guarded(*arguments: Any) -> T:
             try:
-                return self.rules.writer.run(self.plugin, function, *arguments)
+                return _plain(self.rules.writer.run(self.plugin, function, *arguments))
             except (RelayError, Unchanged):
                 raise
-            except FAULTS as fault:
-                if isinstance(fault, Exception) and is_the_disks(fault):
+            except BaseException as fault:
+                if _is_ours(fault):
                     raise
                 self.failed(what, fault)
                 raise self.refusal() from fault
 
         return guarded
+
+
+def in_words(fault: BaseException) -> str:
+    """Return what a fault says of itself, whatever its own code makes of that."""
+    try:
+        return f"{type(fault).__name__}: {fault}"
+    except Exception:
+        return type(fault).__name__
+
+
+def _is_ours(fault: BaseException) -> bool:
+    """Tell whether relay's own disk failed under a plugin's code.
+
+    Damage is not taken for that: it may be in another database that the plugin reads, and if it is in relay's own,
+    relay's next statement meets it too.
+    """
+    return is_the_disks(fault) and not is_broken(fault)
+
+
+def _plain(result: T) -> T:
+    """Return what plain code returned.
+
+    Raises:
+        TypeError: it wants to be awaited, which nobody does here.
+    """
+    if result is not None and isawaitable(result):
+        if isinstance(result, Coroutine):
+            result.close()
+        raise TypeError("it returned something to be awaited; what is called here is plain code, not async def")
+    return result

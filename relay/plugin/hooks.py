@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from inspect import iscoroutinefunction
@@ -17,6 +18,7 @@ from relay.plugin.parts import Authenticator, BackgroundTask, Coming, Keeps, Mes
 from relay.plugin.types import Draft
 from relay.services.router import Submission
 from relay.services.supervision import supervise
+from relay.storage.errors import StorageError
 from relay.storage.log import Entry
 from relay.storage.witness import Edited
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from relay.plugin.server import ServerOf
 
 Part = TypeVar("Part")
+SLICE_CHARACTERS: Final = 32_768
+"""How much text, in characters of JSON, one call of `stored` has; a longer message comes alone."""
+
 _BACKLOG: Final = 10_000
 """How many events may wait for one plugin; one more is dropped, and counted as its failure."""
 
@@ -65,6 +70,8 @@ class Hooks:
         self._sessions = list(sessions)
         self._background = list(background)
         self.authenticators = sorted(authenticators, key=lambda owned: owned.part.order)
+        self.ended = trio.Event()
+        self._running: set[str] = set()
         self._steps: dict[str, tuple[Step, ...]] = {}
         self._queues: dict[str, trio.MemorySendChannel[tuple[str, Callable[..., Any], tuple[Any, ...]]]] = {}
         self._committed = [owned for owned in self._messages if owned.part.committed is not None]
@@ -96,6 +103,7 @@ class Hooks:
             if not guard.aside:
                 try:
                     await guard.call_async(f"before, for {draft.type.name!r}", call, draft)
+                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
                 except PluginFailed:
                     raise guard.refusal() from None
 
@@ -109,6 +117,7 @@ class Hooks:
             if not guard.aside:
                 try:
                     guard.call(f"before, for {draft.type.name!r}", call, draft)
+                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
                 except PluginFailed:
                     raise guard.refusal() from None
 
@@ -117,12 +126,12 @@ class Hooks:
     def stored(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Tell what was stored."""
         for guard, hook in ((owned.guard, owned.part) for owned in self._stored):
-            if guard.aside:
-                continue
             mine = entries if hook.types is None else [entry for entry in entries if entry.type in hook.types]
-            if mine:
+            for some in slices(mine):
+                if guard.aside:
+                    break
                 assert hook.stored is not None  # noqa: S101 - that is what was listed
-                guard.call_inside("stored", connection, hook.stored, self._server_of(guard.plugin), mine)
+                guard.call_inside("stored", connection, hook.stored, self._server_of(guard.plugin), some)
 
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
         """Tell what was given another payload."""
@@ -208,32 +217,48 @@ class Hooks:
         """
         owned: tuple[Owned[Any], ...] = (*self._committed, *self._sessions, *self._background)
         owners = {one.guard.plugin: one.guard for one in owned}
-        async with trio.open_nursery() as nursery:
-            for guard in owners.values():
-                nursery.start_soon(self._run_plugin, guard, background)
+        try:
+            async with trio.open_nursery() as nursery:
+                for guard in owners.values():
+                    nursery.start_soon(self._run_plugin, guard, background)
+        finally:
+            self.ended.set()
+
+    def still_running(self) -> list[str]:
+        """Return the names of plugins whose own tasks have not ended."""
+        return sorted(self._running)
 
     async def _run_plugin(self, guard: Guard, background: bool) -> None:
         """Run one plugin's tasks while it is not set aside, and again when it is taken back."""
         changed = trio.Event()
         token = trio.lowlevel.current_trio_token()
         # A plugin may fail on the writer's thread.
-        guard.when_changed(lambda: token.run_sync_soon(lambda: changed.set()))
-        server = self._server_of(guard.plugin)
+        guard.when_changed(lambda: _soon(token, lambda: changed.set()))
         while True:
             changed = trio.Event()
-            if not guard.aside:
+            if guard.aside:
+                await changed.wait()
+                continue
+            self._running.add(guard.plugin)
+            try:
                 async with trio.open_nursery() as nursery:
-                    send, receive = trio.open_memory_channel[Any](_BACKLOG)
-                    self._queues[guard.plugin] = send
-                    nursery.start_soon(self._events, guard, server, receive)
-                    for owned in self._background:
-                        if background and owned.guard is guard:
-                            nursery.start_soon(self._keep_running, guard, server, owned.part)
+                    self._start_tasks(nursery, guard, background)
                     await changed.wait()
                     del self._queues[guard.plugin]
                     nursery.cancel_scope.cancel()
-            else:
-                await changed.wait()
+                    guard.rules.shields.over(nursery.cancel_scope)
+            finally:
+                guard.rules.shields.forget(nursery.cancel_scope)
+                self._running.discard(guard.plugin)
+
+    def _start_tasks(self, nursery: trio.Nursery, guard: Guard, background: bool) -> None:
+        server = self._server_of(guard.plugin)
+        send, receive = trio.open_memory_channel[Any](_BACKLOG)
+        self._queues[guard.plugin] = send
+        nursery.start_soon(self._events, guard, server, receive)
+        for owned in self._background:
+            if background and owned.guard is guard:
+                nursery.start_soon(self._keep_running, guard, server, owned.part)
 
     async def _events(self, guard: Guard, server: Any, receive: trio.MemoryReceiveChannel[Any]) -> None:
         async for what, call, arguments in receive:
@@ -241,6 +266,8 @@ class Hooks:
                 await guard.call_async(what, call, server, *arguments)
             except PluginFailed:
                 continue
+            except StorageError as failed:
+                server.log.error("%s of a plugin's came to nothing: %s", what, failed)
             except Exception as refused:
                 guard.failed(what, refused)
 
@@ -254,10 +281,33 @@ class Hooks:
         await supervise(f"task {task.name!r} of plugin {guard.plugin!r}", run)
 
 
+def _soon(token: trio.lowlevel.TrioToken, told: Callable[[], None]) -> None:
+    with suppress(trio.RunFinishedError):
+        token.run_sync_soon(told)
+
+
+def slices(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """Yield messages in as many parts as one call may hold the writer's thread for, by the length of their text.
+
+    What somebody says at length is no fault of the plugin that has to read it.
+    """
+    start = size = 0
+    for index, entry in enumerate(entries):
+        size += len(entry.payload)
+        if size > SLICE_CHARACTERS and index > start:
+            yield entries[start:index]
+            start, size = index, len(entry.payload)
+    if start < len(entries):
+        yield entries[start:] if start else entries
+
+
 def _answer(
     keeps: Keeps, answers: list[Collection[int]], server: Any, connection: sqlite3.Connection, asked: Sequence[int]
 ) -> None:
-    answers.append(frozenset(keeps(server, connection, asked)))
+    kept = frozenset(keeps(server, connection, asked))
+    if not all(isinstance(message_id, int) for message_id in kept):
+        raise TypeError("keeps returns message ids, whole numbers")
+    answers.append(kept)
 
 
 def _step(server: Any, connection: sqlite3.Connection, asked: tuple[Purge, list[bool]]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ import pluggy
 
 from relay.plugin import hookspecs
 from relay.plugin.discovery import Found, find
-from relay.plugin.guard import FAULTS, Guard, Rules
+from relay.plugin.guard import Guard, Rules, in_words
 from relay.plugin.options import BadOptions, read_options
 from relay.plugin.paths import Claimed
 from relay.plugin.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
@@ -48,7 +49,17 @@ def load(
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
+    registry.remarks += _hooks_for_nothing(registry)
     return registry
+
+
+def _hooks_for_nothing(registry: Registry) -> Iterator[str]:
+    for owned in registry.parts["relay_message_hooks"]:
+        for name in sorted((owned.part.types or frozenset()) - registry.types.keys()):
+            meant = did_you_mean(name, registry.types)
+            hint = f"; {meant}" if meant else ""
+            whose = f"plugin {owned.guard.plugin!r}"
+            yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
 
 
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:
@@ -64,8 +75,9 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
     except (KeyboardInterrupt, MemoryError):
         raise
-    except FAULTS as fault:
-        registry.broken.append(BrokenPlugin(name, found.path, where(fault, found.path)))
+    except BaseException as fault:
+        reason = where(fault, found.path)
+        registry.broken.append(BrokenPlugin(name, found.path, reason, found.entry.value if found.entry else None))
 
 
 def _ask(
@@ -98,9 +110,12 @@ def _ask(
 
 
 def _check_hooks(module: ModuleType) -> None:
-    """Say which hook was meant by a name that is none; pluggy alone would only say that it is none."""
+    """Say which hook was meant by a name that is none, and which one nobody would ask for want of its mark."""
     known = {name for name in vars(hookspecs) if name.startswith("relay_")}
     for name, value in vars(module).items():
+        if name in known and isfunction(value) and not hasattr(value, "relay_impl"):
+            line = value.__code__.co_firstlineno
+            raise Junk(f"{name}, in line {line}, would never be asked: write @hookimpl above it")
         if name.startswith("relay_") and hasattr(value, "relay_impl") and name not in known:
             raise Junk(f"there is no hook {name}; {did_you_mean(name, known) or 'see docs/plugins/hooks.md'}")
 
@@ -126,5 +141,4 @@ def where(fault: BaseException, path: Path | None) -> str:
             if frame.filename == str(path):
                 line = frame.lineno
     place = f"{path.name}:{line}: " if line and path is not None else ""
-    message = fault.msg if isinstance(fault, SyntaxError) else str(fault)
-    return f"{place}{type(fault).__name__}: {message}"
+    return place + (f"SyntaxError: {fault.msg}" if type(fault) is SyntaxError else in_words(fault))

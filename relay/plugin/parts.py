@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from relay.plugin import vetting
 from relay.plugin.types import Draft
 from relay.storage.log import Entry
 from relay.storage.witness import Edited
@@ -62,6 +63,9 @@ class MessageHook:
     committed: Committed | None = None
     order: int = 0
 
+    def __post_init__(self) -> None:
+        vetting.message_hook(self)
+
     def covers(self, type_name: str) -> bool:
         """Tell whether it is for messages of a type."""
         return self.types is None or type_name in self.types
@@ -94,6 +98,9 @@ class SessionHook:
     disconnected: Callable[[Server, Coming], Awaitable[None] | None] | None = None
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
     left: Left | None = None
+
+    def __post_init__(self) -> None:
+        vetting.functions("SessionHook", self, "connected", "disconnected", "presence")
 
 
 class Credentials(NamedTuple):
@@ -144,6 +151,10 @@ class Authenticator:
     identify: Callable[[Server, Credentials], Awaitable[Claim | None] | Claim | None]
     order: int = 0
 
+    def __post_init__(self) -> None:
+        vetting.number("Authenticator", "order", self.order)
+        vetting.functions("Authenticator", self, "identify")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundTask:
@@ -157,6 +168,9 @@ class BackgroundTask:
 
     name: str
     run: Callable[[Server], Awaitable[None]]
+
+    def __post_init__(self) -> None:
+        vetting.functions(f"BackgroundTask {self.name!r}", self, "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +192,9 @@ class Command:
     name: str
     run: Callable[..., Awaitable[Any]]
 
+    def __post_init__(self) -> None:
+        vetting.command(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Routes:
@@ -191,6 +208,9 @@ class Routes:
     blueprint: Any
     public: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "public", vetting.set_of("Routes", "public", self.public, str))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Migration:
@@ -203,3 +223,6 @@ class Migration:
 
     name: str
     sql: str | Callable[[sqlite3.Connection], None]
+
+    def __post_init__(self) -> None:
+        vetting.migration(self)

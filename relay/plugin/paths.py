@@ -24,11 +24,30 @@ def claims(blueprints: list[Any], owner: str) -> Claimed:
         if not isinstance(blueprint, Blueprint):
             raise TypeError(f"Routes(blueprint={blueprint!r}): give a quart.Blueprint")
         scratch.register_blueprint(blueprint)
+        _check_for_itself(scratch, owner)
     return {
         (method, _VARIABLE.sub("<>", _REST.sub("<*>", rule.rule))): owner
         for rule in scratch.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
+
+
+def _check_for_itself(scratch: Quart, owner: str) -> None:
+    """Refuse what would run for requests of others: it is the application's, and nobody guards it there.
+
+    Raises:
+        TypeError: naming it.
+    """
+    everywhere: dict[str, Any] = {
+        "before_app_request": scratch.before_request_funcs,
+        "after_app_request": scratch.after_request_funcs,
+        "teardown_app_request": scratch.teardown_request_funcs,
+    }
+    for name, kept in everywhere.items():
+        if kept.get(None):
+            raise TypeError(f"{owner}: {name} would run for everybody's requests; use {name.replace('_app', '')}")
+    if any(scratch.error_handler_spec[None].values()):
+        raise TypeError(f"{owner}: app_errorhandler would answer for everybody's requests; use errorhandler")
 
 
 def check_claims(taken: Claimed, wanted: Claimed) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from relay.plugin.guard import Guard, Rules
 from relay.plugin.hooks import Hooks, Owned
@@ -37,14 +39,21 @@ PARTS: Final[dict[str, type[Any]]] = {
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that was left out, and why, with the place to look at."""
+    """A plugin that was left out, and why, with the place to look at.
+
+    Attributes:
+        path: its file; None for one that is not there, and for one of an installed package.
+        module: of an installed package.
+    """
 
     name: str
     path: Path | None
     reason: str
+    module: str | None = None
 
     def __str__(self) -> str:
-        return f"plugin {self.name!r} ({self.path or 'no such file'}) is left out: {self.reason}"
+        place = self.path or (f"module {self.module}" if self.module else None)
+        return f"plugin {self.name!r}{f' ({place})' if place else ''} is left out: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class Registry:
     types: dict[str, MessageType] = field(default_factory=dict)
     loaded: list[LoadedPlugin] = field(default_factory=list)
     broken: list[BrokenPlugin] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     priorities: dict[str, int] = field(default_factory=dict)
     parts: dict[str, list[Owned[Any]]] = field(default_factory=lambda: {name: [] for name in PARTS})
     paths: Claimed = field(default_factory=dict)
@@ -89,6 +99,21 @@ class Registry:
     def owner(self, type_name: str) -> Guard:
         """Return the guard of the plugin that a type belongs to."""
         return self._owner[type_name]
+
+    def searched(self, type_name: str, stored: str) -> tuple[Any, str] | None:
+        """Return a stored payload, and the text that search finds its message by; None where there is none.
+
+        A `search_text` that fails is its own plugin's failure, and its message is one that is not found.
+        """
+        type_ = self.types.get(type_name)
+        if type_ is None or type_.search_text is None or (guard := self._owner[type_name]).aside:
+            return None
+        try:
+            payload = type_.load(stored)
+        except (msgspec.DecodeError, RecursionError):
+            return None  # an older version of its type stored it
+        text = guard.call_anywhere(f"search_text, for {type_name!r}", _text_of, type_.search_text, payload)
+        return (payload, text) if text else None
 
     def guard(self, plugin: str) -> Guard | None:
         """Return a loaded plugin's guard."""
@@ -142,6 +167,13 @@ class Registry:
             parts["relay_authenticators"],
             server_of,
         )
+
+
+def _text_of(search_text: Callable[[Any], Any], payload: Any) -> str | None:
+    text = search_text(payload)
+    if text is not None and not isinstance(text, str):
+        raise TypeError(f"search_text returned {type(text).__name__}; return a text, or None")
+    return text
 
 
 def _check_distinct(hook: str, names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from relay.plugin.guard import FAULTS
+from relay.plugin.guard import in_words
 from relay.plugin.registry import Registry
 from relay.storage.health import is_the_disks
 
@@ -33,11 +33,11 @@ def migrate_plugins(connection: sqlite3.Connection, registry: Registry, now: flo
                     for statement in statements(step.sql):
                         connection.execute(statement)
                 connection.execute("INSERT INTO plugin_migrations VALUES (?, ?, ?)", (name, step.name, now))
-        except FAULTS as fault:
-            if isinstance(fault, Exception) and is_the_disks(fault):
+        except BaseException as fault:
+            if is_the_disks(fault):
                 raise
             connection.execute("ROLLBACK TO schema")
-            failed[name] = f"its migration {step.name!r} failed: {type(fault).__name__}: {fault}"
+            failed[name] = f"its migration {step.name!r} failed: {in_words(fault)}"
         connection.execute("RELEASE schema")
     return failed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from relay.plugin.server import Server
 
 
+LONGEST_CHAIN: Final = 8
+"""How many answers programs give each other in a row, before one of them is refused."""
+
+
 class Inside(NamedTuple):
     """A sender without a connection and without a token."""
 
@@ -32,6 +36,19 @@ class Inside(NamedTuple):
         return self.identity.user_id
 
 
+def follow(depth: int | None) -> int:
+    """Return the depth of an answer that a program gives to a message of a depth.
+
+    Raises:
+        RelayError: `forbidden` for one too many in a row: programs that answer each other would never end.
+    """
+    answer = (depth or 0) + 1
+    if answer > LONGEST_CHAIN:
+        said = f"programs have answered each other {LONGEST_CHAIN} times in a row here; that is enough"
+        raise RelayError(ErrorCode.FORBIDDEN, said)
+    return answer
+
+
 async def send_as(
     engine: Engine,
     user_id: str,
@@ -41,12 +58,14 @@ async def send_as(
     *,
     own_id: str | None = None,
     scopes: frozenset[str] = frozenset(),
+    depth: int = 0,
 ) -> Entry:
     """Send a message as a user, through all that a message of theirs goes through; return it once it is stored.
 
     Args:
         own_id: the idempotency key.
         scopes: what it may do besides what any user may.
+        depth: how many answers of programs led to it; see `follow`.
 
     Raises:
         RelayError: the message is refused, there is no such user, or their account is disabled.
@@ -58,7 +77,9 @@ async def send_as(
         raise RelayError(ErrorCode.FORBIDDEN, f"the account {user_id!r} is disabled")
     identity = Identity(user_id, False, user.disabled, "", scopes, None, user.created_at, None)
     envelope = Envelope(type_name, msgspec.Raw(encode_json(payload)), Meta(id=own_id, target_id=target_id))
-    return await engine.router.send(await engine.dispatcher.draft(Inside(identity), envelope))
+    submission = await engine.dispatcher.draft(Inside(identity), envelope)
+    submission.entry.depth = max(depth, submission.entry.depth)
+    return await engine.router.send(submission)
 
 
 async def post_as(

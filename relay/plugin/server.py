@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from relay.plugin.bell import Bell
 from relay.plugin.sending import post_as, send_as
+from relay.plugin.turns import others_time
 from relay.plugin.types import Draft
 from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets
@@ -63,7 +64,8 @@ class Server:
 
     async def read(self, job: Job[T]) -> T:
         """Run `job(connection)` on a connection that can only read, and return its answer."""
-        return await self.services.runner.read(job)
+        with others_time() as turn:
+            return await self.services.runner.read(turn.of(job))
 
     async def write(self, job: Job[T]) -> T:
         """Run `job(connection)` in a transaction; return its answer once that is committed.
@@ -71,7 +73,8 @@ class Server:
         Raises:
             StorageFailed: the disk did not take it.
         """
-        return await self.services.runner.write(job)
+        with others_time() as turn:
+            return await self.services.runner.write(turn.of(job))
 
     async def stored_beyond(self, position: int) -> int:
         """Wait until something is stored beyond a position of the log, and return the log's end.
@@ -112,18 +115,30 @@ class Server:
         *,
         own_id: str | None = None,
         scopes: frozenset[str] = frozenset(),
+        depth: int = 0,
     ) -> Entry:
         """Send a message as a user, through all that a message of theirs goes through; return it once stored.
 
         Args:
             own_id: the idempotency key: the same one again stores nothing and returns the first.
             scopes: what it may do besides what any user may.
+            depth: of an answer that a program gives, `relay.plugin.sending.follow` of what it answers.
 
         Raises:
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
         self._pace.take(self.plugin)
-        return await send_as(self.services, user_id, type_name, payload, target_id, own_id=own_id, scopes=scopes)
+        with others_time():
+            return await send_as(
+                self.services,
+                user_id,
+                type_name,
+                payload,
+                target_id,
+                own_id=own_id,
+                scopes=scopes,
+                depth=depth,
+            )
 
     async def post(
         self,
@@ -149,7 +164,8 @@ class Server:
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
         self._pace.take(self.plugin)
-        return await post_as(self, user_id, type_name, payload, conversation, own_id, shape)
+        with others_time():
+            return await post_as(self, user_id, type_name, payload, conversation, own_id, shape)
 
     def wake(self) -> None:
         """Have the background task that waits in `woken` go on; for hooks, on whatever thread they run."""

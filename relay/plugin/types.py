@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from relay.plugin import vetting
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
@@ -69,6 +70,7 @@ class Draft:
         answer: what the ack says besides.
         server: the server as the type's plugin may use it; its services: `draft.server.services.groups`.
         edits: the message that would read so from now on, for a `before` that sees an edit; None for a new one.
+        depth: of what a program answers: `relay.plugin.sending.follow` of the depth of what it answers.
     """
 
     type: MessageType
@@ -83,6 +85,7 @@ class Draft:
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
+    depth: int = 0
 
 
 Prepare = Callable[[Draft], None]
@@ -147,16 +150,20 @@ class MessageType:
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    says_nothing: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
+        vetting.message_type(self)
         if self.kind is not Kind.LATEST and self.key is not None:
             raise ValueError(f"message type {self.name!r}: only a latest type has a key")
         if self.kind is not Kind.STREAM and (self.collapse is not None or self.ttl_seconds is not None):
             raise ValueError(f"message type {self.name!r}: only a stream type collapses or has a time to live")
         if self.kind is Kind.STREAM and self.about is not None and self.collapse is None:
             raise ValueError(f"message type {self.name!r}: a stream type with `about` needs `collapse`")
+        if self.roles is not None and ConversationKind.GROUP not in self.targets:
+            raise ValueError(f"message type {self.name!r}: roles are for groups, and its targets have no GROUP")
         if (self.lasts_seconds is None) != (self.over is None) or (self.over and self.kind is not Kind.TRANSIENT):
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
@@ -165,6 +172,7 @@ class MessageType:
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
+        object.__setattr__(self, "says_nothing", self.key is self.collapse is self.about is None)
         object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
 
     def read(self, raw: msgspec.Raw) -> Any:
@@ -196,6 +204,22 @@ class MessageType:
     def write(self, payload: Any) -> str:
         """Return a payload's JSON as it is stored and sent."""
         return encode_json(payload).decode()
+
+    def holds(self, payload: Any) -> bool:
+        """Tell whether an object is of the payload's class, where it has one."""
+        return not isinstance(self.payload, type) or isinstance(payload, self.payload)
+
+    def check(self, payload: Any) -> str:
+        """Return the JSON of a payload that code has made, or changed.
+
+        Raises:
+            TypeError, ValueError: it is none of this type.
+        """
+        if not self.holds(payload):
+            raise TypeError(f"the payload of a {self.name} is a {self.payload.__name__}, not {payload!r:.80}")
+        text = self.write(payload)
+        self._decoder.decode(text)
+        return text
 
 
 def _explain(error: Exception) -> str:

@@ -57,15 +57,18 @@ class Watch:
         """Call a plugin's plain function."""
         before = self.enter(owner)
         try:
-            return function(*arguments)
-        finally:
-            self.leave(before)
+            try:
+                return function(*arguments)
+            finally:
+                self.leave(before)
+        except Blocked:
+            self.leave(before)  # it may have come out of `leave` itself
+            raise
 
     async def run_async(self, owner: str, awaitable: Awaitable[T]) -> T:
         """Await a plugin's coroutine; each of its steps is watched, its waits are not."""
-        if not isinstance(awaitable, Coroutine):
-            return await awaitable
-        return await self._step(owner, awaitable)
+        inner = awaitable if isinstance(awaitable, Coroutine) else _waited(awaitable)
+        return await self._step(owner, inner)
 
     def interrupt(self, call: int) -> None:
         """Raise `Blocked` out of a call, if it is running still; called by the looking thread."""
@@ -79,18 +82,30 @@ class Watch:
         value: Any = None
         while True:
             before = self.enter(owner)
+            trap: Any = None
             try:
-                trap = resume(value)
-            except StopIteration as done:
-                result: T = done.value
-                return result
-            finally:
-                self.leave(before)
+                try:
+                    trap = resume(value)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                finally:
+                    self.leave(before)
+            except Blocked as late:
+                self.leave(before)  # it may have come out of `leave` itself
+                if trap is None:
+                    raise
+                value, resume = late, inner.throw
+                continue
             try:
                 value = yield trap
                 resume = inner.send
             except BaseException as raised:
                 value, resume = raised, inner.throw
+
+
+async def _waited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 class WriterWatch(Watch):

@@ -69,6 +69,7 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     expires_at: Annotated[float | None, said("when it will lose its payload, Unix seconds")] = None
     replaces: Annotated[int | None, said("the `message_id` of the one whose place it took")] = None
     edit_id: Annotated[int | None, said("the `message_id` of the edit that gave it its content")] = None
+    depth: Annotated[int | None, said("how many answers of programs to each other led to it")] = None
     replay: Annotated[bool, said("true for what comes again, or late, after a hello")] = False
 
 

@@ -50,6 +50,7 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
             expires_at=record.expires_at,
             replaces=record.replaces,
             edit_id=record.edit_id,
+            depth=record.depth,
             replay=replay,
         ),
     )

@@ -36,8 +36,8 @@ _FANOUT_BYTES: Final = 8_388_608
 _SLICE_BYTES: Final = 131_072
 """Bytes of messages between two flushes: far below what may wait for one connection, so who reads is not cut."""
 
-_BATCH_BYTES: Final = 1_048_576
-"""Bytes of messages in one transaction, about; the next one gathers while these go out."""
+BATCH_CHARACTERS: Final = 131_072
+"""A batch ends with the message that brings it to so much JSON: what reads it there takes its time."""
 
 
 class Submission:
@@ -189,15 +189,15 @@ class MessageRouter:
     def _take(self) -> list[Submission]:
         """Take what waits, up to a batch, or to the first change of a membership."""
         batch: list[Submission] = []
-        waiting, size = self._waiting, 0
-        while waiting and len(batch) < self._batch and size < _BATCH_BYTES:
+        waiting, characters = self._waiting, 0
+        while waiting and len(batch) < self._batch and characters < BATCH_CHARACTERS:
             submission = waiting.popleft()
             if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
                 submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
                 self._answer(submission)
                 continue
             batch.append(submission)
-            size += len(submission.entry.payload)
+            characters += len(submission.entry.payload)
             if submission.changes_members:
                 break
         return batch
@@ -337,6 +337,7 @@ def encode_entry(entry: Entry) -> bytes:
             sent_at=entry.sent_at,
             expires_at=entry.expires_at,
             replaces=entry.replaces,
+            depth=entry.depth or None,
         ),
     )
 

@@ -22,13 +22,10 @@ _ROOM: Final = 1 << 20
 
 _DISKS: Final = frozenset(
     {
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_PROTOCOL,
         sqlite3.SQLITE_NOTADB,
     }
@@ -42,7 +39,11 @@ def _code(failure: BaseException) -> int:
 
 
 def is_the_disks(failure: BaseException) -> bool:
-    """Tell a failure of the database's (full, busy, broken) from a mistake in somebody's statement."""
+    """Tell a failure of the database's (full, broken) from a mistake in somebody's statement.
+
+    Inside a transaction of the only writer nothing is busy, locked or not to be opened but what its own code
+    holds: a cursor, or another database of a plugin's.
+    """
     return isinstance(failure, sqlite3.Error) and _code(failure) in _DISKS
 
 

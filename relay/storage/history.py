@@ -14,11 +14,11 @@ from relay.storage import mentions
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces, edit_id"
+    " deleted_at, expires_at, replaces, edit_id, depth"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL, NULL"
+    " NULL, NULL, NULL, NULL"
 )
 
 
@@ -45,6 +45,7 @@ class Record(NamedTuple):
     expires_at: float | None
     replaces: int | None
     edit_id: int | None = None
+    depth: int | None = None
 
     @property
     def size(self) -> int:

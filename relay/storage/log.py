@@ -29,8 +29,6 @@ STREAM_COLUMNS: Final = (
     " sent_at, expires_at"
 )
 _ROWS_AT_ONCE: Final = 256
-
-
 Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
 After = Callable[[sqlite3.Connection, "Entry"], None]
 
@@ -57,6 +55,7 @@ class Entry:
         expires_at: when it becomes a tombstone, Unix seconds.
         answer: what its ack says besides.
         elsewhere: whether it is stored where its sender did not send it; then its ack has no `seq`.
+        depth: how many answers of programs led to it; for a stream type.
     """
 
     channel_id: int
@@ -79,6 +78,7 @@ class Entry:
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     elsewhere: bool = False
+    depth: int = 0
 
     replaces: int | None = None
     message_id: int | None = None
@@ -92,7 +92,13 @@ class Entry:
     @property
     def plain(self) -> bool:
         """Whether storing it is one row and nothing else, so that many can be stored by one statement."""
-        return self.kind is Kind.STREAM and self.apply is None and self.after is None and self.collapse is None
+        return (
+            self.kind is Kind.STREAM
+            and self.apply is None
+            and self.after is None
+            and self.collapse is None
+            and not self.depth
+        )
 
 
 @cache
@@ -238,6 +244,10 @@ class Log:
                 entry.payload = entry.apply(connection, entry) or entry.payload
             if entry.kind is Kind.STREAM:
                 self._store_streams(connection, [entry], now)
+                if entry.depth:
+                    connection.execute(
+                        "UPDATE log SET depth = ? WHERE message_id = ?", (entry.depth, entry.message_id)
+                    )
                 erasing.collapse(connection, entry, now)
             else:
                 self._store_latest(connection, entry, now)

@@ -249,6 +249,12 @@ def stays(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def answers_depths(db: sqlite_utils.Database) -> None:
+    """Add how many answers of programs led to a message."""
+    _run(db, "ALTER TABLE log ADD COLUMN depth INTEGER")
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from relay.storage.log import Entry
+
+
+_NOT_YOURS: Final = "this transaction has others' messages in it: relay commits it, or undoes your part"
 
 
 class Edited(NamedTuple):
@@ -53,12 +56,34 @@ class Witness(Protocol):
 class Writer(sqlite3.Connection):
     """The connection that changes things, with the witness of what it changes.
 
+    Its transactions are many messages' together: whoever is given it for their part may not end them.
+
     Attributes:
         erased: whether something was erased whose bytes are still to be purged.
     """
 
     witness: Witness | None = None
     erased: bool = False
+
+    def commit(self) -> None:
+        """Refuse to end a transaction that is others' as well.
+
+        Raises:
+            sqlite3.ProgrammingError: always.
+        """
+        raise sqlite3.ProgrammingError(_NOT_YOURS)
+
+    def rollback(self) -> None:
+        """Refuse the same."""
+        raise sqlite3.ProgrammingError(_NOT_YOURS)
+
+    def executescript(self, _script: str, /) -> sqlite3.Cursor:
+        """Refuse what would commit before it begins."""
+        raise sqlite3.ProgrammingError(f"{_NOT_YOURS}; executescript would: use execute for each statement")
+
+    def __exit__(self, *_raised: object) -> Literal[False]:
+        """Refuse `with connection:`, which commits at its end."""
+        raise sqlite3.ProgrammingError(f"{_NOT_YOURS}; `with connection:` would")
 
 
 def witness_of(connection: sqlite3.Connection) -> Witness | None:

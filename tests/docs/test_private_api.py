@@ -58,6 +58,14 @@ async def test_trio_websocket_has_the_methods_that_are_replaced_and_the_state_th
     assert library._reader_running is True
 
 
+async def test_trio_tells_which_scopes_are_inside_a_scope() -> None:
+    listed("CancelScope._cancel_status", "children", "_scope")
+    with trio.CancelScope() as outer, trio.CancelScope(shield=True) as inner:
+        await trio.lowlevel.checkpoint()
+        (status,) = outer._cancel_status.children  # type: ignore[union-attr]
+        assert status._scope is inner
+
+
 def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     listed("TCPServer", "Lifespan", "WorkerContext", "ASGIWrapper", "Updated", "Closed")
     assert parameters(TCPServer.__init__) == ["self", "app", "config", "context", "state", "stream"]

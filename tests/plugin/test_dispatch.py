@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from relay.plugin.dispatch import content_digest
+from relay.plugin.outcomes import content_digest
 from relay.storage import accounts
 from relay.testing import World, world
 from tests.plugin.authors import answers, plugged, send

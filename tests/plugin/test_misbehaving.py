@@ -111,6 +111,34 @@ FAILS_A_MESSAGE = {
     "after": "def p(d): d.after = fail\n" + TYPES.format("prepare=p"),
     "apply returns junk": "def p(d): d.apply = lambda c, e: 5\n" + TYPES.format("prepare=p"),
     "payload is junk": "def p(d): d.payload = object()\n" + TYPES.format("prepare=p"),
+    "payload is nothing": "def p(d): d.payload = None\n" + TYPES.format("prepare=p"),
+    "payload has a field of another type": "def p(d): d.payload.text = 5\n" + TYPES.format("prepare=p"),
+    "payload is spoiled in handle": "async def h(d): d.payload = {'text': 5}\n" + TYPES.format("handle=h"),
+    "payload is spoiled in before": "def b(d): d.payload.text = None\n"
+    + TYPES.format("")
+    + HOOKS.format("types={'odd'}, before=b"),
+    "answer is junk": "def p(d): d.answer = {'it': object()}\n" + TYPES.format("prepare=p"),
+    "expires_at is junk": "def p(d): d.expires_at = 'soon'\n" + TYPES.format("prepare=p"),
+    "conversation is junk": "async def h(d): d.conversation = None\n" + TYPES.format("handle=h"),
+    "prepare hides that it waits": "async def w(): ...\n" + TYPES.format("prepare=lambda d: w()"),
+    "about is junk": TYPES.format("collapse=lambda p: 'k', about=lambda p: '5'"),
+    "raises what is no Exception": "def p(d): raise GeneratorExit\n" + TYPES.format("prepare=p"),
+    "raises what cannot be said": "class E(Exception):\n    def __str__(self): fail()\ndef p(d): raise E\n"
+    + TYPES.format("prepare=p"),
+    "another database is locked": """import sqlite3, tempfile
+def p(d):
+    def apply(c, e):
+        with tempfile.NamedTemporaryFile() as file:
+            one, two = [sqlite3.connect(file.name, isolation_level=None, timeout=0) for _ in "ab"]
+            one.execute("BEGIN IMMEDIATE")
+            try:
+                two.execute("BEGIN IMMEDIATE")
+            finally:
+                one.close(), two.close()
+    d.apply = apply
+"""
+    + TYPES.format("prepare=p"),
+    "ends the transaction": "def p(d): d.apply = lambda c, e: c.commit()\n" + TYPES.format("prepare=p"),
     "before": TYPES.format("") + HOOKS.format("types=frozenset({'odd'}), before=fail"),
     "before, async": "async def b(d): fail()\n"
     + TYPES.format("")
@@ -189,6 +217,12 @@ HARMLESS_TO_MESSAGES = {
     "stored": HOOKS.format("stored=fail"),
     "stored, half done": "def s(server, c, entries):\n    c.execute('CREATE TABLE odd_half (x)'); fail()\n"
     + HOOKS.format("stored=s"),
+    "stored commits": "def s(server, c, entries): c.commit()\n" + HOOKS.format("stored=s"),
+    "stored rolls back": "def s(server, c, entries): c.rollback()\n" + HOOKS.format("stored=s"),
+    "stored with connection": "def s(server, c, entries):\n    with c: pass\n" + HOOKS.format("stored=s"),
+    "stored runs a script": "def s(server, c, entries): c.executescript('')\n" + HOOKS.format("stored=s"),
+    "stored raises what is no Exception": "def s(*a): raise KeyboardInterrupt\n" + HOOKS.format("stored=s"),
+    "stored hides that it waits": "async def w(): ...\n" + HOOKS.format("stored=lambda *a: w()"),
     "edited": HOOKS.format("edited=fail"),
     "erased": HOOKS.format("erased=fail"),
     "committed": HOOKS.format("committed=fail"),

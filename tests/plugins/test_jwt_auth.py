@@ -175,6 +175,8 @@ async def test_claims_become_scopes_and_admins(relay_world: RelayWorld, key_path
         assert await may(scope="openid relay:notify") == await may(scope=["relay:notify"]) == 201
         assert await may(realm_access={"roles": ["relay-admin"]}) == 201
         assert await may(scope={"relay:notify": 1}, realm_access="relay") == 403
+        assert (await me(world, token(realm_access={"roles": ["relay-admin"]})))["admin"] is True
+        assert (await me(world, token()))["admin"] is False
 
 
 async def test_who_is_not_there_comes_in_only_where_users_are_created(

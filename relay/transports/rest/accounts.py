@@ -167,7 +167,7 @@ async def _tell(caller: Caller) -> Response:
         Me(
             user_id=found.user_id,
             display_name=found.display_name,
-            admin=found.admin,
+            admin=identity.admin,
             created_at=found.created_at,
             presence_to=found.presence_to,
             groups_from=found.groups_from,

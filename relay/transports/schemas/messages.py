@@ -111,15 +111,18 @@ def ack_of(type_: MessageType) -> type[msgspec.Struct]:
     if type_.answer is None:
         return Ack
     fields: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for struct in (type_.answer, Ack):
         for field in msgspec.structs.fields(struct):
             default: Any = field.default
             if default is msgspec.NODEFAULT and not field.required:
                 default = msgspec.field(default_factory=cast(Any, field.default_factory))
             fields.setdefault(field.name, (field.type,) if field.required else (field.type, default))
+            said.setdefault(field.name, field.encode_name)
     return msgspec.defstruct(
         f"{camel(type_.name)}Ack",
         [(name, *field) for name, field in fields.items()],
+        rename=said,
         namespace={"__doc__": f"The ack of a `{type_.name}`."},
         kw_only=True,
         omit_defaults=True,

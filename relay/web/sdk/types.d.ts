@@ -125,6 +125,7 @@ export interface Meta {
   deleted_at?: number;
   expires_at?: number;
   replaces?: number;
+  depth?: number;
   replay?: boolean;
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from relay.plugin import Role
 from relay.testing import RelayWorld
 from tests.plugins.bots.people import HELP, ON, ROLL, answer, bot, invoke, types, with_dice
 
@@ -170,3 +171,35 @@ async def test_off_it_costs_nothing_and_knows_nothing(relay_world: RelayWorld) -
         assert (await invoke(alice, "bob", "roll"))["code"] == "unknown_type"
         assert (await world.rest("GET", "/api/bots", "alice")).status == 404
     assert ON
+
+
+async def test_bots_that_invoke_each_other_come_to_an_end_and_people_are_not_held_up(
+    relay_world: RelayWorld,
+) -> None:
+    environ = {"RELAY_PLUGINS__BOTS__BOTS_INVOKE": "true"}
+    async with with_dice(relay_world, **environ) as (world, dice):
+        alice = await world.connect("alice")
+        luck = await bot(world, "luck", {"name": "luck", "description": "Luck"})
+        for name in ("dice", "luck"):
+            await world.engine.groups.put_member("alice", "team", name, Role.MEMBER)
+        await invoke(alice, "team", "roll")
+        depths = []
+        for _ in range(9):
+            frame = await dice.next("slash_command")
+            depths.append(frame["meta"].get("depth", 0))
+            if "code" in await invoke(dice, "team", "luck"):
+                break
+            frame = await luck.next("slash_command")
+            depths.append(frame["meta"]["depth"])
+            if "code" in await invoke(luck, "team", "roll"):
+                break
+        assert depths == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+        assert "8 times in a row" in (await invoke(dice, "team", "luck"))["message"]
+        refused = await luck.request(
+            "slash_response", {"invocation": frame["meta"]["message_id"], "content": "no"}
+        )
+        assert refused["type"] == "error"
+        again = await invoke(alice, "team", "roll")
+        frame = await dice.next("slash_command")
+        assert (frame["meta"]["message_id"], "depth" in frame["meta"]) == (again["message_id"], False)
+        assert "bot" in await invoke(dice, "team", "luck")

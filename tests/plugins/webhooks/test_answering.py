@@ -95,3 +95,28 @@ async def test_without_a_user_nothing_is_posted(webhooks: Run) -> None:
         await server.say(alice, "bob", "hello")
         await trio.sleep(5)
         assert len(await server.world.history("alice", "user", "bob")) == 1
+
+
+async def test_two_webhooks_that_answer_each_other_come_to_an_end(webhooks: Run) -> None:
+    async with webhooks("alice", "one", "two", attempts_per_second=0) as server:
+        await server.world.engine.groups.create("alice", "Team", ["one", "two"], "team")
+        alice = await server.world.connect("alice")
+        hooks = {}
+        for name in ("one", "two"):
+            hooks[name], receiver = await server.hook(name, group=["team"], type=["group_message"], reply_as=name)
+            receiver.behaviour = answering(200, {"content": f"{name} answers"})
+        await server.say(alice, "team", "hello", type="group_message")
+        await trio.sleep(15)
+        said = [one for one in await server.world.history("alice", "group", "team") if "content" in one["payload"]]
+        depths = [one["meta"].get("depth") for one in said]
+        assert depths == [None, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8]
+        newest, *_ = await server.command("deliveries", hook_id=hooks["one"])
+        errors = [attempt.error for attempt in await server.command("deliveries", hook_id=hooks["one"])]
+        assert "its answer was not posted: programs have answered each other 8 times in a row here" in str(errors)
+        assert newest.status == 200
+        live = [one for one in await alice.drain() if one["type"] == "group_message"]
+        assert [one["meta"]["depth"] for one in live] == depths[1:]
+        await server.say(alice, "team", "once more", type="group_message")
+        await trio.sleep(15)
+        said = await server.world.history("alice", "group", "team")
+        assert len([one for one in said if "content" in one["payload"]]) == 2 * 17

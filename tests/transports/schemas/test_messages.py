@@ -103,6 +103,15 @@ def test_the_schema_of_messages_takes_what_the_server_takes_and_nothing_else(reg
         assert not validator.is_valid(wrong), wrong
 
 
+def test_an_ack_says_a_field_as_it_is_sent_not_as_its_attribute_is_called(registry: Registry) -> None:
+    class Told(msgspec.Struct, rename={"class_": "class"}):
+        class_: str
+
+    ack: Any = ack_of(replace(registry.types["search"], answer=Told))
+    assert "class" in msgspec.json.schema(ack)["$defs"]["SearchAck"]["properties"]
+    assert next(field.encode_name for field in msgspec.structs.fields(ack)) == "class"
+
+
 def test_an_ack_says_what_its_type_says_besides(registry: Registry) -> None:
     ack: Any = ack_of(registry.types["follow"])
     assert [field.name for field in msgspec.structs.fields(ack)] == [

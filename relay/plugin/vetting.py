@@ -1,0 +1,198 @@
+"""What a part says of itself, looked at where it is made: a mistake is told at the start, with what is right.
+
+What is called and not awaited must not be `async def`: it would never run, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection
+from enum import Enum
+from typing import Any, Final, get_type_hints
+
+from relay.protocol.kinds import ConversationKind, Kind, Role
+
+_INSIDE: Final = "what waits is `committed`, or a background task"
+_PLAIN: Final = {
+    "prepare": (("draft",), "what waits is `handle`"),
+    "key": (("payload",), ""),
+    "collapse": (("payload",), ""),
+    "about": (("payload",), ""),
+    "search_text": (("payload",), ""),
+    "over": (("payload",), ""),
+    "sql": (("connection",), ""),
+    "stored": (("server", "connection", "entries"), _INSIDE),
+    "edited": (("server", "connection", "message"), _INSIDE),
+    "keeps": (("server", "connection", "message_ids"), _INSIDE),
+    "erased": (("server", "connection", "message_ids"), _INSIDE),
+}
+"""What is called, and not awaited: with which arguments, and what is there for code that waits."""
+
+_EITHER: Final = {
+    "handle": ("draft",),
+    "before": ("draft",),
+    "committed": ("server", "entry"),
+    "connected": ("server", "coming"),
+    "disconnected": ("server", "coming"),
+    "presence": ("server", "user_id", "status"),
+    "identify": ("server", "credentials"),
+    "run": ("server",),
+}
+"""What is awaited where it is `async def`."""
+
+
+def functions(owner: str, part: Any, *names: str) -> None:
+    """Refuse code that could not be called as it will be.
+
+    Args:
+        owner: what the refusal begins with.
+        names: of the part's attributes; None is one that is not there.
+
+    Raises:
+        TypeError: naming the attribute and what is right.
+    """
+    for name in names:
+        function = getattr(part, name)
+        if function is None:
+            continue
+        arguments, instead = _PLAIN.get(name) or (_EITHER[name], "")
+        if not callable(function):
+            raise TypeError(f"{owner}: {name} is {function!r:.80}; it is a function of {', '.join(arguments)}")
+        if name in _PLAIN and _waits(function, generator=name != "keeps"):
+            hint = f"; {instead}" if instead else ""
+            raise TypeError(f"{owner}: {name} is called and not awaited: write it with def, not async def{hint}")
+        _check_arguments(owner, name, function, arguments)
+
+
+def _waits(function: Callable[..., Any], *, generator: bool) -> bool:
+    asked = (function, getattr(function, "__call__", None))  # noqa: B004 - an object's own may be async def
+    return any(
+        inspect.iscoroutinefunction(one)
+        or inspect.isasyncgenfunction(one)
+        or (generator and inspect.isgeneratorfunction(one))
+        for one in asked
+    )
+
+
+def _check_arguments(owner: str, name: str, function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # it does not say what it takes
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        right = f"{name}({', '.join(arguments)})"
+        raise TypeError(f"{owner}: it is called as {right}, but this takes {signature}") from None
+
+
+def one_of(owner: str, name: str, value: object, kind: type[Enum]) -> None:
+    """Refuse a text where a member of an enumeration belongs: it would equal it, and not be it.
+
+    Raises:
+        TypeError: naming the right form.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; write {_right(value, kind)}")
+
+
+def _right(value: object, kind: type[Enum]) -> str:
+    same = next((member for member in kind if member.value == value), None)
+    members = [same] if same is not None else list(kind)
+    return " or ".join(f"{kind.__name__}.{member.name}" for member in members)
+
+
+def set_of(owner: str, name: str, value: Any, kind: type[Any]) -> frozenset[Any]:
+    """Return a collection as a set; a text is no collection of texts.
+
+    Raises:
+        TypeError: naming the right form.
+    """
+    if isinstance(value, str) or not isinstance(value, Collection):
+        inside = f'"{value}"' if kind is str and isinstance(value, str) else kind.__name__
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; write frozenset({{{inside}}})")
+    for one in value:
+        if issubclass(kind, Enum):
+            one_of(owner, f"one of {name}", one, kind)
+        elif not isinstance(one, kind):
+            raise TypeError(f"{owner}: {name} has {one!r:.80} in it; each is a {kind.__name__}")
+    return frozenset(value)
+
+
+def number(owner: str, name: str, value: object, *, whole: bool = False, least: float = -math.inf) -> None:
+    """Refuse what is no number, or one that is too small; None is one that is not there.
+
+    Raises:
+        TypeError: saying so.
+    """
+    if value is None:
+        return
+    kinds: tuple[type, ...] = (int,) if whole else (int, float)
+    if type(value) not in kinds or not math.isfinite(value) or value < least:  # type: ignore[arg-type, operator]
+        bound = "" if least == -math.inf else f", {least:g} at least"
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a {'whole ' if whole else ''}number{bound}")
+
+
+def message_type(type_: Any) -> None:
+    """Look at a message type.
+
+    Raises:
+        TypeError: naming what is wrong with it and what is right.
+    """
+    owner = f"message type {type_.name!r}"
+    one_of(owner, "kind", type_.kind, Kind)
+    object.__setattr__(type_, "targets", set_of(owner, "targets", type_.targets, ConversationKind))
+    if type_.roles is not None:
+        object.__setattr__(type_, "roles", set_of(owner, "roles", type_.roles, Role))
+    if type_.scope is not None and not isinstance(type_.scope, str):
+        raise TypeError(f"{owner}: scope is {type_.scope!r:.80}; it is a text, or None")
+    number(owner, "priority", type_.priority, whole=True)
+    number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
+    number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
+    number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
+    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over")
+
+
+def command(part: Any) -> None:
+    """Look at a command.
+
+    Raises:
+        TypeError: naming what is wrong with it and what is right.
+    """
+    owner = f"Command {part.name!r:.80}"
+    if not isinstance(part.name, str) or not 1 <= len(part.name.split(" ")) <= 3 or not part.name.strip():
+        raise TypeError(f"{owner}: name is one word to three")
+    if not callable(part.run):
+        raise TypeError(f"{owner}: run is {part.run!r:.80}; it is a function of server, and of what it is told")
+    try:
+        inspect.signature(part.run)
+        get_type_hints(part.run, include_extras=True)
+    except Exception as fault:
+        raise TypeError(f"{owner}: what run takes cannot be read: {fault}") from fault
+
+
+def migration(step: Any) -> None:
+    """Look at a step of a plugin's schema.
+
+    Raises:
+        TypeError: naming what is wrong with it and what is right.
+    """
+    owner = f"Migration {step.name!r:.80}"
+    if not isinstance(step.name, str):
+        raise TypeError(f"{owner}: name is a text")
+    if not isinstance(step.sql, str):
+        functions(owner, step, "sql")
+
+
+def message_hook(hook: Any) -> None:
+    """Look at a message hook.
+
+    Raises:
+        TypeError: naming what is wrong with it and what is right.
+    """
+    owner = "MessageHook"
+    if hook.types is not None:
+        object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
+    number(owner, "order", hook.order)
+    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")

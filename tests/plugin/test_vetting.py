@@ -1,0 +1,133 @@
+"""What a plugin registers is looked at: a slip is told at the start, with the plugin, the place and what is right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.app.plugin_admin import checked
+from relay.settings import load
+
+HEAD = """\
+from relay.plugin import *
+
+class P(Payload):
+    text: str = ""
+
+async def waits(*arguments): ...
+def plain(*arguments): ...
+def one(draft): ...
+"""
+TYPE = '@hookimpl\ndef relay_message_types(): return [MessageType(name="odd", payload=P, {})]'
+HOOK = "@hookimpl\ndef relay_message_hooks(): return [MessageHook({})]"
+
+SLIPS = {
+    "kind as text": (TYPE.format('kind="stream"'), "kind is 'stream'; write Kind.STREAM"),
+    "prepare waits": (
+        TYPE.format("kind=Kind.STREAM, prepare=waits"),
+        "message type 'odd': prepare is called and not awaited: write it with def, not async def;"
+        " what waits is `handle`",
+    ),
+    **{
+        f"{name} waits": (
+            TYPE.format(f"kind=Kind.{kind}, {name}=waits{more}"),
+            f"{name} is called and not awaited",
+        )
+        for name, kind, more in (
+            ("key", "LATEST", ""),
+            ("collapse", "STREAM", ""),
+            ("about", "LATEST", ""),
+            ("search_text", "STREAM", ""),
+            ("over", "TRANSIENT", ", lasts_seconds=5"),
+        )
+    },
+    **{
+        f"{name} waits": (
+            HOOK.format(f"{name}=waits"),
+            f"MessageHook: {name} is called and not awaited: write it with def, not async def;"
+            " what waits is `committed`, or a background task",
+        )
+        for name in ("stored", "edited", "keeps", "erased")
+    },
+    "a migration waits": (
+        '@hookimpl\ndef relay_migrations(): return [Migration(name="one", sql=waits)]',
+        "Migration 'one': sql is called and not awaited",
+    ),
+    "no function": (HOOK.format("stored=5"), "stored is 5; it is a function of server, connection, entries"),
+    "too few parameters": (
+        HOOK.format("stored=one"),
+        "MessageHook: it is called as stored(server, connection, entries), but this takes (draft)",
+    ),
+    "types as text": (HOOK.format('types="chat_message"'), """write frozenset({"chat_message"})"""),
+    "types of no texts": (HOOK.format("types={5}"), "types has 5 in it; each is a str"),
+    "targets as text": (TYPE.format('kind=Kind.STREAM, targets="user"'), "write frozenset({ConversationKind})"),
+    "targets as texts": (
+        TYPE.format('kind=Kind.STREAM, targets={"user"}'),
+        "one of targets is 'user'; write ConversationKind.USER",
+    ),
+    "roles as texts": (
+        TYPE.format('kind=Kind.STREAM, roles=["owner"]'),
+        "one of roles is 'owner'; write Role.OWNER",
+    ),
+    "roles without a group": (
+        TYPE.format("kind=Kind.STREAM, roles={Role.OWNER}, targets={ConversationKind.USER}"),
+        "roles are for groups, and its targets have no GROUP",
+    ),
+    "a number as text": (
+        TYPE.format('kind=Kind.STREAM, ttl_seconds="5"'),
+        "ttl_seconds is '5'; it is a number, 0 at least",
+    ),
+    "no hookimpl": (
+        "def relay_message_types(): return []",
+        "relay_message_types, in line 9, would never be asked: write @hookimpl above it",
+    ),
+    "for everybody's requests": (
+        "from relay.plugin.web import Blueprint\nb = Blueprint('b', __name__)\nb.before_app_request(waits)\n"
+        "@hookimpl\ndef relay_routes(): return [Routes(blueprint=b)]",
+        "plugin 'odd': before_app_request would run for everybody's requests; use before_request",
+    ),
+    "a command of four words": (
+        '@hookimpl\ndef relay_commands(): return [Command(name="a b c d", run=waits)]',
+        "Command 'a b c d': name is one word to three",
+    ),
+}
+
+
+def rows(folder: Path, code: str) -> list[dict[str, str]]:
+    folder.mkdir(exist_ok=True)
+    (folder / "odd.py").write_text(HEAD + code)
+    return checked(load(None, {"RELAY_PLUGINS__DIRECTORIES": str(folder)}), ("odd",))
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_leaves_the_plugin_out_with_the_place_and_what_is_right(tmp_path: Path, slip: str) -> None:
+    code, reason = SLIPS[slip]
+    (row,) = rows(tmp_path / "p", code)
+    assert reason in row["reason"]
+    if "kind" in slip:
+        assert re.match(r"odd\.py:\d+: TypeError: ", row["reason"])
+
+
+def test_what_works_is_taken_as_it_is(tmp_path: Path) -> None:
+    code = (
+        TYPE.format(
+            "kind=Kind.STREAM, targets=[ConversationKind.GROUP], roles={Role.OWNER}, handle=waits, prepare=plain"
+        )
+        + "\n"
+        + HOOK.format(
+            'types=["odd"], before=waits, stored=plain, keeps=lambda *a: (i for i in a[2]), committed=waits'
+        )
+    )
+    (row,) = rows(tmp_path / "p", code)
+    assert (row["reason"], "remark" in row) == ("", False)
+
+
+def test_a_hook_for_a_type_that_nobody_adds_is_remarked_on(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "p", HOOK.format('types={"chat_mesage"}, before=one'))
+    assert row["reason"] == ""
+    assert row["remark"] == (
+        "plugin 'odd': a hook of it is for the message type 'chat_mesage', which no plugin adds;"
+        " did you mean chat_message?"
+    )
