@@ -108,13 +108,12 @@ class HistorySaver:
         if answer is None:
             raise not_found(f"{kind} {target_id!r}")
         found, latest = answer
-        seqs = [record.seq for record in found.records]
         return {
             "messages": [envelope(record) for record in found.records],
             "latest": [envelope(record) for record in latest],
             "has_more": found.has_more,
-            "next_before": seqs[0] if seqs else None,
-            "next_after": seqs[-1] if seqs else None,
+            "next_before": found.before,
+            "next_after": found.after,
         }
 
     async def notifications(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from relay.storage import mentions
+from relay.storage.saying import CONTENT, that_say
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
@@ -67,10 +68,27 @@ class Filters(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, oldest first, and whether there is more in the direction it was read in."""
+    """A page, oldest first, and whether there is more in the direction it was read in.
+
+    Attributes:
+        oldest, newest: the seqs between which everything was looked at, where that is more than the records say: a
+            page that looks for a text ends after so much, with few records or none.
+    """
 
     records: list[Record]
     has_more: bool
+    oldest: int | None = None
+    newest: int | None = None
+
+    @property
+    def before(self) -> int | None:
+        """The seq that the page before this one ends before."""
+        return self.oldest or (self.records[0].seq if self.records else None)
+
+    @property
+    def after(self) -> int | None:
+        """The seq that the page after this one begins after."""
+        return self.newest or (self.records[-1].seq if self.records else None)
 
 
 def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
@@ -125,7 +143,7 @@ def page(
     if around is not None:
         older = _scan(connection, seen, (limit + 1) // 2, "<=", around, filters)
         newer = _scan(connection, seen, limit - len(older.records), ">", around, filters)
-        return Page(older.records + newer.records, older.has_more)
+        return Page(older.records + newer.records, older.has_more, older.oldest, newer.newest)
     if after is not None:
         return _scan(connection, seen, limit, ">", after, filters)
     return _scan(connection, seen, limit, "<", before if before is not None else 1 << 62, filters)
@@ -139,15 +157,21 @@ def _scan(
     clauses, values = _conditions(filters)
     direction = "ASC" if comparison == ">" else "DESC"
     last = 1 << 62 if seen.last is None else seen.last
+    by_text = bool(filters.text)
+    columns = f"{RECORD}, {CONTENT}" if by_text else RECORD
     rows = connection.execute(
-        f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq {comparison} ? AND seq BETWEEN ? AND ?"
+        f"SELECT {columns} FROM log WHERE channel_id = ? AND seq {comparison} ? AND seq BETWEEN ? AND ?"
         f"{clauses} ORDER BY seq {direction} LIMIT ?",
-        (seen.channel_id, seq, seen.first, last, *values, limit + 1),
-    ).fetchall()
-    records = [Record(*row) for row in rows[:limit]]
-    if direction == "DESC":
-        records.reverse()
-    return Page(records, len(rows) > limit)
+        (seen.channel_id, seq, seen.first, last, *values, -1 if by_text else limit + 1),
+    )
+    found, looked_to = that_say(rows, filters.text, limit + 1) if filters.text else (rows.fetchall(), None)
+    has_more = len(found) > limit
+    page = [Record(*row[: len(Record._fields)]) for row in found[:limit]]
+    if has_more or looked_to is None:
+        return Page(page if direction == "ASC" else page[::-1], has_more)
+    if direction == "ASC":
+        return Page(page, True, newest=looked_to)
+    return Page(page[::-1], True, oldest=looked_to)
 
 
 def _conditions(filters: Filters) -> tuple[str, list[Any]]:
@@ -162,9 +186,7 @@ def _conditions(filters: Filters) -> tuple[str, list[Any]]:
             clauses += clause
             values.append(value)
     if filters.text:
-        pattern = filters.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        clauses += " AND deleted_at IS NULL AND json_extract(payload, '$.content') LIKE ? ESCAPE '\\'"
-        values.append(f"%{pattern}%")
+        clauses += " AND deleted_at IS NULL"
     return clauses, values
 
 

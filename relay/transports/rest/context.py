@@ -13,6 +13,7 @@ from relay.plugin.web import Caller
 from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect
+from relay.storage.turns import read_for
 from relay.transports.head import client_address
 from relay.transports.rest.flow import Flow
 
@@ -45,6 +46,7 @@ async def the_caller() -> Caller:
         if not headers and refused.code is CloseCode.BAD_TOKEN:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
+    read_for(identity.user_id)
     return Caller(identity, identity.client_id, address)
 
 

@@ -30,6 +30,7 @@ from relay.plugin.web import Caller
 from relay.protocol.answers import Ack
 from relay.protocol.envelope import Envelope, Integer, Name, SentEnvelope, decode
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.folding import folded
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
@@ -130,6 +131,8 @@ async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Respo
     asked = read_query(HistoryQuery)
     if sum(position is not None for position in (asked.before, asked.after, asked.around)) > 1:
         raise invalid("give only one of the query parameters before, after and around")
+    if asked.q is not None and not folded(asked.q):
+        raise invalid("q has nothing to look for; right is a part of what was said", parameter="q")
     page = await the_engine().history.page(
         caller.user_id,
         kind,
