@@ -1,6 +1,6 @@
 """Words as the index knows them: one form for what a reader takes for the same, in any language.
 
-Letters lose case, accents and width, as `relay/protocol/folding.py` has it. Scripts that are written without
+Letters lose case, accents and width, as `relay/storage/folding.py` has it. Scripts that are written without
 spaces are cut into single characters, and a run of them is looked up as a phrase: so one character finds, and any
 part of a longer word. Signs that are no punctuation, such as 🎉 and €, are words of one character too.
 """
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
-from relay.protocol.folding import DROPPED, plain, ranges
+from relay.storage.folding import DROPPED, plain, ranges
 
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from relay.protocol.folding import folded
+from relay.storage.folding import folded
 
 CONTENT: Final = "json_extract(payload, '$.content')"
 """What a message says, as the last column of the rows to look through."""

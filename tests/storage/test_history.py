@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.protocol.folding import folded
 from relay.storage import history, saying
 from relay.storage.accounts import create_user
+from relay.storage.folding import folded
 from relay.storage.history import Filters, Record, View
 from tests.storage.books import channel, fresh, log_row, member
 

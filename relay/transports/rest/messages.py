@@ -30,10 +30,10 @@ from relay.plugin.web import Caller
 from relay.protocol.answers import Ack
 from relay.protocol.envelope import Envelope, Integer, Name, SentEnvelope, decode
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.folding import folded
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
+from relay.storage.folding import folded
 from relay.storage.history import Filters
 from relay.transports.rest.context import reply, the_caller, the_engine
 from relay.transports.rest.marking import mark_read

@@ -57,7 +57,7 @@ def test_vowels_of_a_script_stay_and_signs_are_words(text: str, expected: list[s
 
 
 def test_no_more_than_thirty_marks_in_a_row_are_put_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    from relay.protocol import folding
+    from relay.storage import folding
 
     longest = 0
 
