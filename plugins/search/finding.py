@@ -112,13 +112,13 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
     if asked.newest:
         rows, ended = _candidates(connection, match, between, views, asked.limit + 1)
         page = rows[: asked.limit]
-        further = page[-1][0] if len(rows) > asked.limit else ended
+        further = page[-1][0] if len(rows) > len(page) else ended
         return Found(_shown(server, connection, [message_id for message_id, _ in page], query), further)
     rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
     ranked = _best_first(rows, query, asked.beyond)
     best = ranked[: asked.limit]
     results = _shown(server, connection, [position.message_id for position in best], query)
-    if len(ranked) <= asked.limit:
+    if len(ranked) <= len(best):
         return Found(results)
     return Found(results, asked.before or rows[0][0] + 1, best[-1])
 

@@ -79,3 +79,8 @@ def plain(text: str) -> str:
 def folded(text: str) -> str:
     """Return a name, or what is looked for in names, in the form to compare: plain, with single spaces."""
     return _SPACE.sub(" ", plain(text)).strip()
+
+
+def sought(user_id: str, display_name: str) -> str:
+    """Return what a person is looked for by: their names, each on a line, as no text to look for has two."""
+    return f"{folded(user_id)}\n{folded(display_name)}"

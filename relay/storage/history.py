@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from relay.storage import mentions
-from relay.storage.saying import CONTENT, that_say
+from relay.storage.saying import CONTENT, Saying
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
@@ -157,21 +158,23 @@ def _scan(
     clauses, values = _conditions(filters)
     direction = "ASC" if comparison == ">" else "DESC"
     last = 1 << 62 if seen.last is None else seen.last
-    by_text = bool(filters.text)
-    columns = f"{RECORD}, {CONTENT}" if by_text else RECORD
+    columns = f"{RECORD}, {CONTENT}" if filters.text else RECORD
     rows = connection.execute(
         f"SELECT {columns} FROM log WHERE channel_id = ? AND seq {comparison} ? AND seq BETWEEN ? AND ?"
-        f"{clauses} ORDER BY seq {direction} LIMIT ?",
-        (seen.channel_id, seq, seen.first, last, *values, -1 if by_text else limit + 1),
+        f"{clauses} ORDER BY seq {direction}",
+        (seen.channel_id, seq, seen.first, last, *values),
     )
-    found, looked_to = that_say(rows, filters.text, limit + 1) if filters.text else (rows.fetchall(), None)
-    has_more = len(found) > limit
-    page = [Record(*row[: len(Record._fields)]) for row in found[:limit]]
-    if has_more or looked_to is None:
-        return Page(page if direction == "ASC" else page[::-1], has_more)
-    if direction == "ASC":
-        return Page(page, True, newest=looked_to)
-    return Page(page[::-1], True, oldest=looked_to)
+    saying = Saying(rows, filters.text) if filters.text else None
+    records = [Record(*row) for row in islice(saying or rows, limit + 1)]
+    has_more = len(records) > limit
+    del records[limit:]
+    if direction == "DESC":
+        records.reverse()
+    if has_more or saying is None or saying.ended is None:
+        return Page(records, has_more)
+    if direction == "DESC":
+        return Page(records, True, oldest=saying.ended)
+    return Page(records, True, newest=saying.ended)
 
 
 def _conditions(filters: Filters) -> tuple[str, list[Any]]:

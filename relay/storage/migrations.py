@@ -17,6 +17,8 @@ from typing import Final
 import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
+from relay.storage.folding import sought
+
 BROADCAST_CHANNEL: Final = 1
 """Everybody's channel; everybody has a row in `members` for it."""
 
@@ -185,6 +187,14 @@ def plugins(db: sqlite_utils.Database) -> None:
 def invited_admins(db: sqlite_utils.Database) -> None:
     """Add what an invite makes of the one who registers with it."""
     _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
+
+
+@migrations()
+def folded_names(db: sqlite_utils.Database) -> None:
+    """Add what people are looked for by: their names as search folds them."""
+    _run(db, "ALTER TABLE users ADD COLUMN sought TEXT NOT NULL DEFAULT ''")
+    rows = db.conn.execute("SELECT user_id, display_name FROM users").fetchall()
+    db.conn.executemany("UPDATE users SET sought = ? WHERE user_id = ?", [(sought(*row), row[0]) for row in rows])
 
 
 def _run(db: sqlite_utils.Database, script: str) -> None:

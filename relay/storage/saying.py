@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from relay.storage.folding import folded
@@ -16,26 +16,28 @@ LOOKED_AT: Final = 2_000_000
 _EACH: Final = 100
 
 
-def that_say(rows: Iterable[Any], text: str, wanted: int) -> tuple[list[Any], int | None]:
-    """Return the rows of messages that say a text, in any case and with any accents, and where the reading ended.
+class Saying:
+    """The rows of messages that say a text, in any case and with any accents, as far as one page reads.
 
     Args:
-        rows: with the seq second and `CONTENT` last.
-        wanted: so many are enough.
+        rows: with the seq second and `CONTENT` last, which is left out of what is yielded.
 
-    Returns:
-        The rows, and the last seq that was looked at where so many characters were read that there may be more
-        after it; None where the rows ended, or enough of them were found.
+    Attributes:
+        ended: the last seq that was looked at, once so many characters were read that it ended there; None before.
     """
-    sought, looked = folded(text), 0
-    found: list[Any] = []
-    for row in rows:
-        content = "" if row[-1] is None else str(row[-1])
-        looked += _EACH + len(content)
-        if sought in folded(content):
-            found.append(row)
-            if len(found) == wanted:
-                return found, None
-        if looked >= LOOKED_AT:
-            return found, row[1]
-    return found, None
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]], text: str) -> None:
+        self.ended: int | None = None
+        self._rows = rows
+        self._sought = folded(text)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        looked = 0
+        for row in self._rows:
+            content = "" if row[-1] is None else str(row[-1])
+            looked += _EACH + len(content)
+            if self._sought in folded(content):
+                yield row[:-1]
+            if looked >= LOOKED_AT:
+                self.ended = row[1]
+                return

@@ -260,6 +260,7 @@ class Session:
         shown = self._shown._replace(token=hello.token) if hello.token else self._shown
         identity = await greeting.authenticate(engine, shown)
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
+        greeting.check_client_id(client_id)
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address
         )

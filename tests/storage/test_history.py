@@ -178,8 +178,8 @@ def test_looking_for_a_text_reads_so_many_characters_and_no_more() -> None:
             looked.append(seq)
             yield (seq, seq, "a" * 20_000)
 
-    found, ended = saying.that_say(rows(), "a" * 199 + "b", 50)
-    assert (found, ended) == ([], looked[-1])
+    said = saying.Saying(rows(), "a" * 199 + "b")
+    assert (list(said), said.ended) == ([], looked[-1])
     assert len(looked) == 100
 
 
