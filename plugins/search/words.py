@@ -40,7 +40,7 @@ class Patterns:
         marks, signs, letterlike = map(ranges, _kinds(end))
         letter = rf"[^\W_{UNSPACED}]"
         sign = rf"[{UNSPACED}{signs}]"
-        self.word = re.compile(rf"{letter}+(?:[{marks}][{marks}]*{letter}*)*|{sign}")
+        self.word = re.compile(rf"[{UNSPACED}]|{letter}+(?:[{marks}][{marks}]*{letter}*)*|[{signs}]")
         joined = rf"[{marks}{DROPPED}{letterlike}]"
         self.part = re.compile(rf"(?:{letter}|[{letterlike}]){letter}*(?:{joined}+{letter}*)*|{sign}{_VOICED}?")
 
