@@ -109,3 +109,14 @@ async def test_people_are_found_by_names_in_any_case_and_composition(
         nothing = await world.rest("GET", "/api/users?q=%E2%80%8D", "alice")
         assert nothing.status == 400
         assert len((await world.rest("GET", "/api/users", "alice")).body["users"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("ann\u202egpj.exe", "anngpj.exe"), ("\u3164", "file"), ("../\u2028a\n.txt", "a.txt"), ("\u200b..", "file")],
+    ids=ascii,
+)
+def test_a_files_name_is_cleaned(given: str, kept: str) -> None:
+    from relay.transports.rest.attachments import _clean_name
+
+    assert _clean_name(given) == kept

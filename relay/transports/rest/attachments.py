@@ -21,7 +21,7 @@ from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
-from relay.storage.shown import cleaned
+from relay.storage.shown import cleaned, shows
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine, the_flow
 from relay.transports.rest.problems import problem
 
@@ -207,7 +207,7 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
 def _clean_name(name: str) -> str:
     """Return a file name without folders and characters that are not shown or turn what is."""
     kept = cleaned(re.split(r"[\\/]", name)[-1])
-    return kept[:_MAX_NAME] if kept.strip(".") else "file"
+    return kept[:_MAX_NAME] if shows(kept.replace(".", "")) else "file"
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:
