@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from relay.storage.shown import cleaned
+
 Do = Literal["push", "store", "nothing"]
 Content = Literal["full", "sender", "none"]
 """How much of a message leaves the server: all, who wrote, or only that there is something."""
@@ -170,6 +172,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         check_template("link", self.link, ("kind", "target_id"))
+        if cleaned(self.name) != self.name.strip():
+            raise ValueError("name is a text of one line that shows something")
         for network in self.allow_networks:
             try:
                 ipaddress.ip_network(network)

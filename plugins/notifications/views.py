@@ -17,6 +17,7 @@ from relay.plugin.server import Server
 from relay.plugin.web import Blueprint, caller, described, reply
 from relay.plugin.web import server as the_server
 from relay.services.limits import TokenBuckets
+from relay.storage.shown import check_shown
 
 from . import choices, mail, targets
 from .addresses import AnyAddress, Mail, WebPush, check_keys, check_path, place_of
@@ -144,6 +145,8 @@ async def add_target(desk: Desk) -> Any:
     address = cast(AnyAddress, await read_body(cast(Any, AnyAddress)))
     server, user_id, now = the_server(), caller().user_id, the_server().now()
     _check(desk.options, address)
+    if address.label:
+        check_shown(address.label, "label")
     position = server.services.router.position
     most = desk.options.targets_per_user
     new = await _code_for(desk, server, user_id, address) if isinstance(address, Mail) else None

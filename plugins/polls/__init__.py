@@ -29,6 +29,7 @@ from relay.plugin import (
 from relay.plugin.checks import check_to_come, find_message
 from relay.plugin.server import Server
 from relay.storage.log import Entry
+from relay.storage.shown import check_shown
 
 from . import votes
 from .reading import blueprint, close_poll, list_polls, show_poll
@@ -72,6 +73,8 @@ class PollClose(Payload):
 def prepare_poll(draft: Draft) -> None:
     """Have the poll kept in its message's own transaction."""
     said: PollPayload = draft.payload
+    said.question = check_shown(said.question, "question", lines=True)
+    said.options = [check_shown(option, "options") for option in said.options]
     if len(set(said.options)) < len(said.options):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two options of a poll are the same")
 

@@ -1,5 +1,6 @@
 """Search: every message's words, found by whoever may see it. `GET /api/search`, and `search` on the socket."""
 
+import re
 import sqlite3
 from functools import partial
 from typing import Annotated, Any
@@ -28,16 +29,24 @@ from relay.plugin.reading import Query as QueryString
 from relay.plugin.server import Server
 from relay.plugin.web import Blueprint, caller, described, reply
 from relay.plugin.web import server as the_server
-from relay.protocol.envelope import SentEnvelope
+from relay.protocol.envelope import Name, SentEnvelope
 from relay.storage.witness import note_erased
 
-from .finding import Asked, find
+from . import times
+from .finding import Asked, Position, find
 from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, state, stored, whole
 from .purging import ALL, GONE, left_over, purge, suspect
 from .query import parse
 from .vocabulary import LOTS, in_small_lots
 
 SLICE = 500
+ANSWERED_SECONDS = 0.005
+"""A search is answered after so long, or twice, four times, … that, whichever comes next."""
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
+WITH_MARKS = "DELETE FROM search_state"
+"""What was indexed before vowels, points and signs were known for what they are is indexed again."""
+
 Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
 
 
@@ -55,12 +64,12 @@ class Search(Payload):
     """A search on the socket; its ack has the answer. Fields as in `GET /api/search`."""
 
     q: Text = ""
-    user: str | None = None
-    group: str | None = None
-    sender: str | None = None
+    user: Name | None = None
+    group: Name | None = None
+    sender: Name | None = None
     since: float | None = None
     until: float | None = None
-    type: str | None = None
+    type: Name | None = None
     order: str = "best"
     limit: Annotated[int, Meta(ge=1, le=200)] = 20
     cursor: str | None = None
@@ -111,21 +120,38 @@ async def search(server: Server, user_id: str, wanted: Search | SearchQuery, mos
         query.until = min(query.until or 1e12, float(wanted.until))
     if wanted.order not in ("best", "newest"):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, f"order is best or newest, not {wanted.order[:40]!r}")
-    before, skip = _position(wanted.cursor)
+    before, beyond = _position(wanted.cursor)
     types = (wanted.type,) if wanted.type else ()
-    asked = Asked(min(wanted.limit, most), wanted.order == "newest", before, skip, types)
+    asked = Asked(min(wanted.limit, most), wanted.order == "newest", before, beyond, types)
+    began = trio.current_time()
     found = await server.read(lambda connection: find(server, connection, user_id, query, asked))
-    further = None if found.before is None else f"{found.before}.{found.skip}"
+    await trio.sleep_until(began + _told_after(trio.current_time() - began))
+    further = None
+    if found.before is not None:
+        further = ".".join(map(str, (found.before, *(found.beyond or ()))))
     return {"results": found.results, "has_more": further is not None, "next_cursor": further}
 
 
-def _position(cursor: str | None) -> tuple[int | None, int]:
+def _told_after(seconds: float) -> float:
+    """Return when a search that took so long is answered.
+
+    A word that many say takes longer to look for than one that nobody does, also for who may see none of it:
+    answered at a few moments only, the two are alike.
+    """
+    at = ANSWERED_SECONDS
+    while at < seconds:
+        at *= 2
+    return at
+
+
+def _position(cursor: str | None) -> tuple[int | None, Position | None]:
     if cursor is None:
-        return None, 0
-    before, _, skip = cursor.partition(".")
-    if not (before.isascii() and before.isdigit() and skip.isascii() and skip.isdigit() and len(cursor) <= 32):
+        return None, None
+    parts = cursor.split(".")
+    if len(parts) not in (1, 3) or not all(_NUMBER.fullmatch(part) for part in parts):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "cursor is not one that an answer gave")
-    return min(int(before), 1 << 53), min(int(skip), 1 << 53)
+    before, *beyond = map(int, parts)
+    return before, Position(*beyond) if beyond else None
 
 
 async def keep_up(server: Server) -> None:
@@ -138,6 +164,7 @@ async def keep_up(server: Server) -> None:
         until = at
         await server.write(lambda connection: refresh(server, connection, seen_at, until))
     await _index(server, at, position)
+    times.known(server)
     whole(server)
 
 
@@ -148,7 +175,9 @@ async def _index(server: Server, at: int, until: int) -> None:
 
 
 def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:
-    return catch_up(server, connection, after, until, SLICE)
+    reached = catch_up(server, connection, after, until, SLICE)
+    times.look(connection, after, reached)
+    return reached
 
 
 async def rebuild(server: Server) -> str:
@@ -179,6 +208,8 @@ def relay_migrations() -> list[Migration]:
         Migration(name="parties", sql=WITH_PARTIES),
         Migration(name="small lots", sql=in_small_lots),
         Migration(name="words of what is gone", sql=GONE),
+        Migration(name="steps of the clock", sql=times.STEPS),
+        Migration(name="marks and signs", sql=WITH_MARKS),
     ]
 
 
@@ -206,7 +237,10 @@ def relay_message_types(options: Options) -> list[MessageType]:
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
     """Keep the index in step with the messages."""
-    return [MessageHook(stored=stored, edited=edited, erased=erased, purge=purge)]
+    return [
+        MessageHook(stored=stored, edited=edited, erased=erased, purge=purge),
+        MessageHook(stored=times.stored),
+    ]
 
 
 @hookimpl

@@ -1,7 +1,8 @@
-"""Asking the index, and ranking and showing what it found."""
+"""Asking the index, and making a page of what it found."""
 
-import html
+import re
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from relay.plugin import ConversationKind, ErrorCode, RelayError
@@ -12,9 +13,10 @@ from relay.storage.conversations import group_address, user_address
 from relay.storage.history import View
 
 from .index import party_mark, place_mark, sender_mark, type_mark
-from .query import Query, Term
+from .query import Query
+from .showing import Snippets, score
+from .times import Span, span
 from .vocabulary import words_within
-from .words import located, words
 
 CANDIDATES = 200
 """Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
@@ -34,7 +36,14 @@ _PLACES = 400
 """In more groups than this, the index is not asked for all of them, unless nothing else is looked for."""
 
 _PARTS = 100
-_SNIPPET = 160
+_TYPE = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Position(NamedTuple):
+    """Where a page ended, best first: how good its last message was, and which one it was."""
+
+    score: int
+    message_id: int
 
 
 class Asked(NamedTuple):
@@ -42,13 +51,13 @@ class Asked(NamedTuple):
 
     Attributes:
         before: look at messages before this id only; None for all.
-        skip: leave out so many of the best.
+        beyond: leave out this one and the better ones; None for none.
     """
 
     limit: int
     newest: bool
     before: int | None = None
-    skip: int = 0
+    beyond: Position | None = None
     types: tuple[str, ...] = ()
 
 
@@ -56,12 +65,12 @@ class Found(NamedTuple):
     """A page of results.
 
     Attributes:
-        before, skip: where the next page begins; None when there is none.
+        before, beyond: where the next page begins; `before` is None when there is none.
     """
 
     results: list[dict[str, Any]]
-    before: int | None
-    skip: int
+    before: int | None = None
+    beyond: Position | None = None
 
 
 class Match(NamedTuple):
@@ -98,38 +107,51 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
     places = _places(user_id, query, views)
     match = _match(connection, query, places, asked)
     if match is None or not views:
-        return Found([], None, 0)
-    between = _range(connection, query, asked.before)
+        return Found([])
+    between = span(server, connection, query.since, query.until, asked.before)
     if asked.newest:
         rows, ended = _candidates(connection, match, between, views, asked.limit + 1)
-        page = _fitting(server, connection, rows[: asked.limit])
-        before, skip = (page[-1][0] if len(rows) > len(page) else ended), 0
-    else:
-        rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
-        ranked = _best_first(rows, query.sought)
-        page = _fitting(server, connection, ranked[asked.skip : asked.skip + asked.limit])
-        skip = asked.skip + len(page)
-        before = rows[0][0] + 1 if skip < len(ranked) else None
-    return Found(_shown(server, connection, page, query), before, skip)
+        page = rows[: _fitting(server, connection, [message_id for message_id, _ in rows[: asked.limit]])]
+        further = page[-1][0] if len(rows) > len(page) else ended
+        return Found(_shown(server, connection, [message_id for message_id, _ in page], query), further)
+    rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
+    ranked = _best_first(rows, query, asked.beyond)
+    best = ranked[: _fitting(server, connection, [position.message_id for position in ranked[: asked.limit]])]
+    results = _shown(server, connection, [position.message_id for position in best], query)
+    if len(ranked) <= len(best):
+        return Found(results)
+    return Found(results, asked.before or rows[0][0] + 1, best[-1])
 
 
-def _fitting(server: Server, connection: sqlite3.Connection, page: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return as much of a page, from its beginning, as a page of messages may have in bytes."""
-    most = server.services.settings.limits.page_bytes or history.NO_BOUND
-    return page[: messages.first_of(connection, [message_id for message_id, _ in page], most).taken]
+def _best_first(rows: list[tuple[int, str]], query: Query, beyond: Position | None) -> list[Position]:
+    """Return the best, then the newest first, without those up to a position.
+
+    The page before ended there. It says which message that was and not how many came before: one that is deleted
+    meanwhile would move all others up by one.
+    """
+    sought = query.sought
+    wanted = {word for term in sought for word in term.words}
+    ranked = [Position(score(said, wanted, sought), message_id) for message_id, said in rows]
+    return sorted((one for one in ranked if beyond is None or one < beyond), reverse=True)
 
 
-def _shown(
-    server: Server, connection: sqlite3.Connection, page: list[tuple[int, str]], query: Query
-) -> list[dict[str, Any]]:
-    records = messages.records(connection, [message_id for message_id, _ in page]) if page else {}
+def _fitting(server: Server, connection: sqlite3.Connection, page: list[int]) -> int:
+    """Return how many messages of a page, from its beginning, are as much in bytes as a page may have."""
+    return messages.first_of(
+        connection, page, server.services.settings.limits.page_bytes or history.NO_BOUND
+    ).taken
+
+
+def _shown(server: Server, connection: sqlite3.Connection, page: list[int], query: Query) -> list[dict[str, Any]]:
+    records = messages.records(connection, page) if page else {}
+    snippets = Snippets(query)
     results = []
-    for message_id, _ in page:
+    for message_id in page:
         record = records[message_id]
         if record.payload is None:  # erased while search was set aside
             continue
         said = server.services.registry.searched(record.type, record.payload)
-        results.append({"message": envelope(record), "snippet": snippet(said[1] if said else "", query)})
+        results.append({"message": envelope(record), "snippet": snippets.of(said[1] if said else "")})
     return results
 
 
@@ -173,7 +195,10 @@ def _match(connection: sqlite3.Connection, query: Query, places: list[str], aske
             said = _any(within)
         if said:
             (refused if term.excluded else sought).append(said)
-    marks = [_any(map(type_mark, asked.types))] if asked.types else []
+    types = [name for name in asked.types if _TYPE.fullmatch(name)]
+    if len(types) < len(asked.types):
+        return None
+    marks = [_any(map(type_mark, types))] if types else []
     if query.senders:
         marks.append(_any(map(sender_mark, query.senders)))
     if query.attachments:
@@ -187,46 +212,20 @@ def _match(connection: sqlite3.Connection, query: Query, places: list[str], aske
     return Match([f"({' AND '.join(parts)}){but}" for parts in steps], read)
 
 
-def _any(marks: Any) -> str:
-    return " OR ".join(f'"{mark}"' for mark in marks)
-
-
-def _range(connection: sqlite3.Connection, query: Query, before: int | None) -> tuple[int, int]:
-    """Return the ids, both included, that a search's times and page leave."""
-    newest = connection.execute("SELECT coalesce(max(message_id), 0) FROM log").fetchone()[0]
-    high = newest if before is None else min(newest, before - 1)
-    low = 0
-    if query.until is not None:
-        high = min(high, _first_at(connection, query.until, newest) - 1)
-    if query.since is not None:
-        low = _first_at(connection, query.since, newest)
-    return low, high
-
-
-def _first_at(connection: sqlite3.Connection, moment: float, newest: int) -> int:
-    """Return the first id that was stored at a moment or later; ids and times rise together."""
-    low, high = 1, newest + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(
-            "SELECT message_id, timestamp FROM log WHERE message_id >= ? ORDER BY message_id LIMIT 1", (middle,)
-        ).fetchone()
-        if row is None or row[1] >= moment:
-            high = middle
-        else:
-            low = row[0] + 1
-    return low
+def _any(marks: Iterable[str]) -> str:
+    """Return an expression for any of some words; each is a value, whatever it says."""
+    return " OR ".join('"' + mark.replace('"', '""') + '"' for mark in marks)
 
 
 def _candidates(
     connection: sqlite3.Connection,
     match: Match,
-    between: tuple[int, int],
+    between: Span,
     views: dict[str, View],
     wanted: int,
 ) -> Candidates:
     """Return the newest matches that the user may see."""
-    low, high = between
+    low, high = between.low, between.high
     found: list[tuple[int, str]] = []
     looked = 0
     for step, expression in enumerate(match.steps, 1):
@@ -245,7 +244,7 @@ def _candidates(
                     break
                 before = len(found)
             view = views.get(marks.partition(" ")[0])
-            if view is None or not _sees(connection, view, message_id):
+            if view is None or not between.has(connection, message_id) or not _sees(connection, view, message_id):
                 continue
             looked += 1
             if not match.read or match.has(said):
@@ -267,72 +266,3 @@ def _sees(connection: sqlite3.Connection, view: View, message_id: int) -> bool:
         return False
     # Who left finds a message by what it said then, and not by what it says since.
     return view.last is None or not versions.changed_since(connection, message_id, view.last)
-
-
-def _best_first(rows: list[tuple[int, str]], sought: list[Term]) -> list[tuple[int, str]]:
-    """Order by how often a message says what is sought, for its length (as BM25 has it); then the newest first."""
-    return sorted(rows, key=lambda row: _score(row[1].split(), sought), reverse=True)
-
-
-def _score(spoken: list[str], sought: list[Term]) -> float:
-    most = 1.2 * (0.25 + 0.75 * len(spoken) / 20)
-    score = 0.0
-    for term in sought:
-        times = min(map(spoken.count, term.words)) or 0.5
-        score += times * 2.2 / (times + most)
-    return score
-
-
-def snippet(text: str, query: Query) -> str:
-    """Return the part of a text where most is found, as HTML-escaped text with what was found in `<mark>`."""
-    spans = _spans(text, query)
-    start = max(0, spans[0][0] - _SNIPPET // 3) if spans else 0
-    end = min(len(text), start + _SNIPPET)
-    shown, at = [], start
-    for first, last in spans:
-        if first < at or last > end:
-            continue
-        shown.append(html.escape(text[at:first]) + f"<mark>{html.escape(text[first:last])}</mark>")
-        at = last
-    shown.append(html.escape(text[at:end]))
-    return ("…" if start else "") + "".join(shown) + ("…" if end < len(text) else "")
-
-
-def _spans(text: str, query: Query) -> list[tuple[int, int]]:
-    """Return where a text says what is sought, joined where parts touch."""
-    placed = list(located(text[:20_000]))
-    spoken = [word for word, _, _ in placed]
-    spans: list[tuple[int, int]] = []
-    for term in query.sought:
-        size = len(term.words)
-        spans += [
-            (placed[index][1], placed[index + size - 1][2])
-            for index in range(len(placed) - size + 1)
-            if _is(spoken[index : index + size], term)
-        ]
-    joined: list[tuple[int, int]] = []
-    for first, last in sorted(spans):
-        if joined and first <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
-        else:
-            joined.append((first, last))
-    return joined
-
-
-def _is(said: list[str], term: Term) -> bool:
-    if term.inside:
-        return term.words[0] in said[0]
-    if term.begins:
-        return said[:-1] == term.words[:-1] and said[-1].startswith(term.words[-1])
-    return said == term.words
-
-
-def matches(text: str, query: Query) -> bool:
-    """Tell, without the index, whether a text has what is sought; what tests compare the index with."""
-    said = words(text)
-    return all(_has(said, term) is not term.excluded for term in query.terms)
-
-
-def _has(said: list[str], term: Term) -> bool:
-    size = len(term.words)
-    return any(_is(said[index : index + size], term) for index in range(len(said) - size + 1))

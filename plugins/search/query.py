@@ -49,9 +49,10 @@ def parse(text: str, user_id: str) -> Query:
     """Read what was typed.
 
     Raises:
-        RelayError: `invalid_payload` for a day that is none, or more than 32 terms.
+        RelayError: `invalid_payload` for a day that is none, more than 32 terms, or a text of which nothing can
+            be looked for, such as `???`.
     """
-    query = Query()
+    query, left_out = Query(), False
     for part in _PART.finditer(text):
         key, quoted = part["key"], part["quoted"]
         value = quoted if quoted is not None else part["bare"]
@@ -59,19 +60,26 @@ def parse(text: str, user_id: str) -> Query:
             _filter(query, key, value, user_id)
         else:
             whole = f"{key}:{value}" if key else value
-            _term(query, whole, excluded=bool(part["not"]), quoted=quoted is not None)
+            left_out |= not _term(query, whole, excluded=bool(part["not"]), quoted=quoted is not None)
     if len(query.terms) > MAX_TERMS:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a search has at most {MAX_TERMS} terms")
+    if left_out and not query.terms:
+        raise RelayError(
+            ErrorCode.INVALID_PAYLOAD,
+            f"{text[:40]!r} has nothing to look for; right is a word, a number or a sign such as 🎉",
+        )
     return query
 
 
-def _term(query: Query, text: str, *, excluded: bool, quoted: bool) -> None:
+def _term(query: Query, text: str, *, excluded: bool, quoted: bool) -> bool:
+    """Add what to look for; False where there is nothing in it."""
     found = words(text)
     if not found:
-        return
+        return False
     begins = not quoted and text.endswith("*")
     inside = begins and text.startswith("*") and len(found) == 1
     query.terms.append(Term(found, excluded, begins and not inside, inside))
+    return True
 
 
 def _filter(query: Query, key: str, value: str, user_id: str) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from relay.plugin import ErrorCode, RelayError, Role
 from relay.plugin.server import Server
 from relay.storage.accounts import hash_secret
+from relay.storage.shown import check_shown
 
 MOST_INCOMING = 1_000
 _INCOMING = "name, user_id, target_id, target_kind, created_at"
@@ -43,8 +44,10 @@ async def create(server: Server, name: str, user_id: str, target_id: str) -> Cre
     """Create an incoming webhook; its user is created where there is none, and then joins the group it posts to.
 
     Raises:
-        RelayError: `invalid_payload` for a target or user that cannot be meant, `conflict` when the name is taken.
+        RelayError: `invalid_payload` for a name that shows nothing, or a target or user that cannot be meant,
+            `conflict` when the name is taken.
     """
+    name = check_shown(name, "name")
     kind = await server.read(partial(_kind, target_id=target_id))
     if await server.ensure_user(user_id):
         await _join(server, target_id, user_id, kind)

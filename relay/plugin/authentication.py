@@ -11,6 +11,7 @@ from relay.plugin.parts import Claim, Credentials
 from relay.protocol.errors import CloseCode, Disconnect, RelayError
 from relay.storage import accounts
 from relay.storage.accounts import Identity, User
+from relay.storage.shown import cleaned
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
@@ -104,9 +105,11 @@ async def _user(engine: Engine, claim: Claim) -> User | None:
         return user
     accounts.check_name(user_id, "user id")
     now = engine.now()
+    # Whoever named the user is not here to be asked for another name.
+    display_name = cleaned(claim.display_name or "") or None
 
     def create(connection: sqlite3.Connection) -> User | None:
-        accounts.ensure_user(connection, user_id, now, display_name=claim.display_name)
+        accounts.ensure_user(connection, user_id, now, display_name=display_name)
         return accounts.get_user(connection, user_id)
 
     return await engine.runner.write(create)

@@ -20,6 +20,7 @@ from relay.services.indicators import Lasting
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
 from relay.storage.log import Entry
+from relay.storage.turns import reading_for
 
 if TYPE_CHECKING:
     from relay.plugin.engine import Engine
@@ -81,9 +82,10 @@ class Dispatcher:
         payload = type_.read(envelope.payload)
         conversation = await self._place(type_, sender, payload, envelope.meta.target_id)
         draft, said = self._checked(type_, sender, envelope, payload, conversation)
-        if type_.handle is not None:
-            await self._handle(type_, draft)
-        await self._engine.hooks.before(draft)
+        with reading_for(sender.user_id):
+            if type_.handle is not None:
+                await self._handle(type_, draft)
+            await self._engine.hooks.before(draft)
         self._check_content(draft)
         return self._finished(draft, envelope.meta, said, conversation)
 

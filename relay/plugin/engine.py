@@ -264,6 +264,7 @@ async def open_engine(
         Path(storage.path),
         durability=storage.durability,
         readers=storage.readers,
+        read_seconds=storage.read_seconds,
         inline=inline,
         on_rollback=rows.forget,
     ) as runner:

@@ -23,6 +23,7 @@ from relay.storage import conversations
 from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
 from relay.storage.log import Entry, Log, Unchanged
+from relay.storage.shown import check_shown
 
 Apply = Callable[[sqlite3.Connection, Entry], None]
 
@@ -69,8 +70,10 @@ class Groups:
 
         Raises:
             RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
-                are too many, `forbidden` for one who lets the owner add them to nothing.
+                are too many or for a name that shows nothing, `forbidden` for one who lets the owner add them to
+                nothing.
         """
+        name = check_shown(name, "name")
         group_id = group_id or conversations.made_up_id()
         roles = {owner: Role.OWNER} | {user_id: Role.MEMBER for user_id in members if user_id != owner}
         if len(roles) > self._max_members:
@@ -103,8 +106,9 @@ class Groups:
         """Change a group's name; owner and admins may.
 
         Raises:
-            RelayError: `not_found`, `forbidden`.
+            RelayError: `not_found`, `forbidden`, `invalid_payload` for a name that shows nothing.
         """
+        name = check_shown(name, "name")
         conversation = await self.get(user_id, group_id)
 
         def check() -> None:

@@ -158,13 +158,13 @@ class HistorySaver:
         answer = await self._runner.read(read)
         if answer is None:
             raise not_found(f"{kind} {target_id!r}")
-        seqs = [record.seq for record in answer.page.records]
+        found = answer.page
         told = {
-            "messages": [envelope(record) for record in answer.page.records],
+            "messages": [envelope(record) for record in found.records],
             "latest": [envelope(record) for record in answer.latest],
-            "has_more": answer.page.has_more,
-            "next_before": seqs[0] if seqs else None,
-            "next_after": seqs[-1] if seqs else None,
+            "has_more": found.has_more,
+            "next_before": found.before,
+            "next_after": found.after,
         }
         return told | {"latest_limited": True} if answer.limited else told
 

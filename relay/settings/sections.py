@@ -94,9 +94,19 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=1,
             le=32,
             description="Threads that answer history, search and resume while the one writer writes. More "
-            "than there are processors rarely helps.",
+            "than there are processors rarely helps. One user has half of them at most.",
         ),
     ] = 4
+    read_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="How long the database may take to answer a user's request, the wait for a reader "
+            'included. Then it is interrupted, and the request is refused with "overloaded". Keep it below '
+            "timeouts.handler_seconds, or a plugin is blamed for what takes too long. 0 = no limit.",
+        ),
+    ] = 5.0
     batch_messages: Annotated[
         int,
         Meta(

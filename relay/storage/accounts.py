@@ -9,7 +9,9 @@ import sqlite3
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.storage.folding import folded, sought
 from relay.storage.migrations import BROADCAST_CHANNEL
+from relay.storage.shown import check_shown
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 """What a user or group may be called: they share one namespace."""
@@ -103,13 +105,14 @@ def create_user(
     """Create a user.
 
     Raises:
-        RelayError: `conflict` when the name is taken, `invalid_payload` when it cannot be one.
+        RelayError: `conflict` when the name is taken, `invalid_payload` when it cannot be one, or shows nothing.
     """
+    shown = check_shown(display_name, "display_name") if display_name else user_id
     claim_name(connection, check_name(user_id, "user id"), "user")
     connection.execute(
-        "INSERT INTO users (user_id, display_name, admin, password_hash, created_at, delivered)"
-        " VALUES (?, ?, ?, ?, ?, 0)",
-        (user_id, display_name or user_id, int(admin), password_hash, now),
+        "INSERT INTO users (user_id, display_name, admin, password_hash, created_at, delivered, sought)"
+        " VALUES (?, ?, ?, ?, ?, 0, ?)",
+        (user_id, shown, int(admin), password_hash, now, sought(user_id, shown)),
     )
     # Everybody is in everybody's channel, and sees it from now on.
     connection.execute(
@@ -143,12 +146,10 @@ def get_user(connection: sqlite3.Connection, user_id: str) -> User | None:
 def list_users(
     connection: sqlite3.Connection, *, after: str = "", query: str = "", limit: int = 200
 ) -> list[User]:
-    """Return users in the order of their ids, those whose id or name contains `query`."""
-    pattern = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    """Return users in the order of their ids, those whose id or name contains `query`, in any case and script."""
     rows = connection.execute(
-        f"SELECT {_USER} FROM users WHERE user_id > ?1"
-        " AND (user_id LIKE ?2 ESCAPE '\\' OR display_name LIKE ?2 ESCAPE '\\') ORDER BY user_id LIMIT ?3",
-        (after, pattern, limit),
+        f"SELECT {_USER} FROM users WHERE user_id > ? AND instr(sought, ?) > 0 ORDER BY user_id LIMIT ?",
+        (after, folded(query), limit),
     )
     return [_user(row) for row in rows]
 
@@ -157,8 +158,11 @@ def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) ->
     """Change some of display_name, admin, disabled, password_hash, receipts, presence_to, groups_from.
 
     Raises:
-        RelayError: `not_found`.
+        RelayError: `not_found`, `invalid_payload` for a display name that shows nothing.
     """
+    if "display_name" in changes:
+        shown = check_shown(changes["display_name"], "display_name")
+        changes |= {"display_name": shown, "sought": sought(user_id, shown)}
     assignments = ", ".join(f"{column} = ?" for column in changes)
     cursor = connection.execute(
         f"UPDATE users SET {assignments} WHERE user_id = ?",
@@ -194,8 +198,9 @@ def create_token(
     """Create a token and return it; this is the only time it is seen.
 
     Raises:
-        RelayError: `not_found` when there is no such user.
+        RelayError: `not_found` when there is no such user, `invalid_payload` for a label that shows nothing.
     """
+    label = check_shown(label, "label") if label else ""
     if get_user(connection, user_id) is None:
         raise not_found(f"user {user_id!r}")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)

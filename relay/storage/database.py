@@ -66,6 +66,7 @@ async def open_runner(
     *,
     durability: str = "full",
     readers: int = 4,
+    read_seconds: float = 5.0,
     inline: bool = False,
     on_rollback: Callable[[], None],
 ) -> AsyncIterator[Runner]:
@@ -93,7 +94,7 @@ async def open_runner(
     made: Runner = (
         InlineRunner(path, durability, on_rollback)
         if inline
-        else ThreadRunner(path, durability, readers, on_rollback)
+        else ThreadRunner(path, durability, readers, read_seconds, on_rollback)
     )
     made.moved = lock.moved
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, NamedTuple
 
+from relay.storage.folding import folded
 from relay.storage.migrations import BROADCAST_CHANNEL
 
 _SHARED: Final = (
@@ -28,16 +29,16 @@ def search(
 ) -> list[Listed]:
     """Return users that are not disabled, by their ids, whose id or display name contains a text.
 
+    Case and accents make no difference.
+
     Args:
         after: the user id that the page before ended with; "" to begin.
         shared: leave out those the viewer shares no conversation with.
     """
-    pattern = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     rows = connection.execute(
         "SELECT u.user_id, u.display_name FROM users u WHERE u.user_id > :after AND u.disabled = 0"
-        " AND (u.user_id LIKE :pattern ESCAPE '\\' OR u.display_name LIKE :pattern ESCAPE '\\')"
-        f"{_SHARED if shared else ''} ORDER BY u.user_id LIMIT :limit",
-        {"after": after, "pattern": pattern, "viewer": viewer, "limit": limit},
+        f" AND instr(u.sought, :text) > 0{_SHARED if shared else ''} ORDER BY u.user_id LIMIT :limit",
+        {"after": after, "text": folded(text), "viewer": viewer, "limit": limit},
     )
     return [Listed(*row) for row in rows]
 

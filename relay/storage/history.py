@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from relay.storage import mentions
+from relay.storage.saying import CONTENT, Saying
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
@@ -127,10 +128,27 @@ class Filters(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page, oldest first, and whether there is more in the direction it was read in."""
+    """A page, oldest first, and whether there is more in the direction it was read in.
+
+    Attributes:
+        oldest, newest: the seqs between which everything was looked at, where that is more than the records say: a
+            page that looks for a text ends after so much, with few records or none.
+    """
 
     records: list[Record]
     has_more: bool
+    oldest: int | None = None
+    newest: int | None = None
+
+    @property
+    def before(self) -> int | None:
+        """The seq that the page before this one ends before."""
+        return self.oldest or (self.records[0].seq if self.records else None)
+
+    @property
+    def after(self) -> int | None:
+        """The seq that the page after this one begins after."""
+        return self.newest or (self.records[-1].seq if self.records else None)
 
 
 def fill(rows: Iterable[tuple[Any, ...]], limit: int, max_bytes: int) -> Page:
@@ -206,7 +224,7 @@ def page(
     if around is not None:
         older = _scan(connection, seen, (limit + 1) // 2, "<=", around, filters, max_bytes // 2)
         newer = _scan(connection, seen, limit - len(older.records), ">", around, filters, max_bytes // 2)
-        return Page(older.records + newer.records, older.has_more)
+        return Page(older.records + newer.records, older.has_more, older.oldest, newer.newest)
     if after is not None:
         return _scan(connection, seen, limit, ">", after, filters, max_bytes)
     return _scan(connection, seen, limit, "<", before if before is not None else 1 << 62, filters, max_bytes)
@@ -226,15 +244,21 @@ def _scan(
     clauses, values = _conditions(filters)
     direction = "ASC" if comparison == ">" else "DESC"
     visible, bounds = seen.condition()
+    columns = f"{RECORD}, {CONTENT}" if filters.text else RECORD
     rows = connection.execute(
-        f"SELECT {RECORD} FROM log WHERE channel_id = ? AND seq {comparison} ?{visible}"
-        f"{clauses} ORDER BY seq {direction} LIMIT ?",
-        (seen.channel_id, seq, *bounds, *values, limit + 1),
+        f"SELECT {columns} FROM log WHERE channel_id = ? AND seq {comparison} ?{visible}"
+        f"{clauses} ORDER BY seq {direction}",
+        (seen.channel_id, seq, *bounds, *values),
     )
-    found = fill(rows, limit, max_bytes)
+    saying = Saying(rows, filters.text) if filters.text else None
+    found = fill(saying or rows, limit, max_bytes)
     if direction == "DESC":
         found.records.reverse()
-    return found
+    if found.has_more or saying is None or saying.ended is None:
+        return found
+    if direction == "DESC":
+        return Page(found.records, True, oldest=saying.ended)
+    return Page(found.records, True, newest=saying.ended)
 
 
 def _conditions(filters: Filters) -> tuple[str, list[Any]]:
@@ -249,9 +273,7 @@ def _conditions(filters: Filters) -> tuple[str, list[Any]]:
             clauses += clause
             values.append(value)
     if filters.text:
-        pattern = filters.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        clauses += " AND deleted_at IS NULL AND json_extract(payload, '$.content') LIKE ? ESCAPE '\\'"
-        values.append(f"%{pattern}%")
+        clauses += " AND deleted_at IS NULL"
     return clauses, values
 
 

@@ -18,6 +18,7 @@ import sqlite_utils
 from sqlite_utils.migrations import Migrations
 
 from relay.storage.errors import StorageError
+from relay.storage.folding import sought
 
 BROADCAST_CHANNEL: Final = 1
 """Everybody's channel; everybody has a row in `members` for it."""
@@ -253,6 +254,14 @@ def stays(db: sqlite_utils.Database) -> None:
 def answers_depths(db: sqlite_utils.Database) -> None:
     """Add how many answers of programs led to a message."""
     _run(db, "ALTER TABLE log ADD COLUMN depth INTEGER")
+
+
+@migrations()
+def folded_names(db: sqlite_utils.Database) -> None:
+    """Add what people are looked for by: their names as search folds them."""
+    _run(db, "ALTER TABLE users ADD COLUMN sought TEXT NOT NULL DEFAULT ''")
+    rows = db.conn.execute("SELECT user_id, display_name FROM users").fetchall()
+    db.conn.executemany("UPDATE users SET sought = ? WHERE user_id = ?", [(sought(*row), row[0]) for row in rows])
 
 
 def _run(db: sqlite_utils.Database, script: str) -> None:

@@ -3,11 +3,12 @@
 SQLite before 3.51.3 can corrupt a WAL that two connections write and checkpoint at once
 (sqlite.org/wal.html#walresetbug), and two writers would only wait for each other anyway. So there is
 one writer, in a thread of its own, that takes every job that waits as one group, and a few readers that can
-change nothing.
+change nothing. What a user's request reads has a budget of time, and readers are shared by user.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import sqlite3
 import threading
@@ -22,12 +23,20 @@ from typing import Any, Final
 import outcome
 import trio
 
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.storage.health import Health
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
 from relay.storage.scrubbing import Scrubber, sliced
+from relay.storage.turns import Turns
+from relay.storage.turns import reader as reading_for
 from relay.storage.witness import Witness, Writer
 
+_LOOK_EVERY: Final = 20_000
+"""So many of SQLite's steps, a millisecond or two, pass between two looks at a read's budget."""
+
+_OVERLOADED: Final = "this takes the server too long to read; ask for less of it, or again later"
+_RETRY_SECONDS: Final = 1.0
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
@@ -59,16 +68,64 @@ def _stays() -> bool:
     return False
 
 
-class ThreadRunner:
-    """Runs jobs on real threads: one for the writer, a bounded few for readers."""
+class _Reader:
+    """A connection that reads, one job at a time, and is interrupted when a job's time is over."""
 
-    def __init__(self, path: Path, durability: str, readers: int, on_rollback: Callable[[], None]) -> None:
+    def __init__(self, path: Path, durability: str) -> None:
+        self.connection: sqlite3.Connection = _open(path, durability, writer=False)
+        self._ends: float | None = None
+        self.connection.set_progress_handler(self._is_over, _LOOK_EVERY)
+
+    def _is_over(self) -> bool:
+        return self._ends is not None and time.monotonic() > self._ends
+
+    def run(self, job: Job[T], seconds: float | None) -> T:
+        """Run a job on one state of the database.
+
+        Args:
+            seconds: how long it may take; None for as long as it does.
+
+        Raises:
+            RelayError: `overloaded` when it took longer.
+        """
+        # One state for all statements, or a list would count a message that it does not show.
+        self.connection.execute("BEGIN")
+        self._ends = None if seconds is None else time.monotonic() + seconds
+        try:
+            return job(self.connection)
+        except sqlite3.OperationalError:
+            if self._is_over():
+                raise too_slow() from None
+            raise
+        finally:
+            self._ends = None
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+
+def too_slow() -> RelayError:
+    """Return the refusal of a read that takes too long: the caller's to ask for less, and nobody's fault."""
+    return RelayError(ErrorCode.OVERLOADED, _OVERLOADED, retry_after=_RETRY_SECONDS)
+
+
+class ThreadRunner:
+    """Runs jobs on real threads: one for the writer, a bounded few for readers.
+
+    Args:
+        readers: how many users' reads run at once; the server's own have one more.
+        read_seconds: how long a user's read may wait and run; 0 for as long as it does.
+    """
+
+    def __init__(
+        self, path: Path, durability: str, readers: int, read_seconds: float, on_rollback: Callable[[], None]
+    ) -> None:
         self._scrubber = Scrubber(path)
         self._writer: Writer = _open(path, durability, writer=True)
-        self._readers: deque[sqlite3.Connection] = deque()
-        self._readers.extend(_open(path, durability, writer=False) for _ in range(readers))
+        self._turns = Turns(readers)
+        self._readers = deque(_Reader(path, durability) for _ in range(self._turns.total))
         self._own_reader: sqlite3.Connection = _open(path, durability, writer=False)
-        self._limiter = trio.CapacityLimiter(readers)
+        self._limiter = trio.CapacityLimiter(self._turns.total)
+        self._read_seconds = read_seconds
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self.health = Health(path, time.monotonic)
@@ -117,20 +174,31 @@ class ThreadRunner:
         return await trio.lowlevel.wait_task_rescheduled(abandon)
 
     async def read(self, job: Job[T], *, brief: bool = False) -> T:
-        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief."""
+        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief.
+
+        Raises:
+            RelayError: `overloaded` when a user's waited and ran for too long; it is interrupted.
+        """
         if brief:
             return job(self._own_reader)
+        user_id = reading_for()
+        if user_id is None or not self._read_seconds:
+            async with self._turns.turn(user_id):
+                return await self._on_reader(job, None)
+        waits = trio.CancelScope(deadline=trio.current_time() + self._read_seconds)
+        with waits:
+            async with self._turns.turn(user_id):
+                left, waits.deadline = waits.deadline - trio.current_time(), math.inf
+                return await self._on_reader(job, left)
+        raise too_slow()
 
+    async def _on_reader(self, job: Job[T], seconds: float | None) -> T:
         def run() -> T:
-            connection = self._readers.pop()
+            reader = self._readers.pop()
             try:
-                # One state for all statements, or a list would count a message that it does not show.
-                connection.execute("BEGIN")
-                return job(connection)
+                return reader.run(job, seconds)
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                self._readers.append(connection)
+                self._readers.append(reader)
 
         return await trio.to_thread.run_sync(run, limiter=self._limiter)
 
@@ -173,8 +241,9 @@ class ThreadRunner:
         self._queue.put(None)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._thread.join)
-        for connection in (*self._readers, self._own_reader):
-            connection.close()
+        for reader in self._readers:
+            reader.connection.close()
+        self._own_reader.close()
         # Before closing, as SQLite leaves the WAL where it is when the file was renamed meanwhile: beside a
         # backup that was put in its place, that would be the end of both.
         with suppress(sqlite3.Error):

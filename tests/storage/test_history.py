@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.storage import history
+from relay.storage import history, saying
 from relay.storage.accounts import create_user
+from relay.storage.folding import folded
 from relay.storage.history import Filters, Record, View
 from tests.storage.books import channel, fresh, log_row, member
 
 SENDERS = ("bob", "zoe", "kim")
 TYPES = ("chat_message", "notification")
-WORDS = ("hello", "100%", "a_b", "back\\slash", "Grüße")
+WORDS = ("hello", "100%", "a_b", "back\\slash", "Grüße", "Груша")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,26 @@ filters = st.builds(
     Filters,
     since=st.none() | st.integers(0, 10),
     until=st.none() | st.integers(0, 10),
-    text=st.none() | st.sampled_from(["hello", "HELLO", "0%", "%", "_", "a_", "\\", "ll", "", "rü"]),
+    text=st.none()
+    | st.sampled_from(
+        [
+            "hello",
+            "HELLO",
+            "0%",
+            "%",
+            "_",
+            "a_",
+            "\\",
+            "ll",
+            "",
+            "rü",
+            "GRU",
+            "ß",
+            "ss",
+            "\u0433\u0440",
+            "\u0413\u0420",
+        ]
+    ),
     type=st.none() | st.sampled_from(TYPES),
     sender=st.none() | st.sampled_from(SENDERS),
 )
@@ -86,7 +107,7 @@ def matches(wanted: Filters, message: Said) -> bool:
         and (wanted.until is None or message.timestamp <= wanted.until)
         and (wanted.type is None or message.type == wanted.type)
         and (wanted.sender is None or message.sender == wanted.sender)
-        and (not wanted.text or (not message.deleted and wanted.text.lower() in message.text.lower()))
+        and (not wanted.text or (not message.deleted and folded(wanted.text) in folded(message.text)))
     )
 
 
@@ -118,6 +139,48 @@ def test_pages_tile_what_may_be_seen_in_both_directions(
             break
         page = history.page(connection, seen, limit, after=forth[-1], filters=wanted)
     assert forth == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(conversations(), filters, st.integers(1, 7), st.integers(1, 600))
+def test_a_page_that_looks_for_a_text_ends_after_so_much_and_says_where_to_go_on(
+    example: tuple[sqlite3.Connection, View, list[Said]], wanted: Filters, limit: int, most: int
+) -> None:
+    connection, seen, said = example
+    expected = [message.seq for message in said if matches(wanted, message)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saying, "LOOKED_AT", most)
+        back: list[int] = []
+        page = history.page(connection, seen, limit, filters=wanted)
+        while True:
+            back = seqs(page.records) + back
+            if not page.has_more:
+                break
+            assert page.before is not None
+            page = history.page(connection, seen, limit, before=page.before, filters=wanted)
+        assert back == expected
+        forth: list[int] = []
+        page = history.page(connection, seen, limit, after=0, filters=wanted)
+        while True:
+            forth += seqs(page.records)
+            if not page.has_more:
+                break
+            assert page.after is not None
+            page = history.page(connection, seen, limit, after=page.after, filters=wanted)
+        assert forth == expected
+
+
+def test_looking_for_a_text_reads_so_many_characters_and_no_more() -> None:
+    looked = []
+
+    def rows() -> Iterator[tuple[int, int, str]]:
+        for seq in range(480):
+            looked.append(seq)
+            yield (seq, seq, "a" * 20_000)
+
+    said = saying.Saying(rows(), "a" * 199 + "b")
+    assert (list(said), said.ended) == ([], looked[-1])
+    assert len(looked) == 100
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.database import open_runner
 from relay.storage.errors import StorageError, StorageFailed
 from relay.storage.jobs import Runner
+from relay.storage.turns import reading_for
 from tests.storage.opening import note, notes, opened
 
 
@@ -247,3 +250,49 @@ async def test_a_failing_read_gives_its_connection_back(tmp_path: Path) -> None:
             with pytest.raises(ZeroDivisionError):
                 await runner.read(lambda _connection: 1 / 0)
         assert await notes(runner) == set()
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+async def test_a_users_read_is_interrupted_when_its_time_is_over_and_its_reader_goes_on(tmp_path: Path) -> None:
+    async with open_runner(
+        tmp_path / "relay.db", readers=1, read_seconds=0.05, on_rollback=lambda: None
+    ) as runner:
+        for _ in range(3):
+            with reading_for("mallory"), pytest.raises(RelayError) as refused:
+                await runner.read(lambda connection: connection.execute(ENDLESS).fetchone())
+            assert refused.value.code is ErrorCode.OVERLOADED
+            assert refused.value.retry
+            assert refused.value.retry_after
+        assert await notes(runner) == set()
+
+
+async def test_a_user_who_waits_too_long_for_a_reader_is_refused_and_the_server_reads(tmp_path: Path) -> None:
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait(5)
+
+    async def holding() -> None:
+        with reading_for("mallory"):
+            await runner.read(hold)
+
+    async with (
+        open_runner(tmp_path / "relay.db", readers=1, read_seconds=0.05, on_rollback=lambda: None) as runner,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(holding)
+        await trio.to_thread.run_sync(busy.wait, 5)
+        with reading_for("mallory"), pytest.raises(RelayError) as refused:
+            await notes(runner)
+        assert refused.value.code is ErrorCode.OVERLOADED
+        assert await notes(runner) == set()
+        go.set()
+
+
+async def test_a_fault_of_a_read_is_its_own_and_no_matter_of_time(tmp_path: Path) -> None:
+    async with opened(tmp_path) as runner:
+        with reading_for("alice"), pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await runner.read(lambda connection: connection.execute("SELECT * FROM elsewhere"))

@@ -12,8 +12,9 @@ from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, not_found
 from relay.storage.accounts import get_user
+from relay.storage.shown import check_shown
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
-from relay.transports.rest.texts import DisplayName, Password, check_display_name
+from relay.transports.rest.texts import DisplayName, Password
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -77,6 +78,7 @@ async def login() -> Response:
     """Exchange a password for a token."""
     read_query(NoQuery)
     body = await read_body(Login)
+    _check_device(body)
     engine = the_engine()
     engine.rates.logins.take(caller_address())
     token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
@@ -95,11 +97,12 @@ async def register() -> Response:
     """Make an account and log it in."""
     read_query(NoQuery)
     body = await read_body(Registration)
+    _check_device(body)
     engine = the_engine()
     engine.rates.logins.take(caller_address())
     display_name = None
     if body.display_name is not None:
-        display_name = check_display_name(body.display_name, "display_name")
+        display_name = check_shown(body.display_name, "display_name")
     token, expires_at = await engine.accounts.register(
         body.user_id,
         body.password,
@@ -108,6 +111,11 @@ async def register() -> Response:
         client_id=body.client_id,
     )
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
+
+
+def _check_device(body: Login) -> None:
+    if body.client_id is not None:
+        check_shown(body.client_id, "client_id")
 
 
 @blueprint.post("/api/logout")
@@ -139,7 +147,7 @@ async def change_me() -> Response:
     named = {"presence_to": body.presence_to, "groups_from": body.groups_from, "receipts": body.receipts}
     changes: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     if body.display_name is not None:
-        changes["display_name"] = check_display_name(body.display_name, "display_name")
+        changes["display_name"] = check_shown(body.display_name, "display_name")
     if not changes and body.password is None and body.current_password is None:
         raise invalid(
             "there is nothing to change; the body has some of display_name, presence_to, groups_from and receipts,"

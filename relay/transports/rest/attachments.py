@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Final
@@ -23,6 +22,7 @@ from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
+from relay.storage.shown import cleaned, shows
 from relay.transports.rest.conditions import precondition, wanted_part
 from relay.transports.rest.context import check_still, nothing, reply, the_caller, the_engine, the_flow
 from relay.transports.rest.problems import problem
@@ -218,10 +218,9 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
 
 
 def _clean_name(name: str) -> str:
-    """Return a file name without folders and control characters."""
-    base = re.split(r"[\\/]", name)[-1]
-    kept = "".join(character for character in base if unicodedata.category(character)[0] != "C").strip()
-    return kept[:_MAX_NAME] if kept.strip(".") else "file"
+    """Return a file name without folders and characters that are not shown or turn what is."""
+    kept = cleaned(re.split(r"[\\/]", name)[-1])
+    return kept[:_MAX_NAME] if shows(kept.replace(".", "")) else "file"
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:

@@ -15,6 +15,7 @@ from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.storage.accounts import Identity
+from relay.storage.turns import read_for
 from relay.transports.head import client_address
 from relay.transports.rest.flow import Flow
 
@@ -51,6 +52,7 @@ async def the_caller() -> Caller:
     g.shown, g.identity, g.changes = shown, identity, changes
     if know := cast(dict[str, Any], request.scope).get("relay", {}).get("know"):
         know()
+    read_for(identity.user_id)
     return Caller(identity, identity.client_id, address)
 
 

@@ -15,7 +15,7 @@ from relay.protocol.kinds import Role
 from relay.services.groups import describe
 from relay.storage.conversations import groups_of
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
-from relay.transports.rest.texts import DisplayName, check_display_name
+from relay.transports.rest.texts import DisplayName
 
 blueprint = Blueprint("groups", __name__)
 
@@ -121,10 +121,9 @@ async def create() -> Response:
     caller = await the_caller()
     read_query(NoQuery)
     body = await read_body(NewGroup)
-    name = check_display_name(body.name, "name")
     _count(caller, 1 + len(body.members) // _NAMED_AT_ONCE)
     group = await the_engine().groups.create(
-        caller.user_id, name, list(body.members), body.group_id, body.history, by_user=True
+        caller.user_id, body.name, list(body.members), body.group_id, body.history, by_user=True
     )
     told = describe(group)
     return reply(told, 201, {"Location": f"/api/groups/{told['group_id']}"})
@@ -146,9 +145,8 @@ async def rename(group_id: str) -> Response:
     caller = await the_caller()
     read_query(NoQuery)
     body = await read_body(GroupChange)
-    name = check_display_name(body.name, "name")
     _count(caller)
-    return reply(describe(await the_engine().groups.rename(caller.user_id, group_id, name)))
+    return reply(describe(await the_engine().groups.rename(caller.user_id, group_id, body.name)))
 
 
 @blueprint.delete("/api/groups/<group_id>")

@@ -34,6 +34,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.history import Place
 from relay.services.router import Submission, ack_payload
+from relay.storage.folding import folded
 from relay.storage.history import Filters
 from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 from relay.transports.rest.marking import mark_read
@@ -148,6 +149,8 @@ async def _page(caller: Caller, kind: ConversationKind, target_id: str) -> Respo
     asked = read_query(HistoryQuery)
     if sum(position is not None for position in (asked.before, asked.after, asked.around)) > 1:
         raise invalid("give only one of the query parameters before, after and around")
+    if asked.q is not None and not folded(asked.q):
+        raise invalid("q has nothing to look for; right is a part of what was said", parameter="q")
     await await_page(caller)
     page = await the_engine().history.page(
         caller.user_id,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from quart import Blueprint, Response
 
 from relay.plugin.describing import described
-from relay.plugin.reading import Answer, Limit, NoQuery, Query, Text, Word, read_query
+from relay.plugin.reading import Answer, Limit, NoQuery, Query, Text, Word, invalid, read_query
 from relay.protocol.envelope import Name
 from relay.protocol.errors import not_found
 from relay.storage import directory
+from relay.storage.folding import folded
 from relay.transports.rest.context import reply, the_caller, the_engine
 
 blueprint = Blueprint("users", __name__)
@@ -43,6 +44,8 @@ async def search() -> Response:
     """Answer with the users whose id or name contains a text, by their ids."""
     caller = await the_caller()
     asked = read_query(UsersQuery)
+    if asked.q is not None and not folded(asked.q):
+        raise invalid("q has nothing to look for; right is a part of a name", parameter="q")
     found = await the_engine().runner.read(
         lambda connection: directory.search(
             connection,

@@ -2,9 +2,9 @@
 
 import json
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -12,30 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as fewer
 from hypothesis import strategies as some
 
-from relay.plugin.discovery import bundled_directory, in_directory
-from relay.testing import Device, RelayWorld, World
-
-
-async def found(world: World, user: str, q: str, **more: Any) -> list[str]:
-    query = {"q": q, **more}
-    answer = await world.rest("GET", "/api/search?" + "&".join(f"{k}={quoted(v)}" for k, v in query.items()), user)
-    assert answer.status == 200, answer.body
-    return [one["message"]["payload"]["content"] for one in answer.body["results"]]
-
-
-def quoted(value: Any) -> str:
-    from urllib.parse import quote
-
-    return quote(str(value), safe="")
-
-
-async def say(device: Device, target: str, *texts: str) -> list[int]:
-    ids = []
-    for text in texts:
-        answer = await device.request("chat_message", {"content": text}, target)
-        ids.append(answer["payload"]["message_id"])
-    return ids
-
+from relay.testing import RelayWorld, World
+from tests.plugins.search.asking import found, load, say
 
 TEXTS = [
     "Lunch on Friday?",
@@ -208,7 +186,7 @@ async def test_nothing_is_written_while_nothing_is_said(relay_world: RelayWorld)
 
 def tables() -> sqlite3.Connection:
     """Return an empty database with the plugin's tables."""
-    sys.modules.get("relay_plugin_search") or in_directory(bundled_directory(), "bundled")["search"].load()
+    load()
     import relay_plugin_search  # type: ignore[import-not-found]
 
     connection = sqlite3.connect(":memory:")
@@ -226,8 +204,9 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
     from relay.plugin import RelayError
 
     connection = tables()
-    from relay_plugin_search.finding import Asked, _match, snippet  # type: ignore[import-not-found]
+    from relay_plugin_search.finding import Asked, _match  # type: ignore[import-not-found]
     from relay_plugin_search.query import parse  # type: ignore[import-not-found]
+    from relay_plugin_search.showing import Snippets  # type: ignore[import-not-found]
 
     try:
         query = parse(q, "alice")
@@ -237,7 +216,7 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
     if match is not None:
         for expression in match.steps:
             connection.execute("SELECT rowid FROM search_index WHERE search_index MATCH ?", (expression,))
-    snippet(q, query)
+    Snippets(query).of(q)
 
 
 _SAID = some.text(alphabet="abAÄ\u00e9e\u0301 東京-_.ⓐ\ufb01", min_size=1, max_size=12)
@@ -249,11 +228,14 @@ _SOUGHT = some.builds(
 @fewer(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(said=some.lists(_SAID, max_size=8), q=some.lists(_SOUGHT, min_size=1, max_size=3).map(" ".join))
 def test_the_index_finds_what_reading_finds(said: list[str], q: str) -> None:
+    from relay.plugin import RelayError
     from relay.storage.history import View
 
     connection = tables()
-    from relay_plugin_search.finding import Asked, _candidates, _match, matches
+    from relay_plugin_search.finding import Asked, _candidates, _match
     from relay_plugin_search.query import parse
+    from relay_plugin_search.showing import matches
+    from relay_plugin_search.times import Span  # type: ignore[import-not-found]
     from relay_plugin_search.vocabulary import Vocabulary
     from relay_plugin_search.words import words
 
@@ -264,10 +246,14 @@ def test_the_index_finds_what_reading_finds(said: list[str], q: str) -> None:
             "INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, 'c1 t')", (number, " ".join(spoken))
         )
         vocabulary.add(connection, set(spoken))
-    query = parse(q, "alice")
+    try:
+        query = parse(q, "alice")
+    except RelayError:
+        assert not words(q)
+        return
     match = _match(connection, query, ["c1"], Asked(10, newest=True))
     views = {"c1": View(1, "group:team", "group", 1, None)}
-    found = _candidates(connection, match, (0, len(said)), views, 100).rows if match else []
+    found = _candidates(connection, match, Span(0, len(said)), views, 100).rows if match else []
     read = [number for number, text in enumerate(said) if matches(text, query)]
     assert [number for number, _ in found] == read[::-1]
 
@@ -307,7 +293,7 @@ async def test_a_part_of_very_many_words_is_found_page_by_page(
         for q, wanted in (("*ixpe*", expected), ("*per* mix*", expected), ("*per* -kee*", expected)):
             got, cursor, pages = [], "", 0
             while True:
-                page = await world.rest("GET", f"/api/search?q={quoted(q)}&limit=4&order=newest{cursor}", "bob")
+                page = await world.rest("GET", f"/api/search?q={quote(q)}&limit=4&order=newest{cursor}", "bob")
                 got += [one["message"]["payload"]["content"] for one in page.body["results"]]
                 pages += 1
                 if not page.body["has_more"]:

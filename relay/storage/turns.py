@@ -1,0 +1,104 @@
+"""Whose turn it is to read: the few readers are shared by those who ask, and one is always left for the server.
+
+However much one user asks for, at once and again, others' reads wait for one read of theirs at the most, and the
+server's own (a hello, a check of its health) for none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+import trio
+
+_reading_for: Final[ContextVar[str | None]] = ContextVar("relay.reading_for", default=None)
+
+
+def read_for(user_id: str) -> None:
+    """Count what this task reads from now on as a user's."""
+    _reading_for.set(user_id)
+
+
+@contextmanager
+def reading_for(user_id: str) -> Iterator[None]:
+    """Count what is read inside as a user's."""
+    before = _reading_for.set(user_id)
+    try:
+        yield
+    finally:
+        _reading_for.reset(before)
+
+
+def reader() -> str | None:
+    """Return whose the reads of this task are; None for the server's own."""
+    return _reading_for.get()
+
+
+class Turns:
+    """Gives turns to whoever has the fewest, and among those to who has waited longest.
+
+    Args:
+        readers: so many turns at once are users'; half of them (at least one) at most are one user's. The server
+            has one more, and any that is free.
+    """
+
+    def __init__(self, readers: int) -> None:
+        self.total = readers + 1
+        self._readers = readers
+        self._each = max(1, readers // 2)
+        self._held: Counter[str | None] = Counter()
+        self._waiting: dict[str | None, deque[trio.Event]] = {}
+
+    @asynccontextmanager
+    async def turn(self, user_id: str | None) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it."""
+        if user_id not in self._waiting and self._may(user_id):
+            self._held[user_id] += 1
+        else:
+            await self._wait(user_id)
+        try:
+            yield
+        finally:
+            self._give_back(user_id)
+
+    async def _wait(self, user_id: str | None) -> None:
+        given = trio.Event()
+        self._waiting.setdefault(user_id, deque()).append(given)
+        try:
+            await given.wait()
+        except BaseException:
+            if given.is_set():
+                self._give_back(user_id)
+            else:
+                self._leave(user_id, given)
+            raise
+
+    def _leave(self, user_id: str | None, given: trio.Event) -> None:
+        line = self._waiting[user_id]
+        line.remove(given)
+        if not line:
+            del self._waiting[user_id]
+
+    def _may(self, user_id: str | None) -> bool:
+        held = self._held.total()
+        if user_id is None:
+            return held < self.total
+        return self._held[user_id] < self._each and held - self._held[None] < self._readers and held < self.total
+
+    def _give_back(self, user_id: str | None) -> None:
+        self._held[user_id] -= 1
+        if not self._held[user_id]:
+            del self._held[user_id]
+        while able := [one for one in self._waiting if self._may(one)]:
+            self._give(min(able, key=self._held.__getitem__))
+
+    def _give(self, user_id: str | None) -> None:
+        line = self._waiting.pop(user_id)
+        given = line.popleft()
+        if line:
+            self._waiting[user_id] = line  # behind those who have waited meanwhile
+        self._held[user_id] += 1
+        given.set()
