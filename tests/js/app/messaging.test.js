@@ -234,6 +234,36 @@ test("statuses of users are told at once, at every change, and no more after the
   assert.deepEqual((await alice.messaging.restApi.getFollowingStatus()).statuses, []);
 });
 
+test("one unknown user costs the others nothing; of those who are followed the first status comes once", async () => {
+  const carol = await new Device(server.url, tokens.carol ?? "").connect();
+  /** @type {string[]} */
+  const heard = [];
+  const hear = (/** @type {{ user_id: string, status: string }} */ { user_id, status }) => heard.push(`${user_id} ${status}`);
+  carol.messaging.subscribeToUserStatus(["bob", "nobody"], hear);
+  await until(() => heard.length > 0 && carol.faults.length > 0, "bob's status, and an error for the other");
+  assert.deepEqual(heard.map((one) => one.split(" ")[0]), ["bob"]);
+  assert.deepEqual(carol.faults.map(({ message }) => /'nobody' cannot be followed/.test(message)), [true]);
+  await carol.close();
+  const again = new Device(server.url, tokens.carol ?? "");
+  again.messaging.subscribeToUserStatus("bob", hear);
+  await again.connect();
+  await again.socket.outbox.flush();
+  assert.equal(heard.length, 2, String(heard));
+  await again.close();
+});
+
+test("a wrong path and a wrong port say what is wrong", async () => {
+  for (const [url, said] of /** @type {[string, RegExp][]} */ ([
+    [`${server.url}/ws`, /Unexpected server response: 404; nothing at \S+\/ws speaks relay \(GET \/healthz: HTTP 404\)/],
+    ["http://127.0.0.1:1", /connect ECONNREFUSED 127\.0\.0\.1:1; nothing answers at http:\/\/127\.0\.0\.1:1/],
+  ])) {
+    const { socket } = new Device(url, tokens.alice ?? "");
+    socket.connect().catch(() => {});
+    await until(() => said.test(socket.lastError?.message ?? ""), `what is wrong with ${url}`);
+    await socket.disconnect();
+  }
+});
+
 test("typing is told while it lasts, and no more often than needed", async () => {
   /** @type {boolean[]} */
   const heard = [];
