@@ -35,8 +35,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     allowed_origins: Annotated[
         Origins,
         Meta(
-            description="Web pages of other origins that may connect. Pages the server itself serves always "
-            "may, and programs that are no browser send no origin.",
+            description="Web pages of other origins that may connect, each as scheme://host, with the port where "
+            "it has one; no wildcards. Pages the server itself serves always may, and programs that are no "
+            "browser send no origin. An application's own scheme (app://x) may be listed; pages of file:// have "
+            "the origin null, which never may.",
             examples=["https://chat.example.org"],
         ),
     ] = msgspec.field(default_factory=list)

@@ -1,7 +1,7 @@
 /** The page at /: who is signed in talks; who is not comes in first. */
 
 import { Messenger } from "./messenger.js";
-import { BASE, dropSession, readSession, watchSession, whyEnded } from "./session.js";
+import { BASE, dropSession, endsWithPage, readSession, watchSession, whyEnded } from "./session.js";
 import { signIn } from "./sign-in.js";
 
 const place = /** @type {HTMLElement} */ (document.getElementById("relay"));
@@ -11,6 +11,7 @@ async function run() {
   const session = readSession();
   if (!session) return run();
   const messenger = new Messenger(session, { ending: dropSession, ended: () => void run() });
+  if (endsWithPage()) messenger.notices.say("This browser keeps nothing for this page", "You are signed in until it is closed.");
   await messenger.show(place);
 }
 

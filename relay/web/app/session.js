@@ -14,25 +14,44 @@ export const BASE = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
 /** @typedef {{ token: string, userId: string }} Session */
 
+/** @type {Session | null} the session where the browser lets nothing be stored: it lasts as long as the page */
+let held = null;
+
 /** @returns {Session | null} */
 export function readSession() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "null");
+    return JSON.parse(localStorage.getItem(KEY) ?? "null") ?? held;
   } catch {
-    return null; // somebody else's, or storage is forbidden: sign in
+    return held; // somebody else's, or storage is forbidden
   }
 }
 
-/** @param {{ token: string, user_id: string }} login */
+/** Keep a session, where the browser lets it. @param {{ token: string, user_id: string }} login */
 export function keepSession({ token, user_id }) {
-  localStorage.setItem(KEY, JSON.stringify({ token, userId: user_id }));
-  localStorage.removeItem(WHY);
+  const session = { token, userId: user_id };
+  held = null;
+  try {
+    localStorage.setItem(KEY, JSON.stringify(session));
+    localStorage.removeItem(WHY);
+  } catch {
+    held = session;
+  }
+}
+
+/** Whether the session ends with the page. */
+export function endsWithPage() {
+  return held !== null;
 }
 
 /** @param {string} [why] for whoever did not sign out themselves */
 export function dropSession(why = "") {
-  if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs look
-  localStorage.removeItem(KEY);
+  try {
+    if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs look
+    held = null;
+    localStorage.removeItem(KEY);
+  } catch {
+    held = null; // nothing was stored
+  }
 }
 
 /** Return why the last session ended; empty if its user did that. */

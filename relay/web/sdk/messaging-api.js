@@ -128,20 +128,12 @@ export class MessagingAPI {
     return () => ends.forEach((end) => end());
   }
 
-  /**
-   * Try a failed message again.
-   *
-   * @param {string} id
-   */
+  /** Try a failed message again. @param {string} id */
   async retryMessage(id) {
     if (!this.#uploads.retry(id)) this.socketManager.outbox.retry(id);
   }
 
-  /**
-   * Drop a failed message, whose failure was read.
-   *
-   * @param {string} id
-   */
+  /** Drop a failed message, whose failure was read. @param {string} id */
   async discardMessage(id) {
     if (!(await this.#uploads.discard(id))) this.socketManager.outbox.discard(id);
   }
@@ -194,9 +186,8 @@ export class MessagingAPI {
   }
 
   /**
-   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it, with or
-   * without a connection: for a program that asks now and then, or starts over after a reset. What could not be
-   * acknowledged (`acknowledged` is false) comes again.
+   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it; what could
+   * not be acknowledged comes again. For a program that asks now and then, or starts over after a reset.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}

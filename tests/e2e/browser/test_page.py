@@ -214,3 +214,29 @@ async def test_the_page_works_below_a_prefix_that_a_proxy_takes_off(chromium: st
             await shows(alice, ["from below", "an answer"])
         finally:
             proxy.end()
+
+
+async def test_where_nothing_may_be_stored_one_signs_in_for_as_long_as_the_page(
+    chromium: str, tmp_path: Path
+) -> None:
+    async with open_place(chromium, tmp_path, "bob") as place:
+        code = place.server.relay("user", "invite").strip()
+        alice = await place.tab("alice", f"/#invite={code}")
+        await alice.wait("named('Create account')")
+        await alice.evaluate(
+            "(() => { const denied = () => { throw new DOMException('denied', 'SecurityError') };"
+            " for (const name of ['localStorage', 'sessionStorage', 'indexedDB'])"
+            " Object.defineProperty(window, name, { get: denied });"
+            " LockManager.prototype.request = async () => denied(); })()"
+        )
+        await alice.write("Name", "alice")
+        await alice.write("Password", PASSWORD)
+        await alice.click("Create account")
+        await alice.wait("document.querySelector('.me strong')?.textContent === 'alice'")
+        await alice.wait("document.querySelector('.notices')?.textContent.includes('This browser keeps nothing')")
+        await alice.evaluate("location.hash = '#/bob'")
+        await send(alice, "All the same")
+        await state(alice, "All the same", "sent")
+        assert [error for error in alice.errors if "denied" not in error] == []
+        assert len(alice.errors) <= 1, alice.errors  # said once
+        alice.errors.clear()

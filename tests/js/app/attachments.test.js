@@ -194,6 +194,47 @@ test("a file that is refused fails in sight, and is tried again or dropped", asy
   await device.close();
 });
 
+test("files go up from where the storage refuses them, which is told once", async () => {
+  const storage = memoryStorage();
+  const { apply } = storage;
+  storage.apply = async (batch) => {
+    const refused = batch.some(([kind, , value]) => kind === "put" && value.files?.some((/** @type {unknown} */ file) => file instanceof Blob));
+    if (refused) throw new DOMException("Error preparing Blob/File data to be stored in object store", "DataCloneError");
+    return apply(batch);
+  };
+  const device = await alice({ storage }).connect();
+  for (const content of ["first", "second"]) await device.messaging.sendPrivateMessage("bob", content, [new Blob([content])]);
+  const { content, attachments: [id = ""] = [] } = (await last()) ?? {};
+  assert.deepEqual([content, await (await bob.downloadAttachment(id)).text()], ["second", "second"]);
+  assert.deepEqual(device.faults.map(({ name }) => name), ["DataCloneError"]);
+  await device.close();
+});
+
+test("a message with files that failed and was dropped does not come back with the next page", async () => {
+  const storage = memoryStorage();
+  const first = await alice({ storage }).connect();
+  const sent = first.messaging.sendPrivateMessage("nobody", "dropped", [new Blob(["x"])]);
+  await assert.rejects(sent, { code: "not_found" });
+  await first.messaging.discardMessage(sent.id);
+  await until(async () => (await storage.getAll("")).every(([key]) => !key.includes("uploads/")), "nothing left of it");
+  await first.close();
+});
+
+test("a message whose signal was aborted before is not sent, with its files", async () => {
+  const device = await alice().connect();
+  const signal = AbortSignal.abort();
+  await assert.rejects(device.messaging.sendPrivateMessage("bob", "aborted", [new Blob(["x"])], { signal }), { name: "AbortError" });
+  assert.equal(device.messaging.outgoing.length, 0);
+  await device.close();
+});
+
+test("a path that is not there fails the message, and is named", async () => {
+  const device = await alice().connect();
+  const path = join(server.folder, "none.png");
+  await assert.rejects(device.messaging.sendPrivateMessage("bob", "", [{ path }]), { message: `'${path}' cannot be read: there is no such file` });
+  await device.close();
+});
+
 test("a message is taken back while its files go up", async () => {
   const line = cutting();
   const device = await alice({ fetch: line.fetch }).connect();

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { MessagingAPI, RestApiClient, Store } from "../../../relay/web/sdk/index.js";
+import { WebSocket } from "ws";
+
+import { MessagingAPI, RestApiClient, SocketManager, Store, memoryStorage } from "../../../relay/web/sdk/index.js";
 import { Device, UNLIMITED, until } from "../support/devices.js";
 import { Server } from "../support/server.js";
 
@@ -234,6 +236,41 @@ test("statuses of users are told at once, at every change, and no more after the
   assert.equal(heard.at(-1), "busy lunch");
   await alice.messaging.unfollow("bob");
   assert.deepEqual((await alice.messaging.restApi.getFollowingStatus()).statuses, []);
+});
+
+test("one unknown user costs the others nothing; of those who are followed the first status comes once", async (context) => {
+  const carol = await new Device(server.url, tokens.carol ?? "").connect();
+  context.after(() => carol.close());
+  /** @type {string[]} */
+  const heard = [];
+  const hear = (/** @type {{ user_id: string, status: string }} */ { user_id, status }) => heard.push(`${user_id} ${status}`);
+  carol.messaging.subscribeToUserStatus(["bob", "nobody"], hear);
+  await until(() => heard.length > 0 && carol.faults.length > 0, "bob's status, and an error for the other");
+  assert.deepEqual(heard.map((one) => one.split(" ")[0]), ["bob"]);
+  assert.deepEqual(carol.faults.map(({ message }) => /'nobody' cannot be followed/.test(message)), [true]);
+  const again = new Device(server.url, tokens.carol ?? "");
+  context.after(() => again.close());
+  again.messaging.subscribeToUserStatus("bob", hear);
+  await again.connect();
+  await again.socket.outbox.flush();
+  assert.equal(heard.length, 2, String(heard));
+});
+
+test("a wrong path and a wrong port say what is wrong", async () => {
+  for (const [url, said] of /** @type {[string, RegExp][]} */ ([
+    [`${server.url}/ws`, /Unexpected server response: 404; nothing at \S+\/ws speaks relay \(GET \/healthz: HTTP 404\)/],
+    ["http://127.0.0.1:1", /connect ECONNREFUSED 127\.0\.0\.1:1; nothing answers at http:\/\/127\.0\.0\.1:1/],
+  ])) {
+    const socket = new SocketManager(url, tokens.alice ?? "", { WebSocket, storage: memoryStorage(), backoff: { base: 0.05, cap: 0.5 } });
+    socket.connect().catch(() => {});
+    try {
+      await until(() => said.test(socket.lastError?.message ?? ""), `what is wrong with ${url}`, 10);
+    } catch (error) {
+      assert.match(socket.lastError?.message ?? "", said, String(error));
+    } finally {
+      await socket.disconnect();
+    }
+  }
 });
 
 test("typing is told while it lasts, and no more often than needed", async () => {

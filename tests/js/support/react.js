@@ -1,4 +1,4 @@
-/** The two hooks of React's that the recipes use, as strict as React about what it is given. */
+/** The hooks of React's that the recipes use, as strict as React about what it is given. */
 
 /** @template {Function} Callback @param {Callback} callback @param {unknown[]} _dependencies */
 export function useCallback(callback, _dependencies) {
@@ -15,4 +15,15 @@ export function useSyncExternalStore(subscribe, read) {
   if (!Object.is(value, read())) throw new Error("the value changes with each look at it, and would be drawn forever");
   subscribe(() => {})();
   return value;
+}
+
+/** @template Value @param {Value} first @returns {[Value, (value: Value) => void]} */
+export function useState(first) {
+  return [first, () => {}];
+}
+
+/** Mount, unmount and mount again, as StrictMode does. @param {() => () => void} effect @param {unknown[]} _dependencies */
+export function useEffect(effect, _dependencies) {
+  effect()();
+  return effect();
 }
