@@ -248,17 +248,21 @@ class Accounts:
         self._connections.end_token(token_id, CloseCode.SESSION_REVOKED)
 
     async def revoke_device(self, user_id: str, client_id: str) -> None:
-        """Revoke a device's session; its live connection ends with 4503.
+        """Revoke a device's session and its login; what is connected by either ends with 4503.
+
+        A login's token may be used by more than one device: the sockets of all of them end with it.
 
         Raises:
             RelayError: `not_found`.
         """
         now = self._now()
-        await self._runner.write(lambda connection: accounts.revoke_device(connection, user_id, client_id, now))
+        void = await self._runner.write(
+            lambda connection: accounts.revoke_device(connection, user_id, client_id, now)
+        )
         self.forget()
-        live = self._connections.of(user_id).get(client_id)
-        if live is not None:
-            live.link.end(CloseCode.SESSION_REVOKED)
+        for connection in list(self._connections.of(user_id).values()):
+            if connection.client_id == client_id or connection.identity.token_id in void:
+                connection.link.end(CloseCode.SESSION_REVOKED)
 
     def forget(self) -> None:
         """Look every token up anew: something about one of them changed."""

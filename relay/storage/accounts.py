@@ -314,20 +314,34 @@ def list_devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
     return [Device(*row) for row in rows]
 
 
-def attach_device(connection: sqlite3.Connection, user_id: str, client_id: str, token_id: str, now: float) -> str:
-    """Note that a device is here, with a token, and return its session id, a new one at first sight."""
+def attach_device(
+    connection: sqlite3.Connection,
+    user_id: str,
+    client_id: str,
+    token_id: str,
+    now: float,
+    since: float = float("inf"),
+) -> str | None:
+    """Note that a device is here, with a token, and return its session id, a new one at first sight.
+
+    Args:
+        since: when the token was made. None is returned for a device that was revoked at that moment or later.
+    """
     row = connection.execute(
         "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT (user_id, client_id) DO UPDATE SET seen_at = ?5,"
         " token_id = ?4, session_id = CASE WHEN revoked_at IS NULL THEN session_id ELSE ?3 END,"
-        " revoked_at = NULL RETURNING session_id",
-        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now),
+        " revoked_at = NULL WHERE revoked_at IS NULL OR revoked_at < ?6 RETURNING session_id",
+        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now, since),
     ).fetchall()
-    return str(row[0][0])
+    return str(row[0][0]) if row else None
 
 
-def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> None:
+def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> list[str]:
     """Revoke a device's session, and the token it logged in with where that token was a login's.
+
+    Returns:
+        The ids of the tokens that are void now.
 
     Raises:
         RelayError: `not_found`.
@@ -339,10 +353,12 @@ def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, 
     ).fetchall()
     if not rows:
         raise not_found(f"device {client_id!r}")
-    connection.execute(
-        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)",
+    void = connection.execute(
+        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)"
+        " RETURNING token_id",
         (user_id, rows[0][0], client_id),
-    )
+    ).fetchall()
+    return [row[0] for row in void]
 
 
 def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:

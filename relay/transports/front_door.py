@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -172,6 +173,7 @@ class FrontDoor:
                 head.forget()
                 nursery.start_soon(socket.run)
                 self._heartbeat.watch(link, session)
+                session.on_known = partial(self._heartbeat.check_soon, link, session)
                 async with link.owning_faults():
                     await session.run()
             finally:

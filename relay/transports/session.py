@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -69,6 +69,7 @@ class Session:
         self._caught_up_from: int | None = None
         self._registered: Connection | None = None
         self._came = False
+        self.on_known: Callable[[], None] = lambda: None
         self.state = State.GREETING
         self.connection: Connection | None = None
 
@@ -272,6 +273,7 @@ class Session:
         device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
+        self.on_known()
         engine.hooks.came(connection.user_id, client_id, connection.address)
         self._came = True
         statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
@@ -353,3 +355,8 @@ class Session:
         """
         if self.connection is not None:
             self._engine.accounts.check(self.connection.identity)
+
+    def ends_at(self) -> float:
+        """Return when the token expires, in monotonic seconds; infinity where it does not."""
+        expires_at = None if self.connection is None else self.connection.identity.expires_at
+        return float("inf") if expires_at is None else trio.current_time() + expires_at - self._engine.now()
