@@ -107,6 +107,7 @@ class Engine:
             max_members=limits.group_members,
             max_groups=limits.groups_per_user,
         )
+        self.rates = Rates(limits, trio.current_time)
         self.accounts = Accounts(
             runner,
             self.connections,
@@ -114,6 +115,7 @@ class Engine:
             token_days=settings.accounts.token_days,
             password_min_length=settings.accounts.password_min_length,
             registration=settings.accounts.registration,
+            wrong_passwords=self.rates.wrong_passwords,
         )
         self.presence = PresenceService(
             runner,
@@ -141,7 +143,6 @@ class Engine:
             "presence": self.presence.run,
             "last seen": self.presence.keep,
         }
-        self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
     def server_of(self, plugin: str) -> Server:

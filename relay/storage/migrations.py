@@ -187,6 +187,25 @@ def invited_admins(db: sqlite_utils.Database) -> None:
     _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
 
 
+@migrations()
+def login_places(db: sqlite_utils.Database) -> None:
+    """Create what remembers from which networks a user has logged in."""
+    _run(
+        db,
+        """
+        CREATE TABLE login_places (
+            user_id TEXT NOT NULL, place BLOB NOT NULL, seen_at REAL NOT NULL, PRIMARY KEY (user_id, place)
+        ) WITHOUT ROWID;
+        """,
+    )
+
+
+@migrations()
+def names_regardless_of_case(db: sqlite_utils.Database) -> None:
+    """Make names found whatever their case; those that were alike before stay, so the index is not unique."""
+    _run(db, "CREATE INDEX names_by_letters ON names(name COLLATE NOCASE)")
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

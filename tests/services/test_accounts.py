@@ -27,7 +27,7 @@ async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[Wor
     """Run a server whose passwords cost nothing to hash; alice has one."""
     async with world(folder, *names, **environ) as server:
         accounts = server.engine.accounts
-        accounts._hasher = CHEAP
+        accounts.passwords.hasher = CHEAP
         hashed = await accounts.hash_password(PASSWORD)
         if "alice" in names:
             await server.engine.runner.write(lambda c: table.update_user(c, "alice", password_hash=hashed))
@@ -37,13 +37,13 @@ async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[Wor
 def hashes_checked(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record every hash that a password is compared with."""
     checked: list[str] = []
-    true = accounts._matches
+    true = accounts.passwords.matches
 
     async def matches(kept: str, password: str) -> bool:
         checked.append(kept)
         return await true(kept, password)
 
-    monkeypatch.setattr(accounts, "_matches", matches)
+    monkeypatch.setattr(accounts.passwords, "matches", matches)
     return checked
 
 
@@ -205,7 +205,7 @@ async def test_a_hash_of_older_parameters_is_renewed_at_the_next_login(
     async with people(tmp_path, "alice") as server:
         accounts = server.engine.accounts
         kept = await server.engine.runner.read(lambda c: table.password_hash(c, "alice"))
-        accounts._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
+        accounts.passwords.hasher = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
         with pytest.raises(RelayError):
             await accounts.login("alice", "wrong", None)
         assert await server.engine.runner.read(lambda c: table.password_hash(c, "alice")) == kept
@@ -361,4 +361,4 @@ async def test_a_new_name_ends_nothing(tmp_path: Path, autojump_clock: Any) -> N
 
 async def test_two_are_hashed_at_once_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
     async with people(tmp_path) as server:
-        assert server.engine.accounts._hashing.total_tokens == 2
+        assert server.engine.accounts.passwords.threads.total_tokens == 2

@@ -11,6 +11,7 @@ from relay.plugin.reading import Answer, Body, NoQuery, invalid, read_body, read
 from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, not_found
+from relay.services.limits import network_of
 from relay.storage.accounts import get_user
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
@@ -76,9 +77,10 @@ async def login() -> Response:
     read_query(NoQuery)
     body = await read_body(Login)
     engine = the_engine()
-    engine.rates.logins.take(caller_address())
-    token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
-    return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at))
+    address = _count_attempt()
+    user_id = await engine.accounts.name_of(body.user_id)
+    token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
+    return reply(Opened(token=token, user_id=user_id, expires_at=expires_at))
 
 
 @blueprint.post("/api/register")
@@ -94,7 +96,7 @@ async def register() -> Response:
     read_query(NoQuery)
     body = await read_body(Registration)
     engine = the_engine()
-    engine.rates.logins.take(caller_address())
+    address = _count_attempt()
     display_name = None
     if body.display_name is not None:
         display_name = check_display_name(body.display_name, "display_name")
@@ -104,6 +106,7 @@ async def register() -> Response:
         invite=body.invite,
         display_name=display_name,
         client_id=body.client_id,
+        address=address,
     )
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
 
@@ -149,11 +152,22 @@ async def change_me() -> Response:
     engine = the_engine()
     if body.current_password is not None:
         # A stolen token must not be able to find the password out by trying.
-        engine.rates.logins.take(caller_address())
+        _count_attempt()
     await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.show_to(caller.user_id, body.presence_to)
     return await _tell(caller)
+
+
+def _count_attempt() -> str:
+    """Count an attempt at a password by where it comes from, and return that.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    address = caller_address()
+    the_engine().rates.logins.take(network_of(address))
+    return address
 
 
 async def _tell(caller: Caller) -> Response:

@@ -20,8 +20,8 @@ async def with_password(world: World, who: str) -> None:
     await world.engine.runner.write(lambda c: accounts.update_user(c, who, password_hash=hashed))
 
 
-async def log_in(world: World, who: str, **more: Any) -> str:
-    answer = await world.post(None, LOGIN, {"user_id": who, "password": PASSWORD, **more})
+async def log_in(world: World, who: str, address: str = "192.0.2.1", **more: Any) -> str:
+    answer = await world.post(None, LOGIN, {"user_id": who, "password": PASSWORD, **more}, address=address)
     return str(answer.ok()["token"])
 
 
