@@ -167,3 +167,14 @@ def test_it_is_left_out_without_networks_of_its_own(networks: Any, told: str) ->
         environ["RELAY_PLUGINS__PROXY_AUTH__NETWORKS"] = json.dumps(networks)
     (broken,) = load_plugins(load(None, environ), {}).broken
     assert told in broken.reason
+
+
+@pytest.mark.trio
+async def test_a_name_that_differs_in_case_only_from_a_users_is_nobodys(tmp_path: Path) -> None:
+    async with serving(tmp_path, **settings("127.0.0.0/8")) as place:
+        assert (await place.me(ALICE)).status_code == 200
+        answer = await place.me(("Remote-User", "Alice"))
+        assert (answer.status_code, answer.json()["detail"]) == (
+            401,
+            "the name 'Alice' is taken: 'alice' differs in case only",
+        )

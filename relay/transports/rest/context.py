@@ -12,7 +12,7 @@ from relay.plugin.parts import Credentials
 from relay.plugin.web import Caller
 from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
-from relay.protocol.errors import CloseCode, Disconnect
+from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect
 from relay.transports.head import client_address
 from relay.transports.rest.flow import Flow
 
@@ -42,7 +42,7 @@ async def the_caller() -> Caller:
     try:
         identity = await identify(engine, Credentials(token.strip() or None, named, address, _peer_address()))
     except Disconnect as refused:
-        if not headers and refused.code is CloseCode.BAD_TOKEN:
+        if not headers and refused.reason == CLOSE_REASONS[CloseCode.BAD_TOKEN]:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
     return Caller(identity, identity.client_id, address)

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from relay.app import admin
-from relay.protocol.errors import ErrorCode
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage import accounts
-from tests.transports.rest.test_accounts import LOGIN, ME, PASSWORD, REGISTER, log_in, with_password
+from tests.transports.rest.test_accounts import LOGIN, ME, PASSWORD, REGISTER, invite, log_in, with_password
 from tests.transports.rest.world import World, open_world
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -221,3 +221,26 @@ def _beside(connection: Any, name: str) -> None:
     accounts.create_user(connection, "other", 1.0)
     connection.execute("UPDATE names SET name = ? WHERE name = 'other'", (name,))
     connection.execute("UPDATE users SET user_id = ? WHERE user_id = 'other'", (name,))
+
+
+async def test_a_name_that_differs_in_case_only_is_taken_at_every_way_in(world: World):
+    engine = world.engine
+    body = {"user_id": "Alice", "password": PASSWORD, "invite": await invite(world)}
+    (await world.post(None, REGISTER, body)).refused(409, "conflict")
+    (await world.post("bob", "/api/groups", {"name": "x", "group_id": "ALICE", "members": []})).refused(
+        409, "conflict"
+    )
+    line = '{"type": "chat_message", "payload": {"content": "x"},'
+    line += ' "meta": {"id": "1", "sender_id": "Alice", "target_id": "bob", "timestamp": 1}}'
+    asked = {
+        "user.add": {"user_id": "Alice"},
+        "user.import": {"user_ids": ["aLice"]},
+        "group.create": {"group_id": "Alice", "name": "x", "owner": "bob"},
+    }
+    for operation, arguments in asked.items():
+        with pytest.raises(RelayError, match="differs in case only"):
+            await admin.perform(engine, operation, arguments)
+    done = await admin.perform(engine, "import", {"lines": [line], "create_users": True})
+    assert done["problems"][0]["code"] == "not_found"
+    found = await engine.runner.read(lambda c: [one.user_id for one in accounts.list_users(c)])
+    assert [name for name in found if name.lower() == "alice"] == ["alice"]
