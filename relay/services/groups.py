@@ -54,9 +54,19 @@ class Groups:
         self._max_groups = max_groups or 1 << 62
 
     async def create(
-        self, owner: str, name: str, members: list[str], group_id: str | None = None, history: str = "join"
+        self,
+        owner: str,
+        name: str,
+        members: list[str],
+        group_id: str | None = None,
+        history: str = "join",
+        *,
+        acquaint: bool = False,
     ) -> Conversation:
         """Create a group; its creator owns it.
+
+        Args:
+            acquaint: its members count as acquainted: it is an operator who puts them together.
 
         Raises:
             RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
@@ -74,6 +84,8 @@ class Groups:
                 raise RelayError(ErrorCode.FORBIDDEN, f"you are in {self._max_groups} groups; leave one first")
             created = conversations.create_group(connection, group_id, name, roles, self._now(), history=history)
             entry.channel_id = conversation.channel_id = created.channel_id
+            if acquaint:
+                conversations.acquaint(connection, created.channel_id, roles)
 
         event = {"event": "created", "name": name, "members": _members(roles)}
         await self._change(conversation, owner, event, apply)
@@ -126,10 +138,15 @@ class Groups:
             conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation), check
         )
 
-    async def put_member(self, user_id: str, group_id: str, member: str, role: Role) -> Conversation:
+    async def put_member(
+        self, user_id: str, group_id: str, member: str, role: Role, *, acquaint: bool = False
+    ) -> Conversation:
         """Add a member, or change one's role; owner and admins may, and only the owner makes owners.
 
         Making somebody else the owner makes the old one an admin: a group has one owner.
+
+        Args:
+            acquaint: as `create` has it.
 
         Raises:
             RelayError: `not_found`, also when there is no such user, `forbidden`, and `conflict` when another
@@ -149,6 +166,8 @@ class Groups:
                 joins_at = self._log.last_seq(connection, channel_id) + 1
                 first = 1 if conversation.history == "start" else joins_at
                 conversations.add_member(connection, channel_id, member, role, first, self._now())
+                if acquaint:
+                    conversations.acquaint(connection, channel_id, [member])
             else:
                 conversations.set_role(connection, channel_id, member, role)
             if role is Role.OWNER:

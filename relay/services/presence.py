@@ -138,9 +138,8 @@ class PresenceService:
                 self._touch(entry.sender_id)
         elif entry.type == "group_event":
             self._regroup(submission)
-        elif entry.seq == 1 and submission.conversation.kind is ConversationKind.USER:
-            both = frozenset(submission.conversation.members)
-            self._meet(both, both)
+        elif entry.seq is not None and entry.sender_id not in submission.conversation.spoke:
+            self._spoke(submission)
 
     # What users ask.
 
@@ -265,6 +264,14 @@ class PresenceService:
         self._met.append((people, viewers))
         self._wake.set()
 
+    def _spoke(self, submission: Submission) -> None:
+        """Note that somebody speaks for the first time since a conversation is in memory: it opens them."""
+        conversation, sender_id = submission.conversation, submission.entry.sender_id
+        if conversation.kind in (ConversationKind.USER, ConversationKind.GROUP):
+            conversation.spoke.add(sender_id)
+            if self._followers.of(sender_id):
+                self._meet(frozenset((sender_id,)), frozenset(conversation.members))
+
     def _regroup(self, submission: Submission) -> None:
         """Note whom a change of a group concerns: the newcomer and the others, or all of them."""
         event = msgspec.json.decode(submission.entry.payload)
@@ -330,7 +337,7 @@ class PresenceService:
         viewers = self._followers.of(user_id)
         if viewers and person.shown_to != "nobody":
             if person.shown_to == "shared":
-                viewers = await self._sharing(user_id, list(viewers))
+                viewers = await self._viewers(user_id, list(viewers))
             self._push(viewers, user_id, status)
 
     async def _tell_who_may_see(self) -> None:
@@ -361,16 +368,16 @@ class PresenceService:
         kept = rows[user_id]
         if met is not None and self._shown_to(kept) != "shared":
             return
-        sharing = await self._sharing(user_id, list(followers))
+        open_to = await self._viewers(user_id, list(followers))
         seen: dict[Status, list[str]] = {}
         for follower in followers:
-            shared = {user_id} if follower in sharing else set()
+            shared = {user_id} if follower in open_to else set()
             seen.setdefault(self._seen_by(follower, kept, shared), []).append(follower)
         for status, viewers in seen.items():
             self._push(viewers, user_id, status)
 
-    async def _sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return await self._runner.read(partial(presence.sharing, user_id=user_id, others=others), brief=True)
+    async def _viewers(self, user_id: str, others: Sequence[str]) -> set[str]:
+        return await self._runner.read(partial(presence.viewers, user_id=user_id, others=others), brief=True)
 
     def _push(self, viewers: Iterable[str], user_id: str, status: Status) -> None:
         frame = status.frame(user_id, self._now())

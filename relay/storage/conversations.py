@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError
@@ -132,6 +133,16 @@ def add_member(
     """Make a user a member, anew where they had left; they see from `visible_from` (a seq) on."""
     check_user(connection, user_id)
     _add_row(connection, channel_id, user_id, role, visible_from, now)
+    # What they said before they left does not open them to those who are there now.
+    connection.execute("UPDATE pointers SET spoke = 0 WHERE channel_id = ? AND user_id = ?", (channel_id, user_id))
+
+
+def acquaint(connection: sqlite3.Connection, channel_id: int, user_ids: Iterable[str]) -> None:
+    """Have members of a group count as acquainted, as if each had spoken there: an operator put them together."""
+    connection.executemany(
+        "INSERT INTO pointers (channel_id, user_id, spoke) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET spoke = 1",
+        [(channel_id, user_id) for user_id in user_ids],
+    )
 
 
 def set_role(connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role) -> None:

@@ -50,7 +50,10 @@ async def test_a_closed_directory_shows_only_whom_one_shares_a_conversation_with
     people = ("alice", "bob", "carol", "dave", "erin")
     async with open_world(tmp_path, *people, accounts={"directory": "shared"}) as world:
         await world.say("alice", "bob", "hi")
+        await world.say("bob", "alice", "hi")
         await world.group("carol", "alice", "dave")
+        await world.say("alice", "team", "hello", group=True)
+        await world.say("dave", "team", "hello", group=True)
         assert names((await world.get("alice", "/api/users")).ok()) == ["alice", "bob", "carol", "dave"]
         assert names((await world.get("bob", "/api/users")).ok()) == ["alice", "bob"]
         assert names((await world.get("erin", "/api/users")).ok()) == ["erin"]
