@@ -281,7 +281,7 @@ async def test_ones_other_devices_learn_of_following_and_are_told_too(tmp_path: 
         assert (await now(one), await now(two)) == (["online"], ["online"])
 
 
-@pytest.mark.parametrize("users", [["nobody"], ["alice", "nobody"]])
+@pytest.mark.parametrize("users", [["nobody"], ["no such", "nobody"]])
 async def test_whoever_does_not_exist_cannot_be_followed(
     tmp_path: Path, autojump_clock: Any, users: list[str]
 ) -> None:
