@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import sqlite3
+from typing import Any, Literal, cast
 
 from quart import Blueprint, Response
 
@@ -12,7 +13,10 @@ from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, not_found
 from relay.services.limits import network_of
-from relay.storage.accounts import get_user
+from relay.services.statuses import Person
+from relay.storage import presence
+from relay.storage.accounts import User, get_user
+from relay.storage.presence import Kept
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
 
@@ -43,7 +47,11 @@ class Opened(Answer, frozen=True):
 
 
 class Me(Answer, frozen=True):
-    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire."""
+    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire.
+
+    `status`, `status_text` and `status_until` are what the caller chose to show, whoever sees it: `offline` is
+    invisible.
+    """
 
     user_id: Name
     display_name: str
@@ -52,6 +60,9 @@ class Me(Answer, frozen=True):
     presence_to: Literal["everyone", "shared", "nobody"]
     receipts: bool
     token_expires_at: float | None
+    status: Literal["online", "away", "busy", "offline"]
+    status_text: str | None
+    status_until: float | None
 
 
 class MyChange(Body, frozen=True):
@@ -171,10 +182,16 @@ def _count_attempt() -> str:
 
 
 async def _tell(caller: Caller) -> Response:
-    identity = caller.identity
-    found = await the_engine().runner.read(lambda connection: get_user(connection, identity.user_id))
-    if found is None:
-        raise not_found(f"user {identity.user_id!r}")
+    identity, engine = caller.identity, the_engine()
+
+    def read(connection: sqlite3.Connection) -> tuple[User, Kept]:
+        user = get_user(connection, identity.user_id)
+        if user is None:
+            raise not_found(f"user {identity.user_id!r}")
+        return user, presence.own(connection, identity.user_id)[0]
+
+    found, kept = await engine.runner.read(read)
+    person = Person(kept, engine.now())
     return reply(
         Me(
             user_id=found.user_id,
@@ -184,5 +201,8 @@ async def _tell(caller: Caller) -> Response:
             presence_to=found.presence_to,
             receipts=found.receipts,
             token_expires_at=identity.expires_at,
+            status=cast(Any, person.chosen),
+            status_text=person.text,
+            status_until=person.until,
         )
     )
