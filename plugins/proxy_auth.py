@@ -13,7 +13,7 @@ from relay.plugin.server import Server
 from relay.storage.accounts import check_name
 from relay.transports.head import origin_allowed
 
-Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
