@@ -36,6 +36,7 @@ from relay.services.history import HistorySaver
 from relay.services.limits import Rates, TokenBuckets
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
+from relay.services.refusals import Refusals
 from relay.services.router import MessageRouter, Submission
 from relay.services.supervision import supervise
 from relay.settings import Settings
@@ -108,6 +109,7 @@ class Engine:
             max_groups=limits.groups_per_user,
         )
         self.rates = Rates(limits, trio.current_time)
+        self.refusals = Refusals(trio.current_time)
         self.accounts = Accounts(
             runner,
             self.connections,

@@ -84,6 +84,11 @@ class Accounts:
         self.check(identity)
         return identity
 
+    def whose(self, token: str) -> str | None:
+        """Return whose a token is that was looked at a moment ago, good or not; None when it is nobody's."""
+        identity = self._identities.get(accounts.hash_secret(token))
+        return None if identity is None else identity.user_id
+
     def check(self, identity: Identity) -> None:
         """Refuse an identity that was good and is so no longer.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Literal, cast
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final, Literal, cast
 
 from quart import Blueprint, Response
 
@@ -11,7 +13,7 @@ from relay.plugin.describing import described
 from relay.plugin.reading import Answer, Body, NoQuery, invalid, read_body, read_query
 from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
-from relay.protocol.errors import ErrorCode, not_found
+from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services.limits import network_of
 from relay.services.statuses import Person
 from relay.storage import presence
@@ -19,6 +21,9 @@ from relay.storage.accounts import User, get_user
 from relay.storage.presence import Kept
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password, check_display_name
+
+_TOLD: Final = (ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
+"""The refusals that the log tells of; a taken name, or too short a password, is nobody's attack."""
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -88,9 +93,9 @@ async def login() -> Response:
     read_query(NoQuery)
     body = await read_body(Login)
     engine = the_engine()
-    address = _count_attempt()
-    user_id = await engine.accounts.name_of(body.user_id)
-    token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
+    with _attempt(body.user_id) as address:
+        user_id = await engine.accounts.name_of(body.user_id)
+        token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
     return reply(Opened(token=token, user_id=user_id, expires_at=expires_at))
 
 
@@ -107,18 +112,18 @@ async def register() -> Response:
     read_query(NoQuery)
     body = await read_body(Registration)
     engine = the_engine()
-    address = _count_attempt()
-    display_name = None
-    if body.display_name is not None:
-        display_name = check_display_name(body.display_name, "display_name")
-    token, expires_at = await engine.accounts.register(
-        body.user_id,
-        body.password,
-        invite=body.invite,
-        display_name=display_name,
-        client_id=body.client_id,
-        address=address,
-    )
+    with _attempt(body.user_id) as address:
+        display_name = None
+        if body.display_name is not None:
+            display_name = check_display_name(body.display_name, "display_name")
+        token, expires_at = await engine.accounts.register(
+            body.user_id,
+            body.password,
+            invite=body.invite,
+            display_name=display_name,
+            client_id=body.client_id,
+            address=address,
+        )
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
 
 
@@ -161,24 +166,29 @@ async def change_me() -> Response:
         missing = "password" if body.password is None else "current_password"
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
     engine = the_engine()
-    if body.current_password is not None:
-        # A stolen token must not be able to find the password out by trying.
-        _count_attempt()
-    await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
+    # A stolen token must not be able to find the password out by trying.
+    with nullcontext() if body.current_password is None else _attempt(caller.user_id):
+        await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.show_to(caller.user_id, body.presence_to)
     return await _tell(caller)
 
 
-def _count_attempt() -> str:
-    """Count an attempt at a password by where it comes from, and return that.
+@contextmanager
+def _attempt(user_id: str) -> Iterator[str]:
+    """Count an attempt at an account by where it comes from, yield that, and log a refusal.
 
     Raises:
         RelayError: `rate_limited`.
     """
-    address = caller_address()
-    the_engine().rates.logins.take(network_of(address))
-    return address
+    engine, address = the_engine(), caller_address()
+    try:
+        engine.rates.logins.take(network_of(address))
+        yield address
+    except RelayError as refused:
+        if refused.code in _TOLD:
+            engine.refusals.login(user_id, address, refused.message)
+        raise
 
 
 async def _tell(caller: Caller) -> Response:
