@@ -1,10 +1,14 @@
-"""`follow`: be told of other users' presence from now on, on all of one's devices; the ack brings how they are."""
+"""`follow`: be told of other users' presence from now on, on all of one's devices; the ack brings how they are.
+
+One who is not there does not spoil the others: the ack names them. When nobody is, it is an error.
+"""
 
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from relay.plugin import Draft, Kind, MessageType, Name, Payload, hookimpl
+from relay.protocol.errors import not_found
 from relay.services.statuses import SeenStatus
 
 
@@ -16,17 +20,21 @@ class Follow(Payload):
 
 
 class Followed(Payload):
-    """How they are at present."""
+    """How they are at present, and who is not there, or not the follower's to find."""
 
     statuses: list[SeenStatus]
+    unknown: list[Name]
 
 
 async def handle(draft: Draft) -> None:
     """Follow, and answer with the present statuses."""
     wanted: Follow = draft.payload
     user_id = draft.sender.user_id
-    statuses = await draft.server.services.presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
-    draft.answer = {"statuses": statuses}
+    presence = draft.server.services.presence
+    statuses, unknown = await presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
+    if not statuses:
+        raise not_found(f"user {unknown[0]!r}")
+    draft.answer = {"statuses": statuses, "unknown": unknown}
     draft.only_sender = True
 
 

@@ -1,7 +1,9 @@
 """`proxy_auth`: a proxy that has asked who somebody is says so in a header, and one's own is believed."""
 
 import ipaddress
+from collections.abc import Mapping, Sequence
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -9,8 +11,9 @@ from msgspec import Meta
 from relay.plugin import Authenticator, Claim, Credentials, ErrorCode, RelayError, hookimpl
 from relay.plugin.server import Server
 from relay.storage.accounts import check_name
+from relay.transports.head import origin_allowed
 
-Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,6 +45,37 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return any(plain in ipaddress.ip_network(network) for network in self.networks)
 
 
+def check_page(headers: Mapping[str, str], allowed_origins: Sequence[str]) -> None:
+    """Refuse what another's page made a browser ask for.
+
+    The proxy knows its users by a cookie, which a browser adds to what any page of the same site asks for, and an
+    older browser to what any page at all does. A browser says who asks by Sec-Fetch-Site, by the Origin where that
+    is not known, and by the Referer where neither is; what is no browser says none of them.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site in ("same-origin", "none"):
+        return
+    if origin is None and site is None and "referer" in headers:
+        origin = _origin_of(headers["referer"])
+    own = origin is not None and origin_allowed(origin, headers.get("host", ""), allowed_origins)
+    if site == "cross-site" or (not own and (site, origin) != (None, None)):
+        raise RelayError(
+            ErrorCode.FORBIDDEN, "a page of another origin asked for this; add it to [server] allowed_origins"
+        )
+
+
+def _origin_of(url: str) -> str:
+    """Return the origin of a page's address; "null", which is nobody's, where it has none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "null"
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
     """Read `[plugins.proxy_auth]` into `Options`."""
@@ -52,13 +86,11 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_authenticators(options: Options) -> list[Authenticator]:
     """Let in whom a trusted proxy names; who shows a token is somebody else's to judge."""
 
-    def look(_server: Server, credentials: Credentials) -> Claim | None:
+    def look(server: Server, credentials: Credentials) -> Claim | None:
         user_id = credentials.headers.get(options.user_header.lower())
         if not user_id or credentials.token is not None or not options.believes(credentials.peer):
             return None
-        # The proxy knows its users by a cookie, which a browser adds to what another site's page asks for as well.
-        if credentials.headers.get("sec-fetch-site") == "cross-site":
-            raise RelayError(ErrorCode.FORBIDDEN, "a page of another site asked for this")
+        check_page(credentials.headers, server.services.settings.server.allowed_origins)
         try:
             check_name(user_id, "user id")
         except RelayError as error:

@@ -21,7 +21,7 @@ ONE_DOOR = {
     "prometheus_client": {"relay/transports/rest/metrics.py"},
     "quart_trio": {"relay/transports/rest"},
     "sqlite_utils": {"relay/storage/migrations.py"},
-    "argon2": {"relay/services/accounts.py"},
+    "argon2": {"relay/services/passwords.py"},
     "httpx": {"relay/client"},
     "jsonschema": {"relay/testing/shapes.py"},
     "httpcore": {"plugins/webhooks/posting.py"},

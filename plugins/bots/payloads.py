@@ -11,8 +11,8 @@ from relay.plugin.checks import Mentions
 LONGEST = 4000
 """Characters of what is said after a command."""
 
-CommandName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-Addressed = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(@[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?$")]
+CommandName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$(?!\n)")]
+Addressed = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(@[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?$(?!\n)")]
 Line = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

@@ -11,7 +11,7 @@ import jwt
 import msgspec
 from jwt.exceptions import PyJWTError
 
-from relay.plugin import Authenticator, Claim, Credentials, hookimpl
+from relay.plugin import Authenticator, BackgroundTask, Claim, Credentials, hookimpl
 from relay.plugin.server import Server
 
 from .claims import claim, refused, times
@@ -53,14 +53,28 @@ def relay_options() -> type[msgspec.Struct]:
     return Options
 
 
+def keys_of(server: Server, options: Options) -> Keys:
+    """Return the keys of a server, the same ones to whoever asks."""
+    keys: Keys | None = server.memory.get("keys")
+    if keys is None:
+        keys = server.memory["keys"] = Keys(options)
+    return keys
+
+
+@hookimpl
+def relay_background(options: Options) -> list[BackgroundTask]:
+    """Fetch keys where a token needs them."""
+    return [BackgroundTask(name="keys", run=lambda server: keys_of(server, options).keep(server))]
+
+
 @hookimpl
 def relay_authenticators(options: Options) -> list[Authenticator]:
     """Let in whom a token of the issuer's names."""
-    keys = Keys(options)
+    Keys(options)  # what is wrong with them leaves the plugin out
 
     async def look(server: Server, credentials: Credentials) -> Claim | None:
         if credentials.token is None or not _SHAPE.fullmatch(credentials.token):
             return None
-        return await identify(server, options, keys, credentials.token)
+        return await identify(server, options, keys_of(server, options), credentials.token)
 
     return [Authenticator(identify=look)]

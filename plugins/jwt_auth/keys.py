@@ -14,6 +14,9 @@ from .claims import refused
 from .options import Algorithm, Options
 
 FETCH_SECONDS = 5.0
+WAIT_SECONDS = 1.0
+"""So long a token waits for keys that are being fetched."""
+
 FETCH_BYTES = 262_144
 RETRY_SECONDS = 60.0
 """Keys are asked for at most so often, whatever tokens name."""
@@ -30,7 +33,9 @@ class Keys:
         self._fixed: dict[str, Any] = {}
         self._by_id: dict[str | None, dict[str, Any]] = {}
         self._taken_at = self._tried_at = float("-inf")
-        self._lock = trio.Lock()
+        self._asked = trio.Event()
+        self._done = trio.Event()
+        self._fetching = False
         if options.secret is not None:
             self._fixed = {"HS256": _long_enough(options.secret.encode())}
         elif options.secret_path is not None:
@@ -43,21 +48,50 @@ class Keys:
     async def find(self, server: Server, key_id: str | None, algorithm: str) -> Any:
         """Return the key of a token.
 
+        A place that does not answer holds nobody up: the fetching is `keep`'s, and waited for shortly.
+
         Raises:
             RelayError: `forbidden`: there is none, or keys could not be had for too long.
         """
         if algorithm in self._fixed:
             return self._fixed[algorithm]
         fresh = trio.current_time() - self._taken_at < self._options.refresh_minutes * 60
-        if not fresh or self._chosen(key_id, algorithm) is None:
-            async with self._lock:
-                await self._renew(server)
+        usable = trio.current_time() - self._taken_at <= self._options.keep_minutes * 60
+        found = self._chosen(key_id, algorithm) if usable else None
+        if found is None or not fresh:
+            # Old keys are still good for who shows one while new ones are on their way.
+            await self._renewed(0.0 if self._fetching and found else WAIT_SECONDS, server)
         if trio.current_time() - self._taken_at > self._options.keep_minutes * 60:
             raise refused("the keys that tokens are checked with cannot be had just now")
         found = self._chosen(key_id, algorithm)
         if found is None:
             raise refused("it is signed with a key that is not known here")
         return found
+
+    async def keep(self, server: Server) -> None:
+        """Fetch the keys whenever somebody asks for newer ones, for ever."""
+        while True:
+            await self._asked.wait()
+            self._fetching = True
+            try:
+                await self._renew(server)
+            finally:
+                self._fetching = False
+                self._asked = trio.Event()
+                self._done.set()
+                self._done = trio.Event()
+
+    async def _renewed(self, seconds: float, server: Server) -> None:
+        """Have the keys fetched, unless that was tried a moment ago, and wait a while for it."""
+        if not self._fetching and trio.current_time() - self._tried_at < RETRY_SECONDS:
+            return
+        if self._options.jwks_path is not None:
+            await self._renew(server)  # a file answers
+            return
+        self._asked.set()
+        # Well within the plugin's own deadline: a token that somebody made up is no failure of the plugin's.
+        with trio.move_on_after(min(seconds, server.guard.rules.seconds / 2)):
+            await self._done.wait()
 
     def _chosen(self, key_id: str | None, algorithm: str) -> Any:
         known = self._by_id.get(key_id)
@@ -66,9 +100,7 @@ class Keys:
         return None if known is None else known.get(algorithm)
 
     async def _renew(self, server: Server) -> None:
-        """Fetch the keys, unless that was tried a moment ago; old ones stay where it fails."""
-        if trio.current_time() - self._tried_at < RETRY_SECONDS:
-            return
+        """Fetch the keys; old ones stay where it fails."""
         self._tried_at = trio.current_time()
         options = self._options
         try:

@@ -13,9 +13,13 @@ from .places import Refused
 from .vapid import decode, load_point
 
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
-Url = Annotated[str, Meta(min_length=8, max_length=1000)]
-Token = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$")]
-Key = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]+=*$")]
+_UNPRINTED = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+"""Control characters, and what nobody can see: no address has them, and a mail server or a log may trip."""
+
+_PART = rf"[^\s@<>,;:\"()\[\]\\{_UNPRINTED}]"
+Url = Annotated[str, Meta(min_length=8, max_length=1000, pattern=rf"^[^\s{_UNPRINTED}]+$(?!\n)")]
+Token = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$(?!\n)")]
+Key = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]+=*$(?!\n)")]
 Label = Annotated[str, Meta(max_length=100)]
 
 
@@ -61,7 +65,7 @@ class Mail(Address, frozen=True, kw_only=True, tag="email"):
     """A mail address."""
 
     address: Annotated[
-        str, Meta(pattern=r"^[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+\.[^\s@.]+$", max_length=254)
+        str, Meta(pattern=rf"^{_PART}+@{_PART}+\.[^\s@.<>,;:\"()\[\]\\{_UNPRINTED}]+$(?!\n)", max_length=254)
     ]
 
 

@@ -18,7 +18,7 @@ from .options import Content
 from .quiet import Person, person, zone
 from .rules import EVERYBODY
 
-Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="a time of day, as 22:00")]
+Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)", description="a time of day, as 22:00")]
 Until = Annotated[float, Meta(ge=0, le=2**53, description="Unix seconds")]
 
 

@@ -1,5 +1,6 @@
 """Mails: what they say, and handing them to the mail server, in a thread, under a deadline."""
 
+import re
 import smtplib
 import ssl
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from .options import Email, Options
 from .outward import Failed
 
 AT_ONCE = 4
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What a mail must not have (RFC 5322 section 3.5; RFC 5321 section 4.5.2 of NUL), and people may send."""
+
 _threads = trio.lowlevel.RunVar[trio.CapacityLimiter]("notifications_mail")
 
 
@@ -84,10 +88,10 @@ def _letter(options: Options, email: Email, to: str, subject: str, text: str, no
     letter = EmailMessage()
     letter["From"] = formataddr((options.name, email.from_))
     letter["To"] = to
-    letter["Subject"] = " ".join(subject.split())
+    letter["Subject"] = " ".join(_CONTROLS.sub(" ", subject).split())
     letter["Date"] = formatdate(now)
     letter["Auto-Submitted"] = "auto-generated"  # so that no absence note answers it (RFC 3834)
-    letter.set_content(text)
+    letter.set_content(_CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text))
     return letter
 
 

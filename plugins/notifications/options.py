@@ -92,6 +92,9 @@ DEFAULTS = (
 """What holds after the rules of `relay.toml`: notifications, what somebody writes to one, and mentions."""
 
 
+Contact = Annotated[str, Meta(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$(?!\n)", max_length=200)]
+
+
 class Email(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[plugins.notifications.email]`: the mail server that takes mails for users.
 
@@ -104,7 +107,9 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     host: Annotated[str, Meta(min_length=1, max_length=253)]
-    from_: Annotated[str, Meta(pattern=r"^[^\s@<>,]+@[^\s@<>,]+$", max_length=254)] = msgspec.field(name="from")
+    from_: Annotated[str, Meta(pattern=r"^[^\s@<>,]+@[^\s@<>,]+$(?!\n)", max_length=254)] = msgspec.field(
+        name="from"
+    )
     port: Annotated[int, Meta(ge=1, le=65_535)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
@@ -159,8 +164,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     content: Content = "full"
     delay_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     name: Annotated[str, Meta(min_length=1, max_length=100)] = "relay"
-    link: Annotated[str, Meta(max_length=500, pattern=r"^(https?://.*)?$")] = ""
-    contact: Annotated[str, Meta(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$", max_length=200)] | None = None
+    link: Annotated[str, Meta(max_length=500, pattern=r"^(https?://.*)?$(?!\n)")] = ""
+    contact: (
+        Annotated[str, Meta(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$(?!\n)", max_length=200)] | None
+    ) = None
     allow_hosts: list[Named] = msgspec.field(default_factory=lambda: ["*"])
     allow_networks: list[str] = []
     targets_per_user: Annotated[int, Meta(ge=1, le=100)] = 10

@@ -78,7 +78,7 @@ class Trial(msgspec.Struct):
 class Confirmation(Body, frozen=True):
     """The code that a mail showed."""
 
-    code: Annotated[str, Meta(pattern=r"^\d{8}$")]
+    code: Annotated[str, Meta(pattern=r"^[0-9]{8}$(?!\n)")]
 
 
 class Desk(NamedTuple):

@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     rules: dict[str, Rule] = {}
-    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "03:30"
+    at: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")] = "03:30"
     every_minutes: Annotated[float, Meta(ge=0, le=100_000)] = 0
     batch_messages: Annotated[int, Meta(ge=1, le=500)] = 25
 

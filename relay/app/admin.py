@@ -24,7 +24,7 @@ from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
 from relay.storage import accounts, leaving
 
 Label = Annotated[str, Meta(max_length=100)]
-Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$")]
+Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$(?!\n)")]
 Days = Annotated[float, Meta(ge=0, le=36_500)]
 
 _DAY: Final = 86_400.0

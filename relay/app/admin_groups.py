@@ -32,7 +32,7 @@ async def create_group(
     Raises:
         RelayError: `conflict`, `invalid_payload`, `forbidden` when the owner is in too many.
     """
-    return describe(await engine.groups.create(owner, name, list(members), group_id, history))
+    return describe(await engine.groups.create(owner, name, list(members), group_id, history, acquaint=True))
 
 
 async def list_groups(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
@@ -58,7 +58,8 @@ async def put_member(engine: Engine, group_id: str, user_id: str, role: Role | N
     """
     conversation = await _group(engine, group_id)
     role = role or conversation.members.get(user_id, Role.MEMBER)
-    return describe(await engine.groups.put_member(_owner(conversation), group_id, user_id, role))
+    owner = _owner(conversation)
+    return describe(await engine.groups.put_member(owner, group_id, user_id, role, acquaint=True))
 
 
 async def remove_member(engine: Engine, group_id: str, user_id: str) -> None:

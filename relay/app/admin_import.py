@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import trio
@@ -16,6 +16,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.router import Submission
 from relay.storage.accounts import Identity, create_user, get_user
+from relay.storage.names import find_name
 
 _SLICE: Final = 256
 """Messages that are on their way to the disk at one time: few enough that others' hardly wait behind them."""
@@ -181,7 +182,7 @@ async def _create_users(engine: Engine, lines: Iterable[str]) -> None:
     now = engine.now()
 
     def missing(connection: sqlite3.Connection) -> list[str]:
-        return [name for name in wanted if _is_free(connection, name)]
+        return [name for name in wanted if find_name(connection, name) is None]
 
     def create(connection: sqlite3.Connection) -> None:
         for name in missing(connection):
@@ -192,7 +193,3 @@ async def _create_users(engine: Engine, lines: Iterable[str]) -> None:
 
     if await engine.runner.read(missing):
         await engine.runner.write(create)
-
-
-def _is_free(connection: sqlite3.Connection, name: Any) -> bool:
-    return connection.execute("SELECT 1 FROM names WHERE name = ?", (name,)).fetchone() is None

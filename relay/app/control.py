@@ -35,6 +35,9 @@ log: Final = logging.getLogger("relay.control")
 REQUEST_SECONDS: Final = 30.0
 """For a request to arrive and, again, to be done: the command line waits a little longer than the latter."""
 
+_TOLD: Final = ("user_id", "group_id", "owner", "role", "token_id", "plugin", "name", "command", "target_id")
+"""The arguments that the log may have."""
+
 _SEND_SECONDS: Final = 5.0
 _AT_ONCE: Final = 8
 
@@ -112,7 +115,7 @@ async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
         peer = _permitted(stream.socket)
         with trio.fail_after(REQUEST_SECONDS):
             request = msgspec.json.decode(await _read_line(stream), type=Request)
-        log.info("control: %s, asked by uid %s", request.op, peer)
+        log.info("control: %s%s, asked by uid %s", request.op[:80], _about(request.arguments), peer)
         with trio.fail_after(REQUEST_SECONDS):
             return {"ok": await admin.perform(engine, request.op, request.arguments)}
     except RelayError as error:
@@ -128,6 +131,12 @@ async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
     except Exception:
         log.exception("a control request failed")
         return _refusal(ErrorCode.INTERNAL, "the server failed; its log says how")
+
+
+def _about(arguments: dict[str, Any]) -> str:
+    """Return whom or what an operation is about, from those of its arguments that are no secret."""
+    named = {name: arguments[name] for name in _TOLD if isinstance(arguments.get(name), str)}
+    return "".join(f" {name}={value[:80]!r}" for name, value in named.items())
 
 
 def _refusal(code: ErrorCode, message: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
         door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
         async with http.lifespan(), trio.open_nursery() as services:
             services.start_soon(heartbeat.run)
-            services.start_soon(engine.accounts.prepare)
+            services.start_soon(engine.accounts.passwords.prepare)
             control = Path(settings.storage.path + ".sock")
             await services.start(partial(serve_control, engine, control))
             _tune_collector()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.plugin.guard import Guard, PluginFailed
 from relay.plugin.parts import Claim, Credentials
-from relay.protocol.errors import CloseCode, Disconnect, RelayError
+from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, RelayError
 from relay.storage import accounts
 from relay.storage.accounts import Identity, User
 from relay.storage.shown import cleaned
@@ -18,11 +18,22 @@ if TYPE_CHECKING:
 
 
 async def identify(engine: Engine, credentials: Credentials) -> Identity:
-    """Return whom somebody is, by a token of relay's or by a plugin's word.
+    """Return whom somebody is, by a token of relay's or by a plugin's word; the log tells of who is refused.
 
     Raises:
         Disconnect: 4501 when nobody knows the credentials or they have expired, 4502 when the account is disabled.
     """
+    try:
+        return await _identify(engine, credentials)
+    except Disconnect as refused:
+        # Who shows nothing at all only has yet to log in.
+        if credentials.token or refused.reason != CLOSE_REASONS[CloseCode.BAD_TOKEN]:
+            user_id = engine.accounts.whose(credentials.token) if credentials.token else None
+            engine.refusals.token(user_id, credentials.address, refused.reason)
+        raise
+
+
+async def _identify(engine: Engine, credentials: Credentials) -> Identity:
     unknown = Disconnect(CloseCode.BAD_TOKEN)
     if credentials.token:
         try:

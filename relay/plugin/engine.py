@@ -40,6 +40,7 @@ from relay.services.limits import Rates, TokenBuckets
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
 from relay.services.purging import Purging
+from relay.services.refusals import Refusals
 from relay.services.router import MessageRouter, Submission
 from relay.services.supervision import supervise
 from relay.settings import Settings
@@ -120,6 +121,8 @@ class Engine:
             max_members=limits.group_members,
             max_groups=limits.groups_per_user,
         )
+        self.rates = Rates(limits, trio.current_time)
+        self.refusals = Refusals(trio.current_time)
         self.accounts = Accounts(
             runner,
             self.connections,
@@ -127,6 +130,7 @@ class Engine:
             token_days=settings.accounts.token_days,
             password_min_length=settings.accounts.password_min_length,
             registration=settings.accounts.registration,
+            wrong_passwords=self.rates.wrong_passwords,
         )
         self.presence = PresenceService(
             runner,
@@ -162,7 +166,6 @@ class Engine:
             "presence": self.presence.run,
             "last seen": self.presence.keep,
         }
-        self.rates = Rates(limits, trio.current_time)
         self.dispatcher = Dispatcher(self)
 
     def server_of(self, plugin: str) -> Server:

@@ -37,9 +37,10 @@ class Conversation:
         channel_id: its key in storage; 0 for a group whose creation is not committed yet.
         members: the present members' roles by user id; empty for everybody's conversation.
         history: what a newcomer sees, "join" or "start".
+        spoke: who said something since it is in memory.
     """
 
-    __slots__ = ("__weakref__", "address", "channel_id", "history", "kind", "members", "name")
+    __slots__ = ("__weakref__", "address", "channel_id", "history", "kind", "members", "name", "spoke")
 
     def __init__(self, row: ChannelRow) -> None:
         self.channel_id = row.channel_id
@@ -48,6 +49,7 @@ class Conversation:
         self.name = row.name
         self.members = row.members
         self.history = row.history
+        self.spoke: set[str] = set()
 
     def target_id(self, user_id: str) -> str:
         """Return what a user calls it, as `meta.target_id` says; empty for their own channel."""

@@ -62,11 +62,13 @@ class Groups:
         history: str = "join",
         *,
         by_user: bool = False,
+        acquaint: bool = False,
     ) -> Conversation:
         """Create a group; its creator owns it.
 
         Args:
             by_user: the owner does it, and not an operator: whom they add has a say in it.
+            acquaint: its members count as acquainted: it is an operator who puts them together.
 
         Raises:
             RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
@@ -89,6 +91,8 @@ class Groups:
                 _require_consent(connection, owner, member)
             created = conversations.create_group(connection, group_id, name, roles, self._now(), history=history)
             entry.channel_id = conversation.channel_id = created.channel_id
+            if acquaint:
+                conversations.acquaint(connection, created.channel_id, roles)
 
         event = {"event": "created", "name": name, "members": _members(roles)}
         await self._change(conversation, owner, event, apply)
@@ -143,7 +147,14 @@ class Groups:
         )
 
     async def put_member(
-        self, user_id: str, group_id: str, member: str, role: Role, *, by_user: bool = False
+        self,
+        user_id: str,
+        group_id: str,
+        member: str,
+        role: Role,
+        *,
+        by_user: bool = False,
+        acquaint: bool = False,
     ) -> Conversation:
         """Add a member, or change one's role; owner and admins may, and only the owner makes owners.
 
@@ -151,6 +162,7 @@ class Groups:
 
         Args:
             by_user: the user does it, and not an operator: whom they add has a say in it.
+            acquaint: as `create` has it.
 
         Raises:
             RelayError: `not_found`, also when there is no such user, `forbidden`, and `conflict` when another
@@ -172,6 +184,8 @@ class Groups:
                 joins_at = self._log.last_seq(connection, channel_id) + 1
                 first = 1 if conversation.history == "start" else joins_at
                 conversations.add_member(connection, channel_id, member, role, first, self._now())
+                if acquaint:
+                    conversations.acquaint(connection, channel_id, [member])
             else:
                 conversations.set_role(connection, channel_id, member, role)
             if role is Role.OWNER:

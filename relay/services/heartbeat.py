@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
@@ -47,6 +47,15 @@ class Heart(Protocol):
     def check(self) -> None:
         """Raise Disconnect when the connection must end for a reason of its own."""
 
+    def ends_at(self) -> float:
+        """Return when it must end for such a reason, in monotonic seconds; infinity where that is not known."""
+
+
+class _Once(NamedTuple):
+    """A look at a connection besides its regular ones."""
+
+    heart: Heart
+
 
 class HeartbeatSupervisor:
     """Watches every connection.
@@ -57,7 +66,7 @@ class HeartbeatSupervisor:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._due: list[tuple[float, int, Watched, Heart]] = []
+        self._due: list[tuple[float, int, Watched, Heart | _Once]] = []
         self._ids = count()
         self._wake = trio.Event()
 
@@ -68,13 +77,23 @@ class HeartbeatSupervisor:
             self._wake.set()
         heappush(self._due, (due, next(self._ids), link, heart))
 
+    def check_soon(self, link: Watched, heart: Heart) -> None:
+        """Look at a connection's end in time when it comes before the first regular look."""
+        ends_at = heart.ends_at()
+        if ends_at < trio.current_time() + self._interval:
+            heappush(self._due, (ends_at, next(self._ids), link, _Once(heart)))
+            self._wake.set()
+
     async def run(self) -> None:
         """Watch for ever."""
         while True:
             now = trio.current_time()
             while self._due and self._due[0][0] <= now:
                 _, number, link, heart = heappop(self._due)
-                if not link.closed.is_set():
+                if isinstance(heart, _Once):
+                    if not link.closed.is_set() and self._check(link, heart.heart):
+                        self.check_soon(link, heart.heart)
+                elif not link.closed.is_set():
                     due = self._look(link, heart, now)
                     heappush(self._due, (due, number, link, heart))
             self._wake = trio.Event()
@@ -89,13 +108,20 @@ class HeartbeatSupervisor:
         if now >= lost:
             link.end(CloseCode.HEARTBEAT_LOST)
             return now + interval
-        try:
-            heart.check()
-        except Disconnect as end:
-            link.end(end.code, end.reason)
+        if not self._check(link, heart):
             return now + interval
+        lost = min(lost, heart.ends_at())
         quiet = min(peer.last_inbound, peer.last_outbound) + interval
         if now < quiet:
             return min(quiet, lost)
         heart.beat()
         return min(now + interval, lost)
+
+    def _check(self, link: Watched, heart: Heart) -> bool:
+        """End a connection that must end; tell whether it goes on."""
+        try:
+            heart.check()
+        except Disconnect as end:
+            link.end(end.code, end.reason)
+            return False
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -13,6 +14,19 @@ from relay.settings.limits import LimitsSettings
 _BURST_BYTES: Final = 1_048_576
 _BURST_SECONDS: Final = 10
 """What a rate without a burst of its own lets through at once, as seconds of it."""
+
+
+def network_of(address: str) -> str:
+    """Return what of an address counts as one peer: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
 
 
 class TokenBuckets:
@@ -69,6 +83,12 @@ class TokenBuckets:
             raise RelayError(
                 ErrorCode.RATE_LIMITED, f"too many {self._what}; try again in {wait:.1f} s", retry_after=wait
             )
+
+    def give_back(self, key: str) -> None:
+        """Give back a token of `key` that was taken for nothing."""
+        if self._rate and key in self._buckets:
+            tokens, then = self._buckets[key]
+            self._buckets[key] = (min(self._burst, tokens + 1.0), then)
 
     def _forget_full(self, now: float) -> None:
         self._buckets = {
@@ -175,6 +195,8 @@ class Rates:
         self.events = per_second(limits.events_per_second, "connection events and refused messages")
         self.hellos = per_minute(limits.hellos_per_minute, "hellos")
         self.logins = per_minute(limits.logins_per_minute, "logins")
+        hourly = limits.wrong_passwords_per_hour
+        self.wrong_passwords = TokenBuckets(hourly / 3600, hourly, "wrong passwords for this account", clock)
         self.uploads = per_minute(limits.uploads_per_minute, "uploads")
         self.bytes = Pace(limits.message_bytes_per_second, _BURST_BYTES, clock)
         self.pages = Slots(limits.pages_at_once)

@@ -20,7 +20,6 @@ import msgspec
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.protocol.kinds import ConversationKind
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.deadlines import Deadlines
 from relay.services.followers import Company, Followers, read_company
@@ -138,9 +137,8 @@ class PresenceService:
                 self._touch(entry.sender_id)
         elif entry.type == "group_event":
             self._regroup(submission)
-        elif entry.seq == 1 and submission.conversation.kind is ConversationKind.USER:
-            both = frozenset(submission.conversation.members)
-            self._meet(both, both)
+        elif entry.seq is not None and entry.sender_id not in submission.conversation.spoke:
+            self._spoke(submission)
 
     # What users ask.
 
@@ -165,29 +163,37 @@ class PresenceService:
             for kept in company.followed.values()
         ]
 
-    async def follow(self, user_id: str, others: Sequence[str], *, follow: bool) -> list[dict[str, Any]]:
-        """Follow others, or no longer, and return their present statuses; lasting, for all of one's devices.
+    async def follow(
+        self, user_id: str, others: Sequence[str], *, follow: bool
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Follow others, or no longer; lasting, for all of one's devices.
+
+        Returns:
+            The present statuses of those who are there, and who is not, or not the follower's to find.
 
         Raises:
-            RelayError: `not_found`, naming one who is not there, `forbidden` for too many; nothing changes.
+            RelayError: `forbidden` for too many; nothing changes.
         """
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> list[str]:
             # Whom one follows already one may leave, even where the directory hides them by now.
             held = set() if follow else set(presence.following(connection, user_id))
-            self._check(connection, user_id, [other for other in others if other not in held])
+            unknown = self._unknown(connection, user_id, [one for one in dict.fromkeys(others) if one not in held])
+            known = [other for other in others if other not in unknown]
             if not follow:
-                presence.unfollow(connection, user_id, others)
-            elif presence.follow(connection, user_id, others, self._now()) > self._max_following:
+                presence.unfollow(connection, user_id, known)
+            elif presence.follow(connection, user_id, known, self._now()) > self._max_following:
                 raise RelayError(ErrorCode.FORBIDDEN, f"one follows at most {self._max_following} users")
+            return unknown
 
-        await self._runner.write(change)
+        unknown = await self._runner.write(change)
+        others = [other for other in others if other not in unknown]
         if not follow:
             self._followers.remove(user_id, others)
         elif self._connections.of(user_id):
             self._followers.add(user_id, others)
         # Read where it stands: an answer from a thread could come behind a change that is newer than it.
-        return await self._runner.read(lambda connection: self._look(connection, user_id, others), brief=True)
+        return await self._runner.read(partial(self._look, viewer=user_id, user_ids=others), brief=True), unknown
 
     def show_to(self, user_id: str, shown_to: str) -> None:
         """Note who may see a user from now on; it is stored already."""
@@ -265,6 +271,14 @@ class PresenceService:
         self._met.append((people, viewers))
         self._wake.set()
 
+    def _spoke(self, submission: Submission) -> None:
+        """Note that somebody speaks for the first time since a conversation is in memory: it opens them."""
+        sender_id, members = submission.entry.sender_id, submission.conversation.members
+        if sender_id in members:
+            submission.conversation.spoke.add(sender_id)
+            if self._followers.of(sender_id):
+                self._meet(frozenset((sender_id,)), frozenset(members))
+
     def _regroup(self, submission: Submission) -> None:
         """Note whom a change of a group concerns: the newcomer and the others, or all of them."""
         event = msgspec.json.decode(submission.entry.payload)
@@ -295,11 +309,14 @@ class PresenceService:
 
     def _check(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> None:
         """Refuse users who do not exist or are not the viewer's to find."""
-        rows = presence.kept(connection, user_ids)
-        for user_id in user_ids:
-            hidden = self._closed_directory and not directory.find(connection, viewer, user_id, shared=True)
-            if user_id not in rows or hidden:
-                raise not_found(f"user {user_id!r}")
+        for user_id in self._unknown(connection, viewer, user_ids):
+            raise not_found(f"user {user_id!r}")
+
+    def _unknown(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[str]:
+        """Return those who do not exist or are not the viewer's to find, in their order."""
+        rows, closed = presence.kept(connection, user_ids), self._closed_directory
+        hidden = {one for one in rows if closed and not directory.find(connection, viewer, one, shared=True)}
+        return [user_id for user_id in user_ids if user_id not in rows or user_id in hidden]
 
     def _look(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the present statuses of users who exist, each once."""
@@ -330,7 +347,7 @@ class PresenceService:
         viewers = self._followers.of(user_id)
         if viewers and person.shown_to != "nobody":
             if person.shown_to == "shared":
-                viewers = await self._sharing(user_id, list(viewers))
+                viewers = await self._viewers(user_id, list(viewers))
             self._push(viewers, user_id, status)
 
     async def _tell_who_may_see(self) -> None:
@@ -361,16 +378,16 @@ class PresenceService:
         kept = rows[user_id]
         if met is not None and self._shown_to(kept) != "shared":
             return
-        sharing = await self._sharing(user_id, list(followers))
+        open_to = await self._viewers(user_id, list(followers))
         seen: dict[Status, list[str]] = {}
         for follower in followers:
-            shared = {user_id} if follower in sharing else set()
+            shared = {user_id} if follower in open_to else set()
             seen.setdefault(self._seen_by(follower, kept, shared), []).append(follower)
         for status, viewers in seen.items():
             self._push(viewers, user_id, status)
 
-    async def _sharing(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return await self._runner.read(partial(presence.sharing, user_id=user_id, others=others), brief=True)
+    async def _viewers(self, user_id: str, others: Sequence[str]) -> set[str]:
+        return await self._runner.read(partial(presence.viewers, user_id=user_id, others=others), brief=True)
 
     def _push(self, viewers: Iterable[str], user_id: str, status: Status) -> None:
         frame = status.frame(user_id, self._now())

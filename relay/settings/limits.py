@@ -100,8 +100,20 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = 6000
     logins_per_minute: Annotated[
-        Limit, Meta(description="Attempts per minute to log in or to register from one address.")
+        Limit,
+        Meta(
+            description="Attempts per minute to log in or to register from one address, or from one IPv6 "
+            "network of 64 bits."
+        ),
     ] = 20
+    wrong_passwords_per_hour: Annotated[
+        Limit,
+        Meta(
+            description="Wrong passwords for one account per hour, from all places together that it was "
+            "never logged in to from, and again from each of those that it was. Further attempts "
+            "are answered `rate_limited` there; the account and its owner's own places stay open."
+        ),
+    ] = 100
     uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60
     frame_bytes: Annotated[
         ByteLimit,

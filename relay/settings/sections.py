@@ -231,7 +231,7 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         Literal["everyone", "shared"],
         Meta(
             description='Whom a user finds by name: "everyone" on the server, or "shared", only those who '
-            "share a conversation."
+            "have said something in a conversation that both are in."
         ),
     ] = "everyone"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import sqlite3
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -11,14 +10,15 @@ from typing import Any, Final, Literal, NamedTuple, cast
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.folding import folded, sought
 from relay.storage.migrations import BROADCAST_CHANNEL
+from relay.storage.names import check_name as check_name
+from relay.storage.names import claim_name as claim_name
 from relay.storage.shown import check_shown
-
-NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
-"""What a user or group may be called: they share one namespace."""
 
 TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - what every token begins with
 """Lets secret scanners recognise a leaked token."""
 
+
+_NO_INVITE: Final = "this invite is wrong, used up or expired; ask for a new one"
 
 InviteRole = Literal["user", "admin", "first"]
 """What an invite makes of who registers with it; "first" an admin, and only while there is nobody."""
@@ -65,32 +65,6 @@ class Device(NamedTuple):
 def hash_secret(secret: str) -> bytes:
     """Return what is kept of a token or an invite code: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()
-
-
-def check_name(name: str, what: str) -> str:
-    """Return the name when it may be one.
-
-    Raises:
-        RelayError: `invalid_payload`, saying what would be right.
-    """
-    if not NAME.fullmatch(name):
-        raise RelayError(
-            ErrorCode.INVALID_PAYLOAD,
-            f"{name[:80]!r} cannot be a {what}: 1 to 64 letters, digits and _.@+- (not . @ + - first)",
-        )
-    return name
-
-
-def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
-    """Take a name out of the namespace that users and groups share.
-
-    Raises:
-        RelayError: `conflict` when it is taken.
-    """
-    try:
-        connection.execute("INSERT INTO names (name, kind) VALUES (?, ?)", (name, kind))
-    except sqlite3.IntegrityError:
-        raise RelayError(ErrorCode.CONFLICT, f"the name {name!r} is taken") from None
 
 
 def create_user(
@@ -227,6 +201,13 @@ def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | 
     return Identity(row[0], bool(row[1]), bool(row[2]), row[3], frozenset(row[4].split()), *row[5:])
 
 
+def has_token(connection: sqlite3.Connection, token_id: str) -> bool:
+    """Tell whether a token still stands; one that is not relay's own, `PLUGIN:…`, has its end in itself."""
+    if ":" in token_id or not token_id:
+        return True
+    return connection.execute("SELECT 1 FROM tokens WHERE token_id = ?", (token_id,)).fetchone() is not None
+
+
 def list_tokens(connection: sqlite3.Connection, user_id: str | None = None) -> list[dict[str, Any]]:
     """Return what is known of tokens, never the tokens."""
     rows = connection.execute(
@@ -286,6 +267,20 @@ def create_first_invite(connection: sqlite3.Connection, now: float, expires_at: 
     return create_invite(connection, now, created_by=None, expires_at=expires_at, role="first")
 
 
+def check_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
+    """Refuse an invite that is not good at this moment; `use_invite` says whether it is when it counts.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    found = connection.execute(
+        "SELECT 1 FROM invites WHERE code_hash = ? AND uses_left > 0 AND (expires_at IS NULL OR expires_at > ?)",
+        (hash_secret(code), now),
+    )
+    if found.fetchone() is None:
+        raise RelayError(ErrorCode.FORBIDDEN, _NO_INVITE)
+
+
 def use_invite(connection: sqlite3.Connection, code: str, now: float) -> InviteRole:
     """Use an invite up by one, in the transaction that creates the account, and return what it makes of it.
 
@@ -299,7 +294,7 @@ def use_invite(connection: sqlite3.Connection, code: str, now: float) -> InviteR
         (hash_secret(code), now),
     ).fetchall()
     if not rows:
-        raise RelayError(ErrorCode.FORBIDDEN, "this invite is wrong, used up or expired; ask for a new one")
+        raise RelayError(ErrorCode.FORBIDDEN, _NO_INVITE)
     return cast(InviteRole, rows[0][0])
 
 
@@ -320,20 +315,34 @@ def list_devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
     return [Device(*row) for row in rows]
 
 
-def attach_device(connection: sqlite3.Connection, user_id: str, client_id: str, token_id: str, now: float) -> str:
-    """Note that a device is here, with a token, and return its session id, a new one at first sight."""
+def attach_device(
+    connection: sqlite3.Connection,
+    user_id: str,
+    client_id: str,
+    token_id: str,
+    now: float,
+    since: float = float("inf"),
+) -> str | None:
+    """Note that a device is here, with a token, and return its session id, a new one at first sight.
+
+    Args:
+        since: when the token was made. None is returned for a device that was revoked at that moment or later.
+    """
     row = connection.execute(
         "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT (user_id, client_id) DO UPDATE SET seen_at = ?5,"
         " token_id = ?4, session_id = CASE WHEN revoked_at IS NULL THEN session_id ELSE ?3 END,"
-        " revoked_at = NULL RETURNING session_id",
-        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now),
+        " revoked_at = NULL WHERE revoked_at IS NULL OR revoked_at < ?6 RETURNING session_id",
+        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now, since),
     ).fetchall()
-    return str(row[0][0])
+    return str(row[0][0]) if row else None
 
 
-def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> None:
+def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> list[str]:
     """Revoke a device's session, and the token it logged in with where that token was a login's.
+
+    Returns:
+        The ids of the tokens that are void now.
 
     Raises:
         RelayError: `not_found`.
@@ -345,10 +354,12 @@ def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, 
     ).fetchall()
     if not rows:
         raise not_found(f"device {client_id!r}")
-    connection.execute(
-        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)",
+    void = connection.execute(
+        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)"
+        " RETURNING token_id",
         (user_id, rows[0][0], client_id),
-    )
+    ).fetchall()
+    return [row[0] for row in void]
 
 
 def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:

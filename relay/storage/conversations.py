@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError
@@ -146,6 +147,8 @@ def add_member(
         (channel_id, user_id),
     ).fetchone()
     _add_row(connection, channel_id, user_id, role, visible_from, now)
+    # What they said before they left does not open them to those who are there now.
+    connection.execute("UPDATE pointers SET spoke = 0 WHERE channel_id = ? AND user_id = ?", (channel_id, user_id))
     if row is None:
         return
     before, until, earliest = row
@@ -162,6 +165,14 @@ def add_member(
         (visible_from, earliest, channel_id, user_id),
     )
     versions.forget_unneeded(connection, channel_id)
+
+
+def acquaint(connection: sqlite3.Connection, channel_id: int, user_ids: Iterable[str]) -> None:
+    """Have members of a group count as acquainted, as if each had spoken there: an operator put them together."""
+    connection.executemany(
+        "INSERT INTO pointers (channel_id, user_id, spoke) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET spoke = 1",
+        [(channel_id, user_id) for user_id in user_ids],
+    )
 
 
 def set_role(connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role) -> None:

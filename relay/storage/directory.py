@@ -8,13 +8,21 @@ from typing import Final, NamedTuple
 from relay.storage.folding import folded
 from relay.storage.migrations import BROADCAST_CHANNEL
 
-_SHARED: Final = (
+_TOGETHER: Final = (
     " AND (u.user_id = :viewer OR EXISTS (SELECT 1 FROM members theirs JOIN members mine"
     " ON mine.channel_id = theirs.channel_id AND mine.user_id = :viewer AND mine.visible_until IS NULL"
+    " JOIN pointers said ON said.channel_id = theirs.channel_id AND said.spoke = 1 AND said.user_id {who}"
     " WHERE theirs.user_id = u.user_id AND theirs.visible_until IS NULL"
     f" AND theirs.channel_id <> {BROADCAST_CHANNEL}))"
 )
-"""Which users the viewer shares a conversation with now; everybody does with themself."""
+_SHARED: Final = _TOGETHER.replace("{who}", "= u.user_id")
+"""Who said something in a conversation that the viewer is in now, and the viewer.
+
+Their own act opens them: that a stranger writes to somebody, or puts them into a group, shows nothing of them.
+"""
+
+_MET: Final = _TOGETHER.replace("{who}", "IN (u.user_id, :viewer)")
+"""The same, or whom the viewer said something to: that they exist is known by the ack of it."""
 
 
 class Listed(NamedTuple):
@@ -50,3 +58,11 @@ def find(connection: sqlite3.Connection, viewer: str, user_id: str, *, shared: b
         {"user_id": user_id, "viewer": viewer},
     ).fetchone()
     return Listed(*row) if row else None
+
+
+def has_met(connection: sqlite3.Connection, viewer: str, user_id: str) -> bool:
+    """Tell whether a user may be named to a viewer who finds only those they share a conversation with."""
+    row = connection.execute(
+        f"SELECT 1 FROM users u WHERE u.user_id = :user_id{_MET}", {"user_id": user_id, "viewer": viewer}
+    ).fetchone()
+    return row is not None

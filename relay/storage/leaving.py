@@ -15,7 +15,7 @@ from relay.storage import erasing
 from relay.storage.conversations import self_address
 from relay.storage.witness import note_erased, witness_of
 
-OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions")
+OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions", "login_places")
 """Tables whose rows with a user's `user_id` go with the account."""
 
 STAYING: Final = frozenset({"users", "members", "stays", "attachments", "following", "erasures"})

@@ -281,7 +281,7 @@ class Log:
             witness.stored(connection, [entry])
 
     def _move_senders(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        """Move each sender's own read pointer to what they sent: sending is reading."""
+        """Move each sender's own read pointer to what they sent, and note that they spoke: sending is reading."""
         pointers = {
             (entry.channel_id, entry.sender_id): entry.seq
             for entry in entries
@@ -289,10 +289,10 @@ class Log:
         }
         insert_many(
             connection,
-            "INSERT INTO pointers (channel_id, user_id, read_seq) VALUES ",
-            3,
-            [(*who, seq) for who, seq in pointers.items()],
-            " ON CONFLICT DO UPDATE SET read_seq = max(read_seq, excluded.read_seq)",
+            "INSERT INTO pointers (channel_id, user_id, read_seq, spoke) VALUES ",
+            4,
+            [(*who, seq, 1) for who, seq in pointers.items()],
+            " ON CONFLICT DO UPDATE SET read_seq = max(read_seq, excluded.read_seq), spoke = 1",
         )
 
 

@@ -264,6 +264,39 @@ def folded_names(db: sqlite_utils.Database) -> None:
     db.conn.executemany("UPDATE users SET sought = ? WHERE user_id = ?", [(sought(*row), row[0]) for row in rows])
 
 
+@migrations()
+def login_places(db: sqlite_utils.Database) -> None:
+    """Create what remembers from which networks a user has logged in."""
+    _run(
+        db,
+        """
+        CREATE TABLE login_places (
+            user_id TEXT NOT NULL, place BLOB NOT NULL, seen_at REAL NOT NULL, PRIMARY KEY (user_id, place)
+        ) WITHOUT ROWID;
+        """,
+    )
+
+
+@migrations()
+def names_regardless_of_case(db: sqlite_utils.Database) -> None:
+    """Make names found whatever their case; those that were alike before stay, so the index is not unique."""
+    _run(db, "CREATE INDEX names_by_letters ON names(name COLLATE NOCASE)")
+
+
+@migrations()
+def who_spoke(db: sqlite_utils.Database) -> None:
+    """Add whether a user has said something in a conversation: to be in one is not their own act."""
+    _run(
+        db,
+        """
+        ALTER TABLE pointers ADD COLUMN spoke INTEGER NOT NULL DEFAULT 0;
+        INSERT INTO pointers (channel_id, user_id, spoke)
+            SELECT DISTINCT channel_id, sender_id, 1 FROM log WHERE true
+            ON CONFLICT DO UPDATE SET spoke = 1;
+        """,
+    )
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

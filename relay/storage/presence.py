@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from relay.storage.migrations import BROADCAST_CHANNEL
+
 
 class Kept(NamedTuple):
     """What is kept of a user's presence; times are Unix seconds.
@@ -29,6 +31,13 @@ class Kept(NamedTuple):
 
 _LISTED: Final = "(SELECT value FROM json_each(?))"
 """A list as one parameter: SQLite takes a bounded number of those."""
+
+_SHARED: Final = (
+    "FROM members mine JOIN members theirs USING (channel_id)"
+    " JOIN pointers said ON said.channel_id = theirs.channel_id AND said.user_id = theirs.user_id"
+    f" WHERE said.spoke = 1 AND theirs.channel_id <> {BROADCAST_CHANNEL}"
+    " AND mine.visible_until IS NULL AND theirs.visible_until IS NULL"
+)
 
 _ALIVE_AT: Final = "(SELECT value FROM facts WHERE name = 'alive_at')"
 
@@ -118,14 +127,22 @@ def unfollow(connection: sqlite3.Connection, user_id: str, followed: Iterable[st
     )
 
 
-def sharing(connection: sqlite3.Connection, user_id: str, others: Sequence[str]) -> set[str]:
-    """Return those of `others` who share a group with a user, or a conversation in which something was said."""
+def sharing(connection: sqlite3.Connection, viewer: str, others: Sequence[str]) -> set[str]:
+    """Return those of `others` who are open to a viewer: who said something in a conversation that both are in.
+
+    It is their own act that opens them. That a stranger writes to them, or puts them into a group, does not.
+    """
     rows = connection.execute(
-        "SELECT DISTINCT theirs.user_id FROM members mine JOIN members theirs USING (channel_id)"
-        " JOIN channels c USING (channel_id)"
-        f" WHERE mine.user_id = ? AND theirs.user_id IN {_LISTED}"
-        " AND mine.visible_until IS NULL AND theirs.visible_until IS NULL AND (c.kind = 'group'"
-        "  OR c.kind = 'user' AND EXISTS (SELECT 1 FROM log WHERE channel_id = c.channel_id))",
+        f"SELECT DISTINCT theirs.user_id {_SHARED} AND mine.user_id = ? AND theirs.user_id IN {_LISTED}",
+        (viewer, _list(others)),
+    )
+    return {row[0] for row in rows} | ({viewer} & set(others))
+
+
+def viewers(connection: sqlite3.Connection, user_id: str, others: Sequence[str]) -> set[str]:
+    """Return those of `others` to whom a user is open, as `sharing` has it."""
+    rows = connection.execute(
+        f"SELECT DISTINCT mine.user_id {_SHARED} AND theirs.user_id = ? AND mine.user_id IN {_LISTED}",
         (user_id, _list(others)),
     )
     return {row[0] for row in rows} | ({user_id} & set(others))

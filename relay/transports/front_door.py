@@ -234,6 +234,7 @@ class FrontDoor:
                 head.forget()
                 nursery.start_soon(web_socket.run)
                 self._heartbeat.watch(link, session)
+                session.on_known = partial(self._heartbeat.check_soon, link, session)
                 async with link.owning_faults():
                     await session.run()
             finally:

@@ -84,9 +84,15 @@ async def attach(engine: Engine, identity: Identity, client_id: str, device: Dev
         same = device.token_id == identity.token_id and device.revoked_at is None
         if same and now - device.seen_at < _SEEN_SECONDS:
             return device.session_id
-    return await engine.patient.write(
-        lambda database: accounts.attach_device(database, identity.user_id, client_id, identity.token_id, now)
+    # Looked at again in the transaction: it may have been revoked since it was read.
+    session_id = await engine.patient.write(
+        lambda database: accounts.attach_device(
+            database, identity.user_id, client_id, identity.token_id, now, identity.created_at
+        )
     )
+    if session_id is None:
+        raise Disconnect(CloseCode.SESSION_REVOKED)
+    return session_id
 
 
 def ready(engine: Engine, connection: Connection, plan: Resumption, version: str) -> bytes:

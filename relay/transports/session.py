@@ -304,6 +304,7 @@ class Session:
         device, plan = await greeting.look_up(engine, identity, client_id, hello, until)
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
+        self.on_known()
         engine.hooks.came(connection.user_id, client_id, connection.address)
         self._came = True
         statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
@@ -385,3 +386,8 @@ class Session:
         """
         if self.connection is not None:
             self._engine.accounts.check(self.connection.identity)
+
+    def ends_at(self) -> float:
+        """Return when the token expires, in monotonic seconds; infinity where it does not."""
+        expires_at = None if self.connection is None else self.connection.identity.expires_at
+        return float("inf") if expires_at is None else trio.current_time() + expires_at - self._engine.now()

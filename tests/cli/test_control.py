@@ -322,3 +322,24 @@ def test_a_command_on_a_running_server_needs_neither_trio_nor_the_engine() -> No
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+async def test_the_log_says_whom_an_operation_was_about_and_no_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "relay.control")
+    async with serving(tmp_path / "relay.db") as (_engine, path):
+        await ask(path, "user.add", user_id="ann", password="a secret one")
+        await ask(path, "user.passwd", user_id="ann", password="a secret two")
+        await ask(path, "user.disable", user_id="ann")
+        with pytest.raises(RelayError):
+            await ask(path, "group.show", group_id="no\nsuch")
+    lines = [record.getMessage() for record in caplog.records if record.name == "relay.control"]
+    uid = os.getuid()
+    assert lines == [
+        f"control: user.add user_id='ann', asked by uid {uid}",
+        f"control: user.passwd user_id='ann', asked by uid {uid}",
+        f"control: user.disable user_id='ann', asked by uid {uid}",
+        f"control: group.show group_id='no\\nsuch', asked by uid {uid}",
+    ]
+    assert "secret" not in caplog.text

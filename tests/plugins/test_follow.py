@@ -64,3 +64,30 @@ async def test_it_has_no_target(tmp_path: Path, autojump_clock: Any) -> None:
         alice = await server.connect("alice")
         answer = await send(alice, {"user_ids": ["bob"], "follow": True}, target_id="bob")
         assert answer["payload"]["code"] == "bad_envelope"
+
+
+async def test_one_who_is_not_there_does_not_spoil_the_others(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob") as server:
+        alice = await server.connect("alice")
+        answer = await send(alice, {"user_ids": ["bob", "nobody", "x y", "nobody"], "follow": True})
+        assert answer["type"] == "ack"
+        assert [one["user_id"] for one in answer["payload"]["statuses"]] == ["bob"]
+        assert answer["payload"]["unknown"] == ["nobody", "x y"]
+        await server.connect("bob")
+        assert (await alice.next("status_update"))["payload"]["status"] == "online"
+        answer = await send(alice, {"user_ids": ["nobody"], "follow": True})
+        assert answer["payload"]["code"] == "not_found"
+        answer = await send(alice, {"user_ids": ["nobody", "bob"], "follow": False})
+        assert answer["payload"]["unknown"] == ["nobody"]
+        assert await server.engine.presence.following("alice") == []
+
+
+async def test_whom_one_may_not_find_is_unknown_as_who_does_not_exist(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice", "bob", "carol", RELAY_ACCOUNTS__DIRECTORY="shared") as server:
+        alice, bob = await server.connect("alice"), await server.connect("bob")
+        await alice.say("carol", "hello")
+        await bob.say("alice", "hello")
+        await alice.drain()
+        answer = await send(alice, {"user_ids": ["carol", "nobody", "bob"], "follow": True})
+        assert answer["payload"]["unknown"] == ["carol", "nobody"]
+        assert [one["user_id"] for one in await server.engine.presence.following("alice")] == ["bob"]

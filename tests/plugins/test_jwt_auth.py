@@ -327,6 +327,38 @@ async def test_what_is_no_key_set_lets_nobody_in_and_nothing_else_is_asked(
                 assert "the keys cannot be had" in caplog.text
 
 
+@pytest.mark.trio
+async def test_a_place_that_hangs_holds_no_good_token_up_and_junk_sets_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`handler_seconds` is shorter than fetching may take: no token waits as long as either."""
+    from relay.testing import world as running
+
+    deadline = {"RELAY_TIMEOUTS__HANDLER_SECONDS": "1"}
+    async with providing() as (provider, url), running(tmp_path, **settings(jwks_url=url), **deadline) as world:
+        clock, exp = Clock(monkeypatch), world.engine.now() + 1e6
+        good = token(exp=exp)
+        assert (await world.rest("GET", "/api/users/me", good)).status == 200
+        provider.hangs = True
+        clock.ahead += 3601
+        answers: list[int] = []
+
+        async def show(shown: str) -> None:
+            answers.append((await world.rest("GET", "/api/users/me", shown)).status)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(show, token(OTHER_KEY, "RS256", f"made-up-{number}", exp=exp))
+            nursery.start_soon(show, good)
+        assert sorted(answers) == [200, *[401] * 30]
+        with trio.fail_after(0.4):  # less than any wait for keys
+            assert (await world.rest("GET", "/api/users/me", good)).status == 200
+        assert provider.asked == ["/keys", "/keys"]
+        guard = world.engine.registry.guard("jwt_auth")
+        assert guard is not None
+        assert (guard.failures, guard.aside) == (0, False)
+
+
 async def test_a_file_of_keys_is_read_again_when_a_token_names_another(
     relay_world: RelayWorld, tmp_path: Path
 ) -> None:

@@ -167,3 +167,59 @@ def test_it_is_left_out_without_networks_of_its_own(networks: Any, told: str) ->
         environ["RELAY_PLUGINS__PROXY_AUTH__NETWORKS"] = json.dumps(networks)
     (broken,) = load_plugins(load(None, environ), {}).broken
     assert told in broken.reason
+
+
+@pytest.mark.trio
+async def test_a_name_that_differs_in_case_only_from_a_users_is_nobodys(tmp_path: Path) -> None:
+    async with serving(tmp_path, **settings("127.0.0.0/8")) as place:
+        assert (await place.me(ALICE)).status_code == 200
+        answer = await place.me(("Remote-User", "Alice"))
+        assert (answer.status_code, answer.json()["detail"]) == (
+            401,
+            "the name 'Alice' is taken: 'alice' differs in case only",
+        )
+
+
+OTHER, OWN = ("Origin", "https://wiki.example.org"), ("Origin", "https://chat.example.org")
+HOST = ("Host", "chat.example.org")
+
+
+@pytest.mark.trio
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([], 200),
+        ([OWN], 200),
+        ([("Origin", "https://CHAT.example.org:443")], 200),
+        ([("Origin", "https://listed.example.org")], 200),
+        ([("Origin", "https://listed.example.org"), ("Sec-Fetch-Site", "same-site")], 200),
+        ([("Sec-Fetch-Site", "same-origin")], 200),
+        ([("Sec-Fetch-Site", "same-origin"), ("Origin", "null")], 200),
+        ([("Sec-Fetch-Site", "none")], 200),
+        ([("Referer", "https://chat.example.org/")], 200),
+        ([OTHER], 401),
+        ([("Origin", "null")], 401),
+        ([("Origin", "")], 401),
+        ([OTHER, ("Sec-Fetch-Site", "same-site")], 401),
+        ([("Sec-Fetch-Site", "same-site")], 401),
+        ([("Sec-Fetch-Site", "cross-site")], 401),
+        ([OWN, ("Sec-Fetch-Site", "cross-site")], 401),
+        ([("Sec-Fetch-Site", "something new")], 401),
+        ([("Referer", "https://wiki.example.org/page")], 401),
+        ([("Referer", "http://[::1")], 401),
+    ],
+    ids=str,
+)
+async def test_what_a_page_of_another_origin_makes_a_browser_ask_is_refused(
+    tmp_path: Path, headers: list[tuple[str, str]], status: int
+) -> None:
+    more = {"RELAY_SERVER__ALLOWED_ORIGINS": "https://listed.example.org"}
+    async with serving(tmp_path, **settings("127.0.0.1"), **more) as place:
+        assert (await place.me(ALICE, HOST, *headers)).status_code == status
+        async with httpx.AsyncClient(trust_env=False) as client:
+            made = await client.post(
+                f"http://127.0.0.1:{place.port}/api/groups",
+                json={"name": "Team", "group_id": "team", "members": []},
+                headers=[ALICE, HOST, *headers],
+            )
+        assert made.status_code == (201 if status == 200 else status)

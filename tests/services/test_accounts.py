@@ -15,6 +15,7 @@ from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.services.accounts import MAX_PASSWORD, Accounts
 from relay.storage import accounts as table
 from relay.testing import World, world
+from relay.transports import greeting
 from tests.services.recorder import attach
 
 PASSWORD = "correct horse"
@@ -26,7 +27,7 @@ async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[Wor
     """Run a server whose passwords cost nothing to hash; alice has one."""
     async with world(folder, *names, **environ) as server:
         accounts = server.engine.accounts
-        accounts._hasher = CHEAP
+        accounts.passwords.hasher = CHEAP
         hashed = await accounts.hash_password(PASSWORD)
         if "alice" in names:
             await server.engine.runner.write(lambda c: table.update_user(c, "alice", password_hash=hashed))
@@ -36,13 +37,13 @@ async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[Wor
 def hashes_checked(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record every hash that a password is compared with."""
     checked: list[str] = []
-    true = accounts._matches
+    true = accounts.passwords.matches
 
     async def matches(kept: str, password: str) -> bool:
         checked.append(kept)
         return await true(kept, password)
 
-    monkeypatch.setattr(accounts, "_matches", matches)
+    monkeypatch.setattr(accounts.passwords, "matches", matches)
     return checked
 
 
@@ -151,13 +152,60 @@ async def test_a_revoked_device_ends_with_the_login_it_came_with(tmp_path: Path,
             await accounts.identify(token)
 
 
+async def test_every_socket_of_a_revoked_devices_login_ends_whichever_device_it_said_it_is(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        server.tokens["login"], _ = await accounts.login("alice", PASSWORD, "phone")
+        phone = await server.connect("login", "phone")
+        other = await server.connect("login", "another")
+        by_hand = await server.connect("alice", "desk")
+        await accounts.revoke_device("alice", "phone")
+        assert [(await device.closed()).code for device in (phone, other)] == [4503, 4503]
+        await by_hand.say("alice", "still here", "1")
+        assert (await by_hand.next("ack", "error"))["type"] == "ack"
+
+
+async def test_a_device_that_is_revoked_while_it_says_hello_stays_out(tmp_path: Path, autojump_clock: Any) -> None:
+    async with people(tmp_path, "alice") as server:
+        accounts = server.engine.accounts
+        first = await server.connect("alice", "phone")
+        await first.cut()
+        identity = await accounts.identify(server.tokens["alice"])
+        seen = await server.engine.runner.read(lambda c: table.get_device(c, "alice", "phone"))
+        assert seen is not None
+        await trio.sleep(2 * 3600)  # so that it is noted anew
+        await accounts.revoke_device("alice", "phone")
+        with pytest.raises(Disconnect) as refused:
+            await greeting.attach(server.engine, identity, "phone", seen)
+        assert refused.value.code is CloseCode.SESSION_REVOKED
+        kept = await server.engine.runner.read(lambda c: table.get_device(c, "alice", "phone"))
+        assert kept is not None
+        assert kept.revoked_at is not None
+
+
+@pytest.mark.parametrize("seconds", [3, 100])
+async def test_a_connection_ends_with_its_token_to_the_second(
+    tmp_path: Path, autojump_clock: Any, seconds: int
+) -> None:
+    async with people(tmp_path, "alice") as server:
+        began = server.engine.now()
+        server.tokens["short"] = await server.engine.runner.write(
+            lambda c: table.create_token(c, "alice", began, origin="cli", expires_at=began + seconds)
+        )
+        device = await server.connect("short")
+        assert (await device.closed()).code == 4501
+        assert server.engine.now() - began == pytest.approx(seconds, abs=0.1)
+
+
 async def test_a_hash_of_older_parameters_is_renewed_at_the_next_login(
     tmp_path: Path, autojump_clock: Any
 ) -> None:
     async with people(tmp_path, "alice") as server:
         accounts = server.engine.accounts
         kept = await server.engine.runner.read(lambda c: table.password_hash(c, "alice"))
-        accounts._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
+        accounts.passwords.hasher = argon2.PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
         with pytest.raises(RelayError):
             await accounts.login("alice", "wrong", None)
         assert await server.engine.runner.read(lambda c: table.password_hash(c, "alice")) == kept
@@ -313,4 +361,4 @@ async def test_a_new_name_ends_nothing(tmp_path: Path, autojump_clock: Any) -> N
 
 async def test_two_are_hashed_at_once_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
     async with people(tmp_path) as server:
-        assert server.engine.accounts._hashing.total_tokens == 2
+        assert server.engine.accounts.passwords.threads.total_tokens == 2

@@ -23,6 +23,7 @@ class Patient:
         self.ends: list[tuple[float, CloseCode]] = []
         self.answers = False
         self.fault: Disconnect | None = None
+        self.until = float("inf")
 
     @property
     def peer(self) -> Patient:
@@ -37,6 +38,11 @@ class Patient:
     def check(self) -> None:
         if self.fault is not None:
             raise self.fault
+        if trio.current_time() >= self.until:
+            raise Disconnect(CloseCode.BAD_TOKEN)
+
+    def ends_at(self) -> float:
+        return self.until
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         self.ends.append((trio.current_time(), code))
@@ -171,3 +177,15 @@ async def test_a_supervisor_with_nobody_to_watch_sleeps(autojump_clock: Any) -> 
     with trio.move_on_after(1e9):
         await supervisor.run()
     assert trio.current_time() >= 1e9
+
+
+@pytest.mark.parametrize("seconds", [1.0, INTERVAL, 2.5 * INTERVAL, 10 * INTERVAL])
+async def test_what_must_end_at_a_moment_ends_then(
+    autojump_clock: Any, supervisor: HeartbeatSupervisor, seconds: float
+) -> None:
+    patient = watch(supervisor)
+    patient.answers = True
+    patient.until = trio.current_time() + seconds
+    supervisor.check_soon(patient, patient)
+    await patient.closed.wait()
+    assert patient.ends == [(patient.until, CloseCode.BAD_TOKEN)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.limits import Pace, Rates, Slots, TokenBuckets
+from relay.services.limits import Pace, Rates, Slots, TokenBuckets, network_of
 from relay.settings.limits import LimitsSettings
 
 
@@ -199,3 +199,28 @@ async def test_slots_are_so_many_for_each_and_the_next_waits_its_turn(autojump_c
     assert times == [0, 0, 1, 1, 2]
     assert [round(time) for key, _, time in order if key == "bob"] == [0]
     assert slots._taken == slots._waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("local", "local"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_host_counts_by_the_network_it_has_to_itself(address: str, network: str):
+    assert network_of(address) == network
+
+
+def test_what_was_taken_for_nothing_is_given_back_and_never_more():
+    buckets = TokenBuckets(1, 2, "tries", lambda: 0.0)
+    for _ in range(3):
+        buckets.take("a")
+        buckets.give_back("a")
+    buckets.give_back("a")
+    buckets.give_back("nobody")
+    assert [buckets.wait_for("a") > 0 for _ in range(3)] == [False, False, True]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from relay.app import admin
 from relay.protocol.envelope import decode
 from relay.protocol.kinds import Role
 from relay.testing import EPOCH, Device, World, world
@@ -280,7 +281,7 @@ async def test_ones_other_devices_learn_of_following_and_are_told_too(tmp_path: 
         assert (await now(one), await now(two)) == (["online"], ["online"])
 
 
-@pytest.mark.parametrize("users", [["nobody"], ["alice", "nobody"]])
+@pytest.mark.parametrize("users", [["nobody"], ["no such", "nobody"]])
 async def test_whoever_does_not_exist_cannot_be_followed(
     tmp_path: Path, autojump_clock: Any, users: list[str]
 ) -> None:
@@ -342,6 +343,47 @@ async def test_shared_means_those_who_share_a_conversation_now(tmp_path: Path, a
         assert await now(bob) == ["away"]
 
 
+async def test_what_a_stranger_does_alone_opens_nobody_until_they_answer(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "mallory") as server:
+        mallory, alice = await server.connect("mallory"), await server.connect("alice")
+        await show_to(server, "alice", "shared")
+        await mallory.say("alice", "hello")
+        await server.engine.groups.create("mallory", "Ours", ["alice"], "ours")
+        await mallory.say("ours", "hello", type="group_message")
+        await mallory.drain()
+        assert (await follow(mallory, "alice"))[0]["status"] == "unknown"
+        await choose(alice, "busy")
+        assert await now(mallory) == []
+        again = await server.connect("mallory", "another")
+        assert await now(again) == ["unknown"]
+        await alice.say("ours", "who are you?", type="group_message")
+        assert await now(mallory) == ["busy"]
+        assert await now(again) == ["busy"]
+        await server.engine.groups.remove_member("mallory", "ours", "alice")
+        assert await now(mallory) == ["unknown"]
+        await server.engine.groups.put_member("mallory", "ours", "alice", Role.MEMBER)
+        assert await now(mallory) == ["unknown"], "what she said before she left opens her to nobody"
+        await alice.say("mallory", "stop it")
+        assert await now(mallory) == ["busy"]
+
+
+async def test_members_whom_an_operator_put_together_are_shown_to_each_other(
+    tmp_path: Path, autojump_clock: Any
+) -> None:
+    async with world(tmp_path, "alice", "bob", "carol") as server:
+        bob, _ = await server.connect("bob"), await server.connect("alice")
+        await show_to(server, "alice", "shared")
+        asked = {"group_id": "team", "name": "Team", "owner": "bob", "members": ["alice"]}
+        await admin.perform(server.engine, "group.create", asked)
+        assert (await follow(bob, "alice"))[0]["status"] == "online"
+        carol = await server.connect("carol")
+        assert (await follow(carol, "alice"))[0]["status"] == "unknown"
+        await admin.perform(server.engine, "group.add", {"group_id": "team", "user_id": "carol"})
+        assert await now(carol) == ["online"]
+
+
 async def test_a_group_that_is_deleted_is_shared_no_longer(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         bob, _ = await server.connect("bob"), await server.connect("alice")
@@ -363,7 +405,10 @@ async def test_a_newcomer_to_a_group_is_told_of_and_nobody_else(tmp_path: Path, 
         await follow(carol, "alice")
         await server.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
         frames = await bob.drain()
-        assert (told(frames), told(frames, "carol"), await now(carol)) == ([], ["online"], ["online"])
+        assert (told(frames), told(frames, "carol"), await now(carol)) == ([], ["unknown"], ["online"])
+        await carol.say("team", "hello", type="group_message")
+        frames = await bob.drain()
+        assert (told(frames), told(frames, "carol")) == ([], ["online"])
 
 
 async def test_a_group_of_people_who_show_themselves_to_all_tells_nothing(

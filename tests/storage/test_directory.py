@@ -18,7 +18,7 @@ def connection() -> sqlite3.Connection:
     for name, shown in (("alice", "Alice"), ("bob", "Robert"), ("carol", "Carol 100%"), ("dave_d", "Dave")):
         create_user(database, name, 0.0, display_name=shown)
     row = conversations.ensure_user_channel(database, "alice", "bob", 1.0)
-    assert row.channel_id
+    conversations.acquaint(database, row.channel_id, ["bob"])
     return database
 
 
@@ -52,9 +52,21 @@ def test_a_closed_directory_shows_whom_one_talks_to_and_oneself(connection: sqli
     assert directory.find(connection, "alice", "alice", shared=True) == ("alice", "Alice")
 
 
+def test_whom_one_wrote_to_is_met_and_open_only_once_they_answer(connection: sqlite3.Connection) -> None:
+    row = conversations.ensure_user_channel(connection, "alice", "carol", 1.0)
+    assert not directory.has_met(connection, "alice", "carol")
+    conversations.acquaint(connection, row.channel_id, ["alice"])
+    assert directory.find(connection, "alice", "carol", shared=True) is None
+    assert directory.find(connection, "carol", "alice", shared=True) == ("alice", "Alice")
+    assert directory.has_met(connection, "alice", "carol")
+    assert directory.has_met(connection, "carol", "alice")
+    assert not directory.has_met(connection, "dave_d", "carol")
+
+
 def test_who_left_shares_the_group_no_longer(connection: sqlite3.Connection) -> None:
     roles = {"alice": Role.OWNER, "carol": Role.MEMBER}
     row = conversations.create_group(connection, "team", "Team", roles, 1.0)
+    conversations.acquaint(connection, row.channel_id, roles)
     assert found(connection, "", shared=True) == ["alice", "bob", "carol"]
     conversations.end_membership(connection, row.channel_id, "carol", 1)
     assert found(connection, "", shared=True) == ["alice", "bob"]

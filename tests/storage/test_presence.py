@@ -54,17 +54,22 @@ def test_following_is_counted_and_taken_back() -> None:
     assert presence.following(connection, "alice") == ["carol"]
 
 
-def test_a_group_is_shared_and_a_conversation_in_which_nothing_was_said_is_not() -> None:
+def test_whoever_spoke_is_open_to_those_who_are_there_and_nobody_else_is() -> None:
     connection = with_users("alice", "bob", "carol", "dave")
     roles = {"alice": Role.OWNER, "bob": Role.MEMBER}
     group = conversations.create_group(connection, "team", "Team", roles, 1.0)
     pair = conversations.ensure_user_channel(connection, "alice", "carol", 1.0)
     others = ["alice", "bob", "carol", "dave"]
+    assert presence.sharing(connection, "alice", others) == {"alice"}
+    conversations.acquaint(connection, group.channel_id, ["bob"])
     assert presence.sharing(connection, "alice", others) == {"alice", "bob"}
+    assert presence.sharing(connection, "bob", others) == {"bob"}
     Log().append(connection, [message(pair.channel_id)], 2.0)
     assert presence.sharing(connection, "carol", others) == {"alice", "carol"}
+    assert presence.viewers(connection, "alice", others) == {"alice", "carol"}
+    assert presence.sharing(connection, "alice", others) == {"alice", "bob"}
     conversations.delete_group(connection, group.channel_id, 1, 3.0)
-    assert presence.sharing(connection, "alice", others) == {"alice", "carol"}
+    assert presence.sharing(connection, "alice", others) == {"alice"}
 
 
 def test_the_last_members_of_a_group_are_those_who_did_not_leave_before() -> None:

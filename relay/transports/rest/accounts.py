@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, Final, Literal, cast
 
 from quart import Blueprint, Response
 
@@ -10,11 +13,18 @@ from relay.plugin.describing import described
 from relay.plugin.reading import Answer, Body, NoQuery, invalid, read_body, read_query
 from relay.plugin.web import Caller
 from relay.protocol.envelope import Name
-from relay.protocol.errors import ErrorCode, not_found
-from relay.storage.accounts import get_user
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services.limits import network_of
+from relay.services.statuses import Person
+from relay.storage import presence
+from relay.storage.accounts import User, get_user
+from relay.storage.presence import Kept
 from relay.storage.shown import check_shown
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password
+
+_TOLD: Final = (ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
+"""The refusals that the log tells of; a taken name, or too short a password, is nobody's attack."""
 
 blueprint = Blueprint("accounts", __name__)
 
@@ -43,7 +53,11 @@ class Opened(Answer, frozen=True):
 
 
 class Me(Answer, frozen=True):
-    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire."""
+    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire.
+
+    `status`, `status_text` and `status_until` are what the caller chose to show, whoever sees it: `offline` is
+    invisible.
+    """
 
     user_id: Name
     display_name: str
@@ -53,6 +67,9 @@ class Me(Answer, frozen=True):
     groups_from: Literal["everyone", "shared", "nobody"]
     receipts: bool
     token_expires_at: float | None
+    status: Literal["online", "away", "busy", "offline"]
+    status_text: str | None
+    status_until: float | None
 
 
 class MyChange(Body, frozen=True):
@@ -80,9 +97,10 @@ async def login() -> Response:
     body = await read_body(Login)
     _check_device(body)
     engine = the_engine()
-    engine.rates.logins.take(caller_address())
-    token, expires_at = await engine.accounts.login(body.user_id, body.password, body.client_id)
-    return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at))
+    with _attempt(body.user_id) as address:
+        user_id = await engine.accounts.name_of(body.user_id)
+        token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
+    return reply(Opened(token=token, user_id=user_id, expires_at=expires_at))
 
 
 @blueprint.post("/api/register")
@@ -99,17 +117,18 @@ async def register() -> Response:
     body = await read_body(Registration)
     _check_device(body)
     engine = the_engine()
-    engine.rates.logins.take(caller_address())
-    display_name = None
-    if body.display_name is not None:
-        display_name = check_shown(body.display_name, "display_name")
-    token, expires_at = await engine.accounts.register(
-        body.user_id,
-        body.password,
-        invite=body.invite,
-        display_name=display_name,
-        client_id=body.client_id,
-    )
+    with _attempt(body.user_id) as address:
+        display_name = None
+        if body.display_name is not None:
+            display_name = check_shown(body.display_name, "display_name")
+        token, expires_at = await engine.accounts.register(
+            body.user_id,
+            body.password,
+            invite=body.invite,
+            display_name=display_name,
+            client_id=body.client_id,
+            address=address,
+        )
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
 
 
@@ -157,20 +176,42 @@ async def change_me() -> Response:
         missing = "password" if body.password is None else "current_password"
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
     engine = the_engine()
-    if body.current_password is not None:
-        # A stolen token must not be able to find the password out by trying.
-        engine.rates.logins.take(caller_address())
-    await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
+    # A stolen token must not be able to find the password out by trying.
+    with nullcontext() if body.current_password is None else _attempt(caller.user_id):
+        await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.show_to(caller.user_id, body.presence_to)
     return await _tell(caller)
 
 
+@contextmanager
+def _attempt(user_id: str) -> Iterator[str]:
+    """Count an attempt at an account by where it comes from, yield that, and log a refusal.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    engine, address = the_engine(), caller_address()
+    try:
+        engine.rates.logins.take(network_of(address))
+        yield address
+    except RelayError as refused:
+        if refused.code in _TOLD:
+            engine.refusals.login(user_id, address, refused.message)
+        raise
+
+
 async def _tell(caller: Caller) -> Response:
-    identity = caller.identity
-    found = await the_engine().runner.read(lambda connection: get_user(connection, identity.user_id))
-    if found is None:
-        raise not_found(f"user {identity.user_id!r}")
+    identity, engine = caller.identity, the_engine()
+
+    def read(connection: sqlite3.Connection) -> tuple[User, Kept]:
+        user = get_user(connection, identity.user_id)
+        if user is None:
+            raise not_found(f"user {identity.user_id!r}")
+        return user, presence.own(connection, identity.user_id)[0]
+
+    found, kept = await engine.runner.read(read)
+    person = Person(kept, engine.now())
     return reply(
         Me(
             user_id=found.user_id,
@@ -181,5 +222,8 @@ async def _tell(caller: Caller) -> Response:
             groups_from=found.groups_from,
             receipts=found.receipts,
             token_expires_at=identity.expires_at,
+            status=cast(Any, person.chosen),
+            status_text=person.text,
+            status_until=person.until,
         )
     )

@@ -13,7 +13,7 @@ from relay.plugin.parts import Credentials
 from relay.plugin.web import Caller
 from relay.plugin.web import nothing as nothing
 from relay.protocol.envelope import encode_json
-from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
+from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, ErrorCode, RelayError
 from relay.storage.accounts import Identity
 from relay.storage.turns import read_for
 from relay.transports.head import client_address
@@ -46,7 +46,7 @@ async def the_caller() -> Caller:
     try:
         identity = await identify(engine, shown)
     except Disconnect as refused:
-        if not headers and refused.code is CloseCode.BAD_TOKEN:
+        if not headers and refused.reason == CLOSE_REASONS[CloseCode.BAD_TOKEN]:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
     g.shown, g.identity, g.changes = shown, identity, changes

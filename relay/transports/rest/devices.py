@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
 from quart import Blueprint, Response
 
 from relay.plugin.describing import described
 from relay.plugin.reading import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
 from relay.protocol.envelope import Name
+from relay.protocol.errors import ErrorCode
 from relay.storage.accounts import list_devices
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
 
@@ -18,6 +22,12 @@ class DevicesQuery(Query, frozen=True):
 
     cursor: Word = None
     limit: Limit = MAX_PAGE
+
+
+class DeviceQuery(Query, frozen=True):
+    """Which device."""
+
+    client_id: Annotated[Name, Meta(description="the device's id, a name of 1 to 64 characters")]
 
 
 class KnownDevice(Answer, frozen=True):
@@ -59,6 +69,16 @@ async def devices() -> Response:
     further = len(rest) > asked.limit
     next_cursor = page[-1].client_id if further else None
     return reply(KnownDevices(devices=page, has_more=further, next_cursor=next_cursor))
+
+
+@blueprint.delete("/api/devices")
+@described(query=DeviceQuery, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def revoke_any() -> Response:
+    """End a device's session whatever its id: a path cannot say `..`, or a line's end."""
+    caller = await the_caller()
+    asked = read_query(DeviceQuery)
+    await the_engine().accounts.revoke_device(caller.user_id, asked.client_id)
+    return nothing()
 
 
 @blueprint.delete("/api/devices/<path:client_id>")

@@ -6,7 +6,7 @@ from quart import Blueprint, Response
 
 from relay.plugin.describing import described
 from relay.plugin.reading import Answer, NoQuery, read_query
-from relay.protocol.errors import ErrorCode
+from relay.protocol.errors import ErrorCode, not_found
 from relay.services.statuses import SeenStatus
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
 
@@ -54,5 +54,7 @@ async def unfollow(user_id: str) -> Response:
 async def _follow(user_id: str, *, follow: bool) -> Response:
     caller = await the_caller()
     read_query(NoQuery)
-    await the_engine().presence.follow(caller.user_id, [user_id], follow=follow)
+    _, unknown = await the_engine().presence.follow(caller.user_id, [user_id], follow=follow)
+    if unknown:
+        raise not_found(f"user {user_id!r}")
     return nothing()

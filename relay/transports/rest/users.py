@@ -78,17 +78,15 @@ async def get(user_id: str) -> Response:
 
 
 async def require_known(caller_id: str, user_id: str) -> None:
-    """Refuse to tell of a user whom the caller would not find in the directory.
+    """Refuse to tell of a user whom the caller would not find in the directory, and never wrote to.
 
     Raises:
         RelayError: `not_found`.
     """
     if not _is_closed():
         return
-    found = await the_engine().runner.read(
-        lambda connection: directory.find(connection, caller_id, user_id, shared=True)
-    )
-    if found is None:
+    met = await the_engine().runner.read(lambda connection: directory.has_met(connection, caller_id, user_id))
+    if not met:
         raise not_found(f"user {user_id!r}")
 
 

@@ -121,7 +121,9 @@ export class RestApiClient {
 
   /** @param {string} clientId @param {Options} [options] @returns {Promise<null>} */
   revokeDevice(clientId, options) {
-    return this.request("DELETE", path("devices/{clientId}", clientId), options);
+    check({ clientId });
+    // In the query: a path cannot say every id that a device may have.
+    return this.request("DELETE", "/api/devices", { query: { client_id: clientId }, ...options });
   }
 
   // ---- people

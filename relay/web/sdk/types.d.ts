@@ -227,6 +227,10 @@ export interface Me extends User {
   presence_to: "everyone" | "shared" | "nobody";
   groups_from: "everyone" | "shared" | "nobody";
   receipts: boolean;
+  /** What the caller chose to show; "offline" is invisible. */
+  status: "online" | "away" | "busy" | "offline";
+  status_text: string | null;
+  status_until: number | null;
 }
 
 export interface MeChanges {

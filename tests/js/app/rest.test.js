@@ -50,7 +50,7 @@ const CALLS = {
   getMe: [[], "GET /api/users/me"],
   updateMe: [[{ display_name: "A" }], "PATCH /api/users/me", { display_name: "A" }],
   getDevices: [[{ limit: 5, cursor: "x" }], "GET /api/devices?limit=5&cursor=x"],
-  revokeDevice: [["my phone"], "DELETE /api/devices/my%20phone"],
+  revokeDevice: [["my phone"], "DELETE /api/devices?client_id=my+phone"],
   findUsers: [["bo b", { limit: 5 }], "GET /api/users?q=bo+b&limit=5"],
   getUser: [["bob"], "GET /api/users/bob"],
   getStatus: [["bob"], "GET /api/users/bob/status"],

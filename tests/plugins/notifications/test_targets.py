@@ -326,3 +326,32 @@ async def test_every_fault_of_a_mail_server_is_a_failure_of_the_target(
     email = plugin("options").Email(host="mail.example", from_="relay@example.org")
     with pytest.raises(plugin("outward").Failed, match="the mail server"):
         await plugin("mail").send(email, None)
+
+
+@pytest.mark.parametrize(
+    "mark", ["\0", "\x07", "\x1b", "\x7f", "\x85", "\n", "\r\n", "\u200b", "\u202e", "\u2028", " "]
+)
+async def test_no_character_that_cannot_be_seen_is_part_of_an_address_or_a_token(
+    notifying: Notifying, mark: str
+) -> None:
+    async with notifying(email=MAIL) as town:
+        for address in (
+            f"bo{mark}b@example.org", f"bob@exam{mark}ple.org", f"bob@example.or{mark}g", f"bob@example.org{mark}",
+            f"{mark}bob@example.org",
+        ):  # fmt: skip
+            await town.rest("POST", "/api/push/targets", "bob", 400, kind="email", address=address)
+        for token in (f"secret{mark}", f"se{mark}cret"):
+            url = "https://ntfy.example/topic"
+            await town.rest("POST", "/api/push/targets", "bob", 400, kind="ntfy", url=url, token=token)
+        for url in (f"https://ntfy.example/top{mark}ic", f"https://ntfy.exa{mark}mple/topic"):
+            await town.rest("POST", "/api/push/targets", "bob", 400, kind="ntfy", url=url)
+        assert town.failures == 0
+
+
+async def test_a_mail_carries_no_control_character_that_somebody_sent(notifying: Notifying) -> None:
+    async with notifying(email=MAIL, rules='[{title = "{text}"}]') as town:
+        await confirmed(town)
+        await town.say("alice", "bob", "one\0two\x1b[31mthree")
+        await trio.sleep(SOON)
+        (letter,) = town.outside.letters
+        assert not set("\0\x1b") & set(letter["Subject"] + letter.get_content())

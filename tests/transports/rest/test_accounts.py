@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.protocol.errors import CloseCode
-from relay.storage import accounts
+from relay.storage import accounts, presence
 from tests.transports.rest.world import World, open_world
 
 LOGIN, REGISTER, ME = "/api/login", "/api/register", "/api/users/me"
@@ -20,8 +20,8 @@ async def with_password(world: World, who: str) -> None:
     await world.engine.runner.write(lambda c: accounts.update_user(c, who, password_hash=hashed))
 
 
-async def log_in(world: World, who: str, **more: Any) -> str:
-    answer = await world.post(None, LOGIN, {"user_id": who, "password": PASSWORD, **more})
+async def log_in(world: World, who: str, address: str = "192.0.2.1", **more: Any) -> str:
+    answer = await world.post(None, LOGIN, {"user_id": who, "password": PASSWORD, **more}, address=address)
     return str(answer.ok()["token"])
 
 
@@ -221,3 +221,21 @@ async def test_one_chooses_who_sees_ones_presence_and_whether_receipts_are_told(
         (await world.call("alice", "PATCH", "/api/users/me", body)).refused(400, "invalid_payload")
     (await world.call("alice", "PATCH", "/api/users/me", {"presence_to": "everyone"})).ok()
     assert (await world.get("bob", "/api/users/alice/status")).ok()["status"] == "offline"
+
+
+async def test_one_sees_the_status_that_one_chose_and_others_do_not(world: World):
+    def told(me: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(me[name] for name in ("status", "status_text", "status_until"))
+
+    assert told((await world.get("alice", ME)).ok()) == ("online", None, None)
+    until = world.engine.now() + 1000
+    for chosen, expected in (
+        ({"status": "busy", "text": "writing", "until": until}, ("busy", "writing", until)),
+        ({"status": "offline"}, ("offline", None, None)),
+    ):
+        sent = {"type": "status_update", "payload": chosen, "meta": {}}
+        (await world.post("alice", "/api/messages", sent)).ok(201)
+        assert told((await world.get("alice", ME)).ok()) == expected
+    assert (await world.get("bob", "/api/users/alice/status")).ok()["status"] == "offline"
+    await world.engine.runner.write(lambda c: presence.choose(c, "alice", "busy", "over", 1.0))
+    assert told((await world.get("alice", ME)).ok()) == ("online", None, None), "what was to end has ended"

@@ -89,6 +89,7 @@ async def prepare(world: World) -> str:
 
     invite = await world.engine.runner.write(create)
     await world.device("alice", "phone")
+    await world.device("alice", "tablet")
     await world.say("bob", "alice", "Are you there?")
     return invite
 

@@ -34,6 +34,8 @@ async def test_whoever_does_not_exist_has_no_status_and_cannot_be_followed(world
 async def test_in_a_closed_directory_a_stranger_is_nobody(tmp_path: Any):
     async with open_world(tmp_path, "alice", "bob", "carol", accounts={"directory": "shared"}) as world:
         await world.say("alice", "bob", "hello")
+        (await world.get("alice", "/api/users/bob/status")).refused(404, "not_found")
+        await world.say("bob", "alice", "hello")
         assert (await world.get("alice", "/api/users/bob/status")).ok()["status"] == "offline"
         stranger = (await world.get("alice", "/api/users/carol/status")).refused(404, "not_found")
         nobody = (await world.get("alice", "/api/users/nobody/status")).refused(404, "not_found")

@@ -50,7 +50,10 @@ async def test_a_closed_directory_shows_only_whom_one_shares_a_conversation_with
     people = ("alice", "bob", "carol", "dave", "erin")
     async with open_world(tmp_path, *people, accounts={"directory": "shared"}) as world:
         await world.say("alice", "bob", "hi")
+        await world.say("bob", "alice", "hi")
         await world.group("carol", "alice", "dave")
+        await world.say("alice", "team", "hello", group=True)
+        await world.say("dave", "team", "hello", group=True)
         assert names((await world.get("alice", "/api/users")).ok()) == ["alice", "bob", "carol", "dave"]
         assert names((await world.get("bob", "/api/users")).ok()) == ["alice", "bob"]
         assert names((await world.get("erin", "/api/users")).ok()) == ["erin"]
@@ -90,6 +93,20 @@ async def test_a_revoked_device_is_closed_and_gone(world: World, client_id: str)
     assert device.ended is CloseCode.SESSION_REVOKED
     assert (await world.get("alice", "/api/devices")).ok()["devices"] == []
     (await world.call("alice", "DELETE", f"/api/devices/{client_id}")).refused(404, "not_found")
+
+
+@pytest.mark.parametrize("client_id", ["..", ".", "/", "//x", "a/../b", "a\nb", "a\r\n", "\t", "a?b#c", "%2e%2e"])
+async def test_a_device_whose_id_no_path_can_say_is_revoked_by_a_query(world: World, client_id: str):
+    device = await world.device("alice", client_id)
+    (await world.call("bob", "DELETE", "/api/devices", client_id=client_id)).refused(404, "not_found")
+    (await world.call("alice", "DELETE", "/api/devices", client_id=client_id)).done()
+    assert device.ended is CloseCode.SESSION_REVOKED
+    assert (await world.get("alice", "/api/devices")).ok()["devices"] == []
+
+
+@pytest.mark.parametrize("query", [{}, {"client_id": ""}, {"client_id": "x", "device": "x"}])
+async def test_a_device_to_revoke_is_named(world: World, query: dict[str, str]):
+    (await world.call("alice", "DELETE", "/api/devices", **query)).refused(400, "invalid_payload")
 
 
 async def test_revoking_a_device_voids_the_token_of_its_login(world: World):

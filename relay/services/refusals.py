@@ -1,0 +1,54 @@
+"""What the log has of refused logins and tokens: a line each, and of a flood a few and then how many more.
+
+An operator, or a program that bans addresses, learns from where and at whom it is tried. Passwords and tokens are
+never part of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+_log: Final = logging.getLogger("relay.accounts")
+_LINES: Final = 20
+_SECONDS: Final = 60.0
+_LONGEST: Final = 80
+
+
+class Refusals:
+    """Writes a bounded number of lines a minute.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since = float("-inf")
+        self._lines = 0
+        self._more = 0
+
+    def login(self, user_id: str, address: str, why: str) -> None:
+        """Note a login, registration or change of a password that was refused."""
+        self._note("a login", user_id, address, why)
+
+    def token(self, user_id: str | None, address: str, why: str) -> None:
+        """Note a token, or a proxy's word, that was refused; `user_id` is None where nobody's is known."""
+        self._note("a token", user_id, address, why)
+
+    def _note(self, what: str, user_id: str | None, address: str, why: str) -> None:
+        now = self._clock()
+        if now - self._since >= _SECONDS:
+            if self._more:
+                _log.warning("%d more logins and tokens were refused", self._more)
+            self._since, self._lines, self._more = now, 0, 0
+        if self._lines >= _LINES:
+            self._more += 1
+            return
+        self._lines += 1
+        whose = "" if user_id is None else f" of {user_id[:_LONGEST]!r}"
+        shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in why)
+        _log.warning("%s%s from %s was refused: %s", what, whose, address or "nowhere", shown)
+        if self._lines == _LINES:
+            _log.warning("further refusals within %g s are counted and not told one by one", _SECONDS)

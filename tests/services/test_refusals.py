@@ -1,0 +1,74 @@
+"""What the log has of refused logins and tokens: enough to act on, and no more of a flood than of a trickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.services.refusals import Refusals
+from relay.testing import world
+from relay.testing.world import World
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "relay.accounts"]
+
+
+def test_of_a_flood_a_few_lines_are_written_and_then_how_many_more(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    refusals = Refusals(lambda: now)
+    for number in range(1000):
+        refusals.login(f"user{number}", "203.0.113.1", "wrong")
+    assert len(told(caplog)) == 21
+    assert told(caplog)[-1] == "further refusals within 60 s are counted and not told one by one"
+    now = 60.0
+    refusals.token(None, "", "wrong")
+    assert told(caplog)[21:] == [
+        "980 more logins and tokens were refused",
+        "a token from nowhere was refused: wrong",
+    ]
+
+
+def test_a_line_stays_one_line_whatever_somebody_sends(caplog: pytest.LogCaptureFixture) -> None:
+    Refusals(lambda: 0.0).login("a\nb\x1b[31m" + "x" * 500, "203.0.113.1", "no\nsuch\x1b thing")
+    (line,) = told(caplog)
+    assert line.isprintable()
+    assert len(line) < 200
+
+
+async def refuse_token(server: World, shown: str) -> None:
+    assert (await server.rest("GET", "/api/users/me", shown)).status in (401, 403)
+    device = await server.upgrade()
+    await device.send(
+        {"type": "connection_event", "payload": {"event": "hello", "token": server.tokens.get(shown, shown)}}
+    )
+    await device.closed()
+
+
+async def test_refused_logins_and_tokens_are_told_with_whose_and_from_where_and_without_secrets(
+    tmp_path: Path, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path, "alice") as server:
+        for body in ({"user_id": "alice", "password": "a-secret"}, {"user_id": "nobody", "password": "a-secret"}):
+            assert (await server.rest("POST", "/api/login", json_body=body)).status == 403
+        change = {"password": "another-secret", "current_password": "a-secret"}
+        assert (await server.rest("PATCH", "/api/users/me", "alice", json_body=change)).status == 403
+        register = {"user_id": "mallory", "password": "a-secret", "invite": "a-secret-code"}
+        assert (await server.rest("POST", "/api/register", json_body=register)).status == 403
+        assert (await server.rest("GET", "/api/users/me")).status == 401
+        lines = told(caplog)
+        assert [line.partition(" from ")[0] for line in lines] == [
+            "a login of 'alice'", "a login of 'nobody'", "a login of 'alice'", "a login of 'mallory'",
+        ]  # fmt: skip
+        caplog.clear()
+        await refuse_token(server, "rly_a-secret-token")
+        await server.engine.accounts.set_disabled("alice", True)
+        await refuse_token(server, "alice")
+        assert [line.partition(" from ")[0] for line in told(caplog)] == ["a token"] * 2 + [
+            "a token of 'alice'"
+        ] * 2
+        assert "account disabled" in told(caplog)[-1]
+        assert "secret" not in caplog.text
+        assert server.tokens["alice"] not in caplog.text
