@@ -421,3 +421,15 @@ async def test_an_accent_of_its_own_is_marked_with_its_word(relay_world: RelayWo
         await say(await world.connect("alice"), "bob", "my re\u0301sume\u0301, please")
         answer = await world.rest("GET", "/api/search?q=resume", "bob")
         assert answer.body["results"][0]["snippet"] == "my <mark>re\u0301sume\u0301</mark>, please"
+
+
+def test_a_list_that_is_too_long_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = tables()
+    from relay_plugin_search import vocabulary
+
+    monkeypatch.setattr(vocabulary, "_LOT", 20)
+    vocabulary.Vocabulary().add(connection, {f"word{number}" for number in range(100)})
+    assert all(len(" ".join(lot)) < 40 for lot in lots(connection))
+    assert vocabulary.words_within(connection, "word99", 100) == {"word99"}
+    monkeypatch.setattr(vocabulary, "_READ", 100)
+    assert vocabulary.words_within(connection, "word99", 100) is None
