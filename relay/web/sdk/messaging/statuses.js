@@ -73,14 +73,12 @@ export class Statuses {
   /** @param {string[]} userIds */
   async #follow(userIds) {
     for (const userId of userIds) this.#followed.add(userId);
-    const sent = this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
     try {
-      const ack = await sent;
+      const ack = await this.#socket.sendMessage("follow", { user_ids: userIds, follow: true });
       for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) this.#tell(status);
     } catch {
-      // The socket manager tells of the refusal; whoever subscribes again tries again. Nobody tries this one again.
+      // The socket manager tells of the refusal; whoever subscribes again tries again.
       for (const userId of userIds) this.#followed.delete(userId);
-      this.#socket.outbox.discard(sent.id);
     }
   }
 
