@@ -84,7 +84,7 @@ export class OwnStatus {
   }
 
   /**
-   * Ask the server how others see oneself. While this device is connected and in the foreground, that is what was chosen.
+   * Ask the server what was chosen. How others see oneself is that, while this device is connected and in the foreground.
    *
    * @param {string} [before] what it said a moment ago
    */
@@ -93,8 +93,12 @@ export class OwnStatus {
     const isHere = () => socket.connectionState === "connected" && document.visibilityState === "visible";
     if (!isHere()) return;
     const asked = ++this.#words;
-    const now = await messaging.restApi.getStatus(session.userId).catch(() => null);
+    /** @type {any} */
+    const me = await messaging.restApi.getMe().catch(() => null);
+    // A server that does not tell what was chosen tells how others see it.
+    const now = me?.status ? null : await messaging.restApi.getStatus(session.userId).catch(() => null);
     if (asked !== this.#words) return; // there is a newer word
+    if (me?.status) return this.#take({ status: me.status, until: me.status_until });
     if (!now || !isHere()) return this.#later(AGAIN_MS);
     if (now.status === "online" || now.status === "busy" || now.status === before) return this.#take(now);
     clearTimeout(this.#timer);

@@ -169,7 +169,8 @@ worker.addEventListener("activate", (/** @type {any} */ event) => {
   event.waitUntil(Promise.all([worker.clients.claim(), tried(() => caches.delete(CACHES))])); // the one of an earlier version
 });
 worker.addEventListener("message", (/** @type {any} */ event) => {
-  event.waitUntil(keep(event.source.id, event.data.keep));
+  // A page that was on its way when the worker began is not the worker's yet.
+  event.waitUntil(Promise.all([worker.clients.claim(), keep(event.source.id, event.data.keep)]));
 });
 worker.addEventListener("fetch", (/** @type {any} */ event) => {
   const { request } = event;

@@ -154,18 +154,6 @@ async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: s
         assert links == ["https://x.org/Foo_(bar)", "https://y.org/a", "https://z.org"]
 
 
-async def test_a_browser_without_room_for_the_page_shows_it_all_the_same(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        page = await place.signed_in("alice", "bob")
-        await page.wait("Boolean(navigator.serviceWorker.controller)")
-        await page.wait("(await caches.keys()).length > 0")
-        await page.evaluate("caches.keys().then((names) => Promise.all(names.map((name) => caches.delete(name))))")
-        await page.send("Storage.overrideQuotaForOrigin", origin=place.url, quotaSize=1000)
-        for _ in range(2):
-            await load_anew(page)
-            await page.wait("document.querySelector('.me strong')", seconds=20)
-
-
 async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         page = await place.signed_in("alice", "bob")
