@@ -146,7 +146,9 @@ class Log:
             if entry.own_id is not None:
                 first = seen.setdefault((entry.sender_id, entry.own_id), entry)
                 if first is not entry:
-                    echoes.append((entry, first))
+                    # A retry of what was stored before is known now: a later one of this batch may take its place.
+                    if entry.digest == first.digest or not find_duplicate(connection, entry):
+                        echoes.append((entry, first))
                     continue
             if entry.plain:
                 waiting.append(entry)
@@ -156,7 +158,7 @@ class Log:
             self._store_carefully(connection, entry, now)
         self._store_streams(connection, waiting, now)
         for entry, first in echoes:
-            _echo(connection, entry, first)
+            _echo(entry, first)
         self._move_senders(connection, entries)
         return self.position(connection)
 
@@ -296,10 +298,8 @@ class Log:
         )
 
 
-def _echo(connection: sqlite3.Connection, entry: Entry, first: Entry) -> None:
+def _echo(entry: Entry, first: Entry) -> None:
     """Answer a copy within one batch as its first was answered."""
-    if first.error is not None and entry.digest != first.digest and find_duplicate(connection, entry):
-        return  # the first was the one with other content: this is a retry of what was stored before
     entry.message_id, entry.seq, entry.timestamp = first.message_id, first.seq, first.timestamp
     entry.error = first.error
     if first.error is None or entry.digest != first.digest:

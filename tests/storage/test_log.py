@@ -222,6 +222,21 @@ def test_a_retry_behind_a_conflict_in_one_batch_still_gets_the_first_answer() ->
     assert answer_of(retry) == Answer(first.message_id, 1, 1.0, True, False, None)
 
 
+def test_a_retry_of_a_latest_value_that_the_same_batch_replaces_still_gets_the_first_answer() -> None:
+    connection = fresh()
+
+    def value(own_id: str | None, content: str) -> Entry:
+        return message(own_id=own_id, content=content, kind=Kind.LATEST, type_="reaction")
+
+    (first,) = stored(connection, value("1", "a"))
+    conflict, retry, newer = stored(
+        connection, message(own_id="1", content="b"), value("1", "a"), value(None, "c")
+    )
+    assert conflict.error is not None
+    assert newer.stored
+    assert answer_of(retry) == Answer(first.message_id, None, 1.0, True, False, None)
+
+
 def test_a_hook_with_a_mistake_in_its_sql_fails_alone() -> None:
     connection = fresh()
 

@@ -5,8 +5,6 @@
 
 import { mistake } from "./checks.js";
 
-const WANTED = "an address with http, https, ws or wss";
-
 /**
  * Return a base URL as `http(s)`, without a slash at its end.
  *
@@ -15,10 +13,9 @@ const WANTED = "an address with http, https, ws or wss";
  */
 export function httpAddress(baseUrl) {
   const page = /** @type {any} */ (globalThis).location?.origin;
-  if (typeof baseUrl !== "string") throw mistake("baseUrl", baseUrl, WANTED);
-  if (!baseUrl && !page) throw new TypeError("an empty base URL means the page's origin, and there is no page");
-  const url = URL.canParse(baseUrl || page, page) ? new URL(baseUrl || page, page) : null;
-  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw mistake("baseUrl", baseUrl, WANTED);
+  if (baseUrl === "" && !page) throw new TypeError("an empty base URL means the page's origin, and there is no page");
+  const url = typeof baseUrl === "string" && URL.canParse(baseUrl || page, page) && new URL(baseUrl || page, page);
+  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw mistake("baseUrl", baseUrl, "an address with http, https, ws or wss");
   url.protocol = url.protocol.replace(/^ws/, "http");
   return url.origin + url.pathname.replace(/\/+$/, "");
 }

@@ -13,14 +13,14 @@ const KINDS = {
   files: ["a list of ids, Files, Blobs or {path}", (value) => listOf(value, KINDS.file)],
   file: ["", (file) => file && (typeof file === "string" || file instanceof Blob || typeof file.path === "string")],
   time: ["seconds or a Date", (value) => value instanceof Date || Number.isFinite(value)],
-  token: ["a text or a function that gives one", (value) => ["string", "function"].includes(typeof value)],
+  token: ["a text or a function", (value) => ["string", "function"].includes(typeof value)],
   socket: ["a SocketManager", (value) => value?.registerHandler],
   rest: ["a RestApiClient", (value) => value?.getMe],
   status: oneOf("online away busy offline"),
   role: oneOf("owner admin member"),
   history: oneOf("join start"),
-  background: oneOf("inactive none"),
   event: oneOf("state message error sent synced reset leader"),
+  background: oneOf("inactive none"),
 };
 
 /** What each argument is, by its name; those that are not named here are of the kind that they are named after. */
@@ -28,7 +28,7 @@ const ARGUMENTS = Object.fromEntries(
   [
     "name userId groupId target targetId type emoji clientId attachmentId method path",
     "text content q id",
-    "number messageId replyTo seq ackSeconds outboxLimit inFlight fillLimit timeout",
+    "number messageId replyTo seq timeout ackSeconds outboxLimit inFlight fillLimit",
     "flag typing tabs keep private",
     "function handler listener callback onProgress random fetch WebSocket",
     "object payload options pagination query envelope body extra call signal backoff storage clock",
@@ -64,8 +64,8 @@ export function check(values, optional = {}) {
  * @param {string} wanted
  */
 export function mistake(name, value, wanted) {
-  const [before, after] = typeof value === "string" ? "''" : Array.isArray(value) ? "[]" : ["", ""];
-  return new TypeError(`${name} is ${before}${value}${after}; right is ${wanted}`);
+  const shown = typeof value === "string" ? `'${value}'` : Array.isArray(value) ? `[${value}]` : value;
+  return new TypeError(`${name} is ${shown}; right is ${wanted}`);
 }
 
 /** @param {any} values @param {any} kind */
@@ -76,5 +76,5 @@ function listOf(values, kind) {
 /** @param {string} words @returns {[string, (value: any) => unknown]} */
 function oneOf(words) {
   const values = words.split(" ");
-  return ["one of " + values.join(", "), (value) => values.includes(value)];
+  return [`one of ${values.join(", ")}`, (value) => values.includes(value)];
 }

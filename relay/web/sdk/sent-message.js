@@ -71,7 +71,7 @@ export class SentMessage {
   warn() {
     const { heeded, state, error, envelope } = this;
     if (heeded || state !== "failed" || error?.name === "AbortError") return;
-    console.warn(`relay-sdk: nobody waits for this ${envelope.type} to '${envelope.meta.target_id ?? ""}', which failed:`, error);
+    console.warn("relay-sdk: nobody waits for this, which failed:", error, envelope.type, envelope.meta.target_id);
   }
 
   /** Take the message back, if it is not on its way yet; tells whether it was. */

@@ -122,6 +122,8 @@ export interface Meta {
   timestamp?: number;
   sent_at?: number;
   edited_at?: number;
+  /** The `message_id` of the edit that gave it its content. */
+  edit_id?: number;
   deleted_at?: number;
   expires_at?: number;
   replaces?: number;

@@ -81,7 +81,7 @@ test("of two versions the later edited one wins, in either order", () => {
 test("a message as it was does not undo an edited one, whichever comes last", () => {
   const { say } = talk();
   const first = say("ann", "Hi");
-  const edited = { ...first, payload: { content: "2" }, meta: { ...first.meta, edited_at: 2 } };
+  const edited = { ...first, payload: { content: "2" }, meta: { ...first.meta, edited_at: 2, edit_id: 2 } };
   for (const versions of [[first, edited], [edited, first]]) {
     const state = newState();
     for (const envelope of versions) state.apply(envelope);
@@ -94,7 +94,7 @@ test("of two edits the later one counts, also where the clock went back between 
   const first = say("ann", "Hi", {}, { timestamp: 10_000 });
   const earlier = edit("ann", first, "Hello", { timestamp: 10_060 });
   const later = edit("ann", first, "Hello!", { timestamp: 2_900, replaces: earlier.meta.message_id });
-  const read = (/** @type {any} */ change) => ({ ...first, payload: { content: change.payload.content }, meta: { ...first.meta, edited_at: change.meta.timestamp } });
+  const read = (/** @type {any} */ change) => ({ ...first, payload: { content: change.payload.content }, meta: { ...first.meta, edited_at: change.meta.timestamp, edit_id: change.meta.message_id } });
   /** @type {Record<string, (state: State) => void>} */
   const ways = {
     "as it happened": (state) => [first, earlier, later].forEach((envelope) => state.apply(envelope)),
@@ -428,7 +428,7 @@ test("the late ack of a message that was edited meanwhile does not undo the edit
   const state = newState();
   const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 2 } };
   state.sent(sent(mine), false);
-  const stored = { ...mine, payload: { content: "Edited" }, meta: { ...mine.meta, message_id: 9, seq: 1, sender_id: "me", edited_at: 7 } };
+  const stored = { ...mine, payload: { content: "Edited" }, meta: { ...mine.meta, message_id: 9, seq: 1, sender_id: "me", edited_at: 7, edit_id: 10 } };
   state.apply(stored);
   state.sent(sent(mine, { message_id: 9, seq: 1, timestamp: 5, duplicate: true }), false);
   assert.deepEqual(contents(state), ["Edited"]);

@@ -312,7 +312,7 @@ test("a refusal that nobody waits for is written to the console, one that somebo
   await settle();
   await world.clock.advance(1);
   assert.equal(written.mock.callCount(), 1);
-  assert.match(written.mock.calls[0].arguments.join(" "), /chat_message to 'nobody', which failed:.*there is no user 'nobody'/);
+  assert.match(written.mock.calls[0].arguments.join(" "), /failed: .*there is no user 'nobody'.* chat_message nobody/);
   socket.on("sent", () => {});
   say(socket, "seen", "nobody");
   await settle();

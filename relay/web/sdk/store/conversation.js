@@ -108,10 +108,10 @@ export class Conversation {
     this.reactions.delete(messageId);
     const edit = this.messages.get(this.edits.get(messageId) ?? 0);
     this.edits.delete(messageId);
-    if (edit) this.#keep({ ...edit, payload: {}, editedAt: undefined, deletedAt: at });
+    if (edit) this.#keep({ ...edit, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at });
     const message = this.byId(messageId);
     if (message && message.deletedAt === undefined) {
-      this.#keep({ ...message, payload: {}, editedAt: undefined, deletedAt: at });
+      this.#keep({ ...message, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at });
     }
   }
 
@@ -172,7 +172,7 @@ export class Conversation {
     if (envelope.meta.replaces !== undefined) this.end(envelope.meta.replaces, message.timestamp);
     const over = this.over.get(message.messageId);
     if (over !== undefined && message.deletedAt === undefined) {
-      message = { ...message, payload: {}, editedAt: undefined, deletedAt: over };
+      message = { ...message, payload: {}, editedAt: undefined, editId: undefined, deletedAt: over };
     }
     this.#keep(message);
     if (message.senderId === this.userId) this.read(message.seq);
@@ -188,7 +188,7 @@ export class Conversation {
     const messageId = edit.payload.message_id;
     const over = this.over.get(messageId) ?? this.byId(messageId)?.deletedAt;
     if (over !== undefined) {
-      this.#keep({ ...edit, payload: {}, editedAt: undefined, deletedAt: over });
+      this.#keep({ ...edit, payload: {}, editedAt: undefined, editId: undefined, deletedAt: over });
       return;
     }
     const newest = this.messages.get(this.edits.get(messageId) ?? 0);
@@ -199,18 +199,18 @@ export class Conversation {
   }
 
   /**
-   * Give a message the content of its newest edit: newest by its place, whatever its time. One that is newer still than
-   * what is held is on its way as an event, or has made a tombstone of this one.
+   * Give a message the content of its newest edit, unless it has that of a newer one already: newer by its id, whatever
+   * its time.
    *
    * @param {Message} message
    */
   #edited(message) {
     const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
-    if (!edit || edit.deletedAt !== undefined) return;
+    if (!edit || edit.deletedAt !== undefined || (message.editId ?? 0) > edit.messageId) return;
     const { content, mentions } = edit.payload;
     const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
-    if (message.editedAt === edit.timestamp && isEqual(message.payload, payload)) return;
-    this.#keep({ ...message, payload, editedAt: edit.timestamp });
+    if (message.editId === edit.messageId && isEqual(message.payload, payload)) return;
+    this.#keep({ ...message, payload, editedAt: edit.timestamp, editId: edit.messageId });
   }
 
   /** @param {Envelope<any>} envelope */

@@ -16,6 +16,7 @@
  * @property {string} [targetId]
  * @property {string} [clientId]
  * @property {number} [editedAt]
+ * @property {number} [editId] the message id of the edit that gave it its content
  * @property {number} [deletedAt]
  * @property {number} [expiresAt]
  */
@@ -33,23 +34,23 @@ export function read({ type, payload, meta }) {
     targetId: meta.target_id,
     clientId: meta.client_id,
     editedAt: meta.edited_at,
+    editId: meta.edit_id,
     deletedAt: meta.deleted_at,
     expiresAt: meta.expires_at,
   };
 }
 
 /**
- * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change. Times say
- * nothing of which is newer, as the server's clock may step: what was never edited is older than what was, and else what
- * came later counts, until the edits that are held have their say.
+ * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change. Of its
+ * edits the one with the highest id counts; times say nothing of which is newer, as the server's clock may step.
  *
  * @param {Message} known
  * @param {Message} other
  */
 export function wins(known, other) {
   if (known.deletedAt !== undefined || other.deletedAt !== undefined) return known.deletedAt !== undefined;
-  if (known.editedAt !== undefined && other.editedAt === undefined) return true;
-  return known.editedAt === other.editedAt && isEqual(known.payload, other.payload);
+  const difference = (known.editId ?? 0) - (other.editId ?? 0);
+  return difference > 0 || (difference === 0 && isEqual(known.payload, other.payload));
 }
 
 /** @param {object} one @param {object} other */

@@ -4,8 +4,8 @@
  * It does no I/O. It is given what the server says, in any order that a resume may bring, twice where a client asks
  * twice, and ends up equal to one that was loaded anew. The rules are those of the Python client's `Mirror`:
  *
- * 1. Of two versions of a message a deleted one wins. Of its edits the one with the highest position counts, and times say
- *    nothing of order: a clock may step.
+ * 1. Of two versions of a message a deleted one wins. Of its edits the one with the highest id counts (`edit_id`), and times
+ *    say nothing of order: a clock may step.
  * 2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
  * 3. What `meta.replaces` names is a tombstone from then on. A deletion makes tombstones of the message's edits too, and
  *    drops its reactions.
