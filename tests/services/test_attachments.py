@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +175,11 @@ async def test_what_breaks_off_leaves_nothing(tmp_path: Path, autojump_clock: An
 async def test_what_a_dead_server_left_is_dropped_at_the_start(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice") as server:
         kept = await receive(server, "alice", b"kept")
-        await server.engine.runner.write(
-            lambda connection: connection.executescript(
-                "INSERT INTO blobs (blob_id, created_at) VALUES (99, 0);"
-                f"INSERT INTO chunks VALUES ({99 << 20}, x'00'), ({99 << 20 | 1}, x'00')"
-            )
-        )
+        for statement in (
+            "INSERT INTO blobs (blob_id, created_at) VALUES (99, 0)",
+            f"INSERT INTO chunks VALUES ({99 << 20}, x'00'), ({99 << 20 | 1}, x'00')",
+        ):
+            await server.engine.runner.write(methodcaller("execute", statement))
     async with world(tmp_path) as server:
         await trio.sleep(0.1)
         assert (await count(server, "blobs"), await count(server, "chunks")) == (1, 1)

@@ -363,6 +363,6 @@ async def test_a_batch_is_bounded_in_bytes_and_goes_out_in_slices(tmp_path: Path
         for _ in range(25):
             router.submit_nowait(big(await submission(server.engine, "alice", "bob")))
         await router.wait_idle()
-        assert router.statistics().batches - before == 3, "1 MiB of 100,000 bytes each, and the rest"
+        assert router.statistics().batches - before == 13, "two of 100,000 characters each, and the last"
         assert bob.flushes >= 12, "no more than two of them wait for a flush"
         assert bob.ended == []

@@ -122,7 +122,7 @@ def ack(ref: str | None = None, **payload: Any) -> dict[str, Any]:
         message(payload={}, deleted_at=2.0),
         message("gone_type", {"anything": 1}, replay=True),
         ack("1", message_id=1, seq=1),
-        ack("1", statuses=[]),
+        ack("1", statuses=[], unknown=[]),
         {"type": "connection_event", "payload": {"event": "heartbeat", "cursor": 1}, "meta": {}},
     ],
 )

@@ -89,6 +89,19 @@ test("a message as it was does not undo an edited one, whichever comes last", ()
   }
 });
 
+test("mentions that an edit clears are gone, as in a page that is loaded anew", () => {
+  const { say, edit } = talk();
+  const first = say("ann", "@me, hi", { mentions: ["me"] });
+  const plain = edit("ann", first, "hi");
+  const clearing = { ...plain, payload: { ...plain.payload, mentions: [] } };
+  const anew = { ...first, payload: { content: "hi" }, meta: { ...first.meta, edited_at: plain.meta.timestamp, edit_id: plain.meta.message_id } };
+  const [live, loaded] = [newState(), newState()];
+  for (const envelope of [first, clearing]) live.apply(envelope);
+  for (const envelope of [anew, clearing]) loaded.apply(envelope);
+  const payloads = [live, loaded].map((state) => [...(state.mirror.conversations.get("ann")?.messages.values() ?? [])][0]?.payload);
+  assert.deepEqual(payloads, [{ content: "hi" }, { content: "hi" }]);
+});
+
 test("of two edits the later one counts, also where the clock went back between them", () => {
   const { say, edit } = talk();
   const first = say("ann", "Hi", {}, { timestamp: 10_000 });

@@ -209,6 +209,7 @@ export class Conversation {
     if (!edit || edit.deletedAt !== undefined || (message.editId ?? 0) > edit.messageId) return;
     const { content, mentions } = edit.payload;
     const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
+    if (!payload.mentions?.length) delete payload.mentions; // as the server has it
     if (message.editId === edit.messageId && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp, editId: edit.messageId });
   }
