@@ -17,7 +17,7 @@ _UNPRINTED = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 """Control characters, and what nobody can see: no address has them, and a mail server or a log may trip."""
 
 _PART = rf"[^\s@<>,;:\"()\[\]\\{_UNPRINTED}]"
-Url = Annotated[str, Meta(min_length=8, max_length=1000, pattern=rf"^[^\s{_UNPRINTED}]+$(?!\n)")]
+Url = Annotated[str, Meta(min_length=8, max_length=1000, pattern=rf"^[^{_UNPRINTED}]+$(?!\n)")]
 Token = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$(?!\n)")]
 Key = Annotated[str, Meta(max_length=200, pattern=r"^[A-Za-z0-9_-]+=*$(?!\n)")]
 Label = Annotated[str, Meta(max_length=100)]

@@ -40,6 +40,8 @@ class Places:
         plain = read.scheme == "http" and bool(self._networks)
         if (read.scheme != "https" and not plain) or not read.host:
             raise Refused("the URL begins with https://, and with http:// only in networks of this server's own")
+        if any(map(str.isspace, url)):
+            raise Refused("the URL has a space in it; in a URL that is written %20")
         if read.userinfo or read.fragment:
             raise Refused("the URL has no user, password or fragment; a token has a field of its own")
         if not any(fnmatch.fnmatchcase(read.host.lower(), pattern) for pattern in self._hosts):

@@ -53,10 +53,10 @@ def _read(path: tuple[str, ...], struct: type[msgspec.Struct], given: Mapping[st
 
 def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None:
     """Check one value; in a table, and in each of several named tables, every key."""
-    kind = _table_type(kind)
-    named = typing.get_args(kind)[1:] if typing.get_origin(kind) is dict else ()
-    if isinstance(value, Mapping) and _is_struct(kind):
-        _read(path, kind, value, places)
+    table = _table_type(kind)
+    named = typing.get_args(table)[1:] if typing.get_origin(table) is dict else ()
+    if isinstance(value, Mapping) and _is_struct(table):
+        _read(path, table, value, places)
     elif isinstance(value, Mapping) and named and _is_struct(named[0]):
         for name, table in value.items():
             _check((*path, name), named[0], table, places)

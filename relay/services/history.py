@@ -15,7 +15,7 @@ from relay.protocol.envelope import SentEnvelope, SentMeta
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
-from relay.storage import history, messages, notifications
+from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
@@ -192,7 +192,7 @@ class HistorySaver:
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
         """Return a user's conversations, what was said last in each, and how much is unread."""
         summaries, further = await self._runner.read(
-            lambda connection: history.summaries(
+            lambda connection: summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
             )
         )
@@ -221,7 +221,7 @@ class HistorySaver:
             seen = history.present(connection, channel_id, user_id)
             counted_from = read_seq if seen is None else max(read_seq, seen.start - 1)
             counted = self._counted()
-            return read_seq, history.count_unread(connection, channel_id, user_id, counted_from, counted, seen)
+            return read_seq, summaries.count_unread(connection, channel_id, user_id, counted_from, counted, seen)
 
         return await self._runner.read(read)
 

@@ -7,10 +7,9 @@ every query takes one, so that no query can forget it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from relay.storage import mentions
 from relay.storage.saying import CONTENT, Saying
 
 RECORD: Final = (
@@ -275,110 +274,6 @@ def _conditions(filters: Filters) -> tuple[str, list[Any]]:
     if filters.text:
         clauses += " AND deleted_at IS NULL"
     return clauses, values
-
-
-class Summary(NamedTuple):
-    """One line of a client's first screen."""
-
-    kind: str
-    target_id: str
-    name: str
-    last: Record | None
-    last_seq: int
-    read_seq: int
-    unread: int
-    unread_mentions: int
-    role: str
-    joined_at: float
-
-
-def summaries(
-    connection: sqlite3.Connection,
-    user_id: str,
-    counted: Sequence[str],
-    *,
-    after: int,
-    limit: int,
-    max_bytes: int = NO_BOUND,
-) -> tuple[list[Summary], int | None]:
-    """Return a page of a user's conversations in the order of their making, and where to go on.
-
-    One of two users in which nothing was said yet is left out: it was made for a message that was refused.
-
-    Args:
-        counted: the message types that make a conversation unread.
-        after: the channel id that the page before ended with; 0 to begin.
-        max_bytes: bound on the last messages together, but for the first.
-    """
-    rows = connection.execute(
-        "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.seen_before, m.role, m.joined_at,"
-        " coalesce(g.name, u.display_name, ''),"
-        " coalesce((SELECT max(seq) FROM log WHERE channel_id = c.channel_id), c.floor_seq),"
-        " coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = c.channel_id AND p.user_id = ?1), 0)"
-        " FROM members m JOIN channels c USING (channel_id) LEFT JOIN groups g USING (channel_id)"
-        " LEFT JOIN users u ON c.kind = 'user' AND u.user_id = coalesce((SELECT o.user_id FROM members o"
-        "  WHERE o.channel_id = c.channel_id AND o.user_id <> ?1), ?1)"
-        " WHERE m.user_id = ?1 AND m.visible_until IS NULL AND g.deleted_at IS NULL AND c.channel_id > ?2"
-        " AND c.kind IN ('user', 'group')"
-        " AND (c.kind <> 'user' OR c.floor_seq > 0"
-        "  OR EXISTS (SELECT 1 FROM log WHERE channel_id = c.channel_id))"
-        " ORDER BY c.channel_id LIMIT ?3",
-        (user_id, after, limit + 1),
-    ).fetchall()
-    result: list[Summary] = []
-    size, reached = 0, after
-    for channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq in rows[:limit]:
-        target_id = other_party(address, user_id)
-        seen = View(channel_id, address, kind, first, None, user_id, before)
-        newest = page(connection, seen, 1).records
-        size += newest[0].size if newest else 0
-        if result and size > max_bytes:
-            return result, reached
-        reached = channel_id
-        counted_from = max(read_seq, seen.start - 1)
-        result.append(
-            Summary(
-                kind,
-                target_id,
-                name,
-                newest[0] if newest else None,
-                last_seq,
-                read_seq,
-                count_unread(connection, channel_id, user_id, counted_from, counted, seen),
-                mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
-                role,
-                joined_at,
-            )
-        )
-    return result, rows[limit - 1][0] if len(rows) > limit else None
-
-
-def count_unread(
-    connection: sqlite3.Connection,
-    channel_id: int,
-    user_id: str,
-    read_seq: int,
-    counted: Sequence[str],
-    seen: View | None = None,
-) -> int:
-    """Count others' messages after `read_seq` that are not deleted; always by query, so it cannot stick.
-
-    Args:
-        seen: the user's view, where they may have left and come back: what was said meanwhile does not count.
-    """
-    marks = ",".join("?" * len(counted))
-    visible, bounds = _between(seen)
-    row = connection.execute(
-        "SELECT count(*) FROM log WHERE channel_id = ? AND seq > ? AND sender_id <> ? AND deleted_at IS NULL"
-        f" AND type IN ({marks}){visible}",
-        (channel_id, read_seq, user_id, *counted, *bounds),
-    ).fetchone()
-    return int(row[0])
-
-
-def _between(seen: View | None) -> tuple[str, list[Any]]:
-    """Return the condition of a view that has more than one span; of any other the count's start says it all."""
-    return ("", []) if seen is None or seen.seen_before is None else seen.condition()
 
 
 def read_pointer(connection: sqlite3.Connection, channel_id: int, user_id: str) -> int:

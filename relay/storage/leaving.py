@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from relay.protocol.errors import not_found
 from relay.storage import erasing
 from relay.storage.conversations import self_address
+from relay.storage.folding import sought
 from relay.storage.witness import note_erased, witness_of
 
 OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions", "login_places")
@@ -52,9 +53,9 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
         RelayError: `not_found`.
     """
     found = connection.execute(
-        "UPDATE users SET display_name = user_id, admin = 0, disabled = 1, password_hash = NULL,"
+        "UPDATE users SET display_name = user_id, sought = ?, admin = 0, disabled = 1, password_hash = NULL,"
         " presence_to = 'nobody' WHERE user_id = ? RETURNING 1",
-        (user_id,),
+        (sought(user_id, user_id), user_id),
     ).fetchall()
     if not found:
         raise not_found(f"user {user_id!r}")

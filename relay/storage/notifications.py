@@ -12,11 +12,11 @@ from relay.storage.history import (
     Page,
     Record,
     View,
-    count_unread,
     fill,
     read_pointer,
     views,
 )
+from relay.storage.summaries import count_unread
 
 _CHANNELS = (ConversationKind.SELF, ConversationKind.BROADCAST)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.storage import history, saying
+from relay.storage import history, saying, summaries
 from relay.storage.accounts import create_user
 from relay.storage.folding import folded
 from relay.storage.history import Filters, Record, View
@@ -216,7 +216,7 @@ def test_what_is_unread_is_counted_as_by_hand(
         and message.type == "chat_message"
         for message in everything
     )
-    assert history.count_unread(connection, seen.channel_id, "bob", read_seq, ["chat_message"]) == by_hand
+    assert summaries.count_unread(connection, seen.channel_id, "bob", read_seq, ["chat_message"]) == by_hand
 
 
 def people(connection: sqlite3.Connection, *names: str) -> None:
@@ -238,7 +238,7 @@ def test_the_first_screen_says_of_each_conversation_what_a_member_may_know() -> 
     for number, place, seq in ((1, pair, 1), (2, pair, 2), (3, team, 1), (4, team, 2), (5, team, 3), (6, left, 1)):
         log_row(connection, number, place, seq, sender="zoe")
     connection.execute("INSERT INTO pointers (channel_id, user_id, read_seq) VALUES (?, 'bob', 1)", (pair,))
-    found, further = history.summaries(connection, "bob", ["chat_message"], after=0, limit=10)
+    found, further = summaries.summaries(connection, "bob", ["chat_message"], after=0, limit=10)
     assert further is None
     assert [(one.kind, one.target_id, one.name, one.last_seq, one.read_seq, one.unread) for one in found] == [
         ("user", "zoe", "Zoe", 2, 1, 1),
@@ -259,7 +259,7 @@ def test_the_list_of_conversations_pages_without_holes() -> None:
     found: list[str] = []
     after: int | None = 0
     while after is not None:
-        page, after = history.summaries(connection, "bob", ["chat_message"], after=after, limit=2)
+        page, after = summaries.summaries(connection, "bob", ["chat_message"], after=after, limit=2)
         assert len(page) <= 2
         found += [one.target_id for one in page]
     assert found == ["u0", "u1", "u2", "u4", "u5", "u6"], "u3 and bob never said a word"
