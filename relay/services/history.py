@@ -191,7 +191,7 @@ class HistorySaver:
 
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
         """Return a user's conversations, what was said last in each, and how much is unread."""
-        summaries, further = await self._runner.read(
+        listed, further = await self._runner.read(
             lambda connection: summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
             )
@@ -208,7 +208,7 @@ class HistorySaver:
                 "unread": summary.unread,
                 "unread_mentions": summary.unread_mentions,
             }
-            for summary in summaries
+            for summary in listed
         ]
         return {"conversations": rows, "has_more": further is not None, "next_cursor": further}
 

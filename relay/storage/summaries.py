@@ -1,4 +1,4 @@
-"""What a client's first screen shows: a user's conversations, what was said last in each, and how much is unread."""
+"""What a client's first screen shows: a user's conversations, what was said last in each, how much is unread."""
 
 from __future__ import annotations
 
