@@ -33,9 +33,6 @@ DOORS: dict[str, Give] = {
     "a new account": lambda world, name: rest(
         world, "POST", "/api/register", {"user_id": "new", "password": "x" * 12, "display_name": name}, None
     ),
-    "a device": lambda world, name: rest(
-        world, "POST", "/api/login", {"user_id": "alice", "password": "x" * 12, "client_id": name}, None
-    ),
     "a new group": lambda world, name: rest(world, "POST", "/api/groups", {"name": name, "members": ["bob"]}),
     "a group": lambda world, name: rest(world, "PATCH", "/api/groups/team", {"name": name}),
     "a user, by the operator": lambda world, name: told(admin.add_user(world.engine, "made", name)),

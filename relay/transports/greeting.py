@@ -18,7 +18,6 @@ from relay.services.offline_queue import Resumption
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
-from relay.storage.shown import is_fit, shows
 
 _SEEN_SECONDS = 3600
 """A known device is noted anew, with a write, at most this often."""
@@ -35,17 +34,6 @@ async def authenticate(engine: Engine, shown: Credentials) -> Identity:
     if wait := engine.rates.hellos.wait_for(shown.address):
         raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
     return await identify(engine, shown)
-
-
-def check_client_id(client_id: str) -> None:
-    """Refuse a device an id that its user could not see, or tell from another, in the list of devices.
-
-    Raises:
-        Disconnect: 4505.
-    """
-    if not shows(client_id) or not all(map(is_fit, client_id)):
-        reason = "meta.client_id is a text of one line that shows something"
-        raise Disconnect(CloseCode.NOT_THE_PROTOCOL, reason)
 
 
 async def look_up(

@@ -291,7 +291,6 @@ class Session:
         identity = await greeting.authenticate(engine, shown)
         self.on_known()
         client_id = client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
-        greeting.check_client_id(client_id)
         connection = Connection(
             engine.connections, identity, client_id, self._link, self._link.outbox, self._link.peer.address
         )

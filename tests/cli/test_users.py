@@ -192,7 +192,13 @@ def test_an_invite_that_nobody_can_use_is_told_of(run: Run, monkeypatch: pytest.
 
 
 def test_a_display_name_cannot_write_to_the_terminal(run: Run) -> None:
-    run("user", "add", "eve", "--display-name", "\x1b[2J\u202eeve\n")
+    assert (
+        "a text of one line" in run("user", "add", "eve", "--display-name", "\x1b[2J\u202eeve\n", ok=False).stderr
+    )
+    run("user", "add", "eve")
+    with sqlite3.connect("relay.db") as database:  # as one that was made before such names were refused
+        database.execute("UPDATE users SET display_name = ? WHERE user_id = 'eve'", ("\x1b[2J\u202eeve\n",))
+    database.close()
     listed = run("user", "list").output
     assert "\x1b" not in listed
     assert "\u202e" not in listed

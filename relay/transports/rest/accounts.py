@@ -95,7 +95,6 @@ async def login() -> Response:
     """Exchange a password for a token."""
     read_query(NoQuery)
     body = await read_body(Login)
-    _check_device(body)
     engine = the_engine()
     with _attempt(body.user_id) as address:
         user_id = await engine.accounts.name_of(body.user_id)
@@ -115,7 +114,6 @@ async def register() -> Response:
     """Make an account and log it in."""
     read_query(NoQuery)
     body = await read_body(Registration)
-    _check_device(body)
     engine = the_engine()
     with _attempt(body.user_id) as address:
         display_name = None
@@ -130,11 +128,6 @@ async def register() -> Response:
             address=address,
         )
     return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
-
-
-def _check_device(body: Login) -> None:
-    if body.client_id is not None:
-        check_shown(body.client_id, "client_id")
 
 
 @blueprint.post("/api/logout")
