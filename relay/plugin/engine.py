@@ -293,17 +293,23 @@ async def open_engine(
                 try:
                     yield engine
                 finally:
-                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-                        await engine.offline_queue.flush()
-                        await engine.presence.flush()
-                        await engine.router.wait_idle()
-                    with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
-                        await engine.purging.finish()  # what is not done in time is done after the next start
+                    if runner.health.broken is None:
+                        await _save(engine)
                     nursery.cancel_scope.cancel()
                     rules.shields.close_at(max(engine.ends_at, trio.current_time() + GRACE_SECONDS))
                     with trio.CancelScope(shield=True):
                         await engine.hooks.ended.wait()
                     rules.shields.stop()
+
+
+async def _save(engine: Engine) -> None:
+    """Save what the services took, in a bounded time."""
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+        await engine.offline_queue.flush()
+        await engine.presence.flush()
+        await engine.router.wait_idle()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
+        await engine.purging.finish()  # what is not done in time is done after the next start
 
 
 async def _run_plugins(engine: Engine, background: bool) -> None:

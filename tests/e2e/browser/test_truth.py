@@ -114,7 +114,7 @@ async def test_a_conversation_is_headed_by_a_name_from_its_first_moment(chromium
 
 async def test_texts_are_read_in_their_own_direction_and_turn_nothing_else(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        group = make_group(place, "alice", "\u202eDesign\u202c", "bob")
+        group = make_group(place, "alice", "تصميم", "bob")
         with place.server.rest(place.tokens["bob"]) as rest:
             for content in ("مرحبا بالعالم!", "Plain", "gnp.\u202eexe"):
                 body = {"type": "group_message", "payload": {"content": content}, "meta": {"target_id": group}}
