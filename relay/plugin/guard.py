@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from relay.plugin.turns import Call, current
+from relay.plugin.own_time import Call, current
 from relay.plugin.unshielding import Shields
 from relay.plugin.watch import Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError

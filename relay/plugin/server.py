@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relay.plugin.bell import Bell
+from relay.plugin.own_time import others_time
 from relay.plugin.sending import post_as, send_as
-from relay.plugin.turns import others_time
 from relay.plugin.types import Draft
 from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets

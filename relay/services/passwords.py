@@ -8,7 +8,7 @@ from typing import Final
 import argon2
 import trio
 
-from relay.services.turns import Turns
+from relay.services.fair_queue import FairQueue
 
 MAX_PASSWORD: Final = 1024
 _HASHING: Final = 2
@@ -22,7 +22,7 @@ class Passwords:
     def __init__(self) -> None:
         self.hasher = argon2.PasswordHasher()
         self.threads = trio.CapacityLimiter(_HASHING)
-        self._turns = Turns(_HASHING, _WAITING)
+        self._turns = FairQueue(_HASHING, _WAITING)
         self._decoy = ""
 
     async def hash(self, password: str, network: str = "", *, first: bool = True) -> str:

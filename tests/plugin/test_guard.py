@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from relay.plugin.assembling import load_plugins
 from relay.plugin.guard import Guard, PluginFailed, Rules
 from relay.plugin.hooks import SLICE_CHARACTERS, slices
-from relay.plugin.turns import others_time
+from relay.plugin.own_time import others_time
 from relay.plugin.unshielding import GRACE_SECONDS
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind

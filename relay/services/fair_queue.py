@@ -28,7 +28,7 @@ class _Waiter:
         self.refused = False
 
 
-class Turns:
+class FairQueue:
     """A bounded number of things at once.
 
     Args:

@@ -8,14 +8,14 @@ import pytest
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.turns import Turns
+from relay.services.fair_queue import FairQueue
 
 
 class Line:
     """Who comes to have a turn, and in which order they had it."""
 
     def __init__(self, nursery: trio.Nursery, waiting: int = 100) -> None:
-        self.turns = Turns(1, waiting)
+        self.turns = FairQueue(1, waiting)
         self.nursery = nursery
         self.had: list[str] = []
         self.refused: list[str] = []
@@ -98,7 +98,7 @@ async def test_who_leaves_leaves_no_place_behind(nursery: trio.Nursery, autojump
 async def test_who_is_cancelled_as_their_turn_comes_passes_it_on(
     nursery: trio.Nursery, autojump_clock: Any
 ) -> None:
-    turns = Turns(1, 10)
+    turns = FairQueue(1, 10)
     async with trio.open_nursery() as inner:
         scope = trio.CancelScope()
 
