@@ -29,7 +29,7 @@ class Passwords:
         """Return a password's argon2id hash.
 
         Args:
-            network, first: whose turn it is; see `Turns.turn`.
+            network, first: whose turn it is; see `FairQueue.turn`.
 
         Raises:
             RelayError: `overloaded`.
