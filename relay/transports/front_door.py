@@ -84,29 +84,31 @@ class FrontDoor:
 
     async def serve(self, stream: trio.SocketStream | trio.abc.Stream) -> None:
         """Serve one connection until it is over; nothing that a peer does gets out of here."""
+        guest: Guest | None = None
         try:
             async with stream:
-                await self._let_in(stream)
+                guest = self._lobby.enter(_peer_address(stream), _fileno(stream))
+                if guest is None:
+                    await self._turn_back(stream)
+                else:
+                    with guest.scope:
+                        await self._serve(stream, guest)
         except* (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError):
             pass
         except* Exception as faults:
             _log.error("a connection ended with a fault of our own", exc_info=faults)
-
-    async def _let_in(self, stream: trio.abc.Stream) -> None:
-        address = _peer_address(stream)
-        guest = self._lobby.enter(address, _fileno(stream))
-        if guest is None:
-            if self._tls is None:
-                with trio.move_on_after(_REFUSAL_SECONDS):
-                    await stream.send_all(refusal(_full()))
-            return
-        try:
-            with guest.scope:
-                await self._serve(stream, address, guest)
         finally:
-            self._lobby.leave(guest)
+            if guest is not None:
+                self._lobby.leave(guest)
 
-    async def _serve(self, stream: trio.abc.Stream, address: str, guest: Guest) -> None:
+    async def _turn_back(self, stream: trio.abc.Stream) -> None:
+        """Refuse a connection that there is no room for."""
+        if self._tls is None:
+            with trio.move_on_after(_REFUSAL_SECONDS):
+                await stream.send_all(refusal(_full()))
+
+    async def _serve(self, stream: trio.abc.Stream, guest: Guest) -> None:
+        address = _peer_address(stream)
         timeouts = self._engine.settings.timeouts
         if self._tls is not None:
             stream = await self._shake_hands(stream, timeouts.tls_handshake_seconds)

@@ -57,6 +57,10 @@ class Rarely:
         self._said = {key: said for key, said in self._said.items() if now - said[0] < _QUIET_SECONDS}
 
 
+def _always() -> bool:
+    return True
+
+
 class Guest:
     """One connection, from its accepting on.
 
@@ -74,7 +78,7 @@ class Guest:
         self.fileno = fileno
         self.scope = trio.CancelScope()
         self.since = trio.current_time()
-        self.waiting: Callable[[], bool] = lambda: True
+        self.waiting: Callable[[], bool] = _always
         self.upgraded = False
         self.gone = False
 
@@ -141,7 +145,8 @@ class Lobby:
         return not self._sockets_room or sockets < self._sockets_room or self._make_room(upgraded=True)
 
     def known(self, guest: Guest) -> None:
-        """Note that a guest said who it is: it is none any more."""
+        """Note that a guest said who it is: it is none any more, and what it waits for is nobody's concern."""
+        guest.waiting = _always
         mates = self._guests.get(guest.home)
         if mates is not None and guest in mates:
             del mates[guest]
@@ -150,7 +155,7 @@ class Lobby:
 
     def dismiss(self, guest: Guest) -> None:
         """Note that a guest was refused, and is only there to read why: it is the first to go."""
-        guest.since, guest.waiting = -inf, lambda: True
+        guest.since, guest.waiting = -inf, _always
         mates = self._guests.get(guest.home)
         if mates is not None and guest in mates:
             mates.move_to_end(guest, last=False)

@@ -44,6 +44,10 @@ _PACED_BYTES: Final = 16_384
 _events: Final = msgspec.json.Decoder(ConnectionEvent)
 
 
+def _nothing() -> None:
+    """Do nothing, where nobody wants to know."""
+
+
 class Session:
     """What happens on one WebSocket.
 
@@ -73,7 +77,7 @@ class Session:
         self._caught_up_from: int | None = None
         self._registered: Connection | None = None
         self._came = False
-        self.on_known: Callable[[], None] = lambda: None
+        self.on_known: Callable[[], None] = _nothing
         self.state = State.GREETING
         self.connection: Connection | None = None
 
@@ -304,6 +308,7 @@ class Session:
         connection.session_id = await greeting.attach(engine, identity, client_id, device)
         self.connection = connection
         self.on_known()
+        self.on_known = _nothing
         engine.hooks.came(connection.user_id, client_id, connection.address)
         self._came = True
         statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
