@@ -61,10 +61,9 @@ def type_mark(name: str) -> str:
 
 def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
     """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
-    searched = server.services.registry.searched
+    found_in = server.services.registry.all_searched([(message.type, message.payload) for message in messages])
     said: list[tuple[Entry | Edited, list[str], str]] = []
-    for message in messages:
-        found = None if message.payload is None else searched(message.type, message.payload)
+    for message, found in zip(messages, found_in, strict=True):
         if found is not None:
             payload, text = found
             files = " files" if getattr(payload, "attachments", None) else ""

@@ -159,6 +159,16 @@ class Guard:
             self.failed(what, fault)
             return None
 
+    def tries_anywhere(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Do the same with what is called again in smaller parts where it failed: nothing is counted or logged."""
+        writer = self.rules.writer
+        try:
+            if writer.thread != threading.get_ident():
+                return _plain(function(*arguments))
+            return _plain(writer.run(self.plugin, function, *arguments))
+        except BaseException:
+            return None
+
     async def call_async(
         self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
     ) -> Any:

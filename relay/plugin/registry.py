@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -115,6 +115,38 @@ class Registry:
         text = guard.call_anywhere(f"search_text, for {type_name!r}", _text_of, type_.search_text, payload)
         return (payload, text) if text else None
 
+    def all_searched(self, stored: Sequence[tuple[str, str | None]]) -> list[tuple[Any, str] | None]:
+        """Return what `searched` does of many, type and payload each; None also for a tombstone.
+
+        A type's own code is called once for all of its messages: what guards a call costs more than the call.
+        """
+        found: list[tuple[Any, str] | None] = [None] * len(stored)
+        types: dict[str, list[tuple[int, str]]] = {}
+        for place, (name, payload) in enumerate(stored):
+            if payload is not None:
+                types.setdefault(name, []).append((place, payload))
+        for name, placed in types.items():
+            said = self._searched_together(name, [payload for _, payload in placed])
+            if said is None:
+                said = [self.searched(name, payload) for _, payload in placed]
+            for (place, _), one in zip(placed, said, strict=True):
+                found[place] = one
+        return found
+
+    def _searched_together(self, name: str, stored: Sequence[str]) -> list[tuple[Any, str] | None] | None:
+        """Return what search finds messages of one type by; None where one of them fails."""
+        type_ = self.types.get(name)
+        if type_ is None or type_.search_text is None or (guard := self._owner[name]).aside:
+            return [None] * len(stored)
+        try:
+            payloads = [type_.load(payload) for payload in stored]
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        texts = guard.tries_anywhere(_texts_of, type_.search_text, payloads)
+        if texts is None:
+            return None
+        return [(payload, text) if text else None for payload, text in zip(payloads, texts, strict=True)]
+
     def guard(self, plugin: str) -> Guard | None:
         """Return a loaded plugin's guard."""
         return next((loaded.guard for loaded in self.loaded if loaded.name == plugin), None)
@@ -174,6 +206,10 @@ def _text_of(search_text: Callable[[Any], Any], payload: Any) -> str | None:
     if text is not None and not isinstance(text, str):
         raise TypeError(f"search_text returned {type(text).__name__}; return a text, or None")
     return text
+
+
+def _texts_of(search_text: Callable[[Any], Any], payloads: Iterable[Any]) -> list[str | None]:
+    return [_text_of(search_text, payload) for payload in payloads]
 
 
 def _check_distinct(hook: str, names: Iterable[str]) -> None:
