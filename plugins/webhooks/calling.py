@@ -10,6 +10,7 @@ from relay.plugin import ErrorCode, RelayError, TokenBuckets
 from relay.plugin.reading import invalid, read_idempotency_key
 from relay.plugin.server import Server
 from relay.plugin.web import request
+from relay.protocol.choices import with_choices
 
 from .incoming import Incoming, find
 
@@ -127,4 +128,4 @@ def _checked(value: Any) -> Call:
     try:
         return msgspec.convert(value, Call)
     except msgspec.ValidationError as error:
-        raise invalid(f"the body is not what it should be: {error}") from None
+        raise invalid(f"the body is not what it should be: {with_choices(error, Call)}") from None

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.protocol.choices import with_choices
 from relay.settings.problems import did_you_mean
 
 Places = Mapping[str, str]
@@ -64,7 +65,7 @@ def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None
         try:
             msgspec.convert(value, kind)
         except (msgspec.ValidationError, TypeError) as error:
-            problem = str(error).replace("`$", f"`{path[-1]}")
+            problem = with_choices(error, kind).replace("`$", f"`{path[-1]}")
             found = _INSIDE.search(str(error))
             raise BadOptions(f"{_where(path, places, found[1] if found else '')}: {problem}") from None
 

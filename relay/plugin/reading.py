@@ -15,6 +15,7 @@ from msgspec import Meta
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from relay.protocol.choices import with_choices
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
 
@@ -104,7 +105,7 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
     try:
         found: T = _decoder(cast(Hashable, schema)).decode(raw)
     except msgspec.ValidationError as error:
-        raise _misshapen(str(error)) from None
+        raise _misshapen(with_choices(error, schema)) from None
     except RecursionError:
         raise RelayError(ErrorCode.BAD_JSON, "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:

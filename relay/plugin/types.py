@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 
 from relay.plugin import vetting
+from relay.protocol.choices import with_choices
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
@@ -190,7 +191,7 @@ class MessageType:
                 if part is not None:
                     check_plain(_plain(part), f"payload.{name}")
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error)}") from None
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error, self.payload)}") from None
         return value
 
     def load(self, stored: str) -> Any:
@@ -222,10 +223,10 @@ class MessageType:
         return text
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, kind: Any) -> str:
     if isinstance(error, RecursionError):
         return "the payload is nested too deeply"
-    return str(error).replace("`$.", "`payload.").replace("`$`", "`payload`")
+    return with_choices(error, kind).replace("`$.", "`payload.").replace("`$`", "`payload`")
 
 
 def _free_form_fields(payload: type[msgspec.Struct]) -> tuple[str, ...]:

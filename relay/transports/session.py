@@ -20,6 +20,7 @@ import trio
 from relay.plugin.engine import Engine
 from relay.plugin.parts import Credentials
 from relay.protocol import session as states
+from relay.protocol.choices import with_choices
 from relay.protocol.envelope import (
     Envelope,
     SentMeta,
@@ -129,7 +130,9 @@ class Session:
         try:
             event = _events.decode(envelope.payload)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"connection_event: {error}") from None
+            raise RelayError(
+                ErrorCode.INVALID_PAYLOAD, f"connection_event: {with_choices(error, ConnectionEvent)}"
+            ) from None
         states.check_welcome(self.state, event.event)
         self.state = states.advance(self.state, event.event)
         if event.event is Event.HELLO:

@@ -39,6 +39,13 @@ async def test_another_payload_is_refused_and_changes_nothing(
         assert (await server.engine.presence.statuses("alice", ["alice"]))[0]["status"] == "online"
 
 
+async def test_a_status_that_is_none_is_told_which_there_are(tmp_path: Path, autojump_clock: Any) -> None:
+    async with world(tmp_path, "alice") as server:
+        alice = await server.connect("alice")
+        said = (await send(alice, {"status": "Busy"}))["payload"]["message"]
+        assert said.endswith("at `payload.status`; right is one of away, busy, offline, online")
+
+
 async def test_it_has_no_target(tmp_path: Path, autojump_clock: Any) -> None:
     async with world(tmp_path, "alice", "bob") as server:
         alice = await server.connect("alice")
