@@ -7,10 +7,10 @@ import msgspec
 from msgspec import Meta
 
 from relay.plugin import ErrorCode, RelayError, TokenBuckets
+from relay.plugin.choices import with_choices
 from relay.plugin.reading import invalid, read_idempotency_key
 from relay.plugin.server import Server
 from relay.plugin.web import request
-from relay.protocol.choices import with_choices
 
 from .incoming import Incoming, find
 

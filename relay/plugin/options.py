@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.protocol.choices import with_choices
+from relay.plugin.choices import with_choices
 from relay.settings.problems import did_you_mean
 
 Places = Mapping[str, str]

@@ -15,7 +15,7 @@ from msgspec import Meta
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from relay.protocol.choices import with_choices
+from relay.plugin.choices import with_choices
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
 

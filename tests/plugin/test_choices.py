@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from relay.protocol.choices import with_choices
+from relay.plugin.choices import with_choices
 
 
 class Colour(StrEnum):
