@@ -33,6 +33,8 @@ from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
 from relay.settings.addresses import in_url, reachable
+from relay.storage.errors import StorageBroken
+from relay.storage.jobs import Runner
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
@@ -40,6 +42,7 @@ from relay.transports.rest.serving import HttpServer
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
+_WATCH_SECONDS: Final = 1.0
 
 
 class NothingToServe(Exception):
@@ -76,6 +79,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
         http = http_server(engine)
         door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
         async with http.lifespan(), trio.open_nursery() as services:
+            services.start_soon(_watch_file, engine.runner, settings.storage.path)
             services.start_soon(heartbeat.run)
             services.start_soon(engine.accounts.passwords.prepare)
             control = Path(settings.storage.path + ".sock")
@@ -94,6 +98,23 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
                 connections.start_soon(accept_all)
                 await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             services.cancel_scope.cancel()
+
+
+async def _watch_file(runner: Runner, path: str) -> None:
+    """End the server when its database is damaged, or replaced under it: what is acknowledged then is in no file.
+
+    Raises:
+        StorageBroken: a commit met damage, a backup was put in the file's place, or it was moved or deleted.
+    """
+    while True:
+        if runner.health.broken is not None:
+            raise runner.health.broken
+        if runner.moved():
+            raise StorageBroken(
+                f"the database {path} was replaced, moved or deleted while this server ran; it ends, so that"
+                " nothing is acknowledged that is in no file. Stop a server before its database is changed"
+            )
+        await trio.sleep(_WATCH_SECONDS)
 
 
 def _tune_collector() -> None:

@@ -46,14 +46,13 @@ from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
-from relay.storage.errors import StorageBroken, StorageFailed
+from relay.storage.errors import StorageFailed
 from relay.storage.history import other_party
 from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log
 from relay.storage.patience import PatientWriter
 
 log: Final = logging.getLogger("relay")
-_WATCH_SECONDS: Final = 1.0
 
 
 class Engine:
@@ -224,23 +223,6 @@ def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
     )
 
 
-async def _watch_file(runner: Runner, path: str) -> None:
-    """End the server when its database is damaged, or replaced under it: what is acknowledged then is in no file.
-
-    Raises:
-        StorageBroken: a commit met damage, a backup was put in the file's place, or it was moved or deleted.
-    """
-    while True:
-        if runner.health.broken is not None:
-            raise runner.health.broken
-        if runner.moved():
-            raise StorageBroken(
-                f"the database {path} was replaced, moved or deleted while this server ran; it ends, so that"
-                " nothing is acknowledged that is in no file. Stop a server before its database is changed"
-            )
-        await trio.sleep(_WATCH_SECONDS)
-
-
 @asynccontextmanager
 async def open_engine(
     settings: Settings,
@@ -283,8 +265,6 @@ async def open_engine(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(rules.shields.run)
                 nursery.start_soon(engine.router.run)
-                if not inline:  # on virtual time, a year would be a look each second
-                    nursery.start_soon(_watch_file, runner, storage.path)
                 nursery.start_soon(engine.patient.run)
                 nursery.start_soon(engine.offline_queue.run)
                 nursery.start_soon(_run_plugins, engine, background)

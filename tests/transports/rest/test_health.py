@@ -76,6 +76,7 @@ async def test_a_failing_database_is_told_without_its_path(
 async def test_many_probes_cost_one_write(
     world: World, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ):
+    await trio.testing.wait_all_tasks_blocked()  # plugins read when they begin
     disk: Any = FailingDisk(world.engine.runner, "nothing")
     with monkeypatch.context() as patch:
         patch.setattr(world.engine, "runner", disk)
