@@ -150,24 +150,25 @@ class Guard:
 
     def call_anywhere(self, what: str, function: Callable[..., T], *arguments: Any) -> T | None:
         """Call plain code for another plugin, on the writer's thread or a reader's; None where it failed."""
-        writer = self.rules.writer
         try:
-            if writer.thread != threading.get_ident():
-                return _plain(function(*arguments))
-            return _plain(writer.run(self.plugin, function, *arguments))
+            return self._run_anywhere(function, *arguments)
         except BaseException as fault:
             self.failed(what, fault)
             return None
 
     def tries_anywhere(self, function: Callable[..., T], *arguments: Any) -> T | None:
         """Do the same with what is called again in smaller parts where it failed: nothing is counted or logged."""
-        writer = self.rules.writer
         try:
-            if writer.thread != threading.get_ident():
-                return _plain(function(*arguments))
-            return _plain(writer.run(self.plugin, function, *arguments))
+            return self._run_anywhere(function, *arguments)
         except BaseException:
             return None
+
+    def _run_anywhere(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run plain code, watched where it holds the writer's thread."""
+        writer = self.rules.writer
+        if writer.thread != threading.get_ident():
+            return _plain(function(*arguments))
+        return _plain(writer.run(self.plugin, function, *arguments))
 
     async def call_async(
         self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None

@@ -8,7 +8,6 @@ a restart everybody comes at once, and then it is the server that lets them wait
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import select
 from collections import OrderedDict
@@ -17,6 +16,8 @@ from math import inf
 from typing import Final
 
 import trio
+
+from relay.services.limits import network_of
 
 _PATIENCE_SECONDS: Final = 5.0
 _SHORT_PATIENCE_SECONDS: Final = 1.0
@@ -119,7 +120,7 @@ class Lobby:
         Args:
             fileno: its descriptor, where it has one of its own.
         """
-        home = home_of(address)
+        home = network_of(address)
         mates = self._guests.get(home)
         most = self._per_address
         if mates is not None and most and len(mates) >= most and not self._exempt(address):
@@ -184,16 +185,3 @@ class Lobby:
                 return True
             mates.move_to_end(guest)
         return False
-
-
-def home_of(address: str) -> str:
-    """Return what counts as one address: of IPv6 a /64, which is what one household is given."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from relay.transports.lobby import Guest, Lobby, Rarely, home_of
+from relay.services.limits import network_of
+from relay.transports.lobby import Guest, Lobby, Rarely
 
 _log = logging.getLogger("test.lobby")
 
@@ -107,7 +108,7 @@ async def test_places_are_given_back_once(autojump_clock: Any) -> None:
     ],
 )
 def test_what_counts_as_one_address(address: str, home: str) -> None:
-    assert home_of(address) == home
+    assert network_of(address) == home
 
 
 async def test_the_same_warning_is_logged_once_a_minute_with_how_many_were_left_out(
