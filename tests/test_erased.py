@@ -21,6 +21,8 @@ from relay.protocol.kinds import Role
 from relay.settings import load
 from relay.storage import accounts
 
+pytestmark = pytest.mark.real_time
+
 SECRET = "hunterzebra"
 SETTINGS = """
 [storage]

@@ -10,7 +10,8 @@ import trio
 
 from relay.plugin.outcomes import content_digest
 from relay.storage import accounts
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 from tests.plugin.authors import answers, plugged, send
 
 SLOW = """
@@ -19,16 +20,14 @@ async def handle(draft: Draft) -> None:
 """
 
 
-async def test_a_type_of_ones_own_is_stored_and_delivered(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_type_of_ones_own_is_stored_and_delivered(tmp_path: Path) -> None:
     async with plugged(tmp_path, "") as (_, alice, bob):
         await send(alice, "1", n=7)
         assert await answers(alice, 1) == {"1": "ack"}
         assert (await bob.next("t"))["payload"] == {"n": 7}
 
 
-async def test_a_handler_past_its_deadline_has_failed_and_its_sender_goes_on(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_a_handler_past_its_deadline_has_failed_and_its_sender_goes_on(tmp_path: Path) -> None:
     async with plugged(tmp_path, SLOW, "handle=handle", RELAY_TIMEOUTS__HANDLER_SECONDS="3") as (
         server,
         alice,
@@ -44,9 +43,7 @@ async def test_a_handler_past_its_deadline_has_failed_and_its_sender_goes_on(
         assert len(await bob.drain()) == 1
 
 
-async def test_messages_of_a_connection_keep_their_order_behind_a_slow_handler(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_messages_of_a_connection_keep_their_order_behind_a_slow_handler(tmp_path: Path) -> None:
     async with plugged(tmp_path, SLOW, "handle=handle") as (_, alice, bob):
         for number, (type_, pause) in enumerate([("t", 2), ("chat_message", 0), ("t", 1), ("chat_message", 0)]):
             payload: dict[str, Any] = {"n": pause} if type_ == "t" else {"content": "x"}
@@ -55,7 +52,7 @@ async def test_messages_of_a_connection_keep_their_order_behind_a_slow_handler(
         assert [frame["meta"]["id"] for frame in await bob.drain()] == ["0", "1", "2", "3"]
 
 
-async def test_pings_are_answered_while_a_handler_is_slow(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_pings_are_answered_while_a_handler_is_slow(tmp_path: Path) -> None:
     from wsproto.events import Ping, Pong
 
     environ = {"RELAY_TIMEOUTS__HANDLER_SECONDS": "60"}
@@ -84,9 +81,7 @@ async def handle(draft: Draft) -> None:
 """
 
 
-async def test_whatever_a_plugin_raises_is_answered_and_the_connection_goes_on(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_whatever_a_plugin_raises_is_answered_and_the_connection_goes_on(tmp_path: Path) -> None:
     async with plugged(tmp_path, BROKEN, "prepare=prepare, handle=handle") as (server, alice, bob):
         for number in range(10):
             await send(alice, f"{number}", n=number)
@@ -98,16 +93,14 @@ async def test_whatever_a_plugin_raises_is_answered_and_the_connection_goes_on(
         assert server.engine.registry.owner("t").failures >= 3
 
 
-async def test_a_key_that_breaks_is_its_plugins_failure(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_key_that_breaks_is_its_plugins_failure(tmp_path: Path) -> None:
     async with plugged(tmp_path, "", "kind=Kind.LATEST, key=lambda payload: 1 // payload.n") as (_, alice, _bob):
         await send(alice, "0", n=0)
         await send(alice, "1", n=1)
         assert await answers(alice, 2) == {"0": "plugin_failed", "1": "ack"}
 
 
-async def test_what_a_handler_adds_does_not_make_a_retry_another_message(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_what_a_handler_adds_does_not_make_a_retry_another_message(tmp_path: Path) -> None:
     code = """
     def prepare(draft: Draft) -> None:
         draft.payload.content = f"{trio.current_time()}"
@@ -133,7 +126,7 @@ async def grant(server: World, user: str, *, admin: bool = False, scopes: tuple[
     )
 
 
-async def test_a_scope_is_asked_before_anything_is_told(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_scope_is_asked_before_anything_is_told(tmp_path: Path) -> None:
     async with plugged(tmp_path, "", 'scope="announce"') as (server, alice, _bob):
         await send(alice, "1", target="bob")
         await send(alice, "2", target="nobody")
@@ -147,7 +140,7 @@ async def test_a_scope_is_asked_before_anything_is_told(tmp_path: Path, autojump
             assert await answers(device, 2) == {f"{name}1": "ack", f"{name}2": "not_found"}
 
 
-async def test_a_payload_over_its_types_bound_is_too_large(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_payload_over_its_types_bound_is_too_large(tmp_path: Path) -> None:
     async with plugged(tmp_path, "", "max_bytes=40") as (_, alice, _bob):
         await send(alice, "fits", content="x" * 10)
         await send(alice, "over", content="x" * 60)
@@ -158,10 +151,10 @@ async def test_a_payload_over_its_types_bound_is_too_large(tmp_path: Path, autoj
     ("limit", "length", "answer"), [("5", 5, "ack"), ("5", 6, "too_large"), ("0", 5000, "ack")]
 )
 async def test_content_has_as_many_characters_as_are_allowed(
-    tmp_path: Path, autojump_clock: Any, limit: str, length: int, answer: str
+    tmp_path: Path, limit: str, length: int, answer: str
 ) -> None:
-    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__CONTENT_CHARACTERS=limit) as server:
-        alice = await server.connect("alice")
+    async with open_world(tmp_path, "alice", "bob", RELAY_LIMITS__CONTENT_CHARACTERS=limit) as world:
+        alice = await world.connect("alice")
         await send(alice, "1", "chat_message", content="ü" * length)
         assert await answers(alice, 1) == {"1": answer}
 
@@ -176,21 +169,20 @@ REFUSED = {
 
 @pytest.mark.parametrize("code", REFUSED)
 async def test_preconditions_are_the_same_before_and_after_a_conversation_is_in_memory(
-    tmp_path: Path, autojump_clock: Any, code: str
+    world: World, code: str
 ) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        await server.engine.groups.create("alice", "Team", ["bob"], "team")
-        alice = await server.connect("alice")
-        type_, payload, target = REFUSED[code]
-        for own_id in ("cold", "warm"):
-            await send(alice, own_id, type_, target, **payload)
-            assert await answers(alice, 1) == {own_id: code}
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice = await world.connect("alice")
+    type_, payload, target = REFUSED[code]
+    for own_id in ("cold", "warm"):
+        await send(alice, own_id, type_, target, **payload)
+        assert await answers(alice, 1) == {own_id: code}
 
 
-async def test_a_message_costs_one_token_of_its_rate_on_either_path(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_message_costs_one_token_of_its_rate_on_either_path(tmp_path: Path) -> None:
     environ = {"RELAY_LIMITS__MESSAGES_PER_SECOND": "1", "RELAY_LIMITS__MESSAGES_BURST": "4"}
-    async with world(tmp_path, "alice", "bob", **environ) as server:
-        alice = await server.connect("alice")
+    async with open_world(tmp_path, "alice", "bob", **environ) as world:
+        alice = await world.connect("alice")
         for number in range(5):
             await send(alice, f"{number}", "chat_message", content="x")
         assert list((await answers(alice, 5)).values()) == ["ack"] * 4 + ["rate_limited"]

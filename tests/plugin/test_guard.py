@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from relay.plugin.assembling import load_plugins
 from relay.plugin.guard import Guard, PluginFailed, Rules
@@ -27,7 +26,7 @@ def guard(**rules: Any) -> Guard:
     return Guard("odd", Rules(clock=trio.lowlevel.current_clock().current_time, **rules))
 
 
-async def test_a_failure_is_counted_on_any_thread(autojump_clock: MockClock) -> None:
+async def test_a_failure_is_counted_on_any_thread() -> None:
     registry = load_plugins(Settings(), {})
     made = Guard("odd", registry.rules)
     await trio.to_thread.run_sync(made.failed, "stored", ValueError("on purpose"))
@@ -36,7 +35,7 @@ async def test_a_failure_is_counted_on_any_thread(autojump_clock: MockClock) -> 
     assert registry.rules.clock() == pytest.approx(trio.current_time())
 
 
-async def test_what_it_waits_for_at_relay_is_no_fault_of_the_plugins(autojump_clock: MockClock) -> None:
+async def test_what_it_waits_for_at_relay_is_no_fault_of_the_plugins() -> None:
     made = guard(seconds=5)
 
     async def waits_its_turn() -> None:
@@ -62,7 +61,7 @@ async def test_what_it_waits_for_at_relay_is_no_fault_of_the_plugins(autojump_cl
     assert made.failures == 1
 
 
-async def test_a_shield_keeps_a_deadline_off_for_a_grace_only(autojump_clock: MockClock) -> None:
+async def test_a_shield_keeps_a_deadline_off_for_a_grace_only() -> None:
     made = guard(seconds=5)
     tidied: list[float] = []
 
@@ -97,7 +96,7 @@ async def test_a_shield_keeps_a_deadline_off_for_a_grace_only(autojump_clock: Mo
         made.rules.shields.stop()
 
 
-async def test_faults_beside_a_cancellation_are_counted_and_do_not_outlive_it(autojump_clock: MockClock) -> None:
+async def test_faults_beside_a_cancellation_are_counted_and_do_not_outlive_it() -> None:
     made = guard(seconds=1e9)
 
     async def fails_as_it_ends() -> None:

@@ -12,7 +12,8 @@ import trio
 from relay.app.plugin_admin import list_plugins
 from relay.plugin.assembling import load_plugins, safe
 from relay.settings import load
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 
 HEAD = """
 import time, trio
@@ -84,12 +85,12 @@ LEFT_OUT = {
 
 @pytest.mark.parametrize("kind", LEFT_OUT)
 async def test_one_that_cannot_be_loaded_is_left_out_with_the_reason(
-    tmp_path: Path, autojump_clock: Any, caplog: pytest.LogCaptureFixture, kind: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     code, reason = LEFT_OUT[kind]
     folder = plugin(tmp_path / "p", code)
     options = {"RELAY_PLUGINS__ODD__COLOR": "blue"} if kind == "bad options" else {}
-    async with world(tmp_path, "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder), **options) as running:
+    async with open_world(tmp_path, "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder), **options) as running:
         row = await listed(running)
         assert row["state"] == "left out"
         assert reason in row["reason"]
@@ -152,10 +153,10 @@ def p(d):
 
 @pytest.mark.parametrize("kind", FAILS_A_MESSAGE)
 async def test_one_that_fails_at_a_message_answers_plugin_failed_and_is_set_aside_in_the_end(
-    tmp_path: Path, autojump_clock: Any, caplog: pytest.LogCaptureFixture, kind: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     folder = plugin(tmp_path / "p", FAILS_A_MESSAGE[kind])
-    async with world(
+    async with open_world(
         tmp_path, "alice", "bob", "carol", "dave",
         RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__QUARANTINE_FAILURES="3",
     ) as running:  # fmt: skip
@@ -192,9 +193,7 @@ async def metrics(running: World) -> bytes:
     return prometheus_client.generate_latest(registry)
 
 
-async def test_what_a_plugin_counts_is_a_figure_and_its_task_follows_the_log(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_what_a_plugin_counts_is_a_figure_and_its_task_follows_the_log(tmp_path: Path) -> None:
     code = """
     async def follow(server):
         at = 0
@@ -206,7 +205,7 @@ async def test_what_a_plugin_counts_is_a_figure_and_its_task_follows_the_log(
     def relay_background(): return [BackgroundTask(name="follow", run=follow)]
     """
     folder = plugin(tmp_path / "p", code)
-    async with world(tmp_path, "alice", "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder)) as running:
+    async with open_world(tmp_path, "alice", "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder)) as running:
         await others_go_on(running)
         await trio.sleep(5)
         figures = await metrics(running)
@@ -234,11 +233,9 @@ HARMLESS_TO_MESSAGES = {
 
 
 @pytest.mark.parametrize("kind", HARMLESS_TO_MESSAGES)
-async def test_one_that_fails_beside_the_messages_costs_nobody_a_message(
-    tmp_path: Path, autojump_clock: Any, kind: str
-) -> None:
+async def test_one_that_fails_beside_the_messages_costs_nobody_a_message(tmp_path: Path, kind: str) -> None:
     folder = plugin(tmp_path / "p", HARMLESS_TO_MESSAGES[kind])
-    async with world(
+    async with open_world(
         tmp_path, "alice", "bob", "carol", "dave",
         RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__QUARANTINE_FAILURES="3",
     ) as running:  # fmt: skip
@@ -263,7 +260,7 @@ async def test_one_that_fails_beside_the_messages_costs_nobody_a_message(
         assert half == []
 
 
-async def test_one_that_floods_is_slowed_down(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_one_that_floods_is_slowed_down(tmp_path: Path) -> None:
     code = """
     sent = refused = 0
     async def flood(server):
@@ -280,7 +277,7 @@ async def test_one_that_floods_is_slowed_down(tmp_path: Path, autojump_clock: An
     def relay_background(): return [BackgroundTask(name="flood", run=flood)]
     """
     folder = plugin(tmp_path / "p", code)
-    async with world(
+    async with open_world(
         tmp_path, "alice", "bob", "carol", "dave",
         RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__MESSAGES_PER_SECOND="5",
     ) as running:  # fmt: skip
@@ -291,7 +288,7 @@ async def test_one_that_floods_is_slowed_down(tmp_path: Path, autojump_clock: An
         await others_go_on(running)
 
 
-async def test_a_view_that_fails_is_a_problem_with_its_code(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_view_that_fails_is_a_problem_with_its_code(tmp_path: Path) -> None:
     code = """
     from relay.plugin.web import Blueprint, caller
     b = Blueprint("odd", __name__)
@@ -309,7 +306,7 @@ async def test_a_view_that_fails_is_a_problem_with_its_code(tmp_path: Path, auto
     def relay_routes(): return [Routes(blueprint=b, public=frozenset({"open"}))]
     """
     folder = plugin(tmp_path / "p", code)
-    async with world(tmp_path, "alice", "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder)) as running:
+    async with open_world(tmp_path, "alice", "carol", "dave", RELAY_PLUGINS__DIRECTORIES=str(folder)) as running:
         for path in ("/api/odd", "/api/odd/slow", "/api/odd/junk"):
             answer = await running.rest("GET", path, "alice")
             assert (answer.status, answer.body["code"]) == (502, "plugin_failed"), path
@@ -332,9 +329,9 @@ def test_safe_mode_loads_the_bundled_plugins_only(tmp_path: Path) -> None:
     assert "search" in {loaded.name for loaded in registry.loaded}
 
 
-async def test_while_one_fails_to_say_what_it_keeps_nothing_is_erased(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_while_one_fails_to_say_what_it_keeps_nothing_is_erased(tmp_path: Path) -> None:
     folder = plugin(tmp_path / "p", HOOKS.format("keeps=fail"))
-    async with world(
+    async with open_world(
         tmp_path, "alice", "bob", "carol", "dave",
         RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__QUARANTINE_FAILURES="2",
     ) as running:  # fmt: skip

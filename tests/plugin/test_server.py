@@ -13,7 +13,8 @@ import trio.testing
 
 from relay.plugin import RelayError, Unchanged
 from relay.plugin.bell import Bell
-from relay.testing import RelayWorld, World, world
+from relay.testing import RelayWorld, World
+from relay.testing import world as open_world
 
 PLUGIN = """
     from relay.plugin import BackgroundTask, ConversationKind, Kind, MessageHook, MessageType, Payload, hookimpl
@@ -59,14 +60,14 @@ def plugged(folder: Path, *users: str, **environ: str) -> Any:
     plugins = folder / "plugins"
     plugins.mkdir()
     (plugins / "odd.py").write_text(textwrap.dedent(PLUGIN))
-    return world(folder, "alice", "bob", "carol", *users, RELAY_PLUGINS__DIRECTORIES=str(plugins), **environ)
+    return open_world(folder, "alice", "bob", "carol", *users, RELAY_PLUGINS__DIRECTORIES=str(plugins), **environ)
 
 
 async def team(running: World) -> Any:
     return await running.engine.groups.create("alice", "Team", ["bob"], "team")
 
 
-async def test_a_plugin_posts_as_anybody_in_any_conversation(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_plugin_posts_as_anybody_in_any_conversation(tmp_path: Path) -> None:
     async with plugged(tmp_path) as running:
         place = await team(running)
         server = running.engine.server_of("odd")
@@ -84,7 +85,7 @@ async def test_a_plugin_posts_as_anybody_in_any_conversation(tmp_path: Path, aut
         assert (await carol.next("said"))["meta"]["target_id"] == "carol"
 
 
-async def test_what_a_plugin_posts_may_be_shaped_and_has_an_id(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_what_a_plugin_posts_may_be_shaped_and_has_an_id(tmp_path: Path) -> None:
     async with plugged(tmp_path) as running:
         place, server = await team(running), running.engine.server_of("odd")
         stored = []
@@ -109,7 +110,7 @@ async def test_what_a_plugin_posts_may_be_shaped_and_has_an_id(tmp_path: Path, a
             await server.post("alice", "said", {"text": "other"}, place, own_id="p-1")
 
 
-async def test_a_plugin_posts_only_its_own_types_and_only_so_many(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_plugin_posts_only_its_own_types_and_only_so_many(tmp_path: Path) -> None:
     async with plugged(tmp_path, RELAY_PLUGINS__MESSAGES_PER_SECOND="0.5") as running:
         place, server = await team(running), running.engine.server_of("odd")
         for type_ in ("group_message", "nonsense"):
@@ -124,7 +125,7 @@ async def test_a_plugin_posts_only_its_own_types_and_only_so_many(tmp_path: Path
             await server.post("alice", "said", {"text": "x"}, place)
 
 
-async def test_handle_may_send_a_message_elsewhere(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_handle_may_send_a_message_elsewhere(tmp_path: Path) -> None:
     async with plugged(tmp_path) as running:
         await team(running)
         alice, bob, carol = [await running.connect(name) for name in ("alice", "bob", "carol")]
@@ -139,7 +140,7 @@ async def test_handle_may_send_a_message_elsewhere(tmp_path: Path, autojump_cloc
         assert refused["payload"]["code"] == "not_found"
 
 
-async def test_who_is_woken_finds_committed_what_it_was_woken_for(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_who_is_woken_finds_committed_what_it_was_woken_for(tmp_path: Path) -> None:
     async with plugged(tmp_path) as running:
         alice = await running.connect("alice")
         server = running.engine.server_of("odd")
@@ -151,7 +152,7 @@ async def test_who_is_woken_finds_committed_what_it_was_woken_for(tmp_path: Path
         assert all(newest >= seen for seen, newest in woken)
 
 
-async def test_a_bell_rings_across_threads_and_is_not_forgotten(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_bell_rings_across_threads_and_is_not_forgotten() -> None:
     bell = Bell()
     bell.ring()
     assert await bell.wait(0) is True

@@ -58,7 +58,7 @@ def fail(connection: sqlite3.Connection) -> None:
 
 
 async def test_what_comes_together_is_one_commit_and_what_raises_fails_alone(
-    tmp_path: Path, autojump_clock: Any, nursery: trio.Nursery
+    tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     async with opened(tmp_path, inline=True) as runner:
         counting = Counting(runner)
@@ -73,7 +73,7 @@ async def test_what_comes_together_is_one_commit_and_what_raises_fails_alone(
 
 
 async def test_a_commit_that_fails_fails_everybody_and_the_next_one_is_tried(
-    tmp_path: Path, autojump_clock: Any, nursery: trio.Nursery
+    tmp_path: Path, nursery: trio.Nursery
 ) -> None:
     async with opened(tmp_path, inline=True) as runner:
         counting = Counting(runner)
@@ -88,9 +88,7 @@ async def test_a_commit_that_fails_fails_everybody_and_the_next_one_is_tried(
         nursery.cancel_scope.cancel()
 
 
-async def test_nobody_waits_longer_than_a_moment(
-    tmp_path: Path, autojump_clock: Any, nursery: trio.Nursery
-) -> None:
+async def test_nobody_waits_longer_than_a_moment(tmp_path: Path, nursery: trio.Nursery) -> None:
     async with opened(tmp_path, inline=True) as runner:
         writer = PatientWriter(runner)
         nursery.start_soon(writer.run)
@@ -102,9 +100,7 @@ async def test_nobody_waits_longer_than_a_moment(
         nursery.cancel_scope.cancel()
 
 
-async def test_one_who_gives_up_waiting_does_not_take_the_job_back(
-    tmp_path: Path, autojump_clock: Any, nursery: trio.Nursery
-) -> None:
+async def test_one_who_gives_up_waiting_does_not_take_the_job_back(tmp_path: Path, nursery: trio.Nursery) -> None:
     async with opened(tmp_path, inline=True) as runner:
         writer = PatientWriter(runner)
         nursery.start_soon(writer.run)

@@ -18,6 +18,8 @@ from relay.storage.jobs import Runner
 from relay.storage.turns import reading_for
 from tests.storage.opening import note, notes, opened
 
+pytestmark = pytest.mark.real_time
+
 
 def fill(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE big AS SELECT zeroblob(10000000) AS blob")

@@ -11,6 +11,8 @@ from relay.protocol.errors import CloseCode
 from relay.storage import accounts, presence
 from tests.transports.rest.world import World, open_world
 
+pytestmark = pytest.mark.real_time
+
 LOGIN, REGISTER, ME = "/api/login", "/api/register", "/api/users/me"
 PASSWORD = "correct horse"
 
