@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY

@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from relay.app.server import CannotListen, announce, drain, http_server, open_listeners, serve
-from relay.plugin.engine import open_engine
+from relay.engine.engine import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
 from relay.testing import EPOCH, UPGRADE, World, settings_for

@@ -24,7 +24,7 @@ from trio.testing import MockClock
 from relay.app import admin
 from relay.app.control import REQUEST_SECONDS, serve_control
 from relay.app.control_client import MAX_REQUEST, ControlError, NoServer, call, control_path
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection

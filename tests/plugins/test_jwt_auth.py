@@ -16,7 +16,7 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from relay.plugin.assembling import load_plugins
+from relay.engine.assembling import load_plugins
 from relay.settings import load
 from relay.testing import EPOCH, Closed, RelayWorld, World
 

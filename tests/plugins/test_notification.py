@@ -10,7 +10,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.permissions import NOTIFY
 from relay.storage import accounts

@@ -304,7 +304,7 @@ async def test_a_deleted_group_takes_no_message_and_its_members_still_resume_to_
         )
         # Nobody reads a deleted group; what is left is the event that says so.
         (last,) = resumption.message_ids
-        records = await world.engine.runner.read(lambda c: messages.records(c, [last]))
+        records = await world.engine.runner.read(lambda c: messages.read_records(c, [last]))
         assert json.loads(records[last].payload or "") == {"event": "deleted"}
         with pytest.raises(RelayError) as refused:
             await world.engine.groups.create("mia", "Again", [], "team")

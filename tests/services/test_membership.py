@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
 from relay.testing import Device, World

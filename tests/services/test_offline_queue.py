@@ -41,8 +41,8 @@ class Counting:
             raise StorageFailed("the disk is full")
         return await self.inner.write(job)
 
-    async def read(self, job: Job[Any], *, brief: bool = False) -> Any:
-        return await self.inner.read(job, brief=brief)
+    async def read(self, job: Job[Any], *, inline: bool = False) -> Any:
+        return await self.inner.read(job, inline=inline)
 
     async def aclose(self) -> None:
         raise AssertionError("not this one's to close")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.services.router import Submission, ack_payload

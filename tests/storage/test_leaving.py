@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.app.plugin_admin import run_command
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
 from relay.storage import leaving

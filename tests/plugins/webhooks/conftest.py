@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from relay.app.plugin_admin import run_command
-from relay.plugin.discovery import bundled_directory, in_directory
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.testing import Device, RelayWorld, World
 from relay.testing import world as open_world
 from tests.plugins.webhooks.receiver import Receiver, Receivers

@@ -15,7 +15,7 @@ import pytest
 import trio
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from relay.plugin.paths import claims
+from relay.http.paths import claims
 from tests.docs.conversation import agrees, blocks
 from tests.docs.test_docs import rows
 from tests.plugins.webhooks.conftest import Run

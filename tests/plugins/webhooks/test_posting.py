@@ -125,6 +125,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 @pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.real_time
 async def test_a_receivers_certificate_is_checked(
     certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

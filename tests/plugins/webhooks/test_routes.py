@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from relay.plugin.describing import description
+from relay.http.endpoint import description
 from tests.plugins.webhooks.conftest import Run
 from tests.plugins.webhooks.receiver import accept, answering
 
