@@ -207,7 +207,8 @@ async def drain(
     engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
 ) -> None:
     """Stop accepting, send everybody away in waves, and cut whoever is left at the deadline."""
-    engine.draining = engine.presence.leaving = True
+    engine.draining = True
+    engine.drain.begin()
     accepting.cancel()
     seconds = engine.settings.timeouts.drain_seconds
     engine.end_at(trio.current_time() + seconds)

@@ -32,6 +32,7 @@ from relay.services.accounts import Accounts
 from relay.services.attachments import Attachments
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
+from relay.services.draining import Drain
 from relay.services.expiry import Expiry
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
@@ -82,6 +83,7 @@ class Engine:
         self.now = now
         self.epoch, position = facts
         self.draining = False
+        self.drain = Drain()
         self.ends_at = 0.0
         self.registry = load_plugins(settings, paths or {})
         self._servers: dict[str, PluginServer] = {}
@@ -135,6 +137,8 @@ class Engine:
             runner,
             self.connections,
             now,
+            drain=self.drain,
+            on_change=lambda user_id, status: self.hooks.presence(user_id, status),
             grace_seconds=settings.presence.grace_seconds,
             max_following=limits.following_per_user,
             closed_directory=settings.accounts.directory == "shared",
@@ -163,7 +167,7 @@ class Engine:
             "purging": self.purging.run,
             "erasures": self.leaving.run,
             "presence": self.presence.run,
-            "last seen": self.presence.keep,
+            "last seen": self.presence.last_seen.run,
         }
         self.dispatcher = Dispatcher(self)
 
@@ -189,7 +193,6 @@ class Engine:
             self.registry.leave_out(name, reason)
             log.error("%s", self.registry.broken[-1])
         self.hooks = self.registry.hooks(self.server_of)
-        self.presence.told = self.hooks.presence
         self.runner.observe(self.hooks)
 
     def _observe(self, submission: Submission) -> None:
@@ -286,7 +289,7 @@ async def _save(engine: Engine) -> None:
     """Save what the services took, in a bounded time."""
     with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
         await engine.offline_queue.flush()
-        await engine.presence.flush()
+        await engine.presence.last_seen.flush()
         await engine.router.wait_idle()
     with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
         await engine.purging.finish()  # what is not done in time is done after the next start

@@ -13,8 +13,8 @@ from relay.protocol.events import GapRange, Heartbeat, Limits, Ready, Synced
 from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
-from relay.services.followers import Company, read_company
 from relay.services.offline_queue import Resumption
+from relay.services.visibility import PresenceSnapshot, read_snapshot
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
@@ -50,13 +50,12 @@ async def look_up(
     return await engine.runner.read(read, inline=inline)
 
 
-async def company(engine: Engine, user_id: str) -> Company:
-    """Return a user's own presence, and that of those they follow.
+async def snapshot(engine: Engine, user_id: str) -> PresenceSnapshot:
+    """Return a user's own presence, and that of the users they follow.
 
-    Read where it stands, so that whoever goes on without a wait knows of every change before and is told of
-    every change after.
+    Read inline: no presence change can fall between this read and what the caller does without a wait.
     """
-    return await engine.runner.read(lambda database: read_company(database, user_id), inline=True)
+    return await engine.runner.read(lambda database: read_snapshot(database, user_id), inline=True)
 
 
 async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
