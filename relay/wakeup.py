@@ -44,20 +44,12 @@ class Wakeup:
         """Wait until it is set, at most `seconds`; reset it, and return whether it was set."""
         return await self.wait_until(math.inf if seconds == math.inf else trio.current_time() + seconds)
 
-    async def wait_until(self, deadline: float) -> bool:
+    async def wait_until(self, deadline: float = math.inf) -> bool:
         """Wait until it is set or `deadline` comes, on trio's clock; reset it, and return whether it was set."""
-        if self._set or deadline <= trio.current_time():
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._wait(deadline)
-        was_set, self._set = self._set, False
-        return was_set
-
-    async def _wait(self, deadline: float) -> None:
         event = trio.Event()
         self._waiting = (event, get_ident(), trio.lowlevel.current_trio_token())
         try:
-            if self._set:  # another thread set it before it could see this task
+            if self._set or deadline <= trio.current_time():
                 await trio.lowlevel.checkpoint()
             elif deadline == math.inf:
                 await event.wait()  # without the cost of a cancel scope
@@ -66,3 +58,5 @@ class Wakeup:
                     await event.wait()
         finally:
             self._waiting = None
+        was_set, self._set = self._set, False
+        return was_set

@@ -16,7 +16,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import EVERYBODY, Conversation
 from relay.services.connections import Connection
-from relay.services.ephemeral import Lasting
+from relay.services.ephemeral import Timeout
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
 from relay.storage.log import Entry
@@ -252,16 +252,16 @@ class Dispatcher:
         )
         origin = sender if isinstance(sender, Connection) else None
         recheck = draft.conversation is sent_to and type_.scope is None and sent_to.kind in DIALOGUE
-        lasting = self._lasting(guard, type_, draft.payload) if type_.lasts_seconds is not None else None
-        return Submission(entry, draft.conversation, origin, recheck=recheck, lasting=lasting)
+        timeout = self._timeout(guard, type_, draft.payload) if type_.lasts_seconds is not None else None
+        return Submission(entry, draft.conversation, origin, recheck=recheck, timeout=timeout)
 
-    def _lasting(self, guard: Guard, type_: MessageType, payload: Any) -> Lasting:
+    def _timeout(self, guard: Guard, type_: MessageType, payload: Any) -> Timeout:
         assert type_.lasts_seconds is not None and type_.over is not None  # noqa: S101, PT018 - checked at boot
         try:
             over = guard.call(f"over, for {type_.name!r}", over_of, type_, payload)
         except PluginFailed:
             raise guard.refusal() from None
-        return Lasting(type_.lasts_seconds, over)
+        return Timeout(type_.lasts_seconds, over)
 
     def _expiry(self, draft: Draft) -> float | None:
         ttl, expires_at = draft.type.ttl_seconds, draft.expires_at

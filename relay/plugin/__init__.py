@@ -45,7 +45,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.protocol.session import ConnectionEvent
 from relay.services.channels import Conversation
-from relay.services.history import envelope
+from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY
 from relay.services.statuses import SeenStatus

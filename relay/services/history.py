@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from relay.protocol.envelope import SentEnvelope, SentMeta
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
+from relay.services.envelopes import envelope
 from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
 from relay.storage.names import kind_of
-
-NOTHING = msgspec.Raw(b"{}")
 
 
 class Place(NamedTuple):
@@ -29,32 +25,6 @@ class Place(NamedTuple):
 
     kind: ConversationKind | None
     target_id: str
-
-
-def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
-    """Return a stored message as it is now; a deleted one keeps its place without its payload."""
-    payload = NOTHING if record.payload is None or record.deleted_at is not None else msgspec.Raw(record.payload)
-    return SentEnvelope(
-        record.type,
-        payload,
-        SentMeta(
-            message_id=record.message_id,
-            seq=record.seq,
-            id=record.own_id,
-            sender_id=record.sender_id,
-            target_id=record.target_id or None,
-            client_id=record.client_id,
-            timestamp=record.timestamp,
-            sent_at=record.sent_at,
-            edited_at=record.edited_at,
-            deleted_at=record.deleted_at,
-            expires_at=record.expires_at,
-            replaces=record.replaces,
-            edit_id=record.edit_id,
-            depth=record.depth,
-            replay=replay,
-        ),
-    )
 
 
 class _Shown(NamedTuple):

@@ -16,7 +16,7 @@ import trio
 
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
-from relay.services.history import envelope
+from relay.services.envelopes import envelope
 from relay.storage import accounts, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner

@@ -103,7 +103,7 @@ class PresenceService:
         self._fanout = StatusFanout(runner, connections, self._states, now)
         self.last_seen = LastSeenSaver(runner, connections, self._states, now)
         self._changed: set[str] = set()
-        self._deadlines = Deadlines()
+        self._deadlines: Deadlines[str] = Deadlines()
         self._rechecks: list[Recheck] = []
         self._deleted_groups: list[int] = []
         self._wakeup = Wakeup()

@@ -367,7 +367,7 @@ class Session:
         gone = self._registered
         if gone is not None and self._engine.connections.unregister(gone):
             self._device_event(Event.DEVICE_DISCONNECTED, gone)
-            self._engine.router.indicators.left(gone)
+            self._engine.router.indicators.disconnected(gone)
             self._engine.presence.disconnected(gone, goodbye=self._link.said_goodbye)
         if gone is not None and self._came:
             self._came = False

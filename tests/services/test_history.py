@@ -10,7 +10,8 @@ import pytest
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
-from relay.services.history import Place, envelope
+from relay.services.envelopes import envelope
+from relay.services.history import Place
 from relay.storage.history import Record
 from relay.testing import World
 from relay.testing import world as open_world

@@ -11,7 +11,8 @@ import trio
 from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.kinds import Kind
-from relay.services.router import Submission, ack_payload
+from relay.services.envelopes import ack_payload
+from relay.services.router import Submission
 from relay.testing import World
 from relay.testing import world as open_world
 from tests.services.recorder import Recorder, attach, submission, submit_to
