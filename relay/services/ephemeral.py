@@ -17,7 +17,7 @@ import trio
 
 from relay.services.channels import Conversation
 from relay.services.connections import Connection
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 
 MAX_PER_USER: Final = 100
 """The most indicators of one user at once; one more is passed on and ends by the recipients' own clocks."""
