@@ -60,10 +60,10 @@ from relay.storage.accounts import (
     update_user,
 )
 from relay.storage.conversations import group_address, parties, user_address
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.errors import StorageFailed
 from relay.storage.folding import DROPPED, plain, ranges
 from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_party, read_views
-from relay.storage.log import Entry, Unchanged
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
 from relay.storage.names import check_name, kind_of

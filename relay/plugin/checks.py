@@ -15,7 +15,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import EVERYBODY
 from relay.storage import attachments, conversations, history, mentions, messages
-from relay.storage.log import Entry, Unchanged
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.messages import Placed
 
 Mentions = Annotated[list[Name], Meta(max_length=50, description="members whom it calls by name; `*` for all")]

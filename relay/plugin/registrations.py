@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from relay.plugin import vetting
+from relay.plugin import validation
 from relay.plugin.types import Draft, Server
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 from relay.storage.observer import Edited
 
 Before = Callable[[Draft], "Awaitable[None] | None"]
@@ -61,7 +61,7 @@ class MessageHook:
     order: int = 0
 
     def __post_init__(self) -> None:
-        vetting.message_hook(self)
+        validation.message_hook(self)
 
     def covers(self, type_name: str) -> bool:
         """Tell whether it is for messages of a type."""
@@ -97,7 +97,7 @@ class SessionHook:
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        vetting.functions("SessionHook", self, "connected", "disconnected", "presence")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence")
 
 
 class Credentials(NamedTuple):
@@ -149,8 +149,8 @@ class Authenticator:
     order: int = 0
 
     def __post_init__(self) -> None:
-        vetting.number("Authenticator", "order", self.order)
-        vetting.functions("Authenticator", self, "identify")
+        validation.number("Authenticator", "order", self.order)
+        validation.functions("Authenticator", self, "identify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ class BackgroundTask:
     run: Callable[[Server], Awaitable[None]]
 
     def __post_init__(self) -> None:
-        vetting.functions(f"BackgroundTask {self.name!r}", self, "run")
+        validation.functions(f"BackgroundTask {self.name!r}", self, "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +190,7 @@ class Command:
     run: Callable[..., Awaitable[Any]]
 
     def __post_init__(self) -> None:
-        vetting.command(self)
+        validation.command(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ class Routes:
     public: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "public", vetting.set_of("Routes", "public", self.public, str))
+        object.__setattr__(self, "public", validation.set_of("Routes", "public", self.public, str))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,4 +222,4 @@ class Migration:
     sql: str | Callable[[sqlite3.Connection], None]
 
     def __post_init__(self) -> None:
-        vetting.migration(self)
+        validation.migration(self)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import re
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from relay.plugin import vetting
+from relay.plugin import validation
 from relay.plugin.payloads import explain, free_form_fields, plain_value
 from relay.plugin.services import Services
 from relay.protocol.envelope import check_plain, encode_json
@@ -20,8 +19,8 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
+from relay.storage.entry import After, Apply, Entry
 from relay.storage.jobs import Job
-from relay.storage.log import Entry
 
 T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -46,10 +45,6 @@ class Sender(Protocol):
     @property
     def address(self) -> str:
         """The peer's address."""
-
-
-Apply = Callable[[sqlite3.Connection, Entry], "str | None"]
-After = Callable[[sqlite3.Connection, Entry], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -149,12 +144,12 @@ class MessageType:
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    says_nothing: bool = field(init=False, repr=False, compare=False)
+    without_functions: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
-        vetting.message_type(self)
+        validation.message_type(self)
         if self.kind is not Kind.LATEST and self.key is not None:
             raise ValueError(f"message type {self.name!r}: only a latest type has a key")
         if self.kind is not Kind.STREAM and (self.collapse is not None or self.ttl_seconds is not None):
@@ -171,7 +166,7 @@ class MessageType:
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
-        object.__setattr__(self, "says_nothing", self.key is self.collapse is self.about is None)
+        object.__setattr__(self, "without_functions", self.key is self.collapse is self.about is None)
         object.__setattr__(self, "_free_form", free_form_fields(self.payload))
 
     def read(self, raw: msgspec.Raw) -> Any:

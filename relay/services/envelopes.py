@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from relay.protocol.envelope import SentEnvelope, SentMeta, encode, encode_error, encode_json
+from relay.storage.entry import Entry
 from relay.storage.history import Record
-from relay.storage.log import Entry
 
 _NO_PAYLOAD: Final = msgspec.Raw(b"{}")
 

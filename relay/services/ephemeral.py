@@ -17,7 +17,7 @@ import trio
 from relay.services.channels import Conversation
 from relay.services.connections import Connection
 from relay.services.deadlines import Deadlines
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 from relay.wakeup import Wakeup
 
 MAX_PER_USER: Final = 100

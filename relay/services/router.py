@@ -21,9 +21,10 @@ from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.envelopes import encode_answer, encode_entry
 from relay.services.ephemeral import Indicators, Timeout
+from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
-from relay.storage.log import Entry, Log
+from relay.storage.log import Log
 from relay.wakeup import Wakeup
 
 _log: Final = logging.getLogger("relay.router")
@@ -101,10 +102,10 @@ class MessageRouter:
         batch: the most messages in one transaction.
         pending: the most messages that may wait for theirs; one more is refused as `overloaded`. 0 means no limit.
         position: where the log ends at the start.
+        observers: called with each stored message after its commit, in this order.
 
     Attributes:
         position: the log's end, up to which everything has been sent out.
-        observers: called with each stored message, in this order.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class MessageRouter:
         batch: int = 512,
         pending: int = 20_000,
         position: int = 0,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._runner = runner
         self._log = log
@@ -132,7 +134,7 @@ class MessageRouter:
         self._followers = trio.lowlevel.ParkingLot()
         self.position = position
         self.indicators = Indicators(self._pass_to_members)
-        self.observers: list[Observer] = []
+        self._observers = observers
 
     def submit_nowait(self, submission: Submission) -> None:
         """Take a message; its sender is answered after the commit.
@@ -271,7 +273,7 @@ class MessageRouter:
                 else:
                     connection.push_latest(frame, (entry.channel_id, entry.type, entry.sender_id, entry.key))
                 pushed += 1
-        for observer in self.observers:
+        for observer in self._observers:
             observer(submission)
         return pushed
 
