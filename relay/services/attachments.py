@@ -161,18 +161,18 @@ class Attachments:
         blob_id = await self._runner.write(lambda connection: attachments.begin(connection, self._now()))
         self._receiving.add(blob_id)
         self._received.set()
-        kept: Attachment | None = None
+        stored: Attachment | None = None
         try:
             digest, head, total = await self._store(blob_id, data, upload, unfinished)
             attachment_id = "a_" + secrets.token_urlsafe(12)
             new = Attachment(attachment_id, blob_id, user_id, name, sniff(head), total, digest)
-            kept = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
+            stored = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
         finally:
             self._receiving.discard(blob_id)
-            if kept is None or kept.blob_id != blob_id:
+            if stored is None or stored.blob_id != blob_id:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await self._drop(blob_id)
-        return kept
+        return stored
 
     async def _store(
         self, blob_id: int, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished

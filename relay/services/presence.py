@@ -31,6 +31,7 @@ import msgspec
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services import visibility
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.deadlines import Deadlines
@@ -40,15 +41,7 @@ from relay.services.presence_fanout import StatusFanout
 from relay.services.presence_state import Choice, Grace, PresenceState
 from relay.services.router import Submission
 from relay.services.statuses import TYPE
-from relay.services.visibility import (
-    PresenceSnapshot,
-    Recheck,
-    ViewedRows,
-    read_snapshot,
-    read_unknown,
-    read_viewed,
-    rechecks_of_group_event,
-)
+from relay.services.visibility import PresenceSnapshot, Recheck, ViewedRows, read_snapshot, read_viewed
 from relay.storage import presence
 from relay.storage.jobs import Runner
 from relay.wakeup import Wakeup
@@ -98,7 +91,7 @@ class PresenceService:
         self._on_change = on_change
         self._grace_seconds = grace_seconds
         self._max_following = max_following or 1 << 62
-        self._read_unknown = partial(read_unknown, closed_directory=closed_directory)
+        self._read_unknown = partial(visibility.read_unknown, closed_directory=closed_directory)
         self._states: dict[str, PresenceState] = {}
         self._fanout = StatusFanout(runner, connections, self._states, now)
         self.last_seen = LastSeenSaver(runner, connections, self._states, now)
@@ -171,7 +164,7 @@ class PresenceService:
             if event["event"] == "deleted":
                 self._deleted_groups.append(entry.channel_id)
                 self._wakeup.set()
-            for recheck in rechecks_of_group_event(event, frozenset(conversation.members)):
+            for recheck in visibility.rechecks_of_group_event(event, frozenset(conversation.members)):
                 self._recheck(recheck)
         elif entry.seq is not None and entry.sender_id not in conversation.spoke:
             self._note_first_message(entry.sender_id, conversation)
