@@ -86,7 +86,10 @@ class Indicators:
 
     def message_stored(self, entry: Entry, conversation: Conversation) -> None:
         """End a device's indicators in a conversation in which it now says something, ahead of what it says."""
-        for key in list(self._by_user.get(entry.sender_id, ())):
+        indicators = self._by_user.get(entry.sender_id)
+        if indicators is None:
+            return  # nearly always
+        for key in list(indicators):
             if key.client_id == entry.client_id and key.address == conversation.address:
                 self._end(key)
 

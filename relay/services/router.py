@@ -131,9 +131,9 @@ class MessageRouter:
         self._idle = trio.Event()
         self._batches = self._stored = 0
         self._storing = False
-        self._followers = trio.lowlevel.ParkingLot()
+        self._position_waiters = trio.lowlevel.ParkingLot()
         self.position = position
-        self.indicators = Indicators(self._pass_to_members)
+        self.indicators = Indicators(self._send_indicator_end)
         self._observers = observers
 
     def submit_nowait(self, submission: Submission) -> None:
@@ -143,7 +143,7 @@ class MessageRouter:
             RelayError: `overloaded` if too many wait for the disk.
         """
         if submission.entry.kind is Kind.TRANSIENT:
-            self._pass_on(submission)
+            self._send_transient(submission)
             return
         if len(self._waiting) >= self._pending:
             raise RelayError(
@@ -190,7 +190,7 @@ class MessageRouter:
     async def wait_beyond(self, position: int) -> int:
         """Wait until the log's end is beyond a position, and return the end."""
         while self.position <= position:
-            await self._followers.park()
+            await self._position_waiters.park()
         return self.position
 
     def _take(self) -> list[Submission]:
@@ -246,7 +246,7 @@ class MessageRouter:
                 self._connections.flush()
                 await trio.lowlevel.checkpoint()
         self.position = end
-        self._followers.unpark_all()
+        self._position_waiters.unpark_all()
         self._connections.flush()
 
     def _deliver(self, submission: Submission, entry: Entry) -> int:
@@ -258,7 +258,7 @@ class MessageRouter:
             members = before.union(submission.conversation.members)
         if entry.only_for is not None:
             members = (entry.only_for,)
-        if len(self.indicators) and entry.kind is Kind.STREAM:
+        if entry.kind is Kind.STREAM:
             self.indicators.message_stored(entry, submission.conversation)
         frame = text_frame(encode_entry(entry))
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
@@ -294,7 +294,7 @@ class MessageRouter:
         if submission.answered is not None:
             submission.answered(entry)
 
-    def _pass_on(self, submission: Submission) -> None:
+    def _send_transient(self, submission: Submission) -> None:
         """Send a transient message to those who are connected, and ack it if it has an id."""
         entry, origin = submission.entry, submission.origin
         entry.timestamp = self._now()
@@ -304,17 +304,17 @@ class MessageRouter:
             origin.settle()
         timeout = submission.timeout
         if timeout is None or self.indicators.note(entry, submission.conversation, timeout):
-            self._send_transient(entry, submission.conversation, origin)
+            self._push_transient(entry, submission.conversation, origin)
         self._connections.flush()
 
-    def _pass_to_members(self, entry: Entry, conversation: Conversation) -> None:
-        """Send the end of an indicator to everybody but its device."""
+    def _send_indicator_end(self, entry: Entry, conversation: Conversation) -> None:
+        """Send the end of an indicator to the members, but not to its own device."""
         entry.timestamp = self._now()
         origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
-        self._send_transient(entry, conversation, origin)
+        self._push_transient(entry, conversation, origin)
         self._connections.flush()
 
-    def _send_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
+    def _push_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
         users = self._recipients(conversation) if entry.only_for is None else (entry.only_for,)
         self.fan_out_transient(text_frame(encode_entry(entry)), users, origin)
 
