@@ -18,8 +18,8 @@ from werkzeug.exceptions import UnsupportedMediaType
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.limits import MAX_PAGE
 
-MAX_PAGE: Final = 200
 _PLACE: Final = re.compile(r"at `\$\.([a-z_]+)")
 _FIELD: Final = re.compile(r"field `([^`]{1,64})`")
 

@@ -61,10 +61,10 @@ async def test_acks_are_heard_by_one_who_never_iterates(peer: Peer) -> None:
         far = await peer.live(cursor=0)
         for number in range(1, 500):
             await far.message(number)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
-        await far.ack(ticket.id, 500)
-        assert (await ticket.wait()).message_id == 500
+        await far.ack(pending.id, 500)
+        assert (await pending.wait()).message_id == 500
         assert client.cursor is None
 
 
