@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import trio
 
 from relay.client.events import Event
+from relay.protocol.session import Event as ConnectionEvent
 
 _REMEMBERED = 65_536
 
@@ -87,7 +88,7 @@ class Inbox:
     def announce(self, ready: Event, *, size: int) -> None:
         """Queue a `ready`, also over the bound, so that no reset goes unseen; it replaces one just before it."""
         last = self._queue[-1] if self._queue else None
-        if last is not None and last.event.event == "ready":
+        if last is not None and last.event.event == ConnectionEvent.READY:
             if last.event.payload.get("resumed") is not False:
                 last.event = ready
             return
