@@ -91,13 +91,13 @@ class Bot:
     def __init__(self, client: Client, *, at_once: int = 10, seconds: float = 60.0) -> None:
         self._client = client
         self._seconds = seconds
-        self._room = trio.Semaphore(at_once)
+        self._slots = trio.Semaphore(at_once)
         self._commands: dict[str, dict[str, Any]] = {}
         self._answerers: dict[str, Answerer] = {}
         self._listeners: dict[str, Listener] = {}
         self._registered = False
-        self._working: set[int] = set()
-        self._given = 0
+        self._in_work: set[int] = set()
+        self._newest = 0
 
     def command(
         self, name: str, description: str | None = None, *, usage: str | None = None, private: bool = False
@@ -111,8 +111,8 @@ class Bot:
         """
 
         def register(function: A) -> A:
-            told = description or (inspect.getdoc(function) or name).partition("\n")[0]
-            spec = {"name": name, "description": told, "usage": usage, "private": private}
+            summary = description or (inspect.getdoc(function) or name).partition("\n")[0]
+            spec = {"name": name, "description": summary, "usage": usage, "private": private}
             self._commands[name] = {key: value for key, value in spec.items() if value}
             self._answerers[name] = function
             return function
@@ -165,32 +165,32 @@ class Bot:
 
     async def _fill(self, gap: Gap, nursery: trio.Nursery) -> None:
         """Start the work on a gap; until all of it has started, nothing counts as processed."""
-        begun: set[int | None] = set()
-        self._working.add(_ALL)
+        started: set[int | None] = set()
+        self._in_work.add(_ALL)
         while True:
             try:
                 async for missed in self._client.read_gap(gap):
-                    if missed.message_id not in begun:
-                        begun.add(missed.message_id)
+                    if missed.message_id not in started:
+                        started.add(missed.message_id)
                         await self._begin(missed, nursery)
                 break
             except RelayError as error:
                 if not error.retry:
                     raise
                 await trio.sleep(error.retry_after or 1.0)
-        self._working.discard(_ALL)
+        self._in_work.discard(_ALL)
 
     async def _begin(self, event: Event, nursery: trio.Nursery) -> None:
         work = self._work_for(event)
         cursor = event.cursor
         if cursor is not None:
-            self._given = max(self._given, cursor)
+            self._newest = max(self._newest, cursor)
         if work is None:
             await self._acknowledge()
             return
         if cursor is not None:
-            self._working.add(cursor)
-        await self._room.acquire()
+            self._in_work.add(cursor)
+        await self._slots.acquire()
         nursery.start_soon(self._do, work, cursor)
 
     def _work_for(self, event: Event) -> Callable[[], Awaitable[None]] | None:
@@ -208,9 +208,9 @@ class Bot:
         except Exception:
             _log.exception("a bot's function failed")
         finally:
-            self._room.release()
+            self._slots.release()
         if cursor is not None:
-            self._working.discard(cursor)
+            self._in_work.discard(cursor)
         await self._acknowledge()
 
     async def _answer(self, invocation: Invocation) -> None:
@@ -219,14 +219,14 @@ class Bot:
             return  # a command of an older version of this bot
         try:
             with trio.fail_after(self._seconds):
-                said = await answerer(invocation)
+                content = await answerer(invocation)
         except RelayClosed:
             raise
         except Exception:
             await invocation.answer(f"/{invocation.command} failed", private=True)
             raise
-        if said is not None:
-            await invocation.answer(said)
+        if content is not None:
+            await invocation.answer(content)
 
     async def _listen(self, listener: Listener, event: Event) -> None:
         with trio.fail_after(self._seconds):
@@ -234,7 +234,7 @@ class Bot:
 
     async def _acknowledge(self) -> None:
         """Acknowledge everything before the oldest event that is still in work."""
-        await self._client.ack(min(self._working) - 1 if self._working else self._given)
+        await self._client.ack(min(self._in_work) - 1 if self._in_work else self._newest)
 
 
 def _invocation(client: Client, event: Event) -> Invocation | None:

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
 from relay.client.events import Event
 from relay.protocol.session import Event as ConnectionEvent
 
-_REMEMBERED = 65_536
+_REMEMBERED: Final = 65_536
+"""So many ids of delivered messages are known, to tell what comes twice."""
 
 
 @dataclass(slots=True)
@@ -42,8 +44,8 @@ class Inbox:
 
     def __init__(self, *, cursor: int | None, taken: Iterable[int], max_events: int, max_bytes: int) -> None:
         self.cursor = cursor
-        self.changed = trio.lowlevel.ParkingLot()
-        self.moved = trio.lowlevel.ParkingLot()
+        self.changed = trio.lowlevel.ParkingLot()  # who waits for an event
+        self.moved = trio.lowlevel.ParkingLot()  # who waits for the cursor
         self.overflowed = False
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -97,7 +99,7 @@ class Inbox:
     def mark(self, position: int | None) -> None:
         """Move the cursor to `position` as soon as everything queued so far is processed."""
         if position is None or self.overflowed:
-            return
+            return  # the cursor must not pass events that were dropped
         pending = self._queue or self._delivered
         if pending:
             pending[-1].position = max(pending[-1].position or 0, position)

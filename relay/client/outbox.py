@@ -22,6 +22,7 @@ from relay.client.pending import PendingSend
 from relay.protocol.errors import BUSY, ErrorCode
 
 _OTHER_RETRIES: Final = 5
+"""Tries after a refusal that may pass and is not among BUSY."""
 
 
 @dataclass(slots=True)
@@ -75,12 +76,12 @@ class Outbox:
         self._delay = delay
         self._on_unsaved = on_unsaved
         self._messages: dict[str, Message] = {}
-        self._waiting: list[tuple[int, str]] = []
-        self._unsaved: dict[int, Message] = {}
-        self._answered: list[int] = []
+        self._waiting: list[tuple[int, str]] = []  # a heap, for the wire
+        self._unsaved: dict[int, Message] = {}  # for the state file
+        self._answered: list[int] = []  # to be removed from it
         self._next_number = 1
         self._on_wire = 0
-        self._window = in_flight
+        self._window = in_flight  # at present; see `refused`
         self._hold_until = 0.0
         self._closed: RelayClosed | None = None
         self.changed = trio.lowlevel.ParkingLot()

@@ -44,7 +44,7 @@ class Reconnector:
     """Runs one session after the other until the client leaves or coming back is hopeless.
 
     Args:
-        on_identity: called when the server's ids or the cursor changed, so that they are saved.
+        on_identity: called when the server named the client's ids, so that they are saved.
     """
 
     def __init__(

@@ -19,6 +19,7 @@ from relay.protocol.errors import CloseCode
 from relay.protocol.session import Event as ConnectionEvent
 
 State = Literal["connecting", "replaying", "live", "waiting", "closed"]
+"""The states of a client; `waiting` is the time before the next try."""
 
 _ACK_SECONDS: Final = 1.0
 """The shortest time between two acks."""
@@ -39,7 +40,7 @@ class SessionOptions:
     """The options of a session.
 
     Attributes:
-        token: who the client is.
+        token: proves who the user is.
         heartbeats: whether the server's heartbeats are answered.
         ready_seconds: the longest wait for the answer to the hello.
     """
@@ -80,8 +81,8 @@ class Session:
         try:
             with trio.fail_after(self._options.ready_seconds):
                 await self._greet()
-        except WebSocketClosed as lost:
-            return lost.close
+        except WebSocketClosed as closed:
+            return closed.close
         except trio.TooSlowError:
             return Close(CONNECTION_LOST, f"no answer to the hello within {self._options.ready_seconds:g} s")
         async with trio.open_nursery() as nursery:
@@ -130,9 +131,9 @@ class Session:
     async def _until_closed(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
             await job()
-        except WebSocketClosed as lost:
+        except WebSocketClosed as closed:
             # The reader still has frames to hand over, perhaps acks, and then learns the close code.
-            self._write_failure = lost.close
+            self._write_failure = closed.close
 
     async def _read(self) -> None:
         try:
@@ -141,8 +142,8 @@ class Session:
                 event = decode(frame)
                 if event is not None:
                     await self._handle(event, len(frame))
-        except WebSocketClosed as lost:
-            self._finish(lost.close)
+        except WebSocketClosed as closed:
+            self._finish(closed.close)
 
     async def _write(self) -> None:
         while not self._leaving:

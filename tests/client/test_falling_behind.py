@@ -80,3 +80,14 @@ async def test_a_reset_is_told_even_to_a_full_inbox(peer: Peer) -> None:
         events = await collect(client, 5)
         assert events[-1].event == "ready"
         assert events[-1].payload["resumed"] is False
+
+
+async def test_leaving_while_behind_is_a_goodbye_and_not_a_resync(peer: Peer) -> None:
+    async with peer.connect(inbox_capacity=4) as client:
+        far = await peer.live(cursor=0)
+        for number in range(1, 10):
+            await far.message(number)
+        await trio.sleep(1)
+        assert ids(await collect(client, 4)) == [1, 2]
+    assert (await far.receive_event("goodbye"))["event"] == "goodbye"
+    assert await far.closed() == 1000
