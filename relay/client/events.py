@@ -114,7 +114,7 @@ class Event:
         )
 
 
-class Ack(answers.Ack, kw_only=True, forbid_unknown_fields=False):
+class Ack(answers.Ack, kw_only=True):
     """The server's answer to a message that was done; `payload` is all of it, with what the type adds.
 
     `message_id`, `seq` and `replaces` are None where the message has none.

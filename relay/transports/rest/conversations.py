@@ -7,10 +7,9 @@ from typing import Literal
 from quart import Blueprint, Response
 
 from relay.http.endpoint import described
-from relay.http.requests import Answer, Limit, Position, Query, read_query
+from relay.http.requests import MAX_PAGE, Answer, Limit, Position, Query, read_query
 from relay.protocol.envelope import Integer, Name, SentEnvelope
 from relay.protocol.kinds import Role
-from relay.protocol.limits import MAX_PAGE
 from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 
 blueprint = Blueprint("conversations", __name__)

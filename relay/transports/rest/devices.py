@@ -8,10 +8,9 @@ from msgspec import Meta
 from quart import Blueprint, Response
 
 from relay.http.endpoint import described
-from relay.http.requests import Answer, Limit, NoQuery, Query, Word, read_query
+from relay.http.requests import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
-from relay.protocol.limits import MAX_PAGE
 from relay.storage.accounts import list_devices
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine
 
