@@ -16,6 +16,7 @@ from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnec
 
 from relay.client.address import Address
 from relay.client.close import CONNECTION_LOST, Close, WebSocketClosed
+from relay.protocol.errors import said
 
 Dial = Callable[[], Awaitable[trio.abc.Stream]]
 """Opens a connection to the server, TLS included."""
@@ -169,7 +170,7 @@ async def open_websocket(
         if isinstance(error, trio.TooSlowError):
             raise WebSocketClosed(Close(CONNECTION_LOST, f"no connection within {open_seconds:g} s")) from None
         if isinstance(error, OSError | trio.BrokenResourceError):
-            raise WebSocketClosed(Close(CONNECTION_LOST, f"cannot connect: {error or error.__cause__}")) from error
+            raise WebSocketClosed(Close(CONNECTION_LOST, f"cannot connect: {said(error)}")) from error
         raise
 
 
