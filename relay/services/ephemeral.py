@@ -9,10 +9,10 @@ that the type made for it. One task watches all of them, in the order of their d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from relay.services.channels import Conversation
@@ -74,7 +74,8 @@ class Indicators:
         if place in running:
             running[place].deadline = deadline
         elif len(running) < MAX_PER_USER:
-            running[place] = _Running(deadline, conversation, replace(entry, own_id=None, payload=lasting.over))
+            ending = msgspec.structs.replace(entry, own_id=None, payload=lasting.over)
+            running[place] = _Running(deadline, conversation, ending)
             heappush(self._due, (deadline, place))
             self._wake.set()
         return True
