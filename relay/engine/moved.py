@@ -111,9 +111,9 @@ def _name(module: str, name: str) -> str | None:
     if new is None:
         return None
     package, _, called = new.rpartition(".")
-    return (
-        f"{name} is now {called}: import it from {package}" if called != name else f"import {name} from {package}"
-    )
+    if called == name:
+        return f"import {name} from {package}"
+    return f"{name} is now {called}: import it from {package}"
 
 
 def _renamed(old: str, new: str) -> str:
