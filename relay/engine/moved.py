@@ -54,7 +54,7 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = {
         find="find_in_channel",
         rewrite="rewrite_message",
     ),
-    "relay.storage.presence": _to("relay.plugin", choose="choose_status", follow="set_following"),
+    "relay.storage.presence": _to("relay.plugin", choose="choose_status"),
     "relay.storage.witness": _to("relay.plugin", "Edited note_erased"),
 }
 """Where the names of a module are now, by the module's old name and the name's."""
