@@ -231,11 +231,8 @@ class Dispatcher:
             )
 
     def _stored_form(self, guard: Guard, draft: Draft, original: Original | None) -> StoredForm:
-        """Return how a draft's payload is stored."""
+        """Return how a draft's payload is stored, by its type's own functions."""
         type_ = draft.type
-        # Most messages: no plugin's code is called, so none has to be guarded.
-        if type_.without_functions and original is not None and is_original(draft, original):
-            return StoredForm(original.payload)
         try:
             return guard.call(
                 f"what {type_.name!r} says of a payload", stored_form, type_, draft.payload, original
@@ -254,15 +251,22 @@ class Dispatcher:
         """
         type_, sender, conversation = draft.type, draft.sender, draft.conversation
         guard = self._registry.owner(type_.name)
-        form = self._stored_form(guard, draft, original)
-        self.check_size(type_, form.payload)
+        form: StoredForm | None = None
+        if type_.without_functions and original is not None and is_original(draft, original):
+            payload = original.payload  # most messages: no plugin's code is called, so none has to be guarded
+        else:
+            form = self._stored_form(guard, draft, original)
+            payload = form.payload
+        self.check_size(type_, payload)
         # Attributes that are as relay made them need no check.
         changed = conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
         changed = changed or draft.expires_at is not None or draft.answer is not None
         if changed and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()
-        entry = entry_of(draft, guard, form, None if original is None else original.digest, meta, self._now)
+        entry = entry_of(draft, guard, payload, None if original is None else original.digest, meta, self._now)
+        if form is not None:
+            _, entry.key, entry.collapse, entry.about = form
         entry.elsewhere = sent_to is not None and conversation is not sent_to
         origin = sender if isinstance(sender, Connection) else None
         recheck = conversation is sent_to and type_.scope is None and conversation.kind in DIALOGUE

@@ -29,12 +29,12 @@ class Original(NamedTuple):
 
 
 class StoredForm(NamedTuple):
-    """The JSON of a payload, and what the functions of its type return for it."""
+    """The JSON of a payload, and what the functions `key`, `collapse` and `about` of its type return for it."""
 
     payload: str
-    key: str = ""
-    collapse: str | None = None
-    about: int | None = None
+    key: str
+    collapse: str | None
+    about: int | None
 
 
 def original_of(draft: Draft) -> Original:
@@ -73,12 +73,13 @@ def stored_form(type_: MessageType, payload: Any, original: Original | None) -> 
 
 
 def entry_of(
-    draft: Draft, guard: Guard, form: StoredForm, digest: bytes | None, meta: Meta, now: Callable[[], float]
+    draft: Draft, guard: Guard, payload: str, digest: bytes | None, meta: Meta, now: Callable[[], float]
 ) -> Entry:
     """Return the entry of a draft that was checked, with its transaction code guarded.
 
     Args:
         guard: of the plugin of its type.
+        payload: its JSON.
         digest: of its original payload.
         now: Unix seconds.
     """
@@ -95,13 +96,13 @@ def entry_of(
         client_id=sender.client_id,
         own_id=meta.id,
         digest=digest,
-        payload=form.payload,
+        payload=payload,
         sent_at=meta.timestamp,
+        reads=type_.kind is Kind.STREAM and sender.user_id in draft.conversation.members,
+        expires_at=expires_at,
+        answer=draft.answer,
+        depth=draft.depth,
     )
-    # Set one by one: of 21 keyword arguments, Python finds each by looking through those before it.
-    _, entry.key, entry.collapse, entry.about = form
-    entry.reads = type_.kind is Kind.STREAM and sender.user_id in draft.conversation.members
-    entry.expires_at, entry.answer, entry.depth = expires_at, draft.answer, draft.depth
     if draft.only_sender:
         entry.only_for = sender.user_id
     if draft.apply is not None:

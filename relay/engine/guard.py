@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
+from relay.engine.moved import new_place
 from relay.engine.shields import Shields
 from relay.engine.time_accounting import PluginCall, current
 from relay.engine.watchdog import Watch, WriterWatch
@@ -259,10 +260,11 @@ class Guard:
 
 
 def in_words(fault: BaseException) -> str:
-    """Return the class and the text of an exception, even where its own `__str__` raises."""
+    """Return the class and the text of an exception, with the new place of an old name that it stumbled over."""
     try:
-        return f"{type(fault).__name__}: {fault}"
-    except Exception:
+        instead = new_place(fault)
+        return f"{type(fault).__name__}: {fault}" + (f"; {instead}" if instead else "")
+    except Exception:  # its own `__str__` may raise
         return type(fault).__name__
 
 

@@ -16,9 +16,9 @@ from relay.plugin.checks import (
     Mentions,
     Text,
     answer_depth,
+    check_future,
     check_mentions,
     check_text,
-    check_to_come,
     find_message,
     move_read_pointer,
 )
@@ -68,7 +68,7 @@ from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
-from relay.storage.presence import choose_status, set_following
+from relay.storage.presence import choose_status
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -120,11 +120,11 @@ __all__ = [
     "View",
     "answer_depth",
     "changed_since",
+    "check_future",
     "check_mentions",
     "check_name",
     "check_shown",
     "check_text",
-    "check_to_come",
     "choose_status",
     "cleaned",
     "create_token",
@@ -155,7 +155,6 @@ __all__ = [
     "read_views",
     "revoke_token",
     "rewrite_message",
-    "set_following",
     "tells_receipts",
     "update_user",
     "user_address",

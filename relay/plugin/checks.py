@@ -36,7 +36,7 @@ class Text(Payload):
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
 
 
-def check_to_come(field: str, moment: float | None, entry: Entry) -> None:
+def check_future(field: str, moment: float | None, entry: Entry) -> None:
     """Refuse a moment (Unix seconds) that is over when its message is stored; None is no moment.
 
     For `apply`, not for `prepare`: a late retry of what was stored in time gets its ack.

@@ -9,9 +9,9 @@ typing") is passed on like the first one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from relay.services.channels import Conversation
@@ -78,7 +78,7 @@ class Indicators:
             # Its old deadline stays in the queue: `run` finds that it was repeated, and waits on.
             indicators[key].deadline = deadline
         elif len(indicators) < MAX_PER_USER:
-            end = replace(entry, own_id=None, payload=timeout.ended_payload)
+            end = msgspec.structs.replace(entry, own_id=None, payload=timeout.ended_payload)
             indicators[key] = _Indicator(deadline, conversation, end)
             self._deadlines.set(key, deadline)
             self._wakeup.set()

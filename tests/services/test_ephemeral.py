@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import trio
+from msgspec.structs import replace
 
 from relay.protocol.kinds import ConversationKind, Role
 from relay.services.channels import Conversation
