@@ -26,8 +26,8 @@ from relay.plugin import (
     Server,
     SessionHook,
     Unchanged,
-    check_shown,
     check_future,
+    check_shown,
     find_message,
     hookimpl,
 )
