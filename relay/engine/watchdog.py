@@ -1,9 +1,9 @@
 """The watchdog: interrupts plugin code that blocks the event loop or the writer.
 
 While a plugin's code runs on a thread, the thread's `Watch` has its name. A thread of the watchdog's own checks
-several times a second whether the same call still runs. After `[plugins] blocking_seconds` it sends a signal to the
-event loop's thread, and `Blocked` is raised in the plugin's own line: out of `time.sleep`, an endless loop, or a
-read from a silent socket. Only the plugin's code is interrupted; between two of its awaits every other task runs.
+several times a second whether the same call still runs. After `[plugins] blocking_seconds` it signals the event
+loop's thread, and `Blocked` is raised in the plugin's own line: out of `time.sleep`, an endless loop, or reading
+a silent socket. Only the plugin's code is interrupted; between two of its awaits every other task runs.
 
 Code in a transaction runs on the writer's thread, where Python handles no signals. There a loop is ended by the
 interpreter, and a blocking call is only counted once it has returned.
@@ -25,7 +25,7 @@ _LOOKS: Final = 8
 
 
 class Blocked(BaseException):
-    """Raised inside a plugin that blocks; a `BaseException`, so that its own `except Exception` does not catch it."""
+    """Raised inside a plugin that blocks; a `BaseException`, as its own `except Exception` must not catch it."""
 
 
 class Watch:
