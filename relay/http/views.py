@@ -9,8 +9,8 @@ from quart import Blueprint, Response, g, request
 from relay.http.endpoint import described
 from relay.plugin import Server
 from relay.protocol.envelope import encode_json
+from relay.services.envelopes import ack_payload
 from relay.services.permissions import require_admin
-from relay.services.router import ack_payload
 from relay.storage.accounts import Identity
 
 __all__ = [

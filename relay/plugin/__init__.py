@@ -1,10 +1,11 @@
-"""The contract of plugin authors: everything that a plugin imports from relay, besides HTTP and test fixtures.
+"""The contract of plugin authors: every name that a plugin imports from relay, but for HTTP and tests.
 
-Every name is imported from this package itself; its modules may change::
+Import from this package itself; its modules may change::
 
     from relay.plugin import ConversationKind, Kind, MessageType, hookimpl
 
-What a plugin needs of HTTP is in `relay.http`, what it tests with in `relay.testing`.
+Names for views are in `relay.http`, those for tests in `relay.testing`. `__all__` lists the names by purpose;
+docs/plugins/hooks.md explains each.
 
 Rule 1: hooks *register*, at boot; pluggy is synchronous and isolates nothing. What a plugin registered is
 called by relay itself, under a deadline, and what it raises is answered `plugin_failed`.
@@ -16,9 +17,9 @@ from relay.plugin.checks import (
     Mentions,
     Text,
     answer_depth,
+    check_future,
     check_mentions,
     check_text,
-    check_to_come,
     find_message,
     move_read_pointer,
 )
@@ -45,7 +46,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.protocol.session import ConnectionEvent
 from relay.services.channels import Conversation
-from relay.services.history import envelope
+from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY
 from relay.services.statuses import SeenStatus
@@ -60,103 +61,113 @@ from relay.storage.accounts import (
     update_user,
 )
 from relay.storage.conversations import group_address, parties, user_address
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.errors import StorageFailed
 from relay.storage.folding import DROPPED, plain, ranges
 from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_party, read_views
-from relay.storage.log import Entry, Unchanged
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
-from relay.storage.names import check_name
+from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
-from relay.storage.presence import choose_status, set_following
+from relay.storage.presence import choose_status
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
 
-__all__ = [
-    "DIALOGUE",
-    "DROPPED",
-    "MAX_INTEGER",
-    "NOTIFY",
-    "NO_BOUND",
-    "Ack",
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # What a plugin registers, and the hooks that return it.
+    "hookimpl",
     "Authenticator",
     "BackgroundTask",
     "Claim",
     "Command",
-    "ConnectionEvent",
-    "Conversation",
-    "ConversationKind",
     "Credentials",
     "DeviceEvent",
-    "Draft",
-    "Edited",
-    "Entry",
-    "Error",
-    "ErrorCode",
-    "Integer",
-    "Kind",
-    "Mentions",
     "MessageHook",
-    "MessageType",
-    "MessageTypes",
     "Migration",
-    "Name",
-    "Payload",
-    "Record",
-    "RelayError",
-    "Role",
     "Routes",
-    "SeenStatus",
-    "Sender",
-    "SentEnvelope",
-    "Server",
-    "Services",
     "SessionHook",
-    "StorageFailed",
+    # Message types: their payloads, and a message before it is stored.
+    "MessageType",
+    "Kind",
+    "ConversationKind",
+    "DIALOGUE",
+    "Role",
+    "Payload",
     "Text",
-    "TokenBuckets",
+    "Mentions",
+    "Name",
+    "Integer",
+    "MAX_INTEGER",
+    "Draft",
+    "Sender",
+    "Conversation",
+    # Refusals.
+    "RelayError",
+    "ErrorCode",
     "Unchanged",
-    "View",
+    "StorageFailed",
+    "not_found",
+    "with_choices",
+    # Checks that several types share.
     "answer_depth",
-    "changed_since",
+    "check_future",
     "check_mentions",
     "check_name",
     "check_shown",
     "check_text",
-    "check_to_come",
-    "choose_status",
     "cleaned",
-    "create_token",
-    "create_user",
-    "envelope",
-    "erase_messages",
-    "find_in_channel",
     "find_message",
-    "forget_mentions",
-    "get_user",
-    "group_address",
-    "hash_secret",
-    "hookimpl",
-    "list_tokens",
     "move_read_pointer",
-    "newest_seq",
-    "not_found",
+    # The server as one plugin sees it.
+    "Server",
+    "Services",
+    "MessageTypes",
+    "TokenBuckets",
+    # Messages: on their way into the log, read from it, and as clients get them.
+    "Entry",
+    "Edited",
+    "Record",
+    "SentEnvelope",
+    "Ack",
+    "Error",
+    "ConnectionEvent",
+    "envelope",
+    "find_in_channel",
+    "read_first",
+    "read_records",
+    # Changes to stored messages, in a transaction.
+    "erase_messages",
+    "forget_mentions",
     "note_edit",
     "note_erased",
     "note_mentions",
+    "rewrite_message",
+    # Conversations, and which part of them a user sees.
+    "NO_BOUND",
+    "View",
+    "changed_since",
+    "group_address",
+    "newest_seq",
     "other_party",
     "parties",
-    "plain",
-    "ranges",
-    "read_first",
-    "read_records",
     "read_views",
+    "user_address",
+    # Users, tokens and presence.
+    "NOTIFY",
+    "SeenStatus",
+    "choose_status",
+    "create_token",
+    "create_user",
+    "get_user",
+    "kind_of",
+    "hash_secret",
+    "list_tokens",
     "revoke_token",
-    "rewrite_message",
-    "set_following",
     "tells_receipts",
     "update_user",
-    "user_address",
-    "with_choices",
+    # Text in the form that searches compare.
+    "DROPPED",
+    "plain",
+    "ranges",
 ]

@@ -1,13 +1,16 @@
-"""The second floor: the seed's components, by the seed's names.
+"""The services: everything that a server does for its users, apart from sockets and HTTP.
 
-    connections.py    WebSocketManager   who is connected, with which devices
-    channels.py       ChannelManager     conversations: user to user, group, broadcast
-    router.py         MessageRouter      gather, commit, then fan out
-    history.py        HistorySaver       what was said, as envelopes
-    offline_queue.py  OfflineQueue       what a device has not had yet, and replaying it
-    accounts.py, groups.py, permissions.py, limits.py
+    connections.py    WebSocketManager   the registry of connections: users and their devices
+    channels.py       ChannelManager     conversations: of two users, of a group, of everybody
+    router.py         MessageRouter      gathers messages, commits them, then sends acks and deliveries
+    envelopes.py                         messages as clients are sent them
+    history.py        HistorySaver       pages of messages, the list of conversations, unread counts
+    offline_queue.py  OfflineQueue       replays of what a device missed, and acks
+    presence.py       PresenceService    who is present, told to the followers who may see it
+    ephemeral.py      Indicators         typing, and other indicators that end by themselves
+    accounts.py, groups.py, attachments.py, permissions.py, limits.py, heartbeat.py
 
-Rule 1: whether somebody may do something is decided here, on every path, and nowhere else.
+Rule 1: permissions are decided here, on every path, and nowhere else.
 
-Rule 2: nothing here knows of sockets or HTTP. A connection is an outbox and a `Link` to wake.
+Rule 2: nothing here knows of sockets or HTTP. A connection is an outbox and a `Link` that sends it.
 """

@@ -1,8 +1,8 @@
-"""Accounts: who a token speaks for, passwords, invites, devices.
+"""Accounts: identities behind tokens, logins and passwords, registration, and what ends an account's access.
 
-A token that was seen is remembered for as long as nothing about it changes, so that a request costs no
-query. What a password was checked against is looked at again in the transaction that acts on it: a login with the
-old password does not outlive its change.
+The identity of a token is cached until something about any account changes, so that a request costs no query. The
+hash that a password was compared with is compared again in the transaction that acts on it, because the password
+may have been changed meanwhile: no login with the old one survives the change.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ from relay.storage.accounts import Identity
 from relay.storage.jobs import Runner
 
 _REMEMBERED: Final = 20_000
+"""The most identities in the cache."""
+
 FIRST_INVITE_SECONDS: Final = 86_400.0
 _WRONG: Final = "the user or the password is wrong"
 _CLOSED: Final = "this server takes no registrations; ask its admin"
 
 
-class Opened(NamedTuple):
-    """A new token, and until when it stands, Unix seconds; None for ever."""
+class NewToken(NamedTuple):
+    """A new token, and when it expires, Unix seconds; None for never."""
 
     token: str
     expires_at: float | None
 
 
 class Accounts:
-    """Knows people by their tokens and passwords.
+    """Identifies users by their tokens and passwords, and changes their accounts.
 
     Args:
-        wrong_passwords: counts them by account; None does not.
-        token_days: how long a login's token lives; 0 means for ever.
+        wrong_passwords: the budget of wrong passwords of each account; None for no limit.
+        token_days: how long a login's token is valid; 0 means for ever.
         password_min_length: the fewest characters of a new password.
         registration: "open", "invite" or "closed".
 
@@ -69,10 +71,10 @@ class Accounts:
         self.changes = 0
 
     async def identify(self, token: str) -> Identity:
-        """Return whom a token speaks for.
+        """Return the identity of a token's user.
 
         Raises:
-            Disconnect: 4501 when it is wrong or expired, 4502 when the account is disabled.
+            Disconnect: 4501 if the token is wrong or expired, 4502 if the account is disabled.
         """
         digest = accounts.hash_secret(token)
         identity = self._identities.get(digest)
@@ -89,12 +91,12 @@ class Accounts:
         return identity
 
     def whose(self, token: str) -> str | None:
-        """Return whose a token is that was looked at a moment ago, good or not; None when it is nobody's."""
+        """Return the user id of a token that was just identified, valid or not; None if it is nobody's."""
         identity = self._identities.get(accounts.hash_secret(token))
         return None if identity is None else identity.user_id
 
     def check(self, identity: Identity) -> None:
-        """Refuse an identity that was good and is so no longer.
+        """Refuse an identity that is no longer valid.
 
         Raises:
             Disconnect: 4501 expired, 4502 disabled.
@@ -105,79 +107,80 @@ class Accounts:
             raise Disconnect(CloseCode.BAD_TOKEN, "the token has expired")
 
     async def name_of(self, typed: str) -> str:
-        """Return the user id that is meant by one that somebody typed, in whatever case, to log in."""
+        """Return the user id that somebody typed in order to log in, in its own case."""
         return await self._runner.read(lambda connection: names.same_name(connection, typed), inline=True)
 
-    async def login(self, user_id: str, password: str, client_id: str | None, address: str = "") -> Opened:
+    async def login(self, user_id: str, password: str, client_id: str | None, address: str = "") -> NewToken:
         """Check a password and return a new token and when it expires.
 
         An unknown user takes as long as a wrong password, and gets the same answer.
 
         Args:
-            address: where it is tried from; wrong passwords count by account and by that.
+            address: the peer's. A network that the user has logged in from before has a budget of wrong passwords
+                of its own, so that guesses from elsewhere do not lock the user out.
 
         Raises:
             RelayError: `forbidden`, `rate_limited` after too many wrong ones, `overloaded`.
         """
         network = network_of(address)
         while True:
-            kept, known = await self._runner.read(
+            stored_hash, known = await self._runner.read(
                 lambda connection: (
                     accounts.password_hash(connection, user_id),
                     places.is_known(connection, user_id, network),
                 ),
                 inline=True,
             )
-            who = user_id.lower()
-            await self._check_guess(f"{who} {network}" if known else who, kept, password, network, first=known)
-            opened = await self._issue(user_id, password, kept, client_id, network)
-            if opened is not None:
-                return opened
+            budget = f"{user_id.lower()} {network}" if known else user_id.lower()
+            await self._check_guess(budget, stored_hash, password, network, first=known)
+            issued = await self._issue(user_id, password, stored_hash, client_id, network)
+            if issued is not None:
+                return issued
 
     async def _check_guess(
-        self, account: str, kept: str | None, password: str, network: str, *, first: bool = False
+        self, budget: str, stored_hash: str | None, password: str, network: str, *, first: bool = False
     ) -> None:
-        """Refuse a wrong password, and one more than the account's budget has.
+        """Refuse a wrong password, and any password once the budget of wrong ones is used up.
 
         Raises:
             RelayError: `forbidden`, `rate_limited`, `overloaded`.
         """
-        # Taken first and given back: many at once must not have more tries than the budget.
-        self._wrong.take(account)
+        # Taken before the check and given back: many tries at once must not exceed the budget.
+        self._wrong.take(budget)
         try:
-            right = await self.passwords.verify(kept, password, network, first=first)
+            right = await self.passwords.verify(stored_hash, password, network, first=first)
         except BaseException:
-            self._wrong.give_back(account)
+            self._wrong.give_back(budget)
             raise
         if not right:
             raise RelayError(ErrorCode.FORBIDDEN, _WRONG)
-        self._wrong.give_back(account)
+        self._wrong.give_back(budget)
 
     async def _issue(
-        self, user_id: str, password: str, kept: str | None, client_id: str | None, network: str
-    ) -> Opened | None:
-        """Make the token of a login; None where the password was changed since it was compared with `kept`."""
-        stale = kept is not None and self.passwords.hasher.check_needs_rehash(kept)
+        self, user_id: str, password: str, stored_hash: str | None, client_id: str | None, network: str
+    ) -> NewToken | None:
+        """Create the token of a login; None if the password has been changed since `stored_hash` was read."""
+        stale = stored_hash is not None and self.passwords.hasher.check_needs_rehash(stored_hash)
         fresh = await self.passwords.hash(password) if stale else None
         now = self._now()
         expires_at = self._expires_at(now)
 
-        def issue(connection: sqlite3.Connection) -> Opened | None:
+        def issue(connection: sqlite3.Connection) -> NewToken | None:
             user = accounts.get_user(connection, user_id)
             if user is None or user.disabled:
                 raise RelayError(ErrorCode.FORBIDDEN, _WRONG)
-            if accounts.password_hash(connection, user_id) != kept:
+            if accounts.password_hash(connection, user_id) != stored_hash:
                 return None
             if fresh is not None:
                 accounts.update_user(connection, user_id, password_hash=fresh)
-            return self._open(connection, user_id, client_id, network, now, expires_at)
+            return self._new_token(connection, user_id, client_id, network, now, expires_at)
 
         return await self._runner.write(issue)
 
     def _expires_at(self, now: float) -> float | None:
         return now + self._token_days * 86400 if self._token_days else None
 
-    def _open(
+    def _new_token(
         self,
         connection: sqlite3.Connection,
         user_id: str,
@@ -185,12 +188,12 @@ class Accounts:
         network: str,
         now: float,
         expires_at: float | None,
-    ) -> Opened:
+    ) -> NewToken:
         places.note(connection, user_id, network, now)
         token = accounts.create_token(
             connection, user_id, now, origin="login", label="login", client_id=client_id, expires_at=expires_at
         )
-        return Opened(token, expires_at)
+        return NewToken(token, expires_at)
 
     async def register(
         self,
@@ -201,43 +204,43 @@ class Accounts:
         display_name: str | None,
         client_id: str | None,
         address: str = "",
-    ) -> Opened:
+    ) -> NewToken:
         """Create an account, by an invite where the server asks for one, and log it in.
 
-        An invite that is given counts where none is needed as well: it may make an admin. The first user's is
-        good on a server that is closed, too.
+        An invite is used up even where none is needed, as it may make an admin. The first user's invite is valid
+        on a closed server too.
 
         Raises:
-            RelayError: `forbidden` without a good invite, `conflict` when the name is taken,
-                `invalid_payload` for a name or password that cannot be one, `overloaded`.
+            RelayError: `forbidden` without a valid invite, `conflict` if the name is taken, `overloaded`,
+                `invalid_payload` for a name or password that breaks a rule.
         """
         if self._registration == "closed" and invite is None:
             raise RelayError(ErrorCode.FORBIDDEN, _CLOSED)
         self.check_password(password)
         now, network = self._now(), network_of(address)
         asked = self._registration != "open" or invite is not None
-        if asked:  # before the work of hashing; whether it is good is for the transaction to say
+        if asked:  # before the work of hashing; what counts is the check in the transaction
             await self._runner.read(
                 lambda connection: accounts.check_invite(connection, invite or "", now), inline=True
             )
         hashed = await self.passwords.hash(password, network, first=False)
         expires_at = self._expires_at(now)
 
-        def create(connection: sqlite3.Connection) -> Opened:
+        def create(connection: sqlite3.Connection) -> NewToken:
             role: accounts.InviteRole = accounts.use_invite(connection, invite or "", now) if asked else "user"
             if self._registration == "closed" and role != "first":
                 raise RelayError(ErrorCode.FORBIDDEN, _CLOSED)
             accounts.create_user(
                 connection, user_id, now, display_name=display_name, admin=role != "user", password_hash=hashed
             )
-            return self._open(connection, user_id, client_id, network, now, expires_at)
+            return self._new_token(connection, user_id, client_id, network, now, expires_at)
 
         return await self._runner.write(create)
 
     async def invite_first(self) -> str | None:
-        """Return the code by which the first user, an admin, registers within a day; None when there are users.
+        """Return an invite for the first user, an admin, that is valid for a day; None if there are users.
 
-        The one before is good no longer: whoever sees the server start is who may use it.
+        It replaces the invite of the last start: only who sees the server start may use it.
         """
         now = self._now()
         return await self._runner.write(
@@ -247,17 +250,19 @@ class Accounts:
     async def change(
         self, identity: Identity, changes: dict[str, Any], password: str | None = None, current: str | None = None
     ) -> None:
-        """Change what a user says of themself, their password, or both; no password leaves that as it is.
+        """Change a user's profile, their password, or both.
 
-        A new password revokes the tokens of all other logins, and ends their connections with 4503: whoever
-        changes it may fear that somebody knows the old one.
+        A new password revokes the tokens of all other logins and ends their connections with 4503, because
+        somebody else may know the old one.
 
         Args:
             changes: some of display_name, receipts, presence_to, groups_from.
+            password: the new password; None to keep it.
+            current: the present password.
 
         Raises:
-            RelayError: `forbidden` when `current` is not the present password, `invalid_payload` for a new
-                one that cannot be one.
+            RelayError: `forbidden` if `current` is not the present password, `invalid_payload` for a new one that
+                is too short or too long.
         """
         while not await self._change(identity, changes, password, current):
             pass
@@ -265,17 +270,17 @@ class Accounts:
     async def _change(
         self, identity: Identity, changes: dict[str, Any], password: str | None, current: str | None
     ) -> bool:
-        """Do what `change` says; False where another change of the password came first."""
-        changes, user_id, kept = dict(changes), identity.user_id, None
+        """Try what `change` says; return False if another change of the password came first."""
+        changes, user_id, stored_hash = dict(changes), identity.user_id, None
         if password is not None:
             self.check_password(password)
-            kept = await self._runner.read(
+            stored_hash = await self._runner.read(
                 lambda connection: accounts.password_hash(connection, user_id), inline=True
             )
             turn = f"user {user_id}"
             try:
-                # A budget of its own: who has stolen a token guesses here, and must not keep logins out.
-                await self._check_guess(f"{user_id.lower()} (own)", kept, current or "", turn)
+                # A budget of its own: a thief of a token may guess here, and must not lock the user out of logins.
+                await self._check_guess(f"{user_id.lower()} (own)", stored_hash, current or "", turn)
             except RelayError as error:
                 if error.code is ErrorCode.FORBIDDEN:
                     raise RelayError(ErrorCode.FORBIDDEN, "the current password is wrong") from None
@@ -284,7 +289,7 @@ class Accounts:
 
         def change(connection: sqlite3.Connection) -> list[str] | None:
             self.check_again(connection, identity)
-            if password is not None and accounts.password_hash(connection, user_id) != kept:
+            if password is not None and accounts.password_hash(connection, user_id) != stored_hash:
                 return None
             accounts.update_user(connection, user_id, **changes)
             return [] if password is None else accounts.revoke_logins(connection, user_id, identity.token_id)
@@ -297,7 +302,7 @@ class Accounts:
         return revoked is not None
 
     def check_again(self, connection: sqlite3.Connection, identity: Identity) -> None:
-        """Refuse, in a transaction, an identity that ended since the request began.
+        """Refuse, in a transaction, an identity that is no longer valid since the request began.
 
         Raises:
             Disconnect: 4501 revoked or expired, 4502 disabled.
@@ -327,7 +332,7 @@ class Accounts:
         """Disable an account, ending its connections with 4502, or enable it again.
 
         Raises:
-            RelayError: `not_found`, and `conflict` for one that was erased.
+            RelayError: `not_found`, or `conflict` for an account that was erased.
         """
 
         def change(connection: sqlite3.Connection) -> None:
@@ -343,7 +348,7 @@ class Accounts:
             self._connections.end_user(user_id, CloseCode.ACCOUNT_DISABLED)
 
     async def end_for_good(self, user_id: str) -> None:
-        """End an account that is to be erased, with its tokens and devices; its connections end with 4502.
+        """Close an account that is to be erased, with its tokens and devices. Its connections end with 4502.
 
         Raises:
             RelayError: `not_found`.
@@ -354,7 +359,7 @@ class Accounts:
         self._connections.end_user(user_id, CloseCode.ACCOUNT_DISABLED)
 
     async def revoke_token(self, token_id: str) -> None:
-        """Revoke a token; live connections that used it end with 4503.
+        """Revoke a token. Connections that said hello with it end with 4503.
 
         Raises:
             RelayError: `not_found`.
@@ -364,9 +369,9 @@ class Accounts:
         self._connections.end_token(token_id, CloseCode.SESSION_REVOKED)
 
     async def revoke_device(self, user_id: str, client_id: str) -> None:
-        """Revoke a device's session and its login; what is connected by either ends with 4503.
+        """Revoke a device's session and its login. Connections that use either end with 4503.
 
-        A login's token may be used by more than one device: the sockets of all of them end with it.
+        Several devices may use the token of one login; the connections of all of them end.
 
         Raises:
             RelayError: `not_found`.
@@ -381,6 +386,6 @@ class Accounts:
                 connection.link.end(CloseCode.SESSION_REVOKED)
 
     def forget(self) -> None:
-        """Look every token up anew: something about one of them changed."""
+        """Empty the cache of identities, because something about one of them changed."""
         self.changes += 1
         self._identities.clear()

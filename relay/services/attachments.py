@@ -1,8 +1,8 @@
-"""Attachments: files in and out of the database, a chunk at a time, and the collection of what nobody holds.
+"""Attachments: uploads and downloads of files in the database, and the collection of files that no message holds.
 
-A chunk is a job of its own for the one writer, so that messages are stored in between, and no more than a
-chunk of a file is ever in memory. What breaks off leaves nothing: its chunks are dropped at once, or at the
-next collection where the server itself ended.
+Files are read and written a chunk at a time. Each chunk is a job of its own for the one writer, so that messages
+are stored in between, and no more than a chunk of a file is in memory. The chunks of an upload that breaks off are
+dropped at once, or by the next collection if the server itself ended.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from relay.storage import attachments
 from relay.storage.attachments import CHUNK_BYTES, Attachment
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
+from relay.wakeup import Wakeup
 
 _SLICE: Final = 64
-"""Chunks that are dropped in one transaction."""
+"""The most chunks that are dropped in one transaction."""
 
 
-class _Coming:
-    """One user's uploads that are not finished: how many, the bytes they may come to, and what is finished."""
+class _Unfinished:
+    """One user's unfinished uploads: their number and bytes, and the bytes of the finished ones."""
 
     __slots__ = ("count", "size", "used")
 
@@ -38,40 +39,40 @@ class _Coming:
 
 
 class _Upload:
-    """One file on its way in; its announced bytes count from the beginning, what comes beyond them as it comes."""
+    """One unfinished upload. Its announced size counts from the beginning, and bytes beyond it as they come."""
 
-    __slots__ = ("_coming", "size")
+    __slots__ = ("_unfinished", "size")
 
-    def __init__(self, coming: _Coming) -> None:
-        self._coming = coming
+    def __init__(self, unfinished: _Unfinished) -> None:
+        self._unfinished = unfinished
         self.size = 0
 
     def grow(self, size: int) -> None:
-        """Note how many bytes it has, or will have, at least."""
+        """Note that it has, or will have, at least this many bytes."""
         if size > self.size:
-            self._coming.size += size - self.size
+            self._unfinished.size += size - self.size
             self.size = size
 
     @contextmanager
     def ending(self) -> Iterator[None]:
-        """Count it no more once the block is over."""
+        """Stop counting it at the end of the block."""
         try:
             yield
         finally:
-            self._coming.size -= self.size
+            self._unfinished.size -= self.size
 
 
 class Attachments:
-    """Takes files in, gives them out, and collects them.
+    """Stores files, reads them, and collects those that no message holds.
 
     Args:
         now: Unix seconds.
         max_bytes: the largest file; 0 means no limit.
-        quota_bytes: the most that one user's uploads may have together, unfinished ones included; 0 means none.
-        keep_seconds: how long an upload may wait for a message to hold it.
+        quota_bytes: the most bytes of one user's uploads, unfinished ones included; 0 means no limit.
+        keep_seconds: how long an upload is kept that no message holds.
         collect_seconds: between two collections.
         at_once: the most unfinished uploads of one user; 0 means no limit.
-        upload_seconds: how long one may take.
+        upload_seconds: how long one upload may take.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class Attachments:
         self._keep_seconds = keep_seconds
         self._collect_seconds = collect_seconds
         self._receiving: set[int] = set()
-        self._coming: dict[str, _Coming] = {}
-        self._received = trio.Event()
+        self._unfinished: dict[str, _Unfinished] = {}
+        self._received = Wakeup()
 
     async def receive(
         self, user_id: str, name: str, data: AsyncGenerator[bytes, None], size: int | None = None
@@ -105,82 +106,82 @@ class Attachments:
 
         Args:
             data: its bytes, in parts of any size.
-            size: how many are announced, where that is known: what is too large is refused before it comes.
+            size: the announced size, if there is one; a file that is too large is refused before it is read.
 
         Raises:
-            RelayError: `too_large`, over the limit of a file, of the user's quota or of the time;
-                `rate_limited`, too many at once.
+            RelayError: `too_large` for a file over the limit, the user's quota or the time; `rate_limited` for too
+                many uploads at once.
         """
         async with aclosing(data):
-            with self._counted(user_id) as coming:
-                coming.used = await self._used(user_id)
-                upload = _Upload(coming)
+            with self._counted(user_id) as unfinished:
+                unfinished.used = await self._used(user_id)
+                upload = _Upload(unfinished)
                 try:
-                    self._take(upload, size or 0, coming)
-                    return await self._receive_in_time(user_id, name, data, upload, coming)
+                    self._count(upload, size or 0, unfinished)
+                    return await self._receive_in_time(user_id, name, data, upload, unfinished)
                 finally:
-                    # It is counted twice for a moment, rather than not at all.
+                    # During this read it counts twice, as finished and as unfinished, rather than not at all.
                     with upload.ending():
-                        coming.used = await self._used(user_id)
+                        unfinished.used = await self._used(user_id)
 
     @contextmanager
-    def _counted(self, user_id: str) -> Iterator[_Coming]:
-        """Count an upload among its user's unfinished ones."""
-        coming = self._coming.setdefault(user_id, _Coming())
-        if coming.count >= self._at_once:
+    def _counted(self, user_id: str) -> Iterator[_Unfinished]:
+        """Count one more unfinished upload of a user during the block."""
+        unfinished = self._unfinished.setdefault(user_id, _Unfinished())
+        if unfinished.count >= self._at_once:
             raise RelayError(
                 ErrorCode.RATE_LIMITED,
-                f"you have {coming.count} unfinished uploads; send again when one of them is over",
+                f"you have {unfinished.count} unfinished uploads; send again when one of them is over",
                 retry_after=1.0,
             )
-        coming.count += 1
+        unfinished.count += 1
         try:
-            yield coming
+            yield unfinished
         finally:
-            coming.count -= 1
-            if not coming.count:
-                del self._coming[user_id]
+            unfinished.count -= 1
+            if not unfinished.count:
+                del self._unfinished[user_id]
 
     async def _used(self, user_id: str) -> int:
         return await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), inline=True)
 
     async def _receive_in_time(
-        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
     ) -> Attachment:
         with trio.move_on_after(self._upload_seconds):
-            return await self._receive(user_id, name, data, upload, coming)
+            return await self._receive(user_id, name, data, upload, unfinished)
         raise RelayError(
             ErrorCode.TOO_LARGE,
             f"a file may take {self._upload_seconds / 60:g} minutes to arrive; this one took more",
         )
 
     async def _receive(
-        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
     ) -> Attachment:
         blob_id = await self._runner.write(lambda connection: attachments.begin(connection, self._now()))
         self._receiving.add(blob_id)
         self._received.set()
-        kept: Attachment | None = None
+        stored: Attachment | None = None
         try:
-            digest, head, total = await self._store(blob_id, data, upload, coming)
+            digest, head, total = await self._store(blob_id, data, upload, unfinished)
             attachment_id = "a_" + secrets.token_urlsafe(12)
             new = Attachment(attachment_id, blob_id, user_id, name, sniff(head), total, digest)
-            kept = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
+            stored = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
         finally:
             self._receiving.discard(blob_id)
-            if kept is None or kept.blob_id != blob_id:
+            if stored is None or stored.blob_id != blob_id:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await self._drop(blob_id)
-        return kept
+        return stored
 
     async def _store(
-        self, blob_id: int, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
+        self, blob_id: int, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
     ) -> tuple[bytes, bytes, int]:
-        """Store chunks as they fill; return the digest, the first bytes, and the size."""
+        """Store a file's chunks as they fill; return its digest, its first bytes, and its size."""
         digest, head, waiting, total, number = hashlib.sha256(), b"", bytearray(), 0, 0
         async for part in data:
             total += len(part)
-            self._take(upload, total, coming)
+            self._count(upload, total, unfinished)
             digest.update(part)
             head = head if len(head) >= SNIFFED_BYTES else (head + part)[:SNIFFED_BYTES]
             waiting += part
@@ -196,8 +197,8 @@ class Attachments:
     async def _put(self, blob_id: int, number: int, chunk: bytes) -> None:
         await self._runner.write(lambda connection: attachments.put_chunk(connection, blob_id, number, chunk))
 
-    def _take(self, upload: _Upload, size: int, coming: _Coming) -> None:
-        """Count what a file has come to; refuse one that is too large, or too much with all others.
+    def _count(self, upload: _Upload, size: int, unfinished: _Unfinished) -> None:
+        """Count the bytes that an upload has by now; refuse what exceeds the limit or the user's quota.
 
         Raises:
             RelayError: `too_large`.
@@ -208,7 +209,7 @@ class Attachments:
                 f"a file has at most {self._max_bytes} bytes",
                 details={"max_bytes": self._max_bytes},
             )
-        used = coming.used + coming.size - upload.size
+        used = unfinished.used + unfinished.size - upload.size
         if used + size > self._quota_bytes:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
@@ -218,10 +219,10 @@ class Attachments:
         upload.grow(size)
 
     async def open(self, user_id: str, attachment_id: str) -> Attachment:
-        """Return an attachment to whoever may have it.
+        """Return an attachment that the user may read.
 
         Raises:
-            RelayError: `not_found` to anybody else.
+            RelayError: `not_found` if there is none, or it is not theirs to read.
         """
         found = await self._runner.read(
             lambda connection: attachments.find(connection, user_id, attachment_id), inline=True
@@ -234,7 +235,7 @@ class Attachments:
         """Yield the bytes from `start` up to `stop`, a chunk at a time.
 
         Raises:
-            RelayError: `not_found`: it was collected meanwhile.
+            RelayError: `not_found` if it was collected meanwhile.
         """
         for number in range(start // CHUNK_BYTES, (stop + CHUNK_BYTES - 1) // CHUNK_BYTES):
             chunk = await self._runner.read(
@@ -246,7 +247,7 @@ class Attachments:
             yield chunk[max(start - first, 0) : stop - first]
 
     async def remove(self, user_id: str, attachment_id: str) -> None:
-        """Remove an upload of one's own that no message holds.
+        """Remove a user's own upload that no message holds.
 
         Raises:
             RelayError: `not_found`, `conflict`.
@@ -254,17 +255,17 @@ class Attachments:
         await self._runner.write(lambda connection: attachments.remove(connection, user_id, attachment_id))
 
     async def run(self) -> None:
-        """Collect for ever, at the start and every `collect_seconds`; nothing while there is nothing."""
+        """Collect for ever, at the start and every `collect_seconds` while there are files."""
         while True:
             with suppress(StorageFailed):  # the disk is full or away: the next collection tries again
                 await self.collect()
             if not await self._runner.read(attachments.any_blob):
                 await self._received.wait()
-            self._received = trio.Event()
+            self._received.clear()
             await trio.sleep(self._collect_seconds)
 
     async def collect(self) -> int:
-        """Forget what nothing holds and drop its bytes, in small transactions; return how many blobs went."""
+        """Drop the files that no message holds, in small transactions; return how many blobs were dropped."""
         before = self._now() - self._keep_seconds
         while await self._runner.write(lambda connection: attachments.forget_unheld(connection, before, _SLICE)):
             pass

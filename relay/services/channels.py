@@ -1,8 +1,7 @@
-"""ChannelManager: conversations, of two users, of a group, of everybody.
+"""ChannelManager: finds conversations, and holds those in use in memory, with their members.
 
-A conversation that somebody talks in is held in memory with its members, so that asking who may send and
-who receives costs no query. There is at most one object per conversation while anybody holds it: what a
-membership change does to it, everybody sees at once.
+So it costs no query to know who may send to a conversation and who receives. While anybody holds a conversation
+there is one object for it, so everybody sees a change of its members at once.
 """
 
 from __future__ import annotations
@@ -24,10 +23,13 @@ from relay.storage.conversations import (
 )
 from relay.storage.history import other_party
 from relay.storage.jobs import Runner
+from relay.storage.names import kind_of
 
-_KEPT: Final = 50_000
+_REMEMBERED: Final = 50_000
+"""The most target ids whose conversation is remembered."""
+
 EVERYBODY: Final = "*"
-"""The target id, and the address, of everybody's conversation."""
+"""The target id, and the address, of the broadcast conversation."""
 
 
 class Conversation:
@@ -35,9 +37,9 @@ class Conversation:
 
     Attributes:
         channel_id: its key in storage; 0 for a group whose creation is not committed yet.
-        members: the present members' roles by user id; empty for everybody's conversation.
-        history: what a newcomer sees, "join" or "start".
-        spoke: who said something since it is in memory.
+        members: the present members' roles by user id; empty for the broadcast conversation.
+        history: from when a new member sees it: "join" or "start".
+        spoke: the members who have sent a message since it is in memory.
     """
 
     __slots__ = ("__weakref__", "address", "channel_id", "history", "kind", "members", "name", "spoke")
@@ -52,7 +54,7 @@ class Conversation:
         self.spoke: set[str] = set()
 
     def target_id(self, user_id: str) -> str:
-        """Return what a user calls it, as `meta.target_id` says; empty for their own channel."""
+        """Return a user's target id for it, as in `meta.target_id`; empty for their own channel."""
         return "" if self.kind is ConversationKind.SELF else other_party(self.address, user_id)
 
 
@@ -66,19 +68,19 @@ class ChannelManager:
         self._by_target: dict[tuple[str, str], Conversation] = {}
 
     def find_nowait(self, user_id: str, target_id: str) -> Conversation | None:
-        """Return the conversation when it is in memory; None says nothing about whether there is one."""
+        """Return the conversation if it is in memory; None does not mean that there is none."""
         return self._by_target.get((user_id, target_id))
 
     async def find(self, user_id: str, target_id: str) -> Conversation:
-        """Return the conversation that `user_id` has with a user, or in a group, creating a user's.
+        """Return a user's conversation with another user, which is created if need be, or in a group.
 
         Raises:
-            RelayError: `not_found` when there is no such target or the group is not theirs to see.
+            RelayError: `not_found` if there is no such user or group, or the user is not a member of the group.
         """
         known = self.find_nowait(user_id, target_id)
         if known is None:
             known = await self._load(user_id, target_id)
-            if len(self._by_target) >= _KEPT:
+            if len(self._by_target) >= _REMEMBERED:
                 self._by_target.clear()
             self._by_target[user_id, target_id] = known
         if user_id not in known.members:
@@ -86,7 +88,7 @@ class ChannelManager:
         return known
 
     async def own(self, user_id: str) -> Conversation:
-        """Return a user's own channel, creating it where there is none; the user exists."""
+        """Return a user's own channel, which is created if need be; the user exists."""
         held = self._by_address.get(self_address(user_id))
         if held is None:
             known = await self._loaded(self_address(user_id))
@@ -96,21 +98,21 @@ class ChannelManager:
         return held
 
     def own_devices(self, user_id: str) -> Conversation:
-        """Return what stands for a user's own devices where nothing is stored."""
+        """Return a conversation with a user's own devices, for messages that are not stored."""
         members = {user_id: Role.MEMBER}
         return Conversation(ChannelRow(0, ConversationKind.SELF, self_address(user_id), "", members, "start"))
 
     async def everybody(self) -> Conversation:
-        """Return everybody's conversation."""
+        """Return the broadcast conversation."""
         found = await self.at(EVERYBODY)
         assert found is not None  # noqa: S101 - the schema creates it
         return found
 
     async def notified(self, target_id: str) -> Conversation:
-        """Return where a notification to a user or a group is stored: the user's own channel, or the group's.
+        """Return the conversation that stores a notification to a user, their own channel, or to a group.
 
         Raises:
-            RelayError: `not_found` when there is no such user or group.
+            RelayError: `not_found` if there is no such user or group.
         """
         kind = await self._kind(target_id)
         found = await self.own(target_id) if kind == "user" else await self.group(target_id)
@@ -119,27 +121,27 @@ class ChannelManager:
         return found
 
     async def group(self, group_id: str) -> Conversation | None:
-        """Return a group's conversation, whoever asks; None when there is none."""
+        """Return a group's conversation without a check of membership; None if there is none."""
         return await self.at(group_address(group_id))
 
     async def at(self, address: str) -> Conversation | None:
-        """Return the conversation at an address, whoever asks; None when there is none, or no longer."""
+        """Return the conversation at an address without a check of membership; None if there is none."""
         return self._by_address.get(address) or await self._loaded(address)
 
     async def _loaded(self, address: str) -> Conversation | None:
-        # Read where it stands: on a thread an old answer could come back after a newer object was let go.
+        # Inline: the row that a thread read could arrive late, after a newer object was dropped from memory.
         row = await self._runner.read(lambda connection: load_channel(connection, address), inline=True)
         return self.hold(row) if row else None
 
     def hold(self, row: ChannelRow) -> Conversation:
-        """Return the one object of a conversation, making it where nobody holds it."""
+        """Return the one object of a conversation; it is made from the row if nobody holds one."""
         held = self._by_address.get(row.address)
         if held is None:
             held = self._by_address[row.address] = Conversation(row)
         return held
 
     def forget(self, conversation: Conversation) -> None:
-        """Drop a conversation that is no more; who still holds it finds it without members."""
+        """Forget a conversation that was deleted. Code that still holds it finds no members in it."""
         conversation.members.clear()
         self._by_address.pop(conversation.address, None)
         for key in [key for key, held in self._by_target.items() if held is conversation]:
@@ -162,15 +164,12 @@ class ChannelManager:
         return self.hold(row)
 
     async def _kind(self, name: str) -> str:
-        """Return whether a name is a user's or a group's.
+        """Return the kind of a name: "user" or "group".
 
         Raises:
-            RelayError: `not_found` when it is nobody's.
+            RelayError: `not_found` if nobody has it.
         """
-        kind = await self._runner.read(
-            lambda connection: connection.execute("SELECT kind FROM names WHERE name = ?", (name,)).fetchone(),
-            inline=True,
-        )
+        kind = await self._runner.read(lambda connection: kind_of(connection, name), inline=True)
         if kind is None:
             raise not_found(f"user or group {name!r}")
-        return str(kind[0])
+        return kind

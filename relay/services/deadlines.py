@@ -1,44 +1,52 @@
-"""When to look at something again: one moment for each name, the earliest that was asked for."""
+"""A timer queue: each key keeps its earliest deadline."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from heapq import heapify, heappop, heappush
-from typing import Final
+from itertools import count
+from typing import Final, Generic, TypeVar
 
 NEVER: Final = float("inf")
 _SLACK: Final = 64
+"""Overtaken entries that the heap may hold, besides as many as there are keys."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 
-class Deadlines:
-    """The moments at which names are due; it holds one for each name, and a bounded rest of overtaken ones."""
+class Deadlines(Generic[Key]):
+    """The deadline of each key, on any one clock; the memory is bounded by the number of keys."""
 
     def __init__(self) -> None:
-        self._at: dict[str, float] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._deadlines: dict[Key, float] = {}
+        # An earlier deadline is pushed beside the later one, which `take` skips. The number keeps keys, which need
+        # have no order, from being compared.
+        self._heap: list[tuple[float, int, Key]] = []
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def set(self, name: str, at: float) -> None:
-        """Have a name due at a moment, or at the earlier one that it has already."""
-        if at >= self._at.get(name, NEVER):
+    def set(self, key: Key, deadline: float) -> None:
+        """Give a key a deadline; if it has one already, the earlier one holds."""
+        if deadline >= self._deadlines.get(key, NEVER):
             return
-        self._at[name] = at
-        heappush(self._heap, (at, name))
-        if len(self._heap) > 2 * len(self._at) + _SLACK:
-            self._heap = [(moment, held) for held, moment in self._at.items()]
+        self._deadlines[key] = deadline
+        heappush(self._heap, (deadline, next(self._numbers), key))
+        if len(self._heap) > 2 * len(self._deadlines) + _SLACK:
+            self._heap = [(held, next(self._numbers), one) for one, held in self._deadlines.items()]
             heapify(self._heap)
 
     def next(self) -> float:
-        """Return the moment to look at, infinity when there is none; at it nothing may be due after all."""
+        """Return when to call `take` next, infinity for never. Nothing is due before; perhaps nothing is then."""
         return self._heap[0][0] if self._heap else NEVER
 
-    def take(self, now: float) -> list[str]:
-        """Return the names that are due, once."""
-        due: list[str] = []
+    def take(self, now: float) -> list[Key]:
+        """Remove the keys whose deadline has come, and return them in its order."""
+        due: list[Key] = []
         while self._heap and self._heap[0][0] <= now:
-            at, name = heappop(self._heap)
-            if self._at.get(name) == at:
-                del self._at[name]
-                due.append(name)
+            deadline, _, key = heappop(self._heap)
+            if self._deadlines.get(key) == deadline:
+                del self._deadlines[key]
+                due.append(key)
         return due

@@ -1,126 +1,130 @@
-"""What lasts a while and is never stored: who is typing where, and when that ends.
+"""Ephemeral indicators: transient messages that end, such as "alice is typing". They are never stored.
 
-A transient message of a type that lasts is noted when it is passed on. It ends by itself after the type's
-time without another one from the same device, by a stream message from that device to the same
-conversation, or when the device goes; and whoever was told of it is told that it is over, by the payload
-that the type made for it. One task watches all of them, in the order of their deadlines.
+An indicator begins with a transient message of a type that has a timeout. It ends when its device does not repeat
+the message in time, sends a stream message to the same conversation, or disconnects. Whoever was sent the message
+is then sent the payload that the type made for the end. A message that is itself the end ("alice is no longer
+typing") is passed on like the first one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from relay.services.channels import Conversation
 from relay.services.connections import Connection
-from relay.storage.log import Entry
+from relay.services.deadlines import Deadlines
+from relay.storage.entry import Entry
+from relay.wakeup import Wakeup
 
 MAX_PER_USER: Final = 100
-"""The most indicators of one user at once; one more is passed on and ends by the recipients' own clocks."""
+"""The most indicators of one user at once. One more is passed on, and ends by the recipients' own clocks."""
 
 
-class Lasting(NamedTuple):
-    """How long a transient message lasts, in seconds, and the payload that says it is over.
+class Timeout(NamedTuple):
+    """How a transient message ends.
 
-    `over` is None for a message that says so itself.
+    Attributes:
+        seconds: how long it lasts if the device does not repeat it.
+        ended_payload: the payload that tells its end; None for a message that is itself the end of an indicator.
     """
 
     seconds: float
-    over: str | None
+    ended_payload: str | None
 
 
-class _Place(NamedTuple):
+class _Key(NamedTuple):
     user_id: str
     client_id: str | None
     address: str
     type: str
 
 
-class _Running:
-    __slots__ = ("conversation", "deadline", "ending")
+class _Indicator:
+    __slots__ = ("conversation", "deadline", "end")
 
-    def __init__(self, deadline: float, conversation: Conversation, ending: Entry) -> None:
+    def __init__(self, deadline: float, conversation: Conversation, end: Entry) -> None:
         self.deadline = deadline
         self.conversation = conversation
-        self.ending = ending
+        self.end = end
 
 
 class Indicators:
-    """Watches what lasts.
+    """Ends indicators in time. One task watches all of them, in the order of their deadlines.
 
     Args:
-        pass_on: sends a transient message to a conversation's members but one device.
+        send_end: sends the end of an indicator to a conversation's members but the device whose indicator it is.
     """
 
-    def __init__(self, pass_on: Callable[[Entry, Conversation], None]) -> None:
-        self._pass_on = pass_on
-        self._running: dict[str, dict[_Place, _Running]] = {}
-        self._due: list[tuple[float, _Place]] = []
-        self._wake = trio.Event()
+    def __init__(self, send_end: Callable[[Entry, Conversation], None]) -> None:
+        self._send_end = send_end
+        self._by_user: dict[str, dict[_Key, _Indicator]] = {}
+        self._deadlines: Deadlines[_Key] = Deadlines()
+        self._wakeup = Wakeup()
 
-    def note(self, entry: Entry, conversation: Conversation, lasting: Lasting) -> bool:
-        """Note a message that is about to be passed on; False when nobody needs it: it ends what never began."""
-        place = _Place(entry.sender_id, entry.client_id, conversation.address, entry.type)
-        running = self._running.get(place.user_id)
-        if lasting.over is None:
-            return running is not None and self._forget(place)
-        if running is None:
-            running = self._running[place.user_id] = {}
-        deadline = trio.current_time() + lasting.seconds
-        if place in running:
-            running[place].deadline = deadline
-        elif len(running) < MAX_PER_USER:
-            running[place] = _Running(deadline, conversation, replace(entry, own_id=None, payload=lasting.over))
-            heappush(self._due, (deadline, place))
-            self._wake.set()
+    def note(self, entry: Entry, conversation: Conversation, timeout: Timeout) -> bool:
+        """Note a message before it is passed on; False if nobody needs it: it ends what never began."""
+        key = _Key(entry.sender_id, entry.client_id, conversation.address, entry.type)
+        indicators = self._by_user.get(key.user_id)
+        if timeout.ended_payload is None:
+            return indicators is not None and self._forget(key)
+        if indicators is None:
+            indicators = self._by_user[key.user_id] = {}
+        deadline = trio.current_time() + timeout.seconds
+        if key in indicators:
+            # Its old deadline stays in the queue: `run` finds that it was repeated, and waits on.
+            indicators[key].deadline = deadline
+        elif len(indicators) < MAX_PER_USER:
+            end = msgspec.structs.replace(entry, own_id=None, payload=timeout.ended_payload)
+            indicators[key] = _Indicator(deadline, conversation, end)
+            self._deadlines.set(key, deadline)
+            self._wakeup.set()
         return True
 
-    def spoke(self, entry: Entry, conversation: Conversation) -> None:
-        """End what a device did in a conversation in which it now said something; ahead of what it said."""
-        for place in list(self._running.get(entry.sender_id, ())):
-            if place.client_id == entry.client_id and place.address == conversation.address:
-                self._end(place)
+    def message_stored(self, entry: Entry, conversation: Conversation) -> None:
+        """End a device's indicators in a conversation in which it now says something, ahead of what it says."""
+        indicators = self._by_user.get(entry.sender_id)
+        if indicators is None:
+            return  # nearly always
+        for key in list(indicators):
+            if key.client_id == entry.client_id and key.address == conversation.address:
+                self._end(key)
 
-    def left(self, connection: Connection) -> None:
-        """End all that a device did, as it is gone."""
-        for place in list(self._running.get(connection.user_id, ())):
-            if place.client_id == connection.client_id:
-                self._end(place)
+    def disconnected(self, connection: Connection) -> None:
+        """End all indicators of a device that is gone."""
+        for key in list(self._by_user.get(connection.user_id, ())):
+            if key.client_id == connection.client_id:
+                self._end(key)
 
     async def run(self) -> None:
-        """End what was not renewed in time, for ever."""
+        """End what was not repeated in time, for ever."""
         while True:
-            wait = self._due[0][0] - trio.current_time() if self._due else float("inf")
-            with trio.move_on_after(max(wait, 0.0)):
-                await self._wake.wait()
-            self._wake = trio.Event()
+            await self._wakeup.wait_until(self._deadlines.next())
             now = trio.current_time()
-            while self._due and self._due[0][0] <= now:
-                _, place = heappop(self._due)
-                running = self._running.get(place.user_id, {}).get(place)
-                if running is None:
-                    continue
-                if running.deadline <= now:
-                    self._end(place)
+            for key in self._deadlines.take(now):
+                indicator = self._by_user.get(key.user_id, {}).get(key)
+                if indicator is None:
+                    continue  # it ended before
+                if indicator.deadline <= now:
+                    self._end(key)
                 else:
-                    heappush(self._due, (running.deadline, place))
+                    self._deadlines.set(key, indicator.deadline)
 
     def __len__(self) -> int:
-        return sum(map(len, self._running.values()))
+        return sum(map(len, self._by_user.values()))
 
-    def _end(self, place: _Place) -> None:
-        running = self._running[place.user_id][place]
-        self._forget(place)
-        self._pass_on(running.ending, running.conversation)
+    def _end(self, key: _Key) -> None:
+        indicator = self._by_user[key.user_id][key]
+        self._forget(key)
+        self._send_end(indicator.end, indicator.conversation)
 
-    def _forget(self, place: _Place) -> bool:
-        """Forget an indicator, and tell whether there was one; its place in the heap runs out by itself."""
-        running = self._running.get(place.user_id, {})
-        found = running.pop(place, None) is not None
-        if not running:
-            self._running.pop(place.user_id, None)
+    def _forget(self, key: _Key) -> bool:
+        """Forget an indicator, and return whether there was one."""
+        indicators = self._by_user.get(key.user_id, {})
+        found = indicators.pop(key, None) is not None
+        if not indicators:
+            self._by_user.pop(key.user_id, None)
         return found

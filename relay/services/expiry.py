@@ -1,4 +1,4 @@
-"""Expiry: messages whose time has passed become tombstones, exactly then; at the start, what passed meanwhile."""
+"""Expiry: messages become tombstones at their `expires_at`, or at the start if that passed meanwhile."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from relay.services.router import Submission
 from relay.storage import tombstones
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
+from relay.wakeup import Wakeup
 
 _SLICE: Final = 200
 """The most messages that expire in one transaction."""
 
 _LONGEST_WAIT: Final = 3600.0
-"""The clock of the wall may be set; so it is looked at again after so many seconds."""
+"""The system clock may be set meanwhile; so it is read again after this time at the latest."""
 
 _RETRY_SECONDS: Final = 5.0
 
 
 class Expiry:
-    """Waits for the next message to expire.
+    """Expires messages in time. One task waits for the next one.
 
     Args:
         now: Unix seconds.
@@ -32,17 +33,17 @@ class Expiry:
         self._runner = runner
         self._now = now
         self._next: float | None = None
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
 
     def observe(self, submission: Submission) -> None:
-        """Take note of a stored message that expires sooner than all others; an observer of the router's."""
+        """Note a stored message, which may expire before all others. The router calls this after the commit."""
         expires_at = submission.entry.expires_at
         if expires_at is not None and (self._next is None or expires_at < self._next):
             self._next = expires_at
-            self._wake.set()
+            self._wakeup.set()
 
     async def run(self) -> None:
-        """Let messages expire, for ever."""
+        """Expire messages, for ever."""
         while True:
             try:
                 await self._expire()
@@ -50,13 +51,11 @@ class Expiry:
                 await trio.sleep(_RETRY_SECONDS)
                 continue
             wait = float("inf") if self._next is None else min(max(self._next - self._now(), 0.0), _LONGEST_WAIT)
-            with trio.move_on_after(wait):
-                await self._wake.wait()
-            self._wake = trio.Event()
+            await self._wakeup.wait(wait)
 
     async def _expire(self) -> None:
-        """Make tombstones of what is due, a slice at a time, and look when the next is."""
-        self._next = None  # from here on `observe` says what comes in between
+        """Make tombstones of the messages that are due, a slice at a time, and find out when the next one is."""
+        self._next = None  # from here on `observe` sets it, for messages stored during the reads below
         found = await self._runner.read(tombstones.next_expiry)
         while found is not None and found <= self._now():
             await self._runner.write(lambda connection: tombstones.expire(connection, self._now(), _SLICE))

@@ -1,7 +1,7 @@
-"""Turns at what costs much: few at once, the rest waits in a bounded queue that no one network can fill.
+"""A fair queue for expensive work: few turns at once, and no network can fill the queue or hold the others up.
 
-Whose place is known goes first. Among the others each network has its turn in the round, so that a thousand
-guesses from one network hold up nobody else's login by more than one of them.
+Callers that are known go first. Among the others the networks take turns, so that a thousand guesses from one
+network delay a login from another by one guess at most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ _RETRY_SECONDS: Final = 2.0
 
 
 class _Waiter:
-    """Somebody who waits; `refused` when another network's turn went before theirs."""
+    """A caller that waits.
+
+    Attributes:
+        called: set when it may go on, or is refused.
+        refused: whether it lost its place to a caller from another network.
+    """
 
     __slots__ = ("called", "refused")
 
@@ -29,11 +34,11 @@ class _Waiter:
 
 
 class FairQueue:
-    """A bounded number of things at once.
+    """Gives a bounded number of callers their turn at once.
 
     Args:
-        at_once: how many.
-        waiting: the most that wait, of those who go first and of the others each; more are refused.
+        at_once: the number of turns at once.
+        waiting: the most callers that wait, counted apart for those who go first and the others; more are refused.
     """
 
     def __init__(self, at_once: int, waiting: int) -> None:
@@ -48,11 +53,11 @@ class FairQueue:
         """Wait for a turn, and have it.
 
         Args:
-            network: whose turns count together.
-            first: go before all who do not.
+            network: the caller's; networks take turns.
+            first: whether the caller goes before all who do not go first.
 
         Raises:
-            RelayError: `overloaded`: too many wait.
+            RelayError: `overloaded` if too many wait.
         """
         await self._take(network, first)
         try:
@@ -69,7 +74,7 @@ class FairQueue:
         self._enter(waiter, network, first)
         try:
             await waiter.called.wait()
-        except BaseException:
+        except BaseException:  # cancelled: a turn that was given meanwhile must not be lost
             if not waiter.called.is_set():
                 self._leave(waiter, network, first)
             elif not waiter.refused:
@@ -90,7 +95,7 @@ class FairQueue:
         self._waiting += 1
 
     def _make_room(self, network: str) -> None:
-        """Refuse the last of the network that has most, or the newcomer where that is their own."""
+        """Refuse the last caller of the network with the most callers; that may be the new caller."""
         longest = max(self._rounds, key=lambda name: len(self._rounds[name]))
         if len(self._rounds[longest]) <= len(self._rounds.get(network, ())) + 1:
             raise _refusal()
@@ -110,7 +115,7 @@ class FairQueue:
             del self._rounds[network]
 
     def _pass_on(self) -> None:
-        """Give a turn that is over to the next one."""
+        """Give a turn that is over to the next caller."""
         if self._first:
             self._first.popleft().called.set()
         elif self._rounds:

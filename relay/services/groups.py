@@ -1,8 +1,8 @@
-"""Groups: creating, renaming, deleting, and who is in them; each change is a `group_event` in the log.
+"""Groups: creation, names, members and roles, deletion. Each change is a `group_event` in the log.
 
-The change and its event are one transaction, and memory follows between the commit and the fan-out, so
-no message can slip in under the old membership. Whether it is allowed is asked twice: at once, and in the
-transaction again, as other changes of the same group may have come first.
+A change and its event are one transaction. Memory follows between the commit and the fan-out, so that no message
+is routed to the old members after it. Permission is checked twice: at once, and again in the transaction, because
+other changes of the group may have come first.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations
 from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
-from relay.storage.log import Entry, Log, Unchanged
+from relay.storage.entry import Apply, Entry, Unchanged
+from relay.storage.log import Log
 from relay.storage.shown import check_shown
-
-Apply = Callable[[sqlite3.Connection, Entry], None]
 
 
 class Groups:
-    """What can be done to groups, on behalf of a user or of the command line.
+    """Changes groups, on behalf of a user or of the command line.
 
     Args:
         max_members: the most members of one group; 0 means no limit.
-        max_groups: the most groups that one user made; 0 means no limit.
+        max_groups: the most groups that one user has created; 0 means no limit.
     """
 
     def __init__(
@@ -67,13 +66,12 @@ class Groups:
         """Create a group; its creator owns it.
 
         Args:
-            by_user: the owner does it, and not an operator: whom they add has a say in it.
-            acquaint: its members count as acquainted: it is an operator who puts them together.
+            by_user: whether the owner does it and not an operator; then each member must allow to be added.
+            acquaint: make the members visible to each other, as if each had said something: an operator's choice.
 
         Raises:
-            RelayError: `conflict` when the id is taken, `invalid_payload` for members who do not exist or
-                are too many or for a name that shows nothing, `forbidden` for one who lets the owner add them to
-                nothing.
+            RelayError: `conflict` if the id is taken; `invalid_payload` for members who do not exist or are too
+                many, or for an invisible name; `forbidden` for a member who does not let the owner add them.
         """
         name = check_shown(name, "name")
         group_id = group_id or conversations.made_up_id()
@@ -99,18 +97,18 @@ class Groups:
         return self._channels.hold(row._replace(channel_id=conversation.channel_id))
 
     async def get(self, user_id: str, group_id: str) -> Conversation:
-        """Return a group to a member.
+        """Return a group of which the user is a member.
 
         Raises:
-            RelayError: `not_found` to anybody else.
+            RelayError: `not_found` for any other.
         """
         return require_member(user_id, await self._channels.group(group_id), f"group {group_id!r}")
 
     async def rename(self, user_id: str, group_id: str, name: str) -> Conversation:
-        """Change a group's name; owner and admins may.
+        """Rename a group; its owner and admins may.
 
         Raises:
-            RelayError: `not_found`, `forbidden`, `invalid_payload` for a name that shows nothing.
+            RelayError: `not_found`, `forbidden`, `invalid_payload` for an invisible name.
         """
         name = check_shown(name, "name")
         conversation = await self.get(user_id, group_id)
@@ -128,7 +126,7 @@ class Groups:
         return conversation
 
     async def delete(self, user_id: str, group_id: str) -> None:
-        """Delete a group; its owner may. Its members' devices learn of it, and nobody reads it after.
+        """Delete a group; its owner may. Its members' devices are told, and nobody can read it afterwards.
 
         Raises:
             RelayError: `not_found`, `forbidden`.
@@ -156,17 +154,16 @@ class Groups:
         by_user: bool = False,
         acquaint: bool = False,
     ) -> Conversation:
-        """Add a member, or change one's role; owner and admins may, and only the owner makes owners.
+        """Add a member, or change a member's role; the owner and admins may, and only the owner makes an owner.
 
-        Making somebody else the owner makes the old one an admin: a group has one owner.
+        A group has one owner: when another member becomes the owner, the old one becomes an admin.
 
         Args:
-            by_user: the user does it, and not an operator: whom they add has a say in it.
-            acquaint: as `create` has it.
+            by_user, acquaint: as in `create`.
 
         Raises:
-            RelayError: `not_found`, also when there is no such user, `forbidden`, and `conflict` when another
-                change of that member came first.
+            RelayError: `not_found` for a group or user; `forbidden`; `conflict` if another change of that member
+                came first.
         """
         conversation = await self.get(user_id, group_id)
         present = conversation.members.get(member)
@@ -175,21 +172,16 @@ class Groups:
             self._check_put(conversation, user_id, member, role, present)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
-            channel_id = conversation.channel_id
-            if present is None:
+            if present is not None:
+                conversations.set_role(connection, conversation.channel_id, member, role)
+            else:
                 if get_user(connection, member) is None:
                     raise not_found(f"user {member!r}")
                 if by_user:
                     _require_consent(connection, user_id, member)
-                joins_at = self._log.last_seq(connection, channel_id) + 1
-                first = 1 if conversation.history == "start" else joins_at
-                conversations.add_member(connection, channel_id, member, role, first, self._now())
-                if acquaint:
-                    conversations.acquaint(connection, channel_id, [member])
-            else:
-                conversations.set_role(connection, channel_id, member, role)
+                self._add(connection, conversation, member, role, acquaint=acquaint)
             if role is Role.OWNER:
-                conversations.set_role(connection, channel_id, user_id, Role.ADMIN)
+                conversations.set_role(connection, conversation.channel_id, user_id, Role.ADMIN)
 
         def remember() -> None:
             conversation.members[member] = role
@@ -202,10 +194,22 @@ class Groups:
             await self._change(conversation, user_id, payload, apply, remember, check)
         return conversation
 
+    def _add(
+        self, database: sqlite3.Connection, group: Conversation, member: str, role: Role, *, acquaint: bool
+    ) -> None:
+        first = 1 if group.history == "start" else self._log.last_seq(database, group.channel_id) + 1
+        conversations.add_member(database, group.channel_id, member, role, first, self._now())
+        if acquaint:
+            conversations.acquaint(database, group.channel_id, [member])
+
     def _check_put(
         self, conversation: Conversation, user_id: str, member: str, role: Role, seen: Role | None
     ) -> None:
-        """Refuse a change of a member that was seen with the role `seen`; raises Unchanged where it is none."""
+        """Refuse a change that is not allowed or no longer fits; raises Unchanged if it changes nothing.
+
+        Args:
+            seen: the role that the member had when the change was asked for; None for no member.
+        """
         present = conversation.members.get(member)
         require_role(user_id, conversation, Role.OWNER if Role.OWNER in (role, present) else Role.ADMIN)
         if present is role:
@@ -218,7 +222,7 @@ class Groups:
             raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
 
     async def remove_member(self, user_id: str, group_id: str, member: str) -> None:
-        """Remove a member, or leave; the owner hands the group on or deletes it instead of leaving.
+        """Remove a member, or leave. The owner cannot leave before another member is the owner.
 
         Raises:
             RelayError: `not_found`, `forbidden`.
@@ -253,11 +257,18 @@ class Groups:
         remember: Callable[[], None] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Commit a change together with its event, then bring memory up to date, then tell the members."""
+        """Commit a change and its event, then bring memory up to date, then tell the members.
+
+        Args:
+            payload: of the `group_event`.
+            apply: changes the database, in the event's transaction.
+            remember: changes memory, after the commit.
+            check: refuses the change if it is not allowed; called at once and again in the transaction.
+        """
         check()
 
         def run(connection: sqlite3.Connection, entry: Entry) -> None:
-            # Nobody changes the members that memory holds while a batch is being committed.
+            # On the writer's thread, and safe: members in memory change only between two batches.
             require_member(actor, conversation, f"group {entry.target_id!r}")
             check()
             apply(connection, entry)
@@ -297,7 +308,7 @@ def _members(roles: dict[str, Role]) -> list[dict[str, str]]:
 
 
 def describe(conversation: Conversation) -> dict[str, Any]:
-    """Return a group as REST tells of it: its members by role, then by name."""
+    """Return a group for REST, its members sorted by role, then by name."""
     rank = list(Role)
     members = sorted(conversation.members.items(), key=lambda member: (rank.index(member[1]), member[0]))
     return {

@@ -1,7 +1,6 @@
-"""HistorySaver: what was said, as envelopes.
+"""HistorySaver: reads the log for users: pages of a conversation, the list of conversations, unread counts.
 
-Saving itself is the router's commit; this is the way back: pages of a conversation, the list of
-conversations with what is unread, and read pointers.
+The name is the contract's; the saving itself is the router's commit.
 """
 
 from __future__ import annotations
@@ -9,55 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from relay.protocol.envelope import SentEnvelope, SentMeta
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
+from relay.services.envelopes import envelope
 from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
-
-NOTHING = msgspec.Raw(b"{}")
+from relay.storage.names import kind_of
 
 
 class Place(NamedTuple):
-    """A conversation as a user names it; `kind` is None where they leave it to what the target is."""
+    """A conversation as a user names it; `kind` is None if the target's own kind decides."""
 
     kind: ConversationKind | None
     target_id: str
 
 
-def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
-    """Return a stored message as it is now; a deleted one keeps its place without its payload."""
-    payload = NOTHING if record.payload is None or record.deleted_at is not None else msgspec.Raw(record.payload)
-    return SentEnvelope(
-        record.type,
-        payload,
-        SentMeta(
-            message_id=record.message_id,
-            seq=record.seq,
-            id=record.own_id,
-            sender_id=record.sender_id,
-            target_id=record.target_id or None,
-            client_id=record.client_id,
-            timestamp=record.timestamp,
-            sent_at=record.sent_at,
-            edited_at=record.edited_at,
-            deleted_at=record.deleted_at,
-            expires_at=record.expires_at,
-            replaces=record.replaces,
-            edit_id=record.edit_id,
-            depth=record.depth,
-            replay=replay,
-        ),
-    )
-
-
 class _Shown(NamedTuple):
-    """A page, the latest values that belong to it, and whether older ones of those are left out."""
+    """A page, the latest values about its messages, and whether some of those are left out."""
 
     page: history.Page
     latest: list[Record]
@@ -65,10 +35,11 @@ class _Shown(NamedTuple):
 
 
 def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *, forwards: bool | None) -> _Shown:
-    """Return the page with what is said about its messages, ended before the message with which that is too much.
+    """Return a page with the latest values about its messages, cut where these become too many.
 
     Args:
-        forwards: the direction the page was read in; None for both, and then the page stays as it is.
+        most: the most bytes of latest values.
+        forwards: whether the page was read forwards; None if in both directions, and then it is not cut.
     """
     weights = messages.weights_about(connection, user_id, [record.message_id for record in page.records])
     in_order = page.records if forwards else page.records[::-1]
@@ -84,12 +55,42 @@ def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *
     return _Shown(page, latest, len(latest) < sum(weights[one].values for one in ids if one in weights))
 
 
+class _Asked(NamedTuple):
+    """What a user asks for: messages before or after a seq, around one, or the newest; at most `limit`."""
+
+    limit: int
+    before: int | None
+    after: int | None
+    around: int | None
+    filters: Filters
+
+
+def _read_shown(connection: Any, user_id: str, address: str, asked: _Asked, most: int) -> _Shown | None:
+    """Return a page of a conversation, if the user may see it.
+
+    Args:
+        most: the most bytes of messages, and of latest values.
+    """
+    seen = history.view(connection, user_id, address)
+    if seen is None:
+        return None
+    page = history.page(connection, seen, max_bytes=most, **asked._asdict())
+    if asked.around is not None:
+        return _with_latest(connection, user_id, page, most, forwards=None)
+    shown = _with_latest(connection, user_id, page, most, forwards=asked.after is not None)
+    if asked.before is not None or asked.after is not None:
+        return shown
+    standing = messages.standing(connection, user_id, seen.channel_id, most)
+    limited = len(standing) < messages.count_standing(connection, user_id, seen.channel_id)
+    return _Shown(shown.page, standing + shown.latest, shown.limited or limited)
+
+
 class HistorySaver:
-    """Reads the log on behalf of one user at a time.
+    """Reads the log, as far as a user may see it.
 
     Args:
         counted: returns the names of the types that make a conversation unread.
-        page_bytes: bound on the messages of one page, and as much again for their latest values; 0 means none.
+        page_bytes: the most bytes of messages in one page, and as many again of latest values; 0 means no limit.
     """
 
     def __init__(
@@ -118,42 +119,21 @@ class HistorySaver:
     ) -> dict[str, Any]:
         """Return a page of a conversation, oldest first, and the latest values that belong to it.
 
-        `latest` holds what is said about the page's messages; the newest page brings what stands for the
-        conversation as a whole besides, such as how far everybody has read. A page ends where the values about
-        its messages would be too many; of more than too many about one message the newest are brought.
+        `latest` holds the latest values about the page's messages, such as reactions. In the newest page it also
+        holds those about the conversation as a whole, such as how far everybody has read. A page ends early if
+        there are too many values about its messages; of too many about one message, the newest are returned.
 
         Raises:
-            RelayError: `not_found` for a user or group that is not there or not theirs to see.
+            RelayError: `not_found` for a user or group that does not exist or that the user may not see.
         """
         address = group_address(target_id) if kind is ConversationKind.GROUP else user_address(user_id, target_id)
-
-        newest = before is after is around is None
+        asked = _Asked(limit, before, after, around, filters)
 
         def read(connection: Any) -> _Shown | None:
-            seen = history.view(connection, user_id, address)
-            if seen is not None:
-                most = self._page_bytes
-                found = history.page(
-                    connection,
-                    seen,
-                    limit,
-                    before=before,
-                    after=after,
-                    around=around,
-                    filters=filters,
-                    max_bytes=most,
-                )
-                forwards = None if around is not None else after is not None
-                shown = _with_latest(connection, user_id, found, most, forwards=forwards)
-                if not newest:
-                    return shown
-                standing = messages.standing(connection, user_id, seen.channel_id, most)
-                limited = len(standing) < messages.count_standing(connection, user_id, seen.channel_id)
-                return _Shown(shown.page, standing + shown.latest, shown.limited or limited)
-            taken = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
-            if kind is ConversationKind.USER and taken is not None and taken[0] == "user":
-                return _Shown(history.Page([], False), [], False)
-            return None
+            shown = _read_shown(connection, user_id, address, asked, self._page_bytes)
+            if shown is None and kind is ConversationKind.USER and kind_of(connection, target_id) == "user":
+                return _Shown(history.Page([], False), [], False)  # nothing was said between the two yet
+            return shown
 
         answer = await self._runner.read(read)
         if answer is None:
@@ -171,7 +151,7 @@ class HistorySaver:
     async def notifications(
         self, user_id: str, limit: int, *, before: int | None = None, after: int | None = None
     ) -> dict[str, Any]:
-        """Return a page of what was told to a user or to everybody, oldest first, and how much is unread."""
+        """Return a page of the notifications to a user or to everybody, oldest first, and how many are unread."""
 
         def read(connection: Any) -> tuple[history.Page, int]:
             found = notifications.page(
@@ -190,7 +170,7 @@ class HistorySaver:
         }
 
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
-        """Return a user's conversations, what was said last in each, and how much is unread."""
+        """Return a user's conversations, with the last message and the number of unread ones in each."""
         listed, further = await self._runner.read(
             lambda connection: summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
@@ -217,7 +197,7 @@ class HistorySaver:
 
         def read(connection: Any) -> tuple[int, int]:
             read_seq = history.read_pointer(connection, channel_id, user_id)
-            # What was said before one joined is not unread, and nobody learns how much it was.
+            # Messages from before the user joined are not unread, and their number stays hidden.
             seen = history.present(connection, channel_id, user_id)
             counted_from = read_seq if seen is None else max(read_seq, seen.start - 1)
             counted = self._counted()
@@ -226,10 +206,10 @@ class HistorySaver:
         return await self._runner.read(read)
 
     async def locate(self, user_id: str, message_ids: Sequence[int]) -> dict[Place, int]:
-        """Return the highest seq among messages, by the conversation each is in.
+        """Return the highest seq among messages, for each conversation that they are in.
 
         Raises:
-            RelayError: `not_found` when any of them is not there, or not theirs to see.
+            RelayError: `not_found` if one of them does not exist, or the user may not see it.
         """
 
         def read(connection: Any) -> dict[Place, int] | None:

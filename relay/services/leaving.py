@@ -1,4 +1,4 @@
-"""Erasing accounts: each ended at once, then its groups, messages and files, in small transactions."""
+"""Erasure of accounts: access ends at once; groups, messages and files follow in small transactions."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from relay.storage import conversations, leaving
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.leaving import Progress
+from relay.wakeup import Wakeup
 
 _log: Final = logging.getLogger("relay.accounts")
 _AT_ONCE: Final = 100
@@ -26,7 +27,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 class Leaving:
-    """Erases accounts.
+    """Erases accounts, one after the other.
 
     Args:
         now: Unix seconds.
@@ -45,13 +46,13 @@ class Leaving:
         self._groups = groups
         self._attachments = attachments
         self._now = now
-        self._asked = trio.Event()
-        self._moved = trio.Event()
+        self._asked = Wakeup()
+        self._progressed = trio.Event()
 
     async def erase(self, user_id: str) -> Progress:
-        """Erase an account, and return what became of it once that is done.
+        """Erase an account, and return once that is done.
 
-        It goes on when the caller does not wait. Its connections end with 4502. Asking again returns the same.
+        Its connections end with 4502. The erasure goes on if the caller is cancelled; calling again is harmless.
 
         Raises:
             RelayError: `not_found`.
@@ -59,22 +60,21 @@ class Leaving:
         await self._accounts.end_for_good(user_id)
         self._asked.set()
         while True:
-            moved = self._moved
+            progressed = self._progressed  # taken before the read, so that no progress is missed
             found = await self._runner.read(lambda connection: leaving.progress(connection, user_id), inline=True)
-            assert found is not None  # noqa: S101 - it was asked for just now
+            assert found is not None  # noqa: S101 - `end_for_good` made it
             if found.done_at is not None:
                 return found
-            await moved.wait()
+            await progressed.wait()
 
     async def run(self) -> None:
-        """Do what was asked for, for ever; at the start what was not finished."""
+        """Erase accounts for ever, first those that were not finished at the last end."""
         while True:
-            self._asked = trio.Event()
             try:
                 while found := await self._runner.read(leaving.pending, inline=True):
                     await self._erase(found)
-                    self._moved.set()
-                    self._moved = trio.Event()
+                    self._progressed.set()
+                    self._progressed = trio.Event()
             except (StorageFailed, RelayError) as failed:
                 _log.warning("an account is erased later: %s", failed)
                 await trio.sleep(_RETRY_SECONDS)
@@ -110,7 +110,7 @@ class Leaving:
         _log.warning("the account %r is erased", user_id)
 
     async def _leave(self, user_id: str, group_id: str, role: Role) -> None:
-        """Leave a group; what one owns goes to who has been there longest, or is deleted where nobody is left."""
+        """Leave a group. An owner's group goes to the oldest other member; without one it is deleted."""
         try:
             if role is Role.OWNER:
                 heir = await self._runner.read(lambda connection: leaving.heir(connection, user_id, group_id))
@@ -120,7 +120,7 @@ class Leaving:
                 await self._groups.put_member(user_id, group_id, heir, Role.OWNER)
             await self._groups.remove_member(user_id, group_id, user_id)
         except RelayError as refused:
-            # Somebody else changed the group meanwhile; it is looked at again.
+            # Somebody else changed the group meanwhile; `_erase` reads it again.
             if refused.code not in (ErrorCode.NOT_FOUND, ErrorCode.CONFLICT):
                 raise
             await trio.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Token buckets: so many a second, with a burst, per key; refusals say when to try again."""
+"""Rate limits: token buckets by user, connection and address, and limits on bytes and on requests at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from relay.settings.limits import LimitsSettings
 
 _BURST_BYTES: Final = 1_048_576
 _BURST_SECONDS: Final = 10
-"""What a rate without a burst of its own lets through at once, as seconds of it."""
+"""The burst of a rate that has none of its own: what it allows in this many seconds."""
 
 
 def network_of(address: str) -> str:
-    """Return what of an address counts as one peer: an IPv4 address, or the /64 of an IPv6 one."""
+    """Return the network that counts as one peer: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -30,12 +30,12 @@ def network_of(address: str) -> str:
 
 
 class TokenBuckets:
-    """One bucket per key, refilled by time.
+    """Token buckets, one for each key.
 
     Args:
-        rate: tokens a second; 0 means no limit.
-        burst: the most tokens a bucket holds, which a key seen for the first time has.
-        what: named in the refusal, in the plural.
+        rate: tokens per second; 0 means no limit.
+        burst: the most tokens in a bucket, and those of a new key; at least one.
+        what: names what is limited in a refusal, in the plural.
         clock: monotonic seconds.
     """
 
@@ -47,7 +47,7 @@ class TokenBuckets:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait_for(self, key: str, cost: float = 1.0) -> float:
-        """Take a token of `key`, or `cost` of them, a bucketful at most; return 0, or the seconds until then."""
+        """Take `cost` tokens, at most a bucketful; return 0, or the seconds to wait if there are too few."""
         if not self._rate:
             return 0.0
         cost, now = min(cost, self._burst), self._clock()
@@ -62,7 +62,7 @@ class TokenBuckets:
         return 0.0
 
     def borrow(self, key: str) -> float:
-        """Take a token of `key`, on credit where there is none; return the seconds until it is paid back."""
+        """Take a token, on credit if there is none; return the seconds until the credit is paid back."""
         if not self._rate:
             return 0.0
         now = self._clock()
@@ -74,7 +74,7 @@ class TokenBuckets:
         return max(0.0, -tokens / self._rate)
 
     def take(self, key: str, cost: float = 1.0) -> None:
-        """Take a token of `key`, or `cost` of them.
+        """Take `cost` tokens.
 
         Raises:
             RelayError: `rate_limited`, with the seconds to wait.
@@ -85,7 +85,7 @@ class TokenBuckets:
             )
 
     def give_back(self, key: str) -> None:
-        """Give back a token of `key` that was taken for nothing."""
+        """Give back a token that was not used."""
         if self._rate and key in self._buckets:
             tokens, then = self._buckets[key]
             self._buckets[key] = (min(self._burst, tokens + 1.0), then)
@@ -99,11 +99,11 @@ class TokenBuckets:
 
 
 class Pace:
-    """How fast each key's bytes are taken: none is refused, each makes a debt that time pays off.
+    """A rate of bytes for each key. None are refused; a key with too much debt waits until time has paid it off.
 
     Args:
-        rate: bytes a second; 0 means no limit.
-        burst: the debt that nobody waits for.
+        rate: bytes per second; 0 means no limit.
+        burst: the bytes of debt that need no wait.
         clock: monotonic seconds.
     """
 
@@ -114,7 +114,7 @@ class Pace:
         self._debts: dict[str, tuple[float, float]] = {}
 
     def wait_for(self, key: str, size: int) -> float:
-        """Add to the debt of `key`; return the seconds to wait before any more is taken."""
+        """Add `size` bytes to the debt of a key; return the seconds to wait before more are read."""
         if not self._rate:
             return 0.0
         now = self._clock()
@@ -129,10 +129,10 @@ class Pace:
 
 
 class Slots:
-    """So many of something at once for each key; one more waits until one of them is over.
+    """A number of slots for each key, for requests that may run at once; one more waits for a free slot.
 
     Args:
-        each: the most for one key; 0 means no limit.
+        each: the slots of each key; 0 means no limit.
     """
 
     def __init__(self, each: int) -> None:
@@ -141,13 +141,13 @@ class Slots:
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
 
     async def take(self, key: str) -> None:
-        """Take a slot of `key`, once there is one."""
+        """Take a slot of a key; wait until there is one."""
         while self._taken.get(key, 0) >= self._each:
             await self._waiting.setdefault(key, trio.lowlevel.ParkingLot()).park()
         self._taken[key] = self._taken.get(key, 0) + 1
 
     def give_back(self, key: str) -> None:
-        """Give back a slot that was taken."""
+        """Give a slot back."""
         self._taken[key] -= 1
         if not self._taken[key]:
             del self._taken[key]
@@ -158,7 +158,7 @@ class Slots:
 
 
 class Paced(Protocol):
-    """Who sends, as far as the limits count."""
+    """A sender, as far as the limits need to know it."""
 
     @property
     def user_id(self) -> str:
@@ -166,7 +166,7 @@ class Paced(Protocol):
 
     @property
     def client_id(self) -> str | None:
-        """The sending device, where there is one."""
+        """The sending device, if there is one."""
 
     @property
     def address(self) -> str:
@@ -174,7 +174,7 @@ class Paced(Protocol):
 
 
 class Rates:
-    """Every rate of `[limits]`, by name.
+    """The rates of `[limits]`, by name.
 
     Args:
         clock: monotonic seconds.
@@ -203,7 +203,7 @@ class Rates:
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:
-        """Count a message of a sender's, by user, connection and address; transient ones by user, apart.
+        """Count a message by user, connection and address. Transient ones count by user only, and apart.
 
         Raises:
             RelayError: `rate_limited`, with the seconds to wait.

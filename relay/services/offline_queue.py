@@ -1,8 +1,8 @@
-"""OfflineQueue: what a device has not had yet.
+"""OfflineQueue: replays what a device missed, and stores how far each device has got.
 
-There is no copy per recipient. What waits for a device is what the log holds after its cursor; what
-waits for a user is what comes after the highest ack of any of their devices. Acks arrive often and one
-by one, so they are gathered and written once in a while, like messages.
+No message is copied per recipient. A device is owed what the log holds after its cursor; a user, what it holds
+after the highest ack of any of their devices. Acks come often and one by one, so they are gathered and written
+together.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import trio
 
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
-from relay.services.history import envelope
+from relay.services.envelopes import envelope
 from relay.storage import accounts, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
+from relay.wakeup import Wakeup
 
 _SLICE: Final = 250
 _SLICE_BYTES: Final = 131_072
-"""What is read of a replay at once, in messages and in bytes."""
+"""How much of a replay is read at once, in messages and in bytes."""
 
 _ACK_SECONDS: Final = 0.1
 _RETRY_SECONDS: Final = 5.0
 
 
 class Delivered(NamedTuple):
-    """What became delivered to a user: the newest seq of somebody else's in one conversation."""
+    """A user has received a conversation of two up to this seq, a message of the other's."""
 
     user_id: str
     channel_id: int
@@ -40,7 +41,13 @@ class Delivered(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """How a connection begins: from where, whether that was the client's own cursor, and what it is owed."""
+    """Where a connection begins, and the replay that it is owed.
+
+    Attributes:
+        resumed: whether it begins at the client's own cursor.
+        start: the position at which it begins.
+        until: the position up to which the replay brings it.
+    """
 
     resumed: bool
     start: int
@@ -51,13 +58,14 @@ class Resumption(NamedTuple):
 
 
 class OfflineQueue:
-    """Plans and reads replays, and keeps what counts as delivered.
+    """Plans and reads replays, and stores acks.
 
     Args:
-        limit: the most stream messages of one replay.
-        priority: a type's place in the order of a replay, lowest first.
-        on_delivered: told what became delivered, after the commit.
-        page_bytes: bound on what is undelivered in one answer; 0 means none.
+        epoch: names this database; a cursor of another one means nothing here.
+        limit: the most stream messages in one replay.
+        priority: returns a type's place in the order of a replay, lowest first.
+        on_delivered: called after the commit with what users have received for the first time.
+        page_bytes: the most bytes of messages in one answer; 0 means no limit.
     """
 
     def __init__(
@@ -75,22 +83,22 @@ class OfflineQueue:
         self._on_delivered = on_delivered
         self._page_bytes = page_bytes or history.NO_BOUND
         self._acks: dict[tuple[str, str], int] = {}
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
         self.epoch = epoch
 
     def plan(
         self, connection: sqlite3.Connection, user_id: str, cursor: int | None, epoch: str | None, until: int
     ) -> Resumption:
-        """Decide where a connection begins and plan its replay up to position `until`; runs on a reader."""
+        """Decide where a connection begins, and plan its replay up to and including position `until`."""
         resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
         start = cursor if resumed and cursor is not None else accounts.delivered(connection, user_id)
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
         return Resumption(resumed, start, until, *planned, user_id)
 
     async def frames(self, user_id: str, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
-        """Yield planned messages as frames, joined by the slice, so that a long replay needs little memory.
+        """Yield planned messages as frames, a slice of many at a time.
 
-        The next slice is read when it is asked for: a peer that does not read is one slice's worth.
+        The next slice is read when it is asked for, so a peer that does not read costs the memory of one.
         """
         start = 0
         while start < len(message_ids):
@@ -104,7 +112,7 @@ class OfflineQueue:
             )
 
     async def undelivered(self, user_id: str, *, after: int | None, limit: int) -> dict[str, Any]:
-        """Return the oldest messages that no device of the user acked, by priority; moves nothing."""
+        """Return the oldest messages that no device of the user has acked, by priority. It acks nothing."""
 
         def read(connection: sqlite3.Connection) -> replay.Undelivered:
             start = accounts.delivered(connection, user_id) if after is None else after
@@ -118,13 +126,13 @@ class OfflineQueue:
         return {"messages": frames, "cursor": window.cursor, "has_more": window.has_more}
 
     def ack_nowait(self, user_id: str, client_id: str, cursor: int) -> None:
-        """Note how far a device got; written soon."""
+        """Note how far a device has got; it is written soon."""
         key = (user_id, client_id)
         self._acks[key] = max(self._acks.get(key, 0), cursor)
-        self._wake.set()
+        self._wakeup.set()
 
     async def acknowledge(self, user_id: str, client_id: str, cursor: int) -> None:
-        """Note how far a device got, and return once that is written; it never goes back.
+        """Write how far a device has got; it never goes back.
 
         Raises:
             StorageFailed: the disk did not take it.
@@ -136,15 +144,14 @@ class OfflineQueue:
     async def run(self) -> None:
         """Write acks for ever, many at a time."""
         while True:
-            await self._wake.wait()
+            await self._wakeup.wait()
             await trio.sleep(_ACK_SECONDS)
-            self._wake = trio.Event()
+            self._wakeup.clear()  # the acks that came meanwhile are written now
             if not await self.flush():
-                self._wake.set()
                 await trio.sleep(_RETRY_SECONDS)
 
     async def flush(self) -> bool:
-        """Write the acks that wait; tell whether the disk took them. What it did not take waits on."""
+        """Write the acks that wait; return False if the disk did not take them, and they wait on."""
         acks, self._acks = self._acks, {}
         if not acks:
             return True
@@ -174,16 +181,12 @@ def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> l
 
 
 def _newly_delivered(connection: sqlite3.Connection, user_id: str, before: int, after: int) -> list[Delivered]:
-    """Return what others told this user, in conversations of two, between two positions."""
+    """Return the conversations of two in which the other wrote between two positions."""
     found: list[Delivered] = []
     for seen in history.read_views(connection, user_id):
         if seen.kind != "user":
             continue
-        row = connection.execute(
-            "SELECT message_id, seq FROM log WHERE channel_id = ? AND message_id <= ? AND sender_id <> ?"
-            " ORDER BY seq DESC LIMIT 1",
-            (seen.channel_id, after, user_id),
-        ).fetchone()
-        if row is not None and row[0] > before:
-            found.append(Delivered(user_id, seen.channel_id, seen.address, row[1]))
+        newest = messages.newest_from_others(connection, seen.channel_id, user_id, after)
+        if newest is not None and newest.message_id > before:
+            found.append(Delivered(user_id, seen.channel_id, seen.address, newest.seq))
     return found

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, two at once at most, as each takes 64 MiB, and in fair turns."""
+"""Password hashes: argon2id, in fair turns, two at once at most because each takes 64 MiB."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from relay.services.fair_queue import FairQueue
 MAX_PASSWORD: Final = 1024
 _HASHING: Final = 2
 _WAITING: Final = 40
-"""So many wait at most: about two seconds' worth."""
+"""The most that wait; about two seconds of work."""
 
 
 class Passwords:
-    """Hashes and compares passwords, in threads of its own."""
+    """Hashes and compares passwords in its own threads."""
 
     def __init__(self) -> None:
         self.hasher = argon2.PasswordHasher()
@@ -29,7 +29,7 @@ class Passwords:
         """Return a password's argon2id hash.
 
         Args:
-            network, first: whose turn it is; see `FairQueue.turn`.
+            network, first: as in `FairQueue.turn`.
 
         Raises:
             RelayError: `overloaded`.
@@ -38,28 +38,30 @@ class Passwords:
             return await trio.to_thread.run_sync(self.hasher.hash, password, limiter=self.threads)
 
     async def prepare(self) -> None:
-        """Make the hash that unknown users' passwords are checked against, before anybody waits for it."""
+        """Make the hash that passwords of unknown users are compared with, before a login has to wait for it."""
         if not self._decoy:
             self._decoy = await self.hash(secrets.token_hex(8))
 
-    async def verify(self, kept: str | None, password: str, network: str = "", *, first: bool = False) -> bool:
-        """Compare a password with a kept hash; none takes as long and is False.
+    async def verify(
+        self, stored_hash: str | None, password: str, network: str = "", *, first: bool = False
+    ) -> bool:
+        """Return whether a password matches a stored hash. Without a hash it is False, after the same time.
 
         Raises:
             RelayError: `overloaded`.
         """
-        if kept is None:
+        if stored_hash is None:
             await self.prepare()
         async with self._turns.turn(network, first=first):
-            same = await self.matches(kept or self._decoy, password)
-        return same and kept is not None
+            same = await self.matches(stored_hash or self._decoy, password)
+        return same and stored_hash is not None
 
-    async def matches(self, kept: str, password: str) -> bool:
-        """Compare, at once and whoever waits."""
+    async def matches(self, stored_hash: str, password: str) -> bool:
+        """Compare a password with a hash without waiting for a turn."""
 
         def verify() -> bool:
             try:
-                return self.hasher.verify(kept, password[: MAX_PASSWORD + 1])
+                return self.hasher.verify(stored_hash, password[: MAX_PASSWORD + 1])
             except argon2.exceptions.VerificationError:
                 return False
 

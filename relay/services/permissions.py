@@ -1,4 +1,4 @@
-"""Who may do what, asked on every action: socket, REST and command line alike."""
+"""Permissions, checked on every action: by socket, REST and command line alike."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ NOTIFY = "notify"
 """The scope of a token that may notify anybody."""
 
 METRICS = "metrics"
-"""The scope of a token that may read the server's figures."""
+"""The scope of a token that may read the server's metrics."""
 
 _RANK = {Role.MEMBER: 0, Role.ADMIN: 1, Role.OWNER: 2}
 
 
 def require_admin(identity: Identity) -> None:
-    """Refuse whoever is no admin of this server.
+    """Refuse a user who is not an admin of this server.
 
     Raises:
         RelayError: `forbidden`.
@@ -27,7 +27,7 @@ def require_admin(identity: Identity) -> None:
 
 
 def require_scope(identity: Identity, scope: str) -> None:
-    """Refuse a token that neither is an admin's nor has the scope.
+    """Refuse a token that is not an admin's and does not have the scope.
 
     Raises:
         RelayError: `forbidden`.
@@ -37,10 +37,10 @@ def require_scope(identity: Identity, scope: str) -> None:
 
 
 def require_member(user_id: str, conversation: Conversation | None, what: str) -> Conversation:
-    """Return the conversation to a member; to anybody else it is not there.
+    """Return the conversation if the user is a member of it.
 
     Raises:
-        RelayError: `not_found`, the same for what does not exist.
+        RelayError: `not_found`, as for a conversation that does not exist: others do not learn that it does.
     """
     if conversation is None or user_id not in conversation.members:
         raise not_found(what)
@@ -48,10 +48,10 @@ def require_member(user_id: str, conversation: Conversation | None, what: str) -
 
 
 def require_place(identity: Identity, conversation: Conversation, target_id: str) -> None:
-    """Refuse whoever has no place in a conversation; everybody is in everybody's.
+    """Refuse a sender who may not send to a conversation. All users may send to the broadcast conversation.
 
     Raises:
-        RelayError: `not_found`, the same for what does not exist.
+        RelayError: `not_found`, as for a conversation that does not exist.
     """
     if conversation.kind is ConversationKind.BROADCAST or identity.user_id in conversation.members:
         return
@@ -72,10 +72,10 @@ def require_role(user_id: str, conversation: Conversation, least: Role) -> None:
 
 
 def require_kind(conversation: Conversation, kinds: frozenset[ConversationKind], type_name: str) -> None:
-    """Refuse a message to the wrong sort of target.
+    """Refuse a message to a kind of conversation that its type does not go to.
 
     Raises:
-        RelayError: `invalid_payload`, naming the right one.
+        RelayError: `invalid_payload`, naming the right kinds.
     """
     if conversation.kind not in kinds:
         wanted = " or ".join(f"a {kind}" for kind in sorted(kinds))

@@ -1,18 +1,29 @@
-"""PresenceService: who is here, told to those who follow them and may know.
+"""PresenceService: knows who is present, and tells the followers who may see it.
 
-What changes is gathered, and told by one task that looks at each changed user once: it computes what others
-see, compares it with what they were told last, and sends a ready frame only where the two differ. So two
-thousand devices that vanish and are back within the grace cost nothing and tell nothing.
+    PresenceService   takes events and requests; one task looks at each changed user
+    PresenceState     one user: devices, grace periods and choice go in, a status comes out (presence_state.py)
+    StatusFanout      sends a status to the followers who may see it (presence_fanout.py, visibility.py)
+    LastSeenSaver     writes statuses to the database, a second later (last_seen.py)
 
-Statuses move no cursor and are not stored as messages: with every hello come the present ones. What a user
-*chose* is a message, stored for their own devices.
+An event only marks its user as changed. The task looks at each changed user once, computes the status, and sends
+it if it is another one than was published last. Bob follows Alice; the grace period has 30 seconds:
+
+    second   event                           Alice's state                        Bob is sent
+    0        her phone says hello            phone connected                      online
+    5        the phone vanishes in a tunnel  phone counts until second 35         nothing
+    15       the phone says hello again      phone connected                      nothing
+    20       she closes the page             no device                            offline, last seen at second 20
+
+So two thousand devices that vanish and are back within their grace periods cost no frame.
+
+Statuses move no cursor and are not stored as messages: every hello brings the present ones. What a user *chose* is
+a message, stored for their own devices.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,32 +31,45 @@ import msgspec
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services import visibility
+from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.deadlines import Deadlines
-from relay.services.followers import Company, Followers, read_company
+from relay.services.draining import Drain
+from relay.services.last_seen import LastSeenSaver
+from relay.services.presence_fanout import StatusFanout
+from relay.services.presence_state import Choice, Grace, PresenceState
 from relay.services.router import Submission
-from relay.services.statuses import HIDDEN, OFFLINE, UNKNOWN, Person, Status, from_kept
-from relay.storage import directory, presence
-from relay.storage.errors import StorageFailed
+from relay.services.statuses import TYPE
+from relay.services.visibility import PresenceSnapshot, Recheck, ViewedRows, read_snapshot, read_viewed
+from relay.storage import presence
 from relay.storage.jobs import Runner
-from relay.storage.presence import Kept
+from relay.wakeup import Wakeup
 
-TYPE: Final = "status_update"
 _GATHER_SECONDS: Final = 0.005
-"""How long what follows a change waits for others: a thousand that come in a second are two hundred wake-ups."""
-
-_SAVE_SECONDS: Final = 1.0
-_ALIVE_SECONDS: Final = 60.0
+"""A pause after each round, in which changes gather: a thousand in a second cost two hundred rounds at most."""
 
 
 class PresenceService:
-    """Knows who is here and tells their followers.
+    """Knows who is present and tells their followers.
+
+    Its work lists, which only `run` empties, a round at a time:
+
+    - `_changed`: users whose status may be another one than was published. Every event puts its user there.
+    - `_deadlines`: when time alone may change a user's status. Each look at a user puts the next one there.
+    - `_rechecks`: users whom some followers may see otherwise than before, without a change of their status.
+    - `_deleted_groups`: channel ids of groups whose last members are to be rechecked against each other.
+
+    `_states` holds a user from their first hello (or, after a restart, if they were present before it) until they
+    are offline and that is saved; of all others the database's row is what counts.
 
     Args:
         now: Unix seconds.
-        grace_seconds: how long a user whose last device vanished counts as here.
+        drain: once it has begun, nothing is told any more: all devices go, and will be back.
+        on_change: called with a user id and the new status whenever a status is published.
+        grace_seconds: how long a device that vanished counts as present.
         max_following: the most users that one may follow; 0 means no limit.
-        closed_directory: whether users find only those they share a conversation with.
+        closed_directory: whether users find only those with whom they share a conversation.
     """
 
     def __init__(
@@ -54,6 +78,8 @@ class PresenceService:
         connections: WebSocketManager,
         now: Callable[[], float],
         *,
+        drain: Drain,
+        on_change: Callable[[str, str], None],
         grace_seconds: float,
         max_following: int,
         closed_directory: bool,
@@ -61,64 +87,55 @@ class PresenceService:
         self._runner = runner
         self._connections = connections
         self._now = now
-        self._grace = grace_seconds
+        self._drain = drain
+        self._on_change = on_change
+        self._grace_seconds = grace_seconds
         self._max_following = max_following or 1 << 62
-        self._closed_directory = closed_directory
-        self._people: dict[str, Person] = {}
-        self._followers = Followers()
+        self._read_unknown = partial(visibility.read_unknown, closed_directory=closed_directory)
+        self._states: dict[str, PresenceState] = {}
+        self._fanout = StatusFanout(runner, connections, self._states, now)
+        self.last_seen = LastSeenSaver(runner, connections, self._states, now)
         self._changed: set[str] = set()
-        self._shown: set[str] = set()
-        self._met: list[tuple[Set[str], Set[str]]] = []
-        self._ended: list[int] = []
-        self._due = Deadlines()
-        self._unsaved: set[str] = set()
-        self._wake = trio.Event()
-        self._save = trio.Event()
-        self._used = False
-        self.leaving = False
-        self.told: Callable[[str, str], None] | None = None
+        self._deadlines: Deadlines[str] = Deadlines()
+        self._rechecks: list[Recheck] = []
+        self._deleted_groups: list[int] = []
+        self._wakeup = Wakeup()
 
-    # What connections tell.
+    # Events, from connections and from the router.
 
-    def arrived(self, connection: Connection, company: Company) -> bytes:
-        """Note a device that said hello; return the present statuses of those its user follows, as frames."""
-        self._used = True
-        user_id, client_id = connection.user_id, connection.client_id
-        person = self._people.get(user_id)
-        if person is None:
-            person = self._people[user_id] = Person(company.own, self._now())
-        person.graces.pop(client_id, None)
-        self._touch(user_id)
-        if not company.following:
-            return b""
-        self._followers.add(user_id, company.following)
-        now = self._now()
-        return b"".join(
-            self._seen_by(user_id, kept, company.sharing).frame(kept.user_id, now)
-            for kept in company.followed.values()
-        )
+    def connected(self, connection: Connection, snapshot: PresenceSnapshot) -> bytes:
+        """Note a device that said hello; return the statuses of the users that it follows, as frames."""
+        self.last_seen.enabled = True
+        user_id, now = connection.user_id, self._now()
+        state = self._states.get(user_id)
+        if state is None:
+            state = self._states[user_id] = PresenceState.stored(snapshot.own, now)
+        state.connected(connection.client_id)
+        self._mark_changed(user_id)
+        self._fanout.followers.add(user_id, snapshot.followed.rows)
+        statuses = snapshot.followed.statuses(self._states)
+        return b"".join(status.frame(followed, now) for followed, status in statuses.items())
 
-    def left(self, connection: Connection, *, goodbye: bool) -> None:
+    def disconnected(self, connection: Connection, *, goodbye: bool) -> None:
         """Note a device that is gone.
 
         Args:
-            goodbye: it said so, or was sent away for good: its presence ends at once.
+            goodbye: it said so, or was sent away for good; it has no grace period.
         """
         user_id = connection.user_id
-        person = self._people.get(user_id)
         if not self._connections.of(user_id):
-            self._followers.forget(user_id)
-        if person is None or self.leaving:
+            self._fanout.followers.forget(user_id)
+        state = self._states.get(user_id)
+        if state is None or self._drain.begun:
             return
-        person.away_since = self._now()
-        if not goodbye and self._grace:
-            until = trio.current_time() + self._grace
-            person.graces[connection.client_id] = (until, connection.active)
-        self._touch(user_id)
+        ends_at_once = goodbye or not self._grace_seconds
+        grace = Grace(trio.current_time() + self._grace_seconds, connection.active)
+        state.disconnected(connection.client_id, self._now(), None if ends_at_once else grace)
+        self._mark_changed(user_id)
 
-    def activity(self, connection: Connection) -> None:
-        """Note that a device came to the foreground, or went to the background; bring it up to date."""
-        self._touch(connection.user_id)
+    def activity_changed(self, connection: Connection) -> None:
+        """Note that a device came to the foreground or went to the background; send it what it missed there."""
+        self._mark_changed(connection.user_id)
         missed, connection.missed_statuses = connection.missed_statuses, None
         if not connection.active or not missed:
             return
@@ -126,59 +143,80 @@ class PresenceService:
         for user_id, status in missed.items():
             connection.push_latest(status.frame(user_id, now), (TYPE, user_id))
 
-    def observe(self, submission: Submission) -> None:
-        """Note what a stored message changes; an observer of the router's."""
-        entry = submission.entry
-        if entry.type == TYPE:
-            chosen = msgspec.json.decode(entry.payload)
-            person = self._people.get(entry.sender_id)
-            if person is not None:
-                person.choose(chosen["status"], chosen.get("text"), chosen.get("until"), self._now())
-                self._touch(entry.sender_id)
-        elif entry.type == "group_event":
-            self._regroup(submission)
-        elif entry.seq is not None and entry.sender_id not in submission.conversation.spoke:
-            self._spoke(submission)
+    def visibility_changed(self, user_id: str, visible_to: str) -> None:
+        """Note who may see a user from now on; it is stored already."""
+        state = self._states.get(user_id)
+        if state is not None:
+            state.visible_to = visible_to
+        self._recheck(Recheck({user_id}, None))
 
-    # What users ask.
+    def observe(self, submission: Submission) -> None:
+        """Note what a stored message changes. The router calls this after the commit."""
+        entry, conversation = submission.entry, submission.conversation
+        if entry.type == TYPE:
+            state = self._states.get(entry.sender_id)
+            if state is not None:
+                chosen = msgspec.json.decode(entry.payload)
+                state.choice = Choice(chosen["status"], chosen.get("text"), chosen.get("until"))
+                self._mark_changed(entry.sender_id)
+        elif entry.type == "group_event":
+            event = msgspec.json.decode(entry.payload)
+            if event["event"] == "deleted":
+                self._deleted_groups.append(entry.channel_id)
+                self._wakeup.set()
+            for recheck in visibility.rechecks_of_group_event(event, frozenset(conversation.members)):
+                self._recheck(recheck)
+        elif entry.seq is not None and entry.sender_id not in conversation.spoke:
+            self._note_first_message(entry.sender_id, conversation)
+
+    def _note_first_message(self, sender_id: str, conversation: Conversation) -> None:
+        """Note a user's first message since a conversation is in memory.
+
+        It may be their first one ever, which makes them visible to the other members.
+        """
+        if sender_id in conversation.members:
+            conversation.spoke.add(sender_id)
+            if self._fanout.followers.of(sender_id):
+                self._recheck(Recheck({sender_id}, frozenset(conversation.members)))
+
+    # Requests of users.
 
     async def statuses(self, viewer: str, user_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the present statuses of users, as `viewer` may see them.
+        """Return the statuses of users, each once, as `viewer` may see them.
 
         Raises:
-            RelayError: `not_found`, naming one who does not exist or is not theirs to find.
+            RelayError: `not_found`, naming a user who does not exist or whom the viewer may not find.
         """
 
-        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-            self._check(connection, viewer, user_ids)
-            return self._look(connection, viewer, user_ids)
+        def read(connection: sqlite3.Connection) -> ViewedRows:
+            for user_id in self._read_unknown(connection, viewer, user_ids):
+                raise not_found(f"user {user_id!r}")
+            return read_viewed(connection, viewer, user_ids)
 
-        return await self._runner.read(read)
+        return self._describe(await self._runner.read(read), user_ids)
 
     async def following(self, user_id: str) -> list[dict[str, Any]]:
-        """Return the present statuses of all whom a user follows."""
-        company = await self._runner.read(partial(read_company, user_id=user_id))
-        return [
-            self._seen_by(user_id, kept, company.sharing).described(kept.user_id)
-            for kept in company.followed.values()
-        ]
+        """Return the statuses of all users that a user follows."""
+        snapshot = await self._runner.read(partial(read_snapshot, user_id=user_id))
+        return self._describe(snapshot.followed, list(snapshot.followed.rows))
 
     async def follow(
         self, user_id: str, others: Sequence[str], *, follow: bool
     ) -> tuple[list[dict[str, Any]], list[str]]:
-        """Follow others, or no longer; lasting, for all of one's devices.
+        """Follow others, or no longer follow them. It is stored, and holds for all devices of the user.
 
         Returns:
-            The present statuses of those who are there, and who is not, or not the follower's to find.
+            The statuses of those who exist, and the ids of those who do not, or whom the user may not find.
 
         Raises:
-            RelayError: `forbidden` for too many; nothing changes.
+            RelayError: `forbidden` if the user would follow too many; nothing changes then.
         """
 
         def change(connection: sqlite3.Connection) -> list[str]:
-            # Whom one follows already one may leave, even where the directory hides them by now.
+            # Users may stop following somebody whom the directory hides by now.
             held = set() if follow else set(presence.following(connection, user_id))
-            unknown = self._unknown(connection, user_id, [one for one in dict.fromkeys(others) if one not in held])
+            asked = [other for other in dict.fromkeys(others) if other not in held]
+            unknown = self._read_unknown(connection, user_id, asked)
             known = [other for other in others if other not in unknown]
             if not follow:
                 presence.unfollow(connection, user_id, known)
@@ -187,214 +225,72 @@ class PresenceService:
             return unknown
 
         unknown = await self._runner.write(change)
-        others = [other for other in others if other not in unknown]
+        known = [other for other in others if other not in unknown]
         if not follow:
-            self._followers.remove(user_id, others)
+            self._fanout.followers.remove(user_id, known)
         elif self._connections.of(user_id):
-            self._followers.add(user_id, others)
-        # Read where it stands: an answer from a thread could come behind a change that is newer than it.
-        return await self._runner.read(partial(self._look, viewer=user_id, user_ids=others), inline=True), unknown
+            self._fanout.followers.add(user_id, known)
+        # Inline: an answer from a thread could be sent after a status that is newer than it.
+        viewed = await self._runner.read(partial(read_viewed, viewer=user_id, user_ids=known), inline=True)
+        return self._describe(viewed, known), unknown
 
-    def show_to(self, user_id: str, shown_to: str) -> None:
-        """Note who may see a user from now on; it is stored already."""
-        person = self._people.get(user_id)
-        if person is not None:
-            person.shown_to = shown_to
-        self._shown.add(user_id)
-        self._wake.set()
+    def _describe(self, viewed: ViewedRows, user_ids: Sequence[str]) -> list[dict[str, Any]]:
+        statuses = viewed.statuses(self._states)
+        return [statuses[user_id].fields(user_id) for user_id in dict.fromkeys(user_ids)]
 
-    # The tasks.
+    # The task.
 
     async def recover(self) -> None:
-        """Begin with those whom others saw as present when the server ended: nobody knows, for a grace."""
-        behind = await self._runner.read(presence.left_behind)
-        if not behind:
-            return
-        with suppress(StorageFailed):  # a server must start on a full disk
-            await self._runner.write(presence.settle_last_seen)
-        until = trio.current_time() + self._grace
-        for kept in behind:
-            person = self._people[kept.user_id] = Person(kept, self._now())
-            person.lost_until, person.told = until, HIDDEN
-            self._due.set(kept.user_id, until)
+        """Begin with the users who were present when the server ended: `unknown`, for a grace period."""
+        rows = await self.last_seen.recover()
+        until = trio.current_time() + self._grace_seconds
+        for row in rows:
+            self._states[row.user_id] = PresenceState.after_restart(row, self._now(), until)
+            self._deadlines.set(row.user_id, until)
 
     async def run(self) -> None:
-        """Tell changes, for ever."""
+        """Look at what changed, for ever."""
         while True:
-            with trio.move_on_at(self._due.next()):
-                await self._wake.wait()
-            self._wake = trio.Event()
-            changed, self._changed = self._changed.union(self._due.take(trio.current_time())), set()
-            if not self.leaving:
+            await self._wakeup.wait_until(self._deadlines.next())
+            changed, self._changed = self._changed.union(self._deadlines.take(trio.current_time())), set()
+            if not self._drain.begun:
                 for user_id in changed:
-                    await self._tell(user_id)
-                await self._tell_who_may_see()
+                    await self._update(user_id)
+                await self._run_rechecks()
             self._connections.flush()
             if changed:
                 await trio.sleep(_GATHER_SECONDS)
 
-    async def keep(self) -> None:
-        """Save who is here, for ever: a second after a change, and every minute while anybody is."""
-        while True:
-            anybody = self._connections.statistics().users
-            with trio.move_on_after(_ALIVE_SECONDS if anybody else float("inf")):
-                await self._save.wait()
-                await trio.sleep(_SAVE_SECONDS)
-            self._save = trio.Event()
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Save what changed; what the disk does not take waits for the next time."""
-        if not self._used:
-            return  # whoever only works on the database must not look like a server at work
-        unsaved, self._unsaved = self._unsaved, set()
-        rows = [(name, self._people[name].told) for name in unsaved if name in self._people]
-        seen = [(name, told.status not in (OFFLINE, UNKNOWN), told.last_seen) for name, told in rows]
-        try:
-            await self._runner.write(lambda connection: presence.note(connection, seen, self._now()))
-        except StorageFailed:
-            self._unsaved |= unsaved
-            return
-        for name in unsaved - self._unsaved:
-            person = self._people.get(name)
-            if person and not (self._connections.of(name) or person.graces or person.lost_until):
-                del self._people[name]
-
-    # The rest is this class's own.
-
-    def _touch(self, user_id: str) -> None:
-        self._changed.add(user_id)
-        self._wake.set()
-
-    def _meet(self, people: Set[str], viewers: Set[str]) -> None:
-        """Note that `viewers` may share another number of conversations with `people` than before."""
-        self._met.append((people, viewers))
-        self._wake.set()
-
-    def _spoke(self, submission: Submission) -> None:
-        """Note that somebody speaks for the first time since a conversation is in memory: it opens them."""
-        sender_id, members = submission.entry.sender_id, submission.conversation.members
-        if sender_id in members:
-            submission.conversation.spoke.add(sender_id)
-            if self._followers.of(sender_id):
-                self._meet(frozenset((sender_id,)), frozenset(members))
-
-    def _regroup(self, submission: Submission) -> None:
-        """Note whom a change of a group concerns: the newcomer and the others, or all of them."""
-        event = msgspec.json.decode(submission.entry.payload)
-        members = frozenset(submission.conversation.members)
-        if event["event"] in ("member_added", "member_removed"):
-            one = frozenset((event["user_id"],))
-            self._meet(one, members)
-            self._meet(members, one)
-        elif event["event"] == "created":
-            self._meet(members, members)
-        elif event["event"] == "deleted":
-            self._ended.append(submission.entry.channel_id)
-            self._wake.set()
-
-    def _seen_by(self, viewer: str, kept: Kept, sharing: set[str]) -> Status:
-        """Return what `viewer` may see of a user; `sharing` are those they share a conversation with."""
-        person, shown_to = self._people.get(kept.user_id), self._shown_to(kept)
-        may = (
-            viewer == kept.user_id or shown_to == "everyone" or (shown_to == "shared" and kept.user_id in sharing)
-        )
-        if not may:
-            return HIDDEN
-        return from_kept(kept) if person is None else person.told
-
-    def _shown_to(self, kept: Kept) -> str:
-        person = self._people.get(kept.user_id)
-        return kept.shown_to if person is None else person.shown_to
-
-    def _check(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> None:
-        """Refuse users who do not exist or are not the viewer's to find."""
-        for user_id in self._unknown(connection, viewer, user_ids):
-            raise not_found(f"user {user_id!r}")
-
-    def _unknown(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[str]:
-        """Return those who do not exist or are not the viewer's to find, in their order."""
-        rows, closed = presence.kept(connection, user_ids), self._closed_directory
-        hidden = {one for one in rows if closed and not directory.find(connection, viewer, one, shared=True)}
-        return [user_id for user_id in user_ids if user_id not in rows or user_id in hidden]
-
-    def _look(self, connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the present statuses of users who exist, each once."""
-        rows = presence.kept(connection, user_ids)
-        sharing = presence.sharing(connection, viewer, user_ids)
-        return [
-            self._seen_by(viewer, rows[user_id], sharing).described(user_id) for user_id in dict.fromkeys(user_ids)
-        ]
-
-    async def _tell(self, user_id: str) -> None:
-        """Tell a user's followers what changed, if anything did."""
-        person = self._people.get(user_id)
-        if person is None:
+    async def _update(self, user_id: str) -> None:
+        """Compute a user's status, and publish it if it is a new one."""
+        state = self._states.get(user_id)
+        if state is None:
             return
         devices = [device.active for device in self._connections.of(user_id).values()]
         clock, now = trio.current_time(), self._now()
-        status = person.status(devices, clock, now)
-        self._due.set(user_id, person.next_look(clock, now))
-        if status == person.told and (devices or person.graces or person.lost_until):
-            return
-        self._unsaved.add(user_id)
-        self._save.set()
-        if status == person.told:
-            return
-        person.told = status
-        if self.told is not None:
-            self.told(user_id, status.status)
-        viewers = self._followers.of(user_id)
-        if viewers and person.shown_to != "nobody":
-            if person.shown_to == "shared":
-                viewers = await self._viewers(user_id, list(viewers))
-            self._push(viewers, user_id, status)
+        status = state.update(devices, clock, now)
+        self._deadlines.set(user_id, state.next_update(clock, now))
+        if status != state.published:
+            state.published = status
+            self.last_seen.save_soon(user_id)
+            self._on_change(user_id, status.status)
+            await self._fanout.publish(user_id, state)
+        elif not devices and not state.pending:
+            self.last_seen.save_soon(user_id)  # nothing new to save, but the state can go from memory
 
-    async def _tell_who_may_see(self) -> None:
-        """Tell followers of those who are shown to others than before, by choice or by what they share."""
-        shown, self._shown = self._shown, set()
-        met, self._met = self._met, []
-        ended, self._ended = self._ended, []
-        for channel_id in ended:
+    async def _run_rechecks(self) -> None:
+        rechecks, self._rechecks = self._rechecks, []
+        deleted, self._deleted_groups = self._deleted_groups, []
+        for channel_id in deleted:
             members = await self._runner.read(partial(presence.last_members, channel_id=channel_id), inline=True)
-            met.append((members, members))
-        for user_id in shown:
-            await self._tell_each(user_id)
-        for people, viewers in met:
-            for user_id in people:
-                await self._tell_each(user_id, viewers)
+            rechecks.append(Recheck(members, members))
+        for recheck in rechecks:
+            await self._fanout.recheck(recheck)
 
-    async def _tell_each(self, user_id: str, met: Set[str] | None = None) -> None:
-        """Tell a user's followers, each what they may see of them now.
+    def _mark_changed(self, user_id: str) -> None:
+        self._changed.add(user_id)
+        self._wakeup.set()
 
-        Args:
-            met: tell these only, and only where it hangs on a shared conversation; None for all followers.
-        """
-        followers = set(self._followers.of(user_id)) if met is None else self._followers.of(user_id) & met
-        if not followers:
-            return
-        await trio.lowlevel.checkpoint()  # there may be thousands of these, each with its reads
-        rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), inline=True)
-        kept = rows[user_id]
-        if met is not None and self._shown_to(kept) != "shared":
-            return
-        open_to = await self._viewers(user_id, list(followers))
-        seen: dict[Status, list[str]] = {}
-        for follower in followers:
-            shared = {user_id} if follower in open_to else set()
-            seen.setdefault(self._seen_by(follower, kept, shared), []).append(follower)
-        for status, viewers in seen.items():
-            self._push(viewers, user_id, status)
-
-    async def _viewers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return await self._runner.read(partial(presence.viewers, user_id=user_id, others=others), inline=True)
-
-    def _push(self, viewers: Iterable[str], user_id: str, status: Status) -> None:
-        frame = status.frame(user_id, self._now())
-        for viewer in viewers:
-            for connection in self._connections.of(viewer).values():
-                if connection.active:
-                    connection.push_latest(frame, (TYPE, user_id))
-                else:
-                    missed = connection.missed_statuses = connection.missed_statuses or {}
-                    missed[user_id] = status
+    def _recheck(self, recheck: Recheck) -> None:
+        self._rechecks.append(recheck)
+        self._wakeup.set()

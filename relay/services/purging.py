@@ -1,9 +1,8 @@
-"""Purging: the bytes of what was erased go, out of plugins' indexes, free pages and the write-ahead log.
+"""Purging: removes what is left of erased messages from indexes, free pages and the write-ahead log.
 
-A message that is erased is overwritten where it stood at once (`secure_delete`). What is left of it is in copies:
-the search index keeps words until its parts are merged, and the write-ahead log keeps pages as they were. Both go
-a while after, in small steps that leave the writer to the messages. What a crash cut short is done after the next
-start.
+An erased message is overwritten in its row at once (`secure_delete`). Copies of it are left: the search index
+keeps words until its parts are merged, and the write-ahead log keeps pages as they were. Both are removed a while
+later, in small steps that leave the writer to the messages. The next start finishes what a crash cut short.
 """
 
 from __future__ import annotations
@@ -11,22 +10,24 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
 
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
+from relay.storage.observer import note_purged, unpurged_erasures
 
 _log: Final = logging.getLogger("relay.purging")
 _SHARE: Final = 4
-"""A pause is so many times as long as the step before it: a fifth of the writer's time at most."""
+"""A pause is this many times as long as the step before it, so a purge takes a fifth of the writer's time."""
 
 _SHORTEST_PAUSE: Final = 0.002
 _RETRY_SECONDS: Final = 30.0
 _HELD_PAUSE: Final = 0.2
 _TRIES: Final = 50
-"""So often the write-ahead log is to be emptied, `_HELD_PAUSE` apart, before somebody is told that it cannot."""
+"""Tries to empty the write-ahead log, `_HELD_PAUSE` seconds apart, before a warning is logged."""
 
 Step = Callable[[sqlite3.Connection], bool]
 
@@ -36,7 +37,7 @@ class Purging:
 
     Args:
         seconds: from an erasure to the purge; what is erased meanwhile is purged with it.
-        step: does a part of what plugins have to do, in a transaction; tells whether there is more.
+        step: does a part of the plugins' work, in a transaction; returns whether there is more.
     """
 
     def __init__(self, runner: Runner, seconds: float, step: Step) -> None:
@@ -45,7 +46,7 @@ class Purging:
         self._step = step
 
     async def run(self) -> None:
-        """Purge for ever; at the start what was left."""
+        """Purge for ever, first what was left at the last end."""
         while True:
             left = True
             try:
@@ -57,12 +58,12 @@ class Purging:
                 await trio.sleep(self._seconds)
 
     async def purge(self) -> bool:
-        """Purge what there is, with pauses; tell whether nothing is left of it.
+        """Purge what there is, with pauses; return False if something is left.
 
         Raises:
-            StorageFailed: the disk did not take it; what is left to do is known.
+            StorageFailed: the disk did not take it; the purge is still noted as due.
         """
-        erasures = await self._runner.read(_unpurged, inline=True)
+        erasures = await self._runner.read(unpurged_erasures, inline=True)
         if erasures is None:
             return True
         more = True
@@ -73,29 +74,18 @@ class Purging:
         for _ in range(_TRIES):
             if await self._runner.checkpoint():
                 await self._runner.scrub()
-                await self._runner.write(lambda connection: _done(connection, erasures))
+                await self._runner.write(partial(note_purged, erasures=erasures))
                 return True
             await trio.sleep(_HELD_PAUSE)
         _log.warning("what was erased stays in the write-ahead log for now: something keeps reading the database")
         return False
 
     async def finish(self) -> None:
-        """Purge what is left before the database is closed, without pauses; closing it empties the log."""
-        erasures = await self._runner.read(_unpurged, inline=True)
+        """Purge what is left, without pauses, before the database is closed, which empties the log as well."""
+        erasures = await self._runner.read(unpurged_erasures, inline=True)
         if erasures is not None:
             while await self._runner.write(self._step):
                 pass
             if await self._runner.checkpoint():
                 await self._runner.scrub()
-            await self._runner.write(lambda connection: _done(connection, erasures))
-
-
-def _unpurged(connection: sqlite3.Connection) -> int | None:
-    """Return how often something was erased since the last purge; None for never."""
-    row = connection.execute("SELECT value FROM facts WHERE name = 'unpurged'").fetchone()
-    return None if row is None else int(row[0])
-
-
-def _done(connection: sqlite3.Connection, erasures: int) -> None:
-    """Forget that there is something to purge, unless something was erased meanwhile."""
-    connection.execute("DELETE FROM facts WHERE name = 'unpurged' AND value = ?", (erasures,))
+            await self._runner.write(partial(note_purged, erasures=erasures))

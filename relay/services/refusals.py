@@ -1,7 +1,7 @@
-"""What the log has of refused logins and tokens: a line each, and of a flood a few and then how many more.
+"""Log lines of refused logins and tokens: one for each, but of a flood only a few and then the number of others.
 
-An operator, or a program that bans addresses, learns from where and at whom it is tried. Passwords and tokens are
-never part of it.
+They tell an operator, or a program that bans addresses, from where and for which user it was tried. They never
+contain a password or a token.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LONGEST: Final = 80
 
 
 class Refusals:
-    """Writes a bounded number of lines a minute.
+    """Logs refusals, a bounded number of lines in a minute.
 
     Args:
         clock: monotonic seconds.
@@ -30,11 +30,11 @@ class Refusals:
         self._more = 0
 
     def login(self, user_id: str, address: str, why: str) -> None:
-        """Note a login, registration or change of a password that was refused."""
+        """Log a login, registration or change of a password that was refused."""
         self._note("a login", user_id, address, why)
 
     def token(self, user_id: str | None, address: str, why: str) -> None:
-        """Note a token, or a proxy's word, that was refused; `user_id` is None where nobody's is known."""
+        """Log a token, or a proxy's identity, that was refused; `user_id` is None if it is not known."""
         self._note("a token", user_id, address, why)
 
     def _note(self, what: str, user_id: str | None, address: str, why: str) -> None:

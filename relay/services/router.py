@@ -1,9 +1,8 @@
-"""MessageRouter: gather, commit, then fan out.
+"""MessageRouter: gathers messages into a batch, has it committed, then sends acks and deliveries.
 
-Whoever has a message to store hands it over with `submit_nowait`, which never waits. One task takes
-everything that waits as one batch, has it committed in one transaction, and only then sends acks and
-deliveries, in the order of their positions, while the next batch gathers. Every append to the log goes
-through here, so that no connection ever sees a position out of order.
+`submit_nowait` takes a message and never waits. One task takes everything that is pending as one batch, has it
+committed in one transaction, and only then sends acks and deliveries, in the order of their positions, while the
+next batch gathers. Every append to the log goes through here, so no connection ever sees positions out of order.
 """
 
 from __future__ import annotations
@@ -15,45 +14,47 @@ from typing import Final, NamedTuple, Protocol
 
 import trio
 
-from relay.protocol.envelope import SentMeta, encode, encode_error, encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found, not_saved
 from relay.protocol.framing import text_frame
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
-from relay.services.ephemeral import Indicators, Lasting
+from relay.services.envelopes import encode_answer, encode_entry
+from relay.services.ephemeral import Indicators, Timeout
+from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
-from relay.storage.log import Entry, Log
+from relay.storage.log import Log
+from relay.wakeup import Wakeup
 
 _log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
-"""Deliveries between two flushes; with more, others would wait for the interpreter."""
+"""Deliveries between two flushes. Other tasks get no turn between two flushes."""
 
 _FANOUT_BYTES: Final = 8_388_608
-"""The same in bytes over all connections: copying them into the kernel takes time too."""
+"""Bytes of deliveries, over all connections, between two flushes. Copying them into the kernel takes time too."""
 
 _SLICE_BYTES: Final = 131_072
-"""Bytes of messages between two flushes: far below what may wait for one connection, so who reads is not cut."""
+"""Bytes of messages between two flushes: far less than an outbox holds, so no connection that reads is cut off."""
 
 BATCH_CHARACTERS: Final = 131_072
-"""A batch ends with the message that brings it to so much JSON: what reads it there takes its time."""
+"""A batch ends with the message that brings its payloads to this size, as reading them takes time as well."""
 
 
 class Submission:
     """A message on its way through the router.
 
     Attributes:
-        origin: the connection that sent it and gets the ack instead of the message.
-        recheck: look again at the commit whether the sender is a member still.
-        changes_members: ends its batch, so that the next message meets the new membership.
+        origin: the connection that sent it, which gets the ack and not the message.
+        recheck: check again, when its batch is taken, that the sender is still a member.
+        changes_members: ends its batch, so that the next message is checked against the new members.
         committed: called after the commit and before the fan-out, to bring memory up to date.
-        answered: called with the entry once it was stored, refused or failed.
-        lasting: for a transient message that ends later; see Indicators.
+        answered: called with the entry once it is stored, refused or has failed.
+        timeout: for a transient message that begins or ends an indicator; see `ephemeral.Indicators`.
     """
 
     __slots__ = (
-        "answered", "changes_members", "committed", "conversation", "entry", "lasting", "origin", "recheck",
+        "answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck", "timeout",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +67,7 @@ class Submission:
         changes_members: bool = False,
         committed: Callable[[Entry], None] | None = None,
         answered: Callable[[Entry], None] | None = None,
-        lasting: Lasting | None = None,
+        timeout: Timeout | None = None,
     ) -> None:
         self.entry = entry
         self.conversation = conversation
@@ -75,18 +76,18 @@ class Submission:
         self.changes_members = changes_members
         self.committed = committed
         self.answered = answered
-        self.lasting = lasting
+        self.timeout = timeout
 
 
 class Observer(Protocol):
-    """Something that wants to know of each message after its commit; must not block or raise."""
+    """Called with each message after its commit. It must neither block nor raise."""
 
     def __call__(self, submission: Submission) -> None:
-        """Take note of one stored message."""
+        """Note one stored message."""
 
 
 class RouterStatistics(NamedTuple):
-    """A moment's figures of the router."""
+    """The router's figures at one moment."""
 
     waiting: int
     position: int
@@ -98,8 +99,13 @@ class MessageRouter:
     """The one way into the log and out to the connections.
 
     Args:
-        batch: the most messages of one transaction.
-        pending: the most messages that may wait; one more is answered `overloaded`. 0 means no limit.
+        batch: the most messages in one transaction.
+        pending: the most messages that may wait for theirs; one more is refused as `overloaded`. 0 means no limit.
+        position: where the log ends at the start.
+        observers: called with each stored message after its commit, in this order.
+
+    Attributes:
+        position: the log's end, up to which everything has been sent out.
     """
 
     def __init__(
@@ -112,6 +118,7 @@ class MessageRouter:
         batch: int = 512,
         pending: int = 20_000,
         position: int = 0,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._runner = runner
         self._log = log
@@ -120,30 +127,30 @@ class MessageRouter:
         self._batch = batch
         self._pending = pending or 1 << 62
         self._waiting: deque[Submission] = deque()
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
         self._idle = trio.Event()
         self._batches = self._stored = 0
         self._storing = False
-        self._followers = trio.lowlevel.ParkingLot()
+        self._position_waiters = trio.lowlevel.ParkingLot()
         self.position = position
-        self.indicators = Indicators(self._pass_to_members)
-        self.observers: list[Observer] = []
+        self.indicators = Indicators(self._send_indicator_end)
+        self._observers = observers
 
     def submit_nowait(self, submission: Submission) -> None:
         """Take a message; its sender is answered after the commit.
 
         Raises:
-            RelayError: `overloaded` when too many wait for the disk.
+            RelayError: `overloaded` if too many wait for the disk.
         """
         if submission.entry.kind is Kind.TRANSIENT:
-            self._pass_on(submission)
+            self._send_transient(submission)
             return
         if len(self._waiting) >= self._pending:
             raise RelayError(
                 ErrorCode.OVERLOADED, "too many messages wait for the disk; send again later", retry_after=1.0
             )
         self._waiting.append(submission)
-        self._wake.set()
+        self._wakeup.set()
 
     async def send(self, submission: Submission) -> Entry:
         """Take a message and wait until it is stored.
@@ -160,12 +167,12 @@ class MessageRouter:
         return submission.entry
 
     async def run(self) -> None:
-        """Route for ever. A fault here is the server's own and ends it: who cannot save must not ack."""
+        """Route for ever. A fault here is the server's own and ends it: a server that cannot save must not ack."""
         while True:
-            await self._wake.wait()
+            await self._wakeup.wait()
             batch = self._take()
-            if not self._waiting:
-                self._wake = trio.Event()
+            if self._waiting:
+                self._wakeup.set()
             if batch:
                 await self._fan_out(batch, await self._commit(batch))
                 self._storing = False
@@ -176,18 +183,18 @@ class MessageRouter:
                 self._idle = trio.Event()
 
     async def wait_idle(self) -> None:
-        """Return once nothing waits, is being stored or being sent out, for a drain."""
+        """Wait until nothing is pending, being stored or being sent out, for a drain."""
         if self._waiting or self._storing:
             await self._idle.wait()
 
     async def wait_beyond(self, position: int) -> int:
-        """Wait until the log's end is beyond a position, and return it."""
+        """Wait until the log's end is beyond a position, and return the end."""
         while self.position <= position:
-            await self._followers.park()
+            await self._position_waiters.park()
         return self.position
 
     def _take(self) -> list[Submission]:
-        """Take what waits, up to a batch, or to the first change of a membership."""
+        """Take what is pending: at most a batch, and nothing behind a change of members."""
         batch: list[Submission] = []
         waiting, characters = self._waiting, 0
         while waiting and len(batch) < self._batch and characters < BATCH_CHARACTERS:
@@ -203,7 +210,7 @@ class MessageRouter:
         return batch
 
     async def _commit(self, batch: Sequence[Submission]) -> int:
-        """Store a batch and return the log's end; what could not be stored has its `error` set."""
+        """Store a batch and return the log's end; a message that could not be stored has its `error` set."""
         self._storing = True
         entries = [submission.entry for submission in batch]
         now = self._now()
@@ -219,7 +226,10 @@ class MessageRouter:
         return end
 
     async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:
-        """Send acks and deliveries; `position` follows, so that a hello in between meets no hole and no double."""
+        """Send acks and deliveries, with turns for other tasks in between.
+
+        `position` follows: a hello in between replays up to it and is sent the rest live, without gaps or doubles.
+        """
         pushed = size = spread = 0
         for submission in batch:
             entry = submission.entry
@@ -236,20 +246,20 @@ class MessageRouter:
                 self._connections.flush()
                 await trio.lowlevel.checkpoint()
         self.position = end
-        self._followers.unpark_all()
+        self._position_waiters.unpark_all()
         self._connections.flush()
 
     def _deliver(self, submission: Submission, entry: Entry) -> int:
-        """Push one stored message to every connection that should have it, and say to how many."""
+        """Push a stored message to every connection that should have it, and return their number."""
         members: Iterable[str] = self._recipients(submission.conversation)
         if submission.committed is not None:
-            before = set(members)
+            before = set(members)  # who is removed by this message is still sent it
             submission.committed(entry)
             members = before.union(submission.conversation.members)
         if entry.only_for is not None:
             members = (entry.only_for,)
-        if len(self.indicators) and entry.kind is Kind.STREAM:
-            self.indicators.spoke(entry, submission.conversation)
+        if entry.kind is Kind.STREAM:
+            self.indicators.message_stored(entry, submission.conversation)
         frame = text_frame(encode_entry(entry))
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
         pushed = 0
@@ -263,7 +273,7 @@ class MessageRouter:
                 else:
                     connection.push_latest(frame, (entry.channel_id, entry.type, entry.sender_id, entry.key))
                 pushed += 1
-        for observer in self.observers:
+        for observer in self._observers:
             observer(submission)
         return pushed
 
@@ -284,32 +294,32 @@ class MessageRouter:
         if submission.answered is not None:
             submission.answered(entry)
 
-    def _pass_on(self, submission: Submission) -> None:
-        """Send what is never stored to who is there now, and ack it where it carried an id."""
+    def _send_transient(self, submission: Submission) -> None:
+        """Send a transient message to those who are connected, and ack it if it has an id."""
         entry, origin = submission.entry, submission.origin
         entry.timestamp = self._now()
         if entry.own_id is not None or origin is None:
             self._answer(submission)
         else:
             origin.settle()
-        lasting = submission.lasting
-        if lasting is None or self.indicators.note(entry, submission.conversation, lasting):
-            self._send_transient(entry, submission.conversation, origin)
+        timeout = submission.timeout
+        if timeout is None or self.indicators.note(entry, submission.conversation, timeout):
+            self._push_transient(entry, submission.conversation, origin)
         self._connections.flush()
 
-    def _pass_to_members(self, entry: Entry, conversation: Conversation) -> None:
-        """Send the end of what a device did to everybody but that device."""
+    def _send_indicator_end(self, entry: Entry, conversation: Conversation) -> None:
+        """Send the end of an indicator to the members, but not to its own device."""
         entry.timestamp = self._now()
         origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
-        self._send_transient(entry, conversation, origin)
+        self._push_transient(entry, conversation, origin)
         self._connections.flush()
 
-    def _send_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
+    def _push_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
         users = self._recipients(conversation) if entry.only_for is None else (entry.only_for,)
         self.fan_out_transient(text_frame(encode_entry(entry)), users, origin)
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
-        """Send what is never stored to users' live, active devices, now."""
+        """Send a frame that is never stored to users' devices that are live and active, now."""
         for user_id in users:
             for connection in self._connections.of(user_id).values():
                 if connection is not origin:
@@ -317,47 +327,5 @@ class MessageRouter:
         self._connections.flush()
 
     def statistics(self) -> RouterStatistics:
-        """Return this moment's figures."""
+        """Return the figures of this moment."""
         return RouterStatistics(len(self._waiting), self.position, self._batches, self._stored)
-
-
-def encode_entry(entry: Entry) -> bytes:
-    """Return the envelope of a message as its recipients get it live."""
-    return encode(
-        entry.type,
-        entry.payload.encode(),
-        SentMeta(
-            message_id=entry.message_id,
-            seq=entry.seq,
-            id=entry.own_id,
-            sender_id=entry.sender_id,
-            target_id=entry.target_id or None,
-            client_id=entry.client_id,
-            timestamp=entry.timestamp,
-            sent_at=entry.sent_at,
-            expires_at=entry.expires_at,
-            replaces=entry.replaces,
-            depth=entry.depth or None,
-        ),
-    )
-
-
-def ack_payload(entry: Entry) -> dict[str, object]:
-    """Return what an ack says of a message, as far as its type has it."""
-    payload: dict[str, object] = {"timestamp": entry.timestamp, "duplicate": entry.duplicate}
-    if entry.message_id is not None:
-        payload["message_id"] = entry.message_id
-    if entry.seq is not None and not entry.elsewhere:
-        payload["seq"] = entry.seq
-    if entry.replaces is not None:
-        payload["replaces"] = entry.replaces
-    if entry.answer is not None:
-        payload |= entry.answer
-    return payload
-
-
-def encode_answer(entry: Entry) -> bytes:
-    """Return the ack or the error that answers a message."""
-    if entry.error is not None:
-        return encode_error(entry.error, entry.own_id)
-    return encode("ack", encode_json(ack_payload(entry)), SentMeta(ref=entry.own_id))

@@ -1,7 +1,7 @@
-"""What a file is, by its first bytes and never by what its uploader calls it.
+"""Media types of files, found by their first bytes; what the uploader says is not trusted.
 
-The table holds what people exchange and what a browser would show. Nothing that a browser runs is ever safe to
-show inline: HTML and SVG are recognised for what they are, and not in `INLINE`.
+The table holds the types that people exchange and that a browser shows. A type that a browser may run as code is
+never shown inline: HTML and SVG are recognised, and are not in `INLINE`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ INLINE: Final = frozenset(
         "audio/flac", "audio/mp4", "video/mp4", "video/webm", "text/plain",
     }
 )  # fmt: skip
-"""What a browser may show where it stands; everything else is a download."""
+"""The types that a browser may show inline; everything else is a download."""
 
 
 def sniff(head: bytes) -> str:
-    """Return the media type of a file that begins with `head`, SNIFFED_BYTES of it at most."""
+    """Return the media type of a file that begins with `head`; its first SNIFFED_BYTES are looked at."""
     head = head[:SNIFFED_BYTES]
     for offset, signature, type_ in _SIGNATURES:
         if head.startswith(signature, offset):
@@ -67,7 +67,7 @@ def sniff(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Tell whether bytes are UTF-8 without control characters, but for a character that is cut at the end."""
+    """Return whether bytes are UTF-8 text without control characters; the last character may be cut off."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:

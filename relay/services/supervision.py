@@ -1,4 +1,4 @@
-"""Restarting what may fail without costing anybody a message: with a pause that grows, and a line in the log."""
+"""Supervision: restarts tasks whose failure costs no message, with growing pauses and a log line each time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONGEST_PAUSE: Final = 60.0
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run a task that should never end, again and again; one that ran for a while begins with a short pause.
+    """Run a task that should never end, and restart it if it fails. After a long run the pause is short again.
 
     Args:
-        name: what the log calls it.
+        name: the task's name in the log.
     """
     pause = _FIRST_PAUSE
     while True:
@@ -30,7 +30,7 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         except Exception as fault:
             if trio.current_time() - began > _LONGEST_PAUSE:
                 pause = _FIRST_PAUSE
-            # The disk's failures have a line of their own, and no traceback says more of them.
+            # A failure of the disk is logged by itself, and a traceback would not add to that.
             trace = None if isinstance(fault, StorageError) else fault
             _log.error("%s failed; it begins again in %.0f s", name, pause, exc_info=trace)
         await trio.sleep(pause)

@@ -133,6 +133,18 @@ def locate(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[L
     return [Located(*row) for row in rows]
 
 
+def newest_from_others(
+    connection: sqlite3.Connection, channel_id: int, user_id: str, until: int
+) -> Located | None:
+    """Return the newest stream message of a conversation, up to position `until`, that the user did not send."""
+    row = connection.execute(
+        "SELECT message_id, channel_id, seq FROM log WHERE channel_id = ? AND message_id <= ? AND sender_id <> ?"
+        " ORDER BY seq DESC LIMIT 1",
+        (channel_id, until, user_id),
+    ).fetchone()
+    return Located(*row) if row else None
+
+
 class Placed(NamedTuple):
     """A message that another one refers to."""
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from relay.storage.log import Entry
-
+from relay.storage.entry import Entry
 
 _NOT_YOURS: Final = "this transaction has others' messages in it: relay commits it, or undoes your part"
 
@@ -98,3 +96,14 @@ def note_erased(connection: sqlite3.Connection) -> None:
     )
     if isinstance(connection, Writer):
         connection.erased = True
+
+
+def unpurged_erasures(connection: sqlite3.Connection) -> int | None:
+    """Return how often something was erased since the last purge; None for never."""
+    row = connection.execute("SELECT value FROM facts WHERE name = 'unpurged'").fetchone()
+    return None if row is None else int(row[0])
+
+
+def note_purged(connection: sqlite3.Connection, erasures: int) -> None:
+    """Note that a purge is done which began when there were `erasures`; with more by now, another one is due."""
+    connection.execute("DELETE FROM facts WHERE name = 'unpurged' AND value = ?", (erasures,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from relay.engine.authentication import identify
 from relay.engine.engine import Engine
 from relay.plugin.registrations import Credentials
 from relay.protocol.envelope import SentMeta, encode_event
@@ -13,8 +12,8 @@ from relay.protocol.events import GapRange, Heartbeat, Limits, Ready, Synced
 from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
-from relay.services.followers import Company, read_company
 from relay.services.offline_queue import Resumption
+from relay.services.visibility import PresenceSnapshot, read_snapshot
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
@@ -29,11 +28,11 @@ async def authenticate(engine: Engine, shown: Credentials) -> Identity:
     Raises:
         Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
     """
-    if engine.draining:
+    if engine.drain.begun:
         raise Disconnect(CloseCode.DRAINING)
     if wait := engine.rates.hellos.wait_for(shown.address):
         raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-    return await identify(engine, shown)
+    return await engine.authentication.identify(shown)
 
 
 async def look_up(
@@ -50,13 +49,12 @@ async def look_up(
     return await engine.runner.read(read, inline=inline)
 
 
-async def company(engine: Engine, user_id: str) -> Company:
-    """Return a user's own presence, and that of those they follow.
+async def snapshot(engine: Engine, user_id: str) -> PresenceSnapshot:
+    """Return a user's own presence, and that of the users they follow.
 
-    Read where it stands, so that whoever goes on without a wait knows of every change before and is told of
-    every change after.
+    Read inline: no presence change can fall between this read and what the caller does without a wait.
     """
-    return await engine.runner.read(lambda database: read_company(database, user_id), inline=True)
+    return await engine.runner.read(lambda database: read_snapshot(database, user_id), inline=True)
 
 
 async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:

@@ -150,7 +150,7 @@ class Session:
             self._on_heartbeat(connection, event.cursor)
         else:
             connection.active = event.event is Event.ACTIVE
-            self._engine.presence.activity(connection)
+            self._engine.presence.activity_changed(connection)
             self._engine.connections.flush()
         if envelope.meta.id is not None:
             done = {"timestamp": self._engine.now(), "duplicate": False}
@@ -312,9 +312,9 @@ class Session:
         self.connection = connection
         self.on_known()
         self.on_known = _nothing
-        engine.hooks.came(connection.user_id, client_id, connection.address)
+        engine.hooks.connected(connection.user_id, client_id, connection.address)
         self._came = True
-        statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
+        statuses = engine.presence.connected(connection, await greeting.snapshot(engine, connection.user_id))
         self._device_event(Event.DEVICE_CONNECTED, connection)
         await self._replay(plan, greeting.ready(engine, connection, plan, self._version), statuses)
         self._go_live(connection, plan)
@@ -367,11 +367,11 @@ class Session:
         gone = self._registered
         if gone is not None and self._engine.connections.unregister(gone):
             self._device_event(Event.DEVICE_DISCONNECTED, gone)
-            self._engine.router.indicators.left(gone)
-            self._engine.presence.left(gone, goodbye=self._link.said_goodbye)
+            self._engine.router.indicators.disconnected(gone)
+            self._engine.presence.disconnected(gone, goodbye=self._link.said_goodbye)
         if gone is not None and self._came:
             self._came = False
-            self._engine.hooks.went(gone.user_id, gone.client_id, gone.address)
+            self._engine.hooks.disconnected(gone.user_id, gone.client_id, gone.address)
 
     # The heartbeat supervisor's side.
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from relay.engine.outcomes import content_digest
+from relay.engine.drafts import content_digest
 from relay.storage import accounts
 from relay.testing import World
 from relay.testing import world as open_world

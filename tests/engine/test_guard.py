@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import trio
 
-from relay.engine.assembling import load_plugins
 from relay.engine.guard import Guard, PluginFailed, Rules
 from relay.engine.hooks import SLICE_CHARACTERS, slices
-from relay.engine.own_time import others_time
-from relay.engine.unshielding import GRACE_SECONDS
+from relay.engine.loader import load_plugins
+from relay.engine.shields import GRACE_SECONDS
+from relay.engine.time_accounting import waiting_for_relay
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.settings import Settings
+from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.health import is_the_disks
-from relay.storage.log import Entry
 
 
 def guard(**rules: Any) -> Guard:
@@ -39,12 +39,12 @@ async def test_what_it_waits_for_at_relay_is_no_fault_of_the_plugins() -> None:
     made = guard(seconds=5)
 
     async def waits_its_turn() -> None:
-        with others_time():
+        with waiting_for_relay():
             await trio.sleep_forever()
 
     async def has_had_its_turn() -> None:
-        with others_time() as turn:
-            turn.of(lambda connection: None)(sqlite3.connect(":memory:"))
+        with waiting_for_relay() as wait:
+            wait.ends_with(lambda connection: None)(sqlite3.connect(":memory:"))
             await trio.sleep_forever()
 
     async def finds_the_disk_full() -> None:
@@ -116,7 +116,18 @@ async def test_faults_beside_a_cancellation_are_counted_and_do_not_outlive_it() 
 
 
 def entry(characters: int) -> Entry:
-    return Entry(1, "t", Kind.STREAM, "alice", "bob", None, None, None, "x" * characters, None)
+    return Entry(
+        channel_id=1,
+        type="t",
+        kind=Kind.STREAM,
+        sender_id="alice",
+        target_id="bob",
+        client_id=None,
+        own_id=None,
+        digest=None,
+        payload="x" * characters,
+        sent_at=None,
+    )
 
 
 def test_one_call_of_stored_has_so_much_text_and_a_longer_message_comes_alone() -> None:

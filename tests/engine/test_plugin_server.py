@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-import trio.testing
 
 from relay.plugin import RelayError, Unchanged
 from relay.testing import RelayWorld, World
 from relay.testing import world as open_world
-from relay.wakeup import Wakeup
 
 PLUGIN = """
     from relay.plugin import BackgroundTask, ConversationKind, Kind, MessageHook, MessageType, Payload, hookimpl
@@ -150,26 +147,6 @@ async def test_who_is_woken_finds_committed_what_it_was_woken_for(tmp_path: Path
         woken = server.memory["woken"]
         assert len(woken) == 5
         assert all(newest >= seen for seen, newest in woken)
-
-
-async def test_a_bell_rings_across_threads_and_is_not_forgotten() -> None:
-    wakeup = Wakeup()
-    wakeup.set()
-    assert await wakeup.wait(0) is True
-    assert await wakeup.wait(5) is False
-    assert trio.current_time() == 5
-    async with trio.open_nursery() as nursery:
-        rung: list[bool] = []
-
-        async def wait() -> None:
-            rung.append(await wakeup.wait(float("inf")))
-
-        nursery.start_soon(wait)
-        await trio.testing.wait_all_tasks_blocked()
-        threading.Thread(target=wakeup.set).start()
-        with trio.fail_after(1_000_000):
-            await trio.to_thread.run_sync(threading.Event().wait, 0.05)
-    assert rung == [True]
 
 
 async def test_a_user_is_created_where_there_is_none(relay_world: RelayWorld) -> None:

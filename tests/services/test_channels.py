@@ -84,7 +84,7 @@ async def test_a_forgotten_conversation_has_no_members_for_whoever_still_holds_i
 async def test_more_conversations_than_are_kept_are_still_one_object_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "_KEPT", 3)
+    monkeypatch.setattr(channels, "_REMEMBERED", 3)
     names = [f"u{number}" for number in range(8)]
     async with open_world(tmp_path, "alice", *names) as world:
         held = [await world.engine.channels.find("alice", name) for name in names]

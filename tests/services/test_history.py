@@ -1,55 +1,22 @@
-"""What was said, as envelopes, to whom may see it."""
+"""Pages of messages, the list of conversations and unread counts, for users who may see them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
-from relay.services.history import Place, envelope
-from relay.storage.history import Record
+from relay.services.history import Place
 from relay.testing import World
 from relay.testing import world as open_world
 from tests.services.recorder import submission
-
-RECORD = Record(
-    7, 3, "chat_message", "alice", "bob", "phone", "m1", '{"content":"hi"}', 10.0, 9.0, None, None, None, None
-)
 
 
 async def say(server: World, sender: str, target: str, count: int = 1) -> None:
     for _ in range(count):
         await server.engine.router.send(await submission(server.engine, sender, target))
-
-
-def as_sent(record: Record, **options: Any) -> dict[str, Any]:
-    sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(envelope(record, **options)))
-    return sent
-
-
-def test_a_stored_message_is_the_envelope_it_was() -> None:
-    assert as_sent(RECORD) == {
-        "type": "chat_message",
-        "payload": {"content": "hi"},
-        "meta": {
-            "message_id": 7, "seq": 3, "id": "m1", "sender_id": "alice", "target_id": "bob", "client_id": "phone",
-            "timestamp": 10.0, "sent_at": 9.0,
-        },
-    }  # fmt: skip
-    assert as_sent(RECORD, replay=True)["meta"]["replay"] is True
-
-
-def test_a_deleted_message_keeps_its_place_without_its_payload() -> None:
-    sent = as_sent(RECORD._replace(deleted_at=12.0))
-    assert (sent["payload"], sent["meta"]["deleted_at"], sent["meta"]["seq"]) == ({}, 12.0, 3)
-
-
-def test_an_edited_message_says_when() -> None:
-    assert as_sent(RECORD._replace(edited_at=11.0))["meta"]["edited_at"] == 11.0
 
 
 async def test_a_page_says_where_to_go_on(world: World) -> None:

@@ -303,7 +303,7 @@ async def test_unknown_is_another_answer_than_offline(world: World) -> None:
 async def show_to(server: World, user: str, whom: str) -> None:
     identity = await server.engine.accounts.identify(server.tokens[user])
     await server.engine.accounts.change(identity, {"presence_to": whom})
-    server.engine.presence.show_to(user, whom)
+    server.engine.presence.visibility_changed(user, whom)
     await trio.sleep(0.02)
 
 
@@ -550,4 +550,4 @@ async def test_who_is_gone_is_not_kept_in_memory(world: World) -> None:
         device = await world.connect(user)
         await device.event("goodbye")
     await trio.sleep(5)
-    assert world.engine.presence._people == {}
+    assert world.engine.presence._states == {}

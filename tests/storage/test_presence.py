@@ -1,4 +1,4 @@
-"""Presence as it is kept."""
+"""Presence in the database."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def with_users(*names: str) -> sqlite3.Connection:
 
 def test_who_exists_has_a_presence_and_nobody_else() -> None:
     connection = with_users("bob", "alice")
-    found = presence.kept(connection, ["bob", "nobody", "alice"])
+    found = presence.read_rows(connection, ["bob", "nobody", "alice"])
     assert list(found) == ["alice", "bob"]
-    assert found["alice"] == presence.Kept("alice", None, None, None, None, 0, "everyone")
+    assert found["alice"] == presence.PresenceRow("alice", None, None, None, None, 0, "everyone")
 
 
 def test_a_choice_and_a_note_leave_each_other_alone() -> None:
     connection = with_users("alice")
     presence.choose_status(connection, "alice", "busy", "lunch", 60.0)
-    presence.note(connection, [("alice", True, None)], 10.0)
+    presence.save_last_seen(connection, [("alice", True, None)], 10.0)
     presence.choose_status(connection, "alice", "away", None, None)
-    presence.note(connection, [("alice", False, 20.0)], 20.0)
-    assert presence.own(connection, "alice") == (
-        presence.Kept("alice", "away", None, None, 20.0, 0, "everyone"), False,
+    presence.save_last_seen(connection, [("alice", False, 20.0)], 20.0)
+    assert presence.read_own(connection, "alice") == (
+        presence.PresenceRow("alice", "away", None, None, 20.0, 0, "everyone"), False,
     )  # fmt: skip
 
 
 def test_those_left_behind_were_last_seen_when_the_server_was_last_alive() -> None:
     connection = with_users("alice", "bob")
-    presence.note(connection, [("alice", True, None), ("bob", False, 5.0)], 10.0)
-    assert [(kept.user_id, kept.last_seen) for kept in presence.left_behind(connection)] == [("alice", 10.0)]
+    presence.save_last_seen(connection, [("alice", True, None), ("bob", False, 5.0)], 10.0)
+    assert [(row.user_id, row.last_seen) for row in presence.read_still_present(connection)] == [("alice", 10.0)]
     presence.settle_last_seen(connection)
-    presence.note(connection, [], 99.0)
-    assert [(kept.user_id, kept.last_seen) for kept in presence.left_behind(connection)] == [("alice", 10.0)]
+    presence.save_last_seen(connection, [], 99.0)
+    assert [(row.user_id, row.last_seen) for row in presence.read_still_present(connection)] == [("alice", 10.0)]
 
 
 def test_following_is_counted_and_taken_back() -> None:
@@ -49,7 +49,7 @@ def test_following_is_counted_and_taken_back() -> None:
     assert presence.set_following(connection, "alice", ["carol", "bob"], 1.0) == 2
     assert presence.set_following(connection, "alice", ["bob"], 2.0) == 2
     assert presence.following(connection, "alice") == ["bob", "carol"]
-    assert presence.own(connection, "alice")[1] is True
+    assert presence.read_own(connection, "alice")[1] is True
     presence.unfollow(connection, "alice", ["bob", "nobody"])
     assert presence.following(connection, "alice") == ["carol"]
 
@@ -84,5 +84,5 @@ def test_the_last_members_of_a_group_are_those_who_did_not_leave_before() -> Non
 def test_any_number_of_people_can_be_asked_for() -> None:
     connection = with_users("alice", "bob")
     many = ["bob", *(f"nobody{number}" for number in range(300_000))]
-    assert set(presence.kept(connection, many)) == {"bob"}
+    assert set(presence.read_rows(connection, many)) == {"bob"}
     assert presence.sharing(connection, "alice", many) == set()

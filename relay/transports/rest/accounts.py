@@ -15,10 +15,10 @@ from relay.http.views import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services.limits import network_of
-from relay.services.statuses import Person
+from relay.services.presence_state import stored_choice
 from relay.storage import presence
 from relay.storage.accounts import User, get_user
-from relay.storage.presence import Kept
+from relay.storage.presence import PresenceRow
 from relay.storage.shown import check_shown
 from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
 from relay.transports.rest.texts import DisplayName, Password
@@ -173,7 +173,7 @@ async def change_me() -> Response:
     with nullcontext() if body.current_password is None else _attempt(caller.user_id):
         await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
-        engine.presence.show_to(caller.user_id, body.presence_to)
+        engine.presence.visibility_changed(caller.user_id, body.presence_to)
     return await _tell(caller)
 
 
@@ -197,14 +197,14 @@ def _attempt(user_id: str) -> Iterator[str]:
 async def _tell(caller: Caller) -> Response:
     identity, engine = caller.identity, the_engine()
 
-    def read(connection: sqlite3.Connection) -> tuple[User, Kept]:
+    def read(connection: sqlite3.Connection) -> tuple[User, PresenceRow]:
         user = get_user(connection, identity.user_id)
         if user is None:
             raise not_found(f"user {identity.user_id!r}")
-        return user, presence.own(connection, identity.user_id)[0]
+        return user, presence.read_own(connection, identity.user_id)[0]
 
-    found, kept = await engine.runner.read(read)
-    person = Person(kept, engine.now())
+    found, row = await engine.runner.read(read)
+    choice = stored_choice(row, engine.now())
     return reply(
         Me(
             user_id=found.user_id,
@@ -215,8 +215,8 @@ async def _tell(caller: Caller) -> Response:
             groups_from=found.groups_from,
             receipts=found.receipts,
             token_expires_at=identity.expires_at,
-            status=cast(Any, person.chosen),
-            status_text=person.text,
-            status_until=person.until,
+            status=cast(Any, choice.status),
+            status_text=choice.text,
+            status_until=choice.until,
         )
     )

@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 from quart import Response, current_app, g, request
 
-from relay.engine.authentication import identify
 from relay.engine.engine import Engine
 from relay.http.views import Caller
 from relay.http.views import nothing as nothing
@@ -40,11 +39,11 @@ async def the_caller() -> Caller:
     if headers and (scheme.lower() != "bearer" or not token.strip()):
         raise Disconnect(CloseCode.BAD_TOKEN, _HOW)
     engine = the_engine()
-    named = _named() if engine.hooks.authenticators else {}
+    named = _named() if engine.authentication.by_plugins else {}
     address = caller_address()
     shown, changes = Credentials(token.strip() or None, named, address, _peer_address()), engine.accounts.changes
     try:
-        identity = await identify(engine, shown)
+        identity = await engine.authentication.identify(shown)
     except Disconnect as refused:
         if not headers and refused.reason == CLOSE_REASONS[CloseCode.BAD_TOKEN]:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
@@ -68,7 +67,7 @@ async def check_still() -> None:
     if identity is None or g.changes == engine.accounts.changes:
         return
     g.changes = engine.accounts.changes
-    now = await identify(engine, g.shown)
+    now = await engine.authentication.identify(g.shown)
     if (now.user_id, now.admin, now.scopes) != (identity.user_id, identity.admin, identity.scopes):
         raise RelayError(ErrorCode.FORBIDDEN, "what you may do was changed while this came in; send it again")
 

@@ -131,7 +131,7 @@ async def healthz() -> Response:
 async def readyz() -> Response:
     """Say whether the server can do its work: 503 while it drains or its database fails."""
     engine = the_engine()
-    checks = {"accepting": not engine.draining} | await _readiness().database()
+    checks = {"accepting": not engine.drain.begun} | await _readiness().database()
     if all(checks.values()):
         return reply(Ready(status="ready", checks=Checks(**checks)))
     failing = ", ".join(name for name, good in checks.items() if not good)

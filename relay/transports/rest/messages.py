@@ -32,8 +32,9 @@ from relay.protocol.answers import Ack
 from relay.protocol.envelope import Envelope, Integer, Name, SentEnvelope, decode
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.envelopes import ack_payload
 from relay.services.history import Place
-from relay.services.router import Submission, ack_payload
+from relay.services.router import Submission
 from relay.storage.folding import folded
 from relay.storage.history import Filters
 from relay.transports.rest.context import await_page, reply, the_caller, the_engine

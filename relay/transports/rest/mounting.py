@@ -41,7 +41,7 @@ def _guarded_step(app: Quart, guard: Guard, step: Callable[..., Any]) -> Any:
     call = app.ensure_async(step)
 
     async def guarded(*arguments: Any) -> Any:
-        if guard.aside:
+        if guard.quarantined:
             return arguments[0] if arguments else None
         await _body_is_here()
         try:

@@ -1,0 +1,65 @@
+"""Messages as clients are sent them: live, from the log, and as the answer to their sender."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from relay.protocol.envelope import SentEnvelope, SentMeta, encode, encode_error, encode_json
+from relay.storage.entry import Entry
+from relay.storage.history import Record
+
+_NO_PAYLOAD: Final = msgspec.Raw(b"{}")
+
+
+def sent_meta(message: Entry | Record) -> SentMeta:
+    """Return the `meta` that a message has live and from the log."""
+    return SentMeta(
+        message_id=message.message_id,
+        seq=message.seq,
+        id=message.own_id,
+        sender_id=message.sender_id,
+        target_id=message.target_id or None,
+        client_id=message.client_id,
+        timestamp=message.timestamp,
+        sent_at=message.sent_at,
+        expires_at=message.expires_at,
+        replaces=message.replaces,
+        depth=message.depth or None,
+    )
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Return the envelope of a message as its recipients get it live."""
+    return encode(entry.type, entry.payload.encode(), sent_meta(entry))
+
+
+def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
+    """Return a stored message as it is now. A deleted one keeps its place, without its payload."""
+    meta = sent_meta(record)
+    meta.edited_at, meta.deleted_at, meta.edit_id = record.edited_at, record.deleted_at, record.edit_id
+    meta.replay = replay
+    payload = None if record.deleted_at is not None else record.payload
+    return SentEnvelope(record.type, _NO_PAYLOAD if payload is None else msgspec.Raw(payload), meta)
+
+
+def ack_payload(entry: Entry) -> dict[str, object]:
+    """Return the payload of a message's ack; what its type does not have is left out."""
+    payload: dict[str, object] = {"timestamp": entry.timestamp, "duplicate": entry.duplicate}
+    if entry.message_id is not None:
+        payload["message_id"] = entry.message_id
+    if entry.seq is not None and not entry.elsewhere:
+        payload["seq"] = entry.seq
+    if entry.replaces is not None:
+        payload["replaces"] = entry.replaces
+    if entry.answer is not None:
+        payload |= entry.answer
+    return payload
+
+
+def encode_answer(entry: Entry) -> bytes:
+    """Return the ack or the error that answers a message."""
+    if entry.error is not None:
+        return encode_error(entry.error, entry.own_id)
+    return encode("ack", encode_json(ack_payload(entry)), SentMeta(ref=entry.own_id))
