@@ -1,4 +1,4 @@
-"""HTTP for plugins' routes and relay's own: requests read, answers made, and views described by the same words.
+"""HTTP views, of plugins and of relay itself: their contract, their requests and their answers.
 
 Every name that a plugin needs is imported from this package itself::
 

@@ -150,8 +150,8 @@ async def authenticate() -> Caller:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
     g.shown, g.identity, g.changes = shown, identity, changes
-    if know := connection_of_request().get("know"):
-        know()
+    if authenticated := connection_of_request().get("authenticated"):
+        authenticated()
     read_for(identity.user_id)
     return Caller(identity, identity.client_id, address)
 

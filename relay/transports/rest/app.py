@@ -36,23 +36,22 @@ from relay.transports.rest.access import EXTENSION, check_still, mount
 from relay.transports.rest.calls import Call, calls
 
 BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
-    messages.blueprint: "Messages: history, what was not delivered, sending, and having read.",
-    attachments.blueprint: (
-        "Attachments: uploads as they come in, downloads by ranges (RFC 9110 section 14), for who may have them."
-    ),
-    history.notifications: "Notifications: what was told to the caller, and to everybody.",
-    history.conversations: "The list of conversations, from which a client draws its first screen.",
-    groups.blueprint: "Groups: making, naming and deleting them, and who is in them.",
-    accounts.blueprint: "Accounts: logging in and out, registering, and one's own name and password.",
-    users.statuses: "Presence: how others are, and whose presence one is told of.",
+    messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
+    attachments.blueprint: "Attachments: uploads as a stream, downloads by ranges (RFC 9110 section 14).",
+    history.notifications: "Notifications: those to the caller, and those to everybody.",
+    history.conversations: "The list of the caller's conversations.",
+    groups.blueprint: "Groups: creating, renaming and deleting them, and their members.",
+    accounts.blueprint: "Accounts: login and logout, registration, and the caller's own account.",
+    users.statuses: "Presence: the statuses of users, and following users.",
     users.blueprint: (
-        'The directory: who is there. With `[accounts] directory = "shared"` one finds only whom one talks with.'
+        'The directory of users. With `[accounts] directory = "shared"` it has only users who have said something'
+        " in a conversation with the caller."
     ),
-    devices.blueprint: "The caller's devices: which there are, and ending the session of one.",
-    health.blueprint: "For whoever watches the server: whether the process lives, and whether it can do its work.",
-    metrics.blueprint: "`GET /metrics`: the server's figures, in the text format that Prometheus reads.",
+    devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
+    health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
     schemas.blueprint: (
-        "What this server speaks, for tools: its message types, `/openapi.json` and `/asyncapi.json`."
+        "Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`."
     ),
 }
 """Relay's own groups of calls, each with its description in `/openapi.json`."""
@@ -75,12 +74,12 @@ def own_paths(settings: Settings) -> Claimed:
 
 
 def all_calls(registry: Registry) -> list[Call]:
-    """Return every call of relay's own and of plugins."""
+    """Return every call of relay itself and of its plugins."""
     return calls(BLUEPRINTS, registry)
 
 
 class _Request(TrioRequest):
-    """A request; the body of an upload has limits of its own."""
+    """A request; the body of an upload has other limits than those of JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -88,7 +87,7 @@ class _Request(TrioRequest):
             self.body = self.body_class(None, None)
 
     async def get_data(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the body, for who may still send it at its end."""
+        """Return the body, if its caller may still send it when it is complete."""
         data = await super().get_data(*args, **kwargs)
         await check_still()
         return data
@@ -102,7 +101,7 @@ class _App(QuartTrio):
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.
 
-        Quart's own reads the Host header, and one that no name can be raises where no handler catches it.
+        Quart's own reads the Host header, and an invalid one raises an exception that no handler catches.
         """
         if request is None:
             return None
@@ -115,10 +114,10 @@ def make_app(engine: Engine) -> QuartTrio:
     app.extensions[EXTENSION] = engine
     app.extensions[schemas.CALLS] = all_calls
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
-    # The stream below has its own deadlines, which know how fast a peer is; a fixed one here would cut slow ones.
+    # The stream below has its own deadlines, which grow with what arrives; a fixed one would cut off slow peers.
     app.config["BODY_TIMEOUT"] = None
     app.config["RESPONSE_TIMEOUT"] = None
-    # A redirect would be an answer that is neither the thing nor a problem.
+    # A redirect would be an answer that is neither what was asked for nor a problem.
     app.url_map.merge_slashes = False
     problems.install(app)
     _add_headers(app, engine.settings.server.allowed_origins)
@@ -156,7 +155,7 @@ def _add_headers(app: Quart, origins: list[str]) -> None:
             headers.setdefault("Cache-Control", "no-store")
         if not allowed:
             return response
-        # Also for those that are not allowed: a cache must not give one origin's answer to another.
+        # Also for other origins: a cache must not give one origin's answer to another.
         response.vary.add("Origin")
         origin = request.headers.get("Origin")
         if origin in allowed:

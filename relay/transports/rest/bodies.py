@@ -80,16 +80,16 @@ class GuardedApp:
 
     Args:
         body_seconds: deadline of a request's body, extended by what arrives.
-        know: called once the caller is known.
+        authenticated: called once the caller of a request is known.
     """
 
     def __init__(
-        self, app: Asgi, stream: PeerStream, body_seconds: float, know: Callable[[], None] = lambda: None
+        self, app: Asgi, stream: PeerStream, body_seconds: float, authenticated: Callable[[], None] = lambda: None
     ) -> None:
         self._app = app
         self._stream = stream
         self._body_seconds = body_seconds
-        self._know = know
+        self._authenticated = authenticated
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run one request."""
@@ -109,7 +109,12 @@ class GuardedApp:
     async def _run(self, scope: Any, receive: Any, send: Any, after: list[Callable[[], None]]) -> None:
         """Run one request of HTTP; each of `after` is called once the answer is sent, or never will be."""
         flow = Flow()
-        scope["relay"] = {"address": self._stream.address, "flow": flow, "after": after, "know": self._know}
+        scope["relay"] = {
+            "address": self._stream.address,
+            "flow": flow,
+            "after": after,
+            "authenticated": self._authenticated,
+        }
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return

@@ -54,7 +54,7 @@ def calls(own: Mapping[Blueprint, str], registry: Registry) -> list[Call]:
         routes: Routes = owned.part
         plugin = owned.guard.plugin
         found += _of(routes.blueprint, about_plugin.get(plugin, ""), plugin, routes.public)
-    return sorted(_named_apart(found), key=lambda call: (call.path, call.method))
+    return sorted(_with_unique_names(found), key=lambda call: (call.path, call.method))
 
 
 def _of(
@@ -83,8 +83,8 @@ def _of(
             )
 
 
-def _named_apart(found: list[Call]) -> Iterator[Call]:
-    """Yield the calls, with the method in the names of those that would share one, and a number if need be."""
+def _with_unique_names(found: list[Call]) -> Iterator[Call]:
+    """Yield the calls, with the method in names that would be the same, and a number if need be."""
     names = [call.name for call in found]
     taken: set[str] = set()
     for call in found:

@@ -22,10 +22,10 @@ _log: Final = logging.getLogger("relay.rest")
 _KEPT: Final = "relay.readiness"
 _PROBE: Final = "probed"
 _SECONDS: Final = 3.0
-"""How long the database may take before it counts as failing; probes give up about then."""
+"""A database that takes longer counts as failing; probes give up at about that time."""
 
 _RECHECK_SECONDS: Final = 1.0
-"""Anybody may ask, and each write costs the disk something: answers are kept that long."""
+"""How long an answer is kept: anybody may ask, and each check writes to the disk."""
 
 
 class Alive(Answer, frozen=True):

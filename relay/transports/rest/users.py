@@ -1,6 +1,7 @@
 """Users: the directory, their presence, and following them.
 
-With `[accounts] directory = "shared"` the directory has only users with whom the caller shares a conversation.
+With `[accounts] directory = "shared"` the directory has only users who have said something in a conversation with
+the caller.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ async def _follow(engine: Engine, caller: Caller, user_id: str, *, follow: bool)
 
 
 def _is_shared(engine: Engine) -> bool:
-    """Tell whether the directory has only users with whom the caller shares a conversation."""
+    """Tell whether the directory is not the same for everybody."""
     return engine.settings.accounts.directory == "shared"
 
 
