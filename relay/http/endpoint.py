@@ -14,10 +14,10 @@ in its path 404, one that needs a token 401 and 403, and each of them 400, 431 a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from quart import g, request
 from werkzeug.sansio.response import Response as AnyResponse
@@ -58,19 +58,26 @@ class Endpoint:
         answer_headers: headers of its answers by status, each with its meaning.
 
     Raises:
-        TypeError: the view is not `async`, or asks for what was not declared.
+        TypeError: the access is not one of these, there is no answer, the view is not `async`, or it asks for what
+            was not declared.
     """
 
     query: Any = NoQuery
     body: Any = None
     optional_body: bool = False
     answers: Mapping[int, Any] = field(default_factory=lambda: {200: dict[str, Any]})
-    refusals: Iterable[ErrorCode | int] = ()
+    refusals: Collection[ErrorCode | int] = ()
     access: Access = "token"
-    body_types: Iterable[str] = (_JSON,)
-    answer_types: Iterable[str] = (_JSON,)
+    body_types: Collection[str] = (_JSON,)
+    answer_types: Collection[str] = (_JSON,)
     headers: Mapping[str, str] = field(default_factory=dict)
     answer_headers: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.access not in get_args(Access):  # must not pass: the view would be open to everybody
+            raise TypeError(f"@endpoint: access is {self.access!r}; right is one of {', '.join(get_args(Access))}")
+        if not self.answers:
+            raise TypeError("@endpoint: answers is empty; leave it out for {200: dict}")
 
     def __call__(self, view: View) -> BoundView:
         """Return the view as a route calls it: with the path's variables alone."""

@@ -56,15 +56,15 @@ def mount(app: Quart, engine: Engine) -> None:
 
 
 async def _admit(access: Access) -> None:
-    """Let the caller of a view be known, where it has one.
+    """Authenticate the caller of a view, unless it is open or does that itself.
 
     Raises:
         Disconnect: 4501, 4502 as in `authenticate`.
     """
-    if access in ("token", "admin"):
-        g.caller = await authenticate()
-    elif access == "either":
+    if access == "either":
         g.authenticate = authenticate
+    elif access != "open":
+        g.caller = await authenticate()
 
 
 def _own(engine: Engine, view: Callable[..., Any]) -> Any:
