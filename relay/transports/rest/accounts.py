@@ -35,7 +35,7 @@ blueprint = Blueprint("accounts", __name__)
 
 
 class Login(Body, frozen=True):
-    """Who logs in, and on which device."""
+    """A login, and the device that it is for."""
 
     user_id: Name
     password: Password
@@ -43,14 +43,14 @@ class Login(Body, frozen=True):
 
 
 class Registration(Login, frozen=True):
-    """Who wants an account; the invite where the server asks for one."""
+    """A new account; with an invite where the server requires one."""
 
     invite: Name | None = None
     display_name: DisplayName | None = None
 
 
 class Opened(Answer, frozen=True):
-    """A token, seen this one time, and until when it stands; `expires_at` is null for one that does not expire."""
+    """A new token, shown this one time; `expires_at` is null for a token that does not expire."""
 
     token: str
     user_id: Name
@@ -58,10 +58,10 @@ class Opened(Answer, frozen=True):
 
 
 class Me(Answer, frozen=True):
-    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire.
+    """The account of the caller; `token_expires_at` is null for a token that does not expire.
 
-    `status`, `status_text` and `status_until` are what the caller chose to show, whoever sees it: `offline` is
-    invisible.
+    `status`, `status_text` and `status_until` are the caller's choice, also where others do not see it: `offline`
+    is invisible.
     """
 
     user_id: Name
@@ -78,7 +78,7 @@ class Me(Answer, frozen=True):
 
 
 class MyChange(Body, frozen=True):
-    """What one can change of oneself; a new password needs the present one."""
+    """Changes of the caller's account; a new password needs the current one."""
 
     display_name: DisplayName | None = None
     password: Password | None = None
@@ -106,7 +106,7 @@ async def login(engine: Engine, body: Login) -> Opened:
     access="open",
 )
 async def register(engine: Engine, body: Registration) -> Opened:
-    """Make an account and log it in."""
+    """Create an account and log it in."""
     with _attempt(engine, body.user_id) as address:
         display_name = None
         if body.display_name is not None:

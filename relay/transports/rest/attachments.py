@@ -40,7 +40,7 @@ _HARMLESS: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; medi
 
 
 class UploadQuery(Query, frozen=True):
-    """What the file is called."""
+    """The name of the file."""
 
     name: Annotated[
         Annotated[str, Meta(min_length=1, max_length=_MAX_NAME)] | None,
@@ -49,7 +49,7 @@ class UploadQuery(Query, frozen=True):
 
 
 class Uploaded(Answer, frozen=True):
-    """A file that was taken; `type` is what its bytes are, `sha256` is in hexadecimal digits."""
+    """An uploaded file; `type` is recognized by its bytes, `sha256` is in hexadecimal digits."""
 
     attachment_id: Name
     name: str

@@ -152,7 +152,7 @@ class _Body:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more of it will come, or is waited for."""
+        """True once nothing more of it will come, or is waited for."""
         return self._over.is_set()
 
     async def receive(self) -> Any:

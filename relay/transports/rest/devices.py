@@ -19,14 +19,14 @@ blueprint = Blueprint("devices", __name__)
 
 
 class DevicesQuery(Query, frozen=True):
-    """Which page."""
+    """The page."""
 
     cursor: Word = None
     limit: Limit = MAX_PAGE
 
 
 class DeviceQuery(Query, frozen=True):
-    """Which device."""
+    """The device."""
 
     client_id: Annotated[Name, Meta(description="the device's id, a name of 1 to 64 characters")]
 

@@ -20,14 +20,14 @@ blueprint = Blueprint("groups", __name__)
 
 
 class GroupsQuery(Query, frozen=True):
-    """Which page of the caller's groups."""
+    """The page of the caller's groups."""
 
     cursor: Word = None
     limit: Limit = 50
 
 
 class NewGroup(Body, frozen=True):
-    """A group to be; without an id the server makes one up."""
+    """A new group; without an id the server chooses one."""
 
     name: DisplayName
     members: list[Name] = []
@@ -36,19 +36,19 @@ class NewGroup(Body, frozen=True):
 
 
 class GroupChange(Body, frozen=True):
-    """What can be changed of a group."""
+    """Changes of a group."""
 
     name: DisplayName
 
 
 class Membership(Body, frozen=True):
-    """What a member is to be; without a role one stays what they are, and a newcomer becomes a member."""
+    """The role of a member; without it a member keeps their role, and a newcomer becomes a plain member."""
 
     role: Role | None = None
 
 
 class Member(Answer, frozen=True):
-    """Somebody in a group."""
+    """A member of a group."""
 
     user_id: Name
     role: Role
@@ -104,7 +104,7 @@ async def mine(engine: Engine, caller: Caller, query: GroupsQuery) -> MyGroups:
     answer_headers={201: {"Location": "the group's path"}},
 )
 async def create(engine: Engine, caller: Caller, body: NewGroup) -> Response:
-    """Make a group that the caller owns."""
+    """Create a group that the caller owns."""
     _count(engine, caller, 1 + len(body.members) // _MEMBERS_PER_MESSAGE)
     group = await engine.groups.create(
         caller.user_id, body.name, list(body.members), body.group_id, body.history, by_user=True

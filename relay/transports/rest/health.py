@@ -25,7 +25,7 @@ _SECONDS: Final = 3.0
 """A database that takes longer counts as failing; probes give up at about that time."""
 
 _RECHECK_SECONDS: Final = 1.0
-"""How long an answer is kept: anybody may ask, and each check writes to the disk."""
+"""Seconds that an answer is kept: anybody may ask, and each check writes to the disk."""
 
 
 class Alive(Answer, frozen=True):
@@ -35,7 +35,7 @@ class Alive(Answer, frozen=True):
 
 
 class Checks(Answer, frozen=True):
-    """What the server needs for its work."""
+    """The conditions of the server's work."""
 
     accepting: bool
     database_reads: bool
@@ -50,7 +50,7 @@ class Ready(Answer, frozen=True):
 
 
 class _Readiness:
-    """The database's last check of one engine."""
+    """The last check of one engine's database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -24,7 +24,7 @@ notifications = Blueprint("notifications", __name__)
 
 
 class HistoryQuery(Query, frozen=True):
-    """Which page of a conversation."""
+    """The page of a conversation, and its filters."""
 
     before: Seq = None
     after: Seq = None
@@ -52,7 +52,7 @@ class History(Answer, frozen=True):
 
 
 class UndeliveredQuery(Query, frozen=True):
-    """Where to go on; both names mean the same."""
+    """The page; `after` and `cursor` mean the same."""
 
     after: Position = None
     cursor: Position = None
@@ -60,7 +60,7 @@ class UndeliveredQuery(Query, frozen=True):
 
 
 class Undelivered(Answer, frozen=True):
-    """What no device has acked, by priority; everything up to `cursor` is in the pages so far."""
+    """Messages that no device has acked, by priority; all up to `cursor` are in the pages so far."""
 
     messages: list[SentEnvelope]
     cursor: Integer
@@ -68,7 +68,7 @@ class Undelivered(Answer, frozen=True):
 
 
 class NotificationsQuery(Query, frozen=True):
-    """Which page, by message_id."""
+    """The page, by message_id."""
 
     before: Position = None
     after: Position = None
@@ -86,7 +86,7 @@ class Notifications(Answer, frozen=True):
 
 
 class ConversationsQuery(Query, frozen=True):
-    """Which page."""
+    """The page."""
 
     cursor: Position = None
     limit: Limit = MAX_PAGE

@@ -28,7 +28,7 @@ SOCKET_ONLY: Final = frozenset({"connection_event", "ack", "error"})
 
 
 class ReadBody(Body, frozen=True):
-    """What was read: some messages, or a conversation up to a seq; `kind` is `self` for one's notifications."""
+    """The messages that were read: some, or a conversation up to a seq; `kind` is `self` for notifications."""
 
     message_ids: Annotated[list[Integer], msgspec.Meta(min_length=1, max_length=1000)] | None = None
     target_id: Name | None = None
@@ -38,7 +38,7 @@ class ReadBody(Body, frozen=True):
 
 
 class AcknowledgeBody(Body, frozen=True):
-    """How far a device has processed what it got; without a `client_id` the token's own device."""
+    """The newest position that a device has processed; without a `client_id` the token's own device."""
 
     cursor: Integer
     client_id: Name | None = None
@@ -51,7 +51,7 @@ class Acknowledged(Answer, frozen=True):
 
 
 class ReadPointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far the caller has read a conversation, and what is left; `kind` is `self` for one's notifications."""
+    """The caller's read pointer in a conversation, and how much is unread; `kind` is `self` for notifications."""
 
     target_id: Name
     up_to_seq: Integer
@@ -60,7 +60,7 @@ class ReadPointer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ReadPointers(Answer, frozen=True):
-    """How far the caller has read each of the conversations."""
+    """The caller's read pointer in each of the conversations."""
 
     read: list[ReadPointer]
 
@@ -73,7 +73,7 @@ class ReadPointers(Answer, frozen=True):
     headers={"Idempotency-Key": "stands for `meta.id`: 1 to 64 printable ASCII characters"},
 )
 async def send(engine: Engine, caller: Caller) -> Response:
-    """Take a message as the socket would, and answer with its ack once it is on disk."""
+    """Take a message as the socket does, and answer with its ack once it is on disk."""
     envelope = await _read_message(engine, caller)
     if envelope.type in SOCKET_ONLY:
         raise RelayError(ErrorCode.FORBIDDEN, f"a {envelope.type} belongs to a connection; it is not sent by REST")
@@ -125,7 +125,7 @@ def _apply_idempotency_key(envelope: Envelope) -> None:
 @blueprint.post("/api/messages/acknowledge")
 @endpoint(body=AcknowledgeBody, answers={200: Acknowledged}, refusals=[ErrorCode.RATE_LIMITED])
 async def acknowledge(engine: Engine, caller: Caller, body: AcknowledgeBody) -> Acknowledged:
-    """Take what a device of the caller's has processed, as the socket's `ack` does; answered once it is stored."""
+    """Store how far a device of the caller has processed messages, as the socket's `ack` does."""
     newest = engine.router.position
     if body.cursor > newest:
         raise invalid(f"an ack has a cursor of at most {newest}", field="cursor")
@@ -138,7 +138,7 @@ async def acknowledge(engine: Engine, caller: Caller, body: AcknowledgeBody) -> 
 @blueprint.post("/api/messages/read")
 @endpoint(body=ReadBody, answers={200: ReadPointers}, refusals=_SENDING)
 async def read(engine: Engine, caller: Caller, body: ReadBody) -> dict[str, Any]:
-    """Move the caller's read pointers forward, and tell what is left unread."""
+    """Move the caller's read pointers forward, and answer with them and how much is left unread."""
     by_place = body.target_id is not None and body.up_to_seq is not None
     by_place_partly = by_place or any(part is not None for part in (body.target_id, body.up_to_seq, body.kind))
     if by_place_partly == (body.message_ids is not None) or by_place_partly != by_place:

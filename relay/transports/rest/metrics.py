@@ -30,9 +30,10 @@ _LOOPBACK = ("127.0.0.1", "::1")
     access="either",
 )
 async def metrics(engine: Engine) -> Response:
-    """Return the figures; to this machine, to admins, and to tokens with the scope `metrics`."""
-    # A proxy on this machine speaks for the world, and so does a page whose name was made to lead here.
-    if forwarded_for() or caller_address() not in _LOOPBACK or not names_no_stranger(request.headers.get("Host")):
+    """Return the figures: to this machine, to admins, and to tokens with the scope `metrics`."""
+    # A proxy on this machine forwards anybody's requests, and so does a browser here after DNS rebinding.
+    is_local = caller_address() in _LOOPBACK and not forwarded_for()
+    if not is_local or not is_localhost_or_address(request.headers.get("Host")):
         require_scope((await authenticate()).identity, METRICS)
     registry = CollectorRegistry()
     registry.register(_Figures(engine))
@@ -40,8 +41,8 @@ async def metrics(engine: Engine) -> Response:
     return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def names_no_stranger(host: str | None) -> bool:
-    """Tell whether a Host header names this machine, or is an address: those cannot be bent by a name server."""
+def is_localhost_or_address(host: str | None) -> bool:
+    """Tell whether a Host header is localhost or an address: DNS rebinding cannot make those lead here."""
     name = (host or "localhost").lower()
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
     if name == "localhost" or name.endswith(".localhost"):
@@ -54,7 +55,7 @@ def names_no_stranger(host: str | None) -> bool:
 
 
 class _Figures(Collector):
-    """What one engine counts, at this moment."""
+    """The figures of one engine, read at each request."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -25,7 +25,7 @@ statuses = Blueprint("statuses", __name__)
 
 
 class UsersQuery(Query, frozen=True):
-    """Whom to look for."""
+    """The text to look for, and the page."""
 
     q: Text = None
     cursor: Word = None
@@ -48,7 +48,7 @@ class KnownUsers(Answer, frozen=True):
 
 
 class SeenStatuses(Answer, frozen=True):
-    """How several users are."""
+    """The statuses of several users."""
 
     statuses: list[SeenStatus]
 
