@@ -43,8 +43,8 @@ def _check_acts_on_own_requests(scratch: Quart, owner: str) -> None:
         "after_app_request": scratch.after_request_funcs,
         "teardown_app_request": scratch.teardown_request_funcs,
     }
-    for name, kept in everywhere.items():
-        if kept.get(None):
+    for name, steps in everywhere.items():
+        if steps.get(None):
             raise TypeError(f"{owner}: {name} would run for everybody's requests; use {name.replace('_app', '')}")
     if any(scratch.error_handler_spec[None].values()):
         raise TypeError(f"{owner}: app_errorhandler would answer for everybody's requests; use errorhandler")

@@ -47,8 +47,8 @@ def mount(app: Quart, engine: Engine) -> None:
         routes: Routes = owned.part
         name = f"{owned.guard.plugin}_{routes.blueprint.name}"
         app.register_blueprint(routes.blueprint, name=name)
-        for kept in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
-            kept[name] = [_guarded_step(app, owned.guard, step) for step in kept.get(name, ())]
+        for steps in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
+            steps[name] = [_guarded_step(app, owned.guard, step) for step in steps.get(name, ())]
         for endpoint in [known for known in app.view_functions if known.startswith(f"{name}.")]:
             view = app.view_functions[endpoint]
             access = access_of(view, public=endpoint.rpartition(".")[2] in routes.public)
@@ -84,8 +84,8 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
     async def answer(**arguments: Any) -> Any:
         try:
             return await app.make_response(await call(**arguments))
-        except _ANSWERS as told:
-            return told
+        except _ANSWERS as answering:
+            return answering
 
     async def guarded(**arguments: Any) -> Any:
         await _admit(access)
@@ -142,14 +142,15 @@ async def authenticate() -> Caller:
     engine = the_engine()
     named = _headers_by_name() if engine.hooks.authenticators else {}
     address = caller_address()
-    shown, changes = Credentials(token.strip() or None, named, address, _peer_address()), engine.accounts.changes
+    credentials = Credentials(token.strip() or None, named, address, _peer_address())
+    changes = engine.accounts.changes
     try:
-        identity = await identify(engine, shown)
+        identity = await identify(engine, credentials)
     except Disconnect as refused:
         if not headers and refused.reason == CLOSE_REASONS[CloseCode.BAD_TOKEN]:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
         raise
-    g.shown, g.identity, g.changes = shown, identity, changes
+    g.credentials, g.identity, g.changes = credentials, identity, changes
     if authenticated := connection_of_request().get("authenticated"):
         authenticated()
     read_for(identity.user_id)
@@ -168,7 +169,7 @@ async def check_still() -> None:
     if identity is None or g.changes == engine.accounts.changes:
         return
     g.changes = engine.accounts.changes
-    now = await identify(engine, g.shown)
+    now = await identify(engine, g.credentials)
     if (now.user_id, now.admin, now.scopes) != (identity.user_id, identity.admin, identity.scopes):
         raise RelayError(ErrorCode.FORBIDDEN, "what you may do was changed while this came in; send it again")
 

@@ -79,15 +79,15 @@ async def upload(engine: Engine, caller: Caller, query: UploadQuery) -> Response
         disposition = parse_options_header(request.headers.get("Content-Disposition"))[1]
         name, data, size = disposition.get("filename", ""), _body(), request.content_length
     name = _clean_name(query.name or name)
-    kept = await engine.attachments.receive(caller.user_id, name, data, size)
+    stored = await engine.attachments.receive(caller.user_id, name, data, size)
     answer = Uploaded(
-        attachment_id=kept.attachment_id,
-        name=kept.name,
-        type=kept.type,
-        size=kept.size,
-        sha256=kept.sha256.hex(),
+        attachment_id=stored.attachment_id,
+        name=stored.name,
+        type=stored.type,
+        size=stored.size,
+        sha256=stored.sha256.hex(),
     )
-    return reply(answer, 201, {"Location": f"{PATH}/{kept.attachment_id}"})
+    return reply(answer, 201, {"Location": f"{PATH}/{stored.attachment_id}"})
 
 
 @blueprint.get(f"{PATH}/<attachment_id>")
@@ -210,8 +210,8 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
 
 def _clean_name(name: str) -> str:
     """Return a file name without folders and characters that are not shown or turn what is."""
-    kept = cleaned(re.split(r"[\\/]", name)[-1])
-    return kept[:_MAX_NAME] if shows(kept.replace(".", "")) else "file"
+    shown = cleaned(re.split(r"[\\/]", name)[-1])
+    return shown[:_MAX_NAME] if shows(shown.replace(".", "")) else "file"
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:

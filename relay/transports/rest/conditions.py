@@ -32,11 +32,13 @@ def precondition(tag: str) -> int | None:
     Args:
         tag: the entity tag of the file, without quotes.
     """
-    wanted = _header("If-Match")
-    if wanted is not None and wanted.strip() != "*" and (False, tag) not in _tags(wanted):
+    if_match = _header("If-Match")
+    if if_match is not None and if_match.strip() != "*" and (False, tag) not in _tags(if_match):
         return 412
-    known = _header("If-None-Match")
-    if known is not None and (known.strip() == "*" or tag in [other for _, other in _tags(known)]):
+    if_none_match = _header("If-None-Match")
+    if if_none_match is not None and (
+        if_none_match.strip() == "*" or tag in [other for _, other in _tags(if_none_match)]
+    ):
         return 304 if request.method in ("GET", "HEAD") else 412
     return None
 
@@ -46,20 +48,20 @@ def wanted_part(tag: str, size: int) -> Part | None:
 
     Several ranges bring the whole, which section 14.2 allows, and so does a malformed range.
     """
-    asked = _header("Range")
-    if asked is None or request.method != "GET":
+    ranges = _header("Range")
+    if ranges is None or request.method != "GET":
         return None
     condition = _header("If-Range")
     if condition is not None and _tags(condition) != [(False, tag)]:
         return None
-    found = _RANGES.fullmatch(asked.strip())
+    found = _RANGES.fullmatch(ranges.strip())
     parts = [] if found is None else _parts(found[1], size)
     if not parts:
         return None
     met = [part for part in parts if part.start < part.stop]
     if not met:
         # A suffix of an empty file is all of it, which no Content-Range can express.
-        return None if size == 0 and _has_suffix(asked) else Part(0, 0)
+        return None if size == 0 and _has_suffix(ranges) else Part(0, 0)
     return met[0] if len(parts) == 1 else None
 
 
@@ -84,8 +86,8 @@ def _parts(ranges: str, size: int) -> Sequence[Part]:
     return found
 
 
-def _has_suffix(asked: str) -> bool:
-    suffixes = re.findall(r"[=,]\s*-0*([1-9])", asked)
+def _has_suffix(ranges: str) -> bool:
+    suffixes = re.findall(r"[=,]\s*-0*([1-9])", ranges)
     return bool(suffixes)
 
 

@@ -19,7 +19,7 @@ from relay.transports.rest.problems import problem
 blueprint = Blueprint("health", __name__)
 
 _log: Final = logging.getLogger("relay.rest")
-_KEPT: Final = "relay.readiness"
+_READINESS: Final = "relay.readiness"
 _PROBE: Final = "probed"
 _SECONDS: Final = 3.0
 """A database that takes longer counts as failing; probes give up at about that time."""
@@ -112,10 +112,10 @@ def _touch(connection: sqlite3.Connection) -> None:
 
 
 def _readiness(engine: Engine) -> _Readiness:
-    known: dict[str, _Readiness] = current_app.extensions
-    if _KEPT not in known:
-        known[_KEPT] = _Readiness(engine)
-    return known[_KEPT]
+    extensions: dict[str, _Readiness] = current_app.extensions
+    if _READINESS not in extensions:
+        extensions[_READINESS] = _Readiness(engine)
+    return extensions[_READINESS]
 
 
 @blueprint.get("/healthz")

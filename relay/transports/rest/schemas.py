@@ -22,7 +22,7 @@ from relay.transports.schemas.messages import DescribedTypes, described_types
 
 blueprint = Blueprint("schemas", __name__)
 
-_KEPT: Final = "relay.schemas"
+_DOCUMENTS: Final = "relay.schemas"
 CALLS: Final = "relay.calls"
 """The key of the function that lists all calls, among the application's `extensions`."""
 
@@ -51,7 +51,7 @@ async def asyncapi_json(engine: Engine) -> Response:
 
 def _made_once(name: str, make: Callable[[], Any]) -> Response:
     """Answer with a document, which is made at its first request: no plugin comes or goes while a server runs."""
-    kept: dict[str, bytes] = current_app.extensions.setdefault(_KEPT, {})
-    if name not in kept:
-        kept[name] = encode_json(make())
-    return Response(kept[name], content_type="application/json")
+    documents: dict[str, bytes] = current_app.extensions.setdefault(_DOCUMENTS, {})
+    if name not in documents:
+        documents[name] = encode_json(make())
+    return Response(documents[name], content_type="application/json")

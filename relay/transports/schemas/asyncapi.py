@@ -37,6 +37,12 @@ _CHANNEL: Final = "#/channels/socket"
 _RECONNECT: Final = {CloseCode.INTERNAL_ERROR}
 """Close codes besides 44xx after which a client reconnects."""
 
+_BEARER: Final[Schema] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token, in the header of the upgrade or, as pages must, in the hello.",
+}
+
 
 def asyncapi(registry: Registry, settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of a server with these plugins and settings."""
@@ -69,13 +75,7 @@ def asyncapi(registry: Registry, settings: Settings) -> dict[str, Any]:
         "components": {
             "schemas": schemas.components,
             "messages": messages,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "A token, in the header of the upgrade or, as pages must, in the hello.",
-                }
-            },
+            "securitySchemes": {"bearer": _BEARER},
         },
     }
 

@@ -97,8 +97,8 @@ def _alone(type_: Any) -> Schema:
 
 def first_line(type_: Any) -> str:
     """Return the first line of a struct's docstring; "" for types without one of their own."""
-    told = type_.__doc__ if isinstance(type_, type) and type_.__module__ != "builtins" else ""
-    return (told or "").strip().partition("\n")[0]
+    text = type_.__doc__ if isinstance(type_, type) and type_.__module__ != "builtins" else ""
+    return (text or "").strip().partition("\n")[0]
 
 
 def camel(name: str) -> str:
