@@ -12,6 +12,7 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
     Text,
@@ -22,6 +23,7 @@ from relay.plugin.checks import (
     find_message,
     move_read_pointer,
 )
+from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -82,6 +84,7 @@ __all__ = [
     "Ack",
     "Authenticator",
     "BackgroundTask",
+    "Backoff",
     "Claim",
     "Command",
     "ConnectionEvent",
@@ -96,6 +99,7 @@ __all__ = [
     "ErrorCode",
     "Integer",
     "Kind",
+    "LogCursor",
     "Mentions",
     "MessageHook",
     "MessageType",
@@ -113,6 +117,7 @@ __all__ = [
     "Server",
     "Services",
     "SessionHook",
+    "Slice",
     "StorageFailed",
     "Text",
     "TokenBuckets",
@@ -155,6 +160,7 @@ __all__ = [
     "revoke_token",
     "rewrite_message",
     "set_following",
+    "survive_full_disk",
     "tells_receipts",
     "update_user",
     "user_address",
