@@ -1,4 +1,4 @@
-"""REST: a user's targets."""
+"""REST of a user's targets."""
 
 import secrets
 import sqlite3
@@ -15,16 +15,13 @@ from relay.http import Blueprint, Body, NoQuery, caller, described, read_body, r
 from relay.http import server as the_server
 from relay.plugin import ErrorCode, RelayError, Server, TokenBuckets, check_shown
 
-from . import choices, mail, targets
-from .addresses import AnyAddress, Mail, WebPush, check_keys, check_path, place_of
-from .notices import Notice
+from . import mail, preferences, targets
+from .addresses import AnyAddress, InvalidAddress, Mail, check_address, place_of
+from .content import Notification
 from .options import Options
-from .outward import Failed, Gone, Outward
-from .places import Places, Refused
-from .schema import state
-from .sending import senders
-from .targets import Target
-from .vapid import encode, load_key, public_bytes
+from .senders import make_client, senders
+from .targets import Failed, Gone, Target
+from .vapid import encode, load_key, public_bytes, read_key
 
 TRIALS_PER_MINUTE = 6
 CODES_AT_ONCE, CODE_EVERY_SECONDS = 5, 600.0
@@ -100,7 +97,7 @@ def blueprint(options: Options) -> Blueprint:
         ("POST", "/api/push/targets/<target_id>/confirm", "confirm_target", confirm_target),
     ):
         made.add_url_rule(path, name, _with_desk(view, desk), methods=[method])
-    choices.add_views(made)
+    preferences.add_views(made)
     return made
 
 
@@ -119,7 +116,7 @@ def _with_desk(view: Callable[..., Awaitable[Any]], desk: Desk) -> Callable[...,
 @described(answers={200: PublicKey})
 async def show_key(_desk: Desk) -> Any:
     """Answer with the public half of the server's VAPID key."""
-    key = load_key(await the_server().read(lambda connection: state(connection, "vapid")))
+    key = load_key(await the_server().read(lambda connection: read_key(connection, "vapid")))
     return reply(PublicKey(encode(public_bytes(key))))
 
 
@@ -127,7 +124,7 @@ async def show_key(_desk: Desk) -> Any:
 async def list_targets(_desk: Desk) -> Any:
     """Answer with the caller's targets."""
     user_id = caller().user_id
-    found = await the_server().read(lambda connection: targets.of_user(connection, user_id))
+    found = await the_server().read(lambda connection: targets.list_of(connection, user_id))
     return reply(Targets([_answer(target) for target in found]))
 
 
@@ -168,7 +165,7 @@ async def _code_for(desk: Desk, server: Server, user_id: str, address: Mail) -> 
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD, "this server sends no mail; other kinds are webpush, ntfy, gotify"
         )
-    known = await server.read(lambda connection: targets.of_user(connection, user_id))
+    known = await server.read(lambda connection: targets.list_of(connection, user_id))
     same = [target for target in known if target.kind == "email" and target.place == place_of(address)]
     if same and same[0].state != targets.UNCONFIRMED:
         return None
@@ -193,12 +190,9 @@ def _check(options: Options, address: AnyAddress) -> None:
         RelayError: `invalid_payload`.
     """
     try:
-        if isinstance(address, WebPush):
-            check_keys(address)
-        if not isinstance(address, Mail):
-            check_path(address, Places(options).check_url(place_of(address)))
-    except Refused as refused:
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, str(refused)) from None
+        check_address(options, address)
+    except InvalidAddress as invalid:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, str(invalid)) from None
 
 
 @described(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
@@ -207,7 +201,7 @@ async def delete_target(_desk: Desk, target_id: str) -> Any:
     user_id = caller().user_id
 
     def write(connection: sqlite3.Connection) -> None:
-        targets.remove(connection, targets.owned(connection, user_id, target_id).target_id)
+        targets.remove(connection, targets.get_owned(connection, user_id, target_id).target_id)
 
     await the_server().write(write)
     return "", 204
@@ -217,32 +211,30 @@ async def delete_target(_desk: Desk, target_id: str) -> Any:
 async def test_target(desk: Desk, target_id: str) -> Any:
     """Send a test to a target, at once; one that was given up and takes it is at work again."""
     server, user_id = the_server(), caller().user_id
-    target = await server.read(lambda connection: targets.owned(connection, user_id, target_id))
+    target = await server.read(lambda connection: targets.get_owned(connection, user_id, target_id))
     if target.state == targets.UNCONFIRMED:
         raise RelayError(ErrorCode.CONFLICT, "the address is not confirmed yet; POST …/confirm with the code")
     desk.trials.take(user_id)
-    return reply(await trial(desk.options, server, target))
+    return reply(await send_test(desk.options, server, target))
 
 
-async def trial(options: Options, server: Server, target: Target) -> Trial:
+async def send_test(options: Options, server: Server, target: Target) -> Trial:
     """Send a test to a target, and note what became of it."""
-    outward = Outward(options, server.now)
-    key = load_key(await server.read(lambda connection: state(connection, "vapid")))
+    key = load_key(await server.read(lambda connection: read_key(connection, "vapid")))
     name = encode(blake2b(target.target_id.encode(), digest_size=16).digest())
     now = server.now()
     text = "This is a test. Notifications arrive here."
-    notice = Notice(name, options.name, text, None, None, "", 1, 0, now, quiet=False, urgent=True)
+    test = Notification(name, options.name, text, None, None, "", 1, 0, now, quiet=False, urgent=True)
     try:
-        with trio.fail_after(_seconds(server)):
-            await senders(options, outward, server.now, key)[target.kind].show(target, notice, None)
+        async with make_client(options) as client:
+            with trio.fail_after(_seconds(server)):
+                await senders(options, client, server.now, key)[target.kind].show(target, test, None)
     except Gone as gone:
         await server.write(lambda connection: targets.remove(connection, target.target_id))
         return Trial(False, f"{gone}; the target is removed")
     except (Failed, trio.TooSlowError) as failed:
         return Trial(False, str(failed) or f"no answer within {_seconds(server):g} s")
-    finally:
-        await outward.aclose()
-    await server.write(partial(targets.succeeded, target_id=target.target_id, now=now))
+    await server.write(partial(targets.note_success, target_id=target.target_id, now=now))
     return Trial(True, None)
 
 
@@ -257,7 +249,7 @@ async def confirm_target(desk: Desk, target_id: str) -> Any:
     server, user_id = the_server(), caller().user_id
 
     def write(connection: sqlite3.Connection) -> Target | None:
-        target = targets.owned(connection, user_id, target_id)
+        target = targets.get_owned(connection, user_id, target_id)
         if target.state != targets.UNCONFIRMED:
             return target
         right = targets.try_code(connection, target_id, _hash(body.code), server.now(), CODE_TRIES)

@@ -68,11 +68,11 @@ def read_url(url: str) -> Url:
     Raises:
         ValueError: saying what is wrong with it.
     """
-    if any(character.isspace() for character in url):
-        raise ValueError("a URL has no spaces; write %20")
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError("a URL begins with http://HOST or https://HOST")
+        raise ValueError("a URL begins with https://HOST or http://HOST")
+    if any(character.isspace() for character in url):
+        raise ValueError("a URL has no spaces; write %20")
     if parts.port == 0:
         raise ValueError("a port is from 1 to 65535")
     host = parts.hostname

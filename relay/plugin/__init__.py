@@ -74,6 +74,7 @@ from relay.storage.presence import choose_status, set_following
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
+from relay.wakeup import Wakeup
 
 __all__ = [
     "DIALOGUE",
@@ -123,6 +124,7 @@ __all__ = [
     "TokenBuckets",
     "Unchanged",
     "View",
+    "Wakeup",
     "answer_depth",
     "changed_since",
     "check_mentions",

@@ -1,8 +1,10 @@
-"""REST: what a user mutes, when they want quiet, and how much of a message leaves the server for them."""
+"""Preferences of users: quiet hours, muted conversations, privacy; and the REST views for them."""
 
 import sqlite3
-from functools import partial
-from typing import Annotated, Any
+from datetime import datetime, time
+from functools import lru_cache, partial
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -12,8 +14,79 @@ from relay.http import server as the_server
 from relay.plugin import ErrorCode, RelayError, group_address, other_party, user_address
 
 from .options import Content
-from .quiet import Person, person, zone
 from .rules import EVERYBODY
+
+
+class Preferences(NamedTuple):
+    """A row of `notifications_people`.
+
+    Attributes:
+        until: do not disturb until then, Unix seconds.
+        quiet_from, quiet_to: do not disturb between these times of each day, as 22:00, in `zone`.
+        content: how much is said at most; None for as much as the server allows.
+    """
+
+    until: float | None = None
+    quiet_from: str | None = None
+    quiet_to: str | None = None
+    zone: str | None = None
+    content: Content | None = None
+
+
+class Muted(NamedTuple):
+    """How a user muted a conversation.
+
+    Attributes:
+        until: Unix seconds; None for ever.
+        mentions: whether messages that mention the user notify all the same.
+    """
+
+    until: float | None
+    mentions: bool
+
+
+def preferences_of(connection: sqlite3.Connection, user_id: str) -> Preferences:
+    """Return a user's preferences."""
+    row = connection.execute(
+        "SELECT until, quiet_from, quiet_to, zone, content FROM notifications_people WHERE user_id = ?", (user_id,)
+    ).fetchone()
+    return Preferences(*row) if row else Preferences()
+
+
+def is_quiet(connection: sqlite3.Connection, user_id: str, now: float) -> bool:
+    """Tell whether a user wants no notifications now."""
+    chosen = preferences_of(connection, user_id)
+    if chosen.until is not None and now < chosen.until:
+        return True
+    if chosen.quiet_from is None or chosen.quiet_to is None or chosen.zone is None:
+        return False
+    clock = datetime.fromtimestamp(now, zone(chosen.zone)).time()
+    begins, ends = time.fromisoformat(chosen.quiet_from), time.fromisoformat(chosen.quiet_to)
+    return begins <= clock < ends if begins <= ends else clock >= begins or clock < ends
+
+
+def muted(connection: sqlite3.Connection, user_id: str, address: str, now: float) -> Muted | None:
+    """Return how a conversation is muted now; None where it is not."""
+    row = connection.execute(
+        "SELECT until, mentions FROM notifications_muted WHERE user_id = ? AND address = ?", (user_id, address)
+    ).fetchone()
+    if row is None or (row[0] is not None and row[0] <= now):
+        return None
+    return Muted(row[0], bool(row[1]))
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone by its name.
+
+    Raises:
+        ValueError: this machine knows none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name[:64]!r} here; right is Europe/Berlin") from None
+
 
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)", description="a time of day, as 22:00")]
 Until = Annotated[float, Meta(ge=0, le=2**53, description="Unix seconds")]
@@ -88,7 +161,7 @@ async def change_settings() -> Any:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"quiet_hours: {error}") from None
 
     def write(connection: sqlite3.Connection) -> Settings:
-        chosen = _changed(person(connection, user_id), body)
+        chosen = _changed(preferences_of(connection, user_id), body)
         connection.execute(
             "INSERT OR REPLACE INTO notifications_people VALUES (?, ?, ?, ?, ?, ?)", (user_id, *chosen)
         )
@@ -97,7 +170,7 @@ async def change_settings() -> Any:
     return reply(await server.write(write))
 
 
-def _changed(chosen: Person, body: SettingsChange) -> Person:
+def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
     if body.do_not_disturb_until is not UNSET:
         chosen = chosen._replace(until=body.do_not_disturb_until)
     if body.content is not UNSET:
@@ -165,7 +238,7 @@ def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> st
 
 
 def _settings(connection: sqlite3.Connection, user_id: str, now: float) -> Settings:
-    chosen = person(connection, user_id)
+    chosen = preferences_of(connection, user_id)
     hours = None
     if chosen.quiet_from is not None and chosen.quiet_to is not None and chosen.zone is not None:
         hours = QuietHours(from_=chosen.quiet_from, to=chosen.quiet_to, zone=chosen.zone)
