@@ -2,18 +2,19 @@
 
 Every name that a plugin needs is imported from this package itself::
 
-    from relay.http import Blueprint, Query, caller, described, read_query, reply
+    from relay.http import Blueprint, Caller, Query, endpoint
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from relay.http.addresses import Address, AddressPolicy, Network, Url, is_public, mapped, read_url
-from relay.http.endpoint import described
+from relay.http.endpoint import Endpoint, described, endpoint
 from relay.http.origins import origin_allowed
 from relay.http.requests import (
     Answer,
     Body,
+    DisplayName,
     Limit,
     Moment,
     NoQuery,
@@ -25,7 +26,20 @@ from relay.http.requests import (
     read_idempotency_key,
     read_query,
 )
-from relay.http.views import Blueprint, Caller, ack_payload, admin, caller, nothing, reply, request, server
+from relay.http.views import (
+    Blueprint,
+    Caller,
+    Page,
+    ack_payload,
+    admin,
+    authenticate,
+    caller,
+    nothing,
+    page_of,
+    reply,
+    request,
+    server,
+)
 
 if TYPE_CHECKING:
     from relay.http.client import (
@@ -57,12 +71,15 @@ __all__ = [
     "Body",
     "CallFailed",
     "Caller",
+    "DisplayName",
+    "Endpoint",
     "HttpAnswer",
     "HttpClient",
     "Limit",
     "Moment",
     "Network",
     "NoQuery",
+    "Page",
     "Position",
     "Query",
     "TimedOut",
@@ -72,13 +89,16 @@ __all__ = [
     "Word",
     "ack_payload",
     "admin",
+    "authenticate",
     "caller",
     "described",
+    "endpoint",
     "invalid",
     "is_public",
     "mapped",
     "nothing",
     "origin_allowed",
+    "page_of",
     "read_body",
     "read_idempotency_key",
     "read_query",
