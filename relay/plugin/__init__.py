@@ -68,7 +68,7 @@ from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_part
 from relay.storage.log import Entry, Unchanged
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
-from relay.storage.names import check_name
+from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status, set_following
 from relay.storage.shown import check_shown, cleaned
@@ -145,6 +145,7 @@ __all__ = [
     "group_address",
     "hash_secret",
     "hookimpl",
+    "kind_of",
     "list_tokens",
     "move_read_pointer",
     "newest_seq",
