@@ -121,7 +121,7 @@ def check_url(options: Options, url: str) -> Url:
         raise InvalidAddress(
             "the URL begins with https://, and with http:// only in networks of this server's own"
         )
-    if not read.plain:
+    if read.credentials is not None or read.fragment:
         raise InvalidAddress("the URL has no user, password or fragment; a token has a field of its own")
     hosts = {read.host, read.display_host}
     if not any(fnmatch.fnmatchcase(host, one.lower()) for host in hosts for one in options.allow_hosts):

@@ -3,15 +3,14 @@
 import sqlite3
 from datetime import datetime, time
 from functools import lru_cache, partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.http import Blueprint, Body, NoQuery, caller, described, read_body, read_query, reply
-from relay.http import server as the_server
-from relay.plugin import ErrorCode, RelayError, group_address, other_party, user_address
+from relay.http import Blueprint, Body, Caller, endpoint
+from relay.plugin import ErrorCode, RelayError, Server, group_address, kind_of, other_party, user_address
 
 from .options import Content
 from .rules import EVERYBODY
@@ -140,20 +139,16 @@ def add_views(made: Blueprint) -> None:
     made.add_url_rule("/api/push/muted/<target_id>", "unmute", unmute, methods=["DELETE"])
 
 
-@described(answers={200: Settings})
-async def show_settings() -> Any:
+@endpoint(answers={200: Settings})
+async def show_settings(server: Server, caller: Caller) -> Settings:
     """Answer with what the caller chose."""
-    read_query(NoQuery)
-    user_id, now = caller().user_id, the_server().now()
-    return reply(await the_server().read(partial(_settings, user_id=user_id, now=now)))
+    return await server.read(partial(_settings, user_id=caller.user_id, now=server.now()))
 
 
-@described(body=SettingsChange, answers={200: Settings})
-async def change_settings() -> Any:
+@endpoint(body=SettingsChange, answers={200: Settings})
+async def change_settings(server: Server, caller: Caller, body: SettingsChange) -> Settings:
     """Change when the caller wants quiet, and how much is told."""
-    read_query(NoQuery)
-    body = await read_body(SettingsChange)
-    server, user_id, now = the_server(), caller().user_id, the_server().now()
+    user_id, now = caller.user_id, server.now()
     if isinstance(body.quiet_hours, QuietHours):
         try:
             zone(body.quiet_hours.zone)
@@ -167,7 +162,7 @@ async def change_settings() -> Any:
         )
         return _settings(connection, user_id, now)
 
-    return reply(await server.write(write))
+    return await server.write(write)
 
 
 def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
@@ -183,36 +178,31 @@ def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
     return chosen
 
 
-@described(body=Mute, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def mute(target_id: str) -> Any:
+@endpoint(body=Mute, optional_body=True, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def mute(server: Server, caller: Caller, body: Mute, target_id: str) -> None:
     """Mute a conversation, by the other user, the group, or * for everybody's."""
-    read_query(NoQuery)
-    body = await read_body(Mute, optional=True)
-    user_id = caller().user_id
 
     def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, user_id, target_id)
+        address = _address(connection, caller.user_id, target_id)
         connection.execute(
             "INSERT OR REPLACE INTO notifications_muted VALUES (?, ?, ?, ?)",
-            (user_id, address, body.until, body.mentions),
+            (caller.user_id, address, body.until, body.mentions),
         )
 
-    await the_server().write(write)
-    return "", 204
+    await server.write(write)
 
 
-@described(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def unmute(target_id: str) -> Any:
+@endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def unmute(server: Server, caller: Caller, target_id: str) -> None:
     """Have a conversation notify again."""
-    read_query(NoQuery)
-    user_id = caller().user_id
 
     def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, user_id, target_id)
-        connection.execute("DELETE FROM notifications_muted WHERE user_id = ? AND address = ?", (user_id, address))
+        address = _address(connection, caller.user_id, target_id)
+        connection.execute(
+            "DELETE FROM notifications_muted WHERE user_id = ? AND address = ?", (caller.user_id, address)
+        )
 
-    await the_server().write(write)
-    return "", 204
+    await server.write(write)
 
 
 def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> str:
@@ -223,8 +213,7 @@ def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> st
     """
     if target_id == EVERYBODY:
         return EVERYBODY
-    kind = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
-    if kind is not None and kind[0] == "user":
+    if kind_of(connection, target_id) == "user":
         return user_address(user_id, target_id)
     address = group_address(target_id)
     member = connection.execute(

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from relay.http.addresses import Address, AddressPolicy, Network, Url, is_public, mapped, read_url
-from relay.http.endpoint import Endpoint, described, endpoint
+from relay.http.endpoint import BoundView, Endpoint, described, endpoint
 from relay.http.origins import origin_allowed
 from relay.http.requests import (
     Answer,
@@ -69,6 +69,7 @@ __all__ = [
     "Answer",
     "Blueprint",
     "Body",
+    "BoundView",
     "CallFailed",
     "Caller",
     "DisplayName",

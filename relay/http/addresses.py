@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import string
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import idna
 
@@ -28,14 +28,16 @@ class Url(NamedTuple):
         host: in lower case, without the brackets of an IPv6 address; names of other alphabets in punycode.
         port: None for the scheme's own.
         target: the path and the query, escaped.
-        plain: whether there is neither a user nor a fragment in it.
+        credentials: `user:password`, as it is before its encoding for Basic authentication; None without a user.
+        fragment: the part behind the `#`, which is never sent.
     """
 
     scheme: str
     host: str
     port: int | None
     target: str
-    plain: bool
+    credentials: str | None = None
+    fragment: str = ""
 
     @property
     def authority(self) -> str:
@@ -82,13 +84,9 @@ def read_url(url: str) -> Url:
     target = quote(parts.path or "/", safe=_NOT_ESCAPED)
     if parts.query:
         target += f"?{quote(parts.query, safe=_NOT_ESCAPED)}"
-    return Url(
-        parts.scheme,
-        host,
-        None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port,
-        target,
-        plain=parts.username is None and not parts.fragment,
-    )
+    port = None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port
+    user = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Url(parts.scheme, host, port, target, user, parts.fragment)
 
 
 def display_host(host: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import parsedate_to_datetime
@@ -141,6 +142,8 @@ class HttpClient:
         url = read_url(url) if isinstance(url, str) else url
         named = {name.lower(): value for name, value in (headers or {}).items()}
         sent = {"host": url.authority, **_DEFAULT_HEADERS, **named}
+        if url.credentials is not None:
+            sent.setdefault("authorization", f"Basic {b64encode(url.credentials.encode()).decode()}")
         asked = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
         async with self._place_for(url.host), self._at_once:
             deadline = trio.current_time() + self._seconds

@@ -48,7 +48,7 @@ def test_a_url_is_read_as_it_is_called(url: str, authority: str, target: str) ->
     read = read_url(url)
     assert (read.authority, read.target) == (authority, target)
     assert read.origin == f"{read.scheme}://{authority}"
-    assert read.plain is ("#" not in url)
+    assert (read.credentials, read.fragment) == (None, url.partition("#")[2])
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,10 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         read_url(url)
 
 
-def test_a_url_with_a_password_is_not_plain() -> None:
-    assert not read_url("https://user:secret@a.example/").plain
-    assert read_url("https://user:secret@a.example/").authority == "a.example"
+def test_a_user_in_a_url_is_no_part_of_its_authority() -> None:
+    read = read_url("https://user:se%40cret@a.example/")
+    assert (read.credentials, read.authority) == ("user:se@cret", "a.example")
+    assert read_url("https://user@a.example/").credentials == "user:"
 
 
 def test_a_host_is_shown_in_its_own_alphabet_and_an_address_is_known() -> None:

@@ -77,6 +77,12 @@ async def test_a_name_of_another_alphabet_and_a_port_are_called_by_what_they_sta
     assert (asked.headers["host"], asked.headers["user-agent"]) == ("xn--bcher-kva.example:8443", "mine")
 
 
+async def test_a_user_in_a_url_is_sent_by_basic_authentication(network: Network) -> None:
+    async with client() as calls:
+        await calls.call("GET", "https://user:secret@a.example/")
+    assert network.asked[0].headers["authorization"] == "Basic dXNlcjpzZWNyZXQ="
+
+
 @pytest.mark.parametrize("addresses", [[LAN], [PUBLIC, LAN], [LAN, PUBLIC], ["::1"], ["fe80::1%eth0"]])
 async def test_a_name_with_one_private_address_is_not_called_at_all(
     network: Network, addresses: list[str]
