@@ -58,6 +58,8 @@ Text = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None, Meta(description="a text of 1 to 200 characters")
 ]
 Word = Annotated[Name | None, Meta(description="a name of 1 to 64 characters")]
+DisplayName = Annotated[str, Meta(min_length=1, max_length=128)]
+"""The name of a user or a group as people see it."""
 
 
 def invalid(message: str, **details: Any) -> RelayError:

@@ -1,10 +1,13 @@
-"""The REST side of one engine, as an ASGI application."""
+"""The REST side of one engine as an ASGI application: its routes, and what holds for every answer."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
-from quart import Blueprint, Quart, request
+from quart import Blueprint, Quart, Response, request
+from quart.globals import request_ctx
+from quart.typing import ResponseTypes
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
@@ -18,39 +21,47 @@ from relay.settings import Settings
 from relay.transports.rest import (
     accounts,
     attachments,
-    conversations,
     devices,
     groups,
-    headers,
     health,
+    history,
     messages,
     metrics,
-    notifications,
     problems,
     schemas,
-    statuses,
     users,
     web,
 )
+from relay.transports.rest.access import EXTENSION, check_still, mount
 from relay.transports.rest.calls import Call, calls
-from relay.transports.rest.context import EXTENSION, check_still
-from relay.transports.rest.mounting import mount
 
-BLUEPRINTS: Final = (
-    messages.blueprint,
-    attachments.blueprint,
-    notifications.blueprint,
-    conversations.blueprint,
-    groups.blueprint,
-    accounts.blueprint,
-    statuses.blueprint,
-    users.blueprint,
-    devices.blueprint,
-    health.blueprint,
-    metrics.blueprint,
-    schemas.blueprint,
-)
+BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
+    messages.blueprint: "Messages: history, what was not delivered, sending, and having read.",
+    attachments.blueprint: (
+        "Attachments: uploads as they come in, downloads by ranges (RFC 9110 section 14), for who may have them."
+    ),
+    history.notifications: "Notifications: what was told to the caller, and to everybody.",
+    history.conversations: "The list of conversations, from which a client draws its first screen.",
+    groups.blueprint: "Groups: making, naming and deleting them, and who is in them.",
+    accounts.blueprint: "Accounts: logging in and out, registering, and one's own name and password.",
+    users.statuses: "Presence: how others are, and whose presence one is told of.",
+    users.blueprint: (
+        'The directory: who is there. With `[accounts] directory = "shared"` one finds only whom one talks with.'
+    ),
+    devices.blueprint: "The caller's devices: which there are, and ending the session of one.",
+    health.blueprint: "For whoever watches the server: whether the process lives, and whether it can do its work.",
+    metrics.blueprint: "`GET /metrics`: the server's figures, in the text format that Prometheus reads.",
+    schemas.blueprint: (
+        "What this server speaks, for tools: its message types, `/openapi.json` and `/asyncapi.json`."
+    ),
+}
+"""Relay's own groups of calls, each with its description in `/openapi.json`."""
+
 _DRAIN_RETRY_SECONDS: Final = 2.0
+_SENT: Final = "Authorization, Content-Type, Idempotency-Key"
+_READ: Final = "Location, Retry-After, WWW-Authenticate"
+_PREFLIGHT_SECONDS: Final = 600
+_NOT_KEPT: Final = ("/api", "/healthz", "/readyz")
 
 
 def own_blueprints(settings: Settings) -> list[Blueprint]:
@@ -65,7 +76,7 @@ def own_paths(settings: Settings) -> Claimed:
 
 def all_calls(registry: Registry) -> list[Call]:
     """Return every call of relay's own and of plugins."""
-    return calls(list(BLUEPRINTS), registry)
+    return calls(BLUEPRINTS, registry)
 
 
 class _Request(TrioRequest):
@@ -110,7 +121,8 @@ def make_app(engine: Engine) -> QuartTrio:
     # A redirect would be an answer that is neither the thing nor a problem.
     app.url_map.merge_slashes = False
     problems.install(app)
-    headers.install(app, engine.settings.server.allowed_origins)
+    _add_headers(app, engine.settings.server.allowed_origins)
+    _answer_options(app)
     _refuse_while_draining(app, engine)
     for blueprint in own_blueprints(engine.settings):
         app.register_blueprint(blueprint)
@@ -126,3 +138,50 @@ def _refuse_while_draining(app: Quart, engine: Engine) -> None:
             )
 
     app.before_request(refuse)
+
+
+def _add_headers(app: Quart, origins: list[str]) -> None:
+    """Add the headers of every answer, with those of the fetch standard's CORS.
+
+    Args:
+        origins: other pages that may call; each is echoed exactly, and never with credentials.
+    """
+    allowed = frozenset(origins)
+
+    async def add_headers(response: ResponseTypes) -> ResponseTypes:
+        headers = response.headers
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        if request.path.startswith(_NOT_KEPT):
+            headers.setdefault("Cache-Control", "no-store")
+        if not allowed:
+            return response
+        # Also for those that are not allowed: a cache must not give one origin's answer to another.
+        response.vary.add("Origin")
+        origin = request.headers.get("Origin")
+        if origin in allowed:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _READ
+            if "Allow" in headers and request.method == "OPTIONS":
+                headers["Access-Control-Allow-Methods"] = headers["Allow"]
+                headers["Access-Control-Allow-Headers"] = _SENT
+                headers["Access-Control-Max-Age"] = str(_PREFLIGHT_SECONDS)
+        return response
+
+    app.after_request(add_headers)
+
+
+def _answer_options(app: Quart) -> None:
+    """Answer OPTIONS with the methods of the path."""
+
+    async def answer_options() -> Response | None:
+        if request.method != "OPTIONS" or request.routing_exception is not None:
+            return None
+        adapter = cast(MapAdapter, request_ctx.url_adapter)
+        response: Response = app.response_class(
+            b"", status=204, headers={"Allow": ", ".join(sorted(adapter.allowed_methods()))}
+        )
+        del response.headers["Content-Type"]
+        return response
+
+    app.before_request(answer_options)

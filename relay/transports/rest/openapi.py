@@ -12,7 +12,7 @@ import msgspec
 
 from relay import __version__
 from relay.engine.registry import Registry
-from relay.http.endpoint import Description
+from relay.http.endpoint import Endpoint
 from relay.protocol.answers import Ack, Problem
 from relay.protocol.envelope import Envelope, Meta, SentMeta
 from relay.protocol.errors import HTTP_STATUS, ErrorCode
@@ -76,7 +76,7 @@ def _without_nonsense(call: Call, registry: Registry) -> Call:
     except Exception as fault:
         where = f"{call.method} {call.path} of plugin {call.plugin!r}"
         _log.warning("%s is left undescribed: %s: %s", where, type(fault).__name__, fault)
-        return call._replace(said=None)
+        return call._replace(endpoint=None)
     return call
 
 
@@ -123,8 +123,8 @@ def _groups(calls: Iterable[Call]) -> dict[str, str]:
 def _types(calls: Iterable[Call]) -> Iterator[Any]:
     """Yield the types of all bodies and answers that are JSON."""
     for call in calls:
-        if call.said is not None:
-            for type_ in (call.said.body, *call.said.answers.values()):
+        if call.endpoint is not None:
+            for type_ in (call.endpoint.body, *call.endpoint.answers.values()):
                 if type_ not in (None, bytes, Envelope):
                     yield type_
 
@@ -143,12 +143,12 @@ def _operation(call: Call, schemas: Schemas) -> Schema:
         "description": more.strip(),
         "parameters": list(_parameters(call)),
     }
-    if call.said is None:
+    if call.endpoint is None:
         operation["x-undescribed"] = True
-    elif call.said.body is not None:
+    elif call.endpoint.body is not None:
         operation["requestBody"] = {
-            "required": not call.said.optional_body,
-            "content": _content(call.said.body, call.said.body_types, schemas),
+            "required": not call.endpoint.optional_body,
+            "content": _content(call.endpoint.body, call.endpoint.body_types, schemas),
         }
     operation["responses"] = dict(_responses(call, schemas))
     if call.access != "open":
@@ -160,31 +160,31 @@ def _parameters(call: Call) -> Iterator[Schema]:
     for name, converter in call.variables.items():
         schema = _CONVERTED.get(converter, {"type": "string", "minLength": 1})
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if call.said is None:
+    if call.endpoint is None:
         return
-    if call.said.query is not None:
-        for name, schema, required in parameters(call.said.query):
+    if call.endpoint.query is not None:
+        for name, schema, required in parameters(call.endpoint.query):
             told = {"description": schema.pop("description")} if "description" in schema else {}
             yield {"name": name, "in": "query", "required": required, "schema": schema, **told}
-    for name, purpose in call.said.headers.items():
+    for name, purpose in call.endpoint.headers.items():
         yield {"name": name, "in": "header", "schema": {"type": "string"}, "description": purpose}
 
 
 def _responses(call: Call, schemas: Schemas) -> Iterator[tuple[str, Schema]]:
-    if call.said is None:
+    if call.endpoint is None:
         yield "default", {"description": "This view does not say what it answers."}
     else:
-        for status, type_ in call.said.answers.items():
-            yield str(status), _answer(status, type_, call.said, schemas)
+        for status, type_ in call.endpoint.answers.items():
+            yield str(status), _answer(status, type_, call.endpoint, schemas)
     for status in sorted(_refusals(call)):
         yield str(status), {"$ref": f"#/components/responses/{_called(status)}"}
 
 
-def _answer(status: int, type_: Any, said: Description, schemas: Schemas) -> Schema:
+def _answer(status: int, type_: Any, endpoint: Endpoint, schemas: Schemas) -> Schema:
     answer: Schema = {"description": HTTPStatus(status).phrase}
     if type_ is not None:
-        answer["content"] = _content(type_, said.answer_types, schemas)
-    headers = said.answer_headers.get(status, {})
+        answer["content"] = _content(type_, endpoint.answer_types, schemas)
+    headers = endpoint.answer_headers.get(status, {})
     if headers:
         answer["headers"] = _headers(headers)
     return answer
@@ -207,11 +207,11 @@ def _refusals(call: Call) -> set[int]:
         found.add(503)
     if call.plugin is not None:
         found.add(502)
-    if call.said is None:
+    if call.endpoint is None:
         return found
-    if call.said.body is not None:
-        found |= {413} if call.said.body is bytes else {413, 415}
-    return found | {HTTP_STATUS[one] if isinstance(one, ErrorCode) else one for one in call.said.refusals}
+    if call.endpoint.body is not None:
+        found |= {413} if call.endpoint.body is bytes else {413, 415}
+    return found | {HTTP_STATUS[one] if isinstance(one, ErrorCode) else one for one in call.endpoint.refusals}
 
 
 def _called(status: int) -> str:

@@ -28,11 +28,11 @@ _CODES: Final = {
 
 def install(app: Quart) -> None:
     """Have everything that handlers raise answered by a problem."""
-    app.register_error_handler(RelayError, refused)
-    app.register_error_handler(Disconnect, ended)
-    app.register_error_handler(HTTPException, http_refused)
-    app.register_error_handler(StorageError, not_saved)
-    app.register_error_handler(Exception, fault)
+    app.register_error_handler(RelayError, refuse)
+    app.register_error_handler(Disconnect, refuse_disconnected)
+    app.register_error_handler(HTTPException, refuse_http)
+    app.register_error_handler(StorageError, refuse_unsaved)
+    app.register_error_handler(Exception, refuse_fault)
 
 
 def problem(
@@ -62,12 +62,12 @@ def problem(
     return response
 
 
-async def refused(error: RelayError) -> Response:
+async def refuse(error: RelayError) -> Response:
     """Answer a refusal of the services'."""
     return problem(error)
 
 
-async def ended(error: Disconnect) -> Response:
+async def refuse_disconnected(error: Disconnect) -> Response:
     """Answer what would end a connection: 401 for a missing or wrong token, 403 otherwise."""
     refusal = RelayError(ErrorCode.FORBIDDEN, error.reason)
     if error.code is not CloseCode.BAD_TOKEN:
@@ -77,11 +77,11 @@ async def ended(error: Disconnect) -> Response:
     return problem(refusal, 401, {"WWW-Authenticate": f'Bearer realm="relay"{wrong}'})
 
 
-async def http_refused(error: HTTPException) -> Response:
+async def refuse_http(error: HTTPException) -> Response:
     """Answer what the HTTP library refused: no such route, method, type of body, or too large a one."""
     status = error.code or 500
     if status >= 500 and status not in _CODES:
-        return await fault(error)
+        return await refuse_fault(error)
     detail = error.description or HTTPStatus(status).phrase
     headers: dict[str, str] = {}
     if status == 404:
@@ -94,13 +94,13 @@ async def http_refused(error: HTTPException) -> Response:
     return problem(RelayError(_CODES.get(status, ErrorCode.INVALID_PAYLOAD), detail), status, headers)
 
 
-async def not_saved(error: StorageError) -> Response:
+async def refuse_unsaved(error: StorageError) -> Response:
     """Answer what the disk did not take: nothing of it was stored."""
     _log.debug("%s %s: %s", request.method, _route(), error)  # the disk has a line of its own in the log
     return problem(RelayError(ErrorCode.OVERLOADED, "this could not be saved; try again later", retry_after=5))
 
 
-async def fault(error: Exception) -> Response:
+async def refuse_fault(error: Exception) -> Response:
     """Answer a fault of the server's own; what it was goes to the log and nowhere else."""
     _log.error("%s %s failed", request.method, _route(), exc_info=error)
     return problem(RelayError(ErrorCode.INTERNAL, "a fault of the server's own; its log says more"))

@@ -18,6 +18,7 @@ from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 import relay
+from relay.http.endpoint import endpoint
 from relay.http.requests import invalid
 from relay.settings import WebSettings
 from relay.transports.rest.conditions import precondition
@@ -59,6 +60,8 @@ _PAGE: Final = {
 }
 _SDK: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
+_file = endpoint(query=None, answers={200: bytes, 304: None}, access="open")
+"""The contract of all views here: they are not in `/openapi.json`."""
 
 VERSION: Final = "Relay-Page"
 """The header that names the version of all files together: a page must not be made of two."""
@@ -85,16 +88,19 @@ def blueprint(settings: WebSettings) -> Blueprint:
 
 def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/")
+    @_file
     async def page() -> Response:
         """Answer with the page."""
         return _answer(known, INDEX, _PAGE)
 
     @made.get(f"/{WORKER}")
+    @_file
     async def worker() -> Response:
         """Answer with what keeps the page at hand while the server is away."""
         return _answer(known, WORKER, _PAGE)
 
     @made.get("/app/<path:name>")
+    @_file
     async def app(name: str) -> Response:
         """Answer with a file of the page."""
         return _answer(known, name, _PAGE)
@@ -102,6 +108,7 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
 
 def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/sdk/<path:name>")
+    @_file
     async def sdk(name: str) -> Response:
         """Answer with a file of the SDK; it is public code, so pages of any origin may import it."""
         return _answer(known, name, _SDK)

@@ -16,7 +16,7 @@ from quart import Quart
 
 from relay.app.plugin_admin import load_for
 from relay.engine.loader import load
-from relay.http.endpoint import description
+from relay.http.endpoint import endpoint_of
 from relay.settings import load as read_settings
 from tests.docs.conversation import NONE
 from tests.docs.test_docs import rows
@@ -79,7 +79,7 @@ def test_every_example_is_what_its_view_says_of_itself(plugin: Callable[[str], A
     said = views(plugin)
     for i in range(0, len(parts), 3):
         view = said[parts[i], parts[i + 1]]
-        example, told_of = read(re.split(r"^## ", parts[i + 2], flags=re.MULTILINE)[0], ""), description(view)
+        example, told_of = read(re.split(r"^## ", parts[i + 2], flags=re.MULTILINE)[0], ""), endpoint_of(view)
         assert told_of is not None
         assert view.__doc__
         assert (told_of.body is None) is (example.body is None)
