@@ -49,7 +49,8 @@ ONE_DOOR = {
     "argon2": {"relay/services/passwords.py"},
     "httpx": {"relay/client"},
     "jsonschema": {"relay/testing/shapes.py"},
-    "httpcore": {"plugins/webhooks/posting.py"},
+    "httpcore": {"relay/http/client.py"},
+    "idna": {"relay/http/addresses.py"},
     "trio_websocket": {"relay/transports/websocket.py", "relay/client"},
 }
 GROUND_FLOOR_MAY_USE = {"msgspec"}

@@ -1,8 +1,10 @@
-"""Web Push: a payload that only the browser reads (RFC 8291), and who sends it (VAPID, RFC 8292)."""
+"""Web Push: payloads that only the browser can read (RFC 8291), and the server's identity (VAPID, RFC 8292)."""
 
 import base64
 import os
 import re
+import secrets
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -25,7 +27,7 @@ VALID_SECONDS = 12 * 3600
 
 
 def encode(raw: bytes) -> str:
-    """Return bytes as base64url without padding, as all of Web Push writes them."""
+    """Return bytes as base64url without padding, as Web Push has them."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -43,6 +45,21 @@ def decode(text: str) -> bytes:
 def make_key() -> bytes:
     """Return a new private key of P-256, 32 bytes."""
     return ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
+
+
+def make_keys(connection: sqlite3.Connection) -> None:
+    """Create the key that push services know this server by, and the secret that names notifications."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO notifications_state VALUES (?, ?)",
+        (("vapid", make_key()), ("secret", secrets.token_bytes(32))),
+    )
+
+
+def read_key(connection: sqlite3.Connection, name: str) -> bytes:
+    """Return the key `vapid` or `secret`."""
+    found = connection.execute("SELECT value FROM notifications_state WHERE name = ?", (name,)).fetchone()
+    key: bytes = found[0]
+    return key
 
 
 def load_key(raw: bytes) -> ec.EllipticCurvePrivateKey:

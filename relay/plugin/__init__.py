@@ -12,6 +12,7 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
     Text,
@@ -22,6 +23,7 @@ from relay.plugin.checks import (
     find_message,
     move_read_pointer,
 )
+from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -66,12 +68,13 @@ from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_part
 from relay.storage.log import Entry, Unchanged
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
-from relay.storage.names import check_name
+from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status, set_following
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
+from relay.wakeup import Wakeup
 
 __all__ = [
     "DIALOGUE",
@@ -82,6 +85,7 @@ __all__ = [
     "Ack",
     "Authenticator",
     "BackgroundTask",
+    "Backoff",
     "Claim",
     "Command",
     "ConnectionEvent",
@@ -96,6 +100,7 @@ __all__ = [
     "ErrorCode",
     "Integer",
     "Kind",
+    "LogCursor",
     "Mentions",
     "MessageHook",
     "MessageType",
@@ -113,11 +118,13 @@ __all__ = [
     "Server",
     "Services",
     "SessionHook",
+    "Slice",
     "StorageFailed",
     "Text",
     "TokenBuckets",
     "Unchanged",
     "View",
+    "Wakeup",
     "answer_depth",
     "changed_since",
     "check_mentions",
@@ -138,6 +145,7 @@ __all__ = [
     "group_address",
     "hash_secret",
     "hookimpl",
+    "kind_of",
     "list_tokens",
     "move_read_pointer",
     "newest_seq",
@@ -155,6 +163,7 @@ __all__ = [
     "revoke_token",
     "rewrite_message",
     "set_following",
+    "survive_full_disk",
     "tells_receipts",
     "update_user",
     "user_address",

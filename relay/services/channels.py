@@ -24,6 +24,7 @@ from relay.storage.conversations import (
 )
 from relay.storage.history import other_party
 from relay.storage.jobs import Runner
+from relay.storage.names import kind_of
 
 _KEPT: Final = 50_000
 EVERYBODY: Final = "*"
@@ -167,10 +168,7 @@ class ChannelManager:
         Raises:
             RelayError: `not_found` when it is nobody's.
         """
-        kind = await self._runner.read(
-            lambda connection: connection.execute("SELECT kind FROM names WHERE name = ?", (name,)).fetchone(),
-            inline=True,
-        )
+        kind = await self._runner.read(lambda connection: kind_of(connection, name), inline=True)
         if kind is None:
             raise not_found(f"user or group {name!r}")
-        return str(kind[0])
+        return kind

@@ -19,6 +19,7 @@ from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
+from relay.storage.names import kind_of
 
 NOTHING = msgspec.Raw(b"{}")
 
@@ -150,8 +151,7 @@ class HistorySaver:
                 standing = messages.standing(connection, user_id, seen.channel_id, most)
                 limited = len(standing) < messages.count_standing(connection, user_id, seen.channel_id)
                 return _Shown(shown.page, standing + shown.latest, shown.limited or limited)
-            taken = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
-            if kind is ConversationKind.USER and taken is not None and taken[0] == "user":
+            if kind is ConversationKind.USER and kind_of(connection, target_id) == "user":
                 return _Shown(history.Page([], False), [], False)
             return None
 

@@ -1,4 +1,4 @@
-"""What users and groups may be called: one namespace, in which names that differ in case only are one."""
+"""The namespace that users and groups share; names that differ only in case are the same name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from relay.protocol.errors import ErrorCode, RelayError
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
-"""What a user or group may be called: they share one namespace."""
+"""The pattern of a user id or a group id."""
 
 
 def check_name(name: str, what: str) -> str:
-    """Return the name when it may be one.
+    """Return the name if it is a valid one.
 
     Raises:
-        RelayError: `invalid_payload`, saying what would be right.
+        RelayError: `invalid_payload`, naming the rule.
     """
     if not NAME.fullmatch(name):
         raise RelayError(
@@ -27,10 +27,10 @@ def check_name(name: str, what: str) -> str:
 
 
 def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
-    """Take a name out of the namespace that users and groups share; names that differ in case only are one.
+    """Reserve a name for a "user" or a "group".
 
     Raises:
-        RelayError: `conflict` when it is taken.
+        RelayError: `conflict` if it is taken, in whatever case.
     """
     if (held := find_name(connection, name)) is not None:
         text = f"the name {name!r} is taken" + ("" if held == name else f": {held!r} differs in case only")
@@ -38,10 +38,17 @@ def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
     connection.execute("INSERT INTO names (name, kind) VALUES (?, ?)", (name, kind))
 
 
-def find_name(connection: sqlite3.Connection, name: str) -> str | None:
-    """Return the name of a user or a group that is this one but for case; the same one before any other.
+def kind_of(connection: sqlite3.Connection, name: str) -> str | None:
+    """Return "user" or "group", the kind of what has this name in exactly this case; None if it is not taken."""
+    row = connection.execute("SELECT kind FROM names WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
 
-    Names are ASCII, so SQLite's NOCASE is all of it. A database of before may hold names that are alike.
+
+def find_name(connection: sqlite3.Connection, name: str) -> str | None:
+    """Return the taken name that equals this one but for case; an exact match goes before any other.
+
+    Names are ASCII, so SQLite's NOCASE compares them correctly. An old database may hold names that differ only
+    in case.
     """
     row = connection.execute(
         "SELECT name FROM names WHERE name = ?1 COLLATE NOCASE ORDER BY name <> ?1, name LIMIT 1", (name,)
@@ -50,7 +57,7 @@ def find_name(connection: sqlite3.Connection, name: str) -> str | None:
 
 
 def same_name(connection: sqlite3.Connection, user_id: str) -> str:
-    """Return the user id that is meant by one typed in another case; as it is where none, or two, could be."""
+    """Return the user id that somebody typed in another case; unchanged if no user, or more than one, matches."""
     found = connection.execute(
         "SELECT name FROM names WHERE name = ?1 COLLATE NOCASE AND kind = 'user' ORDER BY name <> ?1 LIMIT 2",
         (user_id,),

@@ -34,6 +34,14 @@ def test_a_name_that_differs_in_case_only_is_taken_by_users_and_groups_alike() -
     accounts.create_user(connection, "alice.b", 2.0)
 
 
+def test_a_name_has_a_kind_in_its_own_case_alone() -> None:
+    connection = fresh()
+    accounts.create_user(connection, "alice", 1.0)
+    conversations.create_group(connection, "team", "Team", {}, 1.0)
+    found = [names.kind_of(connection, name) for name in ("alice", "team", "Alice", "nobody")]
+    assert found == ["user", "group", None, None]
+
+
 def test_what_is_typed_is_found_exactly_first_and_never_guessed_between_two() -> None:
     connection = fresh()
     for name in ("alice", "bob", "Bob"):

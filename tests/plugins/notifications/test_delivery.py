@@ -332,7 +332,7 @@ async def test_what_changes_while_it_is_sent_is_not_sent_over_and_over(
         while not town.outside.ntfy.calls:
             await trio.sleep(0.1)
         await trio.sleep(9)
-        monkeypatch.setattr(plugin("following"), "GATHER_SECONDS", 5)  # whoever follows the log comes late
+        monkeypatch.setattr(plugin("push"), "GATHER_SECONDS", 5)  # whoever follows the log comes late
         server = town.world.engine.server_of("notifications")
         await server.send("alice", "message_delete", {"message_id": second["message_id"]}, "bob")
         await trio.sleep(20)

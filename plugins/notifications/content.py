@@ -1,4 +1,4 @@
-"""What a notification says: of the unread messages of one conversation, for one user."""
+"""Contents of notifications: what one says about the unread messages of a conversation."""
 
 import re
 import sqlite3
@@ -8,20 +8,19 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from .options import Content, Options, Rule, narrower
-from .quiet import person
+from .preferences import preferences_of
 from .rules import Message, Rulebook
-from .schema import state
-from .vapid import encode
+from .vapid import encode, read_key
 
 TITLE_CHARACTERS = 120
 BODY_CHARACTERS = 500
 """Four bytes each and the rest of the payload fit into one Web Push message."""
 
-MOST = 200
-"""So many of a conversation's newest messages are looked at; a notification counts no further."""
+MOST_MESSAGES = 200
+"""The most of a conversation's newest messages that are read; a notification counts no further."""
 
 LINES, LINE_CHARACTERS = 20, 2000
-"""What a mail lists at the most."""
+"""Bounds on what a mail lists."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -34,17 +33,17 @@ class Line(NamedTuple):
     text: str
 
 
-class Notice(NamedTuple):
-    """A notification.
+class Notification(NamedTuple):
+    """A notification as it is sent to a target.
 
     Attributes:
-        key: names the notifications of this user and conversation, always the same: 22 letters, digits, - and _.
-        kind, target_id: the conversation as the user names it; None where nothing is to be told.
+        key: the same for all notifications of this user and conversation: 22 letters, digits, - and _.
+        kind, target_id: the conversation as the user names it; None where that is not to be said.
         unread: how many messages it stands for.
-        newest_id: the message whose words it shows.
-        quiet: it changes what is shown, and should not alert anew.
+        newest_id: the message whose text it shows.
+        quiet: it only changes what is shown, and should not alert again.
         urgent: a sleeping device is to be woken for it.
-        lines: what the newest messages say; empty where that is not to be told.
+        lines: what the newest messages say, for a mail; empty where that is not to be said.
     """
 
     key: str
@@ -62,8 +61,8 @@ class Notice(NamedTuple):
 
 
 def key_of(connection: sqlite3.Connection, user_id: str, channel_id: int) -> str:
-    """Return what names a user's notifications of a conversation outside; it tells nobody which they are."""
-    secret: bytes = state(connection, "secret")
+    """Return the key of a user's notifications of a conversation; it does not give away which they are."""
+    secret = read_key(connection, "secret")
     return encode(blake2b(f"{channel_id}:{user_id}".encode(), key=secret, digest_size=16).digest())
 
 
@@ -75,13 +74,15 @@ def compose(
     messages: Sequence[Message],
     *,
     quiet: bool,
-) -> Notice:
-    """Return the notification of a conversation's unread messages, oldest first; there is one at least."""
+) -> Notification:
+    """Return the notification of a conversation's unread messages: one at least, oldest first."""
     newest = messages[-1]
     rule = rules.pushes(newest, user_id) or Rule()
-    level = narrower(options.content, rule.content, person(connection, user_id).content)
+    level = narrower(options.content, rule.content, preferences_of(connection, user_id).content)
     names = {one.sender_id: _name(connection, one.sender_id) for one in messages[-LINES:]}
-    title, body = words(connection, options, rule, newest, user_id, level, names[newest.sender_id], len(messages))
+    title, body = title_and_body(
+        connection, options, rule, newest, user_id, level, names[newest.sender_id], len(messages)
+    )
     target_id = newest.target_for(user_id)
     told = level != "none"
     urgent = rule.urgent if rule.urgent is not None else newest.kind == "user" or newest.calls(user_id)
@@ -89,7 +90,7 @@ def compose(
         Line(one.timestamp, names[one.sender_id], _clean(one.text or one.title or _wordless(one), LINE_CHARACTERS))
         for one in messages[-LINES:]
     )
-    return Notice(
+    return Notification(
         key_of(connection, user_id, newest.channel_id),
         title,
         body,
@@ -105,7 +106,7 @@ def compose(
     )
 
 
-def words(
+def title_and_body(
     connection: sqlite3.Connection,
     options: Options,
     rule: Rule,
@@ -115,8 +116,8 @@ def words(
     sender: str,
     count: int,
 ) -> tuple[str, str]:
-    """Return the title and the body that tell of a message, as much as the level lets them."""
-    plus = "+" if count >= MOST else ""
+    """Return the title and the body for a message; they say as much as the level lets them."""
+    plus = "+" if count >= MOST_MESSAGES else ""
     counted = "New message" if count == 1 else f"{count}{plus} new messages"
     if level == "none":
         return options.name, counted
@@ -140,6 +141,22 @@ def words(
         more = f"+{count - 1}{plus} more"
         body = f"{_clean(body, BODY_CHARACTERS - len(more) - 1)}\n{more}".strip()
     return _line(title), _clean(body, BODY_CHARACTERS)
+
+
+def payload_of(
+    options: Options, connection: sqlite3.Connection, rule: Rule, message: Message, user_id: str
+) -> dict[str, object]:
+    """Return the payload of the `notification` that a rule stores for a user."""
+    level = narrower(options.content, rule.content)
+    name = _name(connection, message.sender_id)
+    title, body = title_and_body(connection, options, rule, message, user_id, level, name, 1)
+    about = {"message_id": message.message_id, "kind": message.kind, "target_id": message.target_for(user_id)}
+    payload: dict[str, object] = {"title": title or options.name, "data": about}
+    if body:
+        payload["body"] = body
+    if "push" in rule.actions:
+        about["pushed"] = True
+    return payload
 
 
 def _wordless(message: Message) -> str:

@@ -1,4 +1,4 @@
-"""Delivering, on virtual time: what arrives, in which order, under which id, and what a receiver can do to it."""
+"""Delivery: content, order, ids, retries and pauses, and what a receiver can do to it."""
 
 from __future__ import annotations
 
@@ -320,9 +320,9 @@ async def test_a_webhook_far_behind_drains_and_holds_only_so_much_in_memory(
 ) -> None:
     people = [f"user{number}" for number in range(60)]
     async with webhooks("alice", *people, attempts_per_second=0) as world:
-        import relay_plugin_webhooks.standing as standing  # type: ignore[import-not-found]
+        import relay_plugin_webhooks.state as state  # type: ignore[import-not-found]
 
-        monkeypatch.setattr(standing, "MOST_BACKLOGS", 10)
+        monkeypatch.setattr(state, "MOST_BACKLOGS", 10)
         hook_id, receiver = await world.hook()
         receiver.up = False
         for name in people:

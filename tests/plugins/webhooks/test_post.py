@@ -1,7 +1,10 @@
-"""What is connected to, and what is read of an answer."""
+"""One post: the addresses that are called, certificates, answers, and signatures."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import shutil
 import socket
 import ssl
@@ -13,6 +16,8 @@ from typing import Any
 import pytest
 import trio
 
+from relay.http import CallFailed
+from relay.http.client import certificates
 from tests.plugins.webhooks.conftest import Run
 from tests.plugins.webhooks.receiver import Posted, Reply, answering, hang
 
@@ -48,7 +53,9 @@ class Names(trio.abc.HostnameResolver):
         (["fe80::1%eth0"], None),
         (["::ffff:127.0.0.1"], None),
         (["224.0.0.1"], None),
-        (["192.168.0.1", "203.0.114.7"], "203.0.114.7"),
+        (["192.168.0.1", "203.0.114.7"], None),
+        (["203.0.114.7", "192.168.0.1"], None),
+        (["203.0.114.7", "203.0.114.8"], "203.0.114.7"),
         (["2a00:1450:4001:81b::200e"], "2a00:1450:4001:81b::200e"),
         ([], None),
     ],
@@ -127,10 +134,13 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("trusted", [True, False])
 @pytest.mark.real_time
 async def test_a_receivers_certificate_is_checked(
-    certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    from relay_plugin_webhooks.posting import Poster, PostFailed  # type: ignore[import-not-found]
+    from relay_plugin_webhooks.options import Options  # type: ignore[import-not-found]
+    from relay_plugin_webhooks.post import make_client  # type: ignore[import-not-found]
 
+    request.addfinalizer(certificates.cache_clear)
+    certificates.cache_clear()
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -148,10 +158,57 @@ async def test_a_receivers_certificate_is_checked(
         serve = partial(trio.serve_ssl_over_tcp, answer, 0, context, host="127.0.0.1")
         (listener,) = await nursery.start(serve)
         url = f"https://localhost:{listener.transport_listener.socket.getsockname()[1]}/"
-        async with Poster(at_once=1, seconds=10, answer_bytes=100, allow_private=True) as poster:
+        async with make_client(Options()) as client:
             if trusted:
-                assert (await poster.post(url, {}, b"{}")).status == 204
+                assert (await client.call("POST", url, content=b"{}")).status == 204
             else:
-                with pytest.raises(PostFailed, match="CERTIFICATE_VERIFY_FAILED"):
-                    await poster.post(url, {}, b"{}")
+                with pytest.raises(CallFailed, match="CERTIFICATE_VERIFY_FAILED"):
+                    await client.call("POST", url, content=b"{}")
         nursery.cancel_scope.cancel()
+
+
+def verified(posted: Posted, secret: str) -> bool:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    content = f"{posted.id}.{posted.headers['webhook-timestamp']}.{posted.body.decode()}"
+    expected = base64.b64encode(hmac.new(key, content.encode(), hashlib.sha256).digest()).decode()
+    return f"v1,{expected}" in posted.headers["webhook-signature"].split(" ")
+
+
+async def test_a_delivery_is_signed_with_its_own_secret_at_its_own_time(webhooks: Run) -> None:
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        one = await world.command("add", url="http://one/")
+        two = await world.command("add", url="http://two/")
+        await world.say(alice, "bob", "h\u00e9llo \U0001f44b")
+        await trio.sleep(1)
+        (first,), (second,) = world.receivers["one"].posted, world.receivers["two"].posted
+        assert verified(first, one.secret)
+        assert verified(second, two.secret)
+        assert not verified(first, two.secret)
+        assert abs(int(first.headers["webhook-timestamp"]) - world.world.engine.now()) < 3
+
+
+def test_the_example_of_the_specification() -> None:
+    """As github.com/standard-webhooks/standard-webhooks has it in its libraries' tests."""
+    from relay_plugin_webhooks.post import signed_headers  # type: ignore[import-not-found]
+
+    headers = signed_headers(
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1614265330,
+        b'{"test": 2432232314}',
+    )
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+async def test_after_a_rotation_both_secrets_are_good_for_a_while(webhooks: Run) -> None:
+    async with webhooks("alice", "bob") as world:
+        hook_id, receiver = await world.hook(secret="whsec_" + base64.b64encode(b"k" * 32).decode())
+        old = "whsec_" + base64.b64encode(b"k" * 32).decode()
+        new = (await world.command("rotate", hook_id=hook_id, hours=2)).secret
+        for wait, good in ((3600, (True, True)), (3700, (False, True))):
+            await trio.sleep(wait)
+            alice = await world.world.connect("alice")
+            await world.say(alice, "bob", "hello")
+            await trio.sleep(1)
+            assert (verified(receiver.posted[-1], old), verified(receiver.posted[-1], new)) == good

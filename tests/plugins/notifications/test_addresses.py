@@ -1,15 +1,15 @@
-"""Calls to what users named: never a private network, no redirects, bounded answers, deadlines."""
+"""Addresses that users give: never one of a private network, whatever a name says later, and what is refused at once."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-import httpx
 import pytest
 import trio
 
+from tests.http.network import Asked
+from tests.http.network import Reply as Answer
 from tests.plugins.notifications.conftest import SOON, Notifying, Outside
 from tests.plugins.notifications.receivers import Ntfy, Reply
 
@@ -39,10 +39,12 @@ async def test_no_address_of_a_private_network_is_called_by_name_or_number(
 ) -> None:
     trio.socket.set_custom_hostname_resolver(outside)
     outside.addresses["odd.example"] = [address]
-    way = plugin("outward").Outward(plugin("options").Options(), trio.current_time)
-    for host in ("odd.example", f"[{address}]" if ":" in address else address):
-        with pytest.raises(plugin("outward").Failed, match="is in a private network"):
-            await way.call("GET", f"https://{host}/x", headers={})
+    options = plugin("options").Options()
+    async with plugin("senders").make_client(options) as client:
+        calls = plugin("senders").Calls(options, client, trio.current_time)
+        for host in ("odd.example", f"[{address}]" if ":" in address else address):
+            with pytest.raises(plugin("targets").Failed, match="is in a private network"):
+                await calls.call("GET", f"https://{host}/x", headers={})
     assert outside.connected == []
 
 
@@ -131,15 +133,7 @@ async def test_the_next_address_is_tried_where_one_cannot_be_reached(notifying: 
     async with notifying() as town:
         await town.ntfy("bob")
         town.outside.addresses["ntfy.example"] = ["2600:1406::1", "93.184.215.14"]
-        carry = town.outside.carry
-
-        async def one_is_dead(request: httpx.Request) -> httpx.Response:
-            if request.url.host == "2600:1406::1":
-                town.outside.connected.append(request.url.host)
-                raise httpx.ConnectError("no route")
-            return await carry(request)
-
-        town.outside.carried = one_is_dead
+        town.outside.dead["2600:1406::1"] = 0
         await town.say("alice", "bob", "Lunch?")
         await trio.sleep(SOON)
         assert town.outside.connected == ["2600:1406::1", "93.184.215.14"]
@@ -156,60 +150,22 @@ async def test_a_redirect_is_not_followed(notifying: Notifying) -> None:
         assert len(town.outside.connected) == 1
 
 
-@pytest.mark.filterwarnings("ignore:Async generator")  # httpx cannot end its own when the reader stops early
-async def test_an_endless_answer_is_read_to_a_bound(
-    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent = 0
+async def test_a_gotify_server_whose_answer_does_not_end_is_tried_again(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.gotify("bob")
 
-    async def endless(request: httpx.Request) -> httpx.Response:
-        async def body() -> Any:
-            nonlocal sent
-            while True:
-                sent += 10_000
-                yield b"x" * 10_000
-
-        return httpx.Response(200, content=body())
-
-    monkeypatch.setattr(plugin("outward"), "make_transport", lambda: httpx.MockTransport(endless))
-    trio.socket.set_custom_hostname_resolver(outside)
-    way = plugin("outward").Outward(plugin("options").Options(), trio.current_time)
-    answer = await way.call("GET", "https://ntfy.example/x", headers={}, read=True)
-    assert len(answer.body) == 65_536
-    assert sent < 100_000
-
-
-async def test_a_dripping_answer_has_a_deadline(
-    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def dripping(request: httpx.Request) -> httpx.Response:
-        async def body() -> Any:
+        async def drip() -> AsyncGenerator[bytes, None]:
             while True:
                 await trio.sleep(1)
                 yield b"x"
 
-        return httpx.Response(200, content=body())
+        async def dripping(_asked: Asked) -> Answer:
+            return Answer(200, drip())
 
-    monkeypatch.setattr(plugin("outward"), "make_transport", lambda: httpx.MockTransport(dripping))
-    trio.socket.set_custom_hostname_resolver(outside)
-    way = plugin("outward").Outward(plugin("options").Options(timeout_seconds=5), trio.current_time)
-    began = trio.current_time()
-    with pytest.raises(plugin("outward").Failed, match="no answer within 5 s"):
-        await way.call("GET", "https://ntfy.example/x", headers={}, read=True)
-    assert trio.current_time() - began == 5
-
-
-def test_certificates_are_checked(plugin: Callable[[str], Any]) -> None:
-    context = plugin("outward").trusted()
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("x", None), (None, None), ("999999999", 86_400)])
-def test_a_pause_that_is_asked_for_is_bounded(
-    plugin: Callable[[str], Any], text: str | None, seconds: float | None
-) -> None:
-    outward = plugin("outward")
-    answer = outward.Answer(503, {} if text is None else {"retry-after": text}, b"")
-    with pytest.raises(outward.Failed) as failed:
-        outward._checked(answer, "host", 1_700_000_000.0)
-    assert failed.value.retry_after == seconds
+        town.outside.serve = dripping
+        await town.say("alice", "bob", "Lunch?")
+        await trio.sleep(SOON + 8)
+        (target,) = await town.targets("bob")
+        assert (target["failures"], target["last_error"]) == (
+            1, "'gotify.example': the answer did not end within 8 s"
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which messages a webhook is for."""
+"""The filter of a webhook: which messages it gets."""
 
 from typing import Annotated, NamedTuple
 
@@ -12,13 +12,13 @@ Pairs = Annotated[list[Annotated[str, Meta(max_length=129)]], Meta(max_length=20
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody chose; an empty list leaves all in.
+    """The messages that an admin chose for a webhook. An empty list excludes nothing.
 
     Attributes:
         types: message types.
-        groups, users, conversations: where it was said: in a group, to or by a user, between two (`alice:bob`).
-            A message that any of the three names is in.
-        senders: who said it.
+        groups, users, conversations: conversations: a group, all of a user's, or that of two users (`alice:bob`).
+            A message that is in one of them is chosen.
+        senders: users who sent the message.
     """
 
     types: Names = []
@@ -28,23 +28,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     senders: Names = []
 
     def __str__(self) -> str:
-        parts = [
-            ", ".join(self.types) or "all types",
-            *(f"{word} {', '.join(named)}" for word, named in self._said() if named),
-        ]
-        return " ".join(parts)
-
-    def _said(self) -> tuple[tuple[str, list[str]], ...]:
-        return (
+        named = [
             ("in", self.groups),
             ("with", self.users),
             ("between", self.conversations),
             ("from", self.senders),
-        )
+        ]
+        places = [f"{word} {', '.join(names)}" for word, names in named if names]
+        return " ".join([", ".join(self.types) or "all types", *places])
 
 
-class Said(NamedTuple):
-    """A stored message, as far as choosing needs it."""
+class StoredMessage(NamedTuple):
+    """A row of the log, as far as a filter needs it."""
 
     message_id: int
     channel_id: int
@@ -54,11 +49,12 @@ class Said(NamedTuple):
     address: str
 
 
-class Chooser:
-    """A choice, made ready to be asked for every message.
+class Filter:
+    """A choice, prepared for a quick test of every message.
 
     Args:
-        own_user: whom the webhook itself posts as; what they say is never for it, or it would answer itself.
+        own_user: the user that the webhook posts answers as. It never gets their messages, so that it does not
+            answer itself.
     """
 
     def __init__(self, choice: Choice, own_user: str | None) -> None:
@@ -70,15 +66,15 @@ class Chooser:
         self._anywhere = not (choice.groups or choice.users or choice.conversations)
         self._own_user = own_user
 
-    def wants(self, said: Said) -> bool:
-        """Tell whether the webhook is for a message."""
+    def matches(self, message: StoredMessage) -> bool:
+        """Return whether the webhook gets a message."""
         return (
-            (not self._types or said.type in self._types)
-            and said.sender_id != self._own_user
-            and (not self._senders or said.sender_id in self._senders)
-            and (self._anywhere or said.address in self._addresses or self._of_a_user(said.address))
+            (not self._types or message.type in self._types)
+            and message.sender_id != self._own_user
+            and (not self._senders or message.sender_id in self._senders)
+            and (self._anywhere or message.address in self._addresses or self._has_chosen_user(message.address))
         )
 
-    def _of_a_user(self, address: str) -> bool:
+    def _has_chosen_user(self, address: str) -> bool:
         kind, *names = address.split(":")
         return kind in ("user", "self") and not self._users.isdisjoint(names)

@@ -1,19 +1,91 @@
-"""REST: what a user mutes, when they want quiet, and how much of a message leaves the server for them."""
+"""Preferences of users: quiet hours, muted conversations, privacy; and the REST views for them."""
 
 import sqlite3
-from functools import partial
-from typing import Annotated, Any
+from datetime import datetime, time
+from functools import lru_cache, partial
+from typing import Annotated, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.http import Blueprint, Body, NoQuery, caller, described, read_body, read_query, reply
-from relay.http import server as the_server
-from relay.plugin import ErrorCode, RelayError, group_address, other_party, user_address
+from relay.http import Blueprint, Body, Caller, endpoint
+from relay.plugin import ErrorCode, RelayError, Server, group_address, kind_of, other_party, user_address
 
 from .options import Content
-from .quiet import Person, person, zone
 from .rules import EVERYBODY
+
+
+class Preferences(NamedTuple):
+    """A row of `notifications_people`.
+
+    Attributes:
+        until: do not disturb until then, Unix seconds.
+        quiet_from, quiet_to: do not disturb between these times of each day, as 22:00, in `zone`.
+        content: how much is said at most; None for as much as the server allows.
+    """
+
+    until: float | None = None
+    quiet_from: str | None = None
+    quiet_to: str | None = None
+    zone: str | None = None
+    content: Content | None = None
+
+
+class Muted(NamedTuple):
+    """How a user muted a conversation.
+
+    Attributes:
+        until: Unix seconds; None for ever.
+        mentions: whether messages that mention the user notify all the same.
+    """
+
+    until: float | None
+    mentions: bool
+
+
+def preferences_of(connection: sqlite3.Connection, user_id: str) -> Preferences:
+    """Return a user's preferences."""
+    row = connection.execute(
+        "SELECT until, quiet_from, quiet_to, zone, content FROM notifications_people WHERE user_id = ?", (user_id,)
+    ).fetchone()
+    return Preferences(*row) if row else Preferences()
+
+
+def is_quiet(connection: sqlite3.Connection, user_id: str, now: float) -> bool:
+    """Tell whether a user wants no notifications now."""
+    chosen = preferences_of(connection, user_id)
+    if chosen.until is not None and now < chosen.until:
+        return True
+    if chosen.quiet_from is None or chosen.quiet_to is None or chosen.zone is None:
+        return False
+    clock = datetime.fromtimestamp(now, zone(chosen.zone)).time()
+    begins, ends = time.fromisoformat(chosen.quiet_from), time.fromisoformat(chosen.quiet_to)
+    return begins <= clock < ends if begins <= ends else clock >= begins or clock < ends
+
+
+def muted(connection: sqlite3.Connection, user_id: str, address: str, now: float) -> Muted | None:
+    """Return how a conversation is muted now; None where it is not."""
+    row = connection.execute(
+        "SELECT until, mentions FROM notifications_muted WHERE user_id = ? AND address = ?", (user_id, address)
+    ).fetchone()
+    if row is None or (row[0] is not None and row[0] <= now):
+        return None
+    return Muted(row[0], bool(row[1]))
+
+
+@lru_cache(maxsize=64)
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone by its name.
+
+    Raises:
+        ValueError: this machine knows none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name[:64]!r} here; right is Europe/Berlin") from None
+
 
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$(?!\n)", description="a time of day, as 22:00")]
 Until = Annotated[float, Meta(ge=0, le=2**53, description="Unix seconds")]
@@ -67,20 +139,16 @@ def add_views(made: Blueprint) -> None:
     made.add_url_rule("/api/push/muted/<target_id>", "unmute", unmute, methods=["DELETE"])
 
 
-@described(answers={200: Settings})
-async def show_settings() -> Any:
+@endpoint(answers={200: Settings})
+async def show_settings(server: Server, caller: Caller) -> Settings:
     """Answer with what the caller chose."""
-    read_query(NoQuery)
-    user_id, now = caller().user_id, the_server().now()
-    return reply(await the_server().read(partial(_settings, user_id=user_id, now=now)))
+    return await server.read(partial(_settings, user_id=caller.user_id, now=server.now()))
 
 
-@described(body=SettingsChange, answers={200: Settings})
-async def change_settings() -> Any:
+@endpoint(body=SettingsChange, answers={200: Settings})
+async def change_settings(server: Server, caller: Caller, body: SettingsChange) -> Settings:
     """Change when the caller wants quiet, and how much is told."""
-    read_query(NoQuery)
-    body = await read_body(SettingsChange)
-    server, user_id, now = the_server(), caller().user_id, the_server().now()
+    user_id, now = caller.user_id, server.now()
     if isinstance(body.quiet_hours, QuietHours):
         try:
             zone(body.quiet_hours.zone)
@@ -88,16 +156,16 @@ async def change_settings() -> Any:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"quiet_hours: {error}") from None
 
     def write(connection: sqlite3.Connection) -> Settings:
-        chosen = _changed(person(connection, user_id), body)
+        chosen = _changed(preferences_of(connection, user_id), body)
         connection.execute(
             "INSERT OR REPLACE INTO notifications_people VALUES (?, ?, ?, ?, ?, ?)", (user_id, *chosen)
         )
         return _settings(connection, user_id, now)
 
-    return reply(await server.write(write))
+    return await server.write(write)
 
 
-def _changed(chosen: Person, body: SettingsChange) -> Person:
+def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
     if body.do_not_disturb_until is not UNSET:
         chosen = chosen._replace(until=body.do_not_disturb_until)
     if body.content is not UNSET:
@@ -110,36 +178,31 @@ def _changed(chosen: Person, body: SettingsChange) -> Person:
     return chosen
 
 
-@described(body=Mute, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def mute(target_id: str) -> Any:
+@endpoint(body=Mute, optional_body=True, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def mute(server: Server, caller: Caller, body: Mute, target_id: str) -> None:
     """Mute a conversation, by the other user, the group, or * for everybody's."""
-    read_query(NoQuery)
-    body = await read_body(Mute, optional=True)
-    user_id = caller().user_id
 
     def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, user_id, target_id)
+        address = _address(connection, caller.user_id, target_id)
         connection.execute(
             "INSERT OR REPLACE INTO notifications_muted VALUES (?, ?, ?, ?)",
-            (user_id, address, body.until, body.mentions),
+            (caller.user_id, address, body.until, body.mentions),
         )
 
-    await the_server().write(write)
-    return "", 204
+    await server.write(write)
 
 
-@described(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def unmute(target_id: str) -> Any:
+@endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def unmute(server: Server, caller: Caller, target_id: str) -> None:
     """Have a conversation notify again."""
-    read_query(NoQuery)
-    user_id = caller().user_id
 
     def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, user_id, target_id)
-        connection.execute("DELETE FROM notifications_muted WHERE user_id = ? AND address = ?", (user_id, address))
+        address = _address(connection, caller.user_id, target_id)
+        connection.execute(
+            "DELETE FROM notifications_muted WHERE user_id = ? AND address = ?", (caller.user_id, address)
+        )
 
-    await the_server().write(write)
-    return "", 204
+    await server.write(write)
 
 
 def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> str:
@@ -150,8 +213,7 @@ def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> st
     """
     if target_id == EVERYBODY:
         return EVERYBODY
-    kind = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
-    if kind is not None and kind[0] == "user":
+    if kind_of(connection, target_id) == "user":
         return user_address(user_id, target_id)
     address = group_address(target_id)
     member = connection.execute(
@@ -165,7 +227,7 @@ def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> st
 
 
 def _settings(connection: sqlite3.Connection, user_id: str, now: float) -> Settings:
-    chosen = person(connection, user_id)
+    chosen = preferences_of(connection, user_id)
     hours = None
     if chosen.quiet_from is not None and chosen.quiet_to is not None and chosen.zone is not None:
         hours = QuietHours(from_=chosen.quiet_from, to=chosen.quiet_to, zone=chosen.zone)

@@ -1,4 +1,4 @@
-"""Which messages a webhook is for."""
+"""The filter of a webhook: which messages it gets, and which filters are refused."""
 
 from __future__ import annotations
 

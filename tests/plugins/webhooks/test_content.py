@@ -1,4 +1,4 @@
-"""What a receiver answers, posted into the conversation; and that a webhook does not talk to itself."""
+"""Answers of receivers, which are posted into the conversation; a webhook does not talk to itself."""
 
 from __future__ import annotations
 
