@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from relay.http.addresses import Address, AddressPolicy, Network, Url, is_public, mapped, read_url
-from relay.http.endpoint import BoundView, Endpoint, described, endpoint
+from relay.http.endpoint import BoundView, Endpoint, endpoint
 from relay.http.origins import origin_allowed
 from relay.http.requests import (
     Answer,
@@ -92,7 +92,6 @@ __all__ = [
     "admin",
     "authenticate",
     "caller",
-    "described",
     "endpoint",
     "invalid",
     "is_public",

@@ -30,7 +30,6 @@ Access = Literal["token", "admin", "open", "either"]
 View = Callable[..., Awaitable[Any]]
 BoundView = Callable[..., Awaitable[AnyResponse]]
 _MARK: Final = "__relay_endpoint__"
-_DESCRIBED: Final = "__relay_description__"
 _JSON: Final = "application/json"
 _FROM_HOST: Final = frozenset({"caller", "server", "engine"})
 """Parameters whose values the server puts into `quart.g` before it calls a view."""
@@ -130,7 +129,7 @@ endpoint = Endpoint
 
 def endpoint_of(view: Callable[..., Any]) -> Endpoint | None:
     """Return the contract of a view; None for a view without `@endpoint`."""
-    found: Endpoint | None = getattr(view, _MARK, getattr(view, _DESCRIBED, None))
+    found: Endpoint | None = getattr(view, _MARK, None)
     return found
 
 
@@ -140,17 +139,7 @@ def access_of(view: Callable[..., Any], *, public: bool = False) -> Access:
     Args:
         public: whether a view without `@endpoint` is for everybody; see `relay.plugin.Routes`.
     """
-    found: Endpoint | None = getattr(view, _MARK, None)
+    found = endpoint_of(view)
     if found is not None:
         return found.access
     return "open" if public else "token"
-
-
-def described(**contract: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a view with its contract without binding it."""
-
-    def mark(view: Callable[..., Any]) -> Callable[..., Any]:
-        setattr(view, _DESCRIBED, Endpoint(**contract))
-        return view
-
-    return mark
