@@ -14,7 +14,7 @@ from relay.plugin import (
     MessageType,
     Name,
     Payload,
-    check_to_come,
+    check_future,
     hookimpl,
 )
 
@@ -44,7 +44,7 @@ def prepare(draft: Draft) -> None:
 
 
 def _check_time(_connection: sqlite3.Connection, entry: Entry) -> None:
-    check_to_come("expires_at", entry.expires_at, entry)
+    check_future("expires_at", entry.expires_at, entry)
 
 
 @hookimpl

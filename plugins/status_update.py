@@ -17,7 +17,7 @@ from relay.plugin import (
     MessageType,
     Payload,
     RelayError,
-    check_to_come,
+    check_future,
     choose_status,
     hookimpl,
 )
@@ -46,7 +46,7 @@ def prepare(draft: Draft) -> None:
         )
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
-        check_to_come("until", chosen.until, entry)
+        check_future("until", chosen.until, entry)
         choose_status(connection, entry.sender_id, chosen.status, chosen.text, chosen.until)
 
     draft.apply = apply

@@ -16,7 +16,6 @@ import trio
 
 from relay.app.plugin_admin import run_command
 from relay.engine.engine import Engine, open_engine
-from relay.engine.sending import send_as
 from relay.protocol.kinds import Role
 from relay.settings import load
 from relay.storage import accounts
@@ -60,7 +59,9 @@ def words(number: int) -> str:
 
 async def said(engine: Engine, number: int, *, sender: str = "alice", target: str = "bob", more: str = "") -> int:
     type_name = "group_message" if target == "team" else "chat_message"
-    entry = await send_as(engine, sender, type_name, {"content": f"password {words(number)}{more}"}, target)
+    entry = await engine.submitter.send_as(
+        sender, type_name, {"content": f"password {words(number)}{more}"}, target
+    )
     assert entry.message_id is not None
     return entry.message_id
 
@@ -113,11 +114,13 @@ async def people(engine: Engine) -> None:
 
 
 async def delete(engine: Engine, message_id: int) -> None:
-    await send_as(engine, "alice", "message_delete", {"message_id": message_id}, "bob")
+    await engine.submitter.send_as("alice", "message_delete", {"message_id": message_id}, "bob")
 
 
 async def edit(engine: Engine, message_id: int) -> None:
-    await send_as(engine, "alice", "message_edit", {"message_id": message_id, "content": "nothing"}, "bob")
+    await engine.submitter.send_as(
+        "alice", "message_edit", {"message_id": message_id, "content": "nothing"}, "bob"
+    )
 
 
 async def expire(engine: Engine, message_id: int) -> None:
@@ -126,8 +129,8 @@ async def expire(engine: Engine, message_id: int) -> None:
             "UPDATE log SET expires_at = 1 WHERE message_id = ?", (message_id,)
         ).fetchall()
     )
-    entry = await send_as(
-        engine, "bob", "notification", {"title": "t", "expires_at": engine.now() + 0.05}, "bob", scopes=NOTIFY
+    entry = await engine.submitter.send_as(
+        "bob", "notification", {"title": "t", "expires_at": engine.now() + 0.05}, "bob", scopes=NOTIFY
     )
 
     def gone(connection: sqlite3.Connection) -> bool:
@@ -175,7 +178,7 @@ async def test_no_byte_is_left_of_what_was_replaced(tmp_path: Path) -> None:
         await people(engine)
         for number in (1, 2):
             told = {"title": words(number), "collapse_key": "same"}
-            await send_as(engine, "zoe", "notification", told, "bob", scopes=NOTIFY)
+            await engine.submitter.send_as("zoe", "notification", told, "bob", scopes=NOTIFY)
         await purged(engine)
         assert found_in(tmp_path, 1) == []
         assert "into.db" in found_in(tmp_path, 2)
@@ -187,7 +190,7 @@ async def test_no_byte_is_left_of_an_edits_text_that_was_replaced_by_the_next(tm
         message_id = await said(engine, 3)
         for number in (1, 2):
             edit = {"message_id": message_id, "content": words(number)}
-            await send_as(engine, "alice", "message_edit", edit, "bob")
+            await engine.submitter.send_as("alice", "message_edit", edit, "bob")
         await purged(engine)
         assert found_in(tmp_path, 1) == found_in(tmp_path, 3) == []
         assert "into.db" in found_in(tmp_path, 2)
@@ -200,7 +203,7 @@ async def test_no_byte_is_left_of_what_somebody_said_whose_account_is_erased(tmp
         await said(engine, 2, sender="zoe", target="team")
         await said(engine, 3, sender="alice", target="team")
         poll = {"question": f"lunch {words(4)}", "options": [words(5), "b"]}
-        await send_as(engine, "zoe", "poll", poll, "team")
+        await engine.submitter.send_as("zoe", "poll", poll, "team")
         for number in (1, 2, 3):
             await settle(engine, number)
         await engine.runner.write(
@@ -262,8 +265,8 @@ async def test_bytes_of_a_file_go_with_its_last_message(tmp_path: Path) -> None:
     async with running(tmp_path) as engine:
         await people(engine)
         kept = await engine.attachments.receive("alice", f"{words(2)}.txt", data())
-        entry = await send_as(
-            engine, "alice", "chat_message", {"content": "", "attachments": [kept.attachment_id]}, "bob"
+        entry = await engine.submitter.send_as(
+            "alice", "chat_message", {"content": "", "attachments": [kept.attachment_id]}, "bob"
         )
         await delete(engine, entry.message_id or 0)
         await engine.attachments.collect()

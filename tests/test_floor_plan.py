@@ -1,6 +1,7 @@
 """The floors: a module imports its own floor and those below it, and each library has one door."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def imported_modules(name: str, path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules of this tree that one imports, also for types alone."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package.split(".")[: 1 - node.level or None], node.module or ""]).strip(".")
+            base = base if node.level else node.module or ""
+            found.update(
+                f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names
+            )
+    return (found & known.keys()) - {name}
+
+
 def floor_of(dotted: str) -> str | None:
     parts = dotted.split(".")
     return parts[1] if parts[0] == "relay" and len(parts) > 1 else None
@@ -97,6 +114,20 @@ def test_each_library_is_named_behind_its_one_door(path: Path) -> None:
             assert any(relative == door or relative.startswith(door + "/") for door in doors), (
                 f"{relative} imports {name}; only {sorted(doors)} may"
             )
+
+
+def test_no_module_can_be_reached_from_what_it_imports() -> None:
+    """So that there is an order in which a reader meets no name before its module."""
+    paths = [*modules(), *(ROOT / "plugins").rglob("*.py")]
+    known = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths
+    }
+    graph = {name: imported_modules(name, path, known) for name, path in known.items()}
+    assert "relay.plugin.types" in graph["relay.plugin"]
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" imports ".join(reversed(circle.args[1])))
 
 
 def test_the_python_client_imports_the_ground_floor_and_nothing_else_of_relay() -> None:

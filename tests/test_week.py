@@ -16,7 +16,6 @@ import pytest
 import trio
 import trio.testing
 
-from relay.engine.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
@@ -176,7 +175,9 @@ class Week:
         if self.random.random() < 0.3:
             payload["expires_at"] = self.server.engine.now() + self.random.choice([10, DAY])
         target = self.random.choice([*USERS, *GROUPS, "*"])
-        await send_as(self.server.engine, "root", "notification", payload, target, scopes=frozenset({NOTIFY}))
+        await self.server.engine.submitter.send_as(
+            "root", "notification", payload, target, scopes=frozenset({NOTIFY})
+        )
 
     async def member(self) -> None:
         groups, group, user = self.server.engine.groups, self.random.choice(GROUPS), self.random.choice(USERS[1:])

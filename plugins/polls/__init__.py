@@ -26,8 +26,8 @@ from relay.plugin import (
     Server,
     SessionHook,
     Unchanged,
+    check_future,
     check_shown,
-    check_to_come,
     find_message,
     hookimpl,
 )
@@ -80,7 +80,7 @@ def prepare_poll(draft: Draft) -> None:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two options of a poll are the same")
 
     def apply(_connection: sqlite3.Connection, entry: Entry) -> None:
-        check_to_come("closes_at", said.closes_at, entry)
+        check_future("closes_at", said.closes_at, entry)
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         assert entry.message_id is not None  # noqa: S101 - it is stored

@@ -10,7 +10,7 @@ import msgspec
 import trio
 
 from relay.engine.engine import Engine
-from relay.engine.sending import Inside
+from relay.engine.submitter import InternalSender
 from relay.protocol.envelope import EMPTY, Envelope, Meta, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind
@@ -160,8 +160,10 @@ async def _draft(engine: Engine, line: Line) -> Submission:
         raise not_found(f"user {user_id!r}, who sent it")
     # What they may send they were allowed elsewhere; whose group it is they must be here as well.
     scopes = frozenset([known.scope] if known is not None and known.scope else [])
-    identity = Identity(user_id, user.admin, user.disabled, "", scopes, None, user.created_at, None)
-    sender = Inside(identity, line.meta.client_id)
+    identity = Identity(
+        user_id=user_id, admin=user.admin, disabled=user.disabled, scopes=scopes, created_at=user.created_at
+    )
+    sender = InternalSender(identity, line.meta.client_id)
     envelope = Envelope(line.type, line.payload, line.meta)
     ready = engine.dispatcher.draft_nowait(sender, envelope, paced=False)
     return ready or await engine.dispatcher.draft(sender, envelope, paced=False)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from relay.engine.engine import Engine
-from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.permissions import NOTIFY
 
@@ -36,7 +35,9 @@ async def notify(
         raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
     if expires_in is not None:
         payload = payload | {"expires_at": engine.now() + expires_in}
-    entry = await send_as(engine, sender_id, "notification", payload, target_id, scopes=frozenset({NOTIFY}))
+    entry = await engine.submitter.send_as(
+        sender_id, "notification", payload, target_id, scopes=frozenset({NOTIFY})
+    )
     return {"message_id": entry.message_id, "seq": entry.seq, "sender_id": sender_id}
 
 

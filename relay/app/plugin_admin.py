@@ -8,10 +8,10 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from relay.engine.assembling import load_plugins
 from relay.engine.discovery import bundled_directory, in_directory, installed
 from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
+from relay.engine.loader import load_plugins
 from relay.engine.registry import PARTS, Registry
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
@@ -25,7 +25,7 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     rows = [
         {
             "name": loaded.name,
-            "state": "set aside" if loaded.guard.aside else "running",
+            "state": "set aside" if loaded.guard.quarantined else "running",
             "source": loaded.source,
             "failures": loaded.guard.failures,
             "types": ", ".join(loaded.types),
@@ -49,7 +49,7 @@ def _idle(name: str, state: str, reason: str) -> dict[str, Any]:
 
 
 async def resume_plugin(engine: Engine, name: str) -> None:
-    """Take a plugin back that is set aside.
+    """End a plugin's quarantine.
 
     Raises:
         RelayError: `not_found` when no such plugin is loaded.
@@ -99,7 +99,7 @@ def load_for(settings: Settings, *, tell: bool = False) -> Registry:
     Args:
         tell: whether what is left out is logged.
     """
-    return load_plugins(settings, own_paths(settings), tell=tell)
+    return load_plugins(settings, own_paths(settings), log_problems=tell)
 
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:

@@ -27,8 +27,8 @@ import trio
 
 import relay
 from relay.app.control import serve_control
-from relay.engine.assembling import NO_TYPES
 from relay.engine.engine import Engine, open_engine
+from relay.engine.loader import NO_TYPES
 from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
@@ -198,7 +198,7 @@ async def _signals(
                 _log.info("%s: draining", signal.Signals(number).name)
                 connections.start_soon(drain, engine, door, http, accepting, connections)
             else:
-                engine.end_at(trio.current_time())
+                engine.drain.begin(trio.current_time())
                 await door.abort_all()
                 connections.cancel_scope.cancel()
 
@@ -207,10 +207,9 @@ async def drain(
     engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
 ) -> None:
     """Stop accepting, send everybody away in waves, and cut whoever is left at the deadline."""
-    engine.draining = engine.presence.leaving = True
-    accepting.cancel()
     seconds = engine.settings.timeouts.drain_seconds
-    engine.end_at(trio.current_time() + seconds)
+    engine.drain.begin(trio.current_time() + seconds)
+    accepting.cancel()
     connections.cancel_scope.deadline = trio.current_time() + seconds + 0.5
     with trio.move_on_after(seconds):
         door.turn_away()

@@ -71,7 +71,7 @@ def show() -> None:
 
 def _problems(settings: Settings, registry: Registry) -> Iterator[tuple[str, str]]:
     """Yield what would keep the server from its work, with the key that it hangs on."""
-    from relay.engine.assembling import NO_TYPES
+    from relay.engine.loader import NO_TYPES
     from relay.transports.tls import TlsProblem, tls_context
 
     try:

@@ -36,13 +36,13 @@ def serve(safe_mode: bool) -> None:
     from relay.app.logs import configure_logging
     from relay.app.server import CannotListen, NothingToServe
     from relay.app.server import serve as run_server
-    from relay.engine.assembling import safe
+    from relay.engine.loader import bundled_only
     from relay.storage.errors import StorageBroken, StorageError
     from relay.transports.tls import TlsProblem
 
     configure_logging(settings.log)
     if safe_mode:
-        settings = safe(settings)
+        settings = bundled_only(settings)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # whoever waits for the line may read it from a pipe
     try:

@@ -1,93 +1,142 @@
-"""Whom credentials speak for: relay's own tokens first, then what plugins know."""
+"""Authentication: finds the user that credentials belong to, by relay's own tokens first, then by plugins."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from relay.engine.guard import Guard, PluginFailed
-from relay.plugin.registrations import Claim, Credentials
+from relay.engine.registry import Owned
+from relay.plugin.registrations import Authenticator, Claim, Credentials
+from relay.plugin.types import Server
 from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, RelayError
-from relay.storage import accounts
+from relay.services.accounts import Accounts
+from relay.services.refusals import Refusals
+from relay.storage import accounts as stored
 from relay.storage.accounts import Identity, User
+from relay.storage.jobs import Runner
 from relay.storage.shown import cleaned
 
-if TYPE_CHECKING:
-    from relay.engine.engine import Engine
 
+class Authentication:
+    """Identifies users by their credentials.
 
-async def identify(engine: Engine, credentials: Credentials) -> Identity:
-    """Return whom somebody is, by a token of relay's or by a plugin's word; the log tells of who is refused.
+    Args:
+        refusals: logs who is refused.
+        authenticators: those of plugins.
+        server_of: returns the server as a plugin sees it, by the plugin's name.
+        now: Unix seconds.
 
-    Raises:
-        Disconnect: 4501 when nobody knows the credentials or they have expired, 4502 when the account is disabled.
+    Attributes:
+        by_plugins: whether plugins are asked too, who may need a request's headers.
     """
-    try:
-        return await _identify(engine, credentials)
-    except Disconnect as refused:
-        # Who shows nothing at all only has yet to log in.
-        if credentials.token or refused.reason != CLOSE_REASONS[CloseCode.BAD_TOKEN]:
-            user_id = engine.accounts.whose(credentials.token) if credentials.token else None
-            engine.refusals.token(user_id, credentials.address, refused.reason)
-        raise
 
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        refusals: Refusals,
+        authenticators: Sequence[Owned[Authenticator]],
+        server_of: Callable[[str], Server],
+        runner: Runner,
+        now: Callable[[], float],
+    ) -> None:
+        self._accounts = accounts
+        self._refusals = refusals
+        self._authenticators = sorted(authenticators, key=lambda owned: owned.part.order)
+        self._server_of = server_of
+        self._runner = runner
+        self._now = now
+        self.by_plugins = bool(self._authenticators)
 
-async def _identify(engine: Engine, credentials: Credentials) -> Identity:
-    unknown = Disconnect(CloseCode.BAD_TOKEN)
-    if credentials.token:
+    async def identify(self, credentials: Credentials) -> Identity:
+        """Return who somebody is; a refusal is logged.
+
+        Raises:
+            Disconnect: 4501 when nobody knows the credentials or they have expired, 4502 when the account is
+                disabled.
+        """
         try:
-            return await engine.accounts.identify(credentials.token)
+            return await self._identify(credentials)
         except Disconnect as refused:
-            if refused.code is not CloseCode.BAD_TOKEN or not engine.hooks.authenticators:
-                raise
-            unknown = refused
-    for guard, authenticator in ((owned.guard, owned.part) for owned in engine.hooks.authenticators):
-        if guard.aside:
-            continue
+            # Without any credentials it is no refusal: they only have to log in yet.
+            if credentials.token or refused.reason != CLOSE_REASONS[CloseCode.BAD_TOKEN]:
+                user_id = self._accounts.whose(credentials.token) if credentials.token else None
+                self._refusals.token(user_id, credentials.address, refused.reason)
+            raise
+
+    async def _identify(self, credentials: Credentials) -> Identity:
+        unknown = Disconnect(CloseCode.BAD_TOKEN)
+        if credentials.token:
+            try:
+                return await self._accounts.identify(credentials.token)
+            except Disconnect as refused:
+                if refused.code is not CloseCode.BAD_TOKEN or not self.by_plugins:
+                    raise
+                unknown = refused
+        for guard, authenticator in ((owned.guard, owned.part) for owned in self._authenticators):
+            if guard.quarantined:
+                continue
+            try:
+                claim = await guard.call_async(
+                    "identify", authenticator.identify, self._server_of(guard.plugin), credentials
+                )
+            except PluginFailed:
+                continue
+            except RelayError as refused:
+                raise Disconnect(CloseCode.BAD_TOKEN, refused.message) from None
+            if claim is not None:
+                identity = await self._identity(guard, claim, credentials)
+                if identity is not None:
+                    self._accounts.check(identity)
+                    return identity
+        raise unknown
+
+    async def _identity(self, guard: Guard, claim: Claim, credentials: Credentials) -> Identity | None:
+        """Return the identity of a claimed user; None where there is no such user, or the claim is malformed."""
         try:
-            claim = await guard.call_async(
-                "identify", authenticator.identify, engine.server_of(guard.plugin), credentials
-            )
-        except PluginFailed:
-            continue
-        except RelayError as refused:
+            _check(claim)
+            user = await self._user(claim)
+        except TypeError as fault:
+            guard.failed("identify", fault)
+            return None
+        except RelayError as refused:  # a name that a group has is no mistake of the plugin's
             raise Disconnect(CloseCode.BAD_TOKEN, refused.message) from None
-        if claim is not None:
-            identity = await _identity(engine, guard, claim, credentials)
-            if identity is not None:
-                engine.accounts.check(identity)
-                return identity
-    raise unknown
+        if user is None:
+            return None
+        shown = hashlib.sha256(f"{guard.plugin}\0{claim.user_id}\0{credentials.token or ''}".encode()).hexdigest()
+        return Identity(
+            user_id=user.user_id,
+            admin=user.admin or claim.admin,
+            disabled=user.disabled,
+            token_id=f"{guard.plugin}:{shown[:16]}",
+            scopes=frozenset(claim.scopes),
+            created_at=claim.issued_at,
+            expires_at=claim.expires_at,
+        )
 
+    async def _user(self, claim: Claim) -> User | None:
+        """Return a claimed user, who is created where there is none and the claim allows it."""
+        user_id = claim.user_id
+        user = await self._runner.read(lambda connection: stored.get_user(connection, user_id), inline=True)
+        if user is not None or not claim.create:
+            return user
+        stored.check_name(user_id, "user id")
+        now = self._now()
+        # A display name that shows nothing is dropped, and not refused: nobody is here to choose another.
+        display_name = cleaned(claim.display_name or "") or None
 
-async def _identity(engine: Engine, guard: Guard, claim: Claim, credentials: Credentials) -> Identity | None:
-    """Return the identity of a claimed user, who is created where the claim says so."""
-    try:
-        _check(claim)
-        user = await _user(engine, claim)
-    except TypeError as fault:
-        guard.failed("identify", fault)
-        return None
-    except RelayError as refused:  # a name that a group has is no mistake of the plugin's
-        raise Disconnect(CloseCode.BAD_TOKEN, refused.message) from None
-    if user is None:
-        return None
-    shown = hashlib.sha256(f"{guard.plugin}\0{claim.user_id}\0{credentials.token or ''}".encode()).hexdigest()
-    return Identity(
-        user.user_id,
-        user.admin or claim.admin,
-        user.disabled,
-        f"{guard.plugin}:{shown[:16]}",
-        frozenset(claim.scopes),
-        None,
-        claim.issued_at,
-        claim.expires_at,
-    )
+        def create(connection: sqlite3.Connection) -> User | None:
+            stored.ensure_user(connection, user_id, now, display_name=display_name)
+            return stored.get_user(connection, user_id)
+
+        return await self._runner.write(create)
 
 
 def _check(claim: Any) -> None:
-    """Refuse what is no claim.
+    """Check that an authenticator returned a well-formed claim.
 
     Raises:
         TypeError: naming what is wrong with it.
@@ -107,20 +156,3 @@ def _check(claim: Any) -> None:
             raise TypeError(f"identify returned a Claim whose {what}, is {value!r:.200}")
     if not all(isinstance(scope, str) for scope in claim.scopes):
         raise TypeError(f"identify returned a Claim whose scopes, texts, are {claim.scopes!r:.200}")
-
-
-async def _user(engine: Engine, claim: Claim) -> User | None:
-    user_id = claim.user_id
-    user = await engine.runner.read(lambda connection: accounts.get_user(connection, user_id), inline=True)
-    if user is not None or not claim.create:
-        return user
-    accounts.check_name(user_id, "user id")
-    now = engine.now()
-    # Whoever named the user is not here to be asked for another name.
-    display_name = cleaned(claim.display_name or "") or None
-
-    def create(connection: sqlite3.Connection) -> User | None:
-        accounts.ensure_user(connection, user_id, now, display_name=display_name)
-        return accounts.get_user(connection, user_id)
-
-    return await engine.runner.write(create)

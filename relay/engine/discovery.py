@@ -1,7 +1,7 @@
-"""Finding plugins: bundled ones, files and packages in folders, and installed packages by their entry point.
+"""Discovery of plugins: bundled ones, files and packages in folders, and installed packages by their entry point.
 
-A name is looked for in `[plugins] directories` first, then among installed packages (entry points of the group
-`relay.plugins`), then among the bundled ones. What lies in a directory needs no enabling: it was put there.
+A name is looked up in `[plugins] directories` first, then among installed packages (entry points of the group
+`relay.plugins`), then among the bundled ones. Plugins in a directory need no enabling.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENTRY_POINTS: Final = "relay.plugins"
 
 @dataclass(frozen=True)
 class Found:
-    """A plugin that is there, loaded or not.
+    """A plugin that exists, loaded or not.
 
     Attributes:
         source: "bundled", "directory" or "installed".
@@ -35,18 +35,18 @@ class Found:
     entry: importlib.metadata.EntryPoint | None = None
 
     def load(self) -> ModuleType:
-        """Import the plugin's module; raises what the module raises."""
+        """Import the plugin's module; what the module raises passes through."""
         if self.entry is not None:
             loaded = self.entry.load()
             if not isinstance(loaded, ModuleType):
                 raise TypeError(f"entry point {self.entry.value!r} is no module")
             return loaded
-        assert self.path is not None  # noqa: S101 - one of the two is there
+        assert self.path is not None  # noqa: S101 - it has one of the two
         return _import(self.name, self.path)
 
 
 def bundled_directory() -> Path:
-    """Return where the bundled plugins are: inside an installed package, or at the top of a checkout."""
+    """Return the folder of the bundled plugins: inside an installed package, or at the top of a checkout."""
     installed = _PACKAGE / "bundled_plugins"
     return installed if installed.is_dir() else _PACKAGE.parent / "plugins"
 
@@ -67,7 +67,7 @@ def installed() -> dict[str, Found]:
 
 
 def find(enabled: Iterable[str], directories: Iterable[Path]) -> tuple[list[Found], dict[str, str]]:
-    """Return what is to be loaded, in order, and why a name that is enabled is not among it."""
+    """Return the plugins to load, in order, and for each enabled name that does not exist the reason."""
     placed: dict[str, Found] = {}
     for directory in directories:
         for name, found in in_directory(Path(directory), "directory").items():

@@ -1,6 +1,6 @@
-"""The services and the plugins, wired together: everything of a server that is not a socket.
+"""The engine: the services and the plugins of one server, wired together; all of a server but its sockets.
 
-The command line opens an engine to work on a database that no server runs on; the server opens one and
+The command line opens an engine to work on a database that no server runs on; a server opens one and
 puts its transports on top. Clock and database runner are injected, so that the same engine runs in a
 test's virtual time.
 """
@@ -16,41 +16,36 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import trio
 
-from relay.engine.assembling import load_plugins
+from relay.engine import factories
+from relay.engine.authentication import Authentication
 from relay.engine.dispatch import Dispatcher
+from relay.engine.hooks import Hooks
+from relay.engine.loader import load_plugins
+from relay.engine.migrations import migrate_plugins
 from relay.engine.plugin_server import PluginServer
-from relay.engine.schema import migrate_plugins
-from relay.engine.unshielding import GRACE_SECONDS
+from relay.engine.plugin_tasks import PluginTasks
+from relay.engine.receipts import DeliveredReceipts
+from relay.engine.registry import Registry
+from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
-from relay.protocol.errors import RelayError
-from relay.protocol.kinds import ConversationKind, Kind, Role
-from relay.services.accounts import Accounts
-from relay.services.attachments import Attachments
 from relay.services.channels import ChannelManager
-from relay.services.connections import WebSocketManager
+from relay.services.draining import Drain
 from relay.services.expiry import Expiry
-from relay.services.groups import Groups
 from relay.services.history import HistorySaver
 from relay.services.leaving import Leaving
-from relay.services.limits import Rates, TokenBuckets
-from relay.services.offline_queue import Delivered, OfflineQueue
-from relay.services.presence import PresenceService
+from relay.services.limits import Rates
 from relay.services.purging import Purging
 from relay.services.refusals import Refusals
-from relay.services.router import MessageRouter, Submission
 from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.batching import BatchingWriter
-from relay.storage.conversations import ChannelRow
 from relay.storage.database import open_runner, read_epoch
 from relay.storage.errors import StorageFailed
-from relay.storage.history import other_party
 from relay.storage.jobs import Runner
-from relay.storage.log import Entry, Log
+from relay.storage.log import Log
 
 log: Final = logging.getLogger("relay")
 
@@ -58,11 +53,16 @@ log: Final = logging.getLogger("relay")
 class Engine:
     """One server's services, by name; see each class.
 
+    The order of construction is that of the needs, with one exception: hooks hand each plugin its server, which
+    knows services that call hooks. So they are given `server_of`, and call it only once all is there.
+
+    Args:
+        registry: the plugins, with their tables migrated.
+        rows: the log; `position` is its end.
+
     Attributes:
         now: Unix seconds.
-        restartable: tasks whose fault costs nobody a message, by name.
-        draining: True once the server takes nothing new.
-        ends_at: when the drain is over, on trio's clock; 0 before there is one.
+        drain: whether the server is ending.
     """
 
     def __init__(
@@ -70,93 +70,102 @@ class Engine:
         settings: Settings,
         runner: Runner,
         rows: Log,
-        facts: tuple[str, int],
+        registry: Registry,
         now: Callable[[], float],
-        paths: Claimed | None = None,
+        *,
+        epoch: str,
+        position: int,
     ) -> None:
-        limits = settings.limits
         self.settings = settings
         self.runner = runner
-        self.batched_writes = BatchingWriter(runner)
-        self.log = rows
+        self.registry = registry
         self.now = now
-        self.epoch, position = facts
-        self.draining = False
-        self.ends_at = 0.0
-        self.registry = load_plugins(settings, paths or {})
-        self._servers: dict[str, PluginServer] = {}
-        self._plugin_pace = TokenBuckets(
-            settings.plugins.messages_per_second,
-            10 * settings.plugins.messages_per_second,
-            "messages of this plugin",
-            trio.current_time,
-        )
-        self.hooks = self.registry.hooks(self.server_of)
-        self.connections = WebSocketManager(limits.connections_per_user, limits.connections)
+        self.epoch = epoch
+        self.drain = Drain(registry.rules.shields.end_at)
+        self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
+        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
+        self.rates = Rates(settings.limits, trio.current_time)
+        self._make_messaging(rows, position)
+        self._make_accounts()
+        self._make_dispatch()
+
+    def _make_messaging(self, rows: Log, position: int) -> None:
+        """Make what stores, delivers and finds messages."""
+        settings, runner, now = self.settings, self.runner, self.now
+        self.batched_writes = BatchingWriter(runner)
+        self.connections = factories.make_connections(settings)
         self.channels = ChannelManager(runner, now)
-        self.router = MessageRouter(
-            runner,
-            rows,
-            self.connections,
-            now,
-            batch=settings.storage.batch_messages,
-            pending=limits.pending,
-            position=position,
-        )
-        self.history = HistorySaver(runner, self.channels, self.registry.counted, limits.page_bytes)
-        self.offline_queue = OfflineQueue(
-            runner,
-            self.epoch,
-            settings.replay.limit,
-            self.registry.priority,
-            self._tell_delivered,
-            limits.page_bytes,
-        )
-        self.groups = Groups(
-            self.channels,
-            self.router,
-            rows,
-            now,
-            max_members=limits.group_members,
-            max_groups=limits.groups_per_user,
-        )
-        self.rates = Rates(limits, trio.current_time)
-        self.refusals = Refusals(trio.current_time)
-        self.accounts = Accounts(
-            runner,
-            self.connections,
-            now,
-            token_days=settings.accounts.token_days,
-            password_min_length=settings.accounts.password_min_length,
-            registration=settings.accounts.registration,
-            wrong_passwords=self.rates.wrong_passwords,
-        )
-        self.presence = PresenceService(
-            runner,
-            self.connections,
-            now,
-            grace_seconds=settings.presence.grace_seconds,
-            max_following=limits.following_per_user,
-            closed_directory=settings.accounts.directory == "shared",
-        )
         self.expiry = Expiry(runner, now)
-        self.router.observers += [self.presence.observe, self.expiry.observe, self._observe]
-        files = settings.attachments
-        self.attachments = Attachments(
-            runner,
-            now,
-            max_bytes=files.max_bytes,
-            quota_bytes=files.quota_bytes,
-            at_once=files.uploads_at_once,
-            upload_seconds=files.upload_minutes * 60,
-            keep_seconds=files.keep_unused_hours * 3600,
-            collect_seconds=files.collect_minutes * 60,
+        self.presence = factories.make_presence(
+            settings, runner, self.connections, now, self.hooks.presence, self.drain
         )
+        observers = [self.presence.observe, self.expiry.observe, self.hooks.observe]
+        self.router = factories.make_router(settings, runner, rows, self.connections, now, position, observers)
+        self.history = HistorySaver(runner, self.channels, self.registry.counted, settings.limits.page_bytes)
+        receipts = DeliveredReceipts(self.channels, self.router)
+        self.offline_queue = factories.make_offline_queue(
+            settings, runner, self.epoch, self.registry.priority, receipts.send
+        )
+        self.groups = factories.make_groups(settings, self.channels, self.router, rows, now)
+
+    def _make_accounts(self) -> None:
+        """Make what knows users and what they uploaded, and ends both."""
+        settings, runner, now = self.settings, self.runner, self.now
+        self.refusals = Refusals(trio.current_time)
+        self.accounts = factories.make_accounts(
+            settings, runner, self.connections, now, self.rates.wrong_passwords
+        )
+        self.authentication = Authentication(
+            accounts=self.accounts,
+            refusals=self.refusals,
+            authenticators=self.registry.parts["relay_authenticators"],
+            server_of=self.server_of,
+            runner=runner,
+            now=now,
+        )
+        self.attachments = factories.make_attachments(settings, runner, now)
         self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
-        self.purging = Purging(
-            runner, settings.storage.purge_seconds, lambda connection: self.hooks.purge(connection)
+        self.purging = Purging(runner, settings.storage.purge_seconds, self.hooks.purge)
+
+    def _make_dispatch(self) -> None:
+        """Make the ways in for messages: of clients, and of plugins and the command line."""
+        limits = self.settings.limits
+        self.dispatcher = Dispatcher(
+            registry=self.registry,
+            channels=self.channels,
+            rates=self.rates,
+            hooks=self.hooks,
+            server_of=self.server_of,
+            now=self.now,
+            content_characters=limits.content_characters,
+            payload_bytes=limits.message_bytes,
         )
-        self.restartable: dict[str, Callable[[], Awaitable[None]]] = {
+        self.submitter = Submitter(runner=self.runner, dispatcher=self.dispatcher, router=self.router)
+        self._plugin_pace = factories.make_plugin_pace(self.settings)
+        self._servers: dict[str, PluginServer] = {}
+
+    def server_of(self, plugin: str) -> PluginServer:
+        """Return the server as a plugin sees it, by the plugin's name."""
+        known = self._servers.get(plugin)
+        if known is None:
+            guard = self.registry.guard(plugin)
+            assert guard is not None  # noqa: S101 - only loaded plugins are served
+            known = self._servers[plugin] = PluginServer(
+                guard,
+                services=self,
+                runner=self.runner,
+                registry=self.registry,
+                hooks=self.hooks,
+                dispatcher=self.dispatcher,
+                submitter=self.submitter,
+                pace=self._plugin_pace,
+                now=self.now,
+            )
+        return known
+
+    def restartable(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """Return the tasks whose fault costs nobody a message, by name."""
+        return {
             "typing": self.router.indicators.run,
             "expiry": self.expiry.run,
             "attachments": self.attachments.run,
@@ -165,62 +174,6 @@ class Engine:
             "presence": self.presence.run,
             "last seen": self.presence.keep,
         }
-        self.dispatcher = Dispatcher(self)
-
-    def server_of(self, plugin: str) -> PluginServer:
-        """Return the server as a plugin may use it."""
-        known = self._servers.get(plugin)
-        if known is None:
-            guard = self.registry.guard(plugin)
-            assert guard is not None  # noqa: S101 - only loaded plugins are served
-            known = self._servers[plugin] = PluginServer(self, guard, self._plugin_pace)
-        return known
-
-    def end_at(self, moment: float) -> None:
-        """Note when the drain is over, on trio's clock: no plugin shields itself for longer."""
-        self.ends_at = moment
-        self.registry.rules.shields.end_at(moment)
-
-    async def prepare_plugins(self) -> None:
-        """Bring plugins' own tables to their newest schema, then let their hooks run."""
-        now = self.now()
-        failed = await self.runner.write(lambda connection: migrate_plugins(connection, self.registry, now))
-        for name, reason in failed.items():
-            self.registry.leave_out(name, reason)
-            log.error("%s", self.registry.broken[-1])
-        self.hooks = self.registry.hooks(self.server_of)
-        self.presence.told = self.hooks.presence
-        self.runner.observe(self.hooks)
-
-    def _observe(self, submission: Submission) -> None:
-        self.hooks.observe(submission)
-
-    def _tell_delivered(self, delivered: list[Delivered]) -> None:
-        """Tell senders, by a receipt of the server's, what reached a device of the other's."""
-        for item in delivered:
-            target_id = other_party(item.address, item.user_id)
-            members = dict.fromkeys((item.user_id, target_id), Role.MEMBER)
-            row = ChannelRow(item.channel_id, ConversationKind.USER, item.address, "", members, "start")
-            submission = Submission(_delivered_receipt(item, target_id), self.channels.hold(row))
-            with suppress(RelayError):  # overloaded: the next ack tells it
-                self.router.submit_nowait(submission)
-
-
-def _delivered_receipt(item: Delivered, target_id: str) -> Entry:
-    return Entry(
-        channel_id=item.channel_id,
-        type="read_receipt",
-        kind=Kind.LATEST,
-        sender_id=item.user_id,
-        target_id=target_id,
-        client_id=None,
-        own_id=None,
-        digest=None,
-        payload=msgspec.json.encode({"up_to_seq": item.up_to_seq, "state": "delivered"}).decode(),
-        sent_at=None,
-        key="delivered",
-        reads=False,
-    )
 
 
 @asynccontextmanager
@@ -236,7 +189,7 @@ async def open_engine(
 
     Args:
         now: Unix seconds.
-        inline: whether database jobs run where they are asked for: for virtual time.
+        inline: whether database jobs run on the event loop: for virtual time.
         paths: of routes that are relay's own, which no plugin may claim.
         background: whether plugins' background tasks run.
 
@@ -255,31 +208,51 @@ async def open_engine(
     ) as runner:
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
-        engine = Engine(settings, runner, rows, (epoch, position), now, paths)
-        await engine.prepare_plugins()
+        registry = await _prepared_plugins(settings, paths or {}, runner, now())
+        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position)
+        runner.observe(engine.hooks)
         await engine.presence.recover()
-        rules, seconds = engine.registry.rules, 0 if inline else settings.plugins.blocking_seconds
-        if not inline:
-            rules.shields.give_up = partial(_leave, engine)
+        rules, seconds = registry.rules, 0 if inline else settings.plugins.blocking_seconds
+        give_up = None if inline else partial(_exit_without_tasks, engine)
         with watching(rules.loop, rules.writer, seconds):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(rules.shields.run)
-                nursery.start_soon(engine.router.run)
-                nursery.start_soon(engine.batched_writes.run)
-                nursery.start_soon(engine.offline_queue.run)
-                nursery.start_soon(_run_plugins, engine, background)
-                for name, run in engine.restartable.items():
-                    nursery.start_soon(supervise, name, run)
-                try:
-                    yield engine
-                finally:
-                    if runner.health.broken is None:
-                        await _save(engine)
-                    nursery.cancel_scope.cancel()
-                    rules.shields.close_at(max(engine.ends_at, trio.current_time() + GRACE_SECONDS))
-                    with trio.CancelScope(shield=True):
-                        await engine.hooks.ended.wait()
-                    rules.shields.stop()
+            async with _running(engine, background, give_up):
+                yield engine
+
+
+async def _prepared_plugins(settings: Settings, paths: Claimed, runner: Runner, now: float) -> Registry:
+    """Load the plugins and bring their tables to the newest schema; one that fails at it is left out."""
+    registry = load_plugins(settings, paths)
+    failed = await runner.write(lambda connection: migrate_plugins(connection, registry, now))
+    for name, reason in failed.items():
+        registry.leave_out(name, reason)
+        log.error("%s", registry.broken[-1])
+    return registry
+
+
+@asynccontextmanager
+async def _running(
+    engine: Engine, background: bool, give_up: Callable[[], Awaitable[None]] | None
+) -> AsyncIterator[None]:
+    """Run an engine's tasks until the block ends; then save, and end the plugins' tasks last."""
+    shields = engine.registry.rules.shields
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shields.run, give_up)
+        nursery.start_soon(engine.router.run)
+        nursery.start_soon(engine.batched_writes.run)
+        nursery.start_soon(engine.offline_queue.run)
+        nursery.start_soon(_run_plugins, engine, background)
+        for name, run in engine.restartable().items():
+            nursery.start_soon(supervise, name, run)
+        try:
+            yield
+        finally:
+            if engine.runner.health.broken is None:
+                await _save(engine)
+            nursery.cancel_scope.cancel()
+            shields.close()
+            with trio.CancelScope(shield=True):
+                await engine.plugin_tasks.ended.wait()
+            shields.stop()
 
 
 async def _save(engine: Engine) -> None:
@@ -293,14 +266,14 @@ async def _save(engine: Engine) -> None:
 
 
 async def _run_plugins(engine: Engine, background: bool) -> None:
-    """Run the plugins' own tasks; what they shield ends when the server has to."""
+    """Run the plugins' own tasks; code that they shield may go on until the server must have ended."""
     with engine.registry.rules.shields.until_the_end():
-        await engine.hooks.run(background=background)
+        await engine.plugin_tasks.run(background=background)
 
 
-async def _leave(engine: Engine) -> None:
+async def _exit_without_tasks(engine: Engine) -> None:
     """End the process though a plugin's task takes no cancellation, once all is saved."""
-    names = ", ".join(engine.hooks.still_running())
+    names = ", ".join(engine.plugin_tasks.still_running())
     log.error("the server ends without these plugins' tasks, which take no cancellation: %s", names or "unknown")
     with trio.CancelScope(shield=True):
         await engine.runner.aclose()

@@ -1,8 +1,7 @@
-"""One plugin's standing: its code is called through here, under a deadline, and what it raises is counted.
+"""The guard: calls one plugin's code under a deadline, counts its failures, and quarantines it after too many.
 
-A plugin that keeps failing is set aside: its types are answered `plugin_failed`, its hooks are passed over, its
-routes are 503 and its tasks end. That lasts until the server is started again or an operator runs
-`relay plugins resume NAME`. A refusal, `RelayError`, is an answer and no failure.
+In quarantine a plugin's types and routes are answered `plugin_failed`, its hooks are skipped and its tasks end,
+until the next start or `relay plugins resume NAME`. A `RelayError` is a refusal and no failure.
 """
 
 from __future__ import annotations
@@ -19,31 +18,37 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from relay.engine.own_time import Call, current
-from relay.engine.unshielding import Shields
+from relay.engine.moved import new_place
+from relay.engine.shields import Shields
+from relay.engine.time_accounting import PluginCall, current
 from relay.engine.watchdog import Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.entry import Unchanged
 from relay.storage.errors import StorageError
 from relay.storage.health import is_broken, is_the_disks
-from relay.storage.log import Unchanged
 
 T = TypeVar("T")
 log: Final = logging.getLogger("relay.plugin")
-THROUGH: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
-"""What goes through a plugin's code and is nobody's fault; all else that it raises is the plugin's."""
+PASSED_ON: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""Exceptions that pass through a plugin's code and are nobody's failure; all others are the plugin's."""
 
 
 class PluginFailed(Exception):
-    """A plugin's code failed, or the plugin is set aside; it was counted and logged where it happened."""
+    """A plugin's code failed; it was counted and logged where it happened."""
 
 
 class Rules:
-    """When a failing plugin is set aside, and how long its code may take; shared by all of a server's plugins.
+    """The limits of plugins' code, and what enforces them; shared by all plugins of a server.
 
     Args:
-        failures: so many within `within_seconds` set it aside; 0 means never.
+        failures: so many within `within_seconds` quarantine a plugin; 0 means never.
         seconds: the deadline of one awaited call.
-        clock: monotonic seconds; asked on the writer's thread as well, so it may not be `trio.current_time`.
+        clock: monotonic seconds; called on the writer's thread as well, so it may not be `trio.current_time`.
+
+    Attributes:
+        loop: watches the event loop's thread.
+        writer: watches the writer's thread.
+        shields: watches the cancel scopes.
     """
 
     def __init__(
@@ -63,13 +68,12 @@ class Rules:
 
 
 class Guard:
-    """What stands between one plugin and the server.
+    """Stands between one plugin and the server: every call of the plugin's code goes through it.
 
     Attributes:
-        failures: how often it failed, since the start.
-        reason: why it is set aside; None while it runs.
+        failures: how often the plugin failed, since the start.
+        reason: why it is in quarantine; None while it runs.
         last: its last failure, in words.
-        stopped: ends its tasks when it is set aside.
     """
 
     def __init__(self, plugin: str, rules: Rules) -> None:
@@ -83,16 +87,16 @@ class Guard:
         self._watchers: list[Callable[[], None]] = []
 
     @property
-    def aside(self) -> bool:
-        """Whether it failed too often and is passed over."""
+    def quarantined(self) -> bool:
+        """Whether the plugin failed too often and is not called."""
         return self.reason is not None
 
     def when_changed(self, told: Callable[[], None]) -> None:
-        """Have `told` called when the plugin is set aside or taken back."""
+        """Have `told` called when the plugin is quarantined or resumed; on any thread."""
         self._watchers.append(told)
 
     def check(self) -> None:
-        """Refuse what a plugin that is set aside would have to do.
+        """Refuse what a plugin in quarantine would have to do.
 
         Raises:
             RelayError: `plugin_failed`.
@@ -101,19 +105,23 @@ class Guard:
             raise self.refusal()
 
     def refusal(self) -> RelayError:
-        """Return what a message or request is answered that this plugin failed at."""
-        text = "failed too often and is set aside" if self.aside else "failed; the server's log says how"
+        """Return the error that answers a message or a request which the plugin failed at."""
+        text = "failed too often and is set aside" if self.quarantined else "failed; the server's log says how"
         return RelayError(ErrorCode.PLUGIN_FAILED, f"the plugin {self.plugin!r} {text}")
 
     def failed(self, what: str, fault: BaseException) -> None:
-        """Count and log a failure, and set the plugin aside when it was one too many; on whatever thread."""
+        """Count and log a failure, and quarantine the plugin where it was one too many; from any thread.
+
+        Args:
+            what: names the code that failed, for the log.
+        """
         log.error("plugin %r failed in %s", self.plugin, what, exc_info=fault)
         now, limit = self.rules.clock(), self.rules.failures
         with self._counting:
             self.failures += 1
             self.last = f"{what}: {in_words(fault)}"
             self._recent.append(now)
-            if not limit or self.aside or len(self._recent) < limit:
+            if not limit or self.quarantined or len(self._recent) < limit:
                 return
             if now - self._recent[0] > self.rules.within_seconds:
                 return
@@ -122,7 +130,7 @@ class Guard:
         self._tell()
 
     def resume(self) -> None:
-        """Take a plugin back that was set aside."""
+        """End the plugin's quarantine."""
         self._recent.clear()
         if self.reason is not None:
             self.reason = None
@@ -134,7 +142,7 @@ class Guard:
             told()
 
     def call(self, what: str, function: Callable[..., T], *arguments: Any) -> T:
-        """Call plain code that must not wait.
+        """Call plain code, which must not wait.
 
         Raises:
             PluginFailed: it raised; logged and counted.
@@ -142,29 +150,29 @@ class Guard:
         """
         try:
             return _plain(self.rules.loop.run(self.plugin, function, *arguments))
-        except (RelayError, *THROUGH[:2]):
+        except (RelayError, *PASSED_ON[:2]):
             raise
         except BaseException as fault:
             self.failed(what, fault)
             raise PluginFailed from fault
 
     def call_anywhere(self, what: str, function: Callable[..., T], *arguments: Any) -> T | None:
-        """Call plain code for another plugin, on the writer's thread or a reader's; None where it failed."""
+        """Call plain code on behalf of another plugin, on any thread of the database; None where it failed."""
         try:
             return self._run_anywhere(function, *arguments)
         except BaseException as fault:
             self.failed(what, fault)
             return None
 
-    def tries_anywhere(self, function: Callable[..., T], *arguments: Any) -> T | None:
-        """Do the same with what is called again in smaller parts where it failed: nothing is counted or logged."""
+    def try_anywhere(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        """Do the same, but count and log no failure: the caller tries again with smaller parts."""
         try:
             return self._run_anywhere(function, *arguments)
         except BaseException:
             return None
 
     def _run_anywhere(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run plain code, watched where it holds the writer's thread."""
+        """Run plain code; watched where it holds the writer's thread."""
         writer = self.rules.writer
         if writer.thread != threading.get_ident():
             return _plain(function(*arguments))
@@ -180,32 +188,30 @@ class Guard:
 
         Raises:
             PluginFailed: it raised or took too long; logged and counted.
-            RelayError: its refusal.
-            RelayError: `overloaded` where it was relay that it waited for.
-            StorageError: the disk's failure, which is nobody's mistake.
+            RelayError: its refusal; or `overloaded`, where it was late because it waited for relay.
+            StorageError: the disk failed, which is no failure of the plugin.
         """
-        watch = self.rules.loop
-        call = Call()
+        call = PluginCall()
         before = current.set(call)
         try:
             with self.rules.shields.deadline(self.rules.seconds if seconds is None else seconds):
-                result = watch.run(self.plugin, function, *arguments)
+                result = self.rules.loop.run(self.plugin, function, *arguments)
                 if isawaitable(result):
-                    return await watch.run_async(self.plugin, result)
+                    return await self.rules.loop.run_async(self.plugin, result)
                 return result
-        except (RelayError, StorageError, *THROUGH):
+        except (RelayError, StorageError, *PASSED_ON):
             raise
         except trio.TooSlowError as late:
-            if call.waited:
+            if call.delayed_by_relay:
                 raise RelayError(ErrorCode.OVERLOADED, "the server is busy; try again", retry_after=1.0) from late
             self.failed(what, late)
             raise PluginFailed from late
         except BaseExceptionGroup as group:
-            through, own = group.split(THROUGH)
+            passed_on, own = group.split(PASSED_ON)
             if own is not None:
                 self.failed(what, own)
-            if through is not None:
-                raise through from None  # its own faults must not outlive the cancellation
+            if passed_on is not None:
+                raise passed_on from None  # the plugin's own faults must not outlive the cancellation
             raise PluginFailed from group
         except BaseException as fault:
             self.failed(what, fault)
@@ -216,12 +222,10 @@ class Guard:
     def call_inside(
         self, what: str, connection: sqlite3.Connection, function: Callable[..., None], server: Any, detail: Any
     ) -> None:
-        """Call `function(server, connection, detail)` in the writer's transaction, in a savepoint of its own.
-
-        When it fails, its writes alone are undone.
+        """Call `function(server, connection, detail)` in the writer's transaction; its failure undoes its writes.
 
         Raises:
-            sqlite3.Error: the disk's own failure, which is nobody's mistake.
+            sqlite3.Error: the disk failed, which is no failure of the plugin.
         """
         connection.execute("SAVEPOINT plugin")
         try:
@@ -239,7 +243,7 @@ class Guard:
             raise
 
     def inside(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
-        """Wrap a type's own transaction code: what it raises refuses its message, and counts."""
+        """Return a type's own transaction code, guarded: what it raises refuses its message, and is counted."""
 
         def guarded(*arguments: Any) -> T:
             try:
@@ -256,18 +260,19 @@ class Guard:
 
 
 def in_words(fault: BaseException) -> str:
-    """Return what a fault says of itself, whatever its own code makes of that."""
+    """Return the class and the text of an exception, with the new place of an old name that it stumbled over."""
     try:
-        return f"{type(fault).__name__}: {fault}"
-    except Exception:
+        instead = new_place(fault)
+        return f"{type(fault).__name__}: {fault}" + (f"; {instead}" if instead else "")
+    except Exception:  # its own `__str__` may raise
         return type(fault).__name__
 
 
 def _is_ours(fault: BaseException) -> bool:
     """Tell whether relay's own disk failed under a plugin's code.
 
-    Damage is not taken for that: it may be in another database that the plugin reads, and if it is in relay's own,
-    relay's next statement meets it too.
+    A damaged database is not taken for that: it may be another one that the plugin reads. If it is relay's own,
+    relay's next statement fails too.
     """
     return is_the_disks(fault) and not is_broken(fault)
 
@@ -276,7 +281,7 @@ def _plain(result: T) -> T:
     """Return what plain code returned.
 
     Raises:
-        TypeError: it wants to be awaited, which nobody does here.
+        TypeError: it is to be awaited, which nobody does here.
     """
     if result is not None and isawaitable(result):
         if isinstance(result, Coroutine):

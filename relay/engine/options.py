@@ -1,4 +1,4 @@
-"""Reading `[plugins.NAME]` into a plugin's own struct, with the key, its line and what would be right."""
+"""Plugins' options: reads `[plugins.NAME]` into the plugin's own struct; errors name the key and its line."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from relay.protocol.choices import with_choices
 from relay.settings.problems import did_you_mean
 
 Places = Mapping[str, str]
-"""Where each key stands, "relay.toml:12", by its dotted name."""
+"""The place of each key in the configuration, such as "relay.toml:12", by its dotted name."""
 
 _INSIDE: Final = re.compile(r"at `\$([^`]+)`$")
 _INDEX: Final = re.compile(r"\[(\d+)\]")
 
 
 class BadOptions(Exception):
-    """A plugin's table in the configuration that does not fit; its text names the key and the line."""
+    """A plugin's table in the configuration does not fit; the text names the key and the line."""
 
 
 def read_options(plugin: str, struct: type[msgspec.Struct], given: Mapping[str, Any], places: Places) -> Any:
     """Return the struct filled from a plugin's table.
 
     Raises:
-        BadOptions: a key that is none, or a value that does not fit.
+        BadOptions: a key does not exist, or a value does not fit.
     """
     return _read((plugin,), struct, given, places)
 

@@ -1,4 +1,4 @@
-"""The server as one plugin uses it."""
+"""The server as one plugin sees it: what hooks, tasks, views and commands are given."""
 
 from __future__ import annotations
 
@@ -7,59 +7,78 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from relay.engine.own_time import others_time
-from relay.engine.sending import post_as, send_as
+import msgspec
+
+from relay.engine.dispatch import Dispatcher
+from relay.engine.guard import Guard
+from relay.engine.hooks import Hooks
+from relay.engine.registry import Registry
+from relay.engine.submitter import InternalSender, Submitter
+from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.services import Services
 from relay.plugin.types import Draft, MessageType, Server
+from relay.protocol.envelope import encode_json
 from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets
 from relay.storage import tombstones
-from relay.storage.accounts import ensure_user
+from relay.storage.accounts import Identity, ensure_user
+from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
-from relay.storage.jobs import Job
-from relay.storage.log import Entry
+from relay.storage.jobs import Job, Runner
 from relay.wakeup import Wakeup
-
-if TYPE_CHECKING:
-    from relay.engine.engine import Engine
-    from relay.engine.guard import Guard
-    from relay.engine.registry import Registry
 
 T = TypeVar("T")
 
 
 class PluginServer(Server):
-    """The server as one plugin sees it: `relay.plugin.Server`, where each method is described.
+    """Implements `relay.plugin.Server`, where each method is described, for one plugin.
+
+    Args:
+        pace: bounds the messages of each plugin.
+        now: Unix seconds.
 
     Attributes:
-        guard: the plugin's standing.
-        counts: what it counted, by what and of which kind; see `count`.
+        guard: the plugin's guard.
+        counts: what the plugin counted; see `count`.
     """
 
-    def __init__(self, engine: Engine, guard: Guard, pace: TokenBuckets) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        services: Services,
+        runner: Runner,
+        registry: Registry,
+        hooks: Hooks,
+        dispatcher: Dispatcher,
+        submitter: Submitter,
+        pace: TokenBuckets,
+        now: Callable[[], float],
+    ) -> None:
         self.plugin = guard.plugin
         self.guard = guard
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
         self.memory: dict[str, Any] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
+        self._services = services
+        self._runner = runner
+        self._registry = registry
+        self._hooks = hooks
+        self._dispatcher = dispatcher
+        self._submitter = submitter
         self._pace = pace
+        self._now = now
         self._wakeup = Wakeup()
 
     @property
-    def services(self) -> Engine:
-        return self.engine
-
-    def count(self, what: str, kind: str = "") -> None:
-        self.counts[what, kind] += 1
-
-    def now(self) -> float:
-        return self.engine.now()
+    def services(self) -> Services:
+        return self._services
 
     @property
     def message_types(self) -> Registry:
-        return self.engine.registry
+        return self._registry
 
     @property
     def handler_seconds(self) -> float:
@@ -72,16 +91,22 @@ class PluginServer(Server):
     def failed(self, what: str, fault: BaseException) -> None:
         self.guard.failed(what, fault)
 
+    def count(self, what: str, kind: str = "") -> None:
+        self.counts[what, kind] += 1
+
+    def now(self) -> float:
+        return self._now()
+
     async def read(self, job: Job[T], *, inline: bool = False) -> T:
-        with others_time() as turn:
-            return await self.engine.runner.read(turn.of(job), inline=inline)
+        with waiting_for_relay() as wait:
+            return await self._runner.read(wait.ends_with(job), inline=inline)
 
     async def write(self, job: Job[T]) -> T:
-        with others_time() as turn:
-            return await self.engine.runner.write(turn.of(job))
+        with waiting_for_relay() as wait:
+            return await self._runner.write(wait.ends_with(job))
 
     async def stored_beyond(self, position: int) -> int:
-        return await self.engine.router.wait_beyond(position)
+        return await self._services.router.wait_beyond(position)
 
     async def erase(self, message_ids: Sequence[int]) -> list[int]:
         at = self.now()
@@ -105,16 +130,9 @@ class PluginServer(Server):
         depth: int = 0,
     ) -> Entry:
         self._pace.take(self.plugin)
-        with others_time():
-            return await send_as(
-                self.engine,
-                user_id,
-                type_name,
-                payload,
-                target_id,
-                own_id=own_id,
-                scopes=scopes,
-                depth=depth,
+        with waiting_for_relay():
+            return await self._submitter.send_as(
+                user_id, type_name, payload, target_id, own_id=own_id, scopes=scopes, depth=depth
             )
 
     async def post(
@@ -128,14 +146,22 @@ class PluginServer(Server):
         shape: Callable[[Draft], None] | None = None,
     ) -> Entry:
         self._pace.take(self.plugin)
-        with others_time():
-            return await post_as(self, user_id, type_name, payload, conversation, own_id, shape)
+        type_ = self._registry.types.get(type_name)
+        if type_ is None or self._registry.owner(type_name) is not self.guard:
+            raise ValueError(f"{type_name!r} is no message type of the plugin {self.plugin!r}; use send")
+        with waiting_for_relay():
+            checked = type_.read(msgspec.Raw(encode_json(payload)))
+            sender, target_id = InternalSender(Identity(user_id=user_id)), conversation.target_id(user_id)
+            draft = Draft(type_, checked, sender, conversation, target_id, self)
+            if shape is not None:
+                shape(draft)
+            return await self._submitter.post(draft, own_id)
 
     async def check_draft(self, draft: Draft) -> None:
-        await self.engine.hooks.before(draft)
+        await self._hooks.before(draft)
 
     def check_size(self, type_: MessageType, payload: str) -> None:
-        self.engine.dispatcher.check_size(type_, payload)
+        self._dispatcher.check_size(type_, payload)
 
     def wake(self) -> None:
         self._wakeup.set()
@@ -144,7 +170,3 @@ class PluginServer(Server):
         if await self._wakeup.wait(seconds):
             with suppress(StorageFailed):
                 await self.write(lambda _connection: None)
-
-
-ServerOf = Callable[[str], PluginServer]
-"""The server of a plugin, by the plugin's name."""

@@ -1,17 +1,15 @@
-"""What all plugins together registered: the types by name, and everything else by its owner."""
+"""The registry: message types by name, and every other part that plugins registered, with its plugin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from relay.engine.guard import Guard, Rules
-from relay.engine.hooks import Hooks, Owned
-from relay.engine.plugin_server import ServerOf
 from relay.http.paths import Claimed, check_claims, claims
 from relay.plugin.registrations import (
     Authenticator,
@@ -24,6 +22,8 @@ from relay.plugin.registrations import (
 )
 from relay.plugin.types import MessageType
 
+Part = TypeVar("Part")
+
 PARTS: Final[dict[str, type[Any]]] = {
     "relay_message_types": MessageType,
     "relay_message_hooks": MessageHook,
@@ -34,16 +34,24 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_routes": Routes,
     "relay_commands": Command,
 }
-"""What each hook returns a list of."""
+"""The class of the parts that each hook returns a list of."""
+
+
+@dataclass(frozen=True)
+class Owned(Generic[Part]):
+    """A registered part, with the guard of the plugin that registered it."""
+
+    guard: Guard
+    part: Part
 
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plugin that was left out, and why, with the place to look at.
+    """A plugin that was left out, with the reason.
 
     Attributes:
-        path: its file; None for one that is not there, and for one of an installed package.
-        module: of an installed package.
+        path: its file; None where there is none, and for a plugin of an installed package.
+        module: the module, for a plugin of an installed package.
     """
 
     name: str
@@ -58,7 +66,15 @@ class BrokenPlugin:
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """A plugin at work."""
+    """A plugin that was loaded.
+
+    Attributes:
+        path: its file.
+        types: the names of its message types.
+        source: "bundled", "directory" or "installed".
+        description: the first line of its docstring.
+        options: its table of the configuration, as it is given to its hooks.
+    """
 
     name: str
     path: Path | None
@@ -71,7 +87,17 @@ class LoadedPlugin:
 
 @dataclass
 class Registry:
-    """Every message type by name, every other part, and where each came from."""
+    """All that the loaded plugins registered.
+
+    Attributes:
+        rules: when plugins are quarantined, and how long their code may take.
+        types: the message types by name.
+        loaded, broken: the plugins at work, and those that were left out.
+        remarks: warnings for the operator.
+        priorities: places in a replay that the configuration overrides, by message type.
+        parts: all registered parts, by hook, in the order of loading.
+        paths: the paths of relay's own routes and of plugins', with their owners.
+    """
 
     rules: Rules
     types: dict[str, MessageType] = field(default_factory=dict)
@@ -85,7 +111,7 @@ class Registry:
     _commands: dict[str, str] = field(default_factory=dict)
 
     def priority(self, type_name: str) -> int:
-        """Return a type's place in a replay, also of one whose plugin is gone."""
+        """Return a message type's place in a replay; the type may be one whose plugin is gone."""
         configured = self.priorities.get(type_name)
         if configured is not None:
             return configured
@@ -101,24 +127,25 @@ class Registry:
         return self._owner[type_name]
 
     def searched(self, type_name: str, stored: str) -> tuple[Any, str] | None:
-        """Return a stored payload, and the text that search finds its message by; None where there is none.
+        """Return a stored payload with its search text; None for a message that search does not find.
 
-        A `search_text` that fails is its own plugin's failure, and its message is one that is not found.
+        A `search_text` that fails is counted for the plugin of the type, and its message is not found.
         """
         type_ = self.types.get(type_name)
-        if type_ is None or type_.search_text is None or (guard := self._owner[type_name]).aside:
+        if type_ is None or type_.search_text is None or (guard := self._owner[type_name]).quarantined:
             return None
         try:
             payload = type_.load(stored)
         except (msgspec.DecodeError, RecursionError):
-            return None  # an older version of its type stored it
+            return None  # stored by an older version of its type
         text = guard.call_anywhere(f"search_text, for {type_name!r}", _text_of, type_.search_text, payload)
         return (payload, text) if text else None
 
     def all_searched(self, stored: Sequence[tuple[str, str | None]]) -> list[tuple[Any, str] | None]:
-        """Return what `searched` does of many, type and payload each; None also for a tombstone.
+        """Return what `searched` returns, for many messages at once.
 
-        A type's own code is called once for all of its messages: what guards a call costs more than the call.
+        Args:
+            stored: the type and the payload of each; None is the payload of a tombstone.
         """
         found: list[tuple[Any, str] | None] = [None] * len(stored)
         types: dict[str, list[tuple[int, str]]] = {}
@@ -126,23 +153,24 @@ class Registry:
             if payload is not None:
                 types.setdefault(name, []).append((place, payload))
         for name, placed in types.items():
-            said = self._searched_together(name, [payload for _, payload in placed])
-            if said is None:
-                said = [self.searched(name, payload) for _, payload in placed]
-            for (place, _), one in zip(placed, said, strict=True):
-                found[place] = one
+            # One guarded call for all messages of a type: guarding a call costs more than the call itself.
+            texts = self._searched_together(name, [payload for _, payload in placed])
+            if texts is None:
+                texts = [self.searched(name, payload) for _, payload in placed]
+            for (place, _), text in zip(placed, texts, strict=True):
+                found[place] = text
         return found
 
     def _searched_together(self, name: str, stored: Sequence[str]) -> list[tuple[Any, str] | None] | None:
-        """Return what search finds messages of one type by; None where one of them fails."""
+        """Return what `searched` returns, for messages of one type; None where one of them fails."""
         type_ = self.types.get(name)
-        if type_ is None or type_.search_text is None or (guard := self._owner[name]).aside:
+        if type_ is None or type_.search_text is None or (guard := self._owner[name]).quarantined:
             return [None] * len(stored)
         try:
             payloads = [type_.load(payload) for payload in stored]
         except (msgspec.DecodeError, RecursionError):
             return None
-        texts = guard.tries_anywhere(_texts_of, type_.search_text, payloads)
+        texts = guard.try_anywhere(_texts_of, type_.search_text, payloads)
         if texts is None:
             return None
         return [(payload, text) if text else None for payload, text in zip(payloads, texts, strict=True)]
@@ -152,10 +180,10 @@ class Registry:
         return next((loaded.guard for loaded in self.loaded if loaded.name == plugin), None)
 
     def add(self, plugin: LoadedPlugin, parts: dict[str, list[Any]]) -> None:
-        """Add all of a plugin's parts, or none.
+        """Add a plugin with all of its parts, or nothing of it.
 
         Raises:
-            ValueError: a message type, a path, a command or a task that is taken; both owners are named.
+            ValueError: another plugin has a message type, a path or a command already, or a name is there twice.
         """
         owners, commands = dict(self._owner), dict(self._commands)
         for type_ in parts["relay_message_types"]:
@@ -178,7 +206,7 @@ class Registry:
         self.loaded.append(plugin)
 
     def leave_out(self, name: str, reason: str) -> None:
-        """Take a plugin out again that turned out not to work."""
+        """Remove a loaded plugin with all of its parts; from then on it is a broken one."""
         gone = next(loaded for loaded in self.loaded if loaded.name == name)
         self.loaded.remove(gone)
         self.broken.append(BrokenPlugin(name, gone.path, reason))
@@ -188,17 +216,6 @@ class Registry:
             self.parts[hook] = [owned for owned in listed if owned.guard is not gone.guard]
         self.paths = {path: owner for path, owner in self.paths.items() if owner != f"plugin {name!r}"}
         self._commands = {command: owner for command, owner in self._commands.items() if owner != name}
-
-    def hooks(self, server_of: ServerOf) -> Hooks:
-        """Return what calls the registered hooks, each with the server as its plugin may use it."""
-        parts = self.parts
-        return Hooks(
-            parts["relay_message_hooks"],
-            parts["relay_session_hooks"],
-            parts["relay_background"],
-            parts["relay_authenticators"],
-            server_of,
-        )
 
 
 def _text_of(search_text: Callable[[Any], Any], payload: Any) -> str | None:

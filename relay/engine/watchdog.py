@@ -1,12 +1,12 @@
-"""What ends a plugin that holds the server's thread: nothing else runs until it lets go.
+"""The watchdog: interrupts plugin code that blocks the event loop or the writer.
 
-While a plugin's code runs, the watch knows whose it is. A thread of its own looks a few times a second whether it
-is the same call still; after `[timeouts] blocking_seconds` it has the operating system interrupt the server's
-thread, where `Blocked` is raised out of the plugin's own line: `time.sleep`, an endless loop and a read from a
-silent socket alike. The plugin's code alone is interrupted; between two of its awaits every other task runs.
+While a plugin's code runs on a thread, the thread's `Watch` has its name. A thread of the watchdog's own checks
+several times a second whether the same call still runs. After `[plugins] blocking_seconds` it signals the event
+loop's thread, and `Blocked` is raised in the plugin's own line: out of `time.sleep`, an endless loop, or reading
+a silent socket. Only the plugin's code is interrupted; between two of its awaits every other task runs.
 
-A transaction's code runs on the writer's thread, which no signal reaches: there a loop is ended by the
-interpreter, and a blocking call is only counted once it is back.
+Code in a transaction runs on the writer's thread, where Python handles no signals. There a loop is ended by the
+interpreter, and a blocking call is only counted once it has returned.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 _LOOKS: Final = 8
-"""How often the thread looks while it waits for `blocking_seconds`."""
+"""How often the watchdog checks within `blocking_seconds`."""
 
 
 class Blocked(BaseException):
-    """Raised into a plugin that blocks; a `BaseException`, so that no `except Exception` of its own stops it."""
+    """Raised inside a plugin that blocks; a `BaseException`, as its own `except Exception` must not catch it."""
 
 
 class Watch:
-    """Whose code runs on one thread just now.
+    """The plugin whose code runs on one thread at the moment.
 
     Attributes:
-        owner: the name of the plugin whose code runs; None for relay's own.
-        call: counts the calls, so that two looks can tell the same one.
+        owner: the plugin's name; None while relay's own code runs.
+        call: the number of the call, so that the watchdog can tell whether it is still the same.
+        thread: the thread's identifier; None until it is known.
+        armed: the call that is to be interrupted.
     """
 
     def __init__(self) -> None:
@@ -43,7 +45,7 @@ class Watch:
         self.armed = -1
 
     def enter(self, owner: str) -> str | None:
-        """Note that a plugin's code begins; return whose ran before, for `leave`."""
+        """Note that a plugin's code begins; return the plugin whose code ran before, for `leave`."""
         before, self.owner = self.owner, owner
         self.call += 1
         return before
@@ -62,16 +64,16 @@ class Watch:
             finally:
                 self.leave(before)
         except Blocked:
-            self.leave(before)  # it may have come out of `leave` itself
+            self.leave(before)  # it may have been raised inside `leave` itself
             raise
 
     async def run_async(self, owner: str, awaitable: Awaitable[T]) -> T:
-        """Await a plugin's coroutine; each of its steps is watched, its waits are not."""
+        """Await a plugin's coroutine; its steps are watched, its waits are not."""
         inner = awaitable if isinstance(awaitable, Coroutine) else _waited(awaitable)
         return await self._step(owner, inner)
 
     def interrupt(self, call: int) -> None:
-        """Raise `Blocked` out of a call, if it is running still; called by the looking thread."""
+        """Raise `Blocked` in a call, if it still runs; called on the watchdog's thread."""
         if self.thread is not None and self.call == call:
             self.armed = call
             signal.pthread_kill(self.thread, signal.SIGALRM)
@@ -92,7 +94,7 @@ class Watch:
                 finally:
                     self.leave(before)
             except Blocked as late:
-                self.leave(before)  # it may have come out of `leave` itself
+                self.leave(before)  # it may have been raised inside `leave` itself
                 if trap is None:
                     raise
                 value, resume = late, inner.throw
@@ -109,10 +111,10 @@ async def _waited(awaitable: Awaitable[T]) -> T:
 
 
 class WriterWatch(Watch):
-    """The watch of the writer's thread, which is interrupted by the interpreter at its next step.
+    """The watch of the writer's thread, whose code the interpreter interrupts at its next step.
 
-    What is raised there must not come when the plugin's call is over: entering, leaving and interrupting hold one
-    lock, and leaving takes back what was not raised yet.
+    The exception must not be raised once the plugin's call is over. So entering, leaving and interrupting hold one
+    lock, and leaving withdraws an exception that was not raised yet.
     """
 
     def __init__(self) -> None:
@@ -126,7 +128,7 @@ class WriterWatch(Watch):
             return super().enter(owner)
 
     def leave(self, before: str | None) -> None:
-        """Note that it has ended, and that nothing may interrupt what follows."""
+        """Note that a plugin's code has ended: what follows must not be interrupted."""
         with self._lock:
             interrupted = self.armed == self.call
             super().leave(before)
@@ -134,7 +136,7 @@ class WriterWatch(Watch):
                 self._raise_in_thread(None)
 
     def interrupt(self, call: int) -> None:
-        """Raise `Blocked` out of a call at its next step in Python, if it is running still."""
+        """Raise `Blocked` in a call at its next step in Python, if it still runs."""
         with self._lock:
             if self.call == call and self.owner is not None:
                 self.armed = call
@@ -147,12 +149,12 @@ class WriterWatch(Watch):
 
 @contextmanager
 def watching(loop: Watch, writer: WriterWatch, seconds: float) -> Iterator[None]:
-    """Have both watches looked at until the block ends; call it on the main thread.
+    """Interrupt blocking calls on both threads until the block ends; enter it on the main thread.
 
     Args:
-        loop: of the calling thread.
-        writer: of the writer's thread.
-        seconds: how long one call may hold a thread; 0 means for ever.
+        loop: the watch of the calling thread.
+        writer: the watch of the writer's thread.
+        seconds: how long one call may hold its thread; 0 means for ever.
     """
     if not seconds or threading.current_thread() is not threading.main_thread():
         yield

@@ -1,10 +1,11 @@
-"""The contract of plugin authors: everything that a plugin imports from relay, besides HTTP and test fixtures.
+"""The contract of plugin authors: every name that a plugin imports from relay, but for HTTP and tests.
 
-Every name is imported from this package itself; its modules may change::
+Import from this package itself; its modules may change::
 
     from relay.plugin import ConversationKind, Kind, MessageType, hookimpl
 
-What a plugin needs of HTTP is in `relay.http`, what it tests with in `relay.testing`.
+Names for views are in `relay.http`, those for tests in `relay.testing`. `__all__` lists the names by purpose;
+docs/plugins/hooks.md explains each.
 
 Rule 1: hooks *register*, at boot; pluggy is synchronous and isolates nothing. What a plugin registered is
 called by relay itself, under a deadline, and what it raises is answered `plugin_failed`.
@@ -17,9 +18,9 @@ from relay.plugin.checks import (
     Mentions,
     Text,
     answer_depth,
+    check_future,
     check_mentions,
     check_text,
-    check_to_come,
     find_message,
     move_read_pointer,
 )
@@ -62,110 +63,120 @@ from relay.storage.accounts import (
     update_user,
 )
 from relay.storage.conversations import group_address, parties, user_address
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.errors import StorageFailed
 from relay.storage.folding import DROPPED, plain, ranges
 from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_party, read_views
-from relay.storage.log import Entry, Unchanged
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
-from relay.storage.presence import choose_status, set_following
+from relay.storage.presence import choose_status
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
 from relay.wakeup import Wakeup
 
-__all__ = [
-    "DIALOGUE",
-    "DROPPED",
-    "MAX_INTEGER",
-    "NOTIFY",
-    "NO_BOUND",
-    "Ack",
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # What a plugin registers, and the hooks that return it.
+    "hookimpl",
     "Authenticator",
     "BackgroundTask",
-    "Backoff",
     "Claim",
     "Command",
-    "ConnectionEvent",
-    "Conversation",
-    "ConversationKind",
     "Credentials",
     "DeviceEvent",
-    "Draft",
-    "Edited",
-    "Entry",
-    "Error",
-    "ErrorCode",
-    "Integer",
-    "Kind",
-    "LogCursor",
-    "Mentions",
     "MessageHook",
-    "MessageType",
-    "MessageTypes",
     "Migration",
-    "Name",
-    "Payload",
-    "Record",
-    "RelayError",
-    "Role",
     "Routes",
-    "SeenStatus",
-    "Sender",
-    "SentEnvelope",
-    "Server",
-    "Services",
     "SessionHook",
-    "Slice",
-    "StorageFailed",
+    # Message types: their payloads, and a message before it is stored.
+    "MessageType",
+    "Kind",
+    "ConversationKind",
+    "DIALOGUE",
+    "Role",
+    "Payload",
     "Text",
-    "TokenBuckets",
+    "Mentions",
+    "Name",
+    "Integer",
+    "MAX_INTEGER",
+    "Draft",
+    "Sender",
+    "Conversation",
+    # Refusals.
+    "RelayError",
+    "ErrorCode",
     "Unchanged",
-    "View",
-    "Wakeup",
+    "StorageFailed",
+    "not_found",
+    "with_choices",
+    # Checks that several types share.
     "answer_depth",
-    "changed_since",
+    "check_future",
     "check_mentions",
     "check_name",
     "check_shown",
     "check_text",
-    "check_to_come",
-    "choose_status",
     "cleaned",
-    "create_token",
-    "create_user",
-    "envelope",
-    "erase_messages",
-    "find_in_channel",
     "find_message",
-    "forget_mentions",
-    "get_user",
-    "group_address",
-    "hash_secret",
-    "hookimpl",
-    "kind_of",
-    "list_tokens",
     "move_read_pointer",
-    "newest_seq",
-    "not_found",
+    # The server as one plugin sees it.
+    "Server",
+    "Services",
+    "MessageTypes",
+    "TokenBuckets",
+    # Tasks that follow the log, and try again.
+    "LogCursor",
+    "Slice",
+    "Backoff",
+    "Wakeup",
+    "survive_full_disk",
+    # Messages: on their way into the log, read from it, and as clients get them.
+    "Entry",
+    "Edited",
+    "Record",
+    "SentEnvelope",
+    "Ack",
+    "Error",
+    "ConnectionEvent",
+    "envelope",
+    "find_in_channel",
+    "read_first",
+    "read_records",
+    # Changes to stored messages, in a transaction.
+    "erase_messages",
+    "forget_mentions",
     "note_edit",
     "note_erased",
     "note_mentions",
+    "rewrite_message",
+    # Conversations, and which part of them a user sees.
+    "NO_BOUND",
+    "View",
+    "changed_since",
+    "group_address",
+    "newest_seq",
     "other_party",
     "parties",
-    "plain",
-    "ranges",
-    "read_first",
-    "read_records",
     "read_views",
+    "user_address",
+    # Users, tokens and presence.
+    "kind_of",
+    "NOTIFY",
+    "SeenStatus",
+    "choose_status",
+    "create_token",
+    "create_user",
+    "get_user",
+    "hash_secret",
+    "list_tokens",
     "revoke_token",
-    "rewrite_message",
-    "set_following",
-    "survive_full_disk",
     "tells_receipts",
     "update_user",
-    "user_address",
-    "with_choices",
+    # Text in the form that searches compare.
+    "DROPPED",
+    "plain",
+    "ranges",
 ]

@@ -1,4 +1,4 @@
-"""Checks and moves that several message types share; each sets or runs in the message's own transaction."""
+"""Checks that several message types share; each runs in the message's own transaction, or sets what does."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import EVERYBODY
 from relay.storage import attachments, conversations, history, mentions, messages
-from relay.storage.log import Entry, Unchanged
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.messages import Placed
 
 Mentions = Annotated[list[Name], Meta(max_length=50, description="members whom it calls by name; `*` for all")]
-"""Members whom a message calls by name; `*` calls all of them."""
-
+"""The members whom a message mentions; `*` mentions all of them."""
 
 LONGEST_CHAIN: Final = 8
-"""How many answers programs give each other in a row, before one of them is refused."""
+"""The most answers that programs may give each other in a row; the next one is refused."""
 
 
 class Text(Payload):
-    """What people say: text, what it answers, whom it calls, what is attached, and the application's own."""
+    """A text that people write, with attachments, a reply, mentions and data of the application's own."""
 
     content: Annotated[str, Meta(description="the text")]
     attachments: Annotated[list[Name], Meta(max_length=20, description="ids of uploads")] = []
@@ -36,10 +35,10 @@ class Text(Payload):
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
 
 
-def check_to_come(field: str, moment: float | None, entry: Entry) -> None:
-    """Refuse a moment (Unix seconds) that is over when its message is stored; None is no moment.
+def check_future(field: str, moment: float | None, entry: Entry) -> None:
+    """Refuse a time (Unix seconds) that has passed when its message is stored; None is allowed.
 
-    For `apply`, not for `prepare`: a late retry of what was stored in time gets its ack.
+    For `apply`, not for `prepare`: a late retry of a message that was stored in time gets its ack.
 
     Raises:
         RelayError: `invalid_payload`, naming the field.
@@ -49,10 +48,10 @@ def check_to_come(field: str, moment: float | None, entry: Entry) -> None:
 
 
 def check_text(draft: Draft) -> None:
-    """Have what a `Text` refers to checked, and noted with the message.
+    """Have the references of a `Text` checked, and noted with the message: reply, attachments, mentions.
 
     Raises:
-        RelayError: `invalid_payload` for a mention of somebody who is not there.
+        RelayError: `invalid_payload` for a mention of somebody who is not in the conversation.
     """
     text: Text = draft.payload
     if text.mentions:
@@ -75,7 +74,7 @@ def check_text(draft: Draft) -> None:
 
 
 def check_mentions(draft: Draft, mentioned: Sequence[str]) -> None:
-    """Refuse a mention of whoever is not in the conversation; `*`, for all, is for groups.
+    """Refuse mentions of users who are not in the conversation; `*` is for groups only.
 
     Raises:
         RelayError: `invalid_payload`.
@@ -94,7 +93,7 @@ def find_message(connection: sqlite3.Connection, entry: Entry, message_id: int, 
     """Return a message of the entry's conversation that its sender may see and that is not deleted.
 
     Args:
-        purpose: ends the refusal: "to reply to".
+        purpose: the end of the error's text, such as "to reply to".
 
     Raises:
         RelayError: `not_found`.
@@ -117,7 +116,7 @@ def move_read_pointer(
     """Move the sender's read pointer forward and return where it is.
 
     Raises:
-        Unchanged: it is there already.
+        Unchanged: it is as far already.
         RelayError: `not_found` for messages of another conversation; `invalid_payload` beyond the newest.
     """
     if message_ids is not None:
@@ -136,10 +135,10 @@ def move_read_pointer(
 
 
 def answer_depth(depth: int | None) -> int:
-    """Return the depth of an answer that a program gives to a message of a depth.
+    """Return the depth of a program's answer to a message of this depth.
 
     Raises:
-        RelayError: `forbidden` for one too many in a row: programs that answer each other would never end.
+        RelayError: `forbidden` for one answer too many in a row, as programs might answer each other for ever.
     """
     answer = (depth or 0) + 1
     if answer > LONGEST_CHAIN:

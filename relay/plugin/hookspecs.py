@@ -1,4 +1,4 @@
-"""The hooks. Each registers, at boot, and returns values; what they hold is called by relay, guarded.
+"""The hooks: functions by which a plugin registers its parts at the start; relay calls the parts, guarded.
 
 An implementation takes those of a hook's parameters that it needs. `options` is the plugin's own
 `[plugins.NAME]` table: an instance of the struct that `relay_options` returned, else the table as a dict.

@@ -1,4 +1,4 @@
-"""Payloads: the base of their schemas, and the checks that a decoder does not make."""
+"""Payloads: the base class of their schemas, and the checks that a decoder does not make."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class Payload(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw
 
 
 def explain(error: Exception, schema: Any) -> str:
-    """Return what is wrong with a payload, in the words of its sender's own frame."""
+    """Return what is wrong with a payload, by the names of its sender's own frame."""
     if isinstance(error, RecursionError):
         return "the payload is nested too deeply"
     return with_choices(error, schema).replace("`$.", "`payload.").replace("`$`", "`payload`")
 
 
 def free_form_fields(payload: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields that may hold any JSON, so that a message pays for their check only where it has one."""
+    """Return the fields that may hold any JSON: only messages of a type that has some pay for their check."""
     schema = msgspec.inspect.type_info(payload)
     fields = schema.fields if isinstance(schema, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if _is_free_form(str(field.type)))

@@ -1,4 +1,4 @@
-"""What a plugin registers besides message types: hooks, authenticators, tasks, routes, commands, tables."""
+"""Parts that a plugin registers besides message types: hooks, authenticators, tasks, routes, commands, tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from relay.plugin import vetting
+from relay.plugin import validation
 from relay.plugin.types import Draft, Server
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 from relay.storage.observer import Edited
 
 Before = Callable[[Draft], "Awaitable[None] | None"]
@@ -28,25 +28,25 @@ class MessageHook:
 
     Args:
         types: the message types it is for; None for all.
-        before: sees a draft before it is stored or passed on; may change its payload, or refuse it by raising
-            `RelayError`. Plain code must not block; async code is awaited under `[timeouts] handler_seconds`.
-            An edit is seen twice: as a draft of the edited message's own type, with `draft.edits` its id, and as
+        before: `before(draft)` runs before a message is stored or passed on; may change the payload, or refuse the
+            message with `RelayError`. Plain code must not block; async code is awaited under `[timeouts]
+            handler_seconds`. It runs twice for an edit: for the edited message, with `draft.edits` its id, and for
             the `message_edit` itself.
         stored: `stored(server, connection, entries)` runs in the transaction that stored these messages, on the
-            writer's thread. When it raises, its own writes are undone and the messages stay: whoever sent them
+            writer's thread. When it raises, its own writes are undone and the messages stay: their senders
             did nothing wrong.
-        edited: `edited(server, connection, message)`: the same, for a message that was given another payload.
-        keeps: `keeps(server, connection, message_ids)`: asked in the transaction that is to make tombstones of
+        edited: `edited(server, connection, message)`: the same, for a message whose payload was replaced.
+        keeps: `keeps(server, connection, message_ids)` runs in the transaction that is to make tombstones of
             these stream messages, of any type; returns those that must stay. When it raises, all of them stay.
         erased: `erased(server, connection, message_ids)`: the same, for stream messages of any type that became
-            tombstones: deleted, expired, replaced, or let go by a rule.
-        purge: `purge(server, connection)`: called in a transaction of its own, a while after something was
-            erased or edited, and again as long as it returns True: takes a small step towards leaving no byte of
-            that in the plugin's tables. Only for what does not go by deleting a row, such as the terms of a
+            tombstones: deleted, expired, replaced, or erased by a rule.
+        purge: `purge(server, connection)` runs in a transaction of its own, a while after something was
+            erased or edited, and again as long as it returns True. It takes a small step towards leaving no byte
+            of that in the plugin's tables. Only for data that outlives its deleted row, such as the terms of a
             full-text index.
-        committed: runs once a message is committed, in the plugin's own task, one message after the other, in
-            their order; plain or async, under the deadline. It may come late and, after a crash, not at all:
-            what must not be missed belongs into `stored`.
+        committed: `committed(server, entry)` runs after a message's commit, in the plugin's own task, one message
+            after the other, in their order; plain or async, under the deadline. It may run late and, after a
+            crash, not at all: code that must not miss a message belongs into `stored`.
         order: lower runs first; among equals, in the order of `[plugins] enabled`.
     """
 
@@ -61,15 +61,15 @@ class MessageHook:
     order: int = 0
 
     def __post_init__(self) -> None:
-        vetting.message_hook(self)
+        validation.message_hook(self)
 
     def covers(self, type_name: str) -> bool:
-        """Tell whether it is for messages of a type."""
+        """Tell whether the hook is for a message type."""
         return self.types is None or type_name in self.types
 
 
 class DeviceEvent(NamedTuple):
-    """A device that came or went."""
+    """A device that connected or disconnected."""
 
     user_id: str
     client_id: str
@@ -78,17 +78,17 @@ class DeviceEvent(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionHook:
-    """Code that runs when devices and people come and go. Register it from `relay_session_hooks`.
+    """Code that runs when devices connect and when users leave. Register it from `relay_session_hooks`.
 
-    Each but `left` runs in the plugin's own task, after the fact, under the deadline.
+    All but `left` run in the plugin's own task, after the fact, under the deadline.
 
     Args:
-        connected: a device said hello and was let in.
-        disconnected: its connection is over, for whatever reason.
-        presence: a user's presence changed as others see it: `presence(server, user_id, status)`.
+        connected: `connected(server, event)`: a device said hello and was accepted.
+        disconnected: `disconnected(server, event)`: its connection has ended, for whatever reason.
+        presence: `presence(server, user_id, status)`: a user's presence changed, as others see it.
         left: `left(server, connection, user_id)` runs in the transaction that ends an account which is being
-            erased, on the writer's thread: delete what the plugin keeps of that user. Their messages follow, and
-            are told to `MessageHook.erased`.
+            erased, on the writer's thread: delete what the plugin stores about that user. Their messages are
+            erased afterwards, with a call of `MessageHook.erased`.
     """
 
     connected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
@@ -97,17 +97,17 @@ class SessionHook:
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        vetting.functions("SessionHook", self, "connected", "disconnected", "presence")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence")
 
 
 class Credentials(NamedTuple):
-    """What somebody shows who wants in.
+    """The credentials of a request or a hello.
 
     Attributes:
         token: of the hello, or of the `Authorization: Bearer` header; None where there is none.
         headers: the request's or the upgrade's, names in lower case; of one sent twice the values with a comma.
-        address: the peer's own, as `[server] trusted_proxies` lets it be told.
-        peer: where the connection itself comes from: the address of a proxy, where there is one.
+        address: the client's address; from a proxy's header where `[server] trusted_proxies` names the proxy.
+        peer: the address that the connection itself comes from: that of the proxy, where there is one.
     """
 
     token: str | None
@@ -117,14 +117,14 @@ class Credentials(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Whom an authenticator found.
+    """The user whom an authenticator recognized.
 
     Attributes:
-        user_id: who it is. A user that is not there yet is created, unless `create` is False.
-        expires_at: until when it stands, Unix seconds; None for as long as the connection or request lasts.
-        issued_at: since when, Unix seconds: a device that was revoked later stays out.
-        scopes: what it may do besides what any user may.
-        admin: whether it is an admin here, besides admins by account.
+        user_id: the user. One that does not exist yet is created, unless `create` is False.
+        expires_at: the end of the claim, Unix seconds; None for as long as the connection or request lasts.
+        issued_at: its beginning, Unix seconds: a device that was revoked later stays out.
+        scopes: what the user may do besides what any user may.
+        admin: whether the user is an admin, also where their account is none.
     """
 
     user_id: str
@@ -141,16 +141,17 @@ class Authenticator:
     """Another source of identities. Register it from `relay_authenticators`.
 
     Args:
-        identify: returns a `Claim`, or None for credentials that are not its own; raises `RelayError` to refuse
-            its own kind. relay's tokens are tried first, then authenticators by their order.
+        identify: `identify(server, credentials)` returns a `Claim`, or None for credentials of another kind;
+            raises `RelayError` to refuse those of its own kind. relay's tokens are tried first, then the
+            authenticators, by their order.
     """
 
     identify: Callable[[Server, Credentials], Awaitable[Claim | None] | Claim | None]
     order: int = 0
 
     def __post_init__(self) -> None:
-        vetting.number("Authenticator", "order", self.order)
-        vetting.functions("Authenticator", self, "identify")
+        validation.number("Authenticator", "order", self.order)
+        validation.functions("Authenticator", self, "identify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,16 +159,16 @@ class BackgroundTask:
     """A task of a plugin's own. Register it from `relay_background`.
 
     Args:
-        name: what the log calls it.
-        run: `await run(server)`; when it raises it is begun again after a growing pause, 1 s to 60 s, and the
-            failure is counted. When it returns it is done.
+        name: its name in the log.
+        run: `await run(server)`; when it raises, it is run again after a growing pause, 1 s to 60 s, and the
+            failure is counted. When it returns, it is not run again.
     """
 
     name: str
     run: Callable[[Server], Awaitable[None]]
 
     def __post_init__(self) -> None:
-        vetting.functions(f"BackgroundTask {self.name!r}", self, "run")
+        validation.functions(f"BackgroundTask {self.name!r}", self, "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +191,7 @@ class Command:
     run: Callable[..., Awaitable[Any]]
 
     def __post_init__(self) -> None:
-        vetting.command(self)
+        validation.command(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +207,7 @@ class Routes:
     public: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "public", vetting.set_of("Routes", "public", self.public, str))
+        object.__setattr__(self, "public", validation.set_of("Routes", "public", self.public, str))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,4 +223,4 @@ class Migration:
     sql: str | Callable[[sqlite3.Connection], None]
 
     def __post_init__(self) -> None:
-        vetting.migration(self)
+        validation.migration(self)

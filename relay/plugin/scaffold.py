@@ -1,4 +1,4 @@
-"""Writing a new plugin with its test: the smallest that is worth having, to be changed."""
+"""The scaffold of `relay plugins new`: a small plugin that works, with its test, to start from."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_too_many_stars_are_refused(relay_world: RelayWorld) -> None:
 
 
 class BadName(ValueError):
-    """A plugin cannot be called so, or is there already."""
+    """The name cannot be a plugin's, or a plugin of that name exists already."""
 
 
 def write_plugin(name: str, folder: Path) -> tuple[Path, Path]:

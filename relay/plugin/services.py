@@ -1,4 +1,4 @@
-"""The server's services as plugins reach them: `server.services.groups`."""
+"""The services that a plugin reaches by its server: `server.services.groups`."""
 
 from __future__ import annotations
 

@@ -1,18 +1,17 @@
-"""What a message type is: its schema, its kind, its preconditions as data, and its own code, if any."""
+"""Message types, the draft of a message, and the server as a plugin sees it: the types that authors work with."""
 
 from __future__ import annotations
 
 import logging
 import math
 import re
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from relay.plugin import vetting
+from relay.plugin import validation
 from relay.plugin.payloads import explain, free_form_fields, plain_value
 from relay.plugin.services import Services
 from relay.protocol.envelope import check_plain, encode_json
@@ -20,20 +19,21 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
+from relay.storage.entry import After, Apply, Entry
 from relay.storage.jobs import Job
-from relay.storage.log import Entry
 
 T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DIALOGUE: Final = frozenset({ConversationKind.USER, ConversationKind.GROUP})
+"""The kinds of conversation that people have with each other."""
 
 
 class Sender(Protocol):
-    """Who sends: a connection, or a REST caller."""
+    """The sender of a message: a connection, a REST caller, or the server itself in the name of a user."""
 
     @property
     def identity(self) -> Identity:
-        """Whom the token speaks for."""
+        """The identity that the sender's token stands for."""
 
     @property
     def user_id(self) -> str:
@@ -48,28 +48,24 @@ class Sender(Protocol):
         """The peer's address."""
 
 
-Apply = Callable[[sqlite3.Connection, Entry], "str | None"]
-After = Callable[[sqlite3.Connection, Entry], None]
-
-
 @dataclass(slots=True, eq=False)
 class Draft:
-    """A message that was read and is not stored yet; `prepare` and `handle` may still shape it.
+    """A message that was decoded and is not stored yet; `prepare` and `handle` may change it.
 
     Attributes:
-        payload: the decoded payload; what it says when `prepare` and `handle` are done is what is stored.
+        payload: the decoded payload; it is stored as `prepare` and `handle` leave it.
         apply: set it to run code in the message's own transaction: `apply(connection, entry)` may return
-            other JSON to store, raise `Unchanged` (acked, nothing stored) or `RelayError` (refused). Its own
-            tables commit with the message or not at all. It runs on the writer's thread: keep it short.
-        after: the same once the message is stored, when `entry.message_id` and `entry.seq` are known.
-        conversation: where it goes. `handle` may set another, and `target_id` with it: then the type's own code
-            answers for who may send there, and the ack has no `seq`.
-        only_sender: tell nobody but the sender's own devices; for latest and transient types.
+            other JSON to store, raise `Unchanged` (acked, nothing stored) or `RelayError` (refused). What it
+            writes commits with the message or not at all. It runs on the writer's thread: keep it short.
+        after: set it to run code once the message is stored: `entry.message_id` and `entry.seq` are known.
+        conversation: the conversation that the message goes to. `handle` may set another, with its `target_id`:
+            then permissions are not checked again, and the ack has no `seq`.
+        only_sender: deliver to the sender's own devices only; for latest and transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
-        answer: what the ack says besides.
-        server: the server as the type's plugin may use it; its services: `draft.server.services.groups`.
-        edits: the message that would read so from now on, for a `before` that sees an edit; None for a new one.
-        depth: of what a program answers: `answer_depth` of what it answers.
+        answer: further fields of the ack.
+        server: the server as the type's plugin sees it; its services: `draft.server.services.groups`.
+        edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
+        depth: for a program's answer: `answer_depth` of the message that it answers.
     """
 
     type: MessageType
@@ -96,33 +92,33 @@ class MessageType:
     """A type of message. Register it from `relay_message_types`.
 
     Args:
-        name: what `type` says in the envelope: lower-case letters, digits and `_`, a letter first.
+        name: the `type` of its envelopes: lower-case letters, digits and `_`, a letter first.
         payload: its schema; derive it from `Payload`.
         kind: stream (each one stored), latest (the newest value stored) or transient (never stored).
         targets: the kinds of conversation it may go to; empty for a type without a target, which goes to the
-            sender's own devices. A type for `self` and not for `user` goes to a user's own channel.
+            sender's own devices. A type for SELF and not for USER goes to the own channel of the user it names.
         priority: its place in a replay, lowest first: 10 notification, 20 direct, 30 group, 40 latest.
-        from_clients: False for what only the server sends.
-        scope: what a token needs, unless it is an admin's; None for anybody.
-        max_bytes: bound on the payload's JSON, besides the frame's own.
+        from_clients: False for a type that only the server sends.
+        scope: the scope that a token needs, unless it is an admin's; None where none is needed.
+        max_bytes: the most bytes of the payload's JSON; the frame has a bound of its own.
         unread: whether it makes a conversation unread.
         editable: whether `message_edit` may change its `content`.
         deletable: whether `message_delete` may make tombstones of its messages.
-        key: for a latest type: what a newer value replaces by, besides conversation, type and sender.
-        collapse: for a stream type: what a newer message replaces an older one by, besides conversation, type
-            and sender: the older becomes a tombstone; None for a message that replaces nothing.
-        search_text: what search finds a message by; None for a type that is not searched.
+        key: for a latest type: returns the key of a payload. A newer value replaces an older one of the same
+            conversation, type, sender and key.
+        collapse: for a stream type: returns the collapse key of a payload, or None. A newer message makes a
+            tombstone of an older one of the same conversation, type, sender and collapse key.
+        search_text: returns the text that search finds a message by, or None; without it, search does not.
         roles: in a group, the roles that may send it; None for every member.
-        about: the message that this one says something of, and goes with when that is deleted.
-        ttl_seconds: how long a stream message lives; None for as long as the log does.
-        lasts_seconds: for a transient type: after so long without another one from the same device, what
-            `over` returns is sent in its place. A stream message to the same conversation, and the device's
-            leaving, end it as well.
-        over: for a type that lasts: the payload that says it is over; None for one that says so itself.
-        answer: a struct of what its ack says besides, where the type's code sets `draft.answer`: for tools that
-            read schemas.
-        prepare: checks or shapes the draft; plain code that must not block.
-        handle: the same, awaited under `[timeouts] handler_seconds`; costs its sender's other messages the wait.
+        about: returns the id of the message that a payload refers to, and with which it is deleted.
+        ttl_seconds: after so long a stream message becomes a tombstone; None for never.
+        lasts_seconds: for a transient type: if the device does not repeat it for so long, the payload of `over` is
+            sent. A stream message to the same conversation, and the end of the device's connection, do the same.
+        over: for a type that lasts: returns the payload that ends another; None where that one ends itself.
+        answer: a struct of the further fields of its ack, where the type's code sets `draft.answer`: for tools
+            that read schemas.
+        prepare: checks or changes the draft; plain code that must not block.
+        handle: the same, awaited under `[timeouts] handler_seconds`; its sender's next messages wait for it.
     """
 
     name: str
@@ -149,12 +145,12 @@ class MessageType:
     handle: Handle | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    says_nothing: bool = field(init=False, repr=False, compare=False)
+    without_functions: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"message type name {self.name!r}: use a-z, digits and _, a letter first")
-        vetting.message_type(self)
+        validation.message_type(self)
         if self.kind is not Kind.LATEST and self.key is not None:
             raise ValueError(f"message type {self.name!r}: only a latest type has a key")
         if self.kind is not Kind.STREAM and (self.collapse is not None or self.ttl_seconds is not None):
@@ -171,7 +167,7 @@ class MessageType:
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
-        object.__setattr__(self, "says_nothing", self.key is self.collapse is self.about is None)
+        object.__setattr__(self, "without_functions", self.key is self.collapse is self.about is None)
         object.__setattr__(self, "_free_form", free_form_fields(self.payload))
 
     def read(self, raw: msgspec.Raw) -> Any:
@@ -205,14 +201,14 @@ class MessageType:
         return encode_json(payload).decode()
 
     def holds(self, payload: Any) -> bool:
-        """Tell whether an object is of the payload's class, where it has one."""
+        """Tell whether an object is an instance of the payload's class."""
         return not isinstance(self.payload, type) or isinstance(payload, self.payload)
 
     def check(self, payload: Any) -> str:
-        """Return the JSON of a payload that code has made, or changed.
+        """Return the JSON of a payload that code made or changed, once it fits this type.
 
         Raises:
-            TypeError, ValueError: it is none of this type.
+            TypeError, ValueError: it does not fit.
         """
         if not self.holds(payload):
             raise TypeError(f"the payload of a {self.name} is a {self.payload.__name__}, not {payload!r:.80}")
@@ -222,7 +218,7 @@ class MessageType:
 
 
 class MessageTypes(Protocol):
-    """The message types that all plugins add."""
+    """The message types of all plugins."""
 
     @property
     def types(self) -> Mapping[str, MessageType]:
@@ -232,10 +228,10 @@ class MessageTypes(Protocol):
         """Return the names of the types that make a conversation unread."""
 
     def searched(self, type_name: str, stored: str) -> tuple[Any, str] | None:
-        """Return a stored payload, and the text that search finds its message by; None where there is none."""
+        """Return a stored payload with its search text; None for a message that search does not find."""
 
     def all_searched(self, stored: Sequence[tuple[str, str | None]]) -> list[tuple[Any, str] | None]:
-        """Return what `searched` does of many messages, type and payload each; None also for a tombstone."""
+        """Return what `searched` returns, for the type and payload of many messages; None for a tombstone."""
 
 
 class Server(Protocol):
@@ -244,7 +240,7 @@ class Server(Protocol):
     Attributes:
         plugin: the plugin's own name.
         log: a logger of its name.
-        memory: the plugin's own, for what it keeps in mind while this server runs.
+        memory: a dict of the plugin's own, kept as long as this server runs.
     """
 
     plugin: str
@@ -275,10 +271,10 @@ class Server(Protocol):
         """
 
     def count(self, what: str, kind: str = "") -> None:
-        """Count something once more, since the start, for `/metrics`.
+        """Add one to a counter of the plugin's in `/metrics`.
 
         Args:
-            what, kind: from a small fixed set: each pair is a figure of its own.
+            what, kind: from a small fixed set: each pair is a counter of its own.
         """
 
     def now(self) -> float:
@@ -295,13 +291,13 @@ class Server(Protocol):
         """Run `job(connection)` in a transaction; return its answer once that is committed.
 
         Raises:
-            StorageFailed: the disk did not take it.
+            StorageFailed: the disk failed; nothing was written.
         """
 
     async def stored_beyond(self, position: int) -> int:
-        """Wait until something is stored beyond a position of the log, and return the log's end.
+        """Wait until the log's end is beyond a position, and return it.
 
-        It costs messages nothing, so it is how a task follows the log by a cursor of its own.
+        Messages are not slowed down by it: so a task can follow the log by a cursor of its own.
         """
 
     async def erase(self, message_ids: Sequence[int]) -> list[int]:
@@ -311,7 +307,7 @@ class Server(Protocol):
             message_ids: a few hundred at a time, as nothing else is stored meanwhile.
 
         Raises:
-            StorageFailed: the disk did not take it.
+            StorageFailed: the disk failed; nothing was erased.
         """
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
@@ -332,12 +328,12 @@ class Server(Protocol):
         scopes: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> Entry:
-        """Send a message as a user, through all that a message of theirs goes through; return it once stored.
+        """Send a message as a user, with every check that a message of theirs meets; return it once it is stored.
 
         Args:
             own_id: the idempotency key: the same one again stores nothing and returns the first.
             scopes: what it may do besides what any user may.
-            depth: of an answer that a program gives, `answer_depth` of what it answers.
+            depth: for a program's answer: `answer_depth` of the message that it answers.
 
         Raises:
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
@@ -353,14 +349,14 @@ class Server(Protocol):
         own_id: str | None = None,
         shape: Callable[[Draft], None] | None = None,
     ) -> Entry:
-        """Store a message of one of this plugin's own types, as any user, in any conversation; return it then.
+        """Store a message of one of this plugin's own types, as any user, in any conversation; return it.
 
-        Nobody's permission is asked, and the type's `prepare` and `handle` are passed over: the plugin answers for
-        what it says. The type may be one that clients cannot send.
+        No permission is checked, and the type's `prepare` and `handle` are not called. The type may be one that
+        clients cannot send.
 
         Args:
-            own_id: the idempotency key, among the user's.
-            shape: sets `apply`, `after`, `expires_at` and the like, as `prepare` would.
+            own_id: the idempotency key, as if the user had chosen it.
+            shape: sets `apply`, `after`, `expires_at` and other attributes of the draft, as `prepare` would.
 
         Raises:
             ValueError: the type is another plugin's.
@@ -368,7 +364,7 @@ class Server(Protocol):
         """
 
     async def check_draft(self, draft: Draft) -> None:
-        """Let every `before` hook see a draft that is not sent itself: what an edit would make of a message.
+        """Call every `before` hook for a draft that is not sent itself: a message as an edit would leave it.
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
@@ -382,10 +378,10 @@ class Server(Protocol):
         """
 
     def wake(self) -> None:
-        """Have the background task that waits in `woken` go on; for hooks, on whatever thread they run."""
+        """Wake the background task that waits in `woken`; from any thread, so that hooks can call it."""
 
     async def woken(self, seconds: float = math.inf) -> None:
-        """Wait until `wake` is called, or for so long; for one task of the plugin's.
+        """Wait until `wake` is called, at most `seconds`; for one task of the plugin's.
 
-        What was being written when `wake` was called is committed by then.
+        A transaction that was running when `wake` was called is committed by then.
         """

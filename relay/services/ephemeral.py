@@ -9,15 +9,15 @@ that the type made for it. One task watches all of them, in the order of their d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from relay.services.channels import Conversation
 from relay.services.connections import Connection
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 
 MAX_PER_USER: Final = 100
 """The most indicators of one user at once; one more is passed on and ends by the recipients' own clocks."""
@@ -74,7 +74,8 @@ class Indicators:
         if place in running:
             running[place].deadline = deadline
         elif len(running) < MAX_PER_USER:
-            running[place] = _Running(deadline, conversation, replace(entry, own_id=None, payload=lasting.over))
+            ending = msgspec.structs.replace(entry, own_id=None, payload=lasting.over)
+            running[place] = _Running(deadline, conversation, ending)
             heappush(self._due, (deadline, place))
             self._wake.set()
         return True

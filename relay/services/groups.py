@@ -22,10 +22,9 @@ from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations
 from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
-from relay.storage.log import Entry, Log, Unchanged
+from relay.storage.entry import Apply, Entry, Unchanged
+from relay.storage.log import Log
 from relay.storage.shown import check_shown
-
-Apply = Callable[[sqlite3.Connection, Entry], None]
 
 
 class Groups:

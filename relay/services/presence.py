@@ -22,6 +22,7 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.deadlines import Deadlines
+from relay.services.draining import Drain
 from relay.services.followers import Company, Followers, read_company
 from relay.services.router import Submission
 from relay.services.statuses import HIDDEN, OFFLINE, UNKNOWN, Person, Status, from_kept
@@ -46,6 +47,7 @@ class PresenceService:
         grace_seconds: how long a user whose last device vanished counts as here.
         max_following: the most users that one may follow; 0 means no limit.
         closed_directory: whether users find only those they share a conversation with.
+        on_change: called with a user and their new status; no status changes once the drain has begun.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class PresenceService:
         grace_seconds: float,
         max_following: int,
         closed_directory: bool,
+        on_change: Callable[[str, str], None],
+        drain: Drain,
     ) -> None:
         self._runner = runner
         self._connections = connections
@@ -72,14 +76,11 @@ class PresenceService:
         self._ended: list[int] = []
         self._due = Deadlines()
         self._unsaved: set[str] = set()
-        self._wake = trio.Event()
-        self._save = trio.Event()
+        self._wake, self._save = trio.Event(), trio.Event()
         self._used = False
-        self.leaving = False
-        self.told: Callable[[str, str], None] | None = None
+        self._on_change, self._drain = on_change, drain
 
     # What connections tell.
-
     def arrived(self, connection: Connection, company: Company) -> bytes:
         """Note a device that said hello; return the present statuses of those its user follows, as frames."""
         self._used = True
@@ -108,7 +109,7 @@ class PresenceService:
         person = self._people.get(user_id)
         if not self._connections.of(user_id):
             self._followers.forget(user_id)
-        if person is None or self.leaving:
+        if person is None or self._drain.begun:
             return
         person.away_since = self._now()
         if not goodbye and self._grace:
@@ -225,7 +226,7 @@ class PresenceService:
                 await self._wake.wait()
             self._wake = trio.Event()
             changed, self._changed = self._changed.union(self._due.take(trio.current_time())), set()
-            if not self.leaving:
+            if not self._drain.begun:
                 for user_id in changed:
                     await self._tell(user_id)
                 await self._tell_who_may_see()
@@ -342,8 +343,7 @@ class PresenceService:
         if status == person.told:
             return
         person.told = status
-        if self.told is not None:
-            self.told(user_id, status.status)
+        self._on_change(user_id, status.status)
         viewers = self._followers.of(user_id)
         if viewers and person.shown_to != "nobody":
             if person.shown_to == "shared":

@@ -22,9 +22,10 @@ from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.ephemeral import Indicators, Lasting
+from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
-from relay.storage.log import Entry, Log
+from relay.storage.log import Log
 
 _log: Final = logging.getLogger("relay.router")
 _FANOUT_SLICE: Final = 20_000
@@ -100,6 +101,7 @@ class MessageRouter:
     Args:
         batch: the most messages of one transaction.
         pending: the most messages that may wait; one more is answered `overloaded`. 0 means no limit.
+        observers: called with each stored message, after its commit.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class MessageRouter:
         batch: int = 512,
         pending: int = 20_000,
         position: int = 0,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._runner = runner
         self._log = log
@@ -127,7 +130,7 @@ class MessageRouter:
         self._followers = trio.lowlevel.ParkingLot()
         self.position = position
         self.indicators = Indicators(self._pass_to_members)
-        self.observers: list[Observer] = []
+        self._observers = observers
 
     def submit_nowait(self, submission: Submission) -> None:
         """Take a message; its sender is answered after the commit.
@@ -263,7 +266,7 @@ class MessageRouter:
                 else:
                     connection.push_latest(frame, (entry.channel_id, entry.type, entry.sender_id, entry.key))
                 pushed += 1
-        for observer in self.observers:
+        for observer in self._observers:
             observer(submission)
         return pushed
 

@@ -17,7 +17,6 @@ from relay.storage.shown import check_shown
 TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - what every token begins with
 """Lets secret scanners recognise a leaked token."""
 
-
 _NO_INVITE: Final = "this invite is wrong, used up or expired; ask for a new one"
 
 InviteRole = Literal["user", "admin", "first"]
@@ -25,16 +24,16 @@ InviteRole = Literal["user", "admin", "first"]
 
 
 class Identity(NamedTuple):
-    """Who a token speaks for."""
+    """Who a token speaks for; by default a user without one, for whom the server acts. Made with keywords only."""
 
     user_id: str
-    admin: bool
-    disabled: bool
-    token_id: str
-    scopes: frozenset[str]
-    client_id: str | None
-    created_at: float
-    expires_at: float | None
+    admin: bool = False
+    disabled: bool = False
+    token_id: str = ""
+    scopes: frozenset[str] = frozenset()
+    client_id: str | None = None
+    created_at: float = 0.0
+    expires_at: float | None = None
 
 
 class User(NamedTuple):
@@ -198,7 +197,10 @@ def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | 
     ).fetchone()
     if row is None:
         return None
-    return Identity(row[0], bool(row[1]), bool(row[2]), row[3], frozenset(row[4].split()), *row[5:])
+    return Identity(
+        user_id=row[0], admin=bool(row[1]), disabled=bool(row[2]), token_id=row[3],
+        scopes=frozenset(row[4].split()), client_id=row[5], created_at=row[6], expires_at=row[7],
+    )  # fmt: skip
 
 
 def has_token(connection: sqlite3.Connection, token_id: str) -> bool:

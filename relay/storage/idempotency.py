@@ -9,12 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from relay.protocol.errors import ErrorCode, RelayError
-
-if TYPE_CHECKING:
-    from relay.storage.log import Entry
+from relay.storage.entry import Entry
 
 _IDS_AT_ONCE: Final = 256
 

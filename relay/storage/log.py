@@ -12,14 +12,14 @@ interpreter lock and fight for it again at every message, which costs more than 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
 from relay.storage import tombstones
+from relay.storage.entry import Entry, Unchanged
 from relay.storage.health import is_the_disks
 from relay.storage.idempotency import find_duplicate, settle, taken_by_latest
 from relay.storage.observer import observer_of
@@ -29,76 +29,6 @@ STREAM_COLUMNS: Final = (
     " sent_at, expires_at"
 )
 _ROWS_AT_ONCE: Final = 256
-Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
-After = Callable[[sqlite3.Connection, "Entry"], None]
-
-
-class Unchanged(Exception):
-    """Raised by an `apply` hook: the message says nothing new; ack it and store nothing."""
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One message on its way into the log; `append` fills in the second half.
-
-    Attributes:
-        key: what a latest type replaces by, within (conversation, type, sender).
-        digest: tells the same content from other content under the same `own_id`.
-        apply: runs in the message's transaction, before it is stored; it may return another payload to
-            store, raise Unchanged, or raise RelayError to refuse the message. `timestamp` is known.
-        after: runs in the same transaction once it is stored: `message_id` and `seq` are known.
-        reads: whether sending moves the sender's own read pointer.
-        only_for: the one member who sees it, for a latest type; None for all of them.
-        collapse: for a stream type: an older message of the same (conversation, type, sender, collapse)
-            becomes a tombstone.
-        about: the message that this one says something of, and goes with.
-        expires_at: when it becomes a tombstone, Unix seconds.
-        answer: what its ack says besides.
-        elsewhere: whether it is stored where its sender did not send it; then its ack has no `seq`.
-        depth: how many answers of programs led to it; for a stream type.
-    """
-
-    channel_id: int
-    type: str
-    kind: Kind
-    sender_id: str
-    target_id: str
-    client_id: str | None
-    own_id: str | None
-    digest: bytes | None
-    payload: str
-    sent_at: float | None
-    key: str = ""
-    apply: Apply | None = None
-    reads: bool = True
-    only_for: str | None = None
-    after: After | None = None
-    collapse: str | None = None
-    about: int | None = None
-    expires_at: float | None = None
-    answer: dict[str, Any] | None = None
-    elsewhere: bool = False
-    depth: int = 0
-
-    replaces: int | None = None
-    message_id: int | None = None
-    seq: int | None = None
-    timestamp: float = 0.0
-    duplicate: bool = False
-    stored: bool = False
-    error: RelayError | None = None
-    fault: Exception | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether storing it is one row and nothing else, so that many can be stored by one statement."""
-        return (
-            self.kind is Kind.STREAM
-            and self.apply is None
-            and self.after is None
-            and self.collapse is None
-            and not self.depth
-        )
 
 
 @cache

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from relay.storage.log import Entry
-
+from relay.storage.entry import Entry
 
 _NOT_YOURS: Final = "this transaction has others' messages in it: relay commits it, or undoes your part"
 

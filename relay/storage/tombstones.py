@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from relay.storage import versions
+from relay.storage.entry import Entry
 from relay.storage.observer import note_erased, observer_of
-
-if TYPE_CHECKING:
-    from relay.storage.log import Entry
 
 _KEPT_SECONDS: Final = 86_400.0
 """When a message that was to expire and had to stay is looked at again."""

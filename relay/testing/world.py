@@ -18,7 +18,7 @@ from relay.services.heartbeat import HeartbeatSupervisor
 from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 from relay.testing.checking import Described, frames_of
 from relay.testing.device import Closed, Device
 from relay.testing.network import Network
@@ -124,9 +124,17 @@ class World:
         type_ = "group_message" if conversation.kind is ConversationKind.GROUP else "chat_message"
         for number in range(count):
             entry = Entry(
-                conversation.channel_id, type_, Kind.STREAM, sender, target, None, f"{target}-bulk-{number}", b"",
-                f'{{"content":"message {number}"}}', None,
-            )  # fmt: skip
+                channel_id=conversation.channel_id,
+                type=type_,
+                kind=Kind.STREAM,
+                sender_id=sender,
+                target_id=target,
+                client_id=None,
+                own_id=f"{target}-bulk-{number}",
+                digest=b"",
+                payload=f'{{"content":"message {number}"}}',
+                sent_at=None,
+            )
             self.engine.router.submit_nowait(Submission(entry, conversation))
         await self.engine.router.wait_idle()
 

@@ -157,7 +157,7 @@ class FrontDoor:
                 return await self._receive_head(peer)
             finally:
                 self._waiting.discard(waiting)
-        if self._engine.draining:
+        if self._engine.drain.begun:
             raise BadHead(503, "the server is draining", "Retry-After: 1")
         raise BadHead(408, "the request's head did not arrive in time")
 
@@ -170,7 +170,7 @@ class FrontDoor:
             check_request(head)
             peer.unread(head.without_upgrade() + head.rest)
             return await self._serve_http(peer)
-        if self._engine.draining:
+        if self._engine.drain.begun:
             raise BadHead(503, "the server is draining", "Retry-After: 1")
         check_upgrade(head)
         forwarded = head.headers.get("x-forwarded-for", "")
@@ -215,7 +215,7 @@ class FrontDoor:
         limits = settings.limits
         bearer = head.headers.get("authorization", "")
         token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else None
-        headers = head.headers if self._engine.hooks.authenticators else {}
+        headers = head.headers if self._engine.authentication.by_plugins else {}
         shown = Credentials(token, headers, peer.address, nearest)
         async with trio.open_nursery() as nursery:
             outbox = Outbox(limits.queue_bytes, limits.queue_messages)

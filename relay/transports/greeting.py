@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from relay.engine.authentication import identify
 from relay.engine.engine import Engine
 from relay.plugin.registrations import Credentials
 from relay.protocol.envelope import SentMeta, encode_event
@@ -29,11 +28,11 @@ async def authenticate(engine: Engine, shown: Credentials) -> Identity:
     Raises:
         Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
     """
-    if engine.draining:
+    if engine.drain.begun:
         raise Disconnect(CloseCode.DRAINING)
     if wait := engine.rates.hellos.wait_for(shown.address):
         raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-    return await identify(engine, shown)
+    return await engine.authentication.identify(shown)
 
 
 async def look_up(

@@ -34,8 +34,10 @@ class PeerLink(trio.abc.Stream):
 
     Args:
         nursery: the connection's own; what must wait, waits there.
-        close_frame: returns the close frame for a code and reason, and marks the library's side closing.
         close_seconds: how long the peer has to answer a close.
+
+    Attributes:
+        close_frame: returns the close frame for a code and reason, and marks the library's side closing.
     """
 
     def __init__(

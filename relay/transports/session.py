@@ -312,7 +312,7 @@ class Session:
         self.connection = connection
         self.on_known()
         self.on_known = _nothing
-        engine.hooks.came(connection.user_id, client_id, connection.address)
+        engine.hooks.connected(connection.user_id, client_id, connection.address)
         self._came = True
         statuses = engine.presence.arrived(connection, await greeting.company(engine, connection.user_id))
         self._device_event(Event.DEVICE_CONNECTED, connection)
@@ -371,7 +371,7 @@ class Session:
             self._engine.presence.left(gone, goodbye=self._link.said_goodbye)
         if gone is not None and self._came:
             self._came = False
-            self._engine.hooks.went(gone.user_id, gone.client_id, gone.address)
+            self._engine.hooks.disconnected(gone.user_id, gone.client_id, gone.address)
 
     # The heartbeat supervisor's side.
 

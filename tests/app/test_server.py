@@ -164,7 +164,7 @@ async def test_an_upgrade_after_the_drain_began_is_refused(tmp_path: Path) -> No
     async with running(tmp_path, "alice") as world:
         await world.connect("alice")
         stream = await world.dial()
-        world.engine.draining = True
+        world.engine.drain.begin()
         await stream.send_all(UPGRADE)
         assert (await stream.receive_some(12)) == b"HTTP/1.1 503"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from relay.engine.assembling import load_plugins
+from relay.engine.loader import load_plugins
 from relay.settings import load
 from relay.testing import Closed, Device
 from relay.testing import world as open_world

@@ -204,6 +204,6 @@ def relay_routes() -> list[Routes]:
     async def standing() -> Any:
         """Say how often it failed, and how at last."""
         guard = server().guard
-        return {"failures": guard.failures, "last": guard.last, "aside": guard.aside}
+        return {"failures": guard.failures, "last": guard.last, "aside": guard.quarantined}
 
     return [Routes(blueprint=made, public=frozenset({"next_one", "standing"}))]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from relay.engine.outcomes import content_digest
 from relay.storage import accounts
 from relay.testing import World
 from relay.testing import world as open_world
@@ -186,11 +185,3 @@ async def test_a_message_costs_one_token_of_its_rate_on_either_path(tmp_path: Pa
         for number in range(5):
             await send(alice, f"{number}", "chat_message", content="x")
         assert list((await answers(alice, 5)).values()) == ["ack"] * 4 + ["rate_limited"]
-
-
-def test_a_digest_tells_type_target_and_payload_apart() -> None:
-    digests = {
-        content_digest(*parts)
-        for parts in (("t", "bob", "{}"), ("tb", "ob", "{}"), ("t", "bob{", "}"), ("t", "bob", "{ }"))
-    }
-    assert len(digests) == 4

@@ -12,6 +12,9 @@ import pytest
 import trio
 
 from relay.app.admin import perform
+from relay.engine.hooks import SLICE_CHARACTERS, slices
+from relay.protocol.kinds import Kind
+from relay.storage.entry import Entry
 from relay.testing import RelayWorld, World
 
 WATCHER = """
@@ -97,3 +100,28 @@ async def test_every_hook_runs_on_every_way(
         assert sorted(seen, key=str) == sorted(expected, key=str)
         assert seen[-1][0] == "committed"
         assert seen[0][0] == "before"
+
+
+def entry(characters: int) -> Entry:
+    return Entry(
+        channel_id=1,
+        type="t",
+        kind=Kind.STREAM,
+        sender_id="alice",
+        target_id="bob",
+        client_id=None,
+        own_id=None,
+        digest=None,
+        payload="x" * characters,
+        sent_at=None,
+    )
+
+
+def test_one_call_of_stored_has_so_much_text_and_a_longer_message_comes_alone() -> None:
+    few = [entry(100) for _ in range(300)]
+    assert [part is few for part in slices(few)] == [True]
+    long = [entry(20_000), entry(20_000), entry(10), entry(SLICE_CHARACTERS * 2), entry(5), entry(5)]
+    assert [[len(one.payload) for one in part] for part in slices(long)] == [
+        [20_000], [20_000, 10], [SLICE_CHARACTERS * 2], [5, 5],
+    ]  # fmt: skip
+    assert list(slices([])) == []

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from relay.app.plugin_admin import list_plugins
-from relay.engine.assembling import load_plugins, safe
+from relay.engine.loader import bundled_only, load_plugins
 from relay.settings import load
 from relay.testing import World
 from relay.testing import world as open_world
@@ -323,7 +323,7 @@ def test_safe_mode_loads_the_bundled_plugins_only(tmp_path: Path) -> None:
     settings = load(None, environ)
     names = {broken.name for broken in load_plugins(settings, {}).broken}
     assert names == {"odd", "no_such"}
-    registry = load_plugins(safe(settings), {})
+    registry = load_plugins(bundled_only(settings), {})
     assert registry.broken == []
     assert {loaded.source for loaded in registry.loaded} == {"bundled"}
     assert "search" in {loaded.name for loaded in registry.loaded}

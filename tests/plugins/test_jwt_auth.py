@@ -16,7 +16,7 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from relay.engine.assembling import load_plugins
+from relay.engine.loader import load_plugins
 from relay.settings import load
 from relay.testing import EPOCH, Closed, RelayWorld, World
 
@@ -359,7 +359,7 @@ async def test_a_place_that_hangs_holds_no_good_token_up_and_junk_sets_nothing_a
         assert provider.asked == ["/keys", "/keys"]
         guard = world.engine.registry.guard("jwt_auth")
         assert guard is not None
-        assert (guard.failures, guard.aside) == (0, False)
+        assert (guard.failures, guard.quarantined) == (0, False)
 
 
 async def test_a_file_of_keys_is_read_again_when_a_token_names_another(

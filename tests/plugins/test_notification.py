@@ -10,7 +10,6 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.permissions import NOTIFY
 from relay.storage import accounts
@@ -20,8 +19,8 @@ from relay.testing import world as open_world
 
 async def notify(server: World, target: str, title: str, sender: str = "root", **more: Any) -> int:
     """Notify, as an admin would, and return the message id."""
-    entry = await send_as(
-        server.engine, sender, "notification", {"title": title, **more}, target, scopes=frozenset({NOTIFY})
+    entry = await server.engine.submitter.send_as(
+        sender, "notification", {"title": title, **more}, target, scopes=frozenset({NOTIFY})
     )
     assert entry.message_id is not None
     return entry.message_id
@@ -221,8 +220,7 @@ async def test_who_it_was_for_may_delete_it_and_an_admin_may_withdraw_it(world: 
 
     assert (await delete(bob, first, "alice"))["payload"]["code"] == "not_found"
     assert (await delete(alice, first, "alice"))["type"] == "ack"
-    await send_as(
-        world.engine, "root", "message_delete", {"message_id": second, "kind": "self"}, "alice",
+    await world.engine.submitter.send_as("root", "message_delete", {"message_id": second, "kind": "self"}, "alice",
         scopes=frozenset({NOTIFY}),
     )  # fmt: skip
     assert titles(await listed(world, "alice"))[:2] == [None, None]

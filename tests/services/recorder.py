@@ -18,7 +18,7 @@ from tests.storage.books import message
 def identity(
     user_id: str, *, token_id: str = "tok", admin: bool = False, scopes: tuple[str, ...] = ()
 ) -> Identity:
-    return Identity(user_id, admin, False, token_id, frozenset(scopes), None, 0.0, None)
+    return Identity(user_id=user_id, admin=admin, token_id=token_id, scopes=frozenset(scopes))
 
 
 class Recorder:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
 from relay.testing import Device, World
@@ -15,13 +14,15 @@ from relay.testing import world as open_world
 
 
 async def say(server: World, text: str, user: str = "alice", **more: Any) -> int:
-    entry = await send_as(server.engine, user, "group_message", {"content": text, **more}, "team")
+    entry = await server.engine.submitter.send_as(user, "group_message", {"content": text, **more}, "team")
     assert entry.message_id is not None
     return entry.message_id
 
 
 async def edit(server: World, message_id: int, text: str) -> None:
-    await send_as(server.engine, "alice", "message_edit", {"message_id": message_id, "content": text}, "team")
+    await server.engine.submitter.send_as(
+        "alice", "message_edit", {"message_id": message_id, "content": text}, "team"
+    )
 
 
 async def team(server: World, **more: Any) -> None:
@@ -124,7 +125,7 @@ async def test_who_left_sees_messages_as_they_were_then(world: World) -> None:
     await edit(world, first, "avocado")
     await edit(world, first, "almond")
     await edit(world, second, "blueberry")
-    await send_as(world.engine, "alice", "message_delete", {"message_id": third}, "team")
+    await world.engine.submitter.send_as("alice", "message_delete", {"message_id": third}, "team")
     after = await world.rest("GET", "/api/messages/undelivered?after=0", "bob")
     bob = await resumed(world)
     for frames in (after.body["messages"], bob.replayed):
@@ -163,7 +164,7 @@ async def test_old_texts_are_kept_for_those_who_left_alone_and_go_with_the_messa
     second = await say(world, "said after bob left")
     await edit(world, second, "not bob's")
     assert await kept(world) == 1
-    await send_as(world.engine, "alice", "message_delete", {"message_id": first}, "team")
+    await world.engine.submitter.send_as("alice", "message_delete", {"message_id": first}, "team")
     assert await kept(world) == 0
 
 
@@ -208,7 +209,7 @@ async def test_stored_notifications_of_a_deleted_group_are_erased(tmp_path: Path
         await told(world, ["apricot"])
         await say(world, "banana")
         await told(world, ["apricot", "banana"])
-        await send_as(world.engine, "alice", "message_delete", {"message_id": first}, "team")
+        await world.engine.submitter.send_as("alice", "message_delete", {"message_id": first}, "team")
         await told(world, ["banana"])
         await world.engine.groups.delete("alice", "team")
         await told(world, [])

@@ -201,7 +201,7 @@ async def test_wait_idle_waits_for_a_fan_out_that_takes_long(tmp_path: Path) -> 
             if item.entry.seq == 250:
                 nursery.start_soon(wait)
 
-        router.observers.append(halfway)
+        router._observers.append(halfway)
         for _ in range(500):
             router.submit_nowait(await submission(engine, "alice", "bob"))
         await router.wait_idle()
@@ -279,7 +279,7 @@ async def test_one_that_cannot_keep_up_is_ended_and_the_others_are_served(world:
 async def test_an_observer_learns_of_what_was_stored_and_of_nothing_else(tmp_path: Path) -> None:
     seen: list[str | None] = []
     async with open_world(tmp_path, "alice", "bob") as world:
-        world.engine.router.observers.append(lambda item: seen.append(item.entry.own_id))
+        world.engine.router._observers.append(lambda item: seen.append(item.entry.own_id))
         for own_id in ("1", "1", "2"):
             await world.engine.router.send(await submission(world.engine, "alice", "bob", own_id))
     assert seen == ["1", "2"]

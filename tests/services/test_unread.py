@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relay.engine.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
@@ -63,7 +62,7 @@ class Book:
 
     async def send(self, user: str, type_: str, target: str, **payload: Any) -> Any:
         scopes = frozenset({NOTIFY}) if type_ == "notification" else frozenset()
-        return await send_as(self.server.engine, user, type_, payload, target, scopes=scopes)
+        return await self.server.engine.submitter.send_as(user, type_, payload, target, scopes=scopes)
 
     async def step(self) -> None:
         user, target = self.random.choice(USERS), self.random.choice([*GROUPS, *GROUPS, *USERS])

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from relay.protocol.kinds import Kind
-from relay.storage.log import Entry
+from relay.storage.entry import Entry
 from relay.storage.migrations import migrate
 
 

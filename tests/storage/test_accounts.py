@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sqlite3
 from functools import partial
 from pathlib import Path
@@ -226,3 +227,13 @@ def test_listing_pages_by_id_and_takes_wildcards_for_what_they_are() -> None:
     assert [user.user_id for user in accounts.list_users(connection, after="b21")] == ["b_1"]
     assert [user.user_id for user in accounts.list_users(connection, query="b_")] == ["b_1"]
     assert accounts.list_users(connection, query="%") == []
+
+
+def test_an_identity_is_made_with_keywords_as_a_swapped_pair_would_be_a_hole() -> None:
+    root = Path(accounts.__file__).parent.parent
+    made = [path for path in root.rglob("*.py") if "client" not in path.parts and "Identity(" in path.read_text()]
+    for path in made:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Identity":
+                assert not node.args, f"{path}:{node.lineno}"
+    assert len(made) > 2

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from relay.app.plugin_admin import run_command
-from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
 from relay.storage import leaving
@@ -37,11 +36,13 @@ async def test_every_table_with_a_user_is_looked_after(world: World) -> None:
 async def test_all_of_a_users_goes_and_what_others_said_stays(world: World) -> None:
     engine = world.engine
     alice = await world.connect("alice")
-    own = await send_as(engine, "alice", "chat_message", {"content": "mine"}, "bob")
-    other = await send_as(engine, "bob", "chat_message", {"content": "yours"}, "alice")
-    await send_as(engine, "alice", "reaction", {"message_id": other.message_id, "emoji": "👍", "on": True}, "bob")
-    await send_as(engine, "alice", "status_update", {"status": "busy", "text": "secret"}, None)
-    await send_as(engine, "bob", "follow", {"user_ids": ["alice"], "follow": True}, None)
+    own = await engine.submitter.send_as("alice", "chat_message", {"content": "mine"}, "bob")
+    other = await engine.submitter.send_as("bob", "chat_message", {"content": "yours"}, "alice")
+    await engine.submitter.send_as(
+        "alice", "reaction", {"message_id": other.message_id, "emoji": "👍", "on": True}, "bob"
+    )
+    await engine.submitter.send_as("alice", "status_update", {"status": "busy", "text": "secret"}, None)
+    await engine.submitter.send_as("bob", "follow", {"user_ids": ["alice"], "follow": True}, None)
     await engine.leaving.erase("alice")
     with pytest.raises(Closed) as closed:
         await alice.next("nothing of the kind")
@@ -69,8 +70,8 @@ async def test_what_is_on_hold_stays_and_is_counted(tmp_path: Path) -> None:
         engine = world.engine
         held = await engine.attachments.receive("alice", "held.txt", data())
         more = {"content": "held", "attachments": [held.attachment_id]}
-        await send_as(engine, "alice", "chat_message", more, "bob")
-        await send_as(engine, "alice", "chat_message", {"content": "free"}, "carol")
+        await engine.submitter.send_as("alice", "chat_message", more, "bob")
+        await engine.submitter.send_as("alice", "chat_message", {"content": "free"}, "carol")
         await run_command(engine, "retention hold add", {"kind": "user", "name": "bob", "who": "a", "why": "b"})
         done = await engine.leaving.erase("alice")
         assert (done.erased, done.kept, done.files_kept) == (1, 1, 1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
-from relay.storage.log import Entry, Log, Unchanged, insert_many
+from relay.storage.entry import Entry, Unchanged
+from relay.storage.log import Log, insert_many
 from tests.storage.books import channel, fresh, message
 
 OTHER = '{"content":"other"}'

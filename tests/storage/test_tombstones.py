@@ -12,14 +12,27 @@ import pytest
 
 from relay.protocol.kinds import Kind
 from relay.storage import tombstones
-from relay.storage.log import Entry, Log
+from relay.storage.entry import Entry
+from relay.storage.log import Log
 from relay.storage.migrations import migrate
 from relay.storage.observer import Writer
 from tests.storage.books import fresh
 
 
 def entry(type_: str = "note", sender: str = "alice", **more: Any) -> Entry:
-    return Entry(1, type_, Kind.STREAM, sender, "team", None, None, None, '{"content":"x"}', None, **more)
+    return Entry(
+        channel_id=1,
+        type=type_,
+        kind=Kind.STREAM,
+        sender_id=sender,
+        target_id="team",
+        client_id=None,
+        own_id=None,
+        digest=None,
+        payload='{"content":"x"}',
+        sent_at=None,
+        **more,
+    )
 
 
 @pytest.fixture

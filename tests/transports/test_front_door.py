@@ -99,7 +99,7 @@ async def test_a_peer_that_leaves_before_its_head_is_over_is_answered_nothing(wo
 
 @pytest.mark.world
 async def test_an_upgrade_while_draining_is_told_to_come_back(world: World) -> None:
-    world.engine.draining = True
+    world.engine.drain.begin()
     status, problem, head = await knock(world, UPGRADE)
     assert (status, problem["code"], problem["retry"]) == (503, "overloaded", True)
     assert "Retry-After: 1" in head

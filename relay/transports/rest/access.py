@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 from quart import Quart, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from relay.engine.authentication import identify
 from relay.engine.engine import Engine
 from relay.engine.guard import Guard, PluginFailed
 from relay.http.endpoint import Access, access_of
@@ -108,7 +107,7 @@ def _guarded_step(app: Quart, guard: Guard, step: Callable[..., Any]) -> Any:
     call = app.ensure_async(step)
 
     async def guarded(*arguments: Any) -> Any:
-        if guard.aside:
+        if guard.quarantined:
             return arguments[0] if arguments else None
         await _receive_body()
         try:
@@ -140,12 +139,12 @@ async def authenticate() -> Caller:
     if headers and (scheme.lower() != "bearer" or not token.strip()):
         raise Disconnect(CloseCode.BAD_TOKEN, _HOW)
     engine = the_engine()
-    named = _headers_by_name() if engine.hooks.authenticators else {}
+    named = _headers_by_name() if engine.authentication.by_plugins else {}
     address = caller_address()
     credentials = Credentials(token.strip() or None, named, address, _peer_address())
     changes = engine.accounts.changes
     try:
-        identity = await identify(engine, credentials)
+        identity = await engine.authentication.identify(credentials)
     except Disconnect as refused:
         if not headers and refused.reason == CLOSE_REASONS[CloseCode.BAD_TOKEN]:
             raise Disconnect(CloseCode.BAD_TOKEN, _HOW) from None
@@ -169,7 +168,7 @@ async def check_still() -> None:
     if identity is None or g.changes == engine.accounts.changes:
         return
     g.changes = engine.accounts.changes
-    now = await identify(engine, g.credentials)
+    now = await engine.authentication.identify(g.credentials)
     if (now.user_id, now.admin, now.scopes) != (identity.user_id, identity.admin, identity.scopes):
         raise RelayError(ErrorCode.FORBIDDEN, "what you may do was changed while this came in; send it again")
 

@@ -131,7 +131,7 @@ def make_app(engine: Engine) -> QuartTrio:
 
 def _refuse_while_draining(app: Quart, engine: Engine) -> None:
     async def refuse() -> None:
-        if engine.draining and request.path.startswith("/api"):
+        if engine.drain.begun and request.path.startswith("/api"):
             raise RelayError(
                 ErrorCode.OVERLOADED, "the server is stopping; try again soon", retry_after=_DRAIN_RETRY_SECONDS
             )

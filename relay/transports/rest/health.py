@@ -129,7 +129,7 @@ async def healthz() -> Alive:
 @endpoint(query=None, answers={200: Ready}, refusals=[ErrorCode.OVERLOADED], access="open")
 async def readyz(engine: Engine) -> Ready | Response:
     """Say whether the server can do its work: 503 while it drains or its database fails."""
-    checks = {"accepting": not engine.draining} | await _readiness(engine).database()
+    checks = {"accepting": not engine.drain.begun} | await _readiness(engine).database()
     if all(checks.values()):
         return Ready(status="ready", checks=Checks(**checks))
     failing = ", ".join(name for name, good in checks.items() if not good)

@@ -86,7 +86,7 @@ class _Figures(Collector):
         )
         for loaded in engine.registry.loaded:
             failures.add_metric([loaded.name], loaded.guard.failures)
-            aside.add_metric([loaded.name], int(loaded.guard.aside))
+            aside.add_metric([loaded.name], int(loaded.guard.quarantined))
             for (what, kind), times in sorted(engine.server_of(loaded.name).counts.items()):
                 counted.add_metric([loaded.name, what, kind], times)
         yield counted

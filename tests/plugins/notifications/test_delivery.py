@@ -275,7 +275,7 @@ async def test_what_was_said_while_the_plugin_was_set_aside_is_told_once_it_is_b
         assert guard is not None
         for _ in range(10):
             guard.failed("a test", RuntimeError("on purpose"))
-        assert guard.aside
+        assert guard.quarantined
         await town.say("alice", "bob", "Lunch?")
         await trio.sleep(100)
         assert town.outside.ntfy.calls == []

@@ -257,7 +257,7 @@ async def test_the_report_tells_what_is_stored(relay_world: RelayWorld) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_rule_is_told_with_its_key_and_line(tmp_path: Path, written: str, told: str) -> None:
-    from relay.engine.assembling import load_plugins
+    from relay.engine.loader import load_plugins
     from relay.settings import load
 
     file = tmp_path / "relay.toml"

@@ -21,7 +21,7 @@ async def test_a_type_is_a_value_and_never_part_of_an_expression(relay_world: Re
         refused = await alice.request("search", {"q": "a", "type": type_})
         assert refused["payload"]["results"] == []
         server = world.engine.server_of("search")
-        assert (server.guard.failures, server.guard.aside) == (0, False)
+        assert (server.guard.failures, server.guard.quarantined) == (0, False)
         assert await found(world, "alice", "a", type="chat_message") == ["a b"]
 
 

@@ -66,7 +66,7 @@ async def test_what_was_said_while_the_plugin_was_set_aside_is_delivered_when_it
         assert guard is not None
         for _ in range(guard.rules.failures):
             guard.failed("a test", RuntimeError("on purpose"))
-        assert guard.aside
+        assert guard.quarantined
         await world.say(alice, "bob", "one", "two")
         await trio.sleep(10)
         assert receiver.posted == []

@@ -40,7 +40,7 @@ class FailingDisk:
 
 async def test_a_process_that_answers_lives(world: World):
     assert (await world.get(None, "/healthz")).ok() == {"status": "ok"}
-    world.engine.draining = True
+    world.engine.drain.begin()
     assert (await world.get(None, "/healthz")).ok() == {"status": "ok"}
 
 
@@ -49,7 +49,7 @@ async def test_a_server_whose_database_reads_and_writes_is_ready(world: World):
 
 
 async def test_a_draining_server_is_not_ready_and_takes_no_calls(world: World):
-    world.engine.draining = True
+    world.engine.drain.begin()
     answer = await world.get(None, "/readyz")
     assert answer.refused(503, "overloaded")["checks"] == GOOD | {"accepting": False}
     refused = await world.get("alice", "/api/conversations")

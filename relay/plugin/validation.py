@@ -1,6 +1,6 @@
-"""What a part says of itself, looked at where it is made: a mistake is told at the start, with what is right.
+"""Validation of the parts that a plugin registers, when they are made: a mistake is reported at the start.
 
-What is called and not awaited must not be `async def`: it would never run, and nobody would notice.
+Code that is called and not awaited must not be `async def`: it would never run, and nobody would notice.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _PLAIN: Final = {
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
 }
-"""What is called, and not awaited: with which arguments, and what is there for code that waits."""
+"""Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
 
 _EITHER: Final = {
     "handle": ("draft",),
     "before": ("draft",),
     "committed": ("server", "entry"),
-    "connected": ("server", "coming"),
-    "disconnected": ("server", "coming"),
+    "connected": ("server", "event"),
+    "disconnected": ("server", "event"),
     "presence": ("server", "user_id", "status"),
     "identify": ("server", "credentials"),
     "run": ("server",),
 }
-"""What is awaited where it is `async def`."""
+"""Functions that may be `async def`: their arguments."""
 
 
 def functions(owner: str, part: Any, *names: str) -> None:
-    """Refuse code that could not be called as it will be.
+    """Check that functions of a part can be called as they will be.
 
     Args:
-        owner: what the refusal begins with.
-        names: of the part's attributes; None is one that is not there.
+        owner: the beginning of the error's text.
+        names: the attributes that hold the functions; None is allowed as a value.
 
     Raises:
         TypeError: naming the attribute and what is right.
@@ -79,7 +79,7 @@ def _check_arguments(owner: str, name: str, function: Callable[..., Any], argume
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # it does not say what it takes
+        return  # built-in functions may have no signature
     try:
         signature.bind(*arguments)
     except TypeError:
@@ -88,7 +88,7 @@ def _check_arguments(owner: str, name: str, function: Callable[..., Any], argume
 
 
 def one_of(owner: str, name: str, value: object, kind: type[Enum]) -> None:
-    """Refuse a text where a member of an enumeration belongs: it would equal it, and not be it.
+    """Check that a value is a member of an enumeration, and not the text that equals it.
 
     Raises:
         TypeError: naming the right form.
@@ -104,7 +104,7 @@ def _right(value: object, kind: type[Enum]) -> str:
 
 
 def set_of(owner: str, name: str, value: Any, kind: type[Any]) -> frozenset[Any]:
-    """Return a collection as a set; a text is no collection of texts.
+    """Return a collection as a frozenset; a string does not count as a collection of strings.
 
     Raises:
         TypeError: naming the right form.
@@ -121,10 +121,10 @@ def set_of(owner: str, name: str, value: Any, kind: type[Any]) -> frozenset[Any]
 
 
 def number(owner: str, name: str, value: object, *, whole: bool = False, least: float = -math.inf) -> None:
-    """Refuse what is no number, or one that is too small; None is one that is not there.
+    """Check that a value is a number, and large enough; None is allowed.
 
     Raises:
-        TypeError: saying so.
+        TypeError: naming what is right.
     """
     if value is None:
         return
@@ -135,7 +135,7 @@ def number(owner: str, name: str, value: object, *, whole: bool = False, least: 
 
 
 def message_type(type_: Any) -> None:
-    """Look at a message type.
+    """Check a message type.
 
     Raises:
         TypeError: naming what is wrong with it and what is right.
@@ -155,7 +155,7 @@ def message_type(type_: Any) -> None:
 
 
 def command(part: Any) -> None:
-    """Look at a command.
+    """Check a command.
 
     Raises:
         TypeError: naming what is wrong with it and what is right.
@@ -173,7 +173,7 @@ def command(part: Any) -> None:
 
 
 def migration(step: Any) -> None:
-    """Look at a step of a plugin's schema.
+    """Check a migration.
 
     Raises:
         TypeError: naming what is wrong with it and what is right.
@@ -186,7 +186,7 @@ def migration(step: Any) -> None:
 
 
 def message_hook(hook: Any) -> None:
-    """Look at a message hook.
+    """Check a message hook.
 
     Raises:
         TypeError: naming what is wrong with it and what is right.

@@ -1,4 +1,4 @@
-"""Plugins' own tables: each step of a plugin's schema runs once, in order, before the plugin does anything."""
+"""Migrations of plugins' tables: each runs once, in order, before the plugin does anything."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from relay.storage.health import is_the_disks
 
 
 def migrate_plugins(connection: sqlite3.Connection, registry: Registry, now: float) -> dict[str, str]:
-    """Run the steps that have not run, inside the caller's transaction; return why a plugin could not be served.
+    """Run the migrations that have not run, in the caller's transaction; return why plugins failed, by name.
 
-    The steps of one plugin are undone together when one of them fails; other plugins' stand.
+    Where one migration of a plugin fails, all of this start are undone; other plugins keep theirs.
     """
     done = set(connection.execute("SELECT plugin, name FROM plugin_migrations"))
     failed: dict[str, str] = {}
@@ -43,7 +43,7 @@ def migrate_plugins(connection: sqlite3.Connection, registry: Registry, now: flo
 
 
 def statements(script: str) -> Iterator[str]:
-    """Yield a script's statements one by one: `executescript` would commit the transaction they are part of."""
+    """Yield the statements of a script one by one: `executescript` would commit the caller's transaction."""
     statement = ""
     for part in script.split(";"):
         statement += part + ";"

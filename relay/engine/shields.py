@@ -1,12 +1,11 @@
-"""What ends a plugin that shields itself: a deadline, and the end of the server, reach behind every shield.
+"""Limits on shields: a plugin's `CancelScope(shield=True)` lasts a grace beyond its deadline, and no longer.
 
-trio lets no cancellation through `CancelScope(shield=True)`. For tidying up that is right, for a while. So what is
-shielded when its time is over has a grace; then the shields are lifted, and again as often as new ones are made.
+trio lets no cancellation through a shield. That is right for a short clean-up. So shielded code may go on for
+`GRACE_SECONDS` after its time is over; then its shields are lifted, and again as often as it makes new ones.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -15,20 +14,20 @@ from typing import Any, Final
 import trio
 
 GRACE_SECONDS: Final = 2.0
-"""How long shielded code may go on once its time is over."""
+"""How long shielded code may go on after its deadline."""
 
 _AGAIN_SECONDS: Final = 0.5
+"""How soon shields are lifted again, where code has made new ones."""
+
 _LAST_SECONDS: Final = 3.0
-"""How long one is waited for, with nothing else left to end, that takes no cancellation at all."""
+"""How long the ended server waits for a task that takes no cancellation at all."""
 
 _STUCK_SECONDS: Final = 10.0
-"""The same, while connections and what is to be saved may still be ending."""
-
-_log: Final = logging.getLogger("relay.plugin")
+"""The same while connections are still being closed and messages still being saved."""
 
 
 def lift(scope: trio.CancelScope) -> None:
-    """Lift every shield inside a scope, in whatever task."""
+    """Lift every shield inside a scope, in all of its tasks."""
     status = getattr(scope, "_cancel_status", None)
     _lift_below(() if status is None else status.children)
 
@@ -41,14 +40,9 @@ def _lift_below(children: Any) -> None:
 
 
 class Shields:
-    """Looks after the scopes that plugins' code runs in.
-
-    Attributes:
-        give_up: awaited when the server is to have ended and a plugin still runs; it ends the process.
-    """
+    """Watches the cancel scopes that plugins' code runs in, and lifts shields once their time is over."""
 
     def __init__(self) -> None:
-        self.give_up: Callable[[], Awaitable[None]] | None = None
         self._scopes: dict[trio.CancelScope, float] = {}
         self._wakes_at = math.inf
         self._wake = trio.Event()
@@ -57,7 +51,7 @@ class Shields:
 
     @contextmanager
     def deadline(self, seconds: float) -> Iterator[None]:
-        """Give the block so long, and shielded code in it a grace more.
+        """Run the block under a deadline; code that shields itself there has the grace on top.
 
         Raises:
             trio.TooSlowError: it took longer.
@@ -73,7 +67,7 @@ class Shields:
 
     @contextmanager
     def until_the_end(self) -> Iterator[None]:
-        """Let the block run until it is cancelled, and shielded code in it until the server ends."""
+        """Run the block until it is cancelled; code that shields itself there may go on until the server's end."""
         with trio.CancelScope() as scope:
             self._scopes[scope] = math.inf
             try:
@@ -81,23 +75,26 @@ class Shields:
             finally:
                 del self._scopes[scope]
 
-    def over(self, scope: trio.CancelScope) -> None:
-        """Lift the shields in a cancelled scope after the grace; `forget` it when it has ended."""
+    def lift_later(self, scope: trio.CancelScope) -> None:
+        """Lift the shields in a scope that was cancelled, after the grace; call `forget` once it has ended."""
         self._scopes[scope] = trio.current_time() + GRACE_SECONDS
         self._wake.set()
 
     def forget(self, scope: trio.CancelScope) -> None:
-        """Look after a scope no longer."""
+        """Stop watching a scope."""
         self._scopes.pop(scope, None)
 
     def end_at(self, moment: float) -> None:
-        """Have no shield last beyond a moment of trio's clock, the end of the server; an earlier one holds."""
+        """Let no shield last beyond a moment of trio's clock, the end of the server; an earlier moment holds."""
         self._ends_at = min(self._ends_at, moment)
         self._gives_up_at = self._ends_at + _STUCK_SECONDS
         self._wake.set()
 
-    def close_at(self, moment: float) -> None:
-        """Do the same, now that all else has ended: soon after that moment nobody is waited for any more."""
+    def close(self) -> None:
+        """End shields at the server's deadline, where it has one, or after the grace: all else has ended."""
+        moment = trio.current_time() + GRACE_SECONDS
+        if self._ends_at < math.inf:
+            moment = max(moment, self._ends_at)
         self.end_at(moment)
         self._gives_up_at = moment + _LAST_SECONDS
 
@@ -105,21 +102,25 @@ class Shields:
         """End `run`."""
         self._running.cancel()
 
-    async def run(self) -> None:
-        """Lift shields when their time has come, until `stop`; a cancellation alone does not end this."""
+    async def run(self, give_up: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Lift shields when their time is over, until `stop`; a cancellation does not end this.
+
+        Args:
+            give_up: awaited when the server should have ended and a plugin's task still runs; it ends the process.
+        """
         with self._running:
             while True:
                 self._wakes_at = min([*self._scopes.values(), self._ends_at])
                 with trio.move_on_at(self._wakes_at):
                     await self._wake.wait()
                 self._wake = trio.Event()
-                await self._look()
+                await self._lift_due(give_up)
 
-    async def _look(self) -> None:
+    async def _lift_due(self, give_up: Callable[[], Awaitable[None]] | None) -> None:
         now = trio.current_time()
         ended = now >= self._ends_at
-        if now >= self._gives_up_at and self.give_up is not None:
-            await self.give_up()
+        if now >= self._gives_up_at and give_up is not None:
+            await give_up()
         for scope, due in list(self._scopes.items()):
             if ended or now >= due:
                 lift(scope)
