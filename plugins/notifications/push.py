@@ -24,9 +24,6 @@ from .senders import Sender, make_client, senders
 from .targets import Failed, Gone, Target
 from .vapid import load_key, read_key
 
-SLICE = 500
-"""The most messages that are read at once."""
-
 GATHER_SECONDS = 0.5
 """How long to wait, after something was stored, for what comes with it."""
 
@@ -65,9 +62,7 @@ async def _take_slice(server: Server, options: Options, rules: Rulebook, after: 
     """Read a part of the log, and write down whom it concerns."""
     now = server.now()
     oldest = now - options.max_age_hours * 3600
-    found = await server.read(
-        lambda connection: conversations.scan(rules, connection, after, until, oldest, SLICE)
-    )
+    found = await server.read(lambda connection: conversations.scan(rules, connection, after, until, oldest))
     for transaction in conversations.transactions(found, now, now + options.delay_seconds):
         await server.write(transaction)
     return Slice(found.reached, acted=bool(found.notify or found.review))
