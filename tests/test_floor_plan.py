@@ -61,6 +61,10 @@ def modules() -> list[Path]:
     return sorted(path for path in RELAY.rglob("*.py"))
 
 
+def plugins() -> list[Path]:
+    return sorted((ROOT / "plugins").rglob("*.py"))
+
+
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -105,7 +109,7 @@ def test_a_floor_imports_itself_and_those_below_it(path: Path) -> None:
         assert own in {"__init__", "__main__"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*modules(), *plugins()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_library_is_named_behind_its_one_door(path: Path) -> None:
     relative = str(path.relative_to(ROOT))
     for name in imports(path):

@@ -84,7 +84,7 @@ def compose(
         connection, options, rule, newest, user_id, level, names[newest.sender_id], len(messages)
     )
     target_id = newest.target_for(user_id)
-    told = level != "none"
+    says_where = level != "none"
     urgent = rule.urgent if rule.urgent is not None else newest.kind == "user" or newest.calls(user_id)
     lines = tuple(
         Line(one.timestamp, names[one.sender_id], _clean(one.text or one.title or _wordless(one), LINE_CHARACTERS))
@@ -94,9 +94,9 @@ def compose(
         key_of(connection, user_id, newest.channel_id),
         title,
         body,
-        newest.kind if told else None,
-        target_id if told else None,
-        options.link.format(kind=newest.kind, target_id=quote(target_id, safe="")) if told else "",
+        newest.kind if says_where else None,
+        target_id if says_where else None,
+        options.link.format(kind=newest.kind, target_id=quote(target_id, safe="")) if says_where else "",
         len(messages),
         newest.message_id,
         newest.timestamp,

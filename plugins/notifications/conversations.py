@@ -16,7 +16,7 @@ from relay.plugin import Server
 
 from .content import MOST_MESSAGES
 from .preferences import is_quiet, muted
-from .rules import COLUMNS, Message, Rulebook
+from .rules import SELECT_MESSAGES, Message, Rulebook, read_slice
 
 Item = TypeVar("Item")
 AT_ONCE = 100
@@ -55,22 +55,16 @@ class Found(NamedTuple):
     review: set[tuple[str, int]]
 
 
-def scan(
-    rules: Rulebook, connection: sqlite3.Connection, after: int, until: int, oldest: float, limit: int
-) -> Found:
-    """Read at most `limit` messages after a position, and return whom they concern.
+def scan(rules: Rulebook, connection: sqlite3.Connection, after: int, until: int, oldest: float) -> Found:
+    """Read a slice of the log after a position, and return whom it concerns.
 
     Args:
         oldest: messages before this time, Unix seconds, notify nobody.
     """
     if connection.execute("SELECT 1 FROM notifications_targets WHERE state = 'active'").fetchone() is None:
         return Found(until, {}, set())  # nobody has a target
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id)"
-        " WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
-        (after, until, limit),
-    ).fetchall()
-    found = Found(rows[-1][0] if len(rows) == limit else until, {}, set())
+    rows, reached = read_slice(connection, after, until)
+    found = Found(reached, {}, set())
     waiting: dict[int, list[tuple[str, int]]] = {}
     last = {row[1]: row[2] for row in rows}
     for row in rows:
@@ -258,8 +252,7 @@ def unread(
     They are unread, not deleted or expired, visible to the user, not muted, and a rule pushes them.
     """
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id)"
-        " JOIN members m ON m.channel_id = l.channel_id AND m.user_id = ?1"
+        f"{SELECT_MESSAGES} JOIN members m ON m.channel_id = l.channel_id AND m.user_id = ?1"
         " WHERE l.channel_id = ?2 AND l.seq BETWEEN ?3 AND ?4 AND l.deleted_at IS NULL"
         " AND l.seq >= m.visible_from AND m.visible_until IS NULL AND (l.expires_at IS NULL OR l.expires_at > ?5)"
         " AND l.seq > coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = ?2 AND p.user_id = ?1), 0)"

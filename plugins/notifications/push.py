@@ -24,9 +24,6 @@ from .senders import Sender, make_client, senders
 from .targets import Failed, Gone, Target
 from .vapid import load_key, read_key
 
-SLICE = 500
-"""The most messages that are read at once."""
-
 GATHER_SECONDS = 0.5
 """How long to wait, after something was stored, for what comes with it."""
 
@@ -65,9 +62,7 @@ async def _take_slice(server: Server, options: Options, rules: Rulebook, after: 
     """Read a part of the log, and write down whom it concerns."""
     now = server.now()
     oldest = now - options.max_age_hours * 3600
-    found = await server.read(
-        lambda connection: conversations.scan(rules, connection, after, until, oldest, SLICE)
-    )
+    found = await server.read(lambda connection: conversations.scan(rules, connection, after, until, oldest))
     for transaction in conversations.transactions(found, now, now + options.delay_seconds):
         await server.write(transaction)
     return Slice(found.reached, acted=bool(found.notify or found.review))
@@ -176,11 +171,12 @@ class Delivery:
         ).fetchone()
         if read is not None:
             key = key_of(connection, target.user_id, read[0])
-            silently = not target.withdraw or read[2] is None  # it was noted, and never sent
+            silently = not target.withdraw or read[2] is None  # it was recorded, but never sent
             return Job(target, read[0], None, None, None, read[1], key, silently=silently)
-        return self._news(target, now, connection)
+        return self._next_change(target, now, connection)
 
-    def _news(self, target: Target, now: float, connection: sqlite3.Connection) -> Job | Later | None:
+    def _next_change(self, target: Target, now: float, connection: sqlite3.Connection) -> Job | Later | None:
+        """Return the oldest change to show; mails wait until their interval is over."""
         pause = self._interval(target.kind)
         waiting: list[float] = []
         for channel_id, first, last, newest_id, edited_at, shown_id, remote_id, sent_at in connection.execute(
@@ -197,14 +193,14 @@ class Delivery:
                 continue
             messages = unread(self._rules, connection, target.user_id, channel_id, first, last, now)
             if not messages:
-                continue  # read a moment ago; whoever follows the log is about to see it
+                continue  # read a moment ago; the row is about to be reviewed
             quiet = shown_id is not None and messages[-1].message_id <= shown_id
             fresh = [one for one in messages if shown_id is None or one.message_id > shown_id]
-            told = fresh if pause and fresh else messages  # a mail lists what no mail listed before
-            shown = compose(self._rules, self._options, connection, target.user_id, told, quiet=quiet)
+            included = fresh if pause and fresh else messages  # a mail lists what no mail listed before
+            shown = compose(self._rules, self._options, connection, target.user_id, included, quiet=quiet)
             old = shown.timestamp < now - self._options.max_age_hours * 3600
-            mute = old or (quiet and bool(pause))
-            return Job(target, channel_id, shown, newest_id, edited_at, remote_id, shown.key, silently=mute)
+            silently = old or (quiet and bool(pause))
+            return Job(target, channel_id, shown, newest_id, edited_at, remote_id, shown.key, silently=silently)
         return Later(min(waiting)) if waiting else None
 
     def _interval(self, kind: str) -> float:
@@ -228,7 +224,7 @@ class Delivery:
             await self._remove(target.target_id, str(gone))
         except Failed as failed:
             if failed.final:
-                await self._pass_over(job, str(failed))
+                await self._skip(job, str(failed))
             else:
                 await self._failed(target, failed)
         except Exception as fault:
@@ -252,7 +248,7 @@ class Delivery:
                 " sent_at = coalesce(excluded.sent_at, sent_at)",
                 (target_id, job.channel_id, job.newest_id, job.edited_at, remote_id, sent_at),
             )
-        elif self._interval(job.target.kind):  # when the last mail went out still counts
+        elif self._interval(job.target.kind):  # the interval since the last mail still counts
             connection.execute(
                 "UPDATE notifications_shown SET newest_id = NULL WHERE target_id = ? AND channel_id = ?",
                 (target_id, job.channel_id),
@@ -265,7 +261,7 @@ class Delivery:
         if sent_at is not None:
             targets.note_success(connection, target_id, sent_at)
 
-    async def _pass_over(self, job: Job, error: str) -> None:
+    async def _skip(self, job: Job, error: str) -> None:
         """Skip a notification that its target will never take, so that it holds up no other."""
         target_id = job.target.target_id
 

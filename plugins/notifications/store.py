@@ -32,8 +32,8 @@ from relay.plugin import (
 
 from .content import payload_of
 from .options import Options
-from .push import GATHER_SECONDS, SLICE
-from .rules import COLUMNS, Rulebook
+from .push import GATHER_SECONDS
+from .rules import SELECT_MESSAGES, Rulebook, read_slice
 
 _AT_ONCE = 200
 
@@ -78,14 +78,10 @@ async def _take_slice(rules: Rulebook, options: Options, server: Server, after: 
 
 
 def _to_store(
-    rules: Rulebook, options: Options, at: int, until: int, now: float, connection: sqlite3.Connection
+    rules: Rulebook, options: Options, after: int, until: int, now: float, connection: sqlite3.Connection
 ) -> tuple[int, list[Copy]]:
     """Return how far the log was read, and what is to be stored."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id)"
-        " WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
-        (at, until, SLICE),
-    ).fetchall()
+    rows, reached = read_slice(connection, after, until)
     copies: list[Copy] = []
     for row in rows:
         edit = row[3] == "message_edit"
@@ -103,7 +99,7 @@ def _to_store(
                 who = blake2b(user_id.encode(), digest_size=12).hexdigest()
                 payload = payload_of(options, connection, rule, message, user_id)
                 copies.append(Copy(message.message_id, user_id, f"{message.message_id}-{who}", payload))
-    return (rows[-1][0] if len(rows) == SLICE else until), copies
+    return reached, copies
 
 
 async def _send(server: Server, sender: str, copy: Copy) -> None:
@@ -146,9 +142,7 @@ def _update(options: Options, server: Server, connection: sqlite3.Connection, me
     if not copies:
         return
     rules, now = Rulebook(server, options), server.now()
-    row = connection.execute(
-        f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id) WHERE l.message_id = ?", (message_id,)
-    ).fetchone()
+    row = connection.execute(f"{SELECT_MESSAGES} WHERE l.message_id = ?", (message_id,)).fetchone()
     message = rules.message(row) if row else None
     type_ = server.message_types.types["notification"]
     for copy_id, user_id in copies:

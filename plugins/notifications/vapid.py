@@ -23,7 +23,7 @@ PADDED_TO = 512
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*=*")
 
 VALID_SECONDS = 12 * 3600
-"""How long a signed claim is good for; services refuse more than 24 hours."""
+"""How long a signed claim is valid; services refuse more than 24 hours."""
 
 
 def encode(raw: bytes) -> str:
@@ -35,7 +35,7 @@ def decode(text: str) -> bytes:
     """Return the bytes of base64url, with or without padding.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not base64url.
     """
     if not _BASE64URL.fullmatch(text):
         raise ValueError("it has characters that base64url has not")
@@ -76,7 +76,7 @@ def load_point(raw: bytes) -> ec.EllipticCurvePublicKey:
     """Return the public key of an uncompressed point.
 
     Raises:
-        ValueError: it is no point of P-256.
+        ValueError: it is not a point of P-256.
     """
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
 
@@ -120,7 +120,7 @@ def authorization(key: ec.EllipticCurvePrivateKey, origin: str, now: float, cont
     Args:
         origin: of the endpoint, as `https://push.example.org`.
         now: Unix seconds.
-        contact: whom the service's operator may write to; some services insist on it.
+        contact: whom the operator of the service may write to; some services require it.
     """
     claims: dict[str, Any] = {"aud": origin, "exp": int(now) + VALID_SECONDS}
     if contact is not None:

@@ -28,7 +28,7 @@ class Url(NamedTuple):
         host: in lower case, without the brackets of an IPv6 address; names of other alphabets in punycode.
         port: None for the scheme's own.
         target: the path and the query, escaped.
-        credentials: `user:password`, as it is before its encoding for Basic authentication; None without a user.
+        credentials: `user:password`, as Basic authentication has it before its encoding; None without one.
         fragment: the part behind the `#`, which is never sent.
     """
 
@@ -77,6 +77,8 @@ def read_url(url: str) -> Url:
         raise ValueError("a URL has no spaces; write %20")
     if parts.port == 0:
         raise ValueError("a port is from 1 to 65535")
+    if parts.netloc.partition("]")[2][:1] not in ("", ":"):  # urlsplit drops what follows an IPv6 address
+        raise ValueError("only a port may follow an IPv6 address")
     host = parts.hostname
     if not host.isascii():
         # idna and not Python's own codec, which goes by an older standard and would call another host.
@@ -85,8 +87,10 @@ def read_url(url: str) -> Url:
     if parts.query:
         target += f"?{quote(parts.query, safe=_NOT_ESCAPED)}"
     port = None if parts.port == _DEFAULT_PORTS[parts.scheme] else parts.port
-    user = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return Url(parts.scheme, host, port, target, user, parts.fragment)
+    credentials = None
+    if parts.username or parts.password:
+        credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return Url(parts.scheme, host, port, target, credentials, parts.fragment)
 
 
 def display_host(host: str) -> str:

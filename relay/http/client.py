@@ -2,9 +2,7 @@
 
 httpcore, and not httpx above it, because its pool takes a network of one's own: a name is resolved here, its
 addresses are checked, and the connection goes to one that was checked, whatever a name server says a moment later.
-The certificate is checked against the name all the same. Proxies of the environment are not used.
-
-This module is imported when a name of it is first used, as httpcore takes time and memory at a start.
+The certificate is checked against the name. Proxies of the environment are not used.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def test_a_url_is_read_as_it_is_called(url: str, authority: str, target: str) ->
 @pytest.mark.parametrize(
     "url",
     ["a.example", "ftp://a.example", "https:///x", "https://a.example:99999/", "https://a.example:0/", "https://a.example/b c",
-     "https://a[.example/", "https://\u2603\ufe0f.example/", "https://[::1/", "https://a.example/\u2003"],
+     "https://a[.example/", "https://\u2603\ufe0f.example/", "https://[::1/", "https://[::1]x/", "https://a.example/\u2003"],
 )  # fmt: skip
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
@@ -65,6 +65,7 @@ def test_a_user_in_a_url_is_no_part_of_its_authority() -> None:
     read = read_url("https://user:se%40cret@a.example/")
     assert (read.credentials, read.authority) == ("user:se@cret", "a.example")
     assert read_url("https://user@a.example/").credentials == "user:"
+    assert read_url("https://@a.example/").credentials is None
 
 
 def test_a_host_is_shown_in_its_own_alphabet_and_an_address_is_known() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpcore
@@ -14,6 +18,7 @@ import trio
 
 from relay.http import AddressPolicy, AddressRefused, CallFailed, HttpClient, TimedOut, UnknownHost, Unreachable
 from relay.http.client import certificates, seconds_to_wait, words_of
+from tests.e2e.receivers import make_certificate
 from tests.http.network import Asked, Network, Reply
 
 PUBLIC, OTHER, LAN = "93.184.215.14", "2600:1406::1", "10.0.0.7"
@@ -234,9 +239,54 @@ async def test_who_waits_for_others_has_all_the_time_then(network: Network) -> N
     assert len(network.asked) == 20
 
 
-def test_certificates_are_checked_by_the_machines_authorities() -> None:
-    import ssl
+async def serve_tls(certificate: Path, nursery: trio.Nursery) -> int:
+    """Serve one answer to everybody with a certificate, and return the port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
 
+    async def answer(stream: Any) -> None:
+        with suppress(trio.BrokenResourceError):  # it went away at the handshake
+            while b"\r\n\r\n" not in await stream.receive_some():
+                pass
+            await stream.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    serve = partial(trio.serve_ssl_over_tcp, answer, 0, context, host="127.0.0.1")
+    (listener,) = await nursery.start(serve)
+    port: int = listener.transport_listener.socket.getsockname()[1]
+    return port
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("name", "trusted", "problem"),
+    [
+        ("localhost", True, None),
+        ("localhost", False, r"'localhost' cannot be reached: .*CERTIFICATE_VERIFY_FAILED"),
+        ("other.example", True, r"'localhost' cannot be reached: .*Hostname mismatch"),
+    ],
+)
+async def test_a_certificate_is_checked_against_the_name_that_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, trusted: bool, problem: str | None
+) -> None:
+    certificate = make_certificate(tmp_path / "certificate.pem", name)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    certificates.cache_clear()
+    policy = AddressPolicy((ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")))
+    try:
+        async with trio.open_nursery() as nursery, client(policy) as calls:
+            url = f"https://localhost:{await serve_tls(certificate, nursery)}/"
+            if problem is None:
+                assert (await calls.call("GET", url)).status == 204
+            else:
+                with pytest.raises(Unreachable, match=problem):
+                    await calls.call("GET", url)
+            nursery.cancel_scope.cancel()
+    finally:
+        certificates.cache_clear()
+
+
+def test_certificates_are_checked_by_the_machines_authorities() -> None:
     assert (certificates().verify_mode, certificates().check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
