@@ -73,7 +73,7 @@ class Deliverer:
         await self._writer.write(self._states)
 
     async def reload(self) -> None:
-        """Read the tables of webhooks and of replays again: somebody changed them."""
+        """Read the tables of webhooks and of replays again, after they were changed."""
         async with self._loading:
             found = await self._server.read(read_hooks)
             for hook_id in self._states.keys() - {hook.hook_id for hook in found}:

@@ -172,8 +172,8 @@ class Call(msgspec.Struct):
     id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
-class Message(NamedTuple):
-    """A message to be sent; `key` is its idempotency key."""
+class CallMessage(NamedTuple):
+    """The message that a call becomes; `key` is its idempotency key."""
 
     type_name: str
     payload: dict[str, Any]
@@ -199,7 +199,7 @@ async def post_call(server: Server, token: str, rates: TokenBuckets, most_bytes:
     )
 
 
-def make_message(incoming: Incoming, call: Call, key: str | None) -> Message:
+def make_message(incoming: Incoming, call: Call, key: str | None) -> CallMessage:
     """Return the message that a call becomes.
 
     Args:
@@ -213,12 +213,13 @@ def make_message(incoming: Incoming, call: Call, key: str | None) -> Message:
     content, key = call.content or call.text, key or call.id
     if call.title is not None:
         fields = {"title": call.title, "body": content or None, "level": call.level}
-        return Message("notification", {name: value for name, value in fields.items() if value is not None}, key)
+        payload = {name: value for name, value in fields.items() if value is not None}
+        return CallMessage("notification", payload, key)
     if call.level is not None:
         raise invalid("level is for notifications, which have a title")
     if not content.strip():
         raise invalid("nothing is said: send text, or JSON or a form with content, text or title")
-    return Message(incoming.type_name, {"content": content}, key)
+    return CallMessage(incoming.type_name, {"content": content}, key)
 
 
 async def _read_call(most_bytes: int) -> Call:

@@ -1,4 +1,4 @@
-"""Invoking commands: which bot is meant, what it gets, and that it gets it once, whatever happens."""
+"""Invocations: the bot that is meant gets each of them once, whatever happens."""
 
 from pathlib import Path
 from typing import Any

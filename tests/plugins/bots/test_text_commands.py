@@ -1,4 +1,4 @@
-"""Text that begins with a command: it stays what it is, and its bot gets it, once, whatever happens."""
+"""Text that begins with a command: it stays a message, and the bot gets it once, whatever happens."""
 
 import random
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Invoking a command: it becomes a `slash_command` in the bot's own channel.
+"""Invocations of commands. Each is a `slash_command` in the bot's own channel.
 
-There the bot gets it as it gets any message: live, or by its cursor after whatever kept it away.
+So the bot gets it like any other message: live, or by its cursor when it was away.
 """
 
 import sqlite3
@@ -27,7 +27,7 @@ from .registry import Command
 
 
 class Invocation(NamedTuple):
-    """A command that somebody invoked, on its way to its bot; `about` is the message that it was in."""
+    """A command that a user invoked, on its way to its bot; `about` is the message that it was in."""
 
     command: Command
     text: str
@@ -37,9 +37,10 @@ class Invocation(NamedTuple):
 
 
 async def handle(draft: Draft, options: Options) -> None:
-    """Send a `slash_command` on to the bot that is meant, or have it refused in its transaction.
+    """Address a `slash_command` to the bot that is meant, or have it refused.
 
-    There, because a retry of one that was stored gets the first one's ack, whatever became of the bot since.
+    It is refused inside its transaction, so that a retry of one that was stored gets its ack, even if the bot is
+    gone since then.
     """
     said: SlashCommand = draft.payload
     if said.place is not None or said.about is not None or said.private:
@@ -49,40 +50,40 @@ async def handle(draft: Draft, options: Options) -> None:
     try:
         found, depth = await draft.server.read(
             lambda connection: (
-                look(connection, user_id, name, bot_id or None, place.channel_id, options),
-                depth_of(connection, user_id),
+                find_command(connection, user_id, name, bot_id or None, place.channel_id, options),
+                invocation_depth(connection, user_id),
             )
         )
     except RelayError as refused:
-        refuse(draft, refused)
+        refuse_later(draft, refused)
         return
-    pace(draft.server, options).take(user_id)
+    rate_limits(draft.server, options).take(user_id)
     draft.conversation, draft.target_id = await draft.server.services.channels.own(found.bot_id), ""
     draft.answer = {"bot": found.bot_id}
-    shape(draft, Invocation(found, said.text, place, depth=depth), options)
+    shape_draft(draft, Invocation(found, said.text, place, depth=depth), options)
 
 
-def look(
+def find_command(
     connection: sqlite3.Connection, user_id: str, name: str, bot_id: str | None, channel_id: int, options: Options
 ) -> Command:
     """Return the command that a user means in a conversation.
 
     Raises:
-        RelayError: there is none for them; see `registry.resolve`.
+        RelayError: `forbidden` for a bot that may invoke none; otherwise see `registry.resolve`.
     """
     if not options.bots_invoke and registry.is_bot(connection, user_id):
         raise RelayError(ErrorCode.FORBIDDEN, "bots invoke no commands here; [plugins.bots] bots_invoke lets them")
     return registry.resolve(connection, name, bot_id, channel_id)
 
 
-def depth_of(connection: sqlite3.Connection, sender_id: str, about: int | None = None) -> int:
-    """Return the depth of an invocation: a bot's follows from the newest one that it got itself.
+def invocation_depth(connection: sqlite3.Connection, sender_id: str, about: int | None = None) -> int:
+    """Return the `meta.depth` of an invocation. A bot's is one more than that of the newest one it got itself.
 
     Args:
         about: the message that the command was in.
 
     Raises:
-        RelayError: `forbidden` for one too many in a row.
+        RelayError: `forbidden` when programs have answered each other too often in a row.
     """
     said = connection.execute("SELECT depth FROM log WHERE message_id = ?", (about,)).fetchone() if about else None
     depth: int = (said[0] or 0) if said else 0
@@ -96,21 +97,19 @@ def depth_of(connection: sqlite3.Connection, sender_id: str, about: int | None =
     return depth
 
 
-def refuse(draft: Draft, refusal: RelayError) -> None:
-    """Have a message refused in its transaction, unless it is there already: then it gets its ack again.
-
-    Either way it does not belong where it was sent to, so that no ack of it has a `seq`.
-    """
+def refuse_later(draft: Draft, refusal: RelayError) -> None:
+    """Have a message refused inside its transaction. If it was stored already, it gets its ack again instead."""
 
     def apply(_connection: sqlite3.Connection, _entry: Entry) -> None:
         raise refusal
 
+    # Not the conversation that it was sent to: an ack of this message has no `seq` there.
     draft.conversation = draft.server.services.channels.own_devices(draft.sender.user_id)
     draft.apply = apply
 
 
-def shape(draft: Draft, invocation: Invocation, options: Options) -> None:
-    """Make a draft of an invocation what its bot gets, and have it kept until it is answered or too old."""
+def shape_draft(draft: Draft, invocation: Invocation, options: Options) -> None:
+    """Complete the draft of an invocation, and register the invocation until it is answered or too old."""
     command, place, user_id = invocation.command, invocation.place, draft.sender.user_id
     private = command.private or (place.kind is ConversationKind.USER and not command.here)
     draft.payload = SlashCommand(
@@ -149,10 +148,10 @@ def shape(draft: Draft, invocation: Invocation, options: Options) -> None:
     draft.apply, draft.after = apply, after
 
 
-def pace(server: Server, options: Options) -> TokenBuckets:
-    """Return what keeps one user from invoking too much; it begins anew with the server."""
-    known: TokenBuckets | None = server.memory.get("pace")
+def rate_limits(server: Server, options: Options) -> TokenBuckets:
+    """Return the rate limits of invocations by user. They are kept in memory only."""
+    known: TokenBuckets | None = server.memory.get("rate_limits")
     if known is None:
         most = options.invocations_per_minute
-        known = server.memory["pace"] = TokenBuckets(most / 60, most, "commands", trio.current_time)
+        known = server.memory["rate_limits"] = TokenBuckets(most / 60, most, "commands", trio.current_time)
     return known

@@ -1,4 +1,4 @@
-"""`relay bot`: adding bots, giving them tokens, letting them go."""
+"""The commands `relay bot add`, `list`, `token` and `remove`."""
 
 import sqlite3
 from typing import Any
@@ -70,7 +70,7 @@ async def token(server: Server, name: str, *, replace: bool = False) -> str:
 
     It is alone on standard output. With --replace all others are revoked.
     """
-    await _require(server, name)
+    await _check_is_bot(server, name)
     if replace:
         await _revoke_tokens(server, name)
     now = server.now()
@@ -83,7 +83,7 @@ async def remove(server: Server, name: str) -> str:
     Its connections end, its tokens are revoked and its commands are gone. What it said stays, and so does its
     name; `relay bot add` takes it back.
     """
-    await _require(server, name)
+    await _check_is_bot(server, name)
     now = server.now()
     await server.services.accounts.set_disabled(name, True)
     await _revoke_tokens(server, name)
@@ -91,7 +91,7 @@ async def remove(server: Server, name: str) -> str:
     return f"bot {name}: removed"
 
 
-async def _require(server: Server, name: str) -> None:
+async def _check_is_bot(server: Server, name: str) -> None:
     bot = await server.read(lambda connection: registry.find(connection, name))
     if bot is None:
         raise RelayError(ErrorCode.NOT_FOUND, f"there is no bot {name!r}; `relay bot list` lists them")

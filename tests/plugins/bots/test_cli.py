@@ -1,4 +1,4 @@
-"""`relay bot`, and what is registered: bots come and go, with their tokens and commands."""
+"""The commands `relay bot …`, and the registry: bots come and go, with their tokens and commands."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Answers: to whom they go, for how long, and that a bot may do nothing else where it is not."""
+"""Responses: whom they reach and until when; a bot may do nothing else where it is no member."""
 
 from typing import Any
 
