@@ -39,7 +39,7 @@ class Found:
         if self.entry is not None:
             loaded = self.entry.load()
             if not isinstance(loaded, ModuleType):
-                raise TypeError(f"entry point {self.entry.value!r} is no module")
+                raise TypeError(f"entry point {self.entry.value!r} is not a module")
             return loaded
         assert self.path is not None  # noqa: S101 - it has one of the two
         return _import(self.name, self.path)
@@ -89,7 +89,7 @@ def _import(name: str, path: Path) -> ModuleType:
     folders = [str(path.parent)] if path.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(module_name, path, submodule_search_locations=folders)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

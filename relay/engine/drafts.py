@@ -142,7 +142,7 @@ def problem_of(draft: Draft) -> str | None:
     if answer is not None:
         try:
             if not isinstance(answer, dict):
-                raise TypeError("no dict")
+                raise TypeError("it is not a dict")
             encode_json(answer)
         except (TypeError, ValueError, RecursionError) as error:
             return f"draft.answer is {_shown(answer)}; it is a dict that JSON can say, or None: {error}"

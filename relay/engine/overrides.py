@@ -40,7 +40,8 @@ def _override(registry: Registry, name: str, changed: TypeSettings) -> None:
     known_fields: tuple[str, ...] = getattr(known.payload, "__struct_fields__", ())
     if field is not None and field not in known_fields:
         fields = ", ".join(known_fields)
-        _log.error("[types.%s] collapse_key is left out: %r is no field of its payload (%s)", name, field, fields)
+        text = "[types.%s] collapse_key is left out: %r is not a field of its payload (%s)"
+        _log.error(text, name, field, fields)
     elif field is not None:
         changes["collapse"] = partial(_field_text, field)
     registry.types[name] = replace(known, **changes)

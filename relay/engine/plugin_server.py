@@ -148,7 +148,7 @@ class PluginServer(Server):
         self._pace.take(self.plugin)
         type_ = self._registry.types.get(type_name)
         if type_ is None or self._registry.owner(type_name) is not self.guard:
-            raise ValueError(f"{type_name!r} is no message type of the plugin {self.plugin!r}; use send")
+            raise ValueError(f"{type_name!r} is not a message type of the plugin {self.plugin!r}; use send")
         with waiting_for_relay():
             checked = type_.read(msgspec.Raw(encode_json(payload)))
             sender, target_id = InternalSender(Identity(user_id=user_id)), conversation.target_id(user_id)

@@ -30,7 +30,7 @@ def test_a_stream_type_takes_a_bound_a_time_to_live_and_a_collapse_key() -> None
     [
         ({"nothing__max_bytes": "5"}, "[types.nothing] changes nothing: no plugin adds a message type of that name"),
         ({"status_update__ttl_seconds": "5"}, "[types.status_update] ttl_seconds is left out: it is for stream types"),
-        ({"chat_message__collapse_key": "text"}, "collapse_key is left out: 'text' is no field of its payload"),
+        ({"chat_message__collapse_key": "text"}, "collapse_key is left out: 'text' is not a field of its payload"),
     ],
 )  # fmt: skip
 def test_an_override_that_fits_no_type_is_logged_and_left_out(

@@ -114,7 +114,7 @@ async def test_a_plugin_posts_only_its_own_types_and_only_so_many(tmp_path: Path
     async with plugged(tmp_path, RELAY_PLUGINS__MESSAGES_PER_SECOND="0.5") as running:
         place, server = await team(running), running.engine.server_of("odd")
         for type_ in ("group_message", "nonsense"):
-            with pytest.raises(ValueError, match="no message type of the plugin 'odd'"):
+            with pytest.raises(ValueError, match="not a message type of the plugin 'odd'"):
                 await server.post("alice", type_, {"content": "x"}, place)
         with pytest.raises(RelayError, match="said: "):
             await server.post("alice", "said", {"text": 5}, place)
