@@ -50,7 +50,8 @@ ONE_DOOR = {
     "argon2": {"relay/services/passwords.py"},
     "httpx": {"relay/client"},
     "jsonschema": {"relay/testing/shapes.py"},
-    "httpcore": {"plugins/webhooks/posting.py"},
+    "httpcore": {"relay/http/client.py"},
+    "idna": {"relay/http/addresses.py"},
     "trio_websocket": {"relay/transports/websocket.py", "relay/client"},
 }
 GROUND_FLOOR_MAY_USE = {"msgspec"}
@@ -58,6 +59,10 @@ GROUND_FLOOR_MAY_USE = {"msgspec"}
 
 def modules() -> list[Path]:
     return sorted(path for path in RELAY.rglob("*.py"))
+
+
+def plugins() -> list[Path]:
+    return sorted((ROOT / "plugins").rglob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
@@ -104,7 +109,7 @@ def test_a_floor_imports_itself_and_those_below_it(path: Path) -> None:
         assert own in {"__init__", "__main__"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [*modules(), *plugins()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_library_is_named_behind_its_one_door(path: Path) -> None:
     relative = str(path.relative_to(ROOT))
     for name in imports(path):

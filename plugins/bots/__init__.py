@@ -1,6 +1,6 @@
-"""Bots: users that programs are, with slash commands. `relay bot`, `GET /api/bots`, `GET /api/commands`.
+"""Bots: users that are programs, with slash commands. `relay bot`, `GET /api/bots`, `GET /api/commands`.
 
-A bot is a device with a token like any other: the same cursor, acks and resume. What is its own is here.
+A bot connects like any other device: with a token, a cursor, acks and resume. Only the rest is here.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ from relay.plugin import (
     hookimpl,
 )
 
-from . import answering, courier, invoking, operating, registry
+from . import cli, invocations, registry, responses, text_commands
 from .options import Options
 from .payloads import Answered, BotCommands, Invoked, SlashCommand, SlashNotice, SlashResponse
 from .registry import SCHEMA, register
@@ -34,7 +34,7 @@ from .views import blueprint
 
 
 def prepare_commands(draft: Draft, most: int) -> None:
-    """Have a bot's commands kept in the message's own transaction."""
+    """Register a bot's commands in the message's own transaction."""
     wanted = [(one.name, one.description, one.usage, one.private) for one in draft.payload.commands]
     if len({name for name, *_rest in wanted}) < len(wanted):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two commands of a bot have the same name")
@@ -61,7 +61,7 @@ def relay_migrations() -> list[Migration]:
 
 @hookimpl
 def relay_message_types(options: Options) -> list[MessageType]:
-    """Add what bots and their invokers say to each other."""
+    """Add the message types between bots and their invokers."""
     return [
         MessageType(
             name="bot_commands",
@@ -78,7 +78,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             priority=20,
             deletable=False,
             answer=Invoked,
-            handle=partial(invoking.handle, options=options),
+            handle=partial(invocations.handle, options=options),
         ),
         MessageType(
             name="slash_response",
@@ -90,7 +90,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             editable=True,
             search_text=lambda response: response.content,
             answer=Answered,
-            handle=partial(answering.handle, options=options),
+            handle=partial(responses.handle, options=options),
         ),
         MessageType(
             name="slash_notice",
@@ -105,30 +105,30 @@ def relay_message_types(options: Options) -> list[MessageType]:
 
 @hookimpl
 def relay_message_hooks(options: Options) -> list[MessageHook]:
-    """Notice text that begins with a command."""
+    """Note text that begins with a command, and forget it when it is edited or erased."""
     gone = MessageHook(
-        edited=lambda server, connection, message: courier.forget(server, connection, [message.message_id]),
-        erased=courier.forget,
+        edited=lambda server, connection, message: text_commands.forget(server, connection, [message.message_id]),
+        erased=text_commands.forget,
     )
     if not options.from_text:
         return [gone]
 
     def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        courier.stored(server, connection, entries, options)
+        text_commands.note(server, connection, entries, options)
 
-    return [MessageHook(types=courier.TEXTS, stored=stored), gone]
+    return [MessageHook(types=text_commands.TEXTS, stored=stored), gone]
 
 
 @hookimpl
 def relay_session_hooks() -> list[SessionHook]:
-    """Let a bot go whose account is erased, and forget what somebody erased had invoked."""
+    """Remove a bot whose account is erased, and what an erased user invoked."""
     return [SessionHook(left=registry.left)]
 
 
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
-    """Carry commands to their bots, and tell invokers of silence."""
-    return [BackgroundTask(name="courier", run=lambda server: courier.attend(server, options))]
+    """Deliver commands in text to their bots, and tell invokers when no answer comes."""
+    return [BackgroundTask(name="text_commands", run=partial(text_commands.run, options=options))]
 
 
 @hookimpl
@@ -141,8 +141,8 @@ def relay_routes() -> list[Routes]:
 def relay_commands() -> list[Command]:
     """Add `relay bot add`, `list`, `token` and `remove`."""
     return [
-        Command(name="bot add", run=operating.add),
-        Command(name="bot list", run=operating.list_bots),
-        Command(name="bot token", run=operating.token),
-        Command(name="bot remove", run=operating.remove),
+        Command(name="bot add", run=cli.add),
+        Command(name="bot list", run=cli.list_bots),
+        Command(name="bot token", run=cli.token),
+        Command(name="bot remove", run=cli.remove),
     ]

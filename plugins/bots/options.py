@@ -1,4 +1,4 @@
-"""`[plugins.bots]`."""
+"""The settings of `[plugins.bots]`."""
 
 from typing import Annotated
 
@@ -7,13 +7,13 @@ from msgspec import Meta
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[plugins.bots]`.
+    """The table `[plugins.bots]`.
 
     Attributes:
         from_text: whether a message of text that begins with a command invokes it.
-        bots_invoke: whether what bots say invokes commands, too.
+        bots_invoke: whether messages of bots invoke commands, too.
         answer_seconds: how long an invocation may be answered; then it becomes a tombstone.
-        patience_seconds: after so long without an answer its invoker is told.
+        patience_seconds: after so long without an answer the invoker is told so.
         answers: the most answers to one invocation.
         commands: the most commands of one bot.
         invocations_per_minute: of one user, on average, and at once; 0 means no limit.

@@ -1,4 +1,4 @@
-"""What is said: a bot's commands, their invocations and answers, and what an invoker is told besides."""
+"""The payloads of the four message types: commands, invocations, responses and notices."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +8,7 @@ from msgspec import Meta
 from relay.plugin import Integer, Mentions, Name, Payload
 
 LONGEST = 4000
-"""Characters of what is said after a command."""
+"""The most characters after a command."""
 
 CommandName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$(?!\n)")]
 Addressed = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(@[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63})?$(?!\n)")]
@@ -16,7 +16,7 @@ Line = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class CommandSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A command; `private` keeps every answer to it between the bot and who invoked it."""
+    """A command; with `private` only the bot and the invoker see the answers to it."""
 
     name: CommandName
     description: Line
@@ -25,7 +25,7 @@ class CommandSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 
 class BotCommands(Payload):
-    """All of a bot's commands; they replace those it had."""
+    """All commands of a bot; they replace those it had."""
 
     commands: Annotated[list[CommandSpec], Meta(max_length=1000)]
 
@@ -39,9 +39,9 @@ class Place(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
 
 
 class SlashCommand(Payload):
-    """An invocation: `roll` or `roll@dice`, and what was said after it; the rest is the server's to say.
+    """An invocation: `roll` or `roll@dice`, and the text after it. The server sets the other fields.
 
-    `about` is the message that it was in; `private` tells that only the invoker will see the answers.
+    `about` is the message that it was in. `private` means that only the invoker will see the answers.
     """
 
     command: Addressed
@@ -52,13 +52,13 @@ class SlashCommand(Payload):
 
 
 class Invoked(Payload):
-    """Which bot a command was handed to; a retry may be told without it, when the bot is there no more."""
+    """The bot that got the invocation; the ack of a retry may lack it, when the bot is gone."""
 
     bot: Name | None = None
 
 
 class Answered(Payload):
-    """Whether only the bot and the invoker see an answer; a retry may be told without it, when it is too late."""
+    """Whether only the bot and the invoker see the answer; the ack of a retry may lack it, when it is too late."""
 
     private: bool | None = None
 
@@ -66,7 +66,7 @@ class Answered(Payload):
 class SlashResponse(Payload):
     """A bot's answer to an invocation, by the `message_id` of its `slash_command`.
 
-    `private` keeps it between the bot and the invoker. `command`, `invoked_by` and `reply_to` are the server's.
+    With `private` only the bot and the invoker see it. The server sets `command`, `invoked_by` and `reply_to`.
     """
 
     invocation: Integer
@@ -81,7 +81,7 @@ class SlashResponse(Payload):
 
 
 class SlashNotice(Payload):
-    """What became of a command, to its invoker: `no_answer` so far, or `refused`; `message` says it in words."""
+    """A notice to an invoker: `no_answer` yet, or the command is `refused`; `message` says it in words."""
 
     reason: Literal["no_answer", "refused"]
     message: str

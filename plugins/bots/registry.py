@@ -1,4 +1,4 @@
-"""Which users are bots, and what commands they have: the tables, and who is meant by a command."""
+"""The registry of bots and their commands: the tables, and the choice of the bot that a command means."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -28,14 +28,14 @@ CREATE TABLE bots_spoken (
 );
 """
 
-_AT_WORK = (
+_ACTIVE = (
     "(SELECT b.user_id, u.display_name, b.owner_id, b.added_at FROM bots_bots b JOIN users u USING (user_id)"
     " WHERE b.removed_at IS NULL AND u.disabled = 0)"
 )
 
 
 class Bot(NamedTuple):
-    """A bot at work."""
+    """A bot that was not removed."""
 
     user_id: str
     display_name: str
@@ -44,7 +44,7 @@ class Bot(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of a bot's; `here` tells whether the bot is in the conversation that was asked about."""
+    """A command of a bot; `here` is whether the bot is in the conversation that was asked about."""
 
     name: str
     bot_id: str
@@ -55,20 +55,20 @@ class Command(NamedTuple):
 
 
 def is_bot(connection: sqlite3.Connection, user_id: str) -> bool:
-    """Tell whether a user is a bot, or was one."""
+    """Return whether a user is a bot, or was one."""
     return connection.execute("SELECT 1 FROM bots_bots WHERE user_id = ?", (user_id,)).fetchone() is not None
 
 
 def find(connection: sqlite3.Connection, user_id: str) -> Bot | None:
-    """Return a bot at work."""
-    row = connection.execute(f"SELECT * FROM {_AT_WORK} WHERE user_id = ?", (user_id,)).fetchone()
+    """Return a bot; None for a user who is none, or a bot that was removed."""
+    row = connection.execute(f"SELECT * FROM {_ACTIVE} WHERE user_id = ?", (user_id,)).fetchone()
     return Bot(*row) if row else None
 
 
 def listed(connection: sqlite3.Connection, after: str = "", limit: int = 1000) -> list[Bot]:
-    """Return bots at work, by their ids after `after`."""
+    """Return bots in the order of their ids, from the first after `after`."""
     rows = connection.execute(
-        f"SELECT * FROM {_AT_WORK} WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
+        f"SELECT * FROM {_ACTIVE} WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
     )
     return [Bot(*row) for row in rows]
 
@@ -76,7 +76,7 @@ def listed(connection: sqlite3.Connection, after: str = "", limit: int = 1000) -
 def commands(
     connection: sqlite3.Connection, *, name: str | None = None, bot_id: str | None = None, channel_id: int = 0
 ) -> list[Command]:
-    """Return the commands there are, by name and bot; those of one name, those of one bot.
+    """Return commands in the order of name and bot: all, or those of one name or one bot.
 
     Args:
         channel_id: the conversation that `here` is about.
@@ -84,7 +84,7 @@ def commands(
     rows = connection.execute(
         "SELECT c.name, c.user_id, c.description, c.usage, c.private, EXISTS (SELECT 1 FROM members m"
         " WHERE m.channel_id = ?1 AND m.user_id = c.user_id AND m.visible_until IS NULL)"
-        f" FROM bots_commands c JOIN {_AT_WORK} USING (user_id)"
+        f" FROM bots_commands c JOIN {_ACTIVE} USING (user_id)"
         " WHERE (?2 IS NULL OR c.name = ?2) AND (?3 IS NULL OR c.user_id = ?3) ORDER BY c.name, c.user_id",
         (channel_id, name, bot_id),
     )
@@ -94,11 +94,11 @@ def commands(
 def register(
     connection: sqlite3.Connection, bot_id: str, wanted: Sequence[tuple[str, str, str | None, bool]]
 ) -> None:
-    """Have a bot's commands be these and no others, each a name, description, usage and whether it is private.
+    """Replace a bot's commands, each a name, a description, a usage and whether it is private.
 
     Raises:
         RelayError: `forbidden` for a user who is no bot.
-        Unchanged: they are these.
+        Unchanged: the bot has these commands already.
     """
     if find(connection, bot_id) is None:
         raise RelayError(ErrorCode.FORBIDDEN, "only a bot has commands; `relay bot add` makes one")
@@ -112,10 +112,10 @@ def register(
 
 
 def resolve(connection: sqlite3.Connection, name: str, bot_id: str | None, channel_id: int) -> Command:
-    """Return whose command is meant: the addressed bot's, or that of a bot in the conversation, or the only one's.
+    """Return the command that is meant: of the named bot, else of the one in the conversation, else the only one.
 
     Raises:
-        RelayError: `not_found` where there is none, `conflict` where it may be one of several; both name them.
+        RelayError: `not_found` where there is none, naming a similar one; `conflict` for several, naming them.
     """
     having = commands(connection, name=name, channel_id=channel_id)
     if bot_id is not None:
@@ -135,7 +135,7 @@ def resolve(connection: sqlite3.Connection, name: str, bot_id: str | None, chann
 
 
 def add(connection: sqlite3.Connection, user_id: str, owner_id: str | None, now: float) -> None:
-    """Note that a user is a bot, anew where it was one."""
+    """Make a user a bot, also one that was a bot before."""
     connection.execute(
         "INSERT INTO bots_bots (user_id, owner_id, added_at) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (user_id) DO UPDATE SET owner_id = ?2, added_at = ?3, removed_at = NULL",
@@ -144,14 +144,14 @@ def add(connection: sqlite3.Connection, user_id: str, owner_id: str | None, now:
 
 
 def remove(connection: sqlite3.Connection, user_id: str, now: float) -> None:
-    """Let a bot go, with its commands and what it was still to answer; that it was one stays known."""
+    """Remove a bot, its commands and its open invocations; that it was a bot stays known."""
     connection.execute("UPDATE bots_bots SET removed_at = ? WHERE user_id = ?", (now, user_id))
     connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (user_id,))
     connection.execute("DELETE FROM bots_invocations WHERE bot_id = ?", (user_id,))
 
 
 def left(server: Server, connection: sqlite3.Connection, user_id: str) -> None:
-    """Forget a user who is erased, bot or not."""
+    """Delete everything of a user who is erased, bot or not."""
     if is_bot(connection, user_id):
         remove(connection, user_id, server.now())
     connection.execute("DELETE FROM bots_invocations WHERE sender_id = ?", (user_id,))

@@ -1,15 +1,14 @@
-"""`GET /api/bots`, and `GET /api/commands` for a client that completes what is typed."""
+"""The views `GET /api/bots`, and `GET /api/commands` for a client that completes what is typed."""
 
 import sqlite3
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from relay.http import Blueprint, Limit, Query, Word, caller, described, read_query, reply
-from relay.http import server as the_server
-from relay.plugin import group_address, user_address
+from relay.http import Blueprint, Caller, Limit, Query, Word, endpoint, page_of
+from relay.plugin import Server, group_address, user_address
 
 from . import registry
 from .registry import Command
@@ -80,10 +79,9 @@ class CommandsAnswer(msgspec.Struct):
 
 
 @blueprint.get("/api/bots")
-@described(query=BotsQuery, answers={200: BotsAnswer})
-async def bots() -> Any:
+@endpoint(query=BotsQuery, answers={200: BotsAnswer})
+async def bots(server: Server, query: BotsQuery) -> BotsAnswer:
     """Answer with the bots of this server and their commands."""
-    asked = read_query(BotsQuery)
 
     def read(connection: sqlite3.Connection) -> list[OneBot]:
         return [
@@ -97,36 +95,31 @@ async def bots() -> Any:
                 ],
                 bot.owner_id,
             )
-            for bot in registry.listed(connection, asked.cursor or "", asked.limit + 1)
+            for bot in registry.listed(connection, query.cursor or "", query.limit + 1)
         ]
 
-    found = await the_server().read(read)
-    page, further = found[: asked.limit], len(found) > asked.limit
-    return reply(BotsAnswer(page, further, page[-1].user_id if further else None))
+    return BotsAnswer(*page_of(await server.read(read), query.limit, lambda bot: bot.user_id))
 
 
 @blueprint.get("/api/commands")
-@described(query=CommandsQuery, answers={200: CommandsAnswer})
-async def commands() -> Any:
+@endpoint(query=CommandsQuery, answers={200: CommandsAnswer})
+async def commands(server: Server, caller: Caller, query: CommandsQuery) -> CommandsAnswer:
     """Answer with the commands that the caller may invoke, and what to type for each."""
-    asked = read_query(CommandsQuery)
-    channel_id = await channel_of(caller().user_id, asked.target_id or "")
-    known = await the_server().read(lambda connection: registry.commands(connection, channel_id=channel_id))
-    found = available([one._replace(here=one.here or one.bot_id == asked.target_id) for one in known])
+    channel_id = await channel_of(server, caller.user_id, query.target_id or "")
+    known = await server.read(lambda connection: registry.commands(connection, channel_id=channel_id))
+    found = available([one._replace(here=one.here or one.bot_id == query.target_id) for one in known])
     wanted = [
         one
         for one in found
-        if one.name.startswith((asked.q or "").lstrip("/")) and _place(one) > (asked.cursor or "")
+        if one.name.startswith((query.q or "").lstrip("/")) and _cursor(one) > (query.cursor or "")
     ]
-    page, further = wanted[: asked.limit], len(wanted) > asked.limit
-    return reply(CommandsAnswer(page, further, _place(page[-1]) if further else None))
+    return CommandsAnswer(*page_of(wanted, query.limit, _cursor))
 
 
-async def channel_of(user_id: str, target_id: str) -> int:
+async def channel_of(server: Server, user_id: str, target_id: str) -> int:
     """Return the conversation that a user means; 0 where they have none, whether or not somebody else has."""
-    channels = the_server().services.channels
     for address in (group_address(target_id), user_address(user_id, target_id)):
-        place = await channels.at(address)
+        place = await server.services.channels.at(address)
         if place is not None and user_id in place.members:
             return place.channel_id
     return 0
@@ -150,10 +143,10 @@ def available(commands: list[Command]) -> list[Available]:
 
 
 def _is_plain(command: Command, anywhere: int, here: int) -> bool:
-    """Tell whether the name alone means this command; as `registry.resolve` has it."""
+    """Tell whether the name alone means this command, by the rules of `registry.resolve`."""
     return here == 1 if command.here else here == 0 and anywhere == 1
 
 
-def _place(command: Available) -> str:
-    # A space comes before whatever a name has, so this sorts as the pair does.
+def _cursor(command: Available) -> str:
+    # A space sorts before every character of a name, so this sorts as the pair does.
     return f"{command.name} {command.bot}"

@@ -1,13 +1,13 @@
-"""The keys that tokens are checked with: given, or fetched from the one place that is named, and renewed."""
+"""The keys that tokens are checked with: from the settings, or fetched from one URL and renewed."""
 
 from typing import Any
 
-import httpx
 import jwt
 import msgspec
 import trio
 from jwt.exceptions import PyJWTError
 
+from relay.http import CallFailed, HttpClient
 from relay.plugin import Server
 
 from .claims import refused
@@ -15,18 +15,18 @@ from .options import Algorithm, Options
 
 FETCH_SECONDS = 5.0
 WAIT_SECONDS = 1.0
-"""So long a token waits for keys that are being fetched."""
+"""How long a token waits for keys that are being fetched."""
 
 FETCH_BYTES = 262_144
 RETRY_SECONDS = 60.0
-"""Keys are asked for at most so often, whatever tokens name."""
+"""The least time between two fetches, whatever tokens name."""
 
 MOST_KEYS = 100
 SECRET_BYTES = 32
 
 
 class Keys:
-    """The keys that tokens are checked with, fetched again when they are old, or when a token names another."""
+    """The keys that tokens are checked with; fetched again when they are old, or a token names another one."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -48,10 +48,10 @@ class Keys:
     async def find(self, server: Server, key_id: str | None, algorithm: str) -> Any:
         """Return the key of a token.
 
-        A place that does not answer holds nobody up: the fetching is `keep`'s, and waited for shortly.
+        A provider that does not answer holds nobody up: `keep` fetches, and is waited for a second at most.
 
         Raises:
-            RelayError: `forbidden`: there is none, or keys could not be had for too long.
+            RelayError: `forbidden`: there is no such key, or keys could not be fetched for too long.
         """
         if algorithm in self._fixed:
             return self._fixed[algorithm]
@@ -59,7 +59,7 @@ class Keys:
         usable = trio.current_time() - self._taken_at <= self._options.keep_minutes * 60
         found = self._chosen(key_id, algorithm) if usable else None
         if found is None or not fresh:
-            # Old keys are still good for who shows one while new ones are on their way.
+            # Old keys stay good while new ones are on their way.
             await self._renewed(0.0 if self._fetching and found else WAIT_SECONDS, server)
         if trio.current_time() - self._taken_at > self._options.keep_minutes * 60:
             raise refused("the keys that tokens are checked with cannot be had just now")
@@ -69,7 +69,7 @@ class Keys:
         return found
 
     async def keep(self, server: Server) -> None:
-        """Fetch the keys whenever somebody asks for newer ones, for ever."""
+        """Fetch the keys when a token needs newer ones, for ever."""
         while True:
             await self._asked.wait()
             self._fetching = True
@@ -82,14 +82,14 @@ class Keys:
                 self._done = trio.Event()
 
     async def _renewed(self, seconds: float, server: Server) -> None:
-        """Have the keys fetched, unless that was tried a moment ago, and wait a while for it."""
+        """Have the keys fetched, unless that was tried within the last minute, and wait a while for it."""
         if not self._fetching and trio.current_time() - self._tried_at < RETRY_SECONDS:
             return
         if self._options.jwks_path is not None:
-            await self._renew(server)  # a file answers
+            await self._renew(server)  # reading a file takes no time
             return
         self._asked.set()
-        # Well within the plugin's own deadline: a token that somebody made up is no failure of the plugin's.
+        # Well within the plugin's own deadline: an invented token must not count as a failure of the plugin.
         with trio.move_on_after(min(seconds, server.handler_seconds / 2)):
             await self._done.wait()
 
@@ -100,7 +100,7 @@ class Keys:
         return None if known is None else known.get(algorithm)
 
     async def _renew(self, server: Server) -> None:
-        """Fetch the keys; old ones stay where it fails."""
+        """Fetch the keys; the old ones stay when that fails."""
         self._tried_at = trio.current_time()
         options = self._options
         try:
@@ -108,16 +108,16 @@ class Keys:
                 self._take(await _fetch(options.jwks_url))
             elif options.jwks_path is not None:
                 self._take(await trio.Path(options.jwks_path).read_bytes())
-        except (httpx.HTTPError, OSError, ValueError, trio.TooSlowError) as fault:
+        except (CallFailed, OSError, ValueError) as fault:
             server.log.warning("the keys cannot be had: %s: %s", type(fault).__name__, fault)
         else:
             self._taken_at = trio.current_time()
 
     def _take(self, document: bytes) -> None:
-        """Take the keys of a JSON Web Key Set (RFC 7517) in the place of those before.
+        """Replace the keys by those of a JSON Web Key Set (RFC 7517).
 
         Raises:
-            ValueError: it is none, or has no key for the algorithms.
+            ValueError: it is not one, or has no key for the algorithms.
         """
         try:
             listed = msgspec.json.decode(document, type=dict[str, Any])["keys"][:MOST_KEYS]
@@ -134,7 +134,7 @@ class Keys:
 
 
 def _usable(listed: Any, algorithms: list[Algorithm]) -> dict[str, Any]:
-    """Return a listed key by each algorithm that it is for."""
+    """Return a key of a key set, by each algorithm that it is for."""
     if not isinstance(listed, dict) or listed.get("use", "sig") != "sig" or "d" in listed:
         return {}
     kinds = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -176,23 +176,15 @@ def _read(path: str) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
-    """Fetch a small document, from there and nowhere else.
+    """Fetch a small document; redirects are not followed.
 
     Raises:
-        httpx.HTTPError, ValueError, trio.TooSlowError: it cannot be had.
+        CallFailed, ValueError: it cannot be fetched.
     """
-    with trio.fail_after(FETCH_SECONDS):
-        async with (
-            httpx.AsyncClient(follow_redirects=False, trust_env=False) as client,
-            client.stream(
-                "GET", url, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
-            ) as answer,
-        ):
-            if answer.status_code != 200:
-                raise ValueError(f"{url} answered {answer.status_code}")
-            received = b""
-            async for chunk in answer.aiter_raw():  # to its end: httpx leaves parts behind where one stops early
-                received = (received + chunk)[: FETCH_BYTES + 1]
-            if len(received) > FETCH_BYTES:
-                raise ValueError(f"{url} has more than {FETCH_BYTES:,} bytes")
-            return received
+    async with HttpClient(seconds=FETCH_SECONDS, answer_bytes=FETCH_BYTES) as client:
+        answer = await client.call("GET", url, headers={"Accept": "application/json"})
+    if answer.status != 200:
+        raise ValueError(f"{url} answered {answer.status}")
+    if answer.cut is not None:
+        raise ValueError(f"{url}: {answer.cut}")
+    return answer.body

@@ -1,4 +1,4 @@
-"""`[plugins.jwt_auth]`, and what it must not say: most mistakes here would let anybody in."""
+"""The settings `[plugins.jwt_auth]`, checked strictly: most mistakes here would let anybody in."""
 
 import ipaddress
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[plugins.jwt_auth]`; docs/plugins/jwt_auth.md has it in words."""
+    """`[plugins.jwt_auth]`; docs/plugins/jwt_auth.md describes each of them."""
 
     issuer: Text
     audience: Text

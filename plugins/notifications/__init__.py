@@ -1,4 +1,4 @@
-"""Notifications for people who are at no device: by rules, to ntfy, Gotify, Web Push and mail. `/api/push/…`."""
+"""Notifications for users who are at no device: by rules, to ntfy, Gotify, Web Push and mail. `/api/push/…`."""
 
 from functools import partial
 from typing import Any
@@ -18,17 +18,46 @@ from relay.plugin import (
     hookimpl,
 )
 
-from . import copies, targets
-from .following import push
+from . import targets
 from .options import Options
-from .schema import SCHEMA, make_keys
-from .storing import store
-from .views import blueprint, trial
+from .push import push
+from .store import erase_copies, erase_copies_of_group, store, update_copies
+from .vapid import make_keys
+from .views import blueprint, send_test
+
+SCHEMA = """
+CREATE TABLE notifications_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE notifications_targets (
+    target_id TEXT PRIMARY KEY, user_id TEXT NOT NULL, kind TEXT NOT NULL, place TEXT NOT NULL,
+    address TEXT NOT NULL, label TEXT NOT NULL, withdraw INTEGER NOT NULL, client_id TEXT, since INTEGER NOT NULL,
+    created_at REAL NOT NULL, state TEXT NOT NULL, code_hash BLOB, code_until REAL,
+    code_tries INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0, failing_since REAL, retry_at REAL,
+    last_error TEXT, delivered_at REAL, UNIQUE (user_id, kind, place)
+) WITHOUT ROWID;
+CREATE TABLE notifications_conversations (
+    user_id TEXT NOT NULL, channel_id INTEGER NOT NULL, pending_from INTEGER, pending_to INTEGER, due_at REAL,
+    shown_from INTEGER, shown_to INTEGER, newest_id INTEGER, edited_at REAL, look_at REAL,
+    PRIMARY KEY (user_id, channel_id)
+) WITHOUT ROWID;
+CREATE INDEX notifications_by_channel ON notifications_conversations(channel_id);
+CREATE INDEX notifications_by_look ON notifications_conversations(look_at) WHERE look_at IS NOT NULL;
+CREATE TABLE notifications_shown (
+    target_id TEXT NOT NULL, channel_id INTEGER NOT NULL, newest_id INTEGER, edited_at REAL, remote_id TEXT,
+    sent_at REAL, PRIMARY KEY (target_id, channel_id)
+) WITHOUT ROWID;
+CREATE TABLE notifications_muted (
+    user_id TEXT NOT NULL, address TEXT NOT NULL, until REAL, mentions INTEGER NOT NULL,
+    PRIMARY KEY (user_id, address)
+) WITHOUT ROWID;
+CREATE TABLE notifications_people (
+    user_id TEXT PRIMARY KEY, until REAL, quiet_from TEXT, quiet_to TEXT, zone TEXT, content TEXT
+) WITHOUT ROWID;
+"""
 
 
 async def list_targets(server: Server, *, user: str | None = None) -> list[dict[str, Any]]:
     """List where notifications go, and how each place does; with --user one user's."""
-    found = await server.read(targets.everybodys)
+    found = await server.read(targets.list_all)
     return [
         {
             "target": target.target_id,
@@ -74,22 +103,22 @@ def relay_migrations() -> list[Migration]:
 
 @hookimpl
 def relay_message_hooks(options: Options) -> list[MessageHook]:
-    """Keep stored notifications in step with what they repeat."""
+    """Keep stored notifications in step with the messages that they repeat."""
     return [
-        MessageHook(edited=partial(copies.edited, options), erased=partial(copies.erased, options)),
-        MessageHook(types=frozenset({"group_event"}), committed=partial(copies.group_deleted, options)),
+        MessageHook(edited=partial(update_copies, options), erased=partial(erase_copies, options)),
+        MessageHook(types=frozenset({"group_event"}), committed=partial(erase_copies_of_group, options)),
     ]
 
 
 @hookimpl
 def relay_session_hooks() -> list[SessionHook]:
-    """Forget who is erased."""
-    return [SessionHook(left=targets.left)]
+    """Remove everything of a user who is erased."""
+    return [SessionHook(left=targets.forget_user)]
 
 
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
-    """Follow the log: to push, and to store."""
+    """Follow the log, to push and to store."""
     return [
         BackgroundTask(name="push", run=partial(push, options)),
         BackgroundTask(name="store", run=partial(store, options)),
@@ -108,7 +137,7 @@ def relay_commands(options: Options) -> list[Command]:
 
     async def test_target(server: Server, target: str) -> str:
         """Send a test to a target, by the id that `relay notifications list` shows."""
-        found = await trial(options, server, await _named(server, target))
+        found = await send_test(options, server, await _named(server, target))
         return "it was delivered" if found.delivered else f"it was not delivered: {found.error}"
 
     return [

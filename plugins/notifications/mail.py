@@ -1,43 +1,66 @@
-"""Mails: what they say, and handing them to the mail server, in a thread, under a deadline."""
+"""Mails: their text, and handing them to the mail server in a thread, under a deadline."""
 
 import re
 import smtplib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formataddr, formatdate
 
 import trio
 
-from .notices import Notice
+from .addresses import Mail
+from .content import Notification
 from .options import Email, Options
-from .outward import Failed
+from .targets import Failed, Target
 
 AT_ONCE = 4
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""What a mail must not have (RFC 5322 section 3.5; RFC 5321 section 4.5.2 of NUL), and people may send."""
+"""Characters that a mail must not have (RFC 5322 section 3.5, RFC 5321 section 4.5.2) and messages may have."""
 
 _threads = trio.lowlevel.RunVar[trio.CapacityLimiter]("notifications_mail")
 
 
-def digest(options: Options, email: Email, to: str, notice: Notice, now: float) -> EmailMessage:
-    """Return the mail that tells of a conversation's unread messages."""
-    said = [f"{_clock(line.timestamp)}  {line.sender}: {line.text}" for line in notice.lines] or [notice.body]
-    left_out = notice.unread - len(notice.lines)
-    if notice.lines and left_out > 0:
+class MailSender:
+    """Sends mails. They cannot be taken back, so they are sent seldom and list what is unread."""
+
+    def __init__(self, options: Options, now: Callable[[], float]) -> None:
+        self._options = options
+        self._now = now
+
+    async def show(self, target: Target, notification: Notification, remote_id: str | None) -> str | None:
+        """Send one mail about a conversation."""
+        options, address = self._options, target.address
+        if options.email is None:
+            raise Failed("this server sends no mail; its administrator sets [plugins.notifications.email]")
+        assert isinstance(address, Mail)  # noqa: S101 - a sender gets targets of its own kind
+        await send(options.email, digest(options, options.email, address.address, notification, self._now()))
+        return None
+
+    async def withdraw(self, target: Target, key: str, remote_id: str | None) -> None:
+        """Do nothing: a mail that was sent stays where it is."""
+
+
+def digest(options: Options, email: Email, to: str, notification: Notification, now: float) -> EmailMessage:
+    """Return the mail that lists a conversation's unread messages."""
+    lines = notification.lines
+    said = [f"{_clock(line.timestamp)}  {line.sender}: {line.text}" for line in lines] or [notification.body]
+    left_out = notification.unread - len(lines)
+    if lines and left_out > 0:
         said.insert(0, f"{left_out} earlier ones are not shown.")
-    if notice.url:
-        said += ["", notice.url]
-    subject = notice.title if notice.unread == 1 else f"{notice.title} ({notice.unread})"
+    if notification.url:
+        said += ["", notification.url]
+    subject = notification.title if notification.unread == 1 else f"{notification.title} ({notification.unread})"
     letter = _letter(options, email, to, subject, "\n".join(said), now)
     domain = email.from_.rpartition("@")[2]
-    letter["Message-ID"] = f"<{notice.key}.{notice.newest_id}@{domain}>"
-    letter["References"] = f"<{notice.key}@{domain}>"  # mail programs show a conversation's as one thread
+    letter["Message-ID"] = f"<{notification.key}.{notification.newest_id}@{domain}>"
+    letter["References"] = f"<{notification.key}@{domain}>"  # mail programs show a conversation's as one thread
     return letter
 
 
 def confirmation(options: Options, email: Email, to: str, code: str, now: float) -> EmailMessage:
-    """Return the mail that shows who reads an address."""
+    """Return the mail with the code that confirms an address."""
     text = f"{options.name} was asked to send notifications to this address. The code that allows it is\n\n"
     text += f"    {code}\n\nIf it was not you, do nothing."
     return _letter(options, email, to, f"{code} is your code for {options.name}", text, now)
@@ -69,7 +92,7 @@ async def send(email: Email, letter: EmailMessage) -> None:
 
 
 def submit(email: Email, letter: EmailMessage) -> None:
-    """Speak with the mail server; tests put another in this function's place."""
+    """Hand a mail over; this blocks, and is replaced in tests."""
     context = ssl.create_default_context()
     seconds = email.timeout_seconds
     if email.security == "tls":

@@ -1,4 +1,4 @@
-"""`[plugins.notifications]`: whom is told what, where to, and how much of it."""
+"""The settings `[plugins.notifications]`."""
 
 import ipaddress
 import string
@@ -12,13 +12,13 @@ from relay.plugin import cleaned
 
 Do = Literal["push", "store", "nothing"]
 Content = Literal["full", "sender", "none"]
-"""How much of a message leaves the server: all, who wrote, or only that there is something."""
+"""How much of a message leaves the server: all of it, its sender, or only that there is one."""
 
 PRIVACY: tuple[Content, ...] = ("full", "sender", "none")
-"""From the most to the least that is told."""
+"""The levels, from the most to the least that is said."""
 
 FIELDS = ("title", "text", "sender", "sender_id", "conversation", "type", "count")
-"""What stands in braces in a rule's `title` and `body`."""
+"""The names that a rule's `title` and `body` may have in braces."""
 
 Named = Annotated[str, Meta(min_length=1, max_length=64)]
 Word = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -28,7 +28,7 @@ Hours = Annotated[float, Meta(gt=0, le=8760)]
 
 
 def check_template(key: str, template: str, fields: tuple[str, ...]) -> None:
-    """Refuse a template that names something that is not there.
+    """Refuse a template with an unknown name in braces.
 
     Raises:
         ValueError: naming the key and what there is.
@@ -44,18 +44,18 @@ def check_template(key: str, template: str, fields: tuple[str, ...]) -> None:
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[plugins.notifications.rules]]`: for the messages that fit all that is said, do something.
+    """A rule of `[[plugins.notifications.rules]]`: what to do with the messages that fit all its conditions.
 
     Attributes:
         do: push (outward), store (a `notification` in the user's own channel), both as a list, or nothing.
         types: message types; without them all that make a conversation unread.
         kinds: kinds of conversation.
-        groups, senders: where it was said, and by whom.
-        users: who is told.
-        mention: whether the message calls the user by name.
-        words: one of them is in the text, as a whole word, in whatever case.
+        groups, senders: where it was sent, and by whom.
+        users: who is notified.
+        mention: whether the message mentions the user.
+        words: one of them is in the text, as a whole word and in any case.
         title, body: templates with the names of `FIELDS` in braces.
-        content: how much is told; never more than `[plugins.notifications] content` has.
+        content: how much is said; never more than `[plugins.notifications] content` has.
         urgent: whether a sleeping device is woken at once; None where it is for conversations of two and mentions.
     """
 
@@ -89,20 +89,20 @@ DEFAULTS = (
     Rule(kinds=["user"]),
     Rule(mention=True),
 )
-"""What holds after the rules of `relay.toml`: notifications, what somebody writes to one, and mentions."""
+"""The rules after those of `relay.toml`: push notifications, messages to one user, and mentions."""
 
 
 Contact = Annotated[str, Meta(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https://\S+)$(?!\n)", max_length=200)]
 
 
 class Email(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[plugins.notifications.email]`: the mail server that takes mails for users.
+    """The table `[plugins.notifications.email]`: the mail server that takes mails for users.
 
     Attributes:
         security: how the connection is encrypted: after STARTTLS, from its beginning, or not at all.
         password_file: a file with the password alone; so it need not stand in `relay.toml`.
         from_: the address that mails come from.
-        interval_seconds: at most one mail for each conversation in so long.
+        interval_seconds: the least time between two mails about one conversation.
         timeout_seconds: how long handing over one mail may take.
     """
 
@@ -142,21 +142,21 @@ class Email(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[plugins.notifications]`.
+    """The table `[plugins.notifications]`.
 
     Attributes:
         rules: the first that fits a message and a user decides.
         defaults: whether the built-in rules follow them.
         delay_seconds: how long a message waits for its reader before anything goes out.
-        name: what this server is called in notifications that say no more, and who sends stored ones.
+        name: the name of this server in notifications that say no more, and of the sender of stored ones.
         link: the web client's address of a conversation, with {kind} and {target_id}; empty for none.
         contact: whom operators of push services write to, as mailto: or https:.
         allow_hosts: patterns of hosts that users may name.
         allow_networks: private networks that may be called all the same, as 10.0.0.0/8.
         timeout_seconds: how long one call of a target may take.
         give_up_hours: a target that failed for so long is not called any more.
-        max_age_hours: what is older is not told of any more.
-        sender: the user whom stored notifications come from; made where there is none.
+        max_age_hours: older messages do not notify any more.
+        sender: the user who sends stored notifications; created if there is none.
     """
 
     rules: list[Rule] = []
@@ -189,10 +189,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
-        """The rules in the order in which they are asked."""
+        """All rules, in their order."""
         return (*self.rules, *(DEFAULTS if self.defaults else ()))
 
 
 def narrower(*levels: Content | None) -> Content:
-    """Return the level among these that tells least; None says nothing."""
+    """Return the level among these that says least; None stands for no choice."""
     return max((level for level in levels if level is not None), key=PRIVACY.index)

@@ -1,4 +1,4 @@
-"""Which messages notify whom: the rules, asked in order; the first that fits a message and a user decides."""
+"""Rules: they decide which messages notify whom. The first rule that fits a message and a user decides."""
 
 import re
 import sqlite3
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What it says, in words; empty where it says nothing."""
+        """Its text; empty where it has none."""
         for field in ("content", "body"):
             said = getattr(self.payload, field, None)
             if isinstance(said, str):
@@ -46,40 +46,51 @@ class Message(NamedTuple):
 
     @property
     def title(self) -> str | None:
-        """The title that it has of its own, as a notification does."""
+        """Its own title, as a `notification` has one."""
         title = getattr(self.payload, "title", None)
         return title if isinstance(title, str) else None
 
     @property
     def words(self) -> str:
-        """All that it says."""
+        """Its title and text, for rules with `words`."""
         return f"{self.title or ''}\n{self.text}"
 
     @property
     def group(self) -> str | None:
-        """The group that it was said in; None where it was said elsewhere."""
+        """The group that it was sent to; None for other conversations."""
         return self.address.partition(":")[2] if self.kind == "group" else None
 
     @property
     def mentions(self) -> list[str]:
-        """Whom it calls by name; `*` calls everybody."""
+        """The users that it mentions; `*` stands for everybody."""
         mentioned = getattr(self.payload, "mentions", None)
         return mentioned if isinstance(mentioned, list) else []
 
     def calls(self, user_id: str) -> bool:
-        """Tell whether it mentions a user, by name or with everybody."""
+        """Tell whether it mentions a user, by name or by `*`."""
         return user_id in self.mentions or EVERYBODY in self.mentions
 
     def target_for(self, user_id: str) -> str:
-        """Return what a user calls its conversation."""
+        """Return the target id by which a user names its conversation."""
         return other_party(self.address, user_id)
 
 
-COLUMNS = (
-    "l.message_id, l.channel_id, l.seq, l.type, l.sender_id, l.payload, l.timestamp, l.edited_at, l.expires_at,"
-    " c.address, c.kind"
+SELECT_MESSAGES = (
+    "SELECT l.message_id, l.channel_id, l.seq, l.type, l.sender_id, l.payload, l.timestamp, l.edited_at,"
+    " l.expires_at, c.address, c.kind FROM log l JOIN channels c USING (channel_id)"
 )
-"""Of `log l JOIN channels c`; what `Rulebook.message` takes."""
+"""Begins a query for the rows that `Rulebook.message` takes."""
+
+_SLICE = 500
+
+
+def read_slice(connection: sqlite3.Connection, after: int, until: int) -> tuple[list[tuple[Any, ...]], int]:
+    """Return the rows of a part of the log, 500 at most, and the position up to which that was read."""
+    rows = connection.execute(
+        f"{SELECT_MESSAGES} WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
+        (after, until, _SLICE),
+    ).fetchall()
+    return rows, (rows[-1][0] if len(rows) == _SLICE else until)
 
 
 class Rulebook:
@@ -105,7 +116,7 @@ class Rulebook:
         return type_name in self._named or (self._any and type_name in self._counted)
 
     def message(self, row: tuple[Any, ...]) -> Message | None:
-        """Return the message of a row of `COLUMNS`; None where no rule is for its type, or it is gone."""
+        """Return the message of a row of `SELECT_MESSAGES`; None if no rule is for its type, or it was deleted."""
         type_name, payload = row[3], row[5]
         if payload is None or not self.concerns(type_name):
             return None
@@ -119,46 +130,45 @@ class Rulebook:
         return Message._make((*row[:5], decoded, *row[6:]))
 
     def called_by_edit(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> Message | None:
-        """Return the message, as it is, that an edit gives mentions, by the edit's row; None for other edits."""
+        """Return the edited message, by the row of an edit that mentions somebody; None for other edits."""
         if row[5] is None:
             return None
         edit = msgspec.json.decode(row[5])
         if not edit.get("mentions"):
             return None
         edited = connection.execute(
-            f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id) WHERE l.message_id = ?"
-            " AND l.channel_id = ?",
+            f"{SELECT_MESSAGES} WHERE l.message_id = ? AND l.channel_id = ?",
             (edit["message_id"], row[1]),
         ).fetchone()
         return self.message(edited) if edited else None
 
     def candidates(self, message: Message) -> list[Rule]:
-        """Return the rules that fit a message as far as it does not matter who is told, in their order."""
+        """Return the rules that fit a message, whoever would be notified, in their order."""
         return [rule for rule in self._rules if self._fits(rule, message)]
 
     def pushes(self, message: Message, user_id: str, among: Sequence[Rule] | None = None) -> Rule | None:
         """Return the rule by which a message is pushed to a user.
 
         Args:
-            among: its candidates, for whoever asks for many users.
+            among: its candidates, for callers that ask for many users.
         """
         rule = self._match(message, user_id, self.candidates(message) if among is None else among)
         if rule is None or "push" not in rule.actions:
             return None
         about = getattr(message.payload, "data", None)
         if message.sender_id == self._sender and isinstance(about, dict) and about.get("pushed"):
-            return None  # what it was stored for is pushed itself
+            return None  # the message that it repeats is pushed itself
         return rule
 
     def stored_for(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
-        """Return the rule by which a notification is stored for a user; never for one that a rule stored."""
+        """Return the rule by which a notification is stored for a user; None for what a rule stored."""
         if message.sender_id == self._sender:
             return None
         rule = self._match(message, user_id, among)
         return rule if rule is not None and "store" in rule.actions else None
 
     def _match(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
-        """Return the rule that decides for a user, whatever it says; None for none, and for the sender."""
+        """Return the rule that decides for a user, whatever it does; None without one, and for the sender."""
         if message.sender_id == user_id:
             return None
         for rule in among:
@@ -184,6 +194,6 @@ class Rulebook:
 
 @lru_cache(maxsize=256)
 def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern that finds one of the words, whole and in whatever case."""
+    """Return a pattern that finds one of the words, as a whole word and in any case."""
     listed = "|".join(re.escape(word) for word in words)
     return re.compile(rf"(?<!\w)(?:{listed})(?!\w)", re.IGNORECASE)

@@ -1,7 +1,8 @@
-"""Where a user's notifications go: what is kept of each place, and how it does."""
+"""Targets of notifications: the rows of `notifications_targets`."""
 
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,13 +15,31 @@ from .addresses import AnyAddress, place_of
 ACTIVE, UNCONFIRMED, GIVEN_UP = "active", "unconfirmed", "given_up"
 
 
+class Gone(Exception):
+    """A target that exists no longer: it is removed."""
+
+
+class Failed(Exception):
+    """A target that did not take a notification; the text is for its owner.
+
+    Attributes:
+        retry_after: how long it asked to be left alone, seconds.
+        final: the same notification would fail again, though another one may not.
+    """
+
+    def __init__(self, text: str, retry_after: float | None = None, *, final: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.final = final
+
+
 class Target(NamedTuple):
     """A row of `notifications_targets`.
 
     Attributes:
         place: its URL or mail address.
-        since: the position of the log when it was made; it is told of later messages only.
-        state: `active`, `unconfirmed` (a mail address whose code is to be shown), `given_up` (it failed too long).
+        since: the position of the log when it was added; it gets notifications of later messages only.
+        state: `active`, `unconfirmed` (a mail address whose code was not given yet), or `given_up`.
         failing_since, retry_at: while it fails, Unix seconds.
     """
 
@@ -65,7 +84,7 @@ def get(connection: sqlite3.Connection, target_id: str) -> Target | None:
     return _target(row) if row else None
 
 
-def owned(connection: sqlite3.Connection, user_id: str, target_id: str) -> Target:
+def get_owned(connection: sqlite3.Connection, user_id: str, target_id: str) -> Target:
     """Return a user's own target.
 
     Raises:
@@ -77,7 +96,7 @@ def owned(connection: sqlite3.Connection, user_id: str, target_id: str) -> Targe
     return target
 
 
-def of_user(connection: sqlite3.Connection, user_id: str) -> list[Target]:
+def list_of(connection: sqlite3.Connection, user_id: str) -> list[Target]:
     """Return a user's targets, oldest first."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM notifications_targets WHERE user_id = ? ORDER BY created_at, target_id",
@@ -86,10 +105,31 @@ def of_user(connection: sqlite3.Connection, user_id: str) -> list[Target]:
     return [_target(row) for row in rows]
 
 
-def everybodys(connection: sqlite3.Connection) -> list[Target]:
+def list_all(connection: sqlite3.Connection) -> list[Target]:
     """Return all targets, by user."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM notifications_targets ORDER BY user_id, created_at")
     return [_target(row) for row in rows]
+
+
+def ids_of(connection: sqlite3.Connection, user_ids: Iterable[str]) -> list[str]:
+    """Return the ids of users' active targets."""
+    found: list[str] = []
+    for user_id in user_ids:
+        rows = connection.execute(
+            "SELECT target_id FROM notifications_targets WHERE user_id = ? AND state = 'active'", (user_id,)
+        )
+        found += [row[0] for row in rows]
+    return found
+
+
+def ids_with_work(connection: sqlite3.Connection) -> list[str]:
+    """Return the ids of active targets that may have something to show or to take back."""
+    rows = connection.execute(
+        "SELECT target_id FROM notifications_targets t WHERE state = 'active' AND (EXISTS (SELECT 1 FROM"
+        " notifications_conversations c WHERE c.user_id = t.user_id AND c.newest_id IS NOT NULL) OR EXISTS"
+        " (SELECT 1 FROM notifications_shown s WHERE s.target_id = t.target_id AND s.newest_id IS NOT NULL))"
+    )
+    return [row[0] for row in rows]
 
 
 def add(
@@ -103,9 +143,9 @@ def add(
     most: int,
     state: str = ACTIVE,
 ) -> tuple[Target, bool]:
-    """Add a target, or change the user's one of the same place; tell whether it is new.
+    """Add a target, or change the user's one of the same place; return it, and whether it is new.
 
-    A browser's subscription is one person's: whoever registers it last has it.
+    A browser's subscription belongs to one user: the last one who adds it.
 
     Raises:
         RelayError: `conflict` when the user has as many as may be.
@@ -122,7 +162,7 @@ def add(
         ).fetchall()
         for (other,) in others:
             remove(connection, other)
-    if known is None and len(of_user(connection, user_id)) >= most:
+    if known is None and len(list_of(connection, user_id)) >= most:
         raise RelayError(ErrorCode.CONFLICT, f"there are {most} targets already; delete one first")
     target_id = known[0] if known else secrets.token_hex(8)
     confirmed = known is not None and known[1] != UNCONFIRMED
@@ -144,7 +184,7 @@ def add(
 
 
 def expect_code(connection: sqlite3.Connection, target_id: str, code_hash: bytes, until: float) -> None:
-    """Keep what the code of an unconfirmed target hashes to."""
+    """Store the hash of the code that confirms a target."""
     connection.execute(
         "UPDATE notifications_targets SET code_hash = ?, code_until = ?, code_tries = 0 WHERE target_id = ?",
         (code_hash, until, target_id),
@@ -152,7 +192,7 @@ def expect_code(connection: sqlite3.Connection, target_id: str, code_hash: bytes
 
 
 def try_code(connection: sqlite3.Connection, target_id: str, code_hash: bytes, now: float, tries: int) -> bool:
-    """Tell whether a code is right, in time and not tried too often; then the target is at work."""
+    """Make a target active if its code is right, in time and not tried too often; return whether it is."""
     kept, until, tried = connection.execute(
         "UPDATE notifications_targets SET code_tries = code_tries + 1 WHERE target_id = ?"
         " RETURNING code_hash, code_until, code_tries",
@@ -167,21 +207,21 @@ def try_code(connection: sqlite3.Connection, target_id: str, code_hash: bytes, n
 
 
 def remove(connection: sqlite3.Connection, target_id: str) -> None:
-    """Remove a target, with what it shows."""
+    """Remove a target and the record of what it shows."""
     connection.execute("DELETE FROM notifications_targets WHERE target_id = ?", (target_id,))
     connection.execute("DELETE FROM notifications_shown WHERE target_id = ?", (target_id,))
 
 
-def left(_server: Server, connection: sqlite3.Connection, user_id: str) -> None:
-    """Forget where a user was told things, and what they chose."""
-    for target in of_user(connection, user_id):
+def forget_user(_server: Server, connection: sqlite3.Connection, user_id: str) -> None:
+    """Remove everything of a user: targets, pending notifications, preferences."""
+    for target in list_of(connection, user_id):
         remove(connection, target.target_id)
     for table in ("conversations", "muted", "people"):
         connection.execute(f"DELETE FROM notifications_{table} WHERE user_id = ?", (user_id,))
 
 
-def succeeded(connection: sqlite3.Connection, target_id: str, now: float) -> None:
-    """Note that a target took something; one that was given up is at work again."""
+def note_success(connection: sqlite3.Connection, target_id: str, now: float) -> None:
+    """Note that a target took a notification; one that was given up is active again."""
     connection.execute(
         "UPDATE notifications_targets SET state = ?, failures = 0, failing_since = NULL, retry_at = NULL,"
         " last_error = NULL, delivered_at = ? WHERE target_id = ?",
@@ -189,10 +229,10 @@ def succeeded(connection: sqlite3.Connection, target_id: str, now: float) -> Non
     )
 
 
-def failed(
+def note_failure(
     connection: sqlite3.Connection, target_id: str, error: str, now: float, retry_at: float, give_up_after: float
 ) -> bool:
-    """Note that a target failed; tell whether it is given up."""
+    """Note that a target failed; return whether it is given up from now on."""
     row = connection.execute(
         "UPDATE notifications_targets SET failures = failures + 1, failing_since = coalesce(failing_since, ?1),"
         " retry_at = ?2, last_error = ?3 WHERE target_id = ?4 RETURNING failing_since",
@@ -206,15 +246,15 @@ def failed(
     return True
 
 
-def refused(connection: sqlite3.Connection, target_id: str, error: str) -> None:
-    """Note why a target did not take one notification; it goes on with the next."""
+def note_refusal(connection: sqlite3.Connection, target_id: str, error: str) -> None:
+    """Note why a target did not take one notification; the next one is tried all the same."""
     connection.execute(
         "UPDATE notifications_targets SET last_error = ? WHERE target_id = ?", (error[:300], target_id)
     )
 
 
-def revoked(connection: sqlite3.Connection, target: Target) -> bool:
-    """Tell whether the device that a target was made on was logged out since."""
+def device_revoked(connection: sqlite3.Connection, target: Target) -> bool:
+    """Tell whether the device of a target was logged out since the target was added."""
     found = connection.execute(
         "SELECT 1 FROM devices WHERE user_id = ? AND client_id = ? AND revoked_at >= ?",
         (target.user_id, target.client_id, target.created_at),
@@ -222,8 +262,8 @@ def revoked(connection: sqlite3.Connection, target: Target) -> bool:
     return found.fetchone() is not None
 
 
-def may_be_told(connection: sqlite3.Connection, target: Target) -> bool:
-    """Tell whether a target is at work, and its owner's account is not disabled."""
+def is_deliverable(connection: sqlite3.Connection, target: Target) -> bool:
+    """Tell whether a target is active and its owner's account is not disabled."""
     if target.state != ACTIVE:
         return False
     row = connection.execute("SELECT disabled FROM users WHERE user_id = ?", (target.user_id,)).fetchone()

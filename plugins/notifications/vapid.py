@@ -1,8 +1,10 @@
-"""Web Push: a payload that only the browser reads (RFC 8291), and who sends it (VAPID, RFC 8292)."""
+"""Web Push: payloads that only the browser can read (RFC 8291), and the server's identity (VAPID, RFC 8292)."""
 
 import base64
 import os
 import re
+import secrets
+import sqlite3
 from typing import Any
 
 import msgspec
@@ -21,11 +23,11 @@ PADDED_TO = 512
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*=*")
 
 VALID_SECONDS = 12 * 3600
-"""How long a signed claim is good for; services refuse more than 24 hours."""
+"""How long a signed claim is valid; services refuse more than 24 hours."""
 
 
 def encode(raw: bytes) -> str:
-    """Return bytes as base64url without padding, as all of Web Push writes them."""
+    """Return bytes as base64url without padding, as Web Push has them."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -33,7 +35,7 @@ def decode(text: str) -> bytes:
     """Return the bytes of base64url, with or without padding.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not base64url.
     """
     if not _BASE64URL.fullmatch(text):
         raise ValueError("it has characters that base64url has not")
@@ -43,6 +45,21 @@ def decode(text: str) -> bytes:
 def make_key() -> bytes:
     """Return a new private key of P-256, 32 bytes."""
     return ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32, "big")
+
+
+def make_keys(connection: sqlite3.Connection) -> None:
+    """Create the key that push services know this server by, and the secret that names notifications."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO notifications_state VALUES (?, ?)",
+        (("vapid", make_key()), ("secret", secrets.token_bytes(32))),
+    )
+
+
+def read_key(connection: sqlite3.Connection, name: str) -> bytes:
+    """Return the key `vapid` or `secret`."""
+    found = connection.execute("SELECT value FROM notifications_state WHERE name = ?", (name,)).fetchone()
+    key: bytes = found[0]
+    return key
 
 
 def load_key(raw: bytes) -> ec.EllipticCurvePrivateKey:
@@ -59,7 +76,7 @@ def load_point(raw: bytes) -> ec.EllipticCurvePublicKey:
     """Return the public key of an uncompressed point.
 
     Raises:
-        ValueError: it is no point of P-256.
+        ValueError: it is not a point of P-256.
     """
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
 
@@ -103,7 +120,7 @@ def authorization(key: ec.EllipticCurvePrivateKey, origin: str, now: float, cont
     Args:
         origin: of the endpoint, as `https://push.example.org`.
         now: Unix seconds.
-        contact: whom the service's operator may write to; some services insist on it.
+        contact: whom the operator of the service may write to; some services require it.
     """
     claims: dict[str, Any] = {"aud": origin, "exp": int(now) + VALID_SECONDS}
     if contact is not None:

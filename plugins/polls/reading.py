@@ -1,12 +1,11 @@
-"""Looking at polls: by REST, as far as the caller sees them, and on the command line."""
+"""Polls as they stand: by REST, as far as the caller may see them, and on the command line."""
 
 import sqlite3
 from typing import Any
 
 import msgspec
 
-from relay.http import Blueprint, Limit, NoQuery, Query, Word, caller, described, read_query, reply
-from relay.http import server as the_server
+from relay.http import Blueprint, Caller, Limit, Query, Word, endpoint, page_of
 from relay.plugin import MAX_INTEGER, ErrorCode, RelayError, Server
 
 from . import votes
@@ -83,41 +82,37 @@ def found(connection: sqlite3.Connection, message_id: int, user_id: str | None =
 
 
 @blueprint.get(f"/api/polls/<int(max={MAX_INTEGER}):message_id>")
-@described(answers={200: PollAnswer}, refusals=[ErrorCode.NOT_FOUND])
-async def show(message_id: int) -> Any:
+@endpoint(answers={200: PollAnswer}, refusals=[ErrorCode.NOT_FOUND])
+async def show(server: Server, caller: Caller, message_id: int) -> PollAnswer:
     """Answer with a poll and how it stands."""
-    read_query(NoQuery)
-    await require_seen(message_id)
-    user_id = caller().user_id
-    _poll, answer = await the_server().read(lambda connection: found(connection, message_id, user_id))
-    return reply(answer)
+    await require_seen(server, caller, message_id)
+    _poll, answer = await server.read(lambda connection: found(connection, message_id, caller.user_id))
+    return answer
 
 
 @blueprint.get(f"/api/polls/<int(max={MAX_INTEGER}):message_id>/votes")
-@described(query=VotersQuery, answers={200: VotersAnswer}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN])
-async def voted(message_id: int) -> Any:
+@endpoint(query=VotersQuery, answers={200: VotersAnswer}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN])
+async def voted(server: Server, caller: Caller, query: VotersQuery, message_id: int) -> VotersAnswer:
     """Answer with who voted for what, where the poll is not anonymous."""
-    asked = read_query(VotersQuery)
-    await require_seen(message_id)
+    await require_seen(server, caller, message_id)
 
     def read(connection: sqlite3.Connection) -> list[tuple[str, list[int]]]:
         poll, _answer = found(connection, message_id)
         if poll.anonymous:
             raise RelayError(ErrorCode.FORBIDDEN, f"poll {message_id} is anonymous")
-        return votes.voters(connection, message_id, asked.cursor or "", asked.limit + 1)
+        return votes.voters(connection, message_id, query.cursor or "", query.limit + 1)
 
-    rows = await the_server().read(read)
-    page, further = rows[: asked.limit], len(rows) > asked.limit
-    return reply(VotersAnswer([Voter(*one) for one in page], further, page[-1][0] if further else None))
+    page, has_more, next_cursor = page_of(await server.read(read), query.limit, lambda row: row[0])
+    return VotersAnswer([Voter(*row) for row in page], has_more, next_cursor)
 
 
-async def require_seen(message_id: int) -> None:
+async def require_seen(server: Server, caller: Caller, message_id: int) -> None:
     """Refuse what the caller may not see, as if it were not there.
 
     Raises:
         RelayError: `not_found`.
     """
-    await the_server().services.history.locate(caller().user_id, [message_id])
+    await server.services.history.locate(caller.user_id, [message_id])
 
 
 async def list_polls(server: Server, *, all: bool = False) -> list[dict[str, Any]]:

@@ -10,9 +10,8 @@ import trio
 import trio.lowlevel
 from msgspec import Meta
 
-from relay.http import Answer, Blueprint, Limit, Moment, Word, caller, described, read_query, reply
+from relay.http import Answer, Blueprint, Caller, Limit, Moment, Word, endpoint
 from relay.http import Query as QueryString
-from relay.http import server as the_server
 from relay.plugin import (
     BackgroundTask,
     Command,
@@ -252,14 +251,14 @@ def relay_background() -> list[BackgroundTask]:
 @hookimpl
 def relay_routes(options: Options) -> list[Routes]:
     """Add `GET /api/search`."""
-
-    @described(query=SearchQuery, answers={200: Results}, refusals=[ErrorCode.NOT_FOUND])
-    async def answer() -> Any:
-        """Answer with the messages that the caller may see and that have what is looked for."""
-        return reply(await search(the_server(), caller().user_id, read_query(SearchQuery), options.results))
-
     made = Blueprint("search", __name__)
-    made.add_url_rule("/api/search", "search", answer, methods=["GET"])
+
+    @made.get("/api/search", endpoint="search")
+    @endpoint(query=SearchQuery, answers={200: Results}, refusals=[ErrorCode.NOT_FOUND])
+    async def answer(server: Server, caller: Caller, query: SearchQuery) -> dict[str, Any]:
+        """Answer with the messages that the caller may see and that have what is looked for."""
+        return await search(server, caller.user_id, query, options.results)
+
     return [Routes(blueprint=made)]
 
 

@@ -7,10 +7,11 @@ import msgspec
 from relay.plugin import BackgroundTask, Command, MessageHook, Migration, Routes, SessionHook, hookimpl
 
 from .commands import make_commands
+from .delivery import deliver
+from .incoming import remove_of_user
 from .options import Options
 from .routes import make_routes
-from .running import deliver
-from .tables import SCHEMA, forget_answers, remove_incoming_of
+from .tables import SCHEMA, forget_answers
 
 
 @hookimpl
@@ -27,7 +28,7 @@ def relay_migrations() -> list[Migration]:
 
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
-    """Forget what receivers said of messages that changed: they may have repeated them."""
+    """Delete what receivers answered to messages that were edited or erased: it may repeat their content."""
     return [
         MessageHook(
             edited=lambda _server, connection, message: forget_answers(connection, [message.message_id]),
@@ -38,13 +39,13 @@ def relay_message_hooks() -> list[MessageHook]:
 
 @hookimpl
 def relay_session_hooks() -> list[SessionHook]:
-    """Remove the incoming webhooks that post as somebody who is erased."""
-    return [SessionHook(left=lambda _server, connection, user_id: remove_incoming_of(connection, user_id))]
+    """Delete the incoming webhooks of a user who is erased."""
+    return [SessionHook(left=lambda _server, connection, user_id: remove_of_user(connection, user_id))]
 
 
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
-    """Deliver."""
+    """Deliver to outgoing webhooks while the server runs."""
     return [BackgroundTask(name="deliver", run=partial(deliver, options=options))]
 
 

@@ -1,4 +1,4 @@
-"""`relay webhook …`."""
+"""The commands `relay webhook …`."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,13 +9,14 @@ from msgspec import Meta
 
 from relay.plugin import Command, Server
 
-from . import incoming, managing
-from .choosing import Choice
+from . import incoming, service
+from .filter import Choice
 from .options import Options
-from .views import AttemptView, Created, DeadView
+from .service import Created
+from .tables import AttemptView, DeadView
 
 Named = list[str] | None
-Hours = Annotated[float, Meta(ge=0, le=8760, description="How long the old secret is good still.")]
+Hours = Annotated[float, Meta(ge=0, le=8760, description="For how many hours the old secret stays valid.")]
 
 
 async def add(
@@ -30,7 +31,7 @@ async def add(
     reply_as: Annotated[str | None, Meta(description="Post the receiver's answers as this user.")] = None,
     secret: Annotated[str | None, Meta(description="The secret, whsec_…; a new one without it.")] = None,
 ) -> Created:
-    """Have messages posted to URL from now on: all, or those that the options name. Print its id and secret."""
+    """Post messages to URL from now on: all, or those that the options name. Print its id and secret."""
     choice = Choice(
         types=type or [],
         groups=group or [],
@@ -38,11 +39,11 @@ async def add(
         conversations=conversation or [],
         senders=sender or [],
     )
-    return await managing.add(server, url, choice, reply_as, secret)
+    return await service.add(server, url, choice, reply_as, secret)
 
 
 async def list_all(server: Server) -> list[dict[str, Any]]:
-    """List all outgoing webhooks and how they stand."""
+    """List all outgoing webhooks and their state."""
     return [
         {
             "hook_id": view.hook_id,
@@ -52,53 +53,53 @@ async def list_all(server: Server) -> list[dict[str, Any]]:
             "url": view.url,
             "messages": str(view.messages),
         }
-        for view in await managing.views(server)
+        for view in await service.list_hooks(server)
     ]
 
 
 async def show(server: Server, hook_id: str) -> dict[str, Any]:
-    """Show a webhook and how it stands."""
-    view = (await managing.views(server, hook_id))[0]
+    """Show a webhook and its state."""
+    view = await service.show(server, hook_id)
     return {**msgspec.structs.asdict(view), "messages": str(view.messages)}
 
 
 async def remove(server: Server, hook_id: str) -> str:
-    """Remove a webhook; what it has not got yet it never gets."""
-    await managing.remove(server, hook_id)
+    """Remove a webhook; it never gets what it has not got yet."""
+    await service.remove(server, hook_id)
     return f"{hook_id}: removed"
 
 
 async def pause(server: Server, hook_id: str) -> str:
-    """Have a webhook deliver nothing until it is resumed; it goes on from where it stood then."""
-    await managing.pause(server, hook_id)
+    """Pause a webhook: it delivers nothing until it is resumed, and then goes on from where it stood."""
+    await service.pause(server, hook_id)
     return f"{hook_id}: paused"
 
 
 async def resume(server: Server, hook_id: str) -> str:
-    """Have a webhook deliver again, at once, all that it has not got."""
-    await managing.resume(server, hook_id)
+    """Resume a webhook: everything that it has not got is delivered, beginning at once."""
+    await service.resume(server, hook_id)
     return f"{hook_id}: active"
 
 
 async def rotate(server: Server, hook_id: str, *, hours: Hours = 24.0) -> Created:
     """Give a webhook a new secret, and print it; deliveries are signed with both for a while."""
-    return await managing.rotate(server, hook_id, hours)
+    return await service.rotate(server, hook_id, hours)
 
 
 async def deliveries(server: Server, hook_id: str) -> list[AttemptView]:
     """List the newest attempts of a webhook, newest first."""
-    return await managing.deliveries(server, hook_id)
+    return await service.deliveries(server, hook_id)
 
 
 async def dead(
     server: Server,
     hook_id: str,
     *,
-    after: Annotated[int, Meta(ge=0, description="Begin behind this message_id.")] = 0,
+    after: Annotated[int, Meta(ge=0, description="Begin after this message_id.")] = 0,
     limit: Annotated[int, Meta(ge=1, le=1000, description="How many at most.")] = 200,
 ) -> list[DeadView]:
-    """List the messages that a webhook's receiver never took, oldest first."""
-    return await managing.dead(server, hook_id, after, limit)
+    """List a webhook's dead letters: messages that its receiver never took, oldest first."""
+    return await service.dead(server, hook_id, after, limit)
 
 
 async def replay(
@@ -107,8 +108,8 @@ async def replay(
     *,
     message: Annotated[int | None, Meta(description="Only one, by its message_id.")] = None,
 ) -> str:
-    """Have a webhook's dead letters delivered once more, under the ids that they had."""
-    count = (await managing.replay(server, hook_id, message)).replayed
+    """Deliver a webhook's dead letters once more, under the ids that they had."""
+    count = (await service.replay(server, hook_id, message)).replayed
     return f"{count:,} {'is' if count == 1 else 'are'} delivered once more"
 
 
@@ -119,7 +120,7 @@ async def list_or_create_incoming(
     as_: Annotated[str | None, Meta(description="Who posts; created where there is none.")] = None,
     to: Annotated[str | None, Meta(description="The user or group that it posts to.")] = None,
 ) -> Any:
-    """Make an incoming webhook, and print the path of its URL; without a NAME list those that are there."""
+    """Create an incoming webhook, and print the path of its URL; without a NAME list all."""
     if not name:
         return await server.read(incoming.list_all)
     if as_ is None or to is None:
@@ -128,7 +129,7 @@ async def list_or_create_incoming(
 
 
 async def revoke(server: Server, name: str) -> str:
-    """End an incoming webhook: its URL is not found from now on."""
+    """Revoke an incoming webhook: its URL is answered 404 from now on."""
     await server.write(partial(incoming.revoke, name=name))
     return f"{name}: revoked"
 
@@ -137,8 +138,8 @@ def make_commands(options: Options) -> list[Command]:
     """Return the plugin's commands."""
 
     async def send_test(server: Server, hook_id: str) -> AttemptView:
-        """Post a test to a webhook's receiver once, and show what came of it."""
-        return await managing.send_test(server, options, hook_id)
+        """Post a test to a webhook's receiver once, and show what became of it."""
+        return await service.send_test(server, options, hook_id)
 
     named: dict[str, Callable[..., Awaitable[Any]]] = {
         "add": add,

@@ -1,16 +1,35 @@
-"""Incoming webhooks: a URL that posts what is sent to it, as a user, into a conversation."""
+"""Incoming webhooks: URLs `/hook/TOKEN` that post what is sent to them, each as one user to one target."""
 
 import hmac
 import secrets
 import sqlite3
 from functools import partial
+from typing import Annotated, Any, Literal, NamedTuple, cast
+from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 
-from relay.plugin import ErrorCode, RelayError, Role, Server, check_shown, hash_secret
+from relay.http import invalid, read_idempotency_key, request
+from relay.plugin import (
+    ErrorCode,
+    RelayError,
+    Role,
+    Server,
+    TokenBuckets,
+    check_shown,
+    hash_secret,
+    kind_of,
+    with_choices,
+)
 
 MOST_INCOMING = 1_000
 _INCOMING = "name, user_id, target_id, target_kind, created_at"
+_FORM = "application/x-www-form-urlencoded"
+_FORM_FIELDS = frozenset({"content", "text", "title", "payload"})
+"""A body with one of these fields is a form, and not text; `payload` holds JSON."""
+
+_SCOPES = frozenset({"notify"})
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -37,15 +56,18 @@ class CreatedIncoming(msgspec.Struct):
     path: str
 
 
+# Creating and revoking them.
+
+
 async def create(server: Server, name: str, user_id: str, target_id: str) -> CreatedIncoming:
-    """Create an incoming webhook; its user is created where there is none, and then joins the group it posts to.
+    """Create an incoming webhook. A user who does not exist is created, and joins the group that it posts to.
 
     Raises:
-        RelayError: `invalid_payload` for a name that shows nothing, or a target or user that cannot be meant,
-            `conflict` when the name is taken.
+        RelayError: `invalid_payload` for an invalid name, or a target or user that does not exist or does not
+            fit; `conflict` when the name is taken.
     """
     name = check_shown(name, "name")
-    kind = await server.read(partial(_kind, target_id=target_id))
+    kind = await server.read(partial(_target_kind, target_id=target_id))
     if await server.ensure_user(user_id):
         await _join(server, target_id, user_id, kind)
     elif kind == "group" and user_id not in await _members(server, target_id):
@@ -58,15 +80,15 @@ async def create(server: Server, name: str, user_id: str, target_id: str) -> Cre
 
 
 def incomplete() -> RelayError:
-    """Return the refusal of one that does not say who posts and where."""
+    """Return the error for a command that does not say who posts and where."""
     return RelayError(ErrorCode.INVALID_PAYLOAD, "an incoming webhook needs --as USER and --to USER-OR-GROUP")
 
 
-def _kind(connection: sqlite3.Connection, target_id: str) -> str:
-    row = connection.execute("SELECT kind FROM names WHERE name = ?", (target_id,)).fetchone()
-    if row is None:
+def _target_kind(connection: sqlite3.Connection, target_id: str) -> str:
+    kind = kind_of(connection, target_id)
+    if kind is None:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, f"there is no user or group {target_id[:80]!r}")
-    return str(row[0])
+    return kind
 
 
 async def _members(server: Server, group_id: str) -> dict[str, Role]:
@@ -84,8 +106,8 @@ async def _join(server: Server, target_id: str, user_id: str, kind: str) -> None
 
 
 def _insert(connection: sqlite3.Connection, made: Incoming, token: str) -> None:
-    (there,) = connection.execute("SELECT count(*) FROM webhooks_incoming").fetchone()
-    if there >= MOST_INCOMING:
+    (count,) = connection.execute("SELECT count(*) FROM webhooks_incoming").fetchone()
+    if count >= MOST_INCOMING:
         text = f"there are {MOST_INCOMING:,} incoming webhooks, as many as there may be"
         raise RelayError(ErrorCode.CONFLICT, text)
     row = (*msgspec.structs.astuple(made), hash_secret(token))
@@ -96,27 +118,141 @@ def _insert(connection: sqlite3.Connection, made: Incoming, token: str) -> None:
 
 def list_all(connection: sqlite3.Connection) -> list[Incoming]:
     """Return all incoming webhooks by their names."""
-    return [
-        Incoming(*row) for row in connection.execute(f"SELECT {_INCOMING} FROM webhooks_incoming ORDER BY name")
-    ]
-
-
-def find(connection: sqlite3.Connection, token: str) -> Incoming | None:
-    """Return the incoming webhook of a token; None for a wrong one."""
-    digest = hash_secret(token)
-    row = connection.execute(
-        f"SELECT token_hash, {_INCOMING} FROM webhooks_incoming WHERE token_hash = ?", (digest,)
-    ).fetchone()
-    if row is None or not hmac.compare_digest(row[0], digest):
-        return None
-    return Incoming(*row[1:])
+    rows = connection.execute(f"SELECT {_INCOMING} FROM webhooks_incoming ORDER BY name")
+    return [Incoming(*row) for row in rows]
 
 
 def revoke(connection: sqlite3.Connection, name: str) -> None:
-    """End an incoming webhook: its URL is 404 from now on.
+    """Delete an incoming webhook: its URL is answered 404 from now on.
 
     Raises:
         RelayError: `not_found`.
     """
     if not connection.execute("DELETE FROM webhooks_incoming WHERE name = ?", (name,)).rowcount:
         raise RelayError(ErrorCode.NOT_FOUND, f"there is no incoming webhook {name[:80]!r}")
+
+
+def remove_of_user(connection: sqlite3.Connection, user_id: str) -> None:
+    """Delete the incoming webhooks that post as a user, or to them."""
+    connection.execute(
+        "DELETE FROM webhooks_incoming WHERE user_id = ?1 OR target_kind = 'user' AND target_id = ?1", (user_id,)
+    )
+
+
+async def find(server: Server, token: str) -> Incoming:
+    """Return the incoming webhook with a token.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    digest = hash_secret(token)
+    sql = f"SELECT token_hash, {_INCOMING} FROM webhooks_incoming WHERE token_hash = ?"
+    row = await server.read(lambda connection: connection.execute(sql, (digest,)).fetchone())
+    if row is None or not hmac.compare_digest(row[0], digest):
+        raise RelayError(ErrorCode.NOT_FOUND, "there is no webhook at this URL; it is not whole, or was revoked")
+    return Incoming(*row[1:])
+
+
+# Calls.
+
+
+class Call(msgspec.Struct):
+    """The body of a call. Unknown fields are ignored: other services send many.
+
+    Attributes:
+        content, text: the text to post; the two mean the same.
+        title, level: make it a notification, with the text as its body.
+        id: the idempotency key, like the header `Idempotency-Key`.
+    """
+
+    content: str = ""
+    text: str = ""
+    title: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    level: Literal["info", "success", "warning", "error"] | None = None
+    id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class CallMessage(NamedTuple):
+    """The message that a call becomes; `key` is its idempotency key."""
+
+    type_name: str
+    payload: dict[str, Any]
+    key: str | None
+
+
+async def post_call(server: Server, token: str, rates: TokenBuckets, most_bytes: int) -> Any:
+    """Post the content of the current request, and return the entry of the stored message.
+
+    Raises:
+        RelayError: `not_found`, `rate_limited`, `too_large`, `invalid_payload`, or the message is refused.
+    """
+    incoming = await find(server, token)
+    rates.take(incoming.name)
+    message = make_message(incoming, await _read_call(most_bytes), read_idempotency_key())
+    return await server.send(
+        incoming.user_id,
+        message.type_name,
+        message.payload,
+        incoming.target_id,
+        own_id=message.key,
+        scopes=_SCOPES,
+    )
+
+
+def make_message(incoming: Incoming, call: Call, key: str | None) -> CallMessage:
+    """Return the message that a call becomes.
+
+    Args:
+        key: the header `Idempotency-Key`.
+
+    Raises:
+        RelayError: `invalid_payload`.
+    """
+    if key is not None and call.id not in (None, key):
+        raise invalid("the header Idempotency-Key and id differ; give one of them, or both alike")
+    content, key = call.content or call.text, key or call.id
+    if call.title is not None:
+        fields = {"title": call.title, "body": content or None, "level": call.level}
+        payload = {name: value for name, value in fields.items() if value is not None}
+        return CallMessage("notification", payload, key)
+    if call.level is not None:
+        raise invalid("level is for notifications, which have a title")
+    if not content.strip():
+        raise invalid("nothing is said: send text, or JSON or a form with content, text or title")
+    return CallMessage(incoming.type_name, {"content": content}, key)
+
+
+async def _read_call(most_bytes: int) -> Call:
+    """Read a body: JSON, a form, or text. `curl -d` sends text under the content type of a form."""
+    raw = cast(bytes, await request.get_data(cache=False, as_text=False))
+    if len(raw) > most_bytes:
+        raise RelayError(ErrorCode.TOO_LARGE, f"a call has {most_bytes:,} bytes at most; this has {len(raw):,}")
+    media_type = request.mimetype
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return _decode(raw)
+    if media_type.startswith("multipart/"):
+        raise invalid("a multipart form is not read here; send text, JSON, or what curl --data-urlencode sends")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise invalid("the body is not UTF-8 text") from None
+    fields = parse_qs(text, keep_blank_values=True) if media_type == _FORM else {}
+    if _FORM_FIELDS.isdisjoint(fields):
+        return Call(content=text.rstrip())
+    if "payload" in fields:
+        return _decode(fields["payload"][-1])
+    return _convert({name: values[-1] for name, values in fields.items()})
+
+
+def _decode(raw: bytes | str) -> Call:
+    try:
+        return _convert(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise RelayError(ErrorCode.BAD_JSON, f"the body is not JSON: {error}") from None
+
+
+def _convert(value: Any) -> Call:
+    try:
+        return msgspec.convert(value, Call)
+    except msgspec.ValidationError as error:
+        raise invalid(f"the body is not what it should be: {with_choices(error, Call)}") from None

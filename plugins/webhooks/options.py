@@ -1,4 +1,4 @@
-"""`[plugins.webhooks]`."""
+"""The settings of `[plugins.webhooks]`."""
 
 from typing import Annotated
 
@@ -12,12 +12,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The table `[plugins.webhooks]`.
 
     Attributes:
-        retry_seconds: pauses after failed attempts; after the attempt behind the last one a message is given up.
+        retry_seconds: pauses after failed attempts. When the attempt after the last pause fails too, the message
+            becomes a dead letter.
         timeout_seconds: the deadline of one attempt.
-        pause_after_days: a webhook by which nothing was delivered for so long is paused; 0 never does that.
-        conversations_at_once: the most conversations of one webhook that are served at the same time.
+        pause_after_days: a webhook that delivered nothing for so many days is paused; 0 never does that.
+        conversations_at_once: the most conversations of one webhook that are delivered at the same time.
         at_once: the most attempts at the same time, of all webhooks.
-        attempts_per_second: of one webhook, at most; 0 means no limit.
+        attempts_per_second: the most attempts of one webhook per second; 0 means no limit.
         allow_private: whether a receiver may be in a private network, or on this machine.
         answer_bytes: how much of a receiver's answer is read.
         incoming_per_minute: calls of one incoming webhook, on average and at once; 0 means no limit.

@@ -1,4 +1,4 @@
-"""`/api/webhooks…` for admins, and `/hook/TOKEN` for whoever has one."""
+"""REST of webhooks: `/api/webhooks…` for admins, and `/hook/TOKEN` for whoever has a token."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -7,34 +7,19 @@ import msgspec
 import trio
 from msgspec import Meta
 
-from relay.http import (
-    Blueprint,
-    Body,
-    Limit,
-    NoQuery,
-    Position,
-    Query,
-    ack_payload,
-    admin,
-    described,
-    nothing,
-    read_body,
-    read_query,
-    reply,
-    server,
-)
-from relay.plugin import ErrorCode, Integer, Name, Routes, TokenBuckets
+from relay.http import Blueprint, Body, Limit, Position, Query, ack_payload, endpoint, page_of, reply
+from relay.plugin import ErrorCode, Integer, Name, Routes, Server, TokenBuckets
 
-from . import incoming, managing
-from .calling import post, the_incoming
-from .choosing import Choice
+from . import incoming, service
+from .filter import Choice
 from .incoming import CreatedIncoming, Incoming
 from .options import Options
-from .views import AttemptView, Created, DeadView, HookView, Replayed
+from .service import Created, HookView, Replayed
+from .tables import AttemptView, DeadView
 
 
 class NewHook(Body, frozen=True):
-    """A webhook to create: a URL, and which messages it is for; all without that."""
+    """A webhook to create: a URL, and the messages that it gets; without those all."""
 
     url: Annotated[str, Meta(max_length=2000)]
     messages: Choice = Choice()
@@ -43,19 +28,19 @@ class NewHook(Body, frozen=True):
 
 
 class NewSecret(Body, frozen=True):
-    """How long the old secret is good still."""
+    """For how many hours the old secret stays valid."""
 
     hours: Annotated[float, Meta(ge=0, le=8760)] = 24.0
 
 
 class ReplayBody(Body, frozen=True):
-    """Which dead letter is delivered once more; all without it."""
+    """The dead letter that is delivered once more; without it all are."""
 
     message_id: Integer | None = None
 
 
 class DeadQuery(Query, frozen=True):
-    """Where the page begins."""
+    """The beginning of the page."""
 
     after: Position = None
     limit: Limit = 50
@@ -96,7 +81,7 @@ class Incomings(msgspec.Struct):
 
 
 class Purpose(msgspec.Struct):
-    """What an incoming webhook is for."""
+    """The purpose of an incoming webhook."""
 
     name: str
     posts_as: str
@@ -105,7 +90,7 @@ class Purpose(msgspec.Struct):
 
 
 class Posted(msgspec.Struct, omit_defaults=True):
-    """What was stored: the payload of its ack."""
+    """The stored message: the payload of its ack."""
 
     timestamp: float
     duplicate: bool
@@ -114,161 +99,139 @@ class Posted(msgspec.Struct, omit_defaults=True):
     replaces: int | None = None
 
 
-_MAKING = [ErrorCode.FORBIDDEN, ErrorCode.CONFLICT]
-_GONE = [ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND]
 _TAKES = "text; JSON or a form with content or text, or with title, level and content for a notification; and id"
 
 
 def make_routes(options: Options) -> Routes:
-    """Return the plugin's paths."""
+    """Return the plugin's routes."""
     blueprint = Blueprint("webhooks", __name__)
     _add_outgoing(blueprint)
     _add_changes(blueprint, options)
     _add_dead(blueprint)
     _add_incoming(blueprint)
     _add_calls(blueprint, options)
-    return Routes(blueprint=blueprint, public=frozenset({"call", "purpose"}))
+    return Routes(blueprint=blueprint)
 
 
 def _add_outgoing(blueprint: Blueprint) -> None:
     @blueprint.post("/api/webhooks")
-    @described(body=NewHook, answers={201: Created}, refusals=_MAKING)
-    async def create() -> Any:
+    @endpoint(query=None, body=NewHook, answers={201: Created}, refusals=[ErrorCode.CONFLICT], access="admin")
+    async def create(server: Server, body: NewHook) -> Created:
         """Create an outgoing webhook, and answer with its id and secret."""
-        admin()
-        body = await read_body(NewHook)
-        return reply(await managing.add(server(), body.url, body.messages, body.reply_as, body.secret), 201)
+        return await service.add(server, body.url, body.messages, body.reply_as, body.secret)
 
     @blueprint.get("/api/webhooks")
-    @described(query=NoQuery, answers={200: Hooks}, refusals=[ErrorCode.FORBIDDEN])
-    async def list_all() -> Any:
-        """Answer with all outgoing webhooks and how they stand."""
-        admin()
-        read_query(NoQuery)
-        return reply(Hooks(await managing.views(server())))
+    @endpoint(answers={200: Hooks}, access="admin")
+    async def list_all(server: Server) -> Hooks:
+        """Answer with all outgoing webhooks and their state."""
+        return Hooks(await service.list_hooks(server))
 
     @blueprint.get("/api/webhooks/<hook_id>")
-    @described(answers={200: HookView}, refusals=_GONE)
-    async def show(hook_id: str) -> Any:
-        """Answer with one webhook and how it stands."""
-        admin()
-        return reply((await managing.views(server(), hook_id))[0])
+    @endpoint(query=None, answers={200: HookView}, access="admin")
+    async def show(server: Server, hook_id: str) -> HookView:
+        """Answer with one webhook and its state."""
+        return await service.show(server, hook_id)
 
     @blueprint.delete("/api/webhooks/<hook_id>")
-    @described(answers={204: None}, refusals=_GONE)
-    async def remove(hook_id: str) -> Any:
+    @endpoint(query=None, answers={204: None}, access="admin")
+    async def remove(server: Server, hook_id: str) -> None:
         """Remove a webhook."""
-        admin()
-        await managing.remove(server(), hook_id)
-        return nothing()
+        await service.remove(server, hook_id)
 
 
 def _add_changes(blueprint: Blueprint, options: Options) -> None:
     @blueprint.post("/api/webhooks/<hook_id>/pause")
-    @described(answers={200: HookView}, refusals=_GONE)
-    async def pause(hook_id: str) -> Any:
-        """Have a webhook deliver nothing until it is resumed."""
-        admin()
-        await managing.pause(server(), hook_id)
-        return reply((await managing.views(server(), hook_id))[0])
+    @endpoint(query=None, answers={200: HookView}, access="admin")
+    async def pause(server: Server, hook_id: str) -> HookView:
+        """Pause a webhook: it delivers nothing until it is resumed."""
+        await service.pause(server, hook_id)
+        return await service.show(server, hook_id)
 
     @blueprint.post("/api/webhooks/<hook_id>/resume")
-    @described(answers={200: HookView}, refusals=_GONE)
-    async def resume(hook_id: str) -> Any:
-        """Have a webhook deliver again, from where it stood."""
-        admin()
-        await managing.resume(server(), hook_id)
-        return reply((await managing.views(server(), hook_id))[0])
+    @endpoint(query=None, answers={200: HookView}, access="admin")
+    async def resume(server: Server, hook_id: str) -> HookView:
+        """Resume a webhook: it goes on from where it stood."""
+        await service.resume(server, hook_id)
+        return await service.show(server, hook_id)
 
     @blueprint.post("/api/webhooks/<hook_id>/rotate")
-    @described(body=NewSecret, answers={200: Created}, refusals=_GONE)
-    async def rotate(hook_id: str) -> Any:
-        """Give a webhook a new secret; the old one is good for some hours still."""
-        admin()
-        body = await read_body(NewSecret, optional=True)
-        return reply(await managing.rotate(server(), hook_id, body.hours))
+    @endpoint(query=None, body=NewSecret, optional_body=True, answers={200: Created}, access="admin")
+    async def rotate(server: Server, body: NewSecret, hook_id: str) -> Created:
+        """Give a webhook a new secret; the old one stays valid for some hours."""
+        return await service.rotate(server, hook_id, body.hours)
 
     @blueprint.post("/api/webhooks/<hook_id>/test")
-    @described(answers={200: AttemptView}, refusals=_GONE)
-    async def send_test(hook_id: str) -> Any:
-        """Post a test to a webhook's receiver once, and answer with what came of it."""
-        admin()
-        return reply(await managing.send_test(server(), options, hook_id))
+    @endpoint(query=None, answers={200: AttemptView}, access="admin")
+    async def send_test(server: Server, hook_id: str) -> AttemptView:
+        """Post a test to a webhook's receiver once, and answer with what became of it."""
+        return await service.send_test(server, options, hook_id)
 
 
 def _add_dead(blueprint: Blueprint) -> None:
     @blueprint.get("/api/webhooks/<hook_id>/deliveries")
-    @described(answers={200: Attempts}, refusals=_GONE)
-    async def deliveries(hook_id: str) -> Any:
+    @endpoint(query=None, answers={200: Attempts}, access="admin")
+    async def deliveries(server: Server, hook_id: str) -> Attempts:
         """Answer with the newest attempts of a webhook, newest first."""
-        admin()
-        return reply(Attempts(await managing.deliveries(server(), hook_id)))
+        return Attempts(await service.deliveries(server, hook_id))
 
     @blueprint.get("/api/webhooks/<hook_id>/dead")
-    @described(query=DeadQuery, answers={200: DeadLetters}, refusals=_GONE)
-    async def dead(hook_id: str) -> Any:
+    @endpoint(query=DeadQuery, answers={200: DeadLetters}, access="admin")
+    async def dead(server: Server, query: DeadQuery, hook_id: str) -> DeadLetters:
         """Answer with a page of a webhook's dead letters, oldest first."""
-        admin()
-        asked = read_query(DeadQuery)
-        found = await managing.dead(server(), hook_id, asked.after or 0, asked.limit + 1)
-        page = found[: asked.limit]
-        more = len(found) > len(page)
-        return reply(DeadLetters(page, more, page[-1].message_id if more else None))
+        found = await service.dead(server, hook_id, query.after or 0, query.limit + 1)
+        return DeadLetters(*page_of(found, query.limit, lambda letter: letter.message_id))
 
     @blueprint.post("/api/webhooks/<hook_id>/replay")
-    @described(body=ReplayBody, answers={202: Replayed}, refusals=_GONE)
-    async def replay(hook_id: str) -> Any:
-        """Have dead letters delivered once more: all, or one."""
-        admin()
-        body = await read_body(ReplayBody, optional=True)
-        return reply(await managing.replay(server(), hook_id, body.message_id), 202)
+    @endpoint(query=None, body=ReplayBody, optional_body=True, answers={202: Replayed}, access="admin")
+    async def replay(server: Server, body: ReplayBody, hook_id: str) -> Replayed:
+        """Deliver dead letters once more: all, or one."""
+        return await service.replay(server, hook_id, body.message_id)
 
 
 def _add_incoming(blueprint: Blueprint) -> None:
     @blueprint.post("/api/webhooks/incoming")
-    @described(body=NewIncoming, answers={201: CreatedIncoming}, refusals=_MAKING)
-    async def create_incoming() -> Any:
+    @endpoint(
+        query=None, body=NewIncoming, answers={201: CreatedIncoming}, refusals=[ErrorCode.CONFLICT], access="admin"
+    )
+    async def create_incoming(server: Server, body: NewIncoming) -> CreatedIncoming:
         """Create an incoming webhook, and answer with the path of its URL."""
-        admin()
-        body = await read_body(NewIncoming)
-        return reply(await incoming.create(server(), body.name, body.user_id, body.target_id), 201)
+        return await incoming.create(server, body.name, body.user_id, body.target_id)
 
     @blueprint.get("/api/webhooks/incoming")
-    @described(answers={200: Incomings}, refusals=[ErrorCode.FORBIDDEN])
-    async def list_incoming() -> Any:
+    @endpoint(query=None, answers={200: Incomings}, access="admin")
+    async def list_incoming(server: Server) -> Incomings:
         """Answer with all incoming webhooks."""
-        admin()
-        return reply(Incomings(await server().read(incoming.list_all)))
+        return Incomings(await server.read(incoming.list_all))
 
     @blueprint.delete("/api/webhooks/incoming/<name>")
-    @described(answers={204: None}, refusals=_GONE)
-    async def revoke(name: str) -> Any:
-        """End an incoming webhook."""
-        admin()
-        await server().write(partial(incoming.revoke, name=name))
-        return nothing()
+    @endpoint(query=None, answers={204: None}, access="admin")
+    async def revoke(server: Server, name: str) -> None:
+        """Revoke an incoming webhook."""
+        await server.write(partial(incoming.revoke, name=name))
 
 
 def _add_calls(blueprint: Blueprint, options: Options) -> None:
     rate = options.incoming_per_minute
-    paces = TokenBuckets(rate / 60, rate, "calls of this webhook", trio.current_time)
+    rates = TokenBuckets(rate / 60, rate, "calls of this webhook", trio.current_time)
 
     @blueprint.post("/hook/<token>")
-    @described(
+    @endpoint(
+        query=None,
         body=bytes,
         answers={201: Posted, 200: Posted},
-        refusals=[*_GONE, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED],
+        refusals=[ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED],
+        access="open",
         body_types=["text/plain", "application/json", "application/x-www-form-urlencoded"],
         headers={"Idempotency-Key": "the same call again under the same key is stored once"},
     )
-    async def call(token: str) -> Any:
-        """Post what is said, and answer with the ack's payload."""
-        entry = await post(server(), token, paces, options.incoming_bytes)
+    async def call(server: Server, token: str) -> Any:
+        """Post the content of the call, and answer with the ack's payload."""
+        entry = await incoming.post_call(server, token, rates, options.incoming_bytes)
         return reply(ack_payload(entry), 200 if entry.duplicate else 201)
 
     @blueprint.get("/hook/<token>")
-    @described(answers={200: Purpose}, refusals=[ErrorCode.NOT_FOUND])
-    async def purpose(token: str) -> Any:
-        """Answer with what an incoming webhook is for."""
-        found = await the_incoming(server(), token)
-        return reply(Purpose(found.name, found.user_id, found.target_id, _TAKES))
+    @endpoint(query=None, answers={200: Purpose}, access="open")
+    async def purpose(server: Server, token: str) -> Purpose:
+        """Answer with the purpose of an incoming webhook."""
+        found = await incoming.find(server, token)
+        return Purpose(found.name, found.user_id, found.target_id, _TAKES)

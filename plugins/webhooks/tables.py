@@ -1,18 +1,19 @@
-"""The plugin's tables. Nothing here grows with the messages: where a webhook stands is a pointer into the log.
+"""The plugin's tables: the schema, and the queries on outgoing webhooks.
 
-A webhook has a `position`: up to there the log was looked through for it. What it still has to get of a
-conversation is one row of `webhooks_backlogs`, from a seq to a seq, which goes when all of it was delivered.
+Nothing here grows with the messages: the log itself is the queue. A webhook has a `position`: the log was scanned
+for it up to there. One row of `webhooks_backlogs` is what it still has to get of one conversation, from a seq to a
+seq; the row goes when all of that was delivered.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from relay.plugin import Server
 
-from .choosing import Choice, Said
+from .filter import Choice, StoredMessage
 
 SCHEMA = """
 CREATE TABLE webhooks_hooks (
@@ -44,16 +45,23 @@ _HOOK = (
     "hook_id, url, secret, old_secret, old_secret_until, choice, reply_as, created_at, position, failing_since,"
     " paused_at, paused_because"
 )
+_MESSAGE = (
+    "SELECT l.message_id, l.channel_id, l.seq, l.type, l.sender_id, c.address FROM log l"
+    " JOIN channels c USING (channel_id)"
+)
 Statement = tuple[str, tuple[Any, ...]]
+DeliveryIds = Callable[[int], str]
+"""Makes the id of a delivery from the id of its message."""
 
 
 class Hook(msgspec.Struct, frozen=True, array_like=True):
-    """An outgoing webhook as it is kept.
+    """The row of an outgoing webhook.
 
     Attributes:
-        old_secret, old_secret_until: the secret before the last rotation, and how long it is signed with as well.
-        failing_since: when the first attempt failed after the last that did not; None when the last did not.
-        paused_because: None for one that a person paused.
+        old_secret, old_secret_until: the secret before the last rotation, and how long deliveries are signed with
+            it as well.
+        failing_since: when the first attempt failed after the last success; None while attempts succeed.
+        paused_because: None where an admin paused it.
     """
 
     hook_id: str
@@ -70,20 +78,62 @@ class Hook(msgspec.Struct, frozen=True, array_like=True):
     paused_because: str | None
 
     def secrets(self, now: float) -> tuple[str, ...]:
-        """Return the secrets that are good now."""
+        """Return the secrets that are valid now."""
         if self.old_secret is not None and (self.old_secret_until or 0) > now:
             return self.secret, self.old_secret
         return (self.secret,)
 
 
-def hooks(connection: sqlite3.Connection) -> list[Hook]:
+class AttemptView(msgspec.Struct):
+    """One attempt; `message_id` is None for a test."""
+
+    delivery_id: str
+    message_id: int | None
+    attempt: int
+    at: float
+    milliseconds: int
+    status: int | None
+    error: str | None
+    answer: str
+
+
+class DeadView(msgspec.Struct):
+    """A dead letter: a message that was given up; `replaying` while it is delivered once more."""
+
+    delivery_id: str
+    message_id: int
+    attempts: int
+    status: int | None
+    error: str | None
+    at: float
+    replaying: bool
+
+
+async def execute(server: Server, statements: Iterable[Statement]) -> None:
+    """Execute statements in one transaction.
+
+    Raises:
+        StorageFailed: the disk did not take it.
+    """
+
+    def work(connection: sqlite3.Connection) -> None:
+        for sql, values in statements:
+            connection.execute(sql, values)
+
+    await server.write(work)
+
+
+# Outgoing webhooks.
+
+
+def read_hooks(connection: sqlite3.Connection) -> list[Hook]:
     """Return all outgoing webhooks, oldest first."""
     rows = connection.execute(f"SELECT {_HOOK} FROM webhooks_hooks ORDER BY created_at, hook_id").fetchall()
     return [msgspec.convert([*row[:5], msgspec.json.decode(row[5]), *row[6:]], Hook) for row in rows]
 
 
-def add(connection: sqlite3.Connection, hook: Hook) -> None:
-    """Store a new webhook, whose position is the end of the log."""
+def add_hook(connection: sqlite3.Connection, hook: Hook) -> None:
+    """Store a new webhook, with the end of the log as its position."""
     (position,) = connection.execute("SELECT coalesce(max(message_id), 0) FROM log").fetchone()
     row = msgspec.structs.astuple(msgspec.structs.replace(hook, position=position))
     choice = msgspec.json.encode(hook.choice).decode()
@@ -91,30 +141,45 @@ def add(connection: sqlite3.Connection, hook: Hook) -> None:
     connection.execute(f"INSERT INTO webhooks_hooks ({_HOOK}) VALUES ({marks})", (*row[:5], choice, *row[6:]))
 
 
-def remove(connection: sqlite3.Connection, hook_id: str) -> None:
-    """Forget a webhook and all that is kept for it."""
+def remove_hook(connection: sqlite3.Connection, hook_id: str) -> None:
+    """Delete a webhook and everything that belongs to it."""
     for table in ("webhooks_hooks", "webhooks_backlogs", "webhooks_attempts", "webhooks_dead"):
         connection.execute(f"DELETE FROM {table} WHERE hook_id = ?", (hook_id,))
 
 
-def forget_answers(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Forget what was answered to deliveries of messages."""
-    marks = ",".join("?" * len(message_ids))
-    connection.execute(
-        f"UPDATE webhooks_attempts SET answer = NULL WHERE message_id IN ({marks}) AND answer IS NOT NULL",
-        tuple(message_ids),
+# Messages of the log.
+
+
+def read_log(connection: sqlite3.Connection, position: int, limit: int) -> list[StoredMessage]:
+    """Return the stream messages that were stored after a position, oldest first."""
+    rows = connection.execute(
+        f"{_MESSAGE} WHERE l.message_id > ? ORDER BY l.message_id LIMIT ?", (position, limit)
     )
+    return [StoredMessage(*row) for row in rows]
 
 
-def remove_incoming_of(connection: sqlite3.Connection, user_id: str) -> None:
-    """Remove the incoming webhooks that post as a user, or to them."""
-    connection.execute(
-        "DELETE FROM webhooks_incoming WHERE user_id = ?1 OR target_kind = 'user' AND target_id = ?1", (user_id,)
+def read_conversation(
+    connection: sqlite3.Connection, channel_id: int, after: int, until: int, limit: int
+) -> list[StoredMessage]:
+    """Return messages of one conversation with a seq above `after` and up to `until`, oldest first."""
+    rows = connection.execute(
+        f"{_MESSAGE} WHERE l.channel_id = ? AND l.seq > ? AND l.seq <= ? ORDER BY l.seq LIMIT ?",
+        (channel_id, after, until, limit),
     )
+    return [StoredMessage(*row) for row in rows]
 
 
-def backlogs(connection: sqlite3.Connection, hook_id: str) -> list[tuple[Any, ...]]:
-    """Return what a webhook still has to get: channel_id, after_seq, until_seq, attempts, next_at, error."""
+def read_address(connection: sqlite3.Connection, channel_id: int) -> str:
+    """Return the address of a conversation."""
+    row = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
+    return str(row[0])
+
+
+# Backlogs.
+
+
+def read_backlogs(connection: sqlite3.Connection, hook_id: str) -> list[tuple[Any, ...]]:
+    """Return a webhook's backlogs: channel_id, after_seq, until_seq, attempts, next_at, error."""
     return connection.execute(
         "SELECT channel_id, after_seq, until_seq, attempts, next_at, error FROM webhooks_backlogs"
         " WHERE hook_id = ? ORDER BY next_at",
@@ -122,16 +187,88 @@ def backlogs(connection: sqlite3.Connection, hook_id: str) -> list[tuple[Any, ..
     ).fetchall()
 
 
-def replaying(connection: sqlite3.Connection, hook_id: str) -> list[int]:
-    """Return the conversations of which dead letters are to be delivered once more."""
+def save_backlog(hook_id: str, *row: object) -> Statement:
+    """Return the statement that stores a backlog; `row` is as `read_backlogs` returns it."""
+    return (
+        "INSERT OR REPLACE INTO webhooks_backlogs (hook_id, channel_id, after_seq, until_seq, attempts, next_at,"
+        " error) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (hook_id, *row),
+    )
+
+
+def remove_backlog(hook_id: str, channel_id: int) -> Statement:
+    """Return the statement that deletes a backlog."""
+    return "DELETE FROM webhooks_backlogs WHERE hook_id = ? AND channel_id = ?", (hook_id, channel_id)
+
+
+# Attempts.
+
+
+def read_attempts(connection: sqlite3.Connection, hook_id: str, id_of: DeliveryIds) -> list[AttemptView]:
+    """Return the stored attempts of a webhook, newest first."""
+    rows = connection.execute(
+        "SELECT message_id, attempt, at, milliseconds, status, error, answer FROM webhooks_attempts"
+        " WHERE hook_id = ? ORDER BY attempt_id DESC",
+        (hook_id,),
+    )
+    return [AttemptView(id_of(row[0]), *row) for row in rows]
+
+
+def forget_answers(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
+    """Delete what receivers answered to deliveries of some messages."""
+    marks = ",".join("?" * len(message_ids))
+    connection.execute(
+        f"UPDATE webhooks_attempts SET answer = NULL WHERE message_id IN ({marks}) AND answer IS NOT NULL",
+        tuple(message_ids),
+    )
+
+
+def add_attempt(hook_id: str, *row: object) -> Statement:
+    """Return the statement that adds an attempt: message_id, attempt, at, milliseconds, status, error, answer."""
+    return (
+        "INSERT INTO webhooks_attempts (hook_id, message_id, attempt, at, milliseconds, status, error, answer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (hook_id, *row),
+    )
+
+
+def trim_attempts(hook_id: str, most: int) -> Statement:
+    """Return the statement that deletes all but the newest attempts of a webhook."""
+    return (
+        "DELETE FROM webhooks_attempts WHERE hook_id = ?1 AND attempt_id <= (SELECT attempt_id FROM"
+        " webhooks_attempts WHERE hook_id = ?1 ORDER BY attempt_id DESC LIMIT 1 OFFSET ?2)",
+        (hook_id, most),
+    )
+
+
+# Dead letters.
+
+
+def read_dead(
+    connection: sqlite3.Connection, hook_id: str, after: int, limit: int, id_of: DeliveryIds
+) -> list[DeadView]:
+    """Return the dead letters of a webhook after a message_id, oldest first."""
+    rows = connection.execute(
+        "SELECT message_id, attempts, status, error, at, replaying FROM webhooks_dead"
+        " WHERE hook_id = ? AND message_id > ? ORDER BY message_id LIMIT ?",
+        (hook_id, after, limit),
+    )
+    return [
+        DeadView(id_of(message_id), message_id, attempts, status, error, at, bool(replaying))
+        for message_id, attempts, status, error, at, replaying in rows
+    ]
+
+
+def read_replays(connection: sqlite3.Connection, hook_id: str) -> list[int]:
+    """Return the channels in which dead letters of a webhook are to be delivered once more."""
     rows = connection.execute(
         "SELECT DISTINCT channel_id FROM webhooks_dead WHERE hook_id = ? AND replaying = 1", (hook_id,)
     )
     return [row[0] for row in rows]
 
 
-def next_replayed(connection: sqlite3.Connection, hook_id: str, channel_id: int, after: int) -> int | None:
-    """Return the next dead letter of a conversation that is to be delivered once more."""
+def next_replay(connection: sqlite3.Connection, hook_id: str, channel_id: int, after: int) -> int | None:
+    """Return the next dead letter of a conversation that is to be delivered once more; None at the end."""
     row = connection.execute(
         "SELECT d.message_id FROM webhooks_dead d JOIN log USING (message_id) WHERE d.hook_id = ?"
         " AND d.channel_id = ? AND d.replaying = 1 AND d.message_id > ? ORDER BY d.message_id LIMIT 1",
@@ -140,38 +277,24 @@ def next_replayed(connection: sqlite3.Connection, hook_id: str, channel_id: int,
     return None if row is None else int(row[0])
 
 
-def said_after(connection: sqlite3.Connection, position: int, limit: int) -> list[Said]:
-    """Return the stream messages that were stored after a position, oldest first."""
-    rows = connection.execute(
-        "SELECT l.message_id, l.channel_id, l.seq, l.type, l.sender_id, c.address FROM log l"
-        " JOIN channels c USING (channel_id) WHERE l.message_id > ? ORDER BY l.message_id LIMIT ?",
-        (position, limit),
+def add_dead(hook_id: str, *row: object) -> Statement:
+    """Return the statement that adds a dead letter: message_id, channel_id, attempts, status, error, at."""
+    return (
+        "INSERT OR REPLACE INTO webhooks_dead (hook_id, message_id, channel_id, attempts, status, error, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (hook_id, *row),
     )
-    return [Said(*row) for row in rows]
 
 
-def said_in(connection: sqlite3.Connection, channel_id: int, after: int, until: int, limit: int) -> list[Said]:
-    """Return messages of one conversation, from the seq behind `after` up to `until`."""
-    rows = connection.execute(
-        "SELECT l.message_id, l.channel_id, l.seq, l.type, l.sender_id, c.address FROM log l"
-        " JOIN channels c USING (channel_id) WHERE l.channel_id = ? AND l.seq > ? AND l.seq <= ?"
-        " ORDER BY l.seq LIMIT ?",
-        (channel_id, after, until, limit),
+def remove_dead(hook_id: str, message_id: int) -> Statement:
+    """Return the statement that deletes a dead letter."""
+    return "DELETE FROM webhooks_dead WHERE hook_id = ? AND message_id = ?", (hook_id, message_id)
+
+
+def trim_dead(hook_id: str, most: int) -> Statement:
+    """Return the statement that deletes all but the newest dead letters of a webhook."""
+    return (
+        "DELETE FROM webhooks_dead WHERE hook_id = ?1 AND message_id <= (SELECT message_id FROM webhooks_dead"
+        " WHERE hook_id = ?1 ORDER BY message_id DESC LIMIT 1 OFFSET ?2)",
+        (hook_id, most),
     )
-    return [Said(*row) for row in rows]
-
-
-def address_of(connection: sqlite3.Connection, channel_id: int) -> str:
-    """Return the address of a conversation."""
-    row = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
-    return str(row[0])
-
-
-async def run_all(server: Server, statements: Iterable[Statement]) -> None:
-    """Run statements in one transaction."""
-
-    def work(connection: sqlite3.Connection) -> None:
-        for sql, values in statements:
-            connection.execute(sql, values)
-
-    await server.write(work)

@@ -26,7 +26,7 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = {
     "relay.plugin": _to("relay.plugin", Coming="DeviceEvent"),
     "relay.plugin.bell": _to("relay.wakeup", Bell="Wakeup"),
     "relay.plugin.choices": _to("relay.plugin", "with_choices"),
-    "relay.plugin.describing": _to("relay.http", "described"),
+    "relay.plugin.describing": _to("relay.http", described="endpoint"),
     "relay.plugin.outward": _to("relay.http", "Address is_public mapped seconds_to_wait words_of"),
     "relay.plugin.parts": _to(
         "relay.plugin",
@@ -41,7 +41,9 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = {
     "relay.plugin.server": _to("relay.plugin", "Server"),
     "relay.plugin.types": _to("relay.plugin", "Payload"),
     "relay.plugin.web": _to(
-        "relay.http", "Blueprint Caller ack_payload admin caller described nothing reply request server"
+        "relay.http",
+        "Blueprint Caller ack_payload admin caller nothing reply request server",
+        described="endpoint",
     ),
     "relay.storage.erasing": _to("relay.plugin", erase="erase_messages"),
     "relay.storage.history": _to("relay.plugin", views="read_views"),

@@ -1,4 +1,4 @@
-"""Origins of pages (RFC 6454) that may connect."""
+"""The check of a page's origin (RFC 6454)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from urllib.parse import urlsplit
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
-    """Tell whether a page of `origin` may connect: the server's own pages, and those of listed origins."""
+    """Tell whether a page of `origin` may connect: a page of this server, or of an allowed origin.
+
+    Args:
+        host: the request's Host header.
+        allowed: origins in lower case.
+    """
     origin = origin.lower()
     if origin in allowed:
         return True

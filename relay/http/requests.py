@@ -1,4 +1,4 @@
-"""What a request says, typed: its query parameters and its JSON body, or a refusal that names the part."""
+"""Typed reading of requests: query parameters and JSON bodies, or a refusal that names the faulty part."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Moment(float):
-    """A point in time, Unix seconds, written so or as ISO 8601."""
+    """A point in time, in Unix seconds; a query may write it as ISO 8601."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of query schemas; each field's description says what would be right."""
+    """The base of query structs; the description of a field completes "right is …" in refusals."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of body schemas: unknown fields are refused."""
+    """The base of body structs: unknown fields are refused."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of answers: each field is there, null where there is nothing to say."""
+    """The base of answer structs: every field is present, null where it has no value."""
 
 
 class NoQuery(Query, frozen=True):
-    """No query parameters at all."""
+    """A query without parameters."""
 
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description=f"a whole number from 1 to {MAX_PAGE}")]
@@ -58,24 +58,30 @@ Text = Annotated[
     Annotated[str, Meta(min_length=1, max_length=200)] | None, Meta(description="a text of 1 to 200 characters")
 ]
 Word = Annotated[Name | None, Meta(description="a name of 1 to 64 characters")]
+DisplayName = Annotated[str, Meta(min_length=1, max_length=128)]
+"""The name of a user or a group as people see it."""
 
 
 def invalid(message: str, **details: Any) -> RelayError:
-    """Return the refusal of a request whose parts are not what they should be."""
+    """Return the refusal of an invalid request.
+
+    Args:
+        details: data for programs, such as `field` or `parameter`.
+    """
     return RelayError(ErrorCode.INVALID_PAYLOAD, message, details=details or None)
 
 
 def read_query(schema: type[T]) -> T:
-    """Return the request's query parameters; unknown ones are refused, since they are mostly mistyped ones.
+    """Return the request's query parameters; unknown ones are refused, since most are mistyped.
 
     Raises:
-        RelayError: `invalid_payload`, naming the parameter and what would be right.
+        RelayError: `invalid_payload`, with the parameter and what it must be.
     """
     known = _descriptions(cast(Hashable, schema))
     given: dict[str, str] = {}
     for name, values in request.args.lists():
         if name not in known:
-            raise _unknown(name, known)
+            raise _unknown_parameter(name, known)
         if len(values) > 1:
             raise invalid(f"the query parameter {name} is given {len(values)} times", parameter=name)
         given[name] = values[0]
@@ -83,10 +89,10 @@ def read_query(schema: type[T]) -> T:
         found = msgspec.convert(given, schema, strict=False, dec_hook=_read_moment)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
-        raise _malformed(place[1] if place else "", given, known) from None
+        raise _invalid_parameter(place[1] if place else "", given, known) from None
     for name in given:
-        if getattr(found, name) is None:  # "null", which the lenient conversion takes for an absent number
-            raise _malformed(name, given, known)
+        if getattr(found, name) is None:  # the lenient conversion reads the text "null" as None
+            raise _invalid_parameter(name, given, known)
     return found
 
 
@@ -94,11 +100,11 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
     """Return the request's JSON body.
 
     Args:
-        optional: an empty body stands for one without any field.
+        optional: an empty body counts as `{}`.
 
     Raises:
-        RelayError: `bad_json`, or `invalid_payload` naming the field.
-        HTTPException: 413 for a body over the limit, 415 for one that says it is no JSON.
+        RelayError: `bad_json`, or `invalid_payload` with the field.
+        HTTPException: 413 for a body over the limit, 415 for a content type that is not JSON.
     """
     raw = await read_json()
     if optional and not raw.strip():
@@ -106,7 +112,7 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
     try:
         found: T = _decoder(cast(Hashable, schema)).decode(raw)
     except msgspec.ValidationError as error:
-        raise _misshapen(with_choices(error, schema)) from None
+        raise _invalid_body(with_choices(error, schema)) from None
     except RecursionError:
         raise RelayError(ErrorCode.BAD_JSON, "the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -115,7 +121,7 @@ async def read_body(schema: type[T], *, optional: bool = False) -> T:
 
 
 def read_idempotency_key() -> str | None:
-    """Return the header `Idempotency-Key`, less quotes around it; None where there is none.
+    """Return the header `Idempotency-Key`, without quotes around it; None if it is missing.
 
     Raises:
         RelayError: `invalid_payload` when it cannot be a message's id.
@@ -132,7 +138,7 @@ def read_idempotency_key() -> str | None:
 
 
 async def read_json() -> bytes:
-    """Return the body of a request that does not say it is something else than JSON.
+    """Return the body of a request whose content type is JSON, or not given.
 
     Raises:
         HTTPException: 413, 415.
@@ -150,12 +156,12 @@ def _decoder(schema: Any) -> msgspec.json.Decoder[Any]:
 
 @cache
 def _descriptions(schema: Any) -> dict[str, str]:
-    """Return what would be right for each field of a query schema."""
+    """Return the description of each field of a query struct."""
     hints = get_type_hints(schema, include_extras=True)
     return {name: hints[name].__metadata__[0].description for name in schema.__struct_fields__}
 
 
-def _unknown(name: str, known: dict[str, str]) -> RelayError:
+def _unknown_parameter(name: str, known: dict[str, str]) -> RelayError:
     near = get_close_matches(name, known, n=1)
     if near:
         hint = f"did you mean {near[0]}?"
@@ -164,14 +170,14 @@ def _unknown(name: str, known: dict[str, str]) -> RelayError:
     return invalid(f"there is no query parameter {name[:64]!r} here; {hint}", parameter=name[:64])
 
 
-def _misshapen(found: str) -> RelayError:
-    """Return the refusal of a body by what the decoder found, with the field as data where there is one."""
+def _invalid_body(found: str) -> RelayError:
+    """Return the refusal of an invalid body, with the field as data where the decoder names one."""
     text = found.replace("`$.", "`").replace("`$`", "the body")
     place = _PLACE.search(found) or _FIELD.search(found)
-    return invalid(f"the body is not what it should be: {text}", **({"field": place[1]} if place else {}))
+    return invalid(f"invalid body: {text}", **({"field": place[1]} if place else {}))
 
 
-def _malformed(name: str, given: dict[str, str], known: dict[str, str]) -> RelayError:
+def _invalid_parameter(name: str, given: dict[str, str], known: dict[str, str]) -> RelayError:
     value = given.get(name, "")[:80]
     return invalid(f"the query parameter {name} is {value!r}; right is {known.get(name)}", parameter=name)
 

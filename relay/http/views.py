@@ -1,12 +1,12 @@
-"""What a plugin's views are given: who calls, and the server. For `relay_routes`."""
+"""The caller of a view, the server that it may use, and the making of its answers."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from quart import Blueprint, Response, g, request
 
-from relay.http.endpoint import described
 from relay.plugin import Server
 from relay.protocol.envelope import encode_json
 from relay.services.envelopes import ack_payload
@@ -16,19 +16,24 @@ from relay.storage.accounts import Identity
 __all__ = [
     "Blueprint",
     "Caller",
+    "Page",
     "ack_payload",
     "admin",
+    "authenticate",
     "caller",
-    "described",
     "nothing",
+    "page_of",
     "reply",
     "request",
     "server",
 ]
 
+Row = TypeVar("Row")
+Cursor = TypeVar("Cursor")
+
 
 class Caller(NamedTuple):
-    """Who sends by REST: a token's user, with the device that the token or the message names."""
+    """The sender of a request: the user of its token, with the device that the token or the message names."""
 
     identity: Identity
     client_id: str | None
@@ -41,12 +46,12 @@ class Caller(NamedTuple):
 
 
 def caller() -> Caller:
-    """Return who calls this view; not for public ones, which have no caller."""
+    """Return the caller of this view; one without a token has none."""
     return cast(Caller, g.caller)
 
 
 def admin() -> Caller:
-    """Return who calls this view, an admin of this server.
+    """Return the caller of this view, an admin of this server.
 
     Raises:
         RelayError: `forbidden`.
@@ -54,6 +59,15 @@ def admin() -> Caller:
     found = caller()
     require_admin(found.identity)
     return found
+
+
+async def authenticate() -> Caller:
+    """Return the caller of a view whose access is "either".
+
+    Raises:
+        Disconnect: 4501 when the token is missing, wrong or expired, 4502 when the account is disabled.
+    """
+    return cast(Caller, await g.authenticate())
 
 
 def server() -> Server:
@@ -67,7 +81,25 @@ def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 
 def nothing() -> Response:
-    """Return the answer of what was done and has nothing to tell: 204."""
+    """Return the answer without a body: 204."""
     response = Response(b"", status=204)
     del response.headers["Content-Type"]
     return response
+
+
+class Page(NamedTuple, Generic[Row, Cursor]):
+    """One page of a list; `next_cursor` is None on the last page."""
+
+    rows: list[Row]
+    has_more: bool
+    next_cursor: Cursor | None
+
+
+def page_of(rows: list[Row], limit: int, cursor_of: Callable[[Row], Cursor]) -> Page[Row, Cursor]:
+    """Return the first `limit` of some rows as a page; a row beyond them means that there is another page.
+
+    Args:
+        cursor_of: makes the cursor of the next page from the last row of this one.
+    """
+    page, has_more = rows[:limit], len(rows) > limit
+    return Page(page, has_more, cursor_of(page[-1]) if has_more else None)

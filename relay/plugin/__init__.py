@@ -13,6 +13,7 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
     Text,
@@ -23,6 +24,7 @@ from relay.plugin.checks import (
     find_message,
     move_read_pointer,
 )
+from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -73,6 +75,7 @@ from relay.storage.presence import choose_status
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
+from relay.wakeup import Wakeup
 
 __all__ = [  # noqa: RUF022 - grouped by purpose
     # What a plugin registers, and the hooks that return it.
@@ -124,6 +127,12 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Services",
     "MessageTypes",
     "TokenBuckets",
+    # Tasks that follow the log, and try again.
+    "LogCursor",
+    "Slice",
+    "Backoff",
+    "Wakeup",
+    "survive_full_disk",
     # Messages: on their way into the log, read from it, and as clients get them.
     "Entry",
     "Edited",
@@ -154,13 +163,13 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_views",
     "user_address",
     # Users, tokens and presence.
+    "kind_of",
     "NOTIFY",
     "SeenStatus",
     "choose_status",
     "create_token",
     "create_user",
     "get_user",
-    "kind_of",
     "hash_secret",
     "list_tokens",
     "revoke_token",

@@ -199,8 +199,8 @@ class Routes:
     """Paths of a plugin's own. Register them from `relay_routes`.
 
     Args:
-        blueprint: a Quart blueprint. `relay.http.views` gives its views the caller and the server.
-        public: the views, by the names of their functions, that need no token.
+        blueprint: a Quart blueprint, with views that `relay.http.endpoint` declares.
+        public: the views without `@endpoint`, by the names of their functions, that need no token.
     """
 
     blueprint: Any

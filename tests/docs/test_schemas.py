@@ -1,4 +1,4 @@
-"""docs/reference/schemas.md and what hooks.md says of `described`, held to the code."""
+"""docs/reference/schemas.md and what hooks.md says of `endpoint`, held to the code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.app.plugin_admin import load_for
 from relay.cli.schema import schema
-from relay.http.endpoint import described
+from relay.http.endpoint import endpoint
 from relay.settings import Settings
 from relay.testing import RelayWorld
 from relay.transports.schemas.typescript import typescript
@@ -69,10 +69,10 @@ async def test_the_view_that_is_shown_answers_and_appears_as_it_says(
     assert {"200", "400", "401", "404", "409", "502"} <= set(told["responses"])
 
 
-def test_every_argument_of_described_is_explained() -> None:
-    section = read("docs/plugins/hooks.md").partition("| argument of `described` |")[2].partition("\n\n")[0]
+def test_every_argument_of_endpoint_is_explained() -> None:
+    section = read("docs/plugins/hooks.md").partition("| argument of `endpoint` |")[2].partition("\n\n")[0]
     told = {name for line in section.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
-    assert told | {"access"} == set(inspect.signature(described).parameters)
+    assert told == set(inspect.signature(endpoint).parameters)
 
 
 def test_every_field_of_a_type_is_explained() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import trio
 
-from relay.http.views import Blueprint, request, server
+from relay.http import Blueprint, request, server
 from relay.plugin import (
     Authenticator,
     BackgroundTask,

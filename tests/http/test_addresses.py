@@ -1,4 +1,4 @@
-"""What plugins that call other servers share."""
+"""Addresses of other servers: what is public, and how URLs are read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import ipaddress
 
 import pytest
 
-from relay.http.addresses import is_public, mapped, seconds_to_wait, words_of
-
-NOW = 1_700_000_000.0
+from relay.http.addresses import is_public, mapped, read_url
 
 
 @pytest.mark.parametrize(
@@ -36,23 +34,43 @@ def test_a_mapped_address_is_the_one_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"),
+    ("url", "authority", "target"),
     [
-        ("120", 120),
-        (" 5 ", 5),
-        ("Tue, 14 Nov 2023 22:13:30 GMT", 10),
-        ("Tue, 14 Nov 2023 22:13:00 GMT", 0),
-        ("9" * 400, 999_999_999),
-        *((text, None) for text in (None, "", "soon", "-5", "1e9", "\u0665", "Tue, 99 Nov 2023 22:13:30 GMT")),
+        ("https://a.example", "a.example", "/"),
+        ("HTTPS://A.Example:443/B%20c?d=e%2Bf&g", "a.example", "/B%20c?d=e%2Bf&g"),
+        ("http://a.example:8080/[x]", "a.example:8080", "/[x]"),
+        ("https://Straße.example/ü?ö", "xn--strae-oqa.example", "/%C3%BC?%C3%B6"),
+        ("https://[2600:1406::1]:8443/", "[2600:1406::1]:8443", "/"),
+        ("https://a.example/x#y", "a.example", "/x"),
     ],
 )
-def test_what_retry_after_asks_for(text: str | None, seconds: float | None) -> None:
-    assert seconds_to_wait(text, NOW) == seconds
+def test_a_url_is_read_as_it_is_called(url: str, authority: str, target: str) -> None:
+    read = read_url(url)
+    assert (read.authority, read.target) == (authority, target)
+    assert read.origin == f"{read.scheme}://{authority}"
+    assert (read.credentials, read.fragment) == (None, url.partition("#")[2])
 
 
-def test_the_first_of_an_errors_causes_that_has_words_is_told() -> None:
-    silent = ConnectionError()
-    silent.__cause__ = OSError("no route to the host")
-    assert words_of(silent) == "no route to the host"
-    assert words_of(ConnectionError()) == "ConnectionError"
-    assert words_of(ValueError("x" * 1000)) == "x" * 300
+@pytest.mark.parametrize(
+    "url",
+    ["a.example", "ftp://a.example", "https:///x", "https://a.example:99999/", "https://a.example:0/", "https://a.example/b c",
+     "https://a[.example/", "https://\u2603\ufe0f.example/", "https://[::1/", "https://[::1]x/", "https://a.example/\u2003"],
+)  # fmt: skip
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        read_url(url)
+
+
+def test_a_user_in_a_url_is_no_part_of_its_authority() -> None:
+    read = read_url("https://user:se%40cret@a.example/")
+    assert (read.credentials, read.authority) == ("user:se@cret", "a.example")
+    assert read_url("https://user@a.example/").credentials == "user:"
+    assert read_url("https://@a.example/").credentials is None
+
+
+def test_a_host_is_shown_in_its_own_alphabet_and_an_address_is_known() -> None:
+    assert read_url("https://xn--bcher-kva.example").display_host == "bücher.example"
+    assert read_url("https://a_b.example").display_host == "a_b.example"
+    assert read_url("https://[::1]").display_host == "::1"
+    assert str(read_url("https://10.0.0.7:80").literal) == "10.0.0.7"
+    assert read_url("https://a.example").literal is None

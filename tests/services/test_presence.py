@@ -9,12 +9,12 @@ import pytest
 import trio
 
 from relay.app import admin
+from relay.http import Caller
 from relay.protocol.envelope import decode
 from relay.protocol.kinds import Role
 from relay.testing import EPOCH, Device, World
 from relay.testing import world as open_world
 from relay.transports import greeting
-from relay.transports.rest.context import Caller
 
 GRACE = 30.0
 

@@ -1,8 +1,11 @@
-"""HTTP beside the socket: everything that history, groups and accounts are asked for, as JSON.
+"""The REST side: history, groups, accounts and files as JSON over HTTP.
 
-Rule 1: a handler reads, calls a service and shapes the answer; what may be done is decided below, where
-the socket's messages pass as well.
+A request passes `serving.py` (HTTP/1.1), `bodies.py` (deadlines), `app.py` (routes and headers), `access.py` (its
+caller) and `relay.http.endpoint` (its query and body) before its view runs.
 
-Rule 2: every refusal is `application/problem+json` (RFC 9457), and what is absent looks like what may not be
-seen. Handlers raise; only `problems.py` turns what was raised into an answer.
+Rule 1: a view calls a service and returns the answer. Permissions are checked by the services, as for messages of
+the socket.
+
+Rule 2: every refusal is `application/problem+json` (RFC 9457), and what the caller may not see looks absent. Views
+raise; `problems.py` turns exceptions into answers.
 """

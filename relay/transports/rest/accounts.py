@@ -5,32 +5,37 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-from quart import Blueprint, Response
+from msgspec import Meta
+from quart import Blueprint
 
-from relay.http.endpoint import described
-from relay.http.requests import Answer, Body, NoQuery, invalid, read_body, read_query
+from relay.engine.engine import Engine
+from relay.http.endpoint import endpoint
+from relay.http.requests import Answer, Body, DisplayName, invalid
 from relay.http.views import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services.accounts import MAX_PASSWORD
 from relay.services.limits import network_of
 from relay.services.presence_state import stored_choice
 from relay.storage import presence
 from relay.storage.accounts import User, get_user
 from relay.storage.presence import PresenceRow
 from relay.storage.shown import check_shown
-from relay.transports.rest.context import caller_address, nothing, reply, the_caller, the_engine
-from relay.transports.rest.texts import DisplayName, Password
+from relay.transports.rest.access import caller_address
 
-_TOLD: Final = (ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
-"""The refusals that the log tells of; a taken name, or too short a password, is nobody's attack."""
+_LOGGED: Final = (ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
+"""The refusals that go to the log; a taken name, or too short a password, is nobody's attack."""
+
+Password = Annotated[str, Meta(max_length=MAX_PASSWORD)]
+"""A password; a new one has a minimum length as well, which the settings give."""
 
 blueprint = Blueprint("accounts", __name__)
 
 
 class Login(Body, frozen=True):
-    """Who logs in, and on which device."""
+    """A login, and the device that it is for."""
 
     user_id: Name
     password: Password
@@ -38,14 +43,14 @@ class Login(Body, frozen=True):
 
 
 class Registration(Login, frozen=True):
-    """Who wants an account; the invite where the server asks for one."""
+    """A new account; with an invite where the server requires one."""
 
     invite: Name | None = None
     display_name: DisplayName | None = None
 
 
 class Opened(Answer, frozen=True):
-    """A token, seen this one time, and until when it stands; `expires_at` is null for one that does not expire."""
+    """A new token, shown this one time; `expires_at` is null for a token that does not expire."""
 
     token: str
     user_id: Name
@@ -53,10 +58,10 @@ class Opened(Answer, frozen=True):
 
 
 class Me(Answer, frozen=True):
-    """What the server knows of the caller; `token_expires_at` is null for a token that does not expire.
+    """The account of the caller; `token_expires_at` is null for a token that does not expire.
 
-    `status`, `status_text` and `status_until` are what the caller chose to show, whoever sees it: `offline` is
-    invisible.
+    `status`, `status_text` and `status_until` are the caller's choice, also where others do not see it: `offline`
+    is invisible.
     """
 
     user_id: Name
@@ -73,7 +78,7 @@ class Me(Answer, frozen=True):
 
 
 class MyChange(Body, frozen=True):
-    """What one can change of oneself; a new password needs the present one."""
+    """Changes of the caller's account; a new password needs the current one."""
 
     display_name: DisplayName | None = None
     password: Password | None = None
@@ -84,38 +89,25 @@ class MyChange(Body, frozen=True):
 
 
 @blueprint.post("/api/login")
-@described(
-    query=NoQuery,
-    body=Login,
-    answers={200: Opened},
-    refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED],
-    access="open",
-)
-async def login() -> Response:
+@endpoint(body=Login, answers={200: Opened}, refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED], access="open")
+async def login(engine: Engine, body: Login) -> Opened:
     """Exchange a password for a token."""
-    read_query(NoQuery)
-    body = await read_body(Login)
-    engine = the_engine()
-    with _attempt(body.user_id) as address:
+    with _attempt(engine, body.user_id) as address:
         user_id = await engine.accounts.name_of(body.user_id)
         token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
-    return reply(Opened(token=token, user_id=user_id, expires_at=expires_at))
+    return Opened(token=token, user_id=user_id, expires_at=expires_at)
 
 
 @blueprint.post("/api/register")
-@described(
-    query=NoQuery,
+@endpoint(
     body=Registration,
     answers={201: Opened},
     refusals=[ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED],
     access="open",
 )
-async def register() -> Response:
-    """Make an account and log it in."""
-    read_query(NoQuery)
-    body = await read_body(Registration)
-    engine = the_engine()
-    with _attempt(body.user_id) as address:
+async def register(engine: Engine, body: Registration) -> Opened:
+    """Create an account and log it in."""
+    with _attempt(engine, body.user_id) as address:
         display_name = None
         if body.display_name is not None:
             display_name = check_shown(body.display_name, "display_name")
@@ -127,35 +119,27 @@ async def register() -> Response:
             client_id=body.client_id,
             address=address,
         )
-    return reply(Opened(token=token, user_id=body.user_id, expires_at=expires_at), 201)
+    return Opened(token=token, user_id=body.user_id, expires_at=expires_at)
 
 
 @blueprint.post("/api/logout")
-@described(query=NoQuery, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def logout() -> Response:
+@endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def logout(engine: Engine, caller: Caller) -> None:
     """Revoke the token that the request was made with."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    await the_engine().accounts.revoke_token(caller.identity.token_id)
-    return nothing()
+    await engine.accounts.revoke_token(caller.identity.token_id)
 
 
 @blueprint.get("/api/users/me")
-@described(query=NoQuery, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND])
-async def me() -> Response:
+@endpoint(answers={200: Me}, refusals=[ErrorCode.NOT_FOUND])
+async def me(engine: Engine, caller: Caller) -> Me:
     """Answer with what the server knows of the caller."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    return await _tell(caller)
+    return await _me(engine, caller)
 
 
 @blueprint.patch("/api/users/me")
-@described(query=NoQuery, body=MyChange, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED])
-async def change_me() -> Response:
+@endpoint(body=MyChange, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED])
+async def change_me(engine: Engine, caller: Caller, body: MyChange) -> Me:
     """Change the caller's name, password, who sees their presence or adds them to groups, and their receipts."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    body = await read_body(MyChange)
     named = {"presence_to": body.presence_to, "groups_from": body.groups_from, "receipts": body.receipts}
     changes: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     if body.display_name is not None:
@@ -168,34 +152,33 @@ async def change_me() -> Response:
     if (body.password is None) != (body.current_password is None):
         missing = "password" if body.password is None else "current_password"
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
-    engine = the_engine()
     # A stolen token must not be able to find the password out by trying.
-    with nullcontext() if body.current_password is None else _attempt(caller.user_id):
+    with nullcontext() if body.current_password is None else _attempt(engine, caller.user_id):
         await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.visibility_changed(caller.user_id, body.presence_to)
-    return await _tell(caller)
+    return await _me(engine, caller)
 
 
 @contextmanager
-def _attempt(user_id: str) -> Iterator[str]:
-    """Count an attempt at an account by where it comes from, yield that, and log a refusal.
+def _attempt(engine: Engine, user_id: str) -> Iterator[str]:
+    """Count an attempt at an account by its address, yield the address, and log a refusal.
 
     Raises:
         RelayError: `rate_limited`.
     """
-    engine, address = the_engine(), caller_address()
+    address = caller_address()
     try:
         engine.rates.logins.take(network_of(address))
         yield address
     except RelayError as refused:
-        if refused.code in _TOLD:
+        if refused.code in _LOGGED:
             engine.refusals.login(user_id, address, refused.message)
         raise
 
 
-async def _tell(caller: Caller) -> Response:
-    identity, engine = caller.identity, the_engine()
+async def _me(engine: Engine, caller: Caller) -> Me:
+    identity = caller.identity
 
     def read(connection: sqlite3.Connection) -> tuple[User, PresenceRow]:
         user = get_user(connection, identity.user_id)
@@ -205,18 +188,16 @@ async def _tell(caller: Caller) -> Response:
 
     found, row = await engine.runner.read(read)
     choice = stored_choice(row, engine.now())
-    return reply(
-        Me(
-            user_id=found.user_id,
-            display_name=found.display_name,
-            admin=identity.admin,
-            created_at=found.created_at,
-            presence_to=found.presence_to,
-            groups_from=found.groups_from,
-            receipts=found.receipts,
-            token_expires_at=identity.expires_at,
-            status=cast(Any, choice.status),
-            status_text=choice.text,
-            status_until=choice.until,
-        )
+    return Me(
+        user_id=found.user_id,
+        display_name=found.display_name,
+        admin=identity.admin,
+        created_at=found.created_at,
+        presence_to=found.presence_to,
+        groups_from=found.groups_from,
+        receipts=found.receipts,
+        token_expires_at=identity.expires_at,
+        status=cast(Any, choice.status),
+        status_text=choice.text,
+        status_until=choice.until,
     )

@@ -1,10 +1,13 @@
-"""The REST side of one engine, as an ASGI application."""
+"""The REST side of one engine as an ASGI application: its routes, and what holds for every answer."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
-from quart import Blueprint, Quart, request
+from quart import Blueprint, Quart, Response, request
+from quart.globals import request_ctx
+from quart.typing import ResponseTypes
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
@@ -18,39 +21,46 @@ from relay.settings import Settings
 from relay.transports.rest import (
     accounts,
     attachments,
-    conversations,
     devices,
     groups,
-    headers,
     health,
+    history,
     messages,
     metrics,
-    notifications,
     problems,
     schemas,
-    statuses,
     users,
     web,
 )
+from relay.transports.rest.access import EXTENSION, check_still, mount
 from relay.transports.rest.calls import Call, calls
-from relay.transports.rest.context import EXTENSION, check_still
-from relay.transports.rest.mounting import mount
 
-BLUEPRINTS: Final = (
-    messages.blueprint,
-    attachments.blueprint,
-    notifications.blueprint,
-    conversations.blueprint,
-    groups.blueprint,
-    accounts.blueprint,
-    statuses.blueprint,
-    users.blueprint,
-    devices.blueprint,
-    health.blueprint,
-    metrics.blueprint,
-    schemas.blueprint,
-)
+BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
+    messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
+    attachments.blueprint: "Attachments: uploads as a stream, downloads by ranges (RFC 9110 section 14).",
+    history.notifications: "Notifications: those to the caller, and those to everybody.",
+    history.conversations: "The list of the caller's conversations.",
+    groups.blueprint: "Groups: creating, renaming and deleting them, and their members.",
+    accounts.blueprint: "Accounts: login and logout, registration, and the caller's own account.",
+    users.statuses: "Presence: the statuses of users, and following users.",
+    users.blueprint: (
+        'The directory of users. With `[accounts] directory = "shared"` it has only users who have said something'
+        " in a conversation with the caller."
+    ),
+    devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
+    health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
+    schemas.blueprint: (
+        "Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`."
+    ),
+}
+"""Relay's own groups of calls, each with its description in `/openapi.json`."""
+
 _DRAIN_RETRY_SECONDS: Final = 2.0
+_SENT: Final = "Authorization, Content-Type, Idempotency-Key"
+_READ: Final = "Location, Retry-After, WWW-Authenticate"
+_PREFLIGHT_SECONDS: Final = 600
+_NOT_KEPT: Final = ("/api", "/healthz", "/readyz")
 
 
 def own_blueprints(settings: Settings) -> list[Blueprint]:
@@ -64,12 +74,12 @@ def own_paths(settings: Settings) -> Claimed:
 
 
 def all_calls(registry: Registry) -> list[Call]:
-    """Return every call of relay's own and of plugins."""
-    return calls(list(BLUEPRINTS), registry)
+    """Return every call of relay itself and of its plugins."""
+    return calls(BLUEPRINTS, registry)
 
 
 class _Request(TrioRequest):
-    """A request; the body of an upload has limits of its own."""
+    """A request; the body of an upload has other limits than those of JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,7 +87,7 @@ class _Request(TrioRequest):
             self.body = self.body_class(None, None)
 
     async def get_data(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the body, for who may still send it at its end."""
+        """Return the body, if its caller may still send it when it is complete."""
         data = await super().get_data(*args, **kwargs)
         await check_still()
         return data
@@ -91,7 +101,7 @@ class _App(QuartTrio):
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.
 
-        Quart's own reads the Host header, and one that no name can be raises where no handler catches it.
+        Quart's own reads the Host header, and an invalid one raises an exception that no handler catches.
         """
         if request is None:
             return None
@@ -104,13 +114,14 @@ def make_app(engine: Engine) -> QuartTrio:
     app.extensions[EXTENSION] = engine
     app.extensions[schemas.CALLS] = all_calls
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
-    # The stream below has its own deadlines, which know how fast a peer is; a fixed one here would cut slow ones.
+    # The stream below has its own deadlines, which grow with what arrives; a fixed one would cut off slow peers.
     app.config["BODY_TIMEOUT"] = None
     app.config["RESPONSE_TIMEOUT"] = None
-    # A redirect would be an answer that is neither the thing nor a problem.
+    # A redirect would be an answer that is neither what was asked for nor a problem.
     app.url_map.merge_slashes = False
     problems.install(app)
-    headers.install(app, engine.settings.server.allowed_origins)
+    _add_headers(app, engine.settings.server.allowed_origins)
+    _answer_options(app)
     _refuse_while_draining(app, engine)
     for blueprint in own_blueprints(engine.settings):
         app.register_blueprint(blueprint)
@@ -126,3 +137,50 @@ def _refuse_while_draining(app: Quart, engine: Engine) -> None:
             )
 
     app.before_request(refuse)
+
+
+def _add_headers(app: Quart, origins: list[str]) -> None:
+    """Add the headers of every answer, with those of the fetch standard's CORS.
+
+    Args:
+        origins: other pages that may call; each is echoed exactly, and never with credentials.
+    """
+    allowed = frozenset(origins)
+
+    async def add_headers(response: ResponseTypes) -> ResponseTypes:
+        headers = response.headers
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        if request.path.startswith(_NOT_KEPT):
+            headers.setdefault("Cache-Control", "no-store")
+        if not allowed:
+            return response
+        # Also for other origins: a cache must not give one origin's answer to another.
+        response.vary.add("Origin")
+        origin = request.headers.get("Origin")
+        if origin in allowed:
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = _READ
+            if "Allow" in headers and request.method == "OPTIONS":
+                headers["Access-Control-Allow-Methods"] = headers["Allow"]
+                headers["Access-Control-Allow-Headers"] = _SENT
+                headers["Access-Control-Max-Age"] = str(_PREFLIGHT_SECONDS)
+        return response
+
+    app.after_request(add_headers)
+
+
+def _answer_options(app: Quart) -> None:
+    """Answer OPTIONS with the methods of the path."""
+
+    async def answer_options() -> Response | None:
+        if request.method != "OPTIONS" or request.routing_exception is not None:
+            return None
+        adapter = cast(MapAdapter, request_ctx.url_adapter)
+        response: Response = app.response_class(
+            b"", status=204, headers={"Allow": ", ".join(sorted(adapter.allowed_methods()))}
+        )
+        del response.headers["Content-Type"]
+        return response
+
+    app.before_request(answer_options)

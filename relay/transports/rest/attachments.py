@@ -1,4 +1,4 @@
-"""Attachments: uploads as they come in, downloads by ranges (RFC 9110 section 14), for who may have them."""
+"""Attachments: uploads read as a stream, downloads by ranges (RFC 9110 section 14), for users who may see them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from relay.http.endpoint import described
-from relay.http.requests import Answer, NoQuery, Query, invalid, read_query
-from relay.http.views import Caller
+from relay.engine.engine import Engine
+from relay.http.endpoint import endpoint
+from relay.http.requests import Answer, Query, invalid
+from relay.http.views import Caller, reply
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
 from relay.storage.shown import cleaned, shows
+from relay.transports.rest.access import check_still
+from relay.transports.rest.bodies import pace_body
 from relay.transports.rest.conditions import precondition, wanted_part
-from relay.transports.rest.context import check_still, nothing, reply, the_caller, the_engine, the_flow
-from relay.transports.rest.problems import problem
+from relay.transports.rest.problems import problem, refuse_disconnected
 
 blueprint = Blueprint("attachments", __name__)
 
@@ -38,7 +40,7 @@ _HARMLESS: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; medi
 
 
 class UploadQuery(Query, frozen=True):
-    """What the file is called."""
+    """The name of the file."""
 
     name: Annotated[
         Annotated[str, Meta(min_length=1, max_length=_MAX_NAME)] | None,
@@ -47,7 +49,7 @@ class UploadQuery(Query, frozen=True):
 
 
 class Uploaded(Answer, frozen=True):
-    """A file that was taken; `type` is what its bytes are, `sha256` is in hexadecimal digits."""
+    """An uploaded file; `type` is recognized by its bytes, `sha256` is in hexadecimal digits."""
 
     attachment_id: Name
     name: str
@@ -57,7 +59,7 @@ class Uploaded(Answer, frozen=True):
 
 
 @blueprint.post(PATH)
-@described(
+@endpoint(
     query=UploadQuery,
     body=bytes,
     optional_body=True,
@@ -67,11 +69,8 @@ class Uploaded(Answer, frozen=True):
     headers={"Content-Disposition": "its `filename` is the file's name, where the query has none"},
     answer_headers={201: {"Location": "the file's path"}},
 )
-async def upload() -> Response:
+async def upload(engine: Engine, caller: Caller, query: UploadQuery) -> Response:
     """Take a file, as the raw body or as the one file of a form, and answer with what it is."""
-    caller = await the_caller()
-    asked = read_query(UploadQuery)
-    engine = the_engine()
     engine.rates.uploads.take(caller.user_id)
     if request.mimetype == "multipart/form-data":
         name, data = await _form_file()
@@ -79,21 +78,20 @@ async def upload() -> Response:
     else:
         disposition = parse_options_header(request.headers.get("Content-Disposition"))[1]
         name, data, size = disposition.get("filename", ""), _body(), request.content_length
-    name = _clean_name(asked.name or name)
-    kept = await engine.attachments.receive(caller.user_id, name, data, size)
-    told = Uploaded(
-        attachment_id=kept.attachment_id,
-        name=kept.name,
-        type=kept.type,
-        size=kept.size,
-        sha256=kept.sha256.hex(),
+    name = _clean_name(query.name or name)
+    stored = await engine.attachments.receive(caller.user_id, name, data, size)
+    answer = Uploaded(
+        attachment_id=stored.attachment_id,
+        name=stored.name,
+        type=stored.type,
+        size=stored.size,
+        sha256=stored.sha256.hex(),
     )
-    return reply(told, 201, {"Location": f"{PATH}/{kept.attachment_id}"})
+    return reply(answer, 201, {"Location": f"{PATH}/{stored.attachment_id}"})
 
 
 @blueprint.get(f"{PATH}/<attachment_id>")
-@described(
-    query=NoQuery,
+@endpoint(
     answers={200: bytes, 206: bytes, 304: None},
     answer_types=["*/*"],
     refusals=[412, 416],
@@ -109,11 +107,8 @@ async def upload() -> Response:
         304: {"ETag": _FILE_HEADERS["ETag"]},
     },
 )
-async def download(attachment_id: str) -> Response:
+async def download(engine: Engine, caller: Caller, attachment_id: str) -> Response:
     """Answer with a file, or the part of it that was asked for."""
-    caller = await _caller_or_stranger(attachment_id)
-    read_query(NoQuery)
-    engine = the_engine()
     found = await engine.attachments.open(caller.user_id, attachment_id)
     headers = _headers(found)
     tag = found.sha256.hex()
@@ -137,29 +132,25 @@ async def download(attachment_id: str) -> Response:
 
 
 @blueprint.delete(f"{PATH}/<attachment_id>")
-@described(query=NoQuery, answers={204: None}, refusals=[ErrorCode.CONFLICT])
-async def remove(attachment_id: str) -> Response:
+@endpoint(answers={204: None}, refusals=[ErrorCode.CONFLICT])
+async def remove(engine: Engine, caller: Caller, attachment_id: str) -> None:
     """Remove an upload of the caller's that no message holds."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    await the_engine().attachments.remove(caller.user_id, attachment_id)
-    return nothing()
+    await engine.attachments.remove(caller.user_id, attachment_id)
 
 
-async def _caller_or_stranger(attachment_id: str) -> Caller:
-    """Return the caller; one whose token is not, or no longer, known may see nothing, so nothing is there."""
-    try:
-        return await the_caller()
-    except Disconnect as refused:
-        if refused.code is CloseCode.BAD_TOKEN and "Authorization" in request.headers:
-            raise not_found(f"attachment {attachment_id!r}") from None
-        raise
+@blueprint.errorhandler(Disconnect)
+async def _hide_from_strangers(error: Disconnect) -> Response:
+    """Answer a download with an unknown token by 404: to a device that was removed, the file is gone."""
+    is_download = request.endpoint == "attachments.download"
+    if is_download and error.code is CloseCode.BAD_TOKEN and "Authorization" in request.headers:
+        attachment_id = (request.view_args or {})["attachment_id"]
+        return problem(not_found(f"attachment {attachment_id!r}"))
+    return await refuse_disconnected(error)
 
 
 async def _body() -> AsyncGenerator[bytes, None]:
-    """Yield the request's body as it comes, and no faster than it is taken."""
-    flow = the_flow()
-    flow.begin()
+    """Yield the request's body as it comes in, no faster than it is read."""
+    flow = pace_body()
     async for part in request.body:
         yield part
         flow.taken(len(part))
@@ -167,10 +158,10 @@ async def _body() -> AsyncGenerator[bytes, None]:
 
 
 async def _form_file() -> tuple[str, AsyncGenerator[bytes, None]]:
-    """Return the name of the first file of a form, and its bytes as they come; what follows it is not read.
+    """Return the name of a form's first file, and its bytes as they come in; what follows it is not read.
 
     Raises:
-        RelayError: `invalid_payload` for a form that is none, or has no file.
+        RelayError: `invalid_payload` for a malformed form, or one without a file.
     """
     boundary = request.mimetype_params.get("boundary", "")
     if not boundary:
@@ -219,8 +210,8 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
 
 def _clean_name(name: str) -> str:
     """Return a file name without folders and characters that are not shown or turn what is."""
-    kept = cleaned(re.split(r"[\\/]", name)[-1])
-    return kept[:_MAX_NAME] if shows(kept.replace(".", "")) else "file"
+    shown = cleaned(re.split(r"[\\/]", name)[-1])
+    return shown[:_MAX_NAME] if shows(shown.replace(".", "")) else "file"
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:

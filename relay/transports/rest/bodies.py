@@ -1,27 +1,78 @@
-"""Requests' bodies: each comes in under a deadline, and one that nobody wants any more is still let in to its end.
+"""Request bodies: each has a deadline, a large one comes in as fast as it is read, an unread one is drained.
 
-A refusal is often answered before the body is there. HTTP/1.1 has no way to leave a body out: either the rest of
-it is read, and the connection goes on, or the connection ends, and a peer that is still sending may lose the
-answer with it. So the rest is read where it is small.
+A refusal is often sent before the body has arrived. HTTP/1.1 has no way to skip a body: either the rest of it is
+read, and the connection goes on, or the connection ends, and a peer that is still sending may lose the answer with
+it. So a small rest is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
+from quart import request
 
 from relay.transports.peer import PeerStream
-from relay.transports.rest.flow import Flow
 
 _BYTES_PER_SECOND: Final = 8192
 """The slowest body that is waited for, beyond the body deadline."""
 
-_REST_BYTES: Final = 262_144
-"""How much of a body is read that nobody wants; with more of it to come the connection ends."""
+_DRAINED_BYTES: Final = 262_144
+"""The most that is read of an unwanted body; with more of it to come the connection ends."""
+
+_WAITING_BYTES: Final = 262_144
+"""The most of a paced body that may wait for its view."""
 
 Asgi = Callable[..., Awaitable[None]]
+
+
+def connection_of_request() -> dict[str, Any]:
+    """Return what `GuardedApp` tells views of their connection; {} where the application runs without one."""
+    known: dict[str, Any] = cast(dict[str, Any], request.scope).get("relay", {})
+    return known
+
+
+def pace_body() -> Flow:
+    """Let the request's body in no faster than the view calls `taken`, from now on."""
+    flow: Flow = connection_of_request().get("flow") or Flow()
+    flow.begin()
+    return flow
+
+
+class Flow:
+    """The pace of one body: no faster than its view reads it, once the view has said that it will tell."""
+
+    def __init__(self) -> None:
+        self._paced = False
+        self._waiting = 0
+        self._room = trio.Event()
+
+    def begin(self) -> None:
+        """Hold the body back from now on; `taken` lets it go on."""
+        self._paced = True
+
+    def let_go(self) -> None:
+        """Let in whatever comes: nobody reads it any more."""
+        self._paced = False
+        self._room.set()
+
+    def received(self, size: int) -> None:
+        """Note bytes that came in."""
+        self._waiting += size
+
+    def taken(self, size: int) -> None:
+        """Note bytes that the view has processed."""
+        self._waiting -= size
+        self._room.set()
+
+    async def wait_for_room(self) -> float:
+        """Wait until little is waiting; return the seconds that took, which are not the sender's."""
+        begun = trio.current_time()
+        while self._paced and self._waiting > _WAITING_BYTES:
+            self._room = trio.Event()
+            await self._room.wait()
+        return trio.current_time() - begun
 
 
 class GuardedApp:
@@ -29,16 +80,16 @@ class GuardedApp:
 
     Args:
         body_seconds: deadline of a request's body, extended by what arrives.
-        know: told once it is known whose request this is.
+        authenticated: called once the caller of a request is known.
     """
 
     def __init__(
-        self, app: Asgi, stream: PeerStream, body_seconds: float, know: Callable[[], None] = lambda: None
+        self, app: Asgi, stream: PeerStream, body_seconds: float, authenticated: Callable[[], None] = lambda: None
     ) -> None:
         self._app = app
         self._stream = stream
         self._body_seconds = body_seconds
-        self._know = know
+        self._authenticated = authenticated
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run one request."""
@@ -56,9 +107,14 @@ class GuardedApp:
                 call()
 
     async def _run(self, scope: Any, receive: Any, send: Any, after: list[Callable[[], None]]) -> None:
-        """Run one request of HTTP; `after` is what is to be called once its answer is sent, or never will be."""
+        """Run one request of HTTP; each of `after` is called once the answer is sent, or never will be."""
         flow = Flow()
-        scope["relay"] = {"address": self._stream.address, "flow": flow, "after": after, "know": self._know}
+        scope["relay"] = {
+            "address": self._stream.address,
+            "flow": flow,
+            "after": after,
+            "authenticated": self._authenticated,
+        }
         if not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
             await self._app(scope, receive, send)
             return
@@ -96,11 +152,11 @@ class _Body:
 
     @property
     def over(self) -> bool:
-        """Whether nothing of it is to come any more, or waited for."""
+        """True once nothing more of it will come, or is waited for."""
         return self._over.is_set()
 
     async def receive(self) -> Any:
-        """Return its next part; the peer is cut off where that is too late."""
+        """Return its next part; a peer that is too late is cut off."""
         if self.over:
             return await self._receive()
         self._deadline += await self._flow.wait_for_room()
@@ -119,11 +175,11 @@ class _Body:
         self._deadline += size / _BYTES_PER_SECOND
         self._unwanted += size if self._answered else 0
         more = event["type"] == "http.request" and event.get("more_body", False)
-        if not more or self._unwanted > _REST_BYTES:
+        if not more or self._unwanted > _DRAINED_BYTES:
             self._over.set()
 
     async def settle(self) -> None:
-        """Let the rest in, once the request is answered; the application may be reading as well."""
+        """Drain the rest, once the request is answered; the application may be reading as well."""
         self._answered = True
         self._flow.let_go()
         async with trio.open_nursery() as nursery:

@@ -1,7 +1,7 @@
-"""What a request asks on condition, and which part of it: RFC 9110 sections 13 and 14, rule by rule.
+"""Conditional requests and ranges: RFC 9110 sections 13 and 14, rule by rule.
 
-What is served here has an entity tag, always a strong one, and no date: so conditions by date are ignored, as
-sections 13.1.3 and 13.1.4 say, and one in `If-Range` is never met (section 13.1.5).
+Everything served here has a strong entity tag and no date. So conditions by date are ignored, as sections 13.1.3
+and 13.1.4 say, and a date in `If-Range` is never met (section 13.1.5).
 """
 
 from __future__ import annotations
@@ -16,55 +16,57 @@ _TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 _RANGES: Final = re.compile(r"bytes=(.*)", re.IGNORECASE | re.DOTALL)
 _ONE: Final = re.compile(r"(\d*)-(\d*)", re.ASCII)
 _LONGEST: Final = 18
-"""Digits of a position that is worth reading: beyond them it is behind the end of any file."""
+"""The most digits of a position that are read: a longer one is beyond the end of any file."""
 
 
 class Part(NamedTuple):
-    """Bytes of a representation, from and up to; none of them where the request can not be satisfied."""
+    """A range of bytes, `stop` excluded; an empty one means that the request cannot be satisfied."""
 
     start: int
     stop: int
 
 
 def precondition(tag: str) -> int | None:
-    """Return the status that a request's conditions call for instead of the answer, 304 or 412; None to go on.
+    """Return the status that the request's conditions demand, 304 or 412; None to go on.
 
     Args:
-        tag: the representation's own, without its quotes.
+        tag: the entity tag of the file, without quotes.
     """
-    wanted = _header("If-Match")
-    if wanted is not None and wanted.strip() != "*" and (False, tag) not in _tags(wanted):
+    if_match = _header("If-Match")
+    if if_match is not None and if_match.strip() != "*" and (False, tag) not in _tags(if_match):
         return 412
-    known = _header("If-None-Match")
-    if known is not None and (known.strip() == "*" or tag in [other for _, other in _tags(known)]):
+    if_none_match = _header("If-None-Match")
+    if if_none_match is not None and (
+        if_none_match.strip() == "*" or tag in [other for _, other in _tags(if_none_match)]
+    ):
         return 304 if request.method in ("GET", "HEAD") else 412
     return None
 
 
 def wanted_part(tag: str, size: int) -> Part | None:
-    """Return the part that a GET is for; None for the whole.
+    """Return the range that a GET asks for; None for the whole.
 
-    Several ranges bring the whole, which section 14.2 allows, and so does what is no range at all.
+    Several ranges bring the whole, which section 14.2 allows, and so does a malformed range.
     """
-    asked = _header("Range")
-    if asked is None or request.method != "GET":
+    ranges = _header("Range")
+    if ranges is None or request.method != "GET":
         return None
     condition = _header("If-Range")
     if condition is not None and _tags(condition) != [(False, tag)]:
         return None
-    found = _RANGES.fullmatch(asked.strip())
+    found = _RANGES.fullmatch(ranges.strip())
     parts = [] if found is None else _parts(found[1], size)
     if not parts:
         return None
     met = [part for part in parts if part.start < part.stop]
     if not met:
-        # A suffix of what is empty is the whole of it, and no Content-Range has words for that.
-        return None if size == 0 and _has_suffix(asked) else Part(0, 0)
+        # A suffix of an empty file is all of it, which no Content-Range can express.
+        return None if size == 0 and _has_suffix(ranges) else Part(0, 0)
     return met[0] if len(parts) == 1 else None
 
 
 def _parts(ranges: str, size: int) -> Sequence[Part]:
-    """Return what a range set asks for; nothing where one of it is none."""
+    """Return the ranges of a range set; none if one of them is malformed."""
     found = []
     for one in ranges.split(","):
         text = one.strip(" \t")
@@ -84,8 +86,8 @@ def _parts(ranges: str, size: int) -> Sequence[Part]:
     return found
 
 
-def _has_suffix(asked: str) -> bool:
-    suffixes = re.findall(r"[=,]\s*-0*([1-9])", asked)
+def _has_suffix(ranges: str) -> bool:
+    suffixes = re.findall(r"[=,]\s*-0*([1-9])", ranges)
     return bool(suffixes)
 
 
@@ -95,7 +97,7 @@ def _number(digits: str) -> int:
 
 
 def _tags(header: str) -> list[tuple[bool, str]]:
-    """Return the tags of a list, each with whether it is weak; what follows something else is not read."""
+    """Return the tags of a list, each with whether it is weak, up to the first that is malformed."""
     found, position = [], 0
     while match := _TAG.match(header, position):
         found.append((match[1] is not None, match[2]))
@@ -106,6 +108,6 @@ def _tags(header: str) -> list[tuple[bool, str]]:
 
 
 def _header(name: str) -> str | None:
-    """Return a header; lines of the same name are one list (section 5.3)."""
+    """Return a header; several lines of the same name are one list (section 5.3)."""
     lines = request.headers.getlist(name)
     return ",".join(lines) if lines else None

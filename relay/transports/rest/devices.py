@@ -1,31 +1,32 @@
-"""The caller's devices: which there are, and ending the session of one."""
+"""The caller's devices: their list, and the end of a device's session."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from msgspec import Meta
-from quart import Blueprint, Response
+from quart import Blueprint
 
-from relay.http.endpoint import described
-from relay.http.requests import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
+from relay.engine.engine import Engine
+from relay.http.endpoint import endpoint
+from relay.http.requests import MAX_PAGE, Answer, Limit, Query, Word
+from relay.http.views import Caller, page_of
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
 from relay.storage.accounts import list_devices
-from relay.transports.rest.context import nothing, reply, the_caller, the_engine
 
 blueprint = Blueprint("devices", __name__)
 
 
 class DevicesQuery(Query, frozen=True):
-    """Which page."""
+    """The page."""
 
     cursor: Word = None
     limit: Limit = MAX_PAGE
 
 
 class DeviceQuery(Query, frozen=True):
-    """Which device."""
+    """The device."""
 
     client_id: Annotated[Name, Meta(description="the device's id, a name of 1 to 64 characters")]
 
@@ -48,44 +49,34 @@ class KnownDevices(Answer, frozen=True):
 
 
 @blueprint.get("/api/devices")
-@described(query=DevicesQuery, answers={200: KnownDevices})
-async def devices() -> Response:
+@endpoint(query=DevicesQuery, answers={200: KnownDevices})
+async def devices(engine: Engine, caller: Caller, query: DevicesQuery) -> KnownDevices:
     """Answer with the caller's devices that are not revoked, by their client ids."""
-    caller = await the_caller()
-    asked = read_query(DevicesQuery)
-    engine = the_engine()
     found = await engine.runner.read(lambda connection: list_devices(connection, caller.user_id))
-    rest = sorted(device for device in found if device.client_id > (asked.cursor or ""))
+    rows = sorted(device for device in found if device.client_id > (query.cursor or ""))
+    page, has_more, next_cursor = page_of(rows, query.limit, lambda device: device.client_id)
     connected = engine.connections.of(caller.user_id)
-    page = [
+    shown = [
         KnownDevice(
             client_id=device.client_id,
             created_at=device.created_at,
             seen_at=device.seen_at,
             connected=device.client_id in connected,
         )
-        for device in rest[: asked.limit]
+        for device in page
     ]
-    further = len(rest) > asked.limit
-    next_cursor = page[-1].client_id if further else None
-    return reply(KnownDevices(devices=page, has_more=further, next_cursor=next_cursor))
+    return KnownDevices(devices=shown, has_more=has_more, next_cursor=next_cursor)
 
 
 @blueprint.delete("/api/devices")
-@described(query=DeviceQuery, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
-async def revoke_any() -> Response:
+@endpoint(query=DeviceQuery, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def revoke_any(engine: Engine, caller: Caller, query: DeviceQuery) -> None:
     """End a device's session whatever its id: a path cannot say `..`, or a line's end."""
-    caller = await the_caller()
-    asked = read_query(DeviceQuery)
-    await the_engine().accounts.revoke_device(caller.user_id, asked.client_id)
-    return nothing()
+    await engine.accounts.revoke_device(caller.user_id, query.client_id)
 
 
 @blueprint.delete("/api/devices/<path:client_id>")
-@described(query=NoQuery, answers={204: None})
-async def revoke(client_id: str) -> Response:
+@endpoint(answers={204: None})
+async def revoke(engine: Engine, caller: Caller, client_id: str) -> None:
     """End a device's session; the token it logged in with is void."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    await the_engine().accounts.revoke_device(caller.user_id, client_id)
-    return nothing()
+    await engine.accounts.revoke_device(caller.user_id, client_id)

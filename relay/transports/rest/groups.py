@@ -1,34 +1,33 @@
-"""Groups: making, naming and deleting them, and who is in them."""
+"""Groups: creating, renaming and deleting them, and their members."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 from quart import Blueprint, Response
 
-from relay.http.endpoint import described
-from relay.http.requests import Answer, Body, Limit, NoQuery, Query, Word, read_body, read_query
-from relay.http.views import Caller
+from relay.engine.engine import Engine
+from relay.http.endpoint import endpoint
+from relay.http.requests import Answer, Body, DisplayName, Limit, Query, Word
+from relay.http.views import Caller, page_of, reply
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Role
 from relay.services.groups import describe
 from relay.storage.conversations import groups_of
-from relay.transports.rest.context import nothing, reply, the_caller, the_engine
-from relay.transports.rest.texts import DisplayName
 
 blueprint = Blueprint("groups", __name__)
 
 
 class GroupsQuery(Query, frozen=True):
-    """Which page of the caller's groups."""
+    """The page of the caller's groups."""
 
     cursor: Word = None
     limit: Limit = 50
 
 
 class NewGroup(Body, frozen=True):
-    """A group to be; without an id the server makes one up."""
+    """A new group; without an id the server chooses one."""
 
     name: DisplayName
     members: list[Name] = []
@@ -37,19 +36,19 @@ class NewGroup(Body, frozen=True):
 
 
 class GroupChange(Body, frozen=True):
-    """What can be changed of a group."""
+    """Changes of a group."""
 
     name: DisplayName
 
 
 class Membership(Body, frozen=True):
-    """What a member is to be; without a role one stays what they are, and a newcomer becomes a member."""
+    """The role of a member; without it a member keeps their role, and a newcomer becomes a plain member."""
 
     role: Role | None = None
 
 
 class Member(Answer, frozen=True):
-    """Somebody in a group."""
+    """A member of a group."""
 
     user_id: Name
     role: Role
@@ -80,108 +79,89 @@ class MyGroups(Answer, frozen=True):
     next_cursor: Name | None
 
 
-_CHANGES = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED)
-_NAMED_AT_ONCE = 50
-"""A group's first members count as a message for each so many: its first event names them all to each of them."""
-
-
-def _count(caller: Caller, messages: int = 1) -> None:
-    """Count a change towards the caller's messages: each is one, stored and sent to every member.
-
-    Raises:
-        RelayError: `rate_limited`.
-    """
-    the_engine().rates.messages.take(caller.user_id, messages)
+_CHANGES: Final = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED)
+_MEMBERS_PER_MESSAGE: Final = 50
+"""A new group counts as one message for each so many members: its first event lists them all to each of them."""
 
 
 @blueprint.get("/api/groups")
-@described(query=GroupsQuery, answers={200: MyGroups})
-async def mine() -> Response:
+@endpoint(query=GroupsQuery, answers={200: MyGroups})
+async def mine(engine: Engine, caller: Caller, query: GroupsQuery) -> MyGroups:
     """Answer with the groups that the caller is in, by their ids."""
-    caller = await the_caller()
-    asked = read_query(GroupsQuery)
-    rows = await the_engine().runner.read(
-        lambda connection: groups_of(connection, caller.user_id, asked.cursor or "", asked.limit + 1)
+    rows = await engine.runner.read(
+        lambda connection: groups_of(connection, caller.user_id, query.cursor or "", query.limit + 1)
     )
-    page = [MyGroup(group_id=row[0], name=row[1], role=Role(row[2])) for row in rows[: asked.limit]]
-    further = len(rows) > asked.limit
-    return reply(MyGroups(groups=page, has_more=further, next_cursor=page[-1].group_id if further else None))
+    found = [MyGroup(group_id=row[0], name=row[1], role=Role(row[2])) for row in rows]
+    page, has_more, next_cursor = page_of(found, query.limit, lambda group: group.group_id)
+    return MyGroups(groups=page, has_more=has_more, next_cursor=next_cursor)
 
 
 @blueprint.post("/api/groups")
-@described(
-    query=NoQuery,
+@endpoint(
     body=NewGroup,
     answers={201: Group},
     refusals=_CHANGES,
     answer_headers={201: {"Location": "the group's path"}},
 )
-async def create() -> Response:
-    """Make a group that the caller owns."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    body = await read_body(NewGroup)
-    _count(caller, 1 + len(body.members) // _NAMED_AT_ONCE)
-    group = await the_engine().groups.create(
+async def create(engine: Engine, caller: Caller, body: NewGroup) -> Response:
+    """Create a group that the caller owns."""
+    _count(engine, caller, 1 + len(body.members) // _MEMBERS_PER_MESSAGE)
+    group = await engine.groups.create(
         caller.user_id, body.name, list(body.members), body.group_id, body.history, by_user=True
     )
-    told = describe(group)
-    return reply(told, 201, {"Location": f"/api/groups/{told['group_id']}"})
+    answer = describe(group)
+    return reply(answer, 201, {"Location": f"/api/groups/{answer['group_id']}"})
 
 
 @blueprint.get("/api/groups/<group_id>")
-@described(query=NoQuery, answers={200: Group})
-async def get(group_id: str) -> Response:
+@endpoint(answers={200: Group})
+async def get(engine: Engine, caller: Caller, group_id: str) -> dict[str, Any]:
     """Answer with a group's name and members, to a member."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    return reply(describe(await the_engine().groups.get(caller.user_id, group_id)))
+    return describe(await engine.groups.get(caller.user_id, group_id))
 
 
 @blueprint.patch("/api/groups/<group_id>")
-@described(query=NoQuery, body=GroupChange, answers={200: Group}, refusals=_CHANGES)
-async def rename(group_id: str) -> Response:
+@endpoint(body=GroupChange, answers={200: Group}, refusals=_CHANGES)
+async def rename(engine: Engine, caller: Caller, body: GroupChange, group_id: str) -> dict[str, Any]:
     """Change a group's name."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    body = await read_body(GroupChange)
-    _count(caller)
-    return reply(describe(await the_engine().groups.rename(caller.user_id, group_id, body.name)))
+    _count(engine, caller)
+    return describe(await engine.groups.rename(caller.user_id, group_id, body.name))
 
 
 @blueprint.delete("/api/groups/<group_id>")
-@described(query=NoQuery, answers={204: None}, refusals=_CHANGES)
-async def delete(group_id: str) -> Response:
+@endpoint(answers={204: None}, refusals=_CHANGES)
+async def delete(engine: Engine, caller: Caller, group_id: str) -> None:
     """Delete a group."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    _count(caller)
-    await the_engine().groups.delete(caller.user_id, group_id)
-    return nothing()
+    _count(engine, caller)
+    await engine.groups.delete(caller.user_id, group_id)
 
 
 @blueprint.put("/api/groups/<group_id>/members/<user_id>")
-@described(query=NoQuery, body=Membership, optional_body=True, answers={200: Group}, refusals=_CHANGES)
-async def put_member(group_id: str, user_id: str) -> Response:
+@endpoint(body=Membership, optional_body=True, answers={200: Group}, refusals=_CHANGES)
+async def put_member(
+    engine: Engine, caller: Caller, body: Membership, group_id: str, user_id: str
+) -> dict[str, Any]:
     """Add a member, or change one's role."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    body = await read_body(Membership, optional=True)
-    _count(caller)
-    groups = the_engine().groups
+    _count(engine, caller)
     role = body.role
     if role is None:
-        group = await groups.get(caller.user_id, group_id)
+        group = await engine.groups.get(caller.user_id, group_id)
         role = group.members.get(user_id, Role.MEMBER)
-    return reply(describe(await groups.put_member(caller.user_id, group_id, user_id, role, by_user=True)))
+    return describe(await engine.groups.put_member(caller.user_id, group_id, user_id, role, by_user=True))
 
 
 @blueprint.delete("/api/groups/<group_id>/members/<user_id>")
-@described(query=NoQuery, answers={204: None}, refusals=_CHANGES)
-async def remove_member(group_id: str, user_id: str) -> Response:
+@endpoint(answers={204: None}, refusals=_CHANGES)
+async def remove_member(engine: Engine, caller: Caller, group_id: str, user_id: str) -> None:
     """Remove a member, or leave."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    _count(caller)
-    await the_engine().groups.remove_member(caller.user_id, group_id, user_id)
-    return nothing()
+    _count(engine, caller)
+    await engine.groups.remove_member(caller.user_id, group_id, user_id)
+
+
+def _count(engine: Engine, caller: Caller, messages: int = 1) -> None:
+    """Count a change towards the caller's messages: each is one, stored and sent to every member.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    engine.rates.messages.take(caller.user_id, messages)

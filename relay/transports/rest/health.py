@@ -1,4 +1,4 @@
-"""For whoever watches the server: whether the process lives, and whether it can do its work."""
+"""Health checks: `/healthz` answers while the process lives, `/readyz` while the server can do its work."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ import trio
 from quart import Blueprint, Response, current_app
 
 from relay.engine.engine import Engine
-from relay.http.endpoint import described
+from relay.http.endpoint import endpoint
 from relay.http.requests import Answer
 from relay.protocol.errors import ErrorCode, RelayError, said
 from relay.storage.errors import StorageError
-from relay.transports.rest.context import reply, the_engine
 from relay.transports.rest.problems import problem
 
 blueprint = Blueprint("health", __name__)
 
 _log: Final = logging.getLogger("relay.rest")
-_KEPT: Final = "relay.readiness"
+_READINESS: Final = "relay.readiness"
 _PROBE: Final = "probed"
 _SECONDS: Final = 3.0
-"""How long the database may take before it counts as failing; probes give up about then."""
+"""A database that takes longer counts as failing; probes give up at about that time."""
 
 _RECHECK_SECONDS: Final = 1.0
-"""Anybody may ask, and each write costs the disk something: answers are kept that long."""
+"""Seconds that an answer is kept: anybody may ask, and each check writes to the disk."""
 
 
 class Alive(Answer, frozen=True):
@@ -36,7 +35,7 @@ class Alive(Answer, frozen=True):
 
 
 class Checks(Answer, frozen=True):
-    """What the server needs for its work."""
+    """The conditions of the server's work."""
 
     accepting: bool
     database_reads: bool
@@ -51,7 +50,7 @@ class Ready(Answer, frozen=True):
 
 
 class _Readiness:
-    """The database's last check of one engine."""
+    """The last check of one engine's database."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -112,28 +111,27 @@ def _touch(connection: sqlite3.Connection) -> None:
     )
 
 
-def _readiness() -> _Readiness:
-    known: dict[str, _Readiness] = current_app.extensions
-    if _KEPT not in known:
-        known[_KEPT] = _Readiness(the_engine())
-    return known[_KEPT]
+def _readiness(engine: Engine) -> _Readiness:
+    extensions: dict[str, _Readiness] = current_app.extensions
+    if _READINESS not in extensions:
+        extensions[_READINESS] = _Readiness(engine)
+    return extensions[_READINESS]
 
 
 @blueprint.get("/healthz")
-@described(answers={200: Alive}, access="open")
-async def healthz() -> Response:
+@endpoint(query=None, answers={200: Alive}, access="open")
+async def healthz() -> Alive:
     """Say that the process lives."""
-    return reply(Alive(status="ok"))
+    return Alive(status="ok")
 
 
 @blueprint.get("/readyz")
-@described(answers={200: Ready}, refusals=[ErrorCode.OVERLOADED], access="open")
-async def readyz() -> Response:
+@endpoint(query=None, answers={200: Ready}, refusals=[ErrorCode.OVERLOADED], access="open")
+async def readyz(engine: Engine) -> Ready | Response:
     """Say whether the server can do its work: 503 while it drains or its database fails."""
-    engine = the_engine()
-    checks = {"accepting": not engine.drain.begun} | await _readiness().database()
+    checks = {"accepting": not engine.drain.begun} | await _readiness(engine).database()
     if all(checks.values()):
-        return reply(Ready(status="ready", checks=Checks(**checks)))
+        return Ready(status="ready", checks=Checks(**checks))
     failing = ", ".join(name for name, good in checks.items() if not good)
     refusal = RelayError(ErrorCode.OVERLOADED, f"not ready: {failing} failed", retry_after=_RECHECK_SECONDS)
     return problem(refusal, checks=checks)

@@ -1,4 +1,4 @@
-"""`GET /metrics`: the server's figures, in the text format that Prometheus reads."""
+"""`GET /metrics`: the server's figures in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from quart import Blueprint, Response, request
 
 from relay.engine.engine import Engine
-from relay.http.endpoint import described
+from relay.http.endpoint import endpoint
+from relay.http.views import authenticate
 from relay.protocol.errors import ErrorCode
 from relay.services.permissions import METRICS, require_scope
-from relay.transports.rest.context import caller_address, forwarded_for, the_caller, the_engine
+from relay.transports.rest.access import caller_address, forwarded_for
 
 blueprint = Blueprint("metrics", __name__)
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
 @blueprint.get("/metrics")
-@described(
+@endpoint(
+    query=None,
     answers={200: str},
     answer_types=["text/plain"],
     refusals=[ErrorCode.FORBIDDEN, ErrorCode.OVERLOADED],
     access="either",
 )
-async def metrics() -> Response:
-    """Return the figures; to this machine, to admins, and to tokens with the scope `metrics`."""
-    # A proxy on this machine speaks for the world, and so does a page whose name was made to lead here.
-    if forwarded_for() or caller_address() not in _LOOPBACK or not names_no_stranger(request.headers.get("Host")):
-        require_scope((await the_caller()).identity, METRICS)
+async def metrics(engine: Engine) -> Response:
+    """Return the figures: to this machine, to admins, and to tokens with the scope `metrics`."""
+    # A proxy on this machine forwards anybody's requests, and so does a browser here after DNS rebinding.
+    is_local = caller_address() in _LOOPBACK and not forwarded_for()
+    if not is_local or not is_localhost_or_address(request.headers.get("Host")):
+        require_scope((await authenticate()).identity, METRICS)
     registry = CollectorRegistry()
-    registry.register(_Figures(the_engine()))
+    registry.register(_Figures(engine))
     text = prometheus_client.generate_latest(registry)
     return Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def names_no_stranger(host: str | None) -> bool:
-    """Tell whether a Host header names this machine, or is an address: those cannot be bent by a name server."""
+def is_localhost_or_address(host: str | None) -> bool:
+    """Tell whether a Host header is localhost or an address: DNS rebinding cannot make those lead here."""
     name = (host or "localhost").lower()
     name = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
     if name == "localhost" or name.endswith(".localhost"):
@@ -52,7 +55,7 @@ def names_no_stranger(host: str | None) -> bool:
 
 
 class _Figures(Collector):
-    """What one engine counts, at this moment."""
+    """The figures of one engine, read at each request."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

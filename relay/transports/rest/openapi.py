@@ -1,10 +1,10 @@
-"""The REST side as OpenAPI 3.1, of what each view says of itself; what all of them share is told here."""
+"""The OpenAPI 3.1 document of the REST side, made of each view's contract; what all views share is added here."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import msgspec
 
 from relay import __version__
 from relay.engine.registry import Registry
-from relay.http.endpoint import Description
+from relay.http.endpoint import Endpoint
 from relay.protocol.answers import Ack, Problem
 from relay.protocol.envelope import Envelope, Meta, SentMeta
 from relay.protocol.errors import HTTP_STATUS, ErrorCode
@@ -32,7 +32,7 @@ _FORM: Final[Schema] = {
     "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
     "required": ["file"],
 }
-_WHEN: Final = {
+_MEANINGS: Final = {
     400: "A parameter, the body or the request's head is not what it should be.",
     401: "The token is missing, wrong, revoked or expired.",
     403: "It is known who asks, and they may not.",
@@ -57,18 +57,18 @@ _HEADERS: Final[dict[int, dict[str, str]]] = {
 
 
 def openapi(calls: Iterable[Call], registry: Registry) -> dict[str, Any]:
-    """Return the OpenAPI document of these calls; a view that says nothing of itself is marked `x-undescribed`.
+    """Return the OpenAPI document of these calls; a view without a contract is marked `x-undescribed`.
 
-    So is a plugin's view that says what cannot be; the log names it.
+    So is a plugin's view whose contract cannot be described; the log names it.
     """
     listed = list(calls)
     try:
         return _document(listed, registry)
     except Exception:
-        return _document([_without_nonsense(call, registry) for call in listed], registry)
+        return _document([_without_bad_contract(call, registry) for call in listed], registry)
 
 
-def _without_nonsense(call: Call, registry: Registry) -> Call:
+def _without_bad_contract(call: Call, registry: Registry) -> Call:
     if call.plugin is None:
         return call
     try:
@@ -76,24 +76,24 @@ def _without_nonsense(call: Call, registry: Registry) -> Call:
     except Exception as fault:
         where = f"{call.method} {call.path} of plugin {call.plugin!r}"
         _log.warning("%s is left undescribed: %s: %s", where, type(fault).__name__, fault)
-        return call._replace(said=None)
+        return call._replace(endpoint=None)
     return call
 
 
 def _document(listed: list[Call], registry: Registry) -> dict[str, Any]:
     sendables = list(sendable(registry))
-    special = acks(registry)
+    special_acks = acks(registry)
     schemas = Schemas(
         [Meta, *(type_.payload for type_ in sendables), *_types(listed)],
         _PREFIX,
-        sent=[SentMeta, Ack, Problem, *special.values(), *filter(_leaves_out, _types(listed))],
+        sent=[SentMeta, Ack, Problem, *special_acks.values(), *filter(_omits_empty, _types(listed))],
     )
     envelopes = [
         schemas.add(camel(type_.name) + "Envelope", client_envelope(type_, schemas)) for type_ in sendables
     ]
     schemas.put(Envelope, schemas.add("Envelope", {"anyOf": envelopes}))
-    # An ack says more where its message's type has it say more.
-    schemas.put(Ack, {"anyOf": [schemas.of(Ack), *map(schemas.of, special.values())]})
+    # The acks of some types have more fields.
+    schemas.put(Ack, {"anyOf": [schemas.of(Ack), *map(schemas.of, special_acks.values())]})
     paths: dict[str, Schema] = {}
     for call in listed:
         paths.setdefault(call.path, {})[call.method.lower()] = _operation(call, schemas)
@@ -110,7 +110,7 @@ def _document(listed: list[Call], registry: Registry) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "responses": {_called(status): _refusal(status, schemas) for status in _WHEN},
+            "responses": {_response_name(status): _refusal(status, schemas) for status in _MEANINGS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -121,16 +121,16 @@ def _groups(calls: Iterable[Call]) -> dict[str, str]:
 
 
 def _types(calls: Iterable[Call]) -> Iterator[Any]:
-    """Yield the types of all bodies and answers that are JSON."""
+    """Yield the types of all JSON bodies and answers."""
     for call in calls:
-        if call.said is not None:
-            for type_ in (call.said.body, *call.said.answers.values()):
+        if call.endpoint is not None:
+            for type_ in (call.endpoint.body, *call.endpoint.answers.values()):
                 if type_ not in (None, bytes, Envelope):
                     yield type_
 
 
-def _leaves_out(type_: Any) -> bool:
-    """Tell whether an answer leaves fields out that have no value, which are then never null."""
+def _omits_empty(type_: Any) -> bool:
+    """Tell whether an answer leaves out fields that have no value: they are never null."""
     return isinstance(type_, type) and issubclass(type_, msgspec.Struct) and type_.__struct_config__.omit_defaults
 
 
@@ -143,12 +143,12 @@ def _operation(call: Call, schemas: Schemas) -> Schema:
         "description": more.strip(),
         "parameters": list(_parameters(call)),
     }
-    if call.said is None:
+    if call.endpoint is None:
         operation["x-undescribed"] = True
-    elif call.said.body is not None:
+    elif call.endpoint.body is not None:
         operation["requestBody"] = {
-            "required": not call.said.optional_body,
-            "content": _content(call.said.body, call.said.body_types, schemas),
+            "required": not call.endpoint.optional_body,
+            "content": _content(call.endpoint.body, call.endpoint.body_types, schemas),
         }
     operation["responses"] = dict(_responses(call, schemas))
     if call.access != "open":
@@ -160,44 +160,44 @@ def _parameters(call: Call) -> Iterator[Schema]:
     for name, converter in call.variables.items():
         schema = _CONVERTED.get(converter, {"type": "string", "minLength": 1})
         yield {"name": name, "in": "path", "required": True, "schema": schema}
-    if call.said is None:
+    if call.endpoint is None:
         return
-    if call.said.query is not None:
-        for name, schema, required in parameters(call.said.query):
-            told = {"description": schema.pop("description")} if "description" in schema else {}
-            yield {"name": name, "in": "query", "required": required, "schema": schema, **told}
-    for name, purpose in call.said.headers.items():
+    if call.endpoint.query is not None:
+        for name, schema, required in parameters(call.endpoint.query):
+            about = {"description": schema.pop("description")} if "description" in schema else {}
+            yield {"name": name, "in": "query", "required": required, "schema": schema, **about}
+    for name, purpose in call.endpoint.headers.items():
         yield {"name": name, "in": "header", "schema": {"type": "string"}, "description": purpose}
 
 
 def _responses(call: Call, schemas: Schemas) -> Iterator[tuple[str, Schema]]:
-    if call.said is None:
+    if call.endpoint is None:
         yield "default", {"description": "This view does not say what it answers."}
     else:
-        for status, type_ in call.said.answers.items():
-            yield str(status), _answer(status, type_, call.said, schemas)
+        for status, type_ in call.endpoint.answers.items():
+            yield str(status), _answer(status, type_, call.endpoint, schemas)
     for status in sorted(_refusals(call)):
-        yield str(status), {"$ref": f"#/components/responses/{_called(status)}"}
+        yield str(status), {"$ref": f"#/components/responses/{_response_name(status)}"}
 
 
-def _answer(status: int, type_: Any, said: Description, schemas: Schemas) -> Schema:
+def _answer(status: int, type_: Any, endpoint: Endpoint, schemas: Schemas) -> Schema:
     answer: Schema = {"description": HTTPStatus(status).phrase}
     if type_ is not None:
-        answer["content"] = _content(type_, said.answer_types, schemas)
-    headers = said.answer_headers.get(status, {})
+        answer["content"] = _content(type_, endpoint.answer_types, schemas)
+    headers = endpoint.answer_headers.get(status, {})
     if headers:
         answer["headers"] = _headers(headers)
     return answer
 
 
 def _content(type_: Any, media: Iterable[str], schemas: Schemas) -> Schema:
-    """Return what a body is, by content type; of bytes nothing more is said."""
+    """Return the schema of a body by content type; bytes have none."""
     schema = {"schema": schemas.of(type_)} if type_ is not bytes else {}
     return dict.fromkeys(media, schema)
 
 
 def _refusals(call: Call) -> set[int]:
-    """Return every status of a refusal that a call may meet."""
+    """Return the status of every refusal that a call may get."""
     found = set(_ALWAYS)
     if call.variables:
         found.add(404)
@@ -207,21 +207,21 @@ def _refusals(call: Call) -> set[int]:
         found.add(503)
     if call.plugin is not None:
         found.add(502)
-    if call.said is None:
+    if call.endpoint is None:
         return found
-    if call.said.body is not None:
-        found |= {413} if call.said.body is bytes else {413, 415}
-    return found | {HTTP_STATUS[one] if isinstance(one, ErrorCode) else one for one in call.said.refusals}
+    if call.endpoint.body is not None:
+        found |= {413} if call.endpoint.body is bytes else {413, 415}
+    return found | {HTTP_STATUS[one] if isinstance(one, ErrorCode) else one for one in call.endpoint.refusals}
 
 
-def _called(status: int) -> str:
+def _response_name(status: int) -> str:
     return HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
 
 
 def _refusal(status: int, schemas: Schemas) -> Schema:
-    refusal: Schema = {"description": _WHEN[status], "content": {PROBLEM: {"schema": schemas.of(Problem)}}}
+    refusal: Schema = {"description": _MEANINGS[status], "content": {PROBLEM: {"schema": schemas.of(Problem)}}}
     return refusal | ({"headers": _headers(_HEADERS[status])} if status in _HEADERS else {})
 
 
-def _headers(said: dict[str, str] | Any) -> Schema:
-    return {name: {"schema": {"type": "string"}, "description": purpose} for name, purpose in said.items()}
+def _headers(purposes: Mapping[str, str]) -> Schema:
+    return {name: {"schema": {"type": "string"}, "description": purpose} for name, purpose in purposes.items()}

@@ -1,4 +1,4 @@
-"""Every refusal as `application/problem+json` (RFC 9457), with the codes of the socket's `error` frames."""
+"""Refusals as `application/problem+json` (RFC 9457), with the error codes of the socket's `error` frames."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ _CODES: Final = {
     429: ErrorCode.RATE_LIMITED,
     503: ErrorCode.OVERLOADED,
 }
-"""The codes of what the HTTP library refuses by itself; any other 4xx is `invalid_payload`."""
+"""Error codes for refusals of the HTTP library; any other 4xx is `invalid_payload`."""
 
 
 def install(app: Quart) -> None:
-    """Have everything that handlers raise answered by a problem."""
-    app.register_error_handler(RelayError, refused)
-    app.register_error_handler(Disconnect, ended)
-    app.register_error_handler(HTTPException, http_refused)
-    app.register_error_handler(StorageError, not_saved)
-    app.register_error_handler(Exception, fault)
+    """Answer every exception of a view by a problem."""
+    app.register_error_handler(RelayError, refuse)
+    app.register_error_handler(Disconnect, refuse_disconnected)
+    app.register_error_handler(HTTPException, refuse_http)
+    app.register_error_handler(StorageError, refuse_unsaved)
+    app.register_error_handler(Exception, refuse_fault)
 
 
 def problem(
     error: RelayError, status: int | None = None, headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
-    """Return the answer that tells of an error.
+    """Return the answer for an error.
 
     Args:
         status: the HTTP status; None for the one of the error's code.
-        more: further members, for one kind of problem only.
+        more: extension members of this kind of problem.
     """
     status = HTTP_STATUS[error.code] if status is None else status
-    told = error_payload(error)
+    payload = error_payload(error)
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=told.pop("message"),
-        **told,
+        detail=payload.pop("message"),
+        **payload,
         **more,
     )
     response: Response = current_app.response_class(
@@ -62,13 +62,13 @@ def problem(
     return response
 
 
-async def refused(error: RelayError) -> Response:
-    """Answer a refusal of the services'."""
+async def refuse(error: RelayError) -> Response:
+    """Answer the refusal of a service or a view."""
     return problem(error)
 
 
-async def ended(error: Disconnect) -> Response:
-    """Answer what would end a connection: 401 for a missing or wrong token, 403 otherwise."""
+async def refuse_disconnected(error: Disconnect) -> Response:
+    """Answer an error that would close a socket: 401 for a missing or wrong token, 403 otherwise."""
     refusal = RelayError(ErrorCode.FORBIDDEN, error.reason)
     if error.code is not CloseCode.BAD_TOKEN:
         return problem(refusal)
@@ -77,11 +77,11 @@ async def ended(error: Disconnect) -> Response:
     return problem(refusal, 401, {"WWW-Authenticate": f'Bearer realm="relay"{wrong}'})
 
 
-async def http_refused(error: HTTPException) -> Response:
-    """Answer what the HTTP library refused: no such route, method, type of body, or too large a one."""
+async def refuse_http(error: HTTPException) -> Response:
+    """Answer a refusal of the HTTP library: unknown route or method, wrong type of body, body too large."""
     status = error.code or 500
     if status >= 500 and status not in _CODES:
-        return await fault(error)
+        return await refuse_fault(error)
     detail = error.description or HTTPStatus(status).phrase
     headers: dict[str, str] = {}
     if status == 404:
@@ -94,18 +94,18 @@ async def http_refused(error: HTTPException) -> Response:
     return problem(RelayError(_CODES.get(status, ErrorCode.INVALID_PAYLOAD), detail), status, headers)
 
 
-async def not_saved(error: StorageError) -> Response:
-    """Answer what the disk did not take: nothing of it was stored."""
+async def refuse_unsaved(error: StorageError) -> Response:
+    """Answer a request that the disk could not store: nothing of it was stored."""
     _log.debug("%s %s: %s", request.method, _route(), error)  # the disk has a line of its own in the log
     return problem(RelayError(ErrorCode.OVERLOADED, "this could not be saved; try again later", retry_after=5))
 
 
-async def fault(error: Exception) -> Response:
-    """Answer a fault of the server's own; what it was goes to the log and nowhere else."""
+async def refuse_fault(error: Exception) -> Response:
+    """Answer a fault of the server; its details go to the log only."""
     _log.error("%s %s failed", request.method, _route(), exc_info=error)
     return problem(RelayError(ErrorCode.INTERNAL, "a fault of the server's own; its log says more"))
 
 
 def _route() -> str:
-    """Return which call it was, for the log; not its path, in which there may be secrets."""
+    """Return the route of this request for the log; its path may have secrets in it."""
     return str(request.url_rule.rule if request.url_rule is not None else "(no route)")

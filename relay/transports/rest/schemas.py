@@ -1,7 +1,7 @@
-"""What this server speaks, for tools: its message types, `/openapi.json` and `/asyncapi.json`.
+"""Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`.
 
-They are for everybody. Generators, editors and documentation viewers cannot log in, and what they read tells of
-shapes and of which plugins there are, never of users, messages or settings.
+They are for everybody. Generators, editors and documentation viewers cannot log in, and the documents hold shapes
+and the names of plugins, never users, messages or settings.
 """
 
 from __future__ import annotations
@@ -13,51 +13,45 @@ from quart import Blueprint, Response, current_app
 
 from relay.engine.engine import Engine
 from relay.engine.registry import Registry
-from relay.http.endpoint import described
-from relay.http.requests import NoQuery, read_query
+from relay.http.endpoint import endpoint
 from relay.protocol.envelope import encode_json
 from relay.transports.rest.calls import Call
-from relay.transports.rest.context import the_engine
 from relay.transports.rest.openapi import openapi
 from relay.transports.schemas.asyncapi import asyncapi
 from relay.transports.schemas.messages import DescribedTypes, described_types
 
 blueprint = Blueprint("schemas", __name__)
 
-_KEPT: Final = "relay.schemas"
+_DOCUMENTS: Final = "relay.schemas"
 CALLS: Final = "relay.calls"
-"""Where the application keeps what returns all calls, among its `extensions`."""
-
-
-def _made(name: str, make: Callable[[Engine], Any]) -> Response:
-    """Answer with a document, which is made once: no plugin comes or goes while a server runs."""
-    kept: dict[str, bytes] = current_app.extensions.setdefault(_KEPT, {})
-    if name not in kept:
-        kept[name] = encode_json(make(the_engine()))
-    response: Response = current_app.response_class(kept[name], content_type="application/json")
-    return response
+"""The key of the function that lists all calls, among the application's `extensions`."""
 
 
 @blueprint.get("/api/types")
-@described(query=NoQuery, answers={200: DescribedTypes}, access="open")
-async def types() -> Response:
+@endpoint(answers={200: DescribedTypes}, access="open")
+async def types(engine: Engine) -> Response:
     """Answer with every message type of this server, and the JSON Schema of its payload."""
-    read_query(NoQuery)
-    return _made("types", lambda engine: described_types(engine.registry))
+    return _made_once("types", lambda: described_types(engine.registry))
 
 
 @blueprint.get("/openapi.json")
-@described(query=NoQuery, access="open")
-async def openapi_json() -> Response:
+@endpoint(access="open")
+async def openapi_json(engine: Engine) -> Response:
     """Answer with the OpenAPI document of every REST call."""
-    read_query(NoQuery)
     calls: Callable[[Registry], list[Call]] = current_app.extensions[CALLS]
-    return _made("openapi", lambda engine: openapi(calls(engine.registry), engine.registry))
+    return _made_once("openapi", lambda: openapi(calls(engine.registry), engine.registry))
 
 
 @blueprint.get("/asyncapi.json")
-@described(query=NoQuery, access="open")
-async def asyncapi_json() -> Response:
+@endpoint(access="open")
+async def asyncapi_json(engine: Engine) -> Response:
     """Answer with the AsyncAPI document of every frame on the socket."""
-    read_query(NoQuery)
-    return _made("asyncapi", lambda engine: asyncapi(engine.registry, engine.settings))
+    return _made_once("asyncapi", lambda: asyncapi(engine.registry, engine.settings))
+
+
+def _made_once(name: str, make: Callable[[], Any]) -> Response:
+    """Answer with a document, which is made at its first request: no plugin comes or goes while a server runs."""
+    documents: dict[str, bytes] = current_app.extensions.setdefault(_DOCUMENTS, {})
+    if name not in documents:
+        documents[name] = encode_json(make())
+    return Response(documents[name], content_type="application/json")

@@ -1,10 +1,10 @@
-"""The one module that names hypercorn: HTTP on a stream that the front door accepted.
+"""HTTP/1.1 on a stream that the front door accepted: the one module that imports hypercorn.
 
-hypercorn's `TCPServer` is an internal class (the version is pinned, and a contract test holds what is used
-of it): it takes a stream and runs an ASGI application on it. Four things it leaves open are closed here.
-Its sends have no deadline: the stream has. A request's body may drip in for ever: `receive` has a deadline
-that grows with what arrived. It would answer an upgrade by itself: a head that asks for one is given back
-to the front door. And at the end its `terminated` and the ASGI lifespan want somebody to drive them.
+hypercorn's `TCPServer` is an internal class: it takes a stream and runs an ASGI application on it. The version is
+pinned, and a test holds the names that are used. Four gaps of it are closed here. Its sends have no deadline: the
+stream has one. A request's body may drip in for ever: `receive` has a deadline that grows with what arrives. It
+would answer an upgrade by itself: a head that asks for one goes back to the front door. And somebody must set its
+`terminated` and run the ASGI lifespan.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from relay.transports.rest.bodies import Asgi, GuardedApp
 
 
 class _HttpStream(PeerStream):
-    """A stream for hypercorn, which notices an upgrade between two requests.
+    """A stream for hypercorn that notices an upgrade between two requests.
 
-    Where one request ends and the next begins, h11 knows best: its `their_state` is IDLE while hypercorn
-    waits for a head, and DONE while a request is being answered. What comes in between is kept until then,
-    and what h11 was given of it, behind a request or its body, is taken back from it: each head is judged
-    here before h11 sees it. A body is never looked at, for it may say anything.
+    h11 knows where one request ends and the next begins: its `their_state` is IDLE while hypercorn waits for a
+    head, and DONE while a request is being answered. Bytes that come in early are kept until the next head is due,
+    and those that h11 has read already, behind a request or its body, are taken back: each head is checked here
+    before h11 sees it. Bodies are not looked at.
     """
 
     def __init__(self, peer: PeerStream, head_bytes: int, head_seconds: float, keep_alive_seconds: float) -> None:
@@ -42,9 +42,9 @@ class _HttpStream(PeerStream):
         self._keep_alive_seconds = keep_alive_seconds
         self._reading = trio.CancelScope()
         self._peer = peer
-        self._known = False
+        self._authenticated = False
         if guest := peer.guest:
-            guest.waiting = lambda: self.their_state() is not h11.DONE and not self._known
+            guest.waiting = lambda: self.their_state() is not h11.DONE and not self._authenticated
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
         self._turned = trio.Event()
@@ -60,8 +60,8 @@ class _HttpStream(PeerStream):
         return self._peer.socket
 
     def turn(self) -> None:
-        """Note that hypercorn went on to the next request, or away."""
-        self._known = False
+        """Note that hypercorn went on to the next request, or ended."""
+        self._authenticated = False
         if self._peer.guest is not None:
             self._peer.guest.begin_waiting()
         if self.their_state() is h11.IDLE:
@@ -71,7 +71,7 @@ class _HttpStream(PeerStream):
         self._turned = trio.Event()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive; an upgrade is kept for the front door, and hypercorn is told that the peer left."""
+        """Receive; an upgrade is kept for the front door, and for hypercorn the peer has left."""
         if self.upgrade is not None:
             return b""
         data, self._early = self._early, b""
@@ -84,10 +84,10 @@ class _HttpStream(PeerStream):
             return data
         while self.their_state() is h11.DONE:
             await self._turned.wait()
-        return await self._judge(data) if self.their_state() is h11.IDLE else data
+        return await self._check_head(data) if self.their_state() is h11.IDLE else data
 
-    async def _judge(self, data: bytes) -> bytes:
-        """Judge a request's head as the front door judged the connection's first."""
+    async def _check_head(self, data: bytes) -> bytes:
+        """Check a request's head as the front door checked the first one of the connection."""
         try:
             with trio.move_on_after(self._head_seconds):
                 head = await receive_head(self._peer.receive_some, self._head_bytes, data)
@@ -103,9 +103,9 @@ class _HttpStream(PeerStream):
             self._goes_back = True
             raise
 
-    def know(self) -> None:
-        """Note that it is known whose request this is."""
-        self._known = True
+    def authenticated(self) -> None:
+        """Note that the caller of this request is known."""
+        self._authenticated = True
 
     def stop_idling(self) -> None:
         """Close, where no request is being answered."""
@@ -113,13 +113,13 @@ class _HttpStream(PeerStream):
             self._reading.cancel()
 
     async def aclose(self) -> None:
-        """Close, unless the stream goes back to the front door, with an upgrade or with a refusal to write."""
+        """Close, unless the stream goes back to the front door, with an upgrade or for a refusal."""
         self.turn()
         if not self._goes_back:
             await self._peer.aclose()
 
     async def send_eof(self) -> None:
-        """Say that nothing follows, unless something will."""
+        """Send EOF, unless the front door will write more."""
         if not self._goes_back:
             await self._peer.send_eof()
 
@@ -131,38 +131,38 @@ class _HttpStream(PeerStream):
 
 
 class _Connection(TCPServer):
-    """hypercorn's connection, which says when it goes on to the next request, and ends when it is over.
+    """hypercorn's connection; it tells its stream of the next request, and ends as soon as it is over.
 
-    hypercorn's own keep-alive timer does no work here, the stream has one. It would be started or not, as
-    the request's task is cancelled by then or not, and where it was, a connection that is over would be held
-    until it ran out, and with it an upgrade that is to go back to the front door.
+    hypercorn's own keep-alive timer is stopped: the stream has one. hypercorn starts it or not, depending on
+    whether the request's task is cancelled by then. Where it starts it, a connection that is over would be held
+    until the timer ends, and with it an upgrade that must go back to the front door.
     """
 
     async def protocol_send(self, event: Any) -> None:
-        """Say so, then do what hypercorn's does, less its timer."""
+        """Tell the stream, then do as hypercorn does, without its timer."""
         if isinstance(event, (Updated, Closed)):
             cast(_HttpStream, self.stream).turn()
         if isinstance(event, Updated):
             await self.idle_task.stop()
             return
         if isinstance(event, Closed):
-            # What answers a request may be cancelled by now, and a connection that is over must not stay open.
+            # The task that answers may be cancelled by now, and a connection that is over must not stay open.
             with trio.CancelScope(shield=True):
                 await self.stream.aclose()
         await super().protocol_send(event)
 
     async def _read_data(self) -> None:
-        """Read until the peer leaves, and wait for nothing after that."""
+        """Read until the peer leaves, then end without a wait."""
         await super()._read_data()
         await self.idle_task.stop()
 
     def their_state(self) -> Any:
-        """Return where h11 sees the client in its request; IDLE before there is a request."""
+        """Return the state of the client in h11; IDLE before the first request."""
         protocol = getattr(self, "protocol", None)
         return h11.IDLE if protocol is None else getattr(protocol.protocol.connection, "their_state", None)
 
     def take_back(self) -> bytes:
-        """Return what h11 holds of the next request, which it must not read before it was judged."""
+        """Return the bytes of the next request that h11 holds: their head must be checked first."""
         if not hasattr(self, "protocol"):
             return b""
         held = cast(h11.Connection, self.protocol.protocol.connection)._receive_buffer
@@ -170,7 +170,7 @@ class _Connection(TCPServer):
 
 
 class HttpServer:
-    """Serves one ASGI application on streams, until it is told to stop.
+    """A server of one ASGI application on streams.
 
     Args:
         body_seconds: deadline of a request's body, extended by what arrives.
@@ -198,7 +198,7 @@ class HttpServer:
     async def serve(self, peer: PeerStream) -> Head | None:
         """Serve one connection; return the head of an upgrade that followed, or None at its end."""
         stream = _HttpStream(peer, self._head_bytes, self._head_seconds, self._config.keep_alive_timeout)
-        app = GuardedApp(self._app, stream, self._body_seconds, stream.know)
+        app = GuardedApp(self._app, stream, self._body_seconds, stream.authenticated)
         http = _Connection(
             ASGIWrapper(app), self._config, self._context, cast(Any, self._state), cast(Any, stream)
         )
@@ -213,7 +213,7 @@ class HttpServer:
         return stream.upgrade
 
     async def stop(self) -> None:
-        """Finish the requests that are running and close idle connections."""
+        """Let running requests finish, and close idle connections."""
         await self._context.terminated.set()
         for stream in list(self._streams):
             stream.stop_idling()

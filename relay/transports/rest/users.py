@@ -1,22 +1,31 @@
-"""The directory: who is there. With `[accounts] directory = "shared"` one finds only whom one talks with."""
+"""Users: the directory, their presence, and following them.
+
+With `[accounts] directory = "shared"` the directory has only users who have said something in a conversation with
+the caller.
+"""
 
 from __future__ import annotations
 
-from quart import Blueprint, Response
+from typing import Any
 
-from relay.http.endpoint import described
-from relay.http.requests import Answer, Limit, NoQuery, Query, Text, Word, invalid, read_query
+from quart import Blueprint
+
+from relay.engine.engine import Engine
+from relay.http.endpoint import endpoint
+from relay.http.requests import Answer, Limit, Query, Text, Word, invalid
+from relay.http.views import Caller, page_of
 from relay.protocol.envelope import Name
-from relay.protocol.errors import not_found
+from relay.protocol.errors import ErrorCode, not_found
+from relay.services.statuses import SeenStatus
 from relay.storage import directory
 from relay.storage.folding import folded
-from relay.transports.rest.context import reply, the_caller, the_engine
 
 blueprint = Blueprint("users", __name__)
+statuses = Blueprint("statuses", __name__)
 
 
 class UsersQuery(Query, frozen=True):
-    """Whom to look for."""
+    """The text to look for, and the page."""
 
     q: Text = None
     cursor: Word = None
@@ -38,57 +47,93 @@ class KnownUsers(Answer, frozen=True):
     next_cursor: Name | None
 
 
+class SeenStatuses(Answer, frozen=True):
+    """The statuses of several users."""
+
+    statuses: list[SeenStatus]
+
+
 @blueprint.get("/api/users")
-@described(query=UsersQuery, answers={200: KnownUsers})
-async def search() -> Response:
+@endpoint(query=UsersQuery, answers={200: KnownUsers})
+async def search(engine: Engine, caller: Caller, query: UsersQuery) -> KnownUsers:
     """Answer with the users whose id or name contains a text, by their ids."""
-    caller = await the_caller()
-    asked = read_query(UsersQuery)
-    if asked.q is not None and not folded(asked.q):
+    if query.q is not None and not folded(query.q):
         raise invalid("q has nothing to look for; right is a part of a name", parameter="q")
-    found = await the_engine().runner.read(
+    found = await engine.runner.read(
         lambda connection: directory.search(
             connection,
             caller.user_id,
-            asked.q or "",
-            after=asked.cursor or "",
-            limit=asked.limit + 1,
-            shared=_is_closed(),
+            query.q or "",
+            after=query.cursor or "",
+            limit=query.limit + 1,
+            shared=_is_shared(engine),
         )
     )
-    page = found[: asked.limit]
-    further = len(found) > asked.limit
+    page, has_more, next_cursor = page_of(found, query.limit, lambda entry: entry.user_id)
     users = [KnownUser(user_id=entry.user_id, display_name=entry.display_name) for entry in page]
-    return reply(KnownUsers(users=users, has_more=further, next_cursor=page[-1].user_id if further else None))
+    return KnownUsers(users=users, has_more=has_more, next_cursor=next_cursor)
 
 
 @blueprint.get("/api/users/<user_id>")
-@described(query=NoQuery, answers={200: KnownUser})
-async def get(user_id: str) -> Response:
+@endpoint(answers={200: KnownUser})
+async def get(engine: Engine, caller: Caller, user_id: str) -> KnownUser:
     """Answer with a user's id and display name."""
-    caller = await the_caller()
-    read_query(NoQuery)
-    shared = _is_closed()
-    found = await the_engine().runner.read(
-        lambda connection: directory.find(connection, caller.user_id, user_id, shared=shared)
+    found = await engine.runner.read(
+        lambda connection: directory.find(connection, caller.user_id, user_id, shared=_is_shared(engine))
     )
     if found is None:
         raise not_found(f"user {user_id!r}")
-    return reply(KnownUser(user_id=found.user_id, display_name=found.display_name))
+    return KnownUser(user_id=found.user_id, display_name=found.display_name)
 
 
-async def require_known(caller_id: str, user_id: str) -> None:
+@statuses.get("/api/users/<user_id>/status")
+@endpoint(answers={200: SeenStatus})
+async def of_user(engine: Engine, caller: Caller, user_id: str) -> Any:
+    """Answer with a user's status, as the caller may see it."""
+    (status,) = await engine.presence.statuses(caller.user_id, [user_id])
+    return status
+
+
+@statuses.get("/api/users/following/status")
+@endpoint(answers={200: SeenStatuses})
+async def of_followed(engine: Engine, caller: Caller) -> Any:
+    """Answer with the statuses of all whom the caller follows."""
+    return {"statuses": await engine.presence.following(caller.user_id)}
+
+
+@statuses.put("/api/users/following/<user_id>")
+@endpoint(answers={204: None}, refusals=[ErrorCode.FORBIDDEN])
+async def follow(engine: Engine, caller: Caller, user_id: str) -> None:
+    """Follow a user; once is enough."""
+    await _follow(engine, caller, user_id, follow=True)
+
+
+@statuses.delete("/api/users/following/<user_id>")
+@endpoint(answers={204: None})
+async def unfollow(engine: Engine, caller: Caller, user_id: str) -> None:
+    """Follow a user no longer."""
+    await _follow(engine, caller, user_id, follow=False)
+
+
+async def _follow(engine: Engine, caller: Caller, user_id: str, *, follow: bool) -> None:
+    _, unknown = await engine.presence.follow(caller.user_id, [user_id], follow=follow)
+    if unknown:
+        raise not_found(f"user {user_id!r}")
+
+
+def _is_shared(engine: Engine) -> bool:
+    """Tell whether the directory is not the same for everybody."""
+    return engine.settings.accounts.directory == "shared"
+
+
+async def require_known(engine: Engine, caller: Caller, user_id: str) -> None:
     """Refuse to tell of a user whom the caller would not find in the directory, and never wrote to.
 
     Raises:
         RelayError: `not_found`.
     """
-    if not _is_closed():
+    if not _is_shared(engine):
         return
-    met = await the_engine().runner.read(lambda connection: directory.has_met(connection, caller_id, user_id))
+    met = await engine.runner.read(lambda connection: directory.has_met(connection, caller.user_id, user_id))
     if not met:
         raise not_found(f"user {user_id!r}")
-
-
-def _is_closed() -> bool:
-    return the_engine().settings.accounts.directory == "shared"

@@ -1,8 +1,8 @@
 """The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`.
 
-Rule 1: what can be asked for is a list that is made at the start; nothing of a request ever becomes a path.
+Rule 1: the files are a list that is made at the start; no part of a request ever becomes a path on the disk.
 
-Rule 2: nothing is loaded from elsewhere, and nothing inline runs: the policy below says so to the browser.
+Rule 2: a page loads nothing from elsewhere and runs nothing inline: the policy below tells the browser so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 import relay
+from relay.http.endpoint import endpoint
 from relay.http.requests import invalid
 from relay.settings import WebSettings
 from relay.transports.rest.conditions import precondition
@@ -26,7 +27,7 @@ from relay.transports.rest.problems import problem
 FOLDER: Final = Path(relay.__file__).parent / "web"
 INDEX: Final = "index.html"
 WORKER: Final = "service-worker.js"
-"""Served at the top: a service worker sees to nothing above the path that it comes from."""
+"""Served at `/`: a service worker controls no page above its own path."""
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -40,7 +41,7 @@ _POLICY: Final = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: what came with a token, which an <img> cannot send
+        "img-src 'self' blob:",  # blob: for what needs a token, which an <img> cannot send
         "media-src 'self' blob:",
         "connect-src 'self'",
         "manifest-src 'self'",
@@ -59,9 +60,11 @@ _PAGE: Final = {
 }
 _SDK: Final = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
+_file = endpoint(query=None, answers={200: bytes, 304: None}, access="open")
+"""The contract of all views here: they are not in `/openapi.json`."""
 
 VERSION: Final = "Relay-Page"
-"""The header that names the version of all files together: a page must not be made of two."""
+"""The header with the version of all files together: a page must not be made of two versions."""
 
 
 class File(NamedTuple):
@@ -74,7 +77,7 @@ class File(NamedTuple):
 
 
 def blueprint(settings: WebSettings) -> Blueprint:
-    """Return the routes of what is switched on."""
+    """Return the routes of the page and the SDK, as far as they are switched on."""
     made = Blueprint("web", __name__)
     if settings.page:
         _add_page(made, files("app"))
@@ -85,16 +88,19 @@ def blueprint(settings: WebSettings) -> Blueprint:
 
 def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/")
+    @_file
     async def page() -> Response:
         """Answer with the page."""
         return _answer(known, INDEX, _PAGE)
 
     @made.get(f"/{WORKER}")
+    @_file
     async def worker() -> Response:
-        """Answer with what keeps the page at hand while the server is away."""
+        """Answer with the service worker, which keeps the page available while the server is away."""
         return _answer(known, WORKER, _PAGE)
 
     @made.get("/app/<path:name>")
+    @_file
     async def app(name: str) -> Response:
         """Answer with a file of the page."""
         return _answer(known, name, _PAGE)
@@ -102,6 +108,7 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
 
 def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/sdk/<path:name>")
+    @_file
     async def sdk(name: str) -> Response:
         """Answer with a file of the SDK; it is public code, so pages of any origin may import it."""
         return _answer(known, name, _SDK)
@@ -109,13 +116,13 @@ def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
 
 @cache
 def files(folder: str) -> Mapping[str, File]:
-    """Read the files of one folder: by their names in it, `/` between the parts."""
+    """Return the files of one folder by their paths in it."""
     return dict(_read(FOLDER / folder))
 
 
 @cache
 def version() -> str:
-    """Return what names the files as they are: another one as soon as any of them is."""
+    """Return the version of the files: a digest of all of them."""
     digest = hashlib.sha256()
     for folder in ("app", "sdk"):
         for name, file in files(folder).items():
@@ -134,7 +141,7 @@ def _read(folder: Path) -> Iterator[tuple[str, File]]:
 
 
 def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Response:
-    """Return a file, packed for those who take that; 304 to those who have it."""
+    """Return a file, compressed for clients that accept it; 304 for clients that have it."""
     file = known.get(name)
     if file is None:
         raise NotFound
@@ -145,7 +152,7 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
     )
     response.set_etag(tag)
     response.vary.add("Accept-Encoding")
-    # Asked again each time, which costs an empty 304: an upgraded server never meets the page of an old one.
+    # Revalidated each time, for an empty 304: an upgraded server never meets the page of an old one.
     response.headers["Cache-Control"] = "no-cache"
     response.headers[VERSION] = version()
     if packs:
@@ -155,8 +162,8 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
         length = response.headers["Content-Length"]
         response.status_code = unmet
         response.set_data(b"")
-        response.headers["Content-Length"] = length  # what a 200 would say (RFC 9110 section 8.6)
-        # What else a 200 would say of the file has no place here (section 15.4.5).
+        response.headers["Content-Length"] = length  # that of a 200 (RFC 9110 section 8.6)
+        # The other headers of the file do not belong into a 304 (section 15.4.5).
         response.headers.pop("Content-Encoding", None)
         response.headers.pop("Content-Type", None)
     elif unmet is not None:

@@ -1,6 +1,6 @@
-"""What travels, described for tools: JSON Schema, OpenAPI, AsyncAPI and TypeScript, of the structs that check it.
+"""Descriptions of messages for tools: JSON Schema, AsyncAPI and TypeScript.
 
-Rule 1: a description is made of what reads and writes; what is told here and nowhere else is told about, never of.
+Rule 1: a description is made from the structs that read and write the messages.
 
-Rule 2: each is made of a registry of plugins, so that it can be had without a running server.
+Rule 2: a description needs a registry of plugins, and no running server.
 """

@@ -1,4 +1,4 @@
-"""The WebSocket as AsyncAPI 3.0: every frame in both directions, and why a connection is closed."""
+"""The AsyncAPI 3.0 document of the WebSocket: every frame in both directions, and the close codes."""
 
 from __future__ import annotations
 
@@ -34,19 +34,25 @@ from relay.transports.schemas.messages import (
 
 VERSION: Final = "3.0.0"
 _CHANNEL: Final = "#/channels/socket"
-_COME_BACK: Final = {CloseCode.INTERNAL_ERROR}
-"""Codes outside of 44xx after which a client comes back."""
+_RECONNECT: Final = {CloseCode.INTERNAL_ERROR}
+"""Close codes besides 44xx after which a client reconnects."""
+
+_BEARER: Final[Schema] = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token, in the header of the upgrade or, as pages must, in the hello.",
+}
 
 
 def asyncapi(registry: Registry, settings: Settings) -> dict[str, Any]:
     """Return the AsyncAPI document of a server with these plugins and settings."""
-    special = acks(registry)
+    special_acks = acks(registry)
     schemas = Schemas(
         [Meta, ConnectionEvent, *(type_.payload for type_ in registry.types.values())],
         "#/components/schemas/",
-        sent=[SentMeta, Ack, Error, *special.values(), *SERVER_EVENTS.values()],
+        sent=[SentMeta, Ack, Error, *special_acks.values(), *SERVER_EVENTS.values()],
     )
-    messages = dict(_messages(registry, schemas, special))
+    messages = dict(_messages(registry, schemas, special_acks))
     server = settings.server
     return {
         "asyncapi": VERSION,
@@ -69,21 +75,15 @@ def asyncapi(registry: Registry, settings: Settings) -> dict[str, Any]:
         "components": {
             "schemas": schemas.components,
             "messages": messages,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "A token, in the header of the upgrade or, as pages must, in the hello.",
-                }
-            },
+            "securitySchemes": {"bearer": _BEARER},
         },
     }
 
 
 def _messages(
-    registry: Registry, schemas: Schemas, special: dict[str, type[msgspec.Struct]]
+    registry: Registry, schemas: Schemas, special_acks: dict[str, type[msgspec.Struct]]
 ) -> Iterator[tuple[str, Schema]]:
-    """Yield every frame there is, by a name that says who sends it."""
+    """Yield every frame by its name, which begins with its sender: `client` or `server`."""
     for event in client_events():
         envelope = client_event(event, schemas)
         yield _message("client", CONNECTION_EVENT, envelope, part=event.value)
@@ -93,7 +93,7 @@ def _messages(
         envelope = server_envelope(CONNECTION_EVENT, schemas.of(struct), schemas)
         yield _message("server", CONNECTION_EVENT, envelope, first_line(struct), part=event.value)
     yield _message("server", "ack", server_envelope("ack", schemas.of(Ack), schemas), first_line(Ack))
-    for name, struct in special.items():
+    for name, struct in special_acks.items():
         yield _message(
             "server", "ack", server_envelope("ack", schemas.of(struct), schemas), first_line(struct), part=name
         )
@@ -134,7 +134,7 @@ def _channel(messages: dict[str, Schema]) -> Schema:
             {
                 "code": int(code),
                 "reason": CLOSE_REASONS[code],
-                "comeBack": 4400 <= code < 4500 or code in _COME_BACK,
+                "comeBack": 4400 <= code < 4500 or code in _RECONNECT,
             }
             for code in CloseCode
         ],
@@ -142,7 +142,7 @@ def _channel(messages: dict[str, Schema]) -> Schema:
 
 
 def _operations(messages: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
-    """Yield what the server receives and what it sends: one operation for each message."""
+    """Yield one operation for each message that the server receives or sends."""
     for key in messages:
         side, _, rest = key.partition(".")
         operation: Schema = {
@@ -161,8 +161,8 @@ def _operations(messages: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
 
 
 def _answers(name: str, messages: dict[str, Schema]) -> list[str]:
-    """Name what answers a message: an ack, where it has a `meta.id`, or an error."""
+    """Return the names of the answers to a message: an ack, if it has a `meta.id`, or an error."""
     if name == f"{CONNECTION_EVENT}.hello":
         return [f"server.{CONNECTION_EVENT}.ready", "server.error"]
-    special = f"server.ack.{name}"
-    return [special if special in messages else "server.ack", "server.error"]
+    special_ack = f"server.ack.{name}"
+    return [special_ack if special_ack in messages else "server.ack", "server.error"]

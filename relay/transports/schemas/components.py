@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of msgspec types, each named struct once, for others to refer to."""
+"""JSON Schemas (draft 2020-12) of msgspec types; each struct is a component that others refer to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MOMENT: Final[Schema] = {"type": "string", "examples": ["2026-01-31T12:00:00Z",
 
 
 class Schemas:
-    """The schemas of some types, and what those refer to.
+    """The schemas of some types, and the components they refer to.
 
     Args:
-        types: all types that will be asked for; one that no schema can be made of is described as anything.
-        prefix: what a reference to a component begins with.
-        sent: structs that are only ever sent, and without the fields that have no value: those are never null.
+        types: all types that will be asked for; a type that no schema can be made of has the schema `{}`.
+        prefix: the beginning of a reference to a component.
+        sent: structs that are only sent, without the fields that have no value: those are never null.
     """
 
     def __init__(self, types: Iterable[Any], prefix: str, *, sent: Iterable[Any] = ()) -> None:
@@ -42,30 +42,30 @@ class Schemas:
             _drop_null(self.components.get(self.of(type_).get("$ref", "").removeprefix(prefix), {}))
 
     def of(self, type_: Any) -> Schema:
-        """Return the schema of a type, mostly a reference to a component."""
+        """Return the schema of a type, in most cases a reference to a component."""
         return self._made[type_]
 
     def add(self, name: str, schema: Schema) -> Schema:
-        """Name a schema, unlike any type's, and return a reference to it."""
+        """Add a component under a name that no other has, and return a reference to it."""
         while name in self.components:
             name += "_"
         self.components[name] = schema
         return {"$ref": self._prefix + name}
 
     def put(self, type_: Any, schema: Schema) -> None:
-        """Describe a type by a schema of one's own from now on."""
+        """Replace the schema of a type."""
         self._made[type_] = schema
 
 
 def parameters(query: type[msgspec.Struct]) -> list[tuple[str, Schema, bool]]:
-    """Return a query struct's parameters: name, schema, and whether it must be there."""
+    """Return the parameters of a query struct: name, schema, and whether it is required."""
     schema = next(iter(msgspec.json.schema_components([query], schema_hook=_schema)[1].values()))
     _drop_null(schema)
     return [(name, part, name in schema["required"]) for name, part in schema["properties"].items()]
 
 
 def _drop_null(schema: Schema) -> None:
-    """Say of each optional field what it is where it is there."""
+    """Take null out of each optional field's schema."""
     for name, part in schema.get("properties", {}).items():
         if part.get("default", ...) is None and "anyOf" in part:
             del part["default"]
@@ -77,7 +77,7 @@ def _drop_null(schema: Schema) -> None:
 
 
 def _clean(schema: Schema) -> None:
-    """Take a docstring's indentation away."""
+    """Remove the indentation of a docstring."""
     if "description" in schema:
         schema["description"] = inspect.cleandoc(schema["description"])
 

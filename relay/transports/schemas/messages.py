@@ -1,4 +1,4 @@
-"""What every message type says of itself, and the envelopes that carry its messages both ways."""
+"""Schemas of message types, and of the envelopes that carry their messages in both directions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ALWAYS: Final[dict[Kind, list[str]]] = {
     Kind.LATEST: ["sender_id", "timestamp"],
     Kind.TRANSIENT: ["sender_id", "timestamp"],
 }
-"""What `meta` always has of a message that the server sends."""
+"""The fields that are always in the `meta` of a message from the server."""
 
 _NEEDED: Final[dict[Event, list[str]]] = {Event.ACK: ["event", "cursor"]}
-"""What a client's connection event needs besides its name."""
+"""The required fields of a client's connection event."""
 
 
 class DescribedType(Answer, frozen=True):
@@ -62,7 +62,7 @@ class DescribedTypes(Answer, frozen=True):
 
 
 def described_types(registry: Registry) -> DescribedTypes:
-    """Return what every message type says of itself, by its name."""
+    """Return the description of every message type, by name."""
     return DescribedTypes(types=[_described(registry, type_) for _, type_ in sorted(registry.types.items())])
 
 
@@ -90,39 +90,39 @@ def _described(registry: Registry, type_: MessageType) -> DescribedType:
 
 
 def _alone(type_: Any) -> Schema:
-    """Return the schema of a type as a document of its own."""
+    """Return the schema of one type as a complete document."""
     schemas = Schemas([type_], "#/$defs/")
     return {"$schema": DIALECT, **schemas.of(type_), "$defs": schemas.components}
 
 
 def first_line(type_: Any) -> str:
-    """Return what a struct's docstring says first; nothing of what is no class of somebody's."""
-    told = type_.__doc__ if isinstance(type_, type) and type_.__module__ != "builtins" else ""
-    return (told or "").strip().partition("\n")[0]
+    """Return the first line of a struct's docstring; "" for types without one of their own."""
+    text = type_.__doc__ if isinstance(type_, type) and type_.__module__ != "builtins" else ""
+    return (text or "").strip().partition("\n")[0]
 
 
 def camel(name: str) -> str:
-    """Return a type's name as the name of a class: `ChatMessage` of `chat_message`."""
+    """Return the name of a message type in camel case: `ChatMessage` for `chat_message`."""
     return "".join(part.capitalize() for part in name.split("_"))
 
 
 def ack_of(type_: MessageType) -> type[msgspec.Struct]:
-    """Return what the ack of a type's messages says: more than others', where the type has an `answer`."""
+    """Return the struct of the acks of a message type: `Ack`, with the fields of its `answer` if it has one."""
     if type_.answer is None:
         return Ack
     fields: dict[str, Any] = {}
-    said: dict[str, str] = {}
+    names: dict[str, str] = {}
     for struct in (type_.answer, Ack):
         for field in msgspec.structs.fields(struct):
             default: Any = field.default
             if default is msgspec.NODEFAULT and not field.required:
                 default = msgspec.field(default_factory=cast(Any, field.default_factory))
             fields.setdefault(field.name, (field.type,) if field.required else (field.type, default))
-            said.setdefault(field.name, field.encode_name)
+            names.setdefault(field.name, field.encode_name)
     return msgspec.defstruct(
         f"{camel(type_.name)}Ack",
         [(name, *field) for name, field in fields.items()],
-        rename=said,
+        rename=names,
         namespace={"__doc__": f"The ack of a `{type_.name}`."},
         kw_only=True,
         omit_defaults=True,
@@ -131,12 +131,12 @@ def ack_of(type_: MessageType) -> type[msgspec.Struct]:
 
 
 def acks(registry: Registry) -> dict[str, type[msgspec.Struct]]:
-    """Return, by type, the acks that say more than others."""
+    """Return the acks with further fields, by message type."""
     return {name: ack_of(type_) for name, type_ in sorted(registry.types.items()) if type_.answer is not None}
 
 
 def sendable(registry: Registry) -> Iterator[MessageType]:
-    """Yield the types whose messages clients send, less what belongs to a connection."""
+    """Yield the types whose messages clients send, without those of a connection."""
     for _, type_ in sorted(registry.types.items()):
         if type_.from_clients and type_.name != CONNECTION_EVENT:
             yield type_
@@ -182,12 +182,12 @@ def server_envelope(name: str, payload: Schema, schemas: Schemas, always: Iterab
 
 
 def delivered(type_: MessageType, schemas: Schemas) -> Schema:
-    """Return the schema of an envelope that brings a message."""
+    """Return the schema of an envelope that delivers a message."""
     return server_envelope(type_.name, schemas.of(type_.payload), schemas, _ALWAYS[type_.kind])
 
 
 def tombstone(schemas: Schemas) -> Schema:
-    """Return the schema of an envelope of a message that was deleted, has expired or was replaced."""
+    """Return the schema of a tombstone: a message that was deleted, has expired or was replaced."""
     schema = server_envelope(
         "", {"type": "object", "maxProperties": 0}, schemas, [*_ALWAYS[Kind.STREAM], "deleted_at"]
     )
@@ -196,7 +196,7 @@ def tombstone(schemas: Schemas) -> Schema:
 
 
 def orphan(schemas: Schemas) -> Schema:
-    """Return the schema of an envelope of a type whose plugin is not there any more."""
+    """Return the schema of a stored message whose plugin is not loaded any more."""
     schema = server_envelope("", {"type": "object"}, schemas, ["message_id", "sender_id", "timestamp", "replay"])
     schema["properties"]["type"] = {"type": "string"}
     return schema | {"description": "A stored message of a type whose plugin is not loaded any more."}

@@ -1,4 +1,4 @@
-"""Every type's payload as TypeScript: declarations that an application of the SDK takes in."""
+"""TypeScript declarations of all payloads, for applications of the SDK."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ import "relay-sdk";
 def typescript(registry: Registry) -> str:
     """Return the declarations of all payloads, and an augmentation of the module `relay-sdk` with them.
 
-    Payloads stand outside of the augmentation, so that no name is one of the SDK's, and applications import them.
+    Payloads are declared outside of the augmentation: no name collides with one of the SDK, and applications can
+    import them.
     """
     types = {
         name: type_.payload
@@ -52,12 +53,12 @@ def typescript(registry: Registry) -> str:
 
 
 def _omits(type_: Any) -> bool:
-    """Tell whether a struct leaves fields out that have no value, so that none of them is ever null."""
+    """Tell whether a struct leaves out fields that have no value: they are never null."""
     return bool(getattr(getattr(type_, "__struct_config__", None), "omit_defaults", False))
 
 
 def _names(schemas: Schemas, taken: set[str]) -> dict[str, str]:
-    """Name what payloads refer to, each unlike the payloads themselves."""
+    """Return the TypeScript names of components, each different from the payloads' names."""
     names: dict[str, str] = {}
     for component in schemas.components:
         name = re.sub(r"\W", "_", component)
@@ -96,7 +97,7 @@ def _declaration(name: str, schema: Schema, names: dict[str, str]) -> Iterator[s
 
 
 def _comment(schema: Schema, indent: str) -> Iterator[str]:
-    """Yield what there is to say of a schema: its description and its bounds."""
+    """Yield the comment of a schema: its description and its bounds."""
     told = [line.strip() for line in schema.get("description", "").replace("*/", "* /").splitlines()]
     told += [bound for part in (schema, *schema.get("anyOf", ())) if (bound := _bounds(part))]
     if len(told) == 1:
@@ -108,7 +109,7 @@ def _comment(schema: Schema, indent: str) -> Iterator[str]:
 
 
 def _bounds(schema: Schema) -> str:
-    """Return what a type cannot say: `1 to 64 characters`."""
+    """Return the bounds that a type cannot express, such as `1 to 64 characters`."""
     for least, most, unit in (("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items")):
         if most in schema:
             return f"{schema.get(least, 0)} to {schema[most]}{unit}"
@@ -123,7 +124,7 @@ def _key(name: str) -> str:
 
 
 def _type(schema: Schema, names: dict[str, str]) -> str:
-    """Return a schema as a type."""
+    """Return the TypeScript type of a schema."""
     if "$ref" in schema:
         return names[schema["$ref"].removeprefix(_PREFIX)]
     if "const" in schema or "enum" in schema:

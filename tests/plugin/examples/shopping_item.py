@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from relay.http.views import Blueprint, caller, described, reply, server
+from relay.http import Blueprint, Caller, endpoint
 from relay.plugin import Command, ConversationKind, Draft, Kind, MessageType, Migration, Payload, Routes, hookimpl
 
 SCHEMA = "CREATE TABLE shopping_item_open (group_id TEXT, item TEXT, PRIMARY KEY (group_id, item))"
@@ -30,11 +30,11 @@ async def list_items(relay: Any, group_id: str) -> list[dict[str, str]]:
 
 
 @lists.get("/api/shopping/<group_id>")
-@described(answers={200: list[dict[str, str]]})
-async def show(group_id: str) -> Any:
+@endpoint(answers={200: list[dict[str, str]]})
+async def show(server: Any, caller: Caller, group_id: str) -> list[dict[str, str]]:
     """Answer with what a group of the caller's has still to buy."""
-    await server().services.channels.find(caller().user_id, group_id)  # refuses who is not in it
-    return reply(await list_items(server(), group_id))
+    await server.services.channels.find(caller.user_id, group_id)  # refuses who is not in it
+    return await list_items(server, group_id)
 
 
 @hookimpl

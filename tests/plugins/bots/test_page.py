@@ -1,4 +1,4 @@
-"""What docs/plugins/bots.md shows, played against a server."""
+"""The examples of docs/plugins/bots.md, played against a server."""
 
 from pathlib import Path
 

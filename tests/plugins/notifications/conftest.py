@@ -2,86 +2,64 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from typing import Any
 
-import httpx
+import httpcore
 import pytest
 import trio
 
 from relay.engine.discovery import bundled_directory, in_directory
 from relay.testing import RelayWorld, World
 from relay.testing.world import EPOCH
+from tests.http.network import Asked, Network
+from tests.http.network import Reply as Answer
 from tests.plugins.notifications.receivers import Browser, Gotify, Ntfy, PushService, Receiver
 
 MODULES = "relay_plugin_notifications"
 PUBLIC = "93.184.215.14"
 
 
-class Outside(trio.abc.HostnameResolver):
+class Outside(Network):
     """Everything that the server can reach: names, and what answers there.
 
     Attributes:
-        addresses: by host; changed by tests that let a name lead elsewhere.
         letters: the mails that were sent.
         delays: how long a host takes before it does its work, seconds.
         lags: how long its answer takes.
     """
 
     def __init__(self) -> None:
-        self.addresses: dict[str, list[str]] = {}
+        super().__init__(self.answer)
         self.receivers: dict[str, Receiver] = {}
         self.delays: dict[str, float] = {}
         self.lags: dict[str, float] = {}
         self.letters: list[EmailMessage] = []
-        self.connected: list[str] = []
         self.mail_fails: Exception | None = None
-        self.carried = self.carry
         self.ntfy = self.add(Ntfy("https://ntfy.example"))
         self.gotify = self.add(Gotify("https://gotify.example"))
         self.push = self.add(PushService("https://push.example", lambda: EPOCH + trio.current_time()))
 
     def add(self, receiver: Any) -> Any:
-        host = httpx.URL(receiver.origin).host
+        host = receiver.origin.partition("://")[2]
         self.receivers[host] = receiver
         self.addresses[host] = [PUBLIC]
         return receiver
 
-    async def getaddrinfo(self, host: Any, port: Any, *_more: Any, **_named: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        if name not in self.addresses:
-            raise socket.gaierror(socket.EAI_NONAME, "no such host")
-        return [
-            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
-            for one in self.addresses[name]
-        ]
-
-    async def getnameinfo(self, *_arguments: Any) -> Any:
-        raise NotImplementedError
-
-    async def carry(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request that goes to an address, as the host that it names."""
-        self.connected.append(request.url.host)
-        host = request.headers["host"].partition(":")[0]
-        assert request.extensions["sni_hostname"] == host
+    async def answer(self, asked: Asked) -> Answer:
+        """Answer a request as the host that it names."""
+        host = asked.headers["host"].partition(":")[0]
+        assert asked.certified in (host, None)
         await trio.sleep(self.delays.get(host, 0.01))
         receiver = self.receivers.get(host)
         if receiver is None:
-            raise httpx.ConnectError("refused")
-        reply = receiver.answer(
-            request.method, request.url.raw_path.decode(), request.headers, await request.aread()
-        )
-
+            raise httpcore.ConnectError("refused")
+        reply = receiver.answer(asked.method, asked.target, asked.headers, asked.body)
         await trio.sleep(self.lags.get(host, 0))
-
-        async def body() -> AsyncIterator[bytes]:
-            yield reply.body
-
-        return httpx.Response(reply.status, content=body(), headers=dict(reply.headers))
+        return Answer(reply.status, reply.body, reply.headers)
 
     async def post(self, _email: Any, letter: EmailMessage) -> None:
         await trio.sleep(0.01)
@@ -100,9 +78,7 @@ def plugin() -> Callable[[str], Any]:
 @pytest.fixture
 def outside(plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Outside]:
     made = Outside()
-    monkeypatch.setattr(
-        plugin("outward"), "make_transport", lambda: httpx.MockTransport(lambda request: made.carried(request))
-    )
+    monkeypatch.setattr(httpcore, "TrioBackend", lambda: made)
     monkeypatch.setattr(plugin("mail"), "send", made.post)
     yield made
     assert [problem for receiver in made.receivers.values() for problem in receiver.problems] == []

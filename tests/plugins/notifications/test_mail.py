@@ -54,7 +54,7 @@ async def test_no_password_goes_to_a_server_whose_certificate_is_anothers(
             host="localhost", port=server.port, from_="relay@example.org", security=security, username="relay",
             password="secret",
         )  # fmt: skip
-        with pytest.raises(plugin("outward").Failed, match=r"(?i)certificate verify failed"):
+        with pytest.raises(plugin("targets").Failed, match=r"(?i)certificate verify failed"):
             await plugin("mail").send(email, a_letter())
         assert server.letters == server.wrong == []
 
@@ -68,7 +68,7 @@ async def test_a_wrong_password_is_said(
         email = plugin("options").Email(
             host="localhost", port=server.port, from_="relay@example.org", username="relay", password="wrong"
         )
-        with pytest.raises(plugin("outward").Failed, match="the mail server answered 535"):
+        with pytest.raises(plugin("targets").Failed, match="the mail server answered 535"):
             await plugin("mail").send(email, a_letter())
 
 
@@ -81,6 +81,6 @@ async def test_a_mail_server_that_says_nothing_has_a_deadline(plugin: Callable[[
             host="127.0.0.1", port=port, from_="relay@example.org", security="none", timeout_seconds=1
         )
         began = trio.current_time()
-        with pytest.raises(plugin("outward").Failed, match="the mail server"):
+        with pytest.raises(plugin("targets").Failed, match="the mail server"):
             await plugin("mail").send(email, a_letter())
         assert trio.current_time() - began < 5

@@ -291,14 +291,14 @@ async def test_a_mail_server_that_fails_is_told_of_and_tried_again(
     notifying: Notifying, plugin: Callable[[str], Any]
 ) -> None:
     async with notifying(email=MAIL) as town:
-        town.outside.mail_fails = plugin("outward").Failed("the mail server answered 451: later")
+        town.outside.mail_fails = plugin("targets").Failed("the mail server answered 451: later")
         body = {"kind": "email", "address": "bob@example.org"}
         refused = await town.rest("POST", "/api/push/targets", "bob", 503, **body)
         assert refused["detail"] == "the code could not be sent: the mail server answered 451: later"
         assert await town.targets("bob") == []
         town.outside.mail_fails = None
         await confirmed(town)
-        town.outside.mail_fails = plugin("outward").Failed("the mail server answered 451: later")
+        town.outside.mail_fails = plugin("targets").Failed("the mail server answered 451: later")
         await town.say("alice", "bob", "Lunch?")
         await trio.sleep(SOON)
         assert (await town.targets("bob"))[0]["last_error"] == "the mail server answered 451: later"
@@ -324,7 +324,7 @@ async def test_every_fault_of_a_mail_server_is_a_failure_of_the_target(
 
     monkeypatch.setattr(plugin("mail"), "submit", failing)
     email = plugin("options").Email(host="mail.example", from_="relay@example.org")
-    with pytest.raises(plugin("outward").Failed, match="the mail server"):
+    with pytest.raises(plugin("targets").Failed, match="the mail server"):
         await plugin("mail").send(email, None)
 
 

@@ -1,4 +1,4 @@
-"""What a receiver never took: kept, listed, and delivered once more."""
+"""Dead letters: kept, listed, and delivered once more."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ async def test_only_so_many_dead_letters_are_kept_the_newest(
     webhooks: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with webhooks("alice", "bob", retry_seconds=[], attempts_per_second=0) as world:
-        import relay_plugin_webhooks.ledger as ledger  # type: ignore[import-not-found]
+        import relay_plugin_webhooks.state as state  # type: ignore[import-not-found]
 
-        monkeypatch.setattr(ledger, "KEPT_DEAD", 10)
+        monkeypatch.setattr(state, "KEPT_DEAD", 10)
         hook_id, receiver = await world.hook()
         receiver.behaviour = answering(500)
         await world.world.talk("alice", "bob", 30)

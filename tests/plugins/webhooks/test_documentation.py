@@ -43,7 +43,7 @@ async def test_a_delivery_looks_as_the_page_has_it_and_an_answer_is_posted(webho
 
 
 def signed(secrets: list[str], body: bytes, at: int) -> dict[str, str]:
-    from relay_plugin_webhooks.signing import signed_headers  # type: ignore[import-not-found]
+    from relay_plugin_webhooks.post import signed_headers  # type: ignore[import-not-found]
 
     headers: dict[str, str] = signed_headers(secrets, "msg_1", at, body)
     return headers

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from relay.http.endpoint import description
+from relay.http.endpoint import endpoint_of
 from tests.plugins.webhooks.conftest import Run
 from tests.plugins.webhooks.receiver import accept, answering
 
@@ -52,7 +52,7 @@ async def test_a_webhooks_whole_life(webhooks: Run) -> None:
             assert answer.status == status, answer.body
             app = world.world._rest._app  # type: ignore[union-attr]
             rule, _ = app.url_map.bind("relay").match(path.split("?")[0], method, return_rule=True)
-            said = description(views(app)[rule.endpoint.rpartition(".")[2]])
+            said = endpoint_of(views(app)[rule.endpoint.rpartition(".")[2]])
             assert said is not None
             if said.answers[status] is not None:
                 shape = msgspec.convert(answer.body, said.answers[status])

@@ -19,8 +19,7 @@ PLUGIN = '''
 from typing import Any
 import msgspec
 from relay.plugin import ErrorCode, Routes, hookimpl
-from relay.http.requests import Answer, Body, Limit, Moment, NoQuery, Query, read_body, read_query
-from relay.http.views import Blueprint, described, reply
+from relay.http import Answer, Blueprint, Body, Limit, Query, endpoint, reply
 
 class Odd: ...
 class Wanted(Query, frozen=True):
@@ -41,20 +40,19 @@ class Strange(Answer, frozen=True):
 polls = Blueprint("polls", __name__)
 
 @polls.put("/api/polls/<int:poll>")
-@described(query=Wanted, body=Vote, answers={200: Counted}, refusals=[ErrorCode.CONFLICT])
-async def vote(poll: int) -> Any:
+@endpoint(query=Wanted, body=Vote, answers={200: Counted}, refusals=[ErrorCode.CONFLICT])
+async def vote(body: Vote, poll: int) -> Counted:
     """Vote in a poll.
 
     A newer vote replaces the older.
     """
-    read_query(Wanted)
-    return reply(Counted(votes=(await read_body(Vote)).choice))
+    return Counted(votes=body.choice)
 
 @polls.get("/api/polls/<int:poll>")
-@described(answers={200: Counted})
+@endpoint(answers={200: Counted})
 async def wrong(poll: int) -> Any:
     """Answer with something else than it says."""
-    return reply({"votes": "many"})
+    return {"votes": "many"}
 
 @polls.get("/api/polls")
 async def undescribed() -> Any:
@@ -62,18 +60,18 @@ async def undescribed() -> Any:
     return reply({"polls": []}, 200)
 
 @polls.get("/polls/strange")
-@described(answers={200: Strange})
+@endpoint(answers={200: Strange}, access="open")
 async def strange() -> Any:
-    return reply({"odd": 1})
+    return {"odd": 1}
 
 @polls.get("/polls/nonsense")
-@described(query=int, answers={799: Counted})
+@endpoint(query=int, answers={799: Counted})
 async def nonsense() -> Any:
-    return reply({"odd": 1})
+    return {"odd": 1}
 
 @hookimpl
 def relay_routes(options: Any) -> list[Routes]:
-    return [Routes(blueprint=polls, public=frozenset({"undescribed", "strange"}))]
+    return [Routes(blueprint=polls, public=frozenset({"undescribed"}))]
 '''
 
 

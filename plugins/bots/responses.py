@@ -1,0 +1,100 @@
+"""Responses of bots to invocations: into the conversation of the invocation, or to the invoker alone.
+
+A bot need not be in that conversation. It may answer there because one of its members invoked it, for a limited
+time and a limited number of times.
+"""
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from relay.plugin import Draft, Entry, ErrorCode, RelayError, check_text
+
+from .invocations import refuse_later
+from .options import Options
+from .payloads import SlashResponse
+
+
+class Invoked(NamedTuple):
+    """An invocation that a bot may answer; `private` and `about` are those of its `slash_command`."""
+
+    command: str
+    sender_id: str
+    address: str
+    about: int | None
+    private: bool
+    depth: int | None
+
+
+async def handle(draft: Draft, options: Options) -> None:
+    """Address a `slash_response` to where its invocation came from, or have it refused.
+
+    It is refused inside its transaction, so that a retry of one that was stored gets its ack, even if the time to
+    answer is over since then.
+    """
+    said: SlashResponse = draft.payload
+    if said.command is not None or said.invoked_by is not None or said.reply_to is not None:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "command, invoked_by and reply_to are the server's to say")
+    bot_id, channels = draft.sender.user_id, draft.server.services.channels
+    invoked = await draft.server.read(lambda connection: find_invocation(connection, said.invocation, bot_id))
+    if invoked is None:
+        refuse_later(draft, too_late(said.invocation, options))
+        return
+    private = said.private or invoked.private
+    place = await (channels.own(invoked.sender_id) if private else channels.at(invoked.address))
+    if place is None or invoked.sender_id not in place.members:
+        gone = f"{invoked.sender_id} is no longer where they invoked {said.invocation}; answer with private: true"
+        refuse_later(draft, RelayError(ErrorCode.NOT_FOUND, gone))
+        return
+    draft.conversation, draft.target_id = place, place.target_id(bot_id)
+    draft.answer, draft.depth = {"private": private}, (invoked.depth or 0) + 1
+    check_text(draft)
+    checked = draft.apply
+
+    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        if not count_response(connection, said.invocation, bot_id, entry.timestamp, options):
+            raise too_late(said.invocation, options)
+        if checked is not None:
+            checked(connection, entry)
+
+    draft.apply = apply
+    draft.payload = msgspec.structs.replace(
+        said,
+        private=private,
+        command=invoked.command,
+        invoked_by=invoked.sender_id,
+        reply_to=None if private else invoked.about,
+    )
+
+
+def find_invocation(connection: sqlite3.Connection, invocation: int, bot_id: str) -> Invoked | None:
+    """Return an invocation of a bot; None where there is none with this id."""
+    row = connection.execute(
+        "SELECT command, i.sender_id, address, i.about, private, l.depth FROM bots_invocations i"
+        " JOIN log l USING (message_id) WHERE message_id = ? AND bot_id = ?",
+        (invocation, bot_id),
+    ).fetchone()
+    return Invoked._make((*row[:4], bool(row[4]), row[5])) if row else None
+
+
+def count_response(
+    connection: sqlite3.Connection, invocation: int, bot_id: str, now: float, options: Options
+) -> bool:
+    """Count a response to an invocation. Return False if it comes too late or is one too many."""
+    return bool(
+        connection.execute(
+            "UPDATE bots_invocations SET answers = answers + 1"
+            " WHERE message_id = ? AND bot_id = ? AND at > ? AND answers < ? RETURNING 1",
+            (invocation, bot_id, now - options.answer_seconds, options.answers),
+        ).fetchall()
+    )
+
+
+def too_late(invocation: int, options: Options) -> RelayError:
+    """Return the error for a response to an invocation that does not exist, or can no longer be answered."""
+    return RelayError(
+        ErrorCode.NOT_FOUND,
+        f"there is no invocation {invocation} of yours to answer: it may be answered for"
+        f" {options.answer_seconds:g} s, {options.answers} times at most",
+    )
