@@ -1,8 +1,16 @@
-"""The hello of a connection: whose it is, which device, and where its replay begins."""
+"""The greeting of a connection: its hello, whom and which device that speaks for, and what answers it.
+
+It is dropped once the connection is ready. What a replay consists of is in `relay.services.offline_queue`.
+"""
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+import trio
 
 from relay.engine.authentication import identify
 from relay.engine.engine import Engine
@@ -13,106 +21,132 @@ from relay.protocol.events import GapRange, Heartbeat, Limits, Ready, Synced
 from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
-from relay.services.followers import Company, read_company
 from relay.services.offline_queue import Resumption
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
 
-_SEEN_SECONDS = 3600
-"""A known device is noted anew, with a write, at most this often."""
+_SEEN_SECONDS: Final = 3600
+"""That a known device is here is written again at most this often."""
 
 
-async def authenticate(engine: Engine, shown: Credentials) -> Identity:
-    """Return whom a hello speaks for.
+class Greeting:
+    """What is said at the beginning of a connection, until it is ready.
 
-    Raises:
-        Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
+    Args:
+        credentials: what the upgrade's head says of who this is, a token in its Authorization header for one.
+        version: what `ready` names as the server.
+        on_known: called once it is known who this is.
     """
-    if engine.draining:
-        raise Disconnect(CloseCode.DRAINING)
-    if wait := engine.rates.hellos.wait_for(shown.address):
-        raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-    return await identify(engine, shown)
 
+    __slots__ = ("_client_id", "_credentials", "_engine", "_heard", "_hello", "_on_known", "_version")
 
-async def look_up(
-    engine: Engine, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
-) -> tuple[Device | None, Resumption]:
-    """Return the device, where it was here before, and the plan of its replay up to position `until`."""
-    user_id = identity.user_id
+    def __init__(
+        self, engine: Engine, credentials: Credentials, version: str, on_known: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._credentials = credentials
+        self._version = version
+        self._on_known = on_known
+        self._hello: ConnectionEvent | None = None
+        self._client_id: str | None = None
+        self._heard = trio.Event()
 
-    def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
-        device = accounts.get_device(database, user_id, client_id)
-        return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
+    def hear(self, hello: ConnectionEvent, client_id: str | None) -> None:
+        """Take the hello that the client sent, with the device's id where it names one."""
+        self._hello = hello
+        self._client_id = client_id
+        self._heard.set()
 
-    inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
-    return await engine.runner.read(read, inline=inline)
+    async def identify(self) -> tuple[Identity, str]:
+        """Wait for the hello; return whom it speaks for, and the device's id.
 
+        Raises:
+            Disconnect: 4401 for no hello in time, 4404 while draining, 4405 for too many hellos of one address,
+                4501 or 4502 for the token.
+        """
+        engine, credentials = self._engine, self._credentials
+        with trio.move_on_after(engine.settings.timeouts.hello_seconds):
+            await self._heard.wait()
+        if self._hello is None:
+            raise Disconnect(CloseCode.NO_HELLO)
+        if engine.draining:
+            raise Disconnect(CloseCode.DRAINING)
+        if wait := engine.rates.hellos.wait_for(credentials.address):
+            raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
+        if self._hello.token:
+            credentials = credentials._replace(token=self._hello.token)
+        identity = await identify(engine, credentials)
+        self._on_known()
+        return identity, self._client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
 
-async def company(engine: Engine, user_id: str) -> Company:
-    """Return a user's own presence, and that of those they follow.
+    async def attach(self, identity: Identity, client_id: str, until: int) -> tuple[str, Resumption]:
+        """Note that a device is here; return its session id and the plan of its replay up to position `until`.
 
-    Read where it stands, so that whoever goes on without a wait knows of every change before and is told of
-    every change after.
-    """
-    return await engine.runner.read(lambda database: read_company(database, user_id), inline=True)
+        Raises:
+            Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
+        """
+        engine, hello, user_id = self._engine, self._hello, identity.user_id
+        assert hello is not None  # noqa: S101 - it was identified
 
+        def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
+            device = accounts.get_device(database, user_id, client_id)
+            return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
 
-async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
-    """Note that a device is here, and return its session id.
+        # A plan of few conversations takes less time than handing it to a reader's thread does.
+        inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
+        device, plan = await engine.runner.read(read, inline=inline)
+        return await self._session_of(identity, client_id, device), plan
 
-    Raises:
-        Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
-    """
-    now = engine.now()
-    if device is not None:
-        if device.revoked_at is not None and identity.created_at <= device.revoked_at:
-            raise Disconnect(CloseCode.SESSION_REVOKED)
-        same = device.token_id == identity.token_id and device.revoked_at is None
-        if same and now - device.seen_at < _SEEN_SECONDS:
-            return device.session_id
-    # Looked at again in the transaction: it may have been revoked since it was read.
-    session_id = await engine.batched_writes.write(
-        lambda database: accounts.attach_device(
-            database, identity.user_id, client_id, identity.token_id, now, identity.created_at
+    async def _session_of(self, identity: Identity, client_id: str, device: Device | None) -> str:
+        now = self._engine.now()
+        if device is not None:
+            if device.revoked_at is not None and identity.created_at <= device.revoked_at:
+                raise Disconnect(CloseCode.SESSION_REVOKED)
+            same = device.token_id == identity.token_id and device.revoked_at is None
+            if same and now - device.seen_at < _SEEN_SECONDS:
+                return device.session_id
+        # Looked at again in the transaction: it may have been revoked since it was read.
+        session_id = await self._engine.batched_writes.write(
+            lambda database: accounts.attach_device(
+                database, identity.user_id, client_id, identity.token_id, now, identity.created_at
+            )
         )
-    )
-    if session_id is None:
-        raise Disconnect(CloseCode.SESSION_REVOKED)
-    return session_id
+        if session_id is None:
+            raise Disconnect(CloseCode.SESSION_REVOKED)
+        return session_id
+
+    def ready(self, connection: Connection, session_id: str, plan: Resumption) -> bytes:
+        """Return the frame that answers the hello."""
+        engine = self._engine
+        settings, limits = engine.settings, engine.settings.limits
+        payload = Ready(
+            user_id=connection.user_id,
+            session_id=session_id,
+            client_id=connection.client_id,
+            resumed=plan.resumed,
+            cursor=plan.start,
+            epoch=engine.epoch,
+            heartbeat_seconds=settings.heartbeat.interval_seconds,
+            limits=Limits(
+                frame_bytes=limits.frame_bytes,
+                content_characters=limits.content_characters,
+                messages_per_second=limits.messages_per_second,
+                in_flight=limits.in_flight,
+                replay=settings.replay.limit,
+            ),
+            server=self._version,
+        )
+        meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
+        return text_frame(encode_event("connection_event", payload, meta))
 
 
-def ready(engine: Engine, connection: Connection, plan: Resumption, version: str) -> bytes:
-    """Return the frame that answers a hello."""
-    settings, limits = engine.settings, engine.settings.limits
-    payload = Ready(
-        user_id=connection.user_id,
-        session_id=connection.session_id,
-        client_id=connection.client_id,
-        resumed=plan.resumed,
-        cursor=plan.start,
-        epoch=engine.epoch,
-        heartbeat_seconds=settings.heartbeat.interval_seconds,
-        limits=Limits(
-            frame_bytes=limits.frame_bytes,
-            content_characters=limits.content_characters,
-            messages_per_second=limits.messages_per_second,
-            in_flight=limits.in_flight,
-            replay=settings.replay.limit,
-        ),
-        server=version,
-    )
-    meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
-    return text_frame(encode_event("connection_event", payload, meta))
-
-
-def behind(position: int) -> bytes:
-    """Return the heartbeat that tells a client it has missed something, which now follows."""
+def behind_frame(position: int) -> bytes:
+    """Return the heartbeat that tells a client it has lost something, which now follows."""
     return text_frame(encode_event("connection_event", Heartbeat(cursor=position, behind=True)))
 
 
-def synced(plan: Resumption) -> bytes:
+def synced_frame(plan: Resumption) -> bytes:
     """Return the frame that ends a replay."""
     payload = Synced(
         cursor=plan.until,

@@ -95,6 +95,12 @@ class Guest:
         """Note that from now on something else is waited for."""
         self.since = trio.current_time()
 
+    def upgrade(self, waiting: Callable[[], bool]) -> None:
+        """Note that the connection is a WebSocket, which waits for its hello while `waiting` says so."""
+        self.upgraded = True
+        self.waiting = waiting
+        self.begin_waiting()
+
 
 class Lobby:
     """Counts connections and those in them who have not said who they are.
@@ -146,7 +152,7 @@ class Lobby:
         return not self._sockets_room or sockets < self._sockets_room or self._make_room(upgraded=True)
 
     def known(self, guest: Guest) -> None:
-        """Note that a guest said who it is: it is none any more, and what it waits for is nobody's concern."""
+        """Note that a guest said who it is: it is counted no more, and may wait as long as it likes."""
         guest.waiting = _always
         mates = self._guests.get(guest.home)
         if mates is not None and guest in mates:

@@ -387,8 +387,7 @@ async def test_the_connections_of_a_user_are_limited(world: World) -> None:
 async def test_a_reader_that_never_reads_is_cut_and_loses_nothing(world: World) -> None:
     alice = await world.connect("alice")
     bob = await world.hello("bob")
-    world.engine.connections.of("bob")["bob-1"].live = False
-    world.engine.connections.of("bob")["bob-1"].link.open = False  # type: ignore[attr-defined]
+    world.engine.connections.of("bob")["bob-1"].socket.hold_outbox()  # type: ignore[attr-defined]
     await talk(alice, "bob", 50)
     assert (await bob.closed()).code == 4403
     back = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
@@ -605,3 +604,40 @@ async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(wor
     for _ in range(150):
         await stranger.next("error")
     assert 4 < trio.current_time() - began < 6
+
+
+async def test_messages_sent_at_any_time_during_a_greeting_are_stored_in_their_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await talk(await world.connect("alice", "phone"), "bob", 1)  # the conversation is in memory from here on
+    await world.talk("bob", "alice", 300)
+    queue = world.engine.offline_queue
+    honest = queue.frames
+
+    async def slowly(*arguments: Any) -> Any:
+        async for frames in honest(*arguments):
+            yield frames
+            await trio.sleep(1)
+
+    monkeypatch.setattr(queue, "frames", slowly)
+    alice = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"]}
+    await alice.send({"type": "connection_event", "payload": hello})
+    for number in range(20):
+        await alice.say("bob", f"{number}", id=f"m{number}")
+        await trio.sleep(0.002)
+    assert (await alice.next("ready"))["payload"]["user_id"] == "alice"
+    refs = [(await alice.next("ack"))["meta"]["ref"] for _ in range(20)]
+    assert refs == [f"m{number}" for number in range(20)]
+    said = [message["payload"]["content"] for message in await world.history("alice", "user", "bob")]
+    assert said[-20:] == [f"{number}" for number in range(20)]
+
+
+@pytest.mark.world("alice")
+async def test_a_goodbye_right_behind_the_hello_closes_normally(world: World) -> None:
+    alice = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"]}
+    await alice.send({"type": "connection_event", "payload": hello})
+    await alice.event("goodbye")
+    assert (await alice.closed()).code == 1000
+    assert world.engine.connections.statistics().connections == 0
