@@ -81,10 +81,10 @@ class Greeting:
         return identity, self._client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
 
     async def attach(self, identity: Identity, client_id: str, until: int) -> tuple[str, Resumption]:
-        """Note that a device is here; return its session id and the plan of its replay up to position `until`.
+        """Note that the device is here; return its session id and the plan of its replay up to position `until`.
 
         Raises:
-            Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
+            Disconnect: 4503 for a revoked session.
         """
         engine, hello, user_id = self._engine, self._hello, identity.user_id
         assert hello is not None  # noqa: S101 - it was identified
@@ -96,25 +96,7 @@ class Greeting:
         # A plan of few conversations takes less time than handing it to a reader's thread does.
         inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
         device, plan = await engine.runner.read(read, inline=inline)
-        return await self._session_of(identity, client_id, device), plan
-
-    async def _session_of(self, identity: Identity, client_id: str, device: Device | None) -> str:
-        now = self._engine.now()
-        if device is not None:
-            if device.revoked_at is not None and identity.created_at <= device.revoked_at:
-                raise Disconnect(CloseCode.SESSION_REVOKED)
-            same = device.token_id == identity.token_id and device.revoked_at is None
-            if same and now - device.seen_at < _SEEN_SECONDS:
-                return device.session_id
-        # Looked at again in the transaction: it may have been revoked since it was read.
-        session_id = await self._engine.batched_writes.write(
-            lambda database: accounts.attach_device(
-                database, identity.user_id, client_id, identity.token_id, now, identity.created_at
-            )
-        )
-        if session_id is None:
-            raise Disconnect(CloseCode.SESSION_REVOKED)
-        return session_id
+        return await attach_device(engine, identity, client_id, device), plan
 
     def ready(self, connection: Connection, session_id: str, plan: Resumption) -> bytes:
         """Return the frame that answers the hello."""
@@ -139,6 +121,33 @@ class Greeting:
         )
         meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
         return text_frame(encode_event("connection_event", payload, meta))
+
+
+async def attach_device(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
+    """Note that a device is here, and return its session id.
+
+    Args:
+        device: what is known of it; None where it was never here.
+
+    Raises:
+        Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
+    """
+    now = engine.now()
+    if device is not None:
+        if device.revoked_at is not None and identity.created_at <= device.revoked_at:
+            raise Disconnect(CloseCode.SESSION_REVOKED)
+        same = device.token_id == identity.token_id and device.revoked_at is None
+        if same and now - device.seen_at < _SEEN_SECONDS:
+            return device.session_id
+    # Looked at again in the transaction: it may have been revoked since it was read.
+    session_id = await engine.batched_writes.write(
+        lambda database: accounts.attach_device(
+            database, identity.user_id, client_id, identity.token_id, now, identity.created_at
+        )
+    )
+    if session_id is None:
+        raise Disconnect(CloseCode.SESSION_REVOKED)
+    return session_id
 
 
 def behind_frame(position: int) -> bytes:
