@@ -1,9 +1,8 @@
 """A client's session on one connection: hello, ready, the replay, synced, and then the live flow.
 
-`relay.protocol.session` says what is welcome when; this does it. Messages arrive one by one in the
-connection's reading task. What needs no wait, nearly everything, is done there and then. What does, a
-plugin's handler or a conversation that is not in memory, goes to a worker task together with all that
-follows it, so that a connection's messages keep their order and its pings are still answered.
+`relay.protocol.session` says what is welcome when; this does it. Texts arrive one by one in the connection's
+reading task: events are done there and then, messages go to the inbox. A task of the session's own takes the
+hello and sends the replay.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from relay.engine.engine import Engine
 from relay.protocol import session as states
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import Envelope, SentMeta, decode, encode_error, encode_event
-from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError, not_saved
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, ProtocolError, RelayError
 from relay.protocol.events import SERVER_EVENTS, Heartbeat
 from relay.protocol.framing import PING_FRAME, text_frame
 from relay.protocol.outbox import Outbox
@@ -31,15 +30,13 @@ from relay.services.heartbeat import HeartbeatSupervisor
 from relay.services.offline_queue import Resumption
 from relay.storage.errors import StorageError
 from relay.transports.greeting import Greeting, behind_frame, synced_frame
+from relay.transports.inbox import Inbox
 from relay.transports.peer import PeerStream
 from relay.transports.websocket import WebSocket
 
 _log: Final = logging.getLogger("relay.session")
 _PACED_BYTES: Final = 16_384
 """A connection's bytes are counted towards its user's by so many at a time."""
-
-_INBOX_FULL: Final = 256
-"""With so many messages waiting for the worker nothing more is read, until half of them are done."""
 
 _events: Final = msgspec.json.Decoder(ConnectionEvent)
 
@@ -57,8 +54,8 @@ class Session:
     """
 
     __slots__ = (
-        "_bad_frames", "_engine", "_greeting", "_heartbeat", "_inbox", "_most_in_flight", "_nursery", "_progress",
-        "_registered", "_settled", "_unpaced", "socket", "state",
+        "_bad_frames", "_engine", "_greeting", "_heartbeat", "_inbox", "_nursery", "_progress", "_registered",
+        "_unpaced", "socket", "state",
     )  # fmt: skip
 
     def __init__(
@@ -85,9 +82,7 @@ class Session:
         self._nursery = nursery
         self._greeting: Greeting | None = greeting
         self._registered: Connection | None = None
-        self._inbox: list[Envelope] = []
-        self._settled: trio.Event | None = None
-        self._most_in_flight = limits.in_flight or 1 << 62
+        self._inbox = Inbox(engine, self.socket, nursery, self._push, self._pace)
         self._bad_frames = 0
         self._unpaced = 0
         self._progress = Progress()
@@ -114,16 +109,13 @@ class Session:
             else:
                 self._on_message(envelope)
         except ProtocolError as error:
-            self._answer_bad(error, error.ref)
-            await self._pace()
+            await self._refuse(error, error.ref)
         except RelayError as error:
-            self._answer_bad(error, envelope.meta.id)
-            await self._pace()
-        connection = self._connection
-        if self._is_full(connection, _INBOX_FULL):
-            await self._wait_settled()
+            await self._refuse(error, envelope.meta.id)
+        if self._inbox.is_full():
+            await self._inbox.wait_for_room()
         self._unpaced += len(text) if text.isascii() else len(text.encode())
-        if self._unpaced >= _PACED_BYTES and connection is not None:
+        if self._unpaced >= _PACED_BYTES and (connection := self._connection) is not None:
             size, self._unpaced = self._unpaced, 0
             await self._pause(self._engine.rates.bytes.wait_for(connection.user_id, size))
 
@@ -134,17 +126,7 @@ class Session:
             raise RelayError(
                 ErrorCode.BAD_ENVELOPE, "meta.client_id is fixed at hello and never changes on a connection"
             )
-        # Behind what waits, everything waits: a connection's messages keep their order.
-        if connection is None or self._inbox:
-            self._inbox.append(envelope)
-            return
-        submission = self._engine.dispatcher.draft_nowait(connection, envelope)
-        if submission is None:
-            self._inbox.append(envelope)
-            self._nursery.start_soon(self._work, connection)
-            return
-        self._engine.router.submit_nowait(submission)
-        connection.in_flight += 1
+        self._inbox.put(envelope)
 
     def _on_event(self, envelope: Envelope) -> None:
         try:
@@ -191,23 +173,6 @@ class Session:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{what} has a cursor of at most {newest}")
         return cursor
 
-    def _is_full(self, connection: Connection | None, most_waiting: int) -> bool:
-        return len(self._inbox) >= most_waiting or (
-            connection is not None and connection.in_flight >= self._most_in_flight
-        )
-
-    async def _wait_settled(self) -> None:
-        """Read nothing more from this peer until some of its messages are answered."""
-        while self.socket.ending is None and not self.socket.closed.is_set():
-            if not self._is_full(self._connection, _INBOX_FULL // 2):
-                return
-            self._settled = trio.Event()
-            await self._settled.wait()
-
-    def _on_settled(self) -> None:
-        if self._settled is not None:
-            self._settled.set()
-
     async def _pace(self) -> None:
         """Read no faster from who sends what is never a message: events, and messages that are refused.
 
@@ -223,33 +188,15 @@ class Session:
             with trio.move_on_after(seconds):
                 await self.socket.closed.wait()
 
-    # The worker task.
-
-    async def _work(self, connection: Connection) -> None:
-        """Do what had to wait, one after the other, until nothing does."""
-        async with self.socket.closing_on_faults():
-            while self._inbox:
-                envelope = self._inbox[0]
-                try:
-                    submission = await self._engine.dispatcher.draft(connection, envelope)
-                    self._engine.router.submit_nowait(submission)
-                    connection.in_flight += 1
-                except RelayError as error:
-                    self._push(encode_error(error, envelope.meta.id))
-                    await self._pace()
-                except StorageError:
-                    self._push(encode_error(not_saved(), envelope.meta.id))
-                del self._inbox[0]
-                self._on_settled()
-
-    def _answer_bad(self, error: RelayError, ref: str | None) -> None:
-        """Answer a refused frame; one that keeps sending what is not the protocol is cut off."""
+    async def _refuse(self, error: RelayError, ref: str | None) -> None:
+        """Refuse a frame; one that keeps sending what is not the protocol is cut off."""
         self._push(encode_error(error, ref))
         if error.code in (ErrorCode.BAD_JSON, ErrorCode.BAD_ENVELOPE):
             self._bad_frames += 1
             limit = self._engine.settings.limits.bad_frames
             if limit and self._bad_frames >= limit:
                 self.socket.end(CloseCode.NOT_THE_PROTOCOL)
+        await self._pace()
 
     def _push(self, text: bytes) -> None:
         """Answer this peer, in the order of its other answers once it is known."""
@@ -297,7 +244,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         connection = Connection(
-            engine.connections, identity, client_id, self.socket, self.socket.peer.address, self._on_settled
+            engine.connections, identity, client_id, self.socket, self.socket.peer.address, self._inbox.on_settled
         )
         engine.connections.register(connection)
         self._registered = connection
@@ -315,8 +262,7 @@ class Session:
         company = await engine.runner.read(lambda database: read_company(database, user_id), inline=True)
         statuses = engine.presence.arrived(connection, company)
         self._device_event(Event.DEVICE_CONNECTED, connection)
-        if self._inbox:
-            self._nursery.start_soon(self._work, connection)
+        self._inbox.open(connection)
         await self._replay(connection, plan, greeting.ready(connection, session_id, plan), statuses)
 
     async def _catch_up(self, connection: Connection, cursor: int, until: int) -> None:
