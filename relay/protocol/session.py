@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from relay.protocol.envelope import Integer, Name, said
+from relay.protocol.envelope import Integer, Name, describe
 from relay.protocol.errors import ErrorCode, RelayError
 
 
@@ -104,11 +104,11 @@ class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     """The payload of a client's `connection_event`."""
 
     event: Event
-    token: Annotated[str | None, said("of a hello: who this is, unless the upgrade's head says it")] = None
-    session_id: Annotated[Name | None, said("of a hello: as `ready` gave it the last time")] = None
-    cursor: Annotated[Integer | None, said("the highest position that the client has processed")] = None
-    epoch: Annotated[Name | None, said("of a hello: which database the cursor is of")] = None
-    extra: Annotated[dict[str, Any] | None, said("the application's own")] = None
+    token: Annotated[str | None, describe("of a hello: who this is, unless the upgrade's head says it")] = None
+    session_id: Annotated[Name | None, describe("of a hello: as `ready` gave it the last time")] = None
+    cursor: Annotated[Integer | None, describe("the highest position that the client has processed")] = None
+    epoch: Annotated[Name | None, describe("of a hello: which database the cursor is of")] = None
+    extra: Annotated[dict[str, Any] | None, describe("the application's own")] = None
 
 
 def check_welcome(state: State, event: Event) -> None:

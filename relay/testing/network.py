@@ -14,7 +14,7 @@ from relay.testing.frames import FrameSplitter
 
 @dataclass(frozen=True)
 class Weather:
-    """What happens to one connection; see `Network`."""
+    """The conditions of one connection; see `Network`."""
 
     delay: float = 0.0
     cut_after_bytes: int | None = None

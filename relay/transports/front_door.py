@@ -36,7 +36,7 @@ from relay.transports.head import (
     refusal,
     switching_protocols,
 )
-from relay.transports.lobby import Guest, Lobby, Rarely
+from relay.transports.lobby import Guest, Lobby, ThrottledLog
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
 from relay.transports.tls import tls_context
@@ -73,7 +73,7 @@ class FrontDoor:
         self._version = version
         self._tls = tls_context(engine.settings)
         self._per_address: dict[str, int] = {}
-        self.log = Rarely(_log)
+        self.log = ThrottledLog(_log)
         settings = engine.settings
         self._lobby = Lobby(
             settings.limits.strangers_per_address,

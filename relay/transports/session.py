@@ -42,7 +42,7 @@ _events: Final = msgspec.json.Decoder(ConnectionEvent)
 
 
 class Session:
-    """What happens on one WebSocket.
+    """One client on one WebSocket.
 
     Args:
         peer: the stream, once the upgrade was judged.
@@ -210,7 +210,7 @@ class Session:
     # The connection's own task.
 
     async def run(self) -> None:
-        """Live the connection's life until it is over."""
+        """Serve the client until the connection is over."""
         try:
             self._nursery.start_soon(self.socket.run)
             self._heartbeat.watch(self)
