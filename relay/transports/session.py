@@ -120,9 +120,10 @@ class Session:
             await self._pause(self._engine.rates.bytes.wait_for(connection.user_id, size))
 
     def _on_message(self, envelope: Envelope) -> None:
-        states.check_may_send(self.state)
         connection, client_id = self._connection, envelope.meta.client_id
-        if connection is not None and client_id is not None and client_id != connection.client_id:
+        if connection is None:
+            states.check_may_send(self.state)
+        elif client_id is not None and client_id != connection.client_id:
             raise RelayError(
                 ErrorCode.BAD_ENVELOPE, "meta.client_id is fixed at hello and never changes on a connection"
             )

@@ -61,8 +61,8 @@ class WebSocket(trio.abc.Stream):
     """
 
     __slots__ = (
-        "_close_seconds", "_direct", "_max_bytes", "_nursery", "_odd_frames", "_plain", "_receiver", "_writing",
-        "closed", "ending", "open", "outbox", "peer", "peer_closed",
+        "_close_seconds", "_direct", "_library_reads", "_max_bytes", "_nursery", "_odd_frames", "_plain",
+        "_receiver", "_writing", "closed", "ending", "open", "outbox", "peer", "peer_closed",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +91,8 @@ class WebSocket(trio.abc.Stream):
         """Set when the task that writes is done; None while there is none."""
         self._plain = peer.fileno() is not None
         self._odd_frames = OddFrames(self, max_bytes, small_per_second)
+        self._library_reads = False
+        """Whether the library was given bytes, and may stand in the middle of a message or a frame."""
 
     # Reading.
 
@@ -108,12 +110,15 @@ class WebSocket(trio.abc.Stream):
         There is no deadline: the heartbeat ends a connection whose peer is silent.
         """
         while True:
-            self._odd_frames.check_declared_length()
+            if self._library_reads:
+                self._odd_frames.check_declared_length()
+                self._library_reads = not self._odd_frames.is_between_messages()
             data = await self.peer.receive_some(_CHUNK)
-            if data and self._odd_frames.is_between_messages():
-                data = await self._take_text_frames(data)
-                if not data:
+            if not self._library_reads:
+                rest = await self._take_text_frames(data)
+                if data and not rest:
                     continue
+                data, self._library_reads = rest, True
             return data
 
     async def _take_text_frames(self, data: bytes) -> bytes:

@@ -81,6 +81,7 @@ async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT, smal
             )
             if not short_way:
                 server._odd_frames.is_between_messages = lambda: False  # type: ignore[method-assign]
+                server._library_reads = True
             nursery.start_soon(server.run)
             nursery.start_soon(collect)
             yield ours
