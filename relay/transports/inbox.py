@@ -61,8 +61,8 @@ class Inbox:
         if self._waiting:
             self._nursery.start_soon(self._work, connection)
 
-    def put(self, envelope: Envelope) -> None:
-        """Take a message.
+    def put(self, envelope: Envelope) -> bool:
+        """Take a message; return whether to wait for room before any more is read.
 
         Raises:
             RelayError: it is refused.
@@ -71,14 +71,15 @@ class Inbox:
         # Where one message waits, those after it wait as well: a connection's messages keep their order.
         if connection is None or self._waiting:
             self._waiting.append(envelope)
-            return
+            return self._is_full(_FULL)
         submission = self._engine.dispatcher.draft_nowait(connection, envelope)
         if submission is None:
             self._waiting.append(envelope)
             self._nursery.start_soon(self._work, connection)
-            return
+            return self._is_full(_FULL)
         self._engine.router.submit_nowait(submission)
         connection.in_flight += 1
+        return connection.in_flight >= self._most_in_flight
 
     async def _work(self, connection: Connection) -> None:
         """Do what had to wait, one after the other, until nothing does."""
@@ -98,7 +99,7 @@ class Inbox:
                 del self._waiting[0]
                 self.on_settled()
 
-    def is_full(self, most: int = _FULL) -> bool:
+    def _is_full(self, most: int) -> bool:
         """Tell whether so many messages wait, or are in flight, that no more should be read."""
         connection = self._connection
         return len(self._waiting) >= most or (
@@ -107,7 +108,7 @@ class Inbox:
 
     async def wait_for_room(self) -> None:
         """Return once enough of the messages are answered, or the connection ends."""
-        while self._socket.ending is None and not self._socket.closed.is_set() and self.is_full(_FULL // 2):
+        while self._socket.ending is None and not self._socket.closed.is_set() and self._is_full(_FULL // 2):
             self._settled = trio.Event()
             await self._settled.wait()
 

@@ -107,27 +107,28 @@ class Session:
                 self._on_event(envelope)
                 await self._pace()
             else:
-                self._on_message(envelope)
+                # Nearly all messages name no device, so that this is the whole check of them.
+                if envelope.meta.client_id is not None or self.state is State.GREETING:
+                    self._check_message(envelope)
+                if self._inbox.put(envelope):
+                    await self._inbox.wait_for_room()
         except ProtocolError as error:
             await self._refuse(error, error.ref)
         except RelayError as error:
             await self._refuse(error, envelope.meta.id)
-        if self._inbox.is_full():
-            await self._inbox.wait_for_room()
         self._unpaced += len(text) if text.isascii() else len(text.encode())
         if self._unpaced >= _PACED_BYTES and (connection := self._connection) is not None:
             size, self._unpaced = self._unpaced, 0
             await self._pause(self._engine.rates.bytes.wait_for(connection.user_id, size))
 
-    def _on_message(self, envelope: Envelope) -> None:
+    def _check_message(self, envelope: Envelope) -> None:
+        """Refuse a message before the hello, or one that names another device than the hello did."""
+        states.check_may_send(self.state)
         connection, client_id = self._connection, envelope.meta.client_id
-        if connection is None:
-            states.check_may_send(self.state)
-        elif client_id is not None and client_id != connection.client_id:
+        if connection is not None and client_id is not None and client_id != connection.client_id:
             raise RelayError(
                 ErrorCode.BAD_ENVELOPE, "meta.client_id is fixed at hello and never changes on a connection"
             )
-        self._inbox.put(envelope)
 
     def _on_event(self, envelope: Envelope) -> None:
         try:
