@@ -62,7 +62,7 @@ def read_text_frame(data: bytes, start: int, max_bytes: int) -> tuple[str, int] 
     end = payload + size
     if size > max_bytes or end > length:
         return None
-    # The mask (RFC 6455 section 5.3) is undone with two large integers: a loop over 120 bytes takes eight times as long.
+    # The mask (RFC 6455 section 5.3) is undone by large integers: a loop over 120 bytes takes eight times as long.
     key = (data[payload - 4 : payload] * (size // 4 + 1))[:size]
     text = int.from_bytes(data[payload:end], "little") ^ int.from_bytes(key, "little")
     try:
