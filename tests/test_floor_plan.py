@@ -42,7 +42,7 @@ BESIDE = {
 ONE_DOOR = {
     "hypercorn": {"relay/transports/rest/serving.py"},
     "h11": {"relay/transports/rest/serving.py"},
-    "wsproto": {"relay/transports/websocket.py", "relay/testing/device.py"},
+    "wsproto": {"relay/transports/odd_frames.py", "relay/testing/device.py"},
     "quart": {"relay/transports/rest", "relay/http"},
     "prometheus_client": {"relay/transports/rest/metrics.py"},
     "quart_trio": {"relay/transports/rest"},
@@ -52,7 +52,7 @@ ONE_DOOR = {
     "jsonschema": {"relay/testing/shapes.py"},
     "httpcore": {"relay/http/client.py"},
     "idna": {"relay/http/addresses.py"},
-    "trio_websocket": {"relay/transports/websocket.py", "relay/client"},
+    "trio_websocket": {"relay/transports/odd_frames.py", "relay/client"},
 }
 GROUND_FLOOR_MAY_USE = {"msgspec"}
 

@@ -28,7 +28,7 @@ from relay.engine.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.transports.accepting import accept
-from relay.transports.lobby import Rarely
+from relay.transports.lobby import ThrottledLog
 
 log: Final = logging.getLogger("relay.control")
 
@@ -64,7 +64,7 @@ async def serve_control(
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         async with trio.open_nursery() as nursery:
             task_status.started()
-            await accept(listener, partial(_guard, engine, limiter), nursery, Rarely(log))
+            await accept(listener, partial(_guard, engine, limiter), nursery, ThrottledLog(log))
 
 
 @contextmanager

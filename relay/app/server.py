@@ -215,11 +215,11 @@ async def drain(
         door.turn_away()
         await http.stop()
         await engine.router.wait_idle()
-        links = list(door.sessions)
-        for index, link in enumerate(links):
+        websockets = list(door.websockets)
+        for index, websocket in enumerate(websockets):
             # Spread the comeback out: a second for every 500 clients, so that they do not all come at once.
-            retry_after = 1 + (index * 7919 % len(links)) // 500
-            link.end(CloseCode.DRAINING, f"server is draining; retry_after={retry_after}")
+            retry_after = 1 + (index * 7919 % len(websockets)) // 500
+            websocket.end(CloseCode.DRAINING, f"server is draining; retry_after={retry_after}")
             if index % 128 == 127:
                 await trio.sleep(0.01)
         await door.wait_empty()

@@ -29,22 +29,22 @@ Object = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"
 EMPTY = msgspec.Raw(b"{}")
 
 
-def said(description: str) -> msgspec.Meta:
-    """Return what a schema tells of a field, for people."""
+def describe(description: str) -> msgspec.Meta:
+    """Return the annotation that describes a field to people, in the schemas."""
     return msgspec.Meta(description=description)
 
 
 class Meta(msgspec.Struct):
     """`meta` as a client sends it. Unknown fields are ignored (the wire contract, section 1)."""
 
-    id: Annotated[Name | None, said("the sender's own id for the message: its idempotency key")] = None
-    target_id: Annotated[Name | None, said("a user id or a group id, or `*` for everybody")] = None
-    client_id: Annotated[Name | None, said("the device's own lasting id, fixed at the hello")] = None
-    timestamp: Annotated[float | None, said("the sender's clock, Unix seconds; kept as `sent_at`")] = None
+    id: Annotated[Name | None, describe("the sender's own id for the message: its idempotency key")] = None
+    target_id: Annotated[Name | None, describe("a user id or a group id, or `*` for everybody")] = None
+    client_id: Annotated[Name | None, describe("the device's own lasting id, fixed at the hello")] = None
+    timestamp: Annotated[float | None, describe("the sender's clock, Unix seconds; kept as `sent_at`")] = None
 
 
 class Envelope(msgspec.Struct):
-    """What a client sent: its type, its payload still undecoded, and its meta."""
+    """An envelope of a client's: its type, its payload still undecoded, and its meta."""
 
     type: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     payload: Object = EMPTY
@@ -52,30 +52,30 @@ class Envelope(msgspec.Struct):
 
 
 class SentMeta(msgspec.Struct, omit_defaults=True):
-    """`meta` as the server sends it; what has no value is left out."""
+    """`meta` as the server sends it; fields without a value are left out."""
 
-    message_id: Annotated[int | None, said("rises in the order of commits over the whole server: the cursor")] = (
-        None
-    )
-    seq: Annotated[int | None, said("counts the conversation's messages from 1, without holes")] = None
-    id: Annotated[str | None, said("the id that the sender gave it")] = None
-    ref: Annotated[str | None, said("in an answer: the `id` of what it answers")] = None
-    sender_id: Annotated[str | None, said("the authenticated user who sent it")] = None
-    target_id: Annotated[str | None, said("the user or group it is for, or `*` for everybody")] = None
-    client_id: Annotated[str | None, said("the device that sent it")] = None
-    timestamp: Annotated[float | None, said("when the server took it, Unix seconds")] = None
-    sent_at: Annotated[float | None, said("the sender's clock, Unix seconds, where it was given")] = None
-    edited_at: Annotated[float | None, said("when its content was changed, Unix seconds")] = None
-    deleted_at: Annotated[float | None, said("when it lost its payload, Unix seconds")] = None
-    expires_at: Annotated[float | None, said("when it will lose its payload, Unix seconds")] = None
-    replaces: Annotated[int | None, said("the `message_id` of the one whose place it took")] = None
-    edit_id: Annotated[int | None, said("the `message_id` of the edit that gave it its content")] = None
-    depth: Annotated[int | None, said("how many answers of programs to each other led to it")] = None
-    replay: Annotated[bool, said("true for what comes again, or late, after a hello")] = False
+    message_id: Annotated[
+        int | None, describe("rises in the order of commits over the whole server: the cursor")
+    ] = None
+    seq: Annotated[int | None, describe("counts the conversation's messages from 1, without holes")] = None
+    id: Annotated[str | None, describe("the id that the sender gave it")] = None
+    ref: Annotated[str | None, describe("in an answer: the `id` of what it answers")] = None
+    sender_id: Annotated[str | None, describe("the authenticated user who sent it")] = None
+    target_id: Annotated[str | None, describe("the user or group it is for, or `*` for everybody")] = None
+    client_id: Annotated[str | None, describe("the device that sent it")] = None
+    timestamp: Annotated[float | None, describe("when the server took it, Unix seconds")] = None
+    sent_at: Annotated[float | None, describe("the sender's clock, Unix seconds, where it was given")] = None
+    edited_at: Annotated[float | None, describe("when its content was changed, Unix seconds")] = None
+    deleted_at: Annotated[float | None, describe("when it lost its payload, Unix seconds")] = None
+    expires_at: Annotated[float | None, describe("when it will lose its payload, Unix seconds")] = None
+    replaces: Annotated[int | None, describe("the `message_id` of the one whose place it took")] = None
+    edit_id: Annotated[int | None, describe("the `message_id` of the edit that gave it its content")] = None
+    depth: Annotated[int | None, describe("how many answers of programs to each other led to it")] = None
+    replay: Annotated[bool, describe("true for what comes again, or late, after a hello")] = False
 
 
 class SentEnvelope(msgspec.Struct):
-    """What the server sends."""
+    """An envelope of the server's."""
 
     type: str
     payload: Object
@@ -88,7 +88,7 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def decode(text: str | bytes) -> Envelope:
-    """Return the envelope that a frame's text is.
+    """Return the envelope in a frame's text.
 
     Raises:
         ProtocolError: `bad_json` when the text is not JSON at all, `bad_envelope` when it is not the
@@ -105,7 +105,8 @@ def decode(text: str | bytes) -> Envelope:
 
 
 def _bad_envelope(text: str | bytes, error: msgspec.ValidationError) -> ProtocolError:
-    """Say what is wrong: the typed reader stops at the first misfit, before it knows that the rest is JSON."""
+    """Return what is wrong with a text that is not an envelope."""
+    # The typed decoder stops at the first misfit, before it knows whether the rest is JSON at all.
     try:
         value = _lenient.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as fault:
@@ -137,7 +138,7 @@ def encode_error(error: RelayError, ref: str | None = None) -> bytes:
 
 
 def error_payload(error: RelayError) -> dict[str, Any]:
-    """Return what an `error` frame's payload says (the wire contract, section 4)."""
+    """Return the payload of an `error` frame (the wire contract, section 4)."""
     payload: dict[str, Any] = {"code": error.code, "message": error.message, "retry": error.retry}
     if error.retry_after is not None:
         payload["retry_after"] = round(error.retry_after, 3)
@@ -147,7 +148,7 @@ def error_payload(error: RelayError) -> dict[str, Any]:
 
 
 def check_plain(value: Any, where: str = "payload", depth: int = 0) -> None:
-    """Refuse, in a free-form part of a payload, what other languages' JSON readers would spoil.
+    """Refuse, in a free-form part of a payload, values that JSON readers of other languages would change.
 
     Raises:
         RelayError: `invalid_payload` for an integer beyond ±2^53 or nesting over MAX_DEPTH.

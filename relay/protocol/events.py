@@ -1,4 +1,4 @@
-"""Connection events as the server sends them; `relay.protocol.session` has those of clients."""
+"""Connection events as the server sends them. Those of clients are in `relay.protocol.session`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,44 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from relay.protocol.envelope import said
+from relay.protocol.envelope import describe
 from relay.protocol.session import Event
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the server takes of this client; 0 means no limit."""
+    """The limits that the server holds this client to; 0 means no limit."""
 
-    frame_bytes: Annotated[int, said("the largest frame")]
-    content_characters: Annotated[int, said("the longest `content`")]
-    messages_per_second: Annotated[float, said("of one user, on average")]
-    in_flight: Annotated[int, said("messages that may wait for their answer before the server stops reading")]
-    replay: Annotated[int, said("the most stream messages of one replay")]
+    frame_bytes: Annotated[int, describe("the largest frame")]
+    content_characters: Annotated[int, describe("the longest `content`")]
+    messages_per_second: Annotated[float, describe("of one user, on average")]
+    in_flight: Annotated[int, describe("messages that may wait for their answer before the server stops reading")]
+    replay: Annotated[int, describe("the most stream messages of one replay")]
 
 
 class ServerEvent(msgspec.Struct, tag_field="event", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """The base of what the server says of a connection."""
+    """The base of the server's connection events."""
 
 
 class Ready(ServerEvent, tag=Event.READY.value):
     """The answer to a hello; the replay follows."""
 
     user_id: str
-    session_id: Annotated[str, said("lasts over connections and restarts, one a device")]
-    client_id: Annotated[str, said("the device's own id, made up here when the hello had none")]
-    resumed: Annotated[bool, said("whether the replay begins at the client's own cursor")]
-    cursor: Annotated[int, said("where the replay begins")]
-    epoch: Annotated[str, said("names the life of the database")]
-    heartbeat_seconds: Annotated[float, said("the server speaks at least so often; silence of twice that ends it")]
+    session_id: Annotated[str, describe("lasts over connections and restarts, one a device")]
+    client_id: Annotated[str, describe("the device's own id, made up here when the hello had none")]
+    resumed: Annotated[bool, describe("whether the replay begins at the client's own cursor")]
+    cursor: Annotated[int, describe("where the replay begins")]
+    epoch: Annotated[str, describe("names the life of the database")]
+    heartbeat_seconds: Annotated[
+        float, describe("the server speaks at least so often; silence of twice that ends it")
+    ]
     limits: Limits
-    server: Annotated[str, said("name and version")]
+    server: Annotated[str, describe("name and version")]
 
 
 class GapRange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What a limited replay left out of one conversation, to be fetched by REST."""
+    """A range of one conversation that a limited replay left out, to be fetched by REST."""
 
-    kind: Annotated[str, said("what the conversation is: `user`, `group`, `self` or `broadcast`")]
+    kind: Annotated[str, describe("what the conversation is: `user`, `group`, `self` or `broadcast`")]
     target_id: str
     from_seq: int
     to_seq: int
@@ -50,17 +52,17 @@ class GapRange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Synced(ServerEvent, tag=Event.SYNCED.value):
     """The replay is over; from here on everything is live."""
 
-    cursor: Annotated[int, said("the client's cursor from now on")]
-    replayed: Annotated[int, said("how many messages the replay brought")]
-    limited: Annotated[bool, said("whether it left some out, which `gaps` names")]
+    cursor: Annotated[int, describe("the client's cursor from now on")]
+    replayed: Annotated[int, describe("how many messages the replay brought")]
+    limited: Annotated[bool, describe("whether it left some out, which `gaps` names")]
     gaps: list[GapRange]
 
 
 class Heartbeat(ServerEvent, tag=Event.HEARTBEAT.value):
     """The server is here; the client answers with its own cursor."""
 
-    cursor: Annotated[int, said("the highest position that this connection was sent")]
-    behind: Annotated[bool, said("the client missed something: a replay and `synced` follow")] = False
+    cursor: Annotated[int, describe("the highest position that this connection was sent")]
+    behind: Annotated[bool, describe("the client missed something: a replay and `synced` follow")] = False
 
 
 class DeviceConnected(ServerEvent, tag=Event.DEVICE_CONNECTED.value):
@@ -82,4 +84,4 @@ SERVER_EVENTS: Final[dict[Event, type[Any]]] = {
     Event.DEVICE_CONNECTED: DeviceConnected,
     Event.DEVICE_DISCONNECTED: DeviceDisconnected,
 }
-"""What the server sends as `connection_event`, by its `event`."""
+"""The payloads of the server's `connection_event`, by their `event`."""

@@ -1,4 +1,4 @@
-"""The three kinds of message type: what is stored, what resume brings, what gives way under pressure."""
+"""The three kinds of message type, by what is stored, replayed and dropped; kinds of conversation; roles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class ConversationKind(StrEnum):
-    """What a conversation is made of."""
+    """Who is in a conversation."""
 
     USER = "user"
     """Two people (or one with themself)."""
@@ -35,7 +35,7 @@ class ConversationKind(StrEnum):
 
 
 class Role(StrEnum):
-    """What a member of a group may do, most first."""
+    """The rights of a member of a group, the most first."""
 
     OWNER = "owner"
     ADMIN = "admin"

@@ -1,4 +1,4 @@
-"""What waits to be sent to one connection.
+"""The outbox of one connection: a bounded queue of the frames that wait to be sent.
 
 Requirements on `push`:
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class OutboxStatistics(NamedTuple):
-    """A moment's figures of one outbox."""
+    """The figures of one outbox at this moment."""
 
     frames: int
     bytes: int
@@ -22,7 +22,7 @@ class OutboxStatistics(NamedTuple):
 
 
 class Replaceable:
-    """A frame that may give way: to a newer value of its `key`, or to pressure when it has none."""
+    """A frame that may be dropped: for a newer value of its `key`, or, without a key, for lack of room."""
 
     __slots__ = ("frame", "key")
 
@@ -32,7 +32,7 @@ class Replaceable:
 
 
 class Outbox:
-    """A bounded queue of frames; one reader takes everything that waits, joined.
+    """A bounded queue of frames. One reader takes everything that waits, joined.
 
     Args:
         max_bytes: bound on the bytes waiting; 0 means none.
@@ -65,6 +65,7 @@ class Outbox:
         if self._replaceable is None:
             self._replaceable = {}
         elif (older := self._replaceable.get(key)) is not None:
+            # The older one is emptied and stays in the list: to take it out, all that waits would be searched.
             self._size -= len(older.frame)
             older.frame = b""
         item = self._replaceable[key] = Replaceable(frame, key)
@@ -75,7 +76,7 @@ class Outbox:
         return True
 
     def push_transient(self, frame: bytes) -> None:
-        """Queue a frame that nobody will miss; dropped at once when the queue is half full."""
+        """Queue a frame that nobody will miss. It is dropped at once when the queue is half full."""
         if self._size + len(frame) > self._max_bytes // 2 or len(self._frames) >= self._max_frames // 2:
             self._dropped += 1
             return
@@ -102,6 +103,8 @@ class Outbox:
     def take(self, max_bytes: int = 1 << 62) -> bytes:
         """Return waiting frames joined, whole frames only, stopping once `max_bytes` is reached."""
         frames = self._frames
+        # Nearly always one frame waits, or some that none may replace: acks, messages. One is given out as it is,
+        # without a copy: its bytes are shared by all whom it goes to. Some are joined without a look at each.
         if len(frames) == 1 and type(frames[0]) is bytes:
             data = frames.pop()
             self._size = 0
@@ -111,12 +114,12 @@ class Outbox:
             frames.clear()
             self._size = 0
             return data
-        return self._take_carefully(max_bytes)
+        return self._take_one_by_one(max_bytes)
 
     def _has_replaceable(self) -> bool:
         return any(type(item) is not bytes for item in self._frames)
 
-    def _take_carefully(self, max_bytes: int) -> bytes:
+    def _take_one_by_one(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         taken = 0
         count = 0
@@ -124,7 +127,7 @@ class Outbox:
             if taken >= max_bytes:
                 break
             count += 1
-            frame = self._let_go(item) if isinstance(item, Replaceable) else item
+            frame = self._give_out(item) if isinstance(item, Replaceable) else item
             parts.append(frame)
             taken += len(frame)
         del self._frames[:count]
@@ -133,18 +136,18 @@ class Outbox:
             self._replaceable = None
         return b"".join(parts)
 
-    def _let_go(self, item: Replaceable) -> bytes:
-        """Return a replaceable frame that is about to be sent: a newer value no longer reaches it."""
+    def _give_out(self, item: Replaceable) -> bytes:
+        """Return a frame that is about to be sent; a newer value does not replace it from here on."""
         if self._replaceable is not None and self._replaceable.get(item.key or ()) is item:
             del self._replaceable[item.key or ()]
         return item.frame
 
     def clear(self) -> None:
-        """Forget everything that waits: the connection is over."""
+        """Drop everything that waits: the connection is over."""
         self._frames.clear()
         self._replaceable = None
         self._size = 0
 
     def statistics(self) -> OutboxStatistics:
-        """Return this moment's figures."""
+        """Return the figures of this moment."""
         return OutboxStatistics(len(self._frames), self._size, self._dropped)

@@ -1,12 +1,13 @@
-"""A connection's life as a table: which frames are welcome when, and what state they lead to.
+"""The states of a connection, as a table: what is welcome in each of them, and what leads from one to the next.
 
-    GREETING ── hello ──▶ REPLAYING ── synced ──▶ LIVE ── goodbye, close ──▶ CLOSED
-                              ▲                    │
-                              └──── is behind ─────┘
+    GREETING ── hello ──▶ JOINING ── ready ──▶ REPLAYING ── synced ──▶ LIVE
+                                                   ▲                    │
+                                                   └────── behind ──────┘
+    any of them ── end ──▶ CLOSED
 
 While replaying a client may already send; acks and live messages wait until `synced`, because both
-move the client's cursor and must not move it past what the replay still owes. The table below is all
-there is to know; the transport feeds it and does what it says.
+move the client's cursor and must not move it past what the replay still owes. The table has every
+transition there is: nothing but `advance` says which state comes next, and a test reads the code for it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from relay.protocol.envelope import Integer, Name, said
+from relay.protocol.envelope import Integer, Name, describe
 from relay.protocol.errors import ErrorCode, RelayError
 
 
@@ -24,9 +25,38 @@ class State(StrEnum):
     """Where a connection stands."""
 
     GREETING = "greeting"
+    """No hello has come; nothing else is welcome."""
+
+    JOINING = "joining"
+    """The hello has come. Who it speaks for, and what the device missed, is being looked up."""
+
     REPLAYING = "replaying"
+    """What the device missed is being sent; what is new waits."""
+
     LIVE = "live"
+    """What is new is sent at once."""
+
     CLOSED = "closed"
+    """The end is decided; a close frame may still be on its way."""
+
+
+class Step(StrEnum):
+    """What leads from one state to the next."""
+
+    HELLO = "hello"
+    """The client's hello came."""
+
+    READY = "ready"
+    """The server knows who it is, and answers `ready`."""
+
+    SYNCED = "synced"
+    """The replay is over."""
+
+    BEHIND = "behind"
+    """The client lost something that it was sent, and gets another replay."""
+
+    END = "end"
+    """Either side, or the network, ends the connection."""
 
 
 class Event(StrEnum):
@@ -44,34 +74,41 @@ class Event(StrEnum):
     DEVICE_DISCONNECTED = "device_disconnected"
 
 
-_AT_WORK: Final = {Event.ACK, Event.HEARTBEAT, Event.GOODBYE, Event.ACTIVE, Event.INACTIVE}
+_AFTER_HELLO: Final = {Event.ACK, Event.HEARTBEAT, Event.GOODBYE, Event.ACTIVE, Event.INACTIVE}
 
 WELCOME: Final[dict[State, set[Event]]] = {
     State.GREETING: {Event.HELLO},
-    State.REPLAYING: _AT_WORK,
-    State.LIVE: _AT_WORK,
+    State.JOINING: _AFTER_HELLO,
+    State.REPLAYING: _AFTER_HELLO,
+    State.LIVE: _AFTER_HELLO,
     State.CLOSED: set(),
 }
 """The connection events that a client may send in each state."""
 
-NEXT: Final[dict[tuple[State, Event], State]] = {
-    (State.GREETING, Event.HELLO): State.REPLAYING,
-    (State.REPLAYING, Event.SYNCED): State.LIVE,
-    (State.REPLAYING, Event.GOODBYE): State.CLOSED,
-    (State.LIVE, Event.GOODBYE): State.CLOSED,
+NEXT: Final[dict[tuple[State, Step], State]] = {
+    (State.GREETING, Step.HELLO): State.JOINING,
+    (State.JOINING, Step.READY): State.REPLAYING,
+    (State.REPLAYING, Step.SYNCED): State.LIVE,
+    (State.LIVE, Step.BEHIND): State.REPLAYING,
+    **{(state, Step.END): State.CLOSED for state in State},
+    # A lookup or a replay may finish after the end was decided. What is closed stays closed.
+    **{(State.CLOSED, step): State.CLOSED for step in Step},
 }
-"""The transitions; an event that is welcome and not here leaves the state as it is."""
+"""Every transition; a pair that is not here cannot happen."""
+
+READY: Final = (State.LIVE, State.REPLAYING)
+"""The states in which the client speaks for its user."""
 
 
 class ConnectionEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The payload of a client's `connection_event`."""
 
     event: Event
-    token: Annotated[str | None, said("of a hello: who this is, unless the upgrade's head says it")] = None
-    session_id: Annotated[Name | None, said("of a hello: as `ready` gave it the last time")] = None
-    cursor: Annotated[Integer | None, said("the highest position that the client has processed")] = None
-    epoch: Annotated[Name | None, said("of a hello: which database the cursor is of")] = None
-    extra: Annotated[dict[str, Any] | None, said("the application's own")] = None
+    token: Annotated[str | None, describe("of a hello: who this is, unless the upgrade's head says it")] = None
+    session_id: Annotated[Name | None, describe("of a hello: as `ready` gave it the last time")] = None
+    cursor: Annotated[Integer | None, describe("the highest position that the client has processed")] = None
+    epoch: Annotated[Name | None, describe("of a hello: which database the cursor is of")] = None
+    extra: Annotated[dict[str, Any] | None, describe("the application's own")] = None
 
 
 def check_welcome(state: State, event: Event) -> None:
@@ -98,6 +135,39 @@ def check_may_send(state: State) -> None:
         )
 
 
-def advance(state: State, event: Event) -> State:
-    """Return the state after `event`."""
-    return NEXT.get((state, event), state)
+def advance(state: State, step: Step) -> State:
+    """Return the state after a step.
+
+    Raises:
+        ValueError: the table has no such step; a fault of the server's own.
+    """
+    after = NEXT.get((state, step))
+    if after is None:
+        raise ValueError(f"a connection that is {state} does not take the step {step}")
+    return after
+
+
+class Progress:
+    """How far a client has come, by the cursors of its heartbeats; shows whether it lost something on its side.
+
+    Attributes:
+        announced: the position of the last heartbeat that the client was sent.
+    """
+
+    __slots__ = ("_answered", "_replayed_from", "announced")
+
+    def __init__(self) -> None:
+        self.announced = 0
+        self._answered: int | None = None
+        self._replayed_from: int | None = None
+
+    def is_stuck(self, cursor: int) -> bool:
+        """Note the cursor of a client's heartbeat; tell whether it needs a replay from there."""
+        stands_still, self._answered = cursor == self._answered, cursor
+        # A client that works slowly through its messages moves between two heartbeats, and is left alone. So is
+        # one that was given a replay from this very position and stays there: it counts in some way of its own.
+        return stands_still and cursor < self.announced and cursor != self._replayed_from
+
+    def replay_from(self, cursor: int) -> None:
+        """Note that a replay begins after a cursor."""
+        self._replayed_from = cursor

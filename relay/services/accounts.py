@@ -383,7 +383,7 @@ class Accounts:
         self.forget()
         for connection in list(self._connections.of(user_id).values()):
             if connection.client_id == client_id or connection.identity.token_id in void:
-                connection.link.end(CloseCode.SESSION_REVOKED)
+                connection.socket.end(CloseCode.SESSION_REVOKED)
 
     def forget(self) -> None:
         """Empty the cache of identities, because something about one of them changed."""

@@ -1,7 +1,7 @@
-"""WebSocketManager: who is connected, and with which devices.
+"""The registry of connections (WebSocketManager): user id → client id → connection.
 
-A `Connection` is what the rest of the server knows of a socket: whose it is, what waits to be sent, and
-a `Link` to wake. Pushing never blocks and never raises; a connection that cannot keep up is ended with
+A `Connection` is what the rest of the server knows of a WebSocket: whose it is, what waits to be sent, and
+the `Socket` that sends it. Pushing never blocks and never raises; a connection that cannot keep up is ended with
 4403, and resume brings it everything that was stored.
 """
 
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 NOBODY: Final[dict[str, Connection]] = {}
 
 
-class Link(Protocol):
-    """The way to a peer, as far as the services need to know it."""
+class Socket(Protocol):
+    """A WebSocket, as far as the services need to know it."""
+
+    @property
+    def open(self) -> bool:
+        """Whether what is in the outbox is sent; not before the replay is over, as it would move the cursor."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits to be sent."""
 
     def flush(self) -> None:
         """Send what waits in the outbox, now or as soon as the peer takes it; never blocks or raises."""
@@ -33,8 +41,10 @@ class Link(Protocol):
 class Connection:
     """One authenticated connection of one device.
 
+    Args:
+        on_settled: called when one of its messages was answered.
+
     Attributes:
-        live: False until the replay is over; until then pushes wait, as they would move the cursor.
         in_flight: messages of this connection that wait for their commit.
         sent_cursor: the highest position pushed to it.
         active: False while the application is in the background.
@@ -43,8 +53,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_manager", "_queued", "active", "address", "client_id", "identity", "in_flight", "link", "live",
-        "missed_statuses", "on_settled", "outbox", "overflowed", "sent_cursor", "session_id", "user_id",
+        "_manager", "_on_settled", "_queued", "active", "address", "client_id", "identity", "in_flight",
+        "missed_statuses", "outbox", "overflowed", "sent_cursor", "socket", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -52,26 +62,24 @@ class Connection:
         manager: WebSocketManager,
         identity: Identity,
         client_id: str,
-        link: Link,
-        outbox: Outbox,
+        socket: Socket,
         address: str,
+        on_settled: Callable[[], None] | None = None,
     ) -> None:
         self._manager = manager
+        self._on_settled = on_settled
         self._queued = False
         self.identity = identity
         self.user_id = identity.user_id
         self.client_id = client_id
-        self.session_id = ""
         self.address = address
-        self.link = link
-        self.outbox = outbox
-        self.live = False
+        self.socket = socket
+        self.outbox = socket.outbox
         self.active = True
         self.missed_statuses: dict[str, Status] | None = None
         self.in_flight = 0
         self.overflowed = False
         self.sent_cursor = 0
-        self.on_settled: Callable[[], None] | None = None
 
     def push(self, frame: bytes) -> None:
         """Queue a frame that must arrive; it goes out at the manager's next `flush`."""
@@ -94,8 +102,8 @@ class Connection:
             self._manager.waiting.append(self)
 
     def push_transient(self, frame: bytes) -> None:
-        """Queue a frame that is dropped under pressure, or when the device is not live or in the background."""
-        if not self.live or not self.active or self.overflowed:
+        """Queue a frame that is dropped under pressure, during a replay, and for a device in the background."""
+        if not self.socket.open or not self.active or self.overflowed:
             return
         self.outbox.push_transient(frame)
         if not self._queued:
@@ -105,28 +113,27 @@ class Connection:
     def settle(self) -> None:
         """Note that a message of this connection was answered."""
         self.in_flight -= 1
-        if self.on_settled is not None:
-            self.on_settled()
+        if self._on_settled is not None:
+            self._on_settled()
 
     def flushed(self) -> None:
         """Note that the manager is about to flush it."""
         self._queued = False
 
     def _make_room(self) -> None:
-        """Send what waits now, before its flush, where the peer takes it; give the connection up where not.
+        """Send what waits at once, ahead of the manager's flush; overflow where the peer does not take it.
 
-        A batch may hold more than an outbox does, and who reads as fast as they can is not too slow.
+        A batch may hold more than an outbox does, and a client that reads as fast as it can is not too slow.
         """
-        if self.live:
-            self.link.flush()
+        self.socket.flush()
         if not self.outbox.fits:
             self._overflow()
 
     def _overflow(self) -> None:
-        """Give the connection up; it is ended at the next flush, as who pushes may be walking the registry.
+        """Mark as overflowed. It is ended at the next flush, as the caller may be iterating over the registry.
 
-        Nothing is queued from here on: a message behind those that were dropped would move the client's
-        cursor over a hole.
+        Nothing is queued from here on: a message after those that were dropped would move the client's cursor
+        over a hole.
         """
         self.overflowed = True
         self.outbox.clear()
@@ -134,7 +141,7 @@ class Connection:
 
 
 class ConnectionStatistics(NamedTuple):
-    """A moment's figures of all connections."""
+    """The figures of all connections at this moment."""
 
     connections: int
     users: int
@@ -166,7 +173,7 @@ class WebSocketManager:
         older = devices.get(connection.client_id)
         if older is not None:
             self.unregister(older)
-            older.link.end(CloseCode.REPLACED)
+            older.socket.end(CloseCode.REPLACED)
         elif self._per_user and len(devices) >= self._per_user:
             raise Disconnect(CloseCode.TOO_MANY_CONNECTIONS)
         if self._total and self._count >= self._total:
@@ -197,27 +204,26 @@ class WebSocketManager:
         return (connection for devices in list(self._by_user.values()) for connection in list(devices.values()))
 
     def flush(self) -> None:
-        """Send what was pushed since the last time, one write a connection."""
+        """Send what was pushed since the last time, in one write for each connection."""
         overflowed, self.overflowed = self.overflowed, []
         for connection in overflowed:
-            connection.link.end(CloseCode.TOO_SLOW)
+            connection.socket.end(CloseCode.TOO_SLOW)
         waiting, self.waiting = self.waiting, []
         for connection in waiting:
             connection.flushed()
-            if connection.live:
-                connection.link.flush()
+            connection.socket.flush()
 
     def end_user(self, user_id: str, code: CloseCode) -> None:
         """Close every connection of a user."""
         for connection in list(self.of(user_id).values()):
-            connection.link.end(code)
+            connection.socket.end(code)
 
     def end_token(self, token_id: str, code: CloseCode) -> None:
         """Close every connection that said hello with a token."""
         for connection in self:
             if connection.identity.token_id == token_id:
-                connection.link.end(code)
+                connection.socket.end(code)
 
     def statistics(self) -> ConnectionStatistics:
-        """Return this moment's figures."""
+        """Return the figures of this moment."""
         return ConnectionStatistics(self._count, len(self._by_user))

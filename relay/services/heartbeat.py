@@ -2,33 +2,39 @@
 
 A connection that was sent nothing for an interval gets a heartbeat, and one that said nothing for an
 interval a ping; one that said nothing for two is closed with 4402. Any inbound byte counts as life, a pong
-included. There is no task per connection, and no waiting for a particular pong.
+included. There is no task for each connection, and no waiting for a particular pong.
 """
 
 from __future__ import annotations
 
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import trio
 
 from relay.protocol.errors import CloseCode, Disconnect
+from relay.wakeup import Wakeup
+
+_NEVER = float("inf")
 
 
 class Peer(Protocol):
-    """When a peer was last heard of, and last sent to: monotonic seconds."""
+    """The other side, as monotonic times tell of it."""
 
     last_inbound: float
+    """When it was last heard of."""
+
     last_outbound: float
+    """When it was last sent something."""
 
 
-class Watched(Protocol):
-    """A connection, as far as its heart goes."""
+class Socket(Protocol):
+    """A WebSocket, as far as the heartbeat needs to know it."""
 
     @property
     def peer(self) -> Peer:
-        """Its stream's times."""
+        """Who is at its other end."""
 
     @property
     def closed(self) -> trio.Event:
@@ -38,8 +44,12 @@ class Watched(Protocol):
         """Close it with a code."""
 
 
-class Heart(Protocol):
-    """What a session does at a beat."""
+class Watched(Protocol):
+    """A session on a WebSocket."""
+
+    @property
+    def socket(self) -> Socket:
+        """The WebSocket."""
 
     def beat(self) -> None:
         """Send a heartbeat and a ping."""
@@ -51,77 +61,70 @@ class Heart(Protocol):
         """Return when it must end for such a reason, in monotonic seconds; infinity where that is not known."""
 
 
-class _Once(NamedTuple):
-    """A look at a connection besides its regular ones."""
-
-    heart: Heart
-
-
 class HeartbeatSupervisor:
     """Watches every connection.
 
     Args:
-        interval: seconds of silence until a beat; twice that until the close.
+        interval: seconds of silence until a heartbeat; twice that until the close.
     """
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._due: list[tuple[float, int, Watched, Heart | _Once]] = []
+        self._due: list[tuple[float, int, Watched, bool]] = []
+        """A heap: when to look at what, and whether that look is an extra one. The number orders equal times."""
         self._ids = count()
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
 
-    def watch(self, link: Watched, heart: Heart) -> None:
+    def watch(self, session: Watched) -> None:
         """Begin to watch a connection, until it is closed."""
-        due = trio.current_time() + self._interval
-        if not self._due or due < self._due[0][0]:
-            self._wake.set()
-        heappush(self._due, (due, next(self._ids), link, heart))
+        self._look_at(trio.current_time() + self._interval, session)
 
-    def check_soon(self, link: Watched, heart: Heart) -> None:
-        """Look at a connection's end in time when it comes before the first regular look."""
-        ends_at = heart.ends_at()
+    def check_soon(self, session: Watched) -> None:
+        """Look at a connection at its own end when that comes before the next regular look."""
+        ends_at = session.ends_at()
         if ends_at < trio.current_time() + self._interval:
-            heappush(self._due, (ends_at, next(self._ids), link, _Once(heart)))
-            self._wake.set()
+            self._look_at(ends_at, session, extra=True)
+
+    def _look_at(self, at: float, session: Watched, *, extra: bool = False) -> None:
+        if not self._due or at < self._due[0][0]:
+            self._wakeup.set()
+        heappush(self._due, (at, next(self._ids), session, extra))
 
     async def run(self) -> None:
         """Watch for ever."""
         while True:
             now = trio.current_time()
             while self._due and self._due[0][0] <= now:
-                _, number, link, heart = heappop(self._due)
-                if isinstance(heart, _Once):
-                    if not link.closed.is_set() and self._check(link, heart.heart):
-                        self.check_soon(link, heart.heart)
-                elif not link.closed.is_set():
-                    due = self._look(link, heart, now)
-                    heappush(self._due, (due, number, link, heart))
-            self._wake = trio.Event()
-            wait = self._due[0][0] - trio.current_time() if self._due else float("inf")
-            with trio.move_on_after(max(wait, 0.0)):
-                await self._wake.wait()
+                _, number, session, extra = heappop(self._due)
+                if session.socket.closed.is_set():
+                    continue
+                if not extra:
+                    heappush(self._due, (self._look(session, now), number, session, False))
+                elif self._check(session):
+                    self.check_soon(session)
+            await self._wakeup.wait(self._due[0][0] - trio.current_time() if self._due else _NEVER)
 
-    def _look(self, link: Watched, heart: Heart, now: float) -> float:
+    def _look(self, session: Watched, now: float) -> float:
         """Do what is due for one connection, and return when to look again."""
-        interval, peer = self._interval, link.peer
+        interval, peer = self._interval, session.socket.peer
         lost = peer.last_inbound + 2 * interval
         if now >= lost:
-            link.end(CloseCode.HEARTBEAT_LOST)
+            session.socket.end(CloseCode.HEARTBEAT_LOST)
             return now + interval
-        if not self._check(link, heart):
+        if not self._check(session):
             return now + interval
-        lost = min(lost, heart.ends_at())
+        lost = min(lost, session.ends_at())
         quiet = min(peer.last_inbound, peer.last_outbound) + interval
         if now < quiet:
             return min(quiet, lost)
-        heart.beat()
+        session.beat()
         return min(now + interval, lost)
 
-    def _check(self, link: Watched, heart: Heart) -> bool:
+    def _check(self, session: Watched) -> bool:
         """End a connection that must end; tell whether it goes on."""
         try:
-            heart.check()
+            session.check()
         except Disconnect as end:
-            link.end(end.code, end.reason)
+            session.socket.end(end.code, end.reason)
             return False
         return True

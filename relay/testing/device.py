@@ -1,4 +1,4 @@
-"""A client as small as can be, for tests: what it does not do, a test sees."""
+"""A minimal client for tests: it hides nothing of what the server sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Closed(Exception):
 
 
 class Device:
-    """A client as small as can be: frames in, frames out, nothing by itself but pongs.
+    """A minimal client: frames in, frames out, and nothing by itself but pongs.
 
     Whatever the server sends is held to its AsyncAPI document, and so is what it takes; see `Frames`.
 

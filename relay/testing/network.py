@@ -1,4 +1,4 @@
-"""What lies between a device and the server in a test: nothing, or a delay, a break, a silence, doubles."""
+"""The network between a device and the server in a test: with a delay, a break, a silence, or doubled frames."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import trio
 import trio.testing
 
+from relay.testing.frames import FrameSplitter
+
 
 @dataclass(frozen=True)
 class Weather:
-    """What happens to one connection; see `Network`."""
+    """The conditions of one connection; see `Network`."""
 
     delay: float = 0.0
     cut_after_bytes: int | None = None
@@ -56,34 +58,24 @@ class Network:
         return ours, far
 
 
-@dataclass
 class _Frames:
-    """Cuts the bytes of a WebSocket connection into whole frames (RFC 6455 section 5.2); its head comes first."""
+    """Cuts the bytes of a WebSocket connection into an HTTP head, which comes first, and frames."""
 
-    data: bytes = b""
-    began: bool = False
+    def __init__(self) -> None:
+        self._head: bytes | None = b""
+        self._splitter = FrameSplitter()
 
     def take(self, data: bytes) -> Iterator[bytes]:
         """Yield what is whole by now."""
-        self.data += data
-        while size := self._size():
-            frame, self.data = self.data[:size], self.data[size:]
-            yield frame
-
-    def _size(self) -> int:
-        """Return the size of the next frame, 0 while it is not whole."""
-        if not self.began:
-            end = self.data.find(b"\r\n\r\n") + 4
-            self.began = end > 3
-            return end if self.began else 0
-        if len(self.data) < 2:
-            return 0
-        length = self.data[1] & 127
-        wide = {126: 2, 127: 8}.get(length, 0)
-        if wide:
-            length = int.from_bytes(self.data[2 : 2 + wide], "big")
-        size = 2 + wide + (4 if self.data[1] & 128 else 0) + length
-        return size if len(self.data) >= max(size, 2 + wide) else 0
+        if self._head is not None:
+            head, end, data = (self._head + data).partition(b"\r\n\r\n")
+            if not end:
+                self._head = head
+                return
+            self._head = None
+            yield head + end
+        for frame in self._splitter.feed(data):
+            yield frame.raw
 
 
 class _Wire:

@@ -1,4 +1,4 @@
-"""Accepting connections, and how many of them the operating system's limit on open files leaves room for."""
+"""The accepting of connections, and how many of them the limit on open files leaves room for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from relay.transports.lobby import Rarely
+from relay.transports.lobby import ThrottledLog
 
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 _PAUSE_SECONDS: Final = 0.1
@@ -45,7 +45,7 @@ async def accept(
     listener: trio.SocketListener,
     serve: Callable[[trio.SocketStream], Awaitable[object]],
     nursery: trio.Nursery,
-    log: Rarely,
+    log: ThrottledLog,
 ) -> None:
     """Accept connections for ever, each served by a task in `nursery`; pause while the system has no room."""
     async with listener:

@@ -1,4 +1,4 @@
-"""The front door: one port, and behind it the WebSocket library or the HTTP one.
+"""The front door: one port, and behind it WebSockets and HTTP.
 
 relay reads a request's head itself, under a deadline and a size limit, and hands a stream that gives the
 read bytes back to whichever library the head is for. A proxy may send an upgrade down a connection that
@@ -21,9 +21,9 @@ from relay.http.origins import origin_allowed
 from relay.plugin.registrations import Credentials
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.framing import close_frame
-from relay.protocol.outbox import Outbox
 from relay.protocol.session import State
 from relay.services.heartbeat import HeartbeatSupervisor
+from relay.transports.greeting import Greeting
 from relay.transports.head import (
     TLS_HELLO,
     BadHead,
@@ -34,13 +34,13 @@ from relay.transports.head import (
     is_trusted,
     receive_head,
     refusal,
+    switching_protocols,
 )
-from relay.transports.link import PeerLink
-from relay.transports.lobby import Guest, Lobby, Rarely
+from relay.transports.lobby import Guest, Lobby, ThrottledLog
 from relay.transports.peer import PeerStream
 from relay.transports.session import Session
 from relay.transports.tls import tls_context
-from relay.transports.websocket import ServerSocket, switching_protocols
+from relay.transports.websocket import WebSocket
 
 _log: Final = logging.getLogger("relay.front_door")
 
@@ -52,12 +52,16 @@ Http = Callable[[PeerStream], Awaitable[Head | None]]
 
 
 class FrontDoor:
-    """Takes accepted streams to where they belong.
+    """Serves accepted streams, each by what its first request asks for.
 
     Args:
         serve_http: the HTTP side.
         version: what `ready` names as the server.
         room: the most connections that may be open; 0 means no limit.
+
+    Attributes:
+        websockets: those that are open.
+        streams: all connections that are open.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class FrontDoor:
         self._version = version
         self._tls = tls_context(engine.settings)
         self._per_address: dict[str, int] = {}
-        self.log = Rarely(_log)
+        self.log = ThrottledLog(_log)
         settings = engine.settings
         self._lobby = Lobby(
             settings.limits.strangers_per_address,
@@ -77,7 +81,7 @@ class FrontDoor:
             lambda address: is_trusted(address, settings.server.trusted_proxies),
             self.log,
         )
-        self.sessions: set[PeerLink] = set()
+        self.websockets: set[WebSocket] = set()
         self.streams: set[PeerStream] = set()
         self._empty = trio.Event()
         self._waiting: set[trio.CancelScope] = set()
@@ -112,13 +116,12 @@ class FrontDoor:
         timeouts = self._engine.settings.timeouts
         if self._tls is not None:
             stream = await self._shake_hands(stream, timeouts.tls_handshake_seconds)
-        peer = PeerStream(stream, b"", write_seconds=timeouts.write_seconds, address=address)
-        peer.guest = guest
+        peer = PeerStream(stream, b"", write_seconds=timeouts.write_seconds, address=address, guest=guest)
         self.streams.add(peer)
         try:
             head: Head | None = await self._read_head(peer)
             while head is not None:
-                head = await self._route(peer, head)
+                head = await self._route(peer, head, guest)
         except BadHead as error:
             if error.noted:
                 self.log.warn(error.reason, f"{peer.address}: {error.reason}")
@@ -164,7 +167,7 @@ class FrontDoor:
     async def _receive_head(self, peer: PeerStream) -> Head | None:
         return await receive_head(peer.receive_some, self._engine.settings.limits.head_bytes or 1 << 30)
 
-    async def _route(self, peer: PeerStream, head: Head) -> Head | None:
+    async def _route(self, peer: PeerStream, head: Head, guest: Guest) -> Head | None:
         settings = self._engine.settings
         if not head.wants_websocket:
             check_request(head)
@@ -178,71 +181,60 @@ class FrontDoor:
         held = self._per_address.get(address, 0)
         if settings.limits.connections_per_address and held >= settings.limits.connections_per_address:
             raise BadHead(503, "too many connections from this address", "Retry-After: 10")
-        if not self._lobby.may_upgrade(len(self.sessions)):
+        if not self._lobby.may_upgrade(len(self.websockets)):
             raise _full()
         self._per_address[address] = held + 1
         nearest, peer.address = peer.address, address
         try:
             origin = head.headers.get("origin")
             if origin is None or origin_allowed(origin, head.headers["host"], settings.server.allowed_origins):
-                await self._serve_websocket(peer, head, nearest)
+                await self._serve_websocket(peer, head, guest, nearest)
             else:
-                await self._refuse_page(peer, head, origin)
+                await self._refuse_page(peer, head, guest, origin)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
         return None
 
-    async def _refuse_page(self, peer: PeerStream, head: Head, origin: str) -> None:
+    async def _refuse_page(self, peer: PeerStream, head: Head, guest: Guest, origin: str) -> None:
         """Refuse a page of another origin by a close code: its script is told nothing of an upgrade's status."""
         self.log.warn(
             f"origin {origin[:200]}",
             f"{peer.address}: a page of the origin {origin[:200]!r} is refused; if it is yours, add it to "
             "[server] allowed_origins",
         )
-        offered = head.headers.get("sec-websocket-protocol", "")
         code = CloseCode.ORIGIN_REFUSED
-        answer = switching_protocols(head.headers["sec-websocket-key"], offered)
-        await peer.send_all(answer + close_frame(code, CLOSE_REASONS[code]))
-        if peer.guest is not None:
-            self._lobby.dismiss(peer.guest)
+        await peer.send_all(switching_protocols(head) + close_frame(code, CLOSE_REASONS[code]))
+        self._lobby.dismiss(guest)
         await _linger(peer, self._engine.settings.timeouts.close_seconds)
 
-    async def _serve_websocket(self, peer: PeerStream, head: Head, nearest: str) -> None:
-        """Run one WebSocket: the library's reader and the session, one fate for both."""
-        settings = self._engine.settings
-        limits = settings.limits
+    async def _serve_websocket(self, peer: PeerStream, head: Head, guest: Guest, nearest: str) -> None:
+        """Run one WebSocket until it is over.
+
+        Args:
+            nearest: where the connection itself comes from, which may be a proxy.
+        """
+        async with trio.open_nursery() as nursery:
+            session = Session(
+                self._engine, self._heartbeat, peer, nursery, self._greeting(peer, head, guest, nearest)
+            )
+            guest.upgrade(lambda: session.state is State.GREETING)
+            self.websockets.add(session.socket)
+            try:
+                session.socket.direct(switching_protocols(head))
+                peer.unread(head.rest)
+                head.forget()
+                await session.run()
+            finally:
+                self.websockets.discard(session.socket)
+
+    def _greeting(self, peer: PeerStream, head: Head, guest: Guest, nearest: str) -> Greeting:
         bearer = head.headers.get("authorization", "")
         token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else None
         headers = head.headers if self._engine.authentication.by_plugins else {}
-        shown = Credentials(token, headers, peer.address, nearest)
-        async with trio.open_nursery() as nursery:
-            outbox = Outbox(limits.queue_bytes, limits.queue_messages)
-            link = PeerLink(peer, nursery, outbox, close_seconds=settings.timeouts.close_seconds)
-            session = Session(self._engine, link, nursery, shown=shown, version=self._version)
-            if guest := peer.guest:
-                guest.begin_waiting()
-                guest.upgraded, guest.waiting = True, lambda: session.state is State.GREETING
-                session.on_known = partial(self._lobby.known, guest)
-            most = limits.frame_bytes or 1 << 30
-            web_socket = ServerSocket(link, session.on_text, most, limits.small_frames_per_second)
-            link.on_end = session.over
-            self.sessions.add(link)
-            try:
-                offered = head.headers.get("sec-websocket-protocol", "")
-                link.direct(switching_protocols(head.headers["sec-websocket-key"], offered))
-                peer.unread(head.rest)
-                head.forget()
-                nursery.start_soon(web_socket.run)
-                self._heartbeat.watch(link, session)
-                session.on_known = partial(self._heartbeat.check_soon, link, session)
-                async with link.owning_faults():
-                    await session.run()
-            finally:
-                session.over()
-                self.sessions.discard(link)
-                link.cut()
+        credentials = Credentials(token, headers, peer.address, nearest)
+        return Greeting(self._engine, credentials, self._version, partial(self._lobby.known, guest))
 
     def turn_away(self) -> None:
         """Refuse whoever has not said yet what they want."""
@@ -256,8 +248,8 @@ class FrontDoor:
 
     async def abort_all(self) -> None:
         """Cut every connection that is left, without a word."""
-        for link in list(self.sessions):
-            link.cut()
+        for websocket in list(self.websockets):
+            websocket.cut()
         for peer in list(self.streams):
             await peer.abort()
 
@@ -279,7 +271,7 @@ def _peer_address(stream: trio.abc.Stream) -> str:
 
 
 async def _linger(peer: trio.abc.Stream, seconds: float = 0.5) -> None:
-    """Let the peer read a refusal before the close: unread input turns a close into a reset."""
+    """Let the peer read a refusal: a close while something of its own is unread would be a reset."""
     with trio.move_on_after(seconds):
         if isinstance(peer, trio.abc.HalfCloseableStream):
             await peer.send_eof()

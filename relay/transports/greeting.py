@@ -1,8 +1,16 @@
-"""The hello of a connection: whose it is, which device, and where its replay begins."""
+"""The greeting of a connection: its hello, whom and which device that speaks for, and what answers it.
+
+It is dropped once the connection is ready. What a replay consists of is in `relay.services.offline_queue`.
+"""
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+import trio
 
 from relay.engine.engine import Engine
 from relay.plugin.registrations import Credentials
@@ -13,52 +21,112 @@ from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
 from relay.services.offline_queue import Resumption
-from relay.services.visibility import PresenceSnapshot, read_snapshot
 from relay.storage import accounts
 from relay.storage.accounts import Device, Identity
 from relay.storage.history import few_conversations
 
-_SEEN_SECONDS = 3600
-"""A known device is noted anew, with a write, at most this often."""
+_SEEN_SECONDS: Final = 3600
+"""That a known device is here is written again at most this often."""
 
 
-async def authenticate(engine: Engine, shown: Credentials) -> Identity:
-    """Return whom a hello speaks for.
+class Greeting:
+    """What is said at the beginning of a connection, until it is ready.
 
-    Raises:
-        Disconnect: 4404 while draining, 4405 for too many hellos of one address, 4501 or 4502 for the token.
+    Args:
+        credentials: what the upgrade's head says of who this is, a token in its Authorization header for one.
+        version: what `ready` names as the server.
+        on_known: called once it is known who this is.
     """
-    if engine.drain.begun:
-        raise Disconnect(CloseCode.DRAINING)
-    if wait := engine.rates.hellos.wait_for(shown.address):
-        raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
-    return await engine.authentication.identify(shown)
+
+    __slots__ = ("_client_id", "_credentials", "_engine", "_heard", "_hello", "_on_known", "_version")
+
+    def __init__(
+        self, engine: Engine, credentials: Credentials, version: str, on_known: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._credentials = credentials
+        self._version = version
+        self._on_known = on_known
+        self._hello: ConnectionEvent | None = None
+        self._client_id: str | None = None
+        self._heard = trio.Event()
+
+    def hear(self, hello: ConnectionEvent, client_id: str | None) -> None:
+        """Take the hello that the client sent, with the device's id where it names one."""
+        self._hello = hello
+        self._client_id = client_id
+        self._heard.set()
+
+    async def identify(self) -> tuple[Identity, str]:
+        """Wait for the hello; return whom it speaks for, and the device's id.
+
+        Raises:
+            Disconnect: 4401 for no hello in time, 4404 while draining, 4405 for too many hellos of one address,
+                4501 or 4502 for the token.
+        """
+        engine, credentials = self._engine, self._credentials
+        with trio.move_on_after(engine.settings.timeouts.hello_seconds):
+            await self._heard.wait()
+        if self._hello is None:
+            raise Disconnect(CloseCode.NO_HELLO)
+        if engine.drain.begun:
+            raise Disconnect(CloseCode.DRAINING)
+        if wait := engine.rates.hellos.wait_for(credentials.address):
+            raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
+        if self._hello.token:
+            credentials = credentials._replace(token=self._hello.token)
+        identity = await engine.authentication.identify(credentials)
+        self._on_known()
+        return identity, self._client_id or identity.client_id or f"c_{secrets.token_hex(8)}"
+
+    async def attach(self, identity: Identity, client_id: str, until: int) -> tuple[str, Resumption]:
+        """Note that the device is here; return its session id and the plan of its replay up to position `until`.
+
+        Raises:
+            Disconnect: 4503 for a revoked session.
+        """
+        engine, hello, user_id = self._engine, self._hello, identity.user_id
+        assert hello is not None  # noqa: S101 - it was identified
+
+        def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
+            device = accounts.get_device(database, user_id, client_id)
+            return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
+
+        # A plan of few conversations takes less time than handing it to a reader's thread does.
+        inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
+        device, plan = await engine.runner.read(read, inline=inline)
+        return await attach_device(engine, identity, client_id, device), plan
+
+    def ready(self, connection: Connection, session_id: str, plan: Resumption) -> bytes:
+        """Return the frame that answers the hello."""
+        engine = self._engine
+        settings, limits = engine.settings, engine.settings.limits
+        payload = Ready(
+            user_id=connection.user_id,
+            session_id=session_id,
+            client_id=connection.client_id,
+            resumed=plan.resumed,
+            cursor=plan.start,
+            epoch=engine.epoch,
+            heartbeat_seconds=settings.heartbeat.interval_seconds,
+            limits=Limits(
+                frame_bytes=limits.frame_bytes,
+                content_characters=limits.content_characters,
+                messages_per_second=limits.messages_per_second,
+                in_flight=limits.in_flight,
+                replay=settings.replay.limit,
+            ),
+            server=self._version,
+        )
+        meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
+        return text_frame(encode_event("connection_event", payload, meta))
 
 
-async def look_up(
-    engine: Engine, identity: Identity, client_id: str, hello: ConnectionEvent, until: int
-) -> tuple[Device | None, Resumption]:
-    """Return the device, where it was here before, and the plan of its replay up to position `until`."""
-    user_id = identity.user_id
-
-    def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
-        device = accounts.get_device(database, user_id, client_id)
-        return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
-
-    inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
-    return await engine.runner.read(read, inline=inline)
-
-
-async def snapshot(engine: Engine, user_id: str) -> PresenceSnapshot:
-    """Return a user's own presence, and that of the users they follow.
-
-    Read inline: no presence change can fall between this read and what the caller does without a wait.
-    """
-    return await engine.runner.read(lambda database: read_snapshot(database, user_id), inline=True)
-
-
-async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
+async def attach_device(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
     """Note that a device is here, and return its session id.
+
+    Args:
+        device: what is known of it; None where it was never here.
 
     Raises:
         Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
@@ -81,36 +149,12 @@ async def attach(engine: Engine, identity: Identity, client_id: str, device: Dev
     return session_id
 
 
-def ready(engine: Engine, connection: Connection, plan: Resumption, version: str) -> bytes:
-    """Return the frame that answers a hello."""
-    settings, limits = engine.settings, engine.settings.limits
-    payload = Ready(
-        user_id=connection.user_id,
-        session_id=connection.session_id,
-        client_id=connection.client_id,
-        resumed=plan.resumed,
-        cursor=plan.start,
-        epoch=engine.epoch,
-        heartbeat_seconds=settings.heartbeat.interval_seconds,
-        limits=Limits(
-            frame_bytes=limits.frame_bytes,
-            content_characters=limits.content_characters,
-            messages_per_second=limits.messages_per_second,
-            in_flight=limits.in_flight,
-            replay=settings.replay.limit,
-        ),
-        server=version,
-    )
-    meta = SentMeta(client_id=connection.client_id, timestamp=engine.now())
-    return text_frame(encode_event("connection_event", payload, meta))
-
-
-def behind(position: int) -> bytes:
-    """Return the heartbeat that tells a client it has missed something, which now follows."""
+def behind_frame(position: int) -> bytes:
+    """Return the heartbeat that tells a client it has lost something, which now follows."""
     return text_frame(encode_event("connection_event", Heartbeat(cursor=position, behind=True)))
 
 
-def synced(plan: Resumption) -> bytes:
+def synced_frame(plan: Resumption) -> bytes:
     """Return the frame that ends a replay."""
     payload = Synced(
         cursor=plan.until,

@@ -1,4 +1,4 @@
-"""Reading a request's head: just enough of HTTP/1.1 (RFC 9112) to know which library it is for.
+"""The head of a request: just enough of HTTP/1.1 (RFC 9112) to know which library it is for, and to answer it.
 
 The head is judged here because neither library survives every head: one non-ASCII byte in the wrong
 header ends a process that lets wsproto's exception through. What is not plain ASCII is refused.
@@ -6,6 +6,8 @@ header ends a process that lets wsproto's exception through. What is not plain A
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +21,10 @@ import msgspec
 END = b"\r\n\r\n"
 TLS_HELLO: Final = 0x16
 """The first byte of a TLS connection (RFC 8446 section 5.1); no request begins with it."""
+
+_SUBPROTOCOL: Final = "relay.v1"
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""Proves that an upgrade was understood (RFC 6455 section 1.3)."""
 
 _OFFERS = (b"upgrade:", b"http2-settings:")
 _REQUEST_LINE = re.compile(r"([A-Za-z]+) ([\x21-\x7e]+) (HTTP/1\.[0-9])")
@@ -195,6 +201,21 @@ def check_upgrade(head: Head) -> None:
         raise BadHead(400, "a request has one Host")
     if "content-length" in headers or "transfer-encoding" in headers:
         raise BadHead(400, "an upgrade has no body")
+
+
+def switching_protocols(head: Head) -> bytes:
+    """Return the answer to an upgrade that was checked (RFC 6455 section 4.2.2)."""
+    key, offered = head.headers["sec-websocket-key"], head.headers.get("sec-websocket-protocol", "")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept}",
+    ]
+    if _SUBPROTOCOL in [name.strip() for name in offered.split(",")]:
+        lines.append(f"Sec-WebSocket-Protocol: {_SUBPROTOCOL}")
+    return "\r\n".join(lines).encode() + END
 
 
 def client_address(forwarded: str, peer: str, trusted: Sequence[str]) -> str:

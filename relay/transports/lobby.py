@@ -1,4 +1,4 @@
-"""The lobby: connections of those who have not said who they are, and what they may hold of the server.
+"""The lobby: connections whose clients have not said who they are, and how many of them there may be.
 
 A connection is a descriptor and a few KiB before it has said a word. So whoever waits here is counted by
 address, and where there are too many, or where descriptors run short, the one that has waited longest goes.
@@ -20,20 +20,22 @@ import trio
 from relay.services.limits import network_of
 
 _WAIT_SECONDS: Final = 5.0
-_SHORT_PATIENCE_SECONDS: Final = 1.0
-"""Where there is no room at all."""
+"""How long a stranger is left alone."""
+
+_SHORT_WAIT_SECONDS: Final = 1.0
+"""The same, where there is no room at all."""
 
 _LOOKED_AT: Final = 32
-"""How many are asked for one that may go: the oldest stand in front, and those who are at work step back."""
+"""How many are looked at for one that may go: the oldest are in front, and those that must stay go to the back."""
 
 _QUIET_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1000
 
 
-class Rarely:
-    """Logs each kind of warning once in a while, with the number of those that were left out.
+class ThrottledLog:
+    """A logger that writes each kind of warning once a minute, with the number of those that were left out.
 
-    Strangers cause them, so they must not fill a disk; what they name is bounded as well.
+    Strangers cause them, so they must not fill a disk. The number of kinds is bounded as well.
     """
 
     def __init__(self, log: logging.Logger) -> None:
@@ -63,19 +65,20 @@ def _always() -> bool:
 
 
 class Guest:
-    """One connection, from its accepting on.
+    """One connection, from the moment it is accepted.
 
     Attributes:
+        network: what counts as one place that connections come from.
         scope: cancelled to end the connection.
         since: when it began to wait for what it waits for now.
         waiting: whether it is the peer's turn: a request, its body, or a hello is to come.
         upgraded: whether it is a WebSocket.
     """
 
-    __slots__ = ("fileno", "gone", "home", "scope", "since", "upgraded", "waiting")
+    __slots__ = ("fileno", "gone", "network", "scope", "since", "upgraded", "waiting")
 
-    def __init__(self, home: str, fileno: int | None) -> None:
-        self.home = home
+    def __init__(self, network: str, fileno: int | None) -> None:
+        self.network = network
         self.fileno = fileno
         self.scope = trio.CancelScope()
         self.since = trio.current_time()
@@ -95,6 +98,12 @@ class Guest:
         """Note that from now on something else is waited for."""
         self.since = trio.current_time()
 
+    def upgrade(self, waiting: Callable[[], bool]) -> None:
+        """Note that the connection is a WebSocket, which waits for its hello while `waiting` says so."""
+        self.upgraded = True
+        self.waiting = waiting
+        self.begin_waiting()
+
 
 class Lobby:
     """Counts connections and those in them who have not said who they are.
@@ -105,7 +114,7 @@ class Lobby:
         exempt: whether an address is not counted, as a proxy's is not.
     """
 
-    def __init__(self, per_address: int, room: int, exempt: Callable[[str], bool], log: Rarely) -> None:
+    def __init__(self, per_address: int, room: int, exempt: Callable[[str], bool], log: ThrottledLog) -> None:
         self._per_address = per_address
         self._room = room
         self._sockets_room = room - max(8, room // 8) if room else 0
@@ -115,19 +124,19 @@ class Lobby:
         self._guests: dict[str, OrderedDict[Guest, None]] = {}
 
     def enter(self, address: str, fileno: int | None = None) -> Guest | None:
-        """Let a new connection in; None where there is no room for it.
+        """Let a new connection in; return None where there is no room for it.
 
         Args:
             fileno: its descriptor, where it has one of its own.
         """
-        home = network_of(address)
-        mates = self._guests.get(home)
+        network = network_of(address)
+        neighbours = self._guests.get(network)
         most = self._per_address
-        if mates is not None and most and len(mates) >= most and not self._exempt(address):
-            while len(mates) >= most and self._send_away(mates, _WAIT_SECONDS):
+        if neighbours is not None and most and len(neighbours) >= most and not self._exempt(address):
+            while len(neighbours) >= most and self._send_away(neighbours, _WAIT_SECONDS):
                 self._log.warn(
-                    f"crowd {home}",
-                    f"{most} connections from {home} have not said who they are: the ones that have "
+                    f"crowd {network}",
+                    f"{most} connections from {network} have not said who they are: the ones that have "
                     "waited longest are ended ([limits] strangers_per_address)",
                 )
         if self._room and self._open >= self._room:
@@ -136,9 +145,9 @@ class Lobby:
             )
             if not self._make_room(upgraded=False):
                 return None
-        guest = Guest(home, fileno)
+        guest = Guest(network, fileno)
         self._open += 1
-        self._guests.setdefault(home, OrderedDict())[guest] = None
+        self._guests.setdefault(network, OrderedDict())[guest] = None
         return guest
 
     def may_upgrade(self, sockets: int) -> bool:
@@ -146,20 +155,20 @@ class Lobby:
         return not self._sockets_room or sockets < self._sockets_room or self._make_room(upgraded=True)
 
     def known(self, guest: Guest) -> None:
-        """Note that a guest said who it is: it is none any more, and what it waits for is nobody's concern."""
+        """Note that a guest said who it is: it is counted no more, and may wait as long as it likes."""
         guest.waiting = _always
-        mates = self._guests.get(guest.home)
-        if mates is not None and guest in mates:
-            del mates[guest]
-            if not mates:
-                del self._guests[guest.home]
+        neighbours = self._guests.get(guest.network)
+        if neighbours is not None and guest in neighbours:
+            del neighbours[guest]
+            if not neighbours:
+                del self._guests[guest.network]
 
     def dismiss(self, guest: Guest) -> None:
-        """Note that a guest was refused, and is only there to read why: it is the first to go."""
+        """Note that a guest was refused, and stays only to read why: it is the first to go."""
         guest.since, guest.waiting = -inf, _always
-        mates = self._guests.get(guest.home)
-        if mates is not None and guest in mates:
-            mates.move_to_end(guest, last=False)
+        neighbours = self._guests.get(guest.network)
+        if neighbours is not None and guest in neighbours:
+            neighbours.move_to_end(guest, last=False)
 
     def leave(self, guest: Guest) -> None:
         """Note that a connection is over."""
@@ -169,19 +178,20 @@ class Lobby:
             self._open -= 1
 
     def _make_room(self, *, upgraded: bool) -> bool:
-        """End the connection of a guest where most of them come from."""
+        """End the connection of a guest, of the network that has most of them."""
         if not self._guests:
             return False
-        return self._send_away(max(self._guests.values(), key=len), _SHORT_PATIENCE_SECONDS, upgraded=upgraded)
+        return self._send_away(max(self._guests.values(), key=len), _SHORT_WAIT_SECONDS, upgraded=upgraded)
 
-    def _send_away(self, mates: OrderedDict[Guest, None], patience: float, *, upgraded: bool = False) -> bool:
-        latest = trio.current_time() - patience
-        for _ in range(min(len(mates), _LOOKED_AT)):
-            guest = next(iter(mates))
+    def _send_away(self, neighbours: OrderedDict[Guest, None], seconds: float, *, upgraded: bool = False) -> bool:
+        """End one that has waited for so long, where there is one; tell whether there was."""
+        latest = trio.current_time() - seconds
+        for _ in range(min(len(neighbours), _LOOKED_AT)):
+            guest = next(iter(neighbours))
             may_go = guest.since <= latest and guest.waiting() and (guest.upgraded or not upgraded)
             if may_go and (guest.since == -inf or guest.was_silent()):
                 self.leave(guest)
                 guest.scope.cancel()
                 return True
-            mates.move_to_end(guest)
+            neighbours.move_to_end(guest)
         return False

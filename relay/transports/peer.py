@@ -1,8 +1,8 @@
-"""The stream between a peer and a library: gives back what the front door read, and owns the sending.
+"""The stream between a peer and a library: it gives back what the front door read, and bounds every send.
 
-A library that sends under a shield, or for ever, cannot be trusted with a peer that never reads; so every
-send has a deadline here. A `send_all` that was cut may have sent half of what it was given: after that
-the connection is over, and the stream says so ever after.
+A library that sends under a shield, or for ever, cannot be trusted with a peer that never reads. So every
+send has a deadline here. A `send_all` that was cancelled may have sent half of what it was given: after that
+the connection is over, and every later send fails.
 """
 
 from __future__ import annotations
@@ -23,22 +23,33 @@ class PeerStream(trio.abc.HalfCloseableStream):
         received: what was read of it already.
         write_seconds: deadline of each send.
         address: the peer's address as its limits count it.
+        guest: its place in the lobby, where it has one.
     """
 
+    __slots__ = (
+        "_received", "aborted", "address", "guest", "inner", "last_inbound", "last_outbound", "write_seconds",
+    )  # fmt: skip
+
     def __init__(
-        self, inner: trio.abc.Stream, received: bytes, *, write_seconds: float, address: str = ""
+        self,
+        inner: trio.abc.Stream,
+        received: bytes,
+        *,
+        write_seconds: float,
+        address: str = "",
+        guest: Guest | None = None,
     ) -> None:
         self.inner = inner
         self.address = address
+        self.guest = guest
         self.write_seconds = write_seconds
         self._received = received
         self.aborted = False
-        self.guest: Guest | None = None
         self.last_inbound = self.last_outbound = trio.current_time()
 
     @property
     def socket(self) -> Any:
-        """The socket below, or something that answers like one for a stream in memory."""
+        """The socket below; of a stream in memory, something that has addresses as well."""
         stream: Any = self.inner
         stream = getattr(stream, "transport_stream", stream)
         return getattr(stream, "socket", None) or _NO_SOCKET
@@ -100,7 +111,7 @@ class PeerStream(trio.abc.HalfCloseableStream):
 
 
 class _NoSocket:
-    """What a stream in memory says of its addresses."""
+    """The addresses of a stream in memory."""
 
     family = socket.AF_INET
 

@@ -1,4 +1,4 @@
-"""TLS: the certificate and its key, and what is wrong with them in words that name the setting and the file."""
+"""TLS: the certificate and its key, and errors about them that name the setting and the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TlsProblem(Exception):
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return what TLS is served with; None where it is off.
+    """Return the context that TLS is served with; None where it is off.
 
     Raises:
         TlsProblem: the files do not fit.

@@ -1,252 +1,284 @@
-"""The one module that names trio-websocket: a server's end of one WebSocket.
+"""One WebSocket, the server's end: it reads messages, writes what waits for the peer, and closes.
 
-The library reads frames and answers pings and closes. Four things are done beside it, each for a measured
-reason. The front door has read and judged the upgrade already, so it is answered here in one write and the
-library begins with the connection open: its own handshake costs 0.3 ms and 5 KiB a connection. Messages are
-handed to the session where they are parsed, not through a queue and a second task. What is sent goes through
-`PeerLink`, framed once for all recipients. And faults of the peer's are closed with the code the contract
-names, where the library would drop the connection without a word.
+Reading. A whole text frame, as nearly every frame is, is read here: the library takes 15 µs of CPU for one,
+this takes 3. Everything else goes to the library, by `odd_frames.py`. A text is handed to the session where it
+is read, not through a queue and a second task. One read may bring thousands of frames, from somebody who has
+not even said hello, so the reading task pauses after some, for the others' sake.
 
-A whole, unfragmented text frame, as nearly every frame is, is read here: wsproto takes 15 µs of CPU for it,
-this takes 3. Whatever is anything else goes to the library, control frames and faults included.
-
-One read may bring thousands of frames, from somebody who has not even said hello. So the reading task pauses
-after some, for the others' sake, and frames that say next to nothing, control frames and small fragments, are
-few or end the connection.
-
-wsproto's internals that are touched, two: the frame decoder's header, to refuse a declared
-length before its payload arrives, and its buffer, to know whether it stands between two messages.
+Writing. Two queues go out through here. *Direct* bytes are the session's and the library's own: the handshake,
+`ready`, the replay, pongs, the close. The *outbox* is what the rest of the server sends; it is held back until the
+replay is over. A write is tried at once, without a task: on a healthy connection the kernel takes it, and
+that is the whole cost of a delivery. Only when it does not is a task started to wait, under a deadline, while
+the outbox, which is bounded, fills.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
 
 import trio
-from trio_websocket import WebSocketConnection
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason
-from wsproto.utilities import LocalProtocolError
 
-from relay.protocol.errors import CloseCode
-from relay.transports.link import PeerLink
+from relay.protocol.errors import CLOSE_REASONS, CloseCode
+from relay.protocol.framing import read_text_frame
+from relay.protocol.outbox import Outbox
+from relay.transports.odd_frames import FRAMES_BETWEEN_PAUSES, OddFrames
+from relay.transports.peer import PeerStream
 
-SUBPROTOCOL: Final = "relay.v1"
-_FAULTS: Final = {
-    int(CloseReason.INVALID_FRAME_PAYLOAD_DATA): CloseCode.INVALID_DATA,
-    int(CloseReason.MESSAGE_TOO_BIG): CloseCode.TOO_BIG,
-}
-
-_WHOLE_TEXT: Final = 0x81
-_FRAMES_BETWEEN_PAUSES: Final = 32
-"""Of one read: some 0.1 to 1 ms of work, and a pause costs about as much as one frame."""
-
-_SMALL_BYTES: Final = 128
-"""A fragment of fewer costs much more to read than to send."""
-
-_BURST_SECONDS: Final = 10
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-OnText = Callable[[str], Awaitable[None]]
+_CHUNK: Final = 65536
+_LEAVING: Final = (1000, 1001)
+"""What a peer closes with when its user leaves, as a page that is closed does (RFC 6455 section 7.4.1)."""
 
 
-def _unmask(mask: bytes, data: bytes) -> bytes:
-    """Undo a client's masking (RFC 6455 section 5.3) for the whole payload at once."""
-    size = len(data)
-    key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+class Receiver(Protocol):
+    """The session that a WebSocket belongs to."""
+
+    async def on_text(self, text: str) -> None:
+        """Take one text message; raises nothing that a peer could cause."""
+
+    def on_end(self) -> None:
+        """Leave: the end of the connection is decided."""
 
 
-def switching_protocols(key: str, offered: str) -> bytes:
-    """Return the answer to an upgrade (RFC 6455 section 4.2.2).
+class WebSocket(trio.abc.Stream):
+    """The server's end of one WebSocket, which is also the stream that the library reads and writes.
 
     Args:
-        key: the Sec-WebSocket-Key header.
-        offered: the Sec-WebSocket-Protocol header; relay's own name is answered where it was offered.
-    """
-    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accept}",
-    ]
-    if SUBPROTOCOL in [name.strip() for name in offered.split(",")]:
-        lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
-    return "\r\n".join([*lines, "\r\n"]).encode()
-
-
-class _Counted:
-    """What is counted of one connection's frames.
-
-    One object, as with one more attribute of the socket's own its dictionary would take 1.5 KiB more: over 30 it
-    shares no keys with others'.
+        nursery: the connection's own; what must wait, waits there.
+        outbox: what the rest of the server sends; held back at first.
+        receiver: takes what is read.
+        max_bytes: bound on a message, all its fragments together.
+        small_per_second: pings, pongs and small fragments that the peer may send; 0 means no limit.
+        close_seconds: how long the peer has to answer a close.
 
     Attributes:
-        since_pause: frames since others had their turn.
-        frame_bytes, message_bytes: of the frame and of the message that are being read.
+        open: whether what is in the outbox is sent.
+        ending: the code and the reason that the server closes with; None until that is decided.
+        peer_closed: the code that the peer closed with; None while it did not.
+        closed: set when the connection is over.
     """
 
-    __slots__ = ("_at", "_left", "_rate", "frame_bytes", "message_bytes", "since_pause")
+    __slots__ = (
+        "_close_seconds", "_direct", "_library_reads", "_max_bytes", "_nursery", "_odd_frames", "_plain",
+        "_receiver", "_writing", "closed", "ending", "open", "outbox", "peer", "peer_closed",
+    )  # fmt: skip
 
-    def __init__(self, small_per_second: int) -> None:
-        self.since_pause = self.frame_bytes = self.message_bytes = 0
-        self._rate = small_per_second
-        self._left = float(small_per_second * _BURST_SECONDS)
-        self._at = trio.current_time()
-
-    def over(self) -> str | None:
-        """Count a small frame; return what there were too many of, None while there are not."""
-        if not self._rate:
-            return None
-        now = trio.current_time()
-        left = min(self._left + (now - self._at) * self._rate, float(self._rate * _BURST_SECONDS))
-        self._left, self._at = left - 1, now
-        return f"over {self._rate} pings, pongs and small fragments a second" if left < 1 else None
-
-
-class ServerSocket(WebSocketConnection):
-    """A WebSocket whose messages go to `on_text`, in the task that reads them.
-
-    Args:
-        max_bytes: bound on a message, all its fragments together.
-        small_per_second: control frames and small fragments that may come, with ten seconds' worth at once;
-            0 means no limit.
-    """
-
-    def __init__(self, link: PeerLink, on_text: OnText, max_bytes: int, small_per_second: int = 0) -> None:
-        self._opened = Connection(ConnectionType.SERVER)
-        super().__init__(link, cast(Any, self._opened), max_message_size=max_bytes)
-        self._link = link
-        self._on_text = on_text
+    def __init__(
+        self,
+        peer: PeerStream,
+        nursery: trio.Nursery,
+        outbox: Outbox,
+        receiver: Receiver,
+        *,
+        max_bytes: int,
+        small_per_second: int,
+        close_seconds: float,
+    ) -> None:
+        self.peer = peer
+        self.outbox = outbox
+        self.open = False
+        self.ending: tuple[CloseCode, str] | None = None
+        self.peer_closed: int | None = None
+        self.closed = trio.Event()
+        self._nursery = nursery
+        self._receiver = receiver
         self._max_bytes = max_bytes
-        self._counted = _Counted(small_per_second)
-        link.close_frame = self._make_close_frame
-        link.before_receive = self._check_declared_length
-        link.intercept = self._take_text_frames
+        self._close_seconds = close_seconds
+        self._direct = bytearray()
+        self._writing: trio.Event | None = None
+        """Set when the task that writes is done; None while there is none."""
+        self._plain = peer.fileno() is not None
+        self._odd_frames = OddFrames(self, max_bytes, small_per_second)
+        self._library_reads = False
+        """Whether the library was given bytes, and may stand in the middle of a message or a frame."""
+
+    # Reading.
 
     async def run(self) -> None:
         """Read until the connection is over, and end everything else on it."""
         try:
-            async with self._link.owning_faults():
-                await self._reader_task()
+            async with self.closing_on_faults():
+                await self._odd_frames.run()
         finally:
-            self._link.cut()
+            self.cut()
 
-    async def _handle_message_event(self, event: TextMessage | BytesMessage) -> None:
-        """Hand a whole text message to the session; refuse what is none."""
-        link = self._link
-        if link.ending is not None:
-            return
-        if isinstance(event, BytesMessage):
-            link.end(CloseCode.UNSUPPORTED_DATA)
-            return
-        text, size = event.data, len(event.data.encode())
-        self._counted.message_bytes += size
-        self._counted.frame_bytes += size
-        if self._counted.message_bytes > self._max_bytes:
-            link.end(CloseCode.TOO_BIG, self._too_big())
-            return
-        await self._count_frame(small=event.frame_finished and self._is_small_fragment(event))
-        if event.frame_finished:
-            self._counted.frame_bytes = 0
-        if not event.message_finished or self._message_parts:
-            if text:
-                self._message_parts.append(text)
-            if not event.message_finished:
-                return
-            text = "".join(map(str, self._message_parts))
-            self._message_parts = []
-        self._counted.message_bytes = 0
-        await self._on_text(text)
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what the library must read; whole text frames that come before it are handed over here.
 
-    def _is_small_fragment(self, event: TextMessage) -> bool:
-        return self._counted.frame_bytes < _SMALL_BYTES and (
-            not event.message_finished or bool(self._message_parts)
-        )
-
-    async def _handle_ping_event(self, event: Ping) -> None:
-        """Answer a ping, unless a close was sent: nothing may follow that (RFC 6455 section 5.5.1)."""
-        await self._count_frame(small=True)
-        if self._link.ending is None:
-            await super()._handle_ping_event(event)
-
-    async def _handle_pong_event(self, event: Pong) -> None:
-        """Take a pong; that it came is all that there is to it."""
-        await self._count_frame(small=True)
-
-    async def _count_frame(self, *, small: bool) -> None:
-        """Pause after some frames; end the connection after too many small ones."""
-        counted = self._counted
-        counted.since_pause += 1
-        if counted.since_pause >= _FRAMES_BETWEEN_PAUSES:
-            counted.since_pause = 0
-            await trio.lowlevel.checkpoint()
-        if small and (reason := counted.over()) is not None:
-            self._link.end(CloseCode.NOT_THE_PROTOCOL, reason)
-
-    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
-        """Answer a close, or close for a fault of the peer's that the parser met."""
-        if self._wsproto.state is ConnectionState.OPEN:
-            code = _FAULTS.get(event.code, CloseCode.PROTOCOL_ERROR)
-            self._link.end(code)
-            self._reader_running = False
-            with trio.move_on_after(0.25):
-                await self._link.closed.wait()
-            return
-        self._link.peer_closed = event.code
-        await super()._handle_close_connection_event(event)
+        There is no deadline: the heartbeat ends a connection whose peer is silent.
+        """
+        while True:
+            if self._library_reads:
+                self._odd_frames.check_declared_length()
+                self._library_reads = not self._odd_frames.is_between_messages()
+            data = await self.peer.receive_some(_CHUNK)
+            if not self._library_reads:
+                rest = await self._take_text_frames(data)
+                if data and not rest:
+                    continue
+                data, self._library_reads = rest, True
+            return data
 
     async def _take_text_frames(self, data: bytes) -> bytes:
-        """Hand over the whole text frames that `data` begins with; return what the library must read."""
-        counted = self._counted
-        counted.since_pause = 0  # the read itself was a pause
-        if not self._between_messages():
-            return data
-        offset, size_of_data, on_text, link = 0, len(data), self._on_text, self._link
-        while size_of_data - offset >= 8 and data[offset] == _WHOLE_TEXT and link.ending is None:
-            size, start = data[offset + 1] - 128, offset + 6
-            if size == 126:
-                size, start = int.from_bytes(data[offset + 2 : offset + 4], "big"), offset + 8
-                if size < 126:
-                    break
-            end = start + size
-            if not 0 <= size <= self._max_bytes or data[offset + 1] == 255 or end > size_of_data:
-                break
-            try:
-                text = _unmask(data[start - 4 : start], data[start:end]).decode()
-            except UnicodeDecodeError:
-                break
-            offset = end
-            await on_text(text)
-            counted.since_pause += 1
-            if counted.since_pause >= _FRAMES_BETWEEN_PAUSES:
-                counted.since_pause = 0
+        """Hand over the whole text frames that `data` begins with, and return the rest."""
+        offset = count = 0
+        while self.ending is None and (frame := read_text_frame(data, offset, self._max_bytes)) is not None:
+            text, offset = frame
+            await self._receiver.on_text(text)
+            count += 1
+            if count % FRAMES_BETWEEN_PAUSES == 0:
                 await trio.lowlevel.checkpoint()
         return data[offset:] if offset else data
 
-    def _between_messages(self) -> bool:
-        protocol = self._opened._proto
-        frames = protocol._frame_decoder
-        return frames.header is None and not len(frames.buffer) and protocol._message_decoder.opcode is None
+    async def deliver(self, text: str) -> None:
+        """Hand over a message that the library read."""
+        await self._receiver.on_text(text)
 
-    def _check_declared_length(self) -> None:
-        """Refuse a frame by the length that its header declares; called before each receive."""
-        frames = self._opened._proto._frame_decoder
-        if frames.header is not None and self._link.ending is None:
-            declared = frames.header.payload_len + self._counted.message_bytes - frames.payload_consumed
-            if declared > self._max_bytes:
-                self._link.end(CloseCode.TOO_BIG, self._too_big())
+    # Writing.
 
-    def _too_big(self) -> str:
-        return f"a message has at most {self._max_bytes} bytes"
+    def flush(self) -> None:
+        """Write what waits, now where the kernel takes it, else as soon as it does."""
+        if self._writing is not None or self.closed.is_set():
+            return
+        data = self._take()
+        if not data:
+            return
+        sent = self._write(data) if self._plain else 0
+        if sent == len(data):
+            self.peer.last_outbound = trio.current_time()
+        elif not self.closed.is_set():
+            self._writing = trio.Event()
+            self._nursery.start_soon(self._write_rest, data[sent:])
 
-    def _make_close_frame(self, code: int, reason: str) -> bytes:
+    def release_outbox(self) -> None:
+        """Send what is in the outbox, and from here on whatever is put there."""
+        self.open = True
+        self.flush()
+
+    def hold_outbox(self) -> None:
+        """Send nothing of the outbox until it is released."""
+        self.open = False
+
+    def direct(self, data: bytes) -> None:
+        """Send ahead of the outbox, soon."""
+        if self.ending is None:
+            self._direct += data
+            self.flush()
+
+    async def send(self, data: bytes) -> None:
+        """Send ahead of the outbox and wait until the kernel has it.
+
+        Raises:
+            trio.BrokenResourceError: the connection is over.
+        """
+        self.direct(data)
+        await self._written()
+        if self.closed.is_set() or self.ending is not None:
+            raise trio.BrokenResourceError("the connection is over")
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send for the library: pongs, and its answer to a close."""
+        self._direct += data
+        self.flush()
+        await self._written()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait as trio's streams do."""
+        await self.peer.wait_send_all_might_not_block()
+
+    async def _written(self) -> None:
+        """Return once the kernel has everything, or the connection is over."""
+        while self._writing is not None and not self.closed.is_set():
+            await self._writing.wait()
+        await trio.lowlevel.checkpoint()
+
+    def _take(self) -> bytes:
+        if not self._direct:
+            return self.outbox.take() if self.open else b""
+        data = bytes(self._direct)
+        self._direct.clear()
+        return data + self.outbox.take() if self.open and len(self.outbox) else data
+
+    def _write(self, data: bytes) -> int:
+        """Give the kernel what it takes of `data` without waiting."""
         try:
-            return bytes(self._wsproto.send(CloseConnection(code=code, reason=reason)))
-        except LocalProtocolError:
-            return b""
+            return os.write(self.peer.fileno() or -1, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.cut()
+            return 0
+
+    async def _write_rest(self, data: bytes) -> None:
+        """Send what the kernel did not take at once, then whatever came to wait meanwhile."""
+        try:
+            while data:
+                for start in range(0, len(data), _CHUNK):
+                    await self.peer.send_all(memoryview(data)[start : start + _CHUNK])
+                data = self._take()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.cut()
+        finally:
+            if self._writing is not None:
+                self._writing.set()
+            self._writing = None
+
+    # Ending.
+
+    def end(self, code: CloseCode, reason: str | None = None) -> None:
+        """Send what waits and then a close frame; cut the connection when the peer does not answer it."""
+        if self.ending is not None or self.closed.is_set():
+            return
+        self.ending = (code, CLOSE_REASONS[code] if reason is None else reason)
+        self._receiver.on_end()
+        if self.open:
+            self._direct += self.outbox.take()
+        self.outbox.clear()
+        self.open = False
+        self._direct += self._odd_frames.close_frame(*self.ending)
+        self.flush()
+        if not self.closed.is_set():
+            self._nursery.start_soon(self._cut_in_time)
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether the connection ended for good: the peer closed it itself, or was sent away."""
+        if self.ending is None:
+            return self.peer_closed in _LEAVING
+        code = self.ending[0]
+        return code is CloseCode.NORMAL or CloseCode.BAD_TOKEN <= code < CloseCode.REPLACED
+
+    @asynccontextmanager
+    async def closing_on_faults(self) -> AsyncIterator[None]:
+        """Tell the peer, by 1011, when a fault of the server's own ends the connection."""
+        try:
+            yield
+        except Exception as fault:
+            if not isinstance(fault, (trio.BrokenResourceError, trio.ClosedResourceError)):
+                self.end(CloseCode.INTERNAL_ERROR)
+                with trio.move_on_after(self._close_seconds):
+                    await self._written()
+            raise
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self._over()
+        self._nursery.cancel_scope.cancel()
+
+    async def aclose(self) -> None:
+        """Close the connection: the library does this once closes were exchanged."""
+        self._over()
+        await self.peer.aclose()
+
+    def _over(self) -> None:
+        self.closed.set()
+        if self._writing is not None:
+            self._writing.set()
+
+    async def _cut_in_time(self) -> None:
+        with trio.move_on_after(self._close_seconds):
+            await self.closed.wait()
+            return
+        self.cut()

@@ -96,7 +96,7 @@ async def test_everybody_is_sent_away_with_the_time_to_come_back(tmp_path: Path)
 
 
 async def test_comebacks_are_spread_out(tmp_path: Path) -> None:
-    class Link:
+    class Socket:
         def __init__(self) -> None:
             self.reason = ""
 
@@ -107,11 +107,11 @@ async def test_comebacks_are_spread_out(tmp_path: Path) -> None:
             pass
 
     async with running(tmp_path) as world:
-        links = [Link() for _ in range(1500)]
-        world.door.sessions.update(links)  # type: ignore[arg-type]
+        sockets = [Socket() for _ in range(1500)]
+        world.door.websockets.update(sockets)  # type: ignore[arg-type]
         world.nursery.start_soon(world.drain)
         await world.over.wait()
-        waits = [int(link.reason.rpartition("=")[2]) for link in links]
+        waits = [int(socket.reason.rpartition("=")[2]) for socket in sockets]
         assert {wait: waits.count(wait) for wait in sorted(set(waits))} == {1: 500, 2: 500, 3: 500}
 
 

@@ -34,10 +34,12 @@ pytestmark = pytest.mark.real_time
 
 
 class Ended:
-    """A way to a peer that notes how it was closed."""
+    """A socket that notes how it was closed."""
 
     def __init__(self) -> None:
         self.code: CloseCode | None = None
+        self.open = True
+        self.outbox = Outbox(0, 0)
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -87,9 +89,9 @@ async def ask_too_much(path: Path) -> bytes:
 
 async def connect(engine: Engine, token: str) -> Ended:
     identity = await engine.accounts.identify(token)
-    link = Ended()
-    engine.connections.register(Connection(engine.connections, identity, "phone", link, Outbox(0, 0), "127.0.0.1"))
-    return link
+    socket = Ended()
+    engine.connections.register(Connection(engine.connections, identity, "phone", socket, "127.0.0.1"))
+    return socket
 
 
 async def test_an_operation_is_done_by_the_servers_engine(tmp_path: Path) -> None:
@@ -110,23 +112,23 @@ async def test_a_refusal_arrives_with_its_code_and_message(tmp_path: Path) -> No
 async def test_disabling_and_revoking_end_live_connections(tmp_path: Path) -> None:
     async with serving(tmp_path / "relay.db") as (engine, path):
         await ask(path, "user.import", user_ids=["ann", "ben", "carl"])
-        links = {
+        sockets = {
             name: await connect(engine, await ask(path, "token.create", user_id=name)) for name in ("ann", "ben")
         }
         (token,) = await ask(path, "token.list", user_id="ben")
         await ask(path, "user.disable", user_id="ann")
         await ask(path, "token.revoke", token_id=token["token_id"])
-        assert links["ann"].code is CloseCode.ACCOUNT_DISABLED
-        assert links["ben"].code is CloseCode.SESSION_REVOKED
+        assert sockets["ann"].code is CloseCode.ACCOUNT_DISABLED
+        assert sockets["ben"].code is CloseCode.SESSION_REVOKED
 
 
 async def test_a_new_password_ends_the_connections_of_logins(tmp_path: Path) -> None:
     async with serving(tmp_path / "relay.db") as (engine, path):
         await ask(path, "user.add", user_id="ann", password="the old password")
         login, _expires_at = await engine.accounts.login("ann", "the old password", None)
-        link = await connect(engine, login)
+        socket = await connect(engine, login)
         await ask(path, "user.passwd", user_id="ann", password="the new password")
-        assert link.code is CloseCode.SESSION_REVOKED
+        assert socket.code is CloseCode.SESSION_REVOKED
         with pytest.raises(RelayError, match="wrong"):
             await engine.accounts.login("ann", "the old password", None)
         await engine.accounts.login("ann", "the new password", None)

@@ -141,16 +141,16 @@ async def test_with_a_full_queue_typing_is_what_goes_and_messages_stay_whole(tmp
     async with open_world(tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0", **limits) as world:
         alice, bob = await world.connect("alice"), await world.connect("bob")
         (connection,) = world.engine.connections.of("bob").values()
-        link: Any = connection.link
-        link._draining = True  # as while a peer does not take what it is sent
+        socket: Any = connection.socket
+        socket._writing = trio.Event()  # as while a peer does not take what it is sent
         for number in range(200):
             for typing in (True, False):
                 await types(alice, "bob", typing)
             await alice.say("bob", f"message {number}")
             await alice.next("ack")
         waiting = connection.outbox.statistics()
-        link._draining = False
-        link.flush()
+        socket._writing = None
+        socket.flush()
         frames = await bob.drain()
         said = [frame["payload"]["content"] for frame in frames if frame["type"] == "chat_message"]
         assert said == [f"message {number}" for number in range(200)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from relay.engine.engine import Engine
@@ -12,6 +13,7 @@ from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.router import Submission
 from relay.storage.accounts import Identity
+from relay.testing.frames import FrameSplitter
 from tests.storage.books import message
 
 
@@ -22,7 +24,7 @@ def identity(
 
 
 class Recorder:
-    """A link that takes everything at once, or nothing while `stuck`."""
+    """A socket that takes everything at once, or nothing while `stuck` or not `open`."""
 
     def __init__(self, max_frames: int = 0) -> None:
         self.outbox = Outbox(0, max_frames)
@@ -30,20 +32,14 @@ class Recorder:
         self.flushes = 0
         self.ended: list[CloseCode] = []
         self.stuck = False
+        self.open = True
+        self._splitter = FrameSplitter()
 
     def flush(self) -> None:
-        if self.stuck:
+        if self.stuck or not self.open:
             return
         self.flushes += 1
-        data = self.outbox.take()
-        while data:
-            size, start = data[1], 2
-            if size == 126:
-                size, start = int.from_bytes(data[2:4], "big"), 4
-            elif size == 127:
-                size, start = int.from_bytes(data[2:10], "big"), 10
-            self.frames.append(json.loads(data[start : start + size]))
-            data = data[start + size :]
+        self.frames.extend(json.loads(frame.payload) for frame in self._splitter.feed(self.outbox.take()))
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         self.ended.append(code)
@@ -60,13 +56,18 @@ class Recorder:
 
 
 def attach(
-    manager: WebSocketManager, user_id: str, client_id: str = "one", *, token_id: str = "tok", max_frames: int = 0
+    manager: WebSocketManager,
+    user_id: str,
+    client_id: str = "one",
+    *,
+    token_id: str = "tok",
+    max_frames: int = 0,
+    on_settled: Callable[[], None] | None = None,
 ) -> tuple[Connection, Recorder]:
     """Connect a device that is live."""
     recorder = Recorder(max_frames)
     who = identity(user_id, token_id=token_id)
-    connection = Connection(manager, who, client_id, recorder, recorder.outbox, "192.0.2.1")
-    connection.live = True
+    connection = Connection(manager, who, client_id, recorder, "192.0.2.1", on_settled)
     manager.register(connection)
     return connection, recorder
 

@@ -176,7 +176,7 @@ async def test_a_device_that_is_revoked_while_it_says_hello_stays_out(tmp_path: 
         await trio.sleep(2 * 3600)  # so that it is noted anew
         await accounts.revoke_device("alice", "phone")
         with pytest.raises(Disconnect) as refused:
-            await greeting.attach(world.engine, identity, "phone", seen)
+            await greeting.attach_device(world.engine, identity, "phone", seen)
         assert refused.value.code is CloseCode.SESSION_REVOKED
         kept = await world.engine.runner.read(lambda c: table.get_device(c, "alice", "phone"))
         assert kept is not None

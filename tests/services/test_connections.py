@@ -64,12 +64,12 @@ def test_what_was_pushed_goes_out_by_one_flush() -> None:
 def test_a_connection_that_is_not_live_keeps_what_it_is_owed_and_no_transient() -> None:
     manager = WebSocketManager()
     connection, recorder = attach(manager, "alice")
-    connection.live = False
+    recorder.open = False
     connection.push(FRAME)
     connection.push_transient(FRAME)
     manager.flush()
     assert recorder.frames == []
-    connection.live = True
+    recorder.open = True
     connection.push(FRAME)
     manager.flush()
     assert len(recorder.frames) == 2
@@ -110,7 +110,7 @@ def test_who_takes_what_is_sent_is_not_too_slow_for_a_batch_larger_than_a_queue(
 def test_an_overflow_before_the_replay_is_over_sends_nothing_ahead_of_it() -> None:
     manager = WebSocketManager()
     connection, recorder = attach(manager, "alice", max_frames=2)
-    connection.live = False
+    recorder.open = False
     for _ in range(4):
         connection.push(FRAME)
     manager.flush()
@@ -138,10 +138,9 @@ def test_ending_a_user_ends_every_device() -> None:
 
 def test_settling_tells_who_waits() -> None:
     manager = WebSocketManager()
-    connection, _ = attach(manager, "alice")
     calls: list[int] = []
+    connection, _ = attach(manager, "alice", on_settled=lambda: calls.append(connection.in_flight))
     connection.in_flight = 2
     connection.settle()
-    connection.on_settled = lambda: calls.append(connection.in_flight)
     connection.settle()
-    assert calls == [0]
+    assert calls == [1, 0]

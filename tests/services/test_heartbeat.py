@@ -12,7 +12,7 @@ INTERVAL = 25.0
 
 
 class Patient:
-    """A link, its stream's times and its session in one."""
+    """A session, its socket and the times of its stream in one."""
 
     def __init__(self) -> None:
         self.last_inbound = self.last_outbound = trio.current_time()
@@ -22,6 +22,10 @@ class Patient:
         self.answers = False
         self.fault: Disconnect | None = None
         self.until = float("inf")
+
+    @property
+    def socket(self) -> Patient:
+        return self
 
     @property
     def peer(self) -> Patient:
@@ -57,7 +61,7 @@ async def supervisor(nursery: trio.Nursery) -> HeartbeatSupervisor:
 
 def watch(supervisor: HeartbeatSupervisor) -> Patient:
     patient = Patient()
-    supervisor.watch(patient, patient)
+    supervisor.watch(patient)
     return patient
 
 
@@ -166,6 +170,6 @@ async def test_what_must_end_at_a_moment_ends_then(supervisor: HeartbeatSupervis
     patient = watch(supervisor)
     patient.answers = True
     patient.until = trio.current_time() + seconds
-    supervisor.check_soon(patient, patient)
+    supervisor.check_soon(patient)
     await patient.closed.wait()
     assert patient.ends == [(patient.until, CloseCode.BAD_TOKEN)]

@@ -448,7 +448,7 @@ async def test_a_device_that_took_over_and_never_got_to_ready_leaves_as_any_othe
     await follow(bob, "alice")
     await world.connect("alice", "phone")
     await laptop.event("goodbye")
-    delay(monkeypatch, "look_up")
+    delay(monkeypatch)
     hello = {"event": "hello", "token": world.tokens["alice"]}
     second = await world.upgrade()
     await second.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "phone"}})
@@ -465,7 +465,7 @@ async def test_what_is_chosen_during_ones_first_hello_counts(
     bob = await world.connect("bob")
     await follow(bob, "alice")
     identity = await world.engine.accounts.identify(world.tokens["alice"])
-    delay(monkeypatch, "attach")
+    delay(monkeypatch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.connect, "alice")
         await trio.sleep(0.5)
@@ -475,15 +475,15 @@ async def test_what_is_chosen_during_ones_first_hello_counts(
     assert await now(bob) == ["busy"]
 
 
-def delay(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Have a step of the greeting take a second."""
-    real = getattr(greeting, step)
+def delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a greeting take a second longer, before it is ready."""
+    real = greeting.attach_device
 
     async def slow(*arguments: Any) -> Any:
         await trio.sleep(1)
         return await real(*arguments)
 
-    monkeypatch.setattr(greeting, step, slow)
+    monkeypatch.setattr(greeting, "attach_device", slow)
 
 
 @pytest.mark.world("alice", "bob", RELAY_ACCOUNTS__DIRECTORY="shared")

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from relay.transports import accepting
-from relay.transports.lobby import Rarely
+from relay.transports.lobby import ThrottledLog
 
 
 class Listener(trio.abc.Listener[trio.abc.Stream]):
@@ -46,7 +46,7 @@ async def test_a_lack_of_descriptors_is_waited_out_and_logged_once(caplog: pytes
 
     async with trio.open_nursery() as nursery:
         began = trio.current_time()
-        nursery.start_soon(accepting.accept, listener, serve, nursery, Rarely(logging.getLogger("test")))
+        nursery.start_soon(accepting.accept, listener, serve, nursery, ThrottledLog(logging.getLogger("test")))
         await trio.sleep(7)
         nursery.cancel_scope.cancel()
     assert served == [(stream, pytest.approx(began + 6))]
@@ -61,7 +61,7 @@ async def serve_nothing(_stream: object) -> None:
 
 async def test_another_fault_of_the_listener_is_a_fault() -> None:
     listener: Any = Listener(OSError(errno.EBADF, "closed"))
-    log = Rarely(logging.getLogger("test"))
+    log = ThrottledLog(logging.getLogger("test"))
     async with trio.open_nursery() as nursery:
         with pytest.raises(OSError, match="closed"):
             await accepting.accept(listener, serve_nothing, nursery, log)

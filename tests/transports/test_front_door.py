@@ -204,8 +204,8 @@ async def test_a_close_that_meets_a_ping_is_still_said(tmp_path: Path, caplog: p
 
     async with open_world(tmp_path, "alice") as world:
         alice = await world.connect("alice")
-        for link in list(world.door.sessions):
-            link.end(4404)  # type: ignore[arg-type]
+        for websocket in list(world.door.websockets):
+            websocket.end(4404)  # type: ignore[arg-type]
         await alice.stream.send_all(alice.frames.send(Ping(b"?")))
         assert (await alice.closed()).code == 4404
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
@@ -248,3 +248,14 @@ async def test_a_hello_on_a_full_disk_is_told_to_come_back(
         assert refused.value.code == 4405
         await world.connect("alice")
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.world("alice", RELAY_LIMITS__STRANGERS_PER_ADDRESS="3")
+async def test_those_who_said_who_they_are_do_not_count_as_strangers(world: World) -> None:
+    for number in range(3):
+        await world.connect("alice", f"device-{number}")
+    waiting = await world.upgrade()
+    await trio.sleep(6)  # nobody is sent away within the first five seconds
+    await world.upgrade()
+    assert await waiting.drain() == []
+    assert waiting.end is None

@@ -19,6 +19,7 @@ from relay.transports.head import (
     client_address,
     parse_head,
     refusal,
+    switching_protocols,
 )
 
 
@@ -233,3 +234,16 @@ def test_a_refusal_is_a_whole_answer(status: int) -> None:
     problem = json.loads(body)
     assert (problem["status"], problem["detail"]) == (status, "because")
     assert problem["retry"] is (status in (408, 503))
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [("", False), ("relay.v1", True), ("chat, relay.v1", True), ("relay.v2", False), ("xrelay.v1", False)],
+)
+def test_an_upgrade_is_answered_with_what_was_offered(offered: str, answered: bool) -> None:
+    offer = [f"Sec-WebSocket-Protocol: {offered}"] if offered else []
+    data = switching_protocols(head_of("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *offer))
+    assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert data.endswith(b"\r\n\r\n")
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in data, "the example of RFC 6455"
+    assert (b"Sec-WebSocket-Protocol: relay.v1\r\n" in data) is answered

@@ -9,13 +9,13 @@ import pytest
 import trio
 
 from relay.services.limits import network_of
-from relay.transports.lobby import Guest, Lobby, Rarely
+from relay.transports.lobby import Guest, Lobby, ThrottledLog
 
 _log = logging.getLogger("test.lobby")
 
 
 def lobby(per_address: int = 0, room: int = 0, exempt: str = "") -> Lobby:
-    return Lobby(per_address, room, lambda address: address == exempt, Rarely(_log))
+    return Lobby(per_address, room, lambda address: address == exempt, ThrottledLog(_log))
 
 
 def entered(hall: Lobby, address: str = "192.0.2.1") -> Guest:
@@ -109,25 +109,25 @@ def test_what_counts_as_one_address(address: str, home: str) -> None:
 async def test_the_same_warning_is_logged_once_a_minute_with_how_many_were_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    rarely = Rarely(_log)
+    log = ThrottledLog(_log)
     for _ in range(100):
-        rarely.warn("a", "it happened")
-    rarely.warn("b", "something else")
+        log.warn("a", "it happened")
+    log.warn("b", "something else")
     await trio.sleep(60)
-    rarely.warn("a", "it happened")
+    log.warn("a", "it happened")
     assert caplog.messages == ["it happened", "something else", "it happened (99 more like this before)"]
 
 
 async def test_no_more_than_a_thousand_kinds_of_warning_are_remembered_or_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    rarely = Rarely(_log)
+    log = ThrottledLog(_log)
     for number in range(1500):
-        rarely.warn(f"origin {number}", "refused")
-    assert len(caplog.messages) == len(rarely._said) == 1000
+        log.warn(f"origin {number}", "refused")
+    assert len(caplog.messages) == len(log._said) == 1000
     await trio.sleep(61)
-    rarely.warn("one more", "refused")
-    assert len(rarely._said) == 1
+    log.warn("one more", "refused")
+    assert len(log._said) == 1
 
 
 async def test_who_was_refused_is_the_first_to_go_at_once() -> None:

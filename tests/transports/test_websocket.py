@@ -1,8 +1,9 @@
-"""Reading frames: the short way for whole text frames and the library's own must never differ."""
+"""Writing to one peer, over real sockets that take a little at a time, and ending it."""
 
 from __future__ import annotations
 
-import struct
+import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,282 +11,267 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from relay.protocol.errors import CloseCode
+from relay.protocol.framing import close_frame, text_frame
 from relay.protocol.outbox import Outbox
-from relay.transports.link import PeerLink
+from relay.testing.frames import FrameSplitter
 from relay.transports.peer import PeerStream
-from relay.transports.websocket import ServerSocket, switching_protocols
-
-LIMIT = 1000
-MASK = b"\x01\x80\xff\x37"
-
-
-def masked(payload: bytes) -> bytes:
-    return bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
-
-
-def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bool = True, length: str = "right") -> bytes:
-    """Return one frame; `length` may be "long" to use more bytes for it than are needed."""
-    size = len(payload)
-    flag = 0x80 if mask else 0
-    first = (0x80 if fin else 0) | opcode
-    if size < 126 and length == "right":
-        head = struct.pack("!BB", first, flag | size)
-    elif size < 65536 and length != "longest":
-        head = struct.pack("!BBH", first, flag | 126, size)
-    else:
-        head = struct.pack("!BBQ", first, flag | 127, size)
-    return head + (MASK + masked(payload) if mask else payload)
+from relay.transports.websocket import WebSocket
 
 
 class Ends:
-    """What came of a stream: the messages, and what the server answered."""
+    """A WebSocket that nothing is read from, and the other end of its stream."""
 
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-        self.sent = b""
+    def __init__(self, other: socket.socket | Any, nursery: trio.Nursery) -> None:
+        self.other = other
+        self.nursery = nursery
+        self.told_of_end = 0
+        self.socket: WebSocket
 
-    @property
-    def close_code(self) -> int | None:
-        """The code of the close that the server sent."""
-        data = self.sent
-        while len(data) >= 2:
-            size = data[1]
-            if data[0] == 0x88:
-                return int.from_bytes(data[2:4], "big") if size else None
-            data = data[2 + size :]
-        return None
+    async def on_text(self, text: str) -> None:
+        raise AssertionError("nothing is read here")
+
+    def on_end(self) -> None:
+        self.told_of_end += 1
+
+    def read_now(self, size: int = 1 << 20) -> bytes:
+        """Return what the kernel has for the peer, without waiting."""
+        try:
+            return bytes(self.other.recv(size))
+        except BlockingIOError:
+            return b""
+
+    async def read_all(self, rng: random.Random | None = None) -> bytes:
+        """Read until nothing more comes, by pieces."""
+        data = bytearray()
+        quiet = 0
+        while quiet < 3:
+            piece = self.read_now(rng.randint(1, 30_000) if rng else 1 << 20)
+            quiet = 0 if piece else quiet + 1
+            data += piece
+            await trio.testing.wait_all_tasks_blocked()
+        return bytes(data)
 
 
 @asynccontextmanager
-async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT, small: int = 0) -> AsyncIterator[Any]:
-    """Run a socket in memory; yield the peer's stream."""
-    ours, theirs = trio.testing.memory_stream_pair()
-
-    async def on_text(text: str) -> None:
-        ends.messages.append(text)
-
-    async def collect() -> None:
-        while data := await ours.receive_some():
-            ends.sent += data
-
-    with trio.move_on_after(30):
+async def linked(
+    *, outbox: Outbox | None = None, write_seconds: float = 20, memory: bool = False
+) -> AsyncIterator[Ends]:
+    """Open a WebSocket over a socket pair with small buffers, its outbox released."""
+    if memory:
+        mine: trio.abc.Stream
+        other: Any
+        mine, other = trio.testing.memory_stream_pair()
+    else:
+        a, other = socket.socketpair()
+        for end in (a, other):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        other.setblocking(False)
+        mine = trio.SocketStream(trio.socket.from_stdlib_socket(a))
+    waiting = Outbox(0, 0) if outbox is None else outbox
+    try:
         async with trio.open_nursery() as nursery:
-            peer = PeerStream(theirs, b"", write_seconds=5)
-            link = PeerLink(peer, nursery, Outbox(0, 0), close_seconds=1)
-            server = ServerSocket(link, on_text, limit, small)
-            if not short_way:
-
-                async def pass_on(data: bytes) -> bytes:
-                    return data
-
-                link.intercept = pass_on
-            nursery.start_soon(server.run)
-            nursery.start_soon(collect)
-            yield ours
-            await trio.testing.wait_all_tasks_blocked()
+            peer = PeerStream(mine, b"", write_seconds=write_seconds)
+            ends = Ends(other, nursery)
+            ends.socket = WebSocket(
+                peer, nursery, waiting, ends, max_bytes=1000, small_per_second=0, close_seconds=2
+            )
+            ends.socket.release_outbox()
+            yield ends
             nursery.cancel_scope.cancel()
+    finally:
+        await trio.aclose_forcefully(mine)
+        if not memory:
+            other.close()
 
 
-def feed(pieces: list[bytes], *, short_way: bool) -> Ends:
-    """Send pieces one after the other, and say what came of them."""
-    ends = Ends()
-
-    async def main() -> None:
-        async with socket(ends, short_way=short_way) as stream:
-            for piece in pieces:
-                try:
-                    await stream.send_all(piece)
-                except trio.BrokenResourceError:
-                    break
-                await trio.testing.wait_all_tasks_blocked()
-
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    return ends
+def frames_of(data: bytes) -> tuple[list[bytes], bytes]:
+    """Split bytes into whole frames, and what is left of a half one."""
+    splitter = FrameSplitter()
+    return [frame.raw for frame in splitter.feed(data)], splitter.rest
 
 
-payloads = st.one_of(
-    st.text(max_size=60).map(str.encode),
-    st.sampled_from(
-        [b"", b"x", b"xy", b"{}", b"x" * 125, b"x" * 126, b"x" * 900, b"x" * LIMIT, b"x" * (LIMIT + 1)]
-    ),
-    st.sampled_from([b"\xff", b"ab\xc3", "ü".encode() * 70, b"\xed\xa0\x80", b"\xf4\x90\x80\x80"]),
-)
-texts = st.builds(frame, st.just(1), payloads)
-others = st.one_of(
-    st.builds(frame, st.just(1), payloads, fin=st.just(False)),
-    st.builds(frame, st.just(0), payloads, fin=st.booleans()),
-    st.builds(frame, st.sampled_from([9, 10]), st.binary(max_size=20)),
-    st.just(frame(2, b"binary")),
-    st.just(frame(8, b"\x03\xe8bye")),
-    st.just(frame(8, b"")),
-    st.just(frame(8, b"\x00")),
-    st.builds(frame, st.just(1), payloads, mask=st.just(False)),
-    st.builds(frame, st.just(1), payloads, length=st.sampled_from(["long", "longest"])),
-    st.builds(lambda payload: b"\xc1" + frame(1, payload)[1:], payloads),
-    st.just(frame(3, b"reserved")),
-    st.just(frame(9, b"x", fin=False)),
-    st.binary(min_size=1, max_size=12),
-)
+async def test_what_the_kernel_takes_is_sent_without_a_task() -> None:
+    async with linked() as ends:
+        ends.socket.outbox.push(b"one ")
+        ends.socket.outbox.push(b"two")
+        tasks = len(ends.nursery.child_tasks)
+        ends.socket.flush()
+        assert len(ends.nursery.child_tasks) == tasks
+        assert ends.read_now() == b"one two"
 
 
-def split(data: bytes, cuts: list[int]) -> list[bytes]:
-    places = sorted({cut % (len(data) + 1) for cut in cuts})
-    pieces = [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
-    return [piece for piece in pieces if piece]
+async def test_direct_bytes_go_ahead_of_the_outbox() -> None:
+    async with linked() as ends:
+        ends.socket.outbox.push(b"pushed")
+        ends.socket.direct(b"direct ")
+        assert ends.read_now() == b"direct pushed"
 
 
-@settings(max_examples=120, deadline=None)
-@given(
-    st.lists(st.one_of(texts, texts, texts, others), min_size=1, max_size=8),
-    st.lists(st.integers(0, 5000), max_size=6),
-)
-def test_any_frames_cut_anywhere_are_read_as_the_library_alone_reads_them(
-    frames: list[bytes], cuts: list[int]
-) -> None:
-    pieces = split(b"".join(frames), cuts)
-    short, library = feed(pieces, short_way=True), feed(pieces, short_way=False)
-    assert (short.messages, short.sent) == (library.messages, library.sent)
+async def test_what_is_in_the_outbox_waits_until_it_is_released() -> None:
+    async with linked() as ends:
+        ends.socket.hold_outbox()
+        ends.socket.outbox.push(b"live")
+        ends.socket.flush()
+        ends.socket.direct(b"replay ")
+        assert ends.read_now() == b"replay "
+        ends.socket.release_outbox()
+        assert ends.read_now() == b"live"
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(max_size=200), min_size=1, max_size=20), st.lists(st.integers(0, 5000), max_size=10))
-def test_texts_arrive_as_they_were_sent_however_they_are_cut(sent: list[str], cuts: list[int]) -> None:
-    sent = [text for text in sent if len(text.encode()) <= LIMIT]
-    data = b"".join(frame(1, text.encode()) for text in sent)
-    assert feed(split(data, cuts), short_way=True).messages == sent
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_peer_that_reads_by_bits_gets_every_frame_whole_once_and_in_order(seed: int) -> None:
+    rng = random.Random(seed)
+    async with linked() as ends:
+        pushed: list[bytes] = []
+        direct: list[bytes] = []
+        received = bytearray()
+        for number in range(300):
+            frame = text_frame(b"%d:%s" % (number, b"x" * rng.choice([5, 200, 3000])))
+            if rng.random() < 0.3:
+                direct.append(frame)
+                ends.socket.direct(frame)
+            else:
+                pushed.append(frame)
+                ends.socket.outbox.push(frame)
+                if rng.random() < 0.7:
+                    ends.socket.flush()
+            if rng.random() < 0.4:
+                received += ends.read_now(rng.randint(1, 9000))
+                await trio.lowlevel.checkpoint()
+        ends.socket.flush()
+        received += await ends.read_all(rng)
+        frames, half = frames_of(bytes(received))
+        assert half == b""
+        assert [frame for frame in frames if frame in set(pushed)] == pushed
+        assert [frame for frame in frames if frame in set(direct)] == direct
+        assert len(frames) == 300
 
 
-@pytest.mark.parametrize("short_way", [True, False])
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (frame(1, b"x" * (LIMIT + 1)), 1009),
-        (frame(1, b"x" * 60_000), 1009),
-        (frame(1, b"x" * 600, fin=False) + frame(0, b"x" * 600), 1009),
-        (frame(1, b"x" * 70_000)[:14], 1009),
-        (struct.pack("!BBQ", 0x81, 0xFF, 1 << 62) + MASK, 1009),
-        (frame(1, "ü".encode() * (LIMIT // 2) + b"x"), 1009),
-        (frame(1, b"\xff\xfe"), 1007),
-        (frame(1, b"ab\xc3"), 1007),
-        (frame(2, b"binary"), 1003),
-        (frame(2, b"bin", fin=False), 1003),
-        (frame(1, b"x", mask=False), 1002),
-        (frame(3, b""), 1002),
-        (frame(0, b"nothing before"), 1002),
-        (frame(1, b"a", fin=False) + frame(1, b"b"), 1002),
-        (frame(9, b"x" * 126), 1002),
-        (frame(8, b"\x03\xe8"), 1000),
-    ],
-    ids=lambda value: str(value) if isinstance(value, int) else f"{len(value)} bytes",
-)
-def test_what_a_peer_must_not_send_closes_with_its_code(data: bytes, code: int, short_way: bool) -> None:
-    ends = feed([frame(1, b"before"), data], short_way=short_way)
-    assert ends.messages == ["before"]
-    assert ends.close_code == code
+async def test_a_close_comes_after_all_that_waits_and_nothing_after_it() -> None:
+    async with linked() as ends:
+        sent = [text_frame(b"%d" % number * 2000) for number in range(40)]
+        for frame in sent[:20]:
+            ends.socket.outbox.push(frame)
+        ends.socket.flush()
+        for frame in sent[20:]:
+            ends.socket.outbox.push(frame)
+        ends.socket.end(CloseCode.DRAINING, "bye")
+        ends.socket.outbox.push(text_frame(b"late"))
+        ends.socket.direct(text_frame(b"late"))
+        ends.socket.flush()
+        ends.socket.end(CloseCode.NORMAL)
+        frames, half = frames_of(await ends.read_all())
+        assert frames == [*sent, close_frame(4404, "bye")]
+        assert half == b""
 
 
-@pytest.mark.parametrize("short_way", [True, False])
-def test_a_message_of_exactly_the_limit_is_taken(short_way: bool) -> None:
-    ends = feed(
-        [frame(1, b"x" * LIMIT), frame(1, b"y" * 500, fin=False), frame(0, b"y" * 500), frame(1, b"z")],
-        short_way=short_way,
-    )
-    assert ends.messages == ["x" * LIMIT, "y" * LIMIT, "z"]
-    assert ends.close_code is None
+async def test_a_close_before_the_replay_is_over_sends_nothing_that_waits_for_it() -> None:
+    async with linked() as ends:
+        ends.socket.hold_outbox()
+        ends.socket.outbox.push(text_frame(b"live"))
+        ends.socket.end(CloseCode.REPLACED)
+        assert frames_of(ends.read_now())[0] == [
+            close_frame(4510, "replaced by a newer connection of the same client")
+        ]
 
 
-def test_a_ping_between_fragments_is_answered_and_the_message_is_whole() -> None:
-    ends = feed([frame(1, b"one ", fin=False) + frame(9, b"?") + frame(0, b"two")], short_way=True)
-    assert ends.messages == ["one two"]
-    assert ends.sent == b"\x8a\x01?"
+async def test_an_overflow_in_the_middle_of_a_frame_ends_that_frame_and_then_closes() -> None:
+    async with linked(outbox=Outbox(0, 10)) as ends:
+        big = text_frame(b"x" * 400_000)
+        ends.socket.outbox.push(big)
+        ends.socket.flush()
+        await trio.testing.wait_all_tasks_blocked()
+        overflow = [ends.socket.outbox.push(text_frame(b"%d" % number)) for number in range(12)]
+        assert overflow[-1] is False
+        ends.socket.outbox.clear()
+        ends.socket.end(CloseCode.TOO_SLOW)
+        frames, half = frames_of(await ends.read_all())
+        assert frames[0] == big
+        assert frames[1:] == [close_frame(4403, "too slow; resume brings everything stored")]
+        assert half == b""
 
 
-def test_nothing_is_read_after_a_close() -> None:
-    ends = feed([frame(1, b"a") + frame(8, b"\x03\xe8") + frame(1, b"b"), frame(1, b"c")], short_way=True)
-    assert ends.messages == ["a"]
-    assert ends.close_code == 1000
+async def test_a_peer_that_never_reads_is_cut_at_the_write_deadline() -> None:
+    async with linked(write_seconds=20) as ends:
+        began = trio.current_time()
+        ends.socket.outbox.push(text_frame(b"x" * 1_000_000))
+        ends.socket.flush()
+        await ends.socket.closed.wait()
+        assert trio.current_time() - began == pytest.approx(20, abs=0.001)
 
 
-def test_nothing_is_read_after_a_fault() -> None:
-    ends = feed([frame(2, b"") + frame(1, b"b"), frame(1, b"c")], short_way=True)
-    assert ends.messages == []
-    assert ends.close_code == 1003
+async def test_a_peer_that_does_not_answer_a_close_is_cut_in_time() -> None:
+    async with linked() as ends:
+        began = trio.current_time()
+        ends.socket.end(CloseCode.NORMAL)
+        await ends.socket.closed.wait()
+        assert trio.current_time() - began == 2
 
 
-@pytest.mark.parametrize(
-    ("offered", "answered"),
-    [("", False), ("relay.v1", True), ("chat, relay.v1", True), ("relay.v2", False), ("xrelay.v1", False)],
-)
-def test_an_upgrade_is_answered_with_what_was_offered(offered: str, answered: bool) -> None:
-    data = switching_protocols("dGhlIHNhbXBsZSBub25jZQ==", offered)
-    assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
-    assert data.endswith(b"\r\n\r\n")
-    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in data, "the example of RFC 6455"
-    assert (b"Sec-WebSocket-Protocol: relay.v1\r\n" in data) is answered
+async def test_a_peer_that_is_gone_ends_the_socket_at_the_next_write() -> None:
+    async with linked() as ends:
+        ends.other.close()
+        ends.socket.direct(b"x")
+        assert ends.socket.closed.is_set()
+        ends.socket.direct(b"y")
+        ends.socket.end(CloseCode.NORMAL)
+        with pytest.raises((trio.BrokenResourceError, trio.Cancelled)):
+            await ends.socket.send(b"z")
 
 
-EMPTY_FRAGMENT = frame(0, b"", fin=False)
+async def test_send_returns_once_the_kernel_has_it() -> None:
+    async with linked() as ends:
+        done = trio.Event()
+
+        async def send() -> None:
+            await ends.socket.send(b"x" * 500_000)
+            done.set()
+
+        ends.nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not done.is_set()
+        assert len(await ends.read_all()) == 500_000
+        assert done.is_set()
 
 
-class Steps(trio.abc.Instrument):
-    """Counts how often the tasks of one name were given their turn."""
+async def test_send_fails_when_the_socket_ends_meanwhile() -> None:
+    async with linked() as ends:
+        failed: list[type[BaseException]] = []
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.count = 0
+        async def send() -> None:
+            try:
+                await ends.socket.send(b"x" * 500_000)
+            except trio.BrokenResourceError as error:
+                failed.append(type(error))
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.count += self.name in task.name
-
-
-@pytest.mark.parametrize(
-    ("data", "frames"),
-    [
-        (frame(0x8A, b"") * 8000, 8000),
-        (frame(0x8A, b"x" * 125) * 480, 480),
-        (frame(1, b"", fin=False) + EMPTY_FRAGMENT * 10_000, 10_000),
-        (frame(1, b"{}") * 7000, 7000),
-    ],
-)
-def test_a_read_full_of_frames_is_taken_in_many_turns(data: bytes, frames: int) -> None:
-    steps = Steps("ServerSocket.run")
-
-    async def main() -> None:
-        async with socket(Ends()) as stream:
-            trio.lowlevel.add_instrument(steps)
-            await stream.send_all(data)
-            await trio.testing.wait_all_tasks_blocked()
-            trio.lowlevel.remove_instrument(steps)
-
-    trio.run(main)
-    assert steps.count >= frames // 32
+        ends.nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        ends.socket.end(CloseCode.REPLACED)
+        await ends.read_all()
+        assert failed == [trio.BrokenResourceError]
 
 
-@pytest.mark.parametrize(
-    "one", [frame(0x8A, b""), frame(0x89, b"x"), EMPTY_FRAGMENT, frame(0, b"x" * 127, fin=False)]
-)
-def test_more_small_frames_than_may_come_close_with_4505(one: bytes) -> None:
-    begins = frame(1, b"", fin=False) if one[0] & 0x8F == 0 else b""
-    allowed = 100 - bool(begins)
-    assert closed_after(begins + one * allowed) is None
-    assert closed_after(begins + one * (allowed + 1)) == 4505
+async def test_without_a_descriptor_all_goes_by_the_stream() -> None:
+    async with linked(memory=True) as ends:
+        ends.socket.outbox.push(b"pushed")
+        ends.socket.direct(b"direct ")
+        assert bytes(await ends.other.receive_some(100)) == b"direct pushed"
 
 
-def test_fragments_that_are_worth_their_frame_are_not_counted() -> None:
-    assert closed_after(frame(1, b"x" * 128, fin=False) + frame(0, b"x" * 128, fin=False) * 500) is None
+async def test_ending_tells_once() -> None:
+    async with linked() as ends:
+        ends.socket.end(CloseCode.TOO_SLOW)
+        ends.socket.end(CloseCode.NORMAL)
+        assert ends.told_of_end == 1
+        assert ends.socket.ending == (CloseCode.TOO_SLOW, "too slow; resume brings everything stored")
 
 
-def closed_after(data: bytes) -> int | None:
-    """Return the code that a connection is closed with after these frames at once, of 10 small ones a second."""
-    ends = Ends()
-
-    async def main() -> None:
-        async with socket(ends, limit=1_000_000, small=10) as stream:
-            await stream.send_all(data)
-            await trio.testing.wait_all_tasks_blocked()
-
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    return ends.close_code
+async def test_a_fault_of_our_own_is_told_and_raised() -> None:
+    async with linked() as ends:
+        with pytest.raises(ZeroDivisionError):
+            async with ends.socket.closing_on_faults():
+                raise ZeroDivisionError
+        assert frames_of(ends.read_now())[0] == [close_frame(1011, "a fault of the server's own")]

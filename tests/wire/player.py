@@ -95,8 +95,8 @@ class Player:
 
     async def _cause(self, cause: str | None) -> None:
         if cause == "drain":
-            for link in list(self.world.door.sessions):
-                link.end(CloseCode.DRAINING, "server is draining; retry_after=2")  # type: ignore[attr-defined]
+            for websocket in list(self.world.door.websockets):
+                websocket.end(CloseCode.DRAINING, "server is draining; retry_after=2")  # type: ignore[attr-defined]
         elif cause == "takeover":
             self.others["alice again"] = await self.world.connect("alice", CLIENT_ID)
         elif cause == "disable":

@@ -18,6 +18,7 @@ from relay.services.connections import Connection
 from relay.settings import Settings
 from relay.storage import accounts
 from relay.testing.checking import answers_of
+from relay.testing.frames import FrameSplitter
 from relay.transports.rest.app import make_app
 
 UNSENT: Any = object()
@@ -65,17 +66,13 @@ class Device:
 
     def __init__(self) -> None:
         self.outbox = Outbox(0, 0)
+        self.open = True
+        self._splitter = FrameSplitter()
         self.frames: list[dict[str, Any]] = []
         self.ended: CloseCode | None = None
 
     def flush(self) -> None:
-        data = self.outbox.take()
-        while data:
-            size, start = data[1], 2
-            if size == 126:
-                size, start = int.from_bytes(data[2:4], "big"), 4
-            self.frames.append(json.loads(data[start : start + size]))
-            data = data[start + size :]
+        self.frames.extend(json.loads(frame.payload) for frame in self._splitter.feed(self.outbox.take()))
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         self.ended = code
@@ -157,8 +154,7 @@ class World:
         """Connect a device that records what it gets."""
         device = Device()
         identity = await self.engine.accounts.identify(self.tokens[who])
-        connection = Connection(self.engine.connections, identity, client_id, device, device.outbox, "192.0.2.9")
-        connection.live = True
+        connection = Connection(self.engine.connections, identity, client_id, device, "192.0.2.9")
         self.engine.connections.register(connection)
         now = self.engine.now()
         await self.engine.runner.write(lambda c: accounts.attach_device(c, who, client_id, identity.token_id, now))

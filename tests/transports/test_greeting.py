@@ -1,0 +1,77 @@
+"""The greeting of a connection on virtual time: what is answered, who is refused, and when."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from relay.testing import Closed, World
+
+
+@pytest.mark.world("alice")
+async def test_hello_is_answered_by_ready_and_synced(world: World) -> None:
+    alice = await world.connect("alice")
+    assert alice.ready["user_id"] == "alice"
+    assert alice.ready["client_id"] == "alice-1"
+    assert alice.ready["resumed"] is False
+    assert alice.ready["epoch"] == world.engine.epoch
+    assert alice.ready["server"].startswith("relay/")
+    assert alice.synced == {"event": "synced", "cursor": 0, "replayed": 0, "limited": False, "gaps": []}
+
+
+@pytest.mark.world("alice")
+async def test_a_revoked_device_is_closed_and_stays_out(world: World) -> None:
+    alice = await world.connect("alice")
+    await trio.sleep(1)
+    await world.engine.accounts.revoke_device("alice", "alice-1")
+    assert (await alice.closed()).code == 4503
+    device = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"], "session_id": alice.ready["session_id"]}
+    await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "alice-1"}})
+    assert (await device.closed()).code == 4503
+    assert world.engine.connections.statistics().connections == 0
+
+
+@pytest.mark.world("alice")
+async def test_a_disabled_account_is_closed_and_stays_out(world: World) -> None:
+    alice = await world.connect("alice")
+    await world.engine.accounts.set_disabled("alice", True)
+    assert (await alice.closed()).code == 4502
+    with pytest.raises(Closed) as refused:
+        await world.connect("alice")
+    assert refused.value.code == 4502
+
+
+@pytest.mark.world
+async def test_a_wrong_token_is_refused(world: World) -> None:
+    with pytest.raises(Closed) as refused:
+        await world.connect("rly_nonsense")
+    assert refused.value.code == 4501
+
+
+@pytest.mark.world
+async def test_no_hello_in_time_is_closed_at_exactly_the_deadline(world: World) -> None:
+    device = await world.upgrade()
+    began = trio.current_time()
+    assert (await device.closed()).code == 4401
+    assert trio.current_time() - began == world.engine.settings.timeouts.hello_seconds
+
+
+@pytest.mark.world("alice", RELAY_LIMITS__CONNECTIONS_PER_USER="2")
+async def test_the_connections_of_a_user_are_limited(world: World) -> None:
+    await world.connect("alice", "a")
+    await world.connect("alice", "b")
+    with pytest.raises(Closed) as refused:
+        await world.connect("alice", "c")
+    assert refused.value.code == 4504
+    await world.connect("alice", "a")
+
+
+@pytest.mark.world("alice")
+async def test_a_goodbye_right_behind_the_hello_closes_normally(world: World) -> None:
+    alice = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"]}
+    await alice.send({"type": "connection_event", "payload": hello})
+    await alice.event("goodbye")
+    assert (await alice.closed()).code == 1000
+    assert world.engine.connections.statistics().connections == 0
