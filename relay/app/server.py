@@ -32,13 +32,13 @@ from relay.engine.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
-from relay.settings.addresses import in_url, reachable
 from relay.storage.errors import StorageBroken
 from relay.storage.jobs import Runner
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
+from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"

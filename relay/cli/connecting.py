@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from relay.cli.base import Failure, load_settings
-from relay.settings.addresses import reachable
+from relay.transports.urls import reachable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from relay.engine.registry import Registry
 from relay.http.paths import Claimed
 from relay.protocol.kinds import Kind
 from relay.settings import Settings
-from relay.settings.extensions import TypeSettings
+from relay.settings.model import TypeSettings
 
 _log: Final = logging.getLogger("relay")
 NO_TYPES: Final = (

@@ -140,7 +140,7 @@ async def test_the_socket_answers_in_the_ack(relay_world: RelayWorld) -> None:
 
 
 async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Path) -> None:
-    from relay.settings.extensions import BUNDLED_PLUGINS
+    from relay.settings.model import BUNDLED_PLUGINS
     from relay.testing import world as running
 
     off = json.dumps([name for name in BUNDLED_PLUGINS if name != "search"])
