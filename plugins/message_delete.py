@@ -52,7 +52,7 @@ def prepare(draft: Draft) -> None:
 
 
 def presides(draft: Draft) -> bool:
-    """Tell whether the sender may delete what others wrote."""
+    """Return whether the sender may delete what others wrote."""
     role = draft.conversation.members.get(draft.sender.user_id)
     if draft.conversation.kind is ConversationKind.GROUP:
         return role in (Role.OWNER, Role.ADMIN)

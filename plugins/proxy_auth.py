@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 raise ValueError(f"networks has {network}, which is everybody: anybody could be anybody")
 
     def believes(self, address: str) -> bool:
-        """Tell whether an address is one of the proxies'."""
+        """Return whether an address is one of the proxies'."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:

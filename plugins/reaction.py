@@ -48,7 +48,7 @@ class Reaction(Payload):
 
 
 def is_emoji(text: str) -> bool:
-    """Tell whether a text is one emoji, or a name that stands for one: letters, numbers and signs, no spaces."""
+    """Return whether a text is one emoji, or a name that stands for one: letters, numbers and signs, no spaces."""
     if _EMOJI.fullmatch(text):
         return True
     if not _NAME.fullmatch(text):

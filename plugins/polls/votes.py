@@ -38,7 +38,7 @@ class Poll(NamedTuple):
     voters: int = 0
 
     def is_over(self, now: float) -> bool:
-        """Tell whether no vote is taken at `now`, closed or about to be."""
+        """Return whether no vote is taken at `now`, closed or about to be."""
         return self.closed_at is not None or (self.closes_at is not None and self.closes_at <= now)
 
 

@@ -95,7 +95,7 @@ class Match(NamedTuple):
     read: list[tuple[str, bool]]
 
     def has(self, said: str) -> bool:
-        """Tell whether a message's words have, and have not, what is looked for by reading."""
+        """Return whether a message's words have, and have not, what is looked for by reading."""
         return all((part in said) is wanted for part, wanted in self.read)
 
 

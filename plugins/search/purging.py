@@ -37,7 +37,7 @@ def suspect(connection: sqlite3.Connection, said: str) -> None:
 
 
 def left_over(connection: sqlite3.Connection) -> bool:
-    """Tell whether there is something that no pass has come to an end with, and none is to come."""
+    """Return whether there is something that no pass has come to an end with, and none is to come."""
     row = connection.execute(
         "SELECT 1 FROM search_gone WHERE NOT EXISTS (SELECT 1 FROM facts WHERE name = 'unpurged') LIMIT 1"
     ).fetchone()

@@ -97,7 +97,7 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def is_said(said: list[str], term: Term) -> bool:
-    """Tell whether words, as many as a term's, are what it looks for."""
+    """Return whether words, as many as a term's, are what it looks for."""
     if term.inside:
         return term.words[0] in said[0]
     if term.begins:

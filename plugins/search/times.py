@@ -33,7 +33,7 @@ class Span(NamedTuple):
     until: float = 1e12
 
     def has(self, connection: sqlite3.Connection, message_id: int) -> bool:
-        """Tell whether a message of the ids is of the time."""
+        """Return whether a message of the ids is of the time."""
         if self.sorted:
             return True
         (at,) = connection.execute("SELECT timestamp FROM log WHERE message_id = ?", (message_id,)).fetchone()

@@ -20,7 +20,7 @@ _IDS_AT_ONCE: Final = 256
 
 
 def find_duplicate(connection: sqlite3.Connection, entry: Entry) -> bool:
-    """Tell whether the sender used this own id before; if so the entry gets the first one's answer."""
+    """Return whether the sender used this own id before; if so the entry gets the first one's answer."""
     if entry.own_id is None:
         return False
     row = connection.execute(
@@ -49,7 +49,7 @@ def settle(entry: Entry, digest: bytes | None) -> None:
 
 
 def taken_by_latest(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
-    """Tell whether a latest value has one of these stream messages' own ids."""
+    """Return whether a latest value has one of these stream messages' own ids."""
     wanted = [part for entry in entries if entry.own_id is not None for part in (entry.sender_id, entry.own_id)]
     start = 0
     while left := (len(wanted) - start) // 2:

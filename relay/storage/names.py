@@ -1,4 +1,4 @@
-"""What users and groups may be called: one namespace, in which names that differ in case only are one."""
+"""Names of users and groups: one namespace, in which names that differ in case only are the same."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from relay.protocol.errors import ErrorCode, RelayError
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
-"""What a user or group may be called: they share one namespace."""
+"""The form of a user id or a group id."""
 
 
 def check_name(name: str, what: str) -> str:
-    """Return the name when it may be one.
+    """Return a name if it has the right form.
 
     Raises:
-        RelayError: `invalid_payload`, saying what would be right.
+        RelayError: `invalid_payload`, with the right form in its text.
     """
     if not NAME.fullmatch(name):
         raise RelayError(
@@ -27,7 +27,7 @@ def check_name(name: str, what: str) -> str:
 
 
 def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
-    """Take a name out of the namespace that users and groups share; names that differ in case only are one.
+    """Take a name in the namespace of users and groups; names that differ in case only are the same.
 
     Raises:
         RelayError: `conflict` when it is taken.
@@ -39,9 +39,9 @@ def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
 
 
 def find_name(connection: sqlite3.Connection, name: str) -> str | None:
-    """Return the name of a user or a group that is this one but for case; the same one before any other.
+    """Return the taken name that is equal but for case; an equal one comes before any other.
 
-    Names are ASCII, so SQLite's NOCASE is all of it. A database of before may hold names that are alike.
+    Names are ASCII, so SQLite's NOCASE is enough. Old databases may hold several names that differ in case only.
     """
     row = connection.execute(
         "SELECT name FROM names WHERE name = ?1 COLLATE NOCASE ORDER BY name <> ?1, name LIMIT 1", (name,)
@@ -50,7 +50,7 @@ def find_name(connection: sqlite3.Connection, name: str) -> str | None:
 
 
 def same_name(connection: sqlite3.Connection, user_id: str) -> str:
-    """Return the user id that is meant by one typed in another case; as it is where none, or two, could be."""
+    """Return the user id that was meant by one typed in another case; unchanged if no user, or two, match."""
     found = connection.execute(
         "SELECT name FROM names WHERE name = ?1 COLLATE NOCASE AND kind = 'user' ORDER BY name <> ?1 LIMIT 2",
         (user_id,),

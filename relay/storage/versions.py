@@ -45,7 +45,7 @@ def as_seen(connection: sqlite3.Connection, user_id: str, found: dict[int, Recor
 
 
 def changed_since(connection: sqlite3.Connection, message_id: int, seq: int) -> bool:
-    """Tell whether a message was edited after a `seq` of its conversation, with which somebody left."""
+    """Return whether a message was edited after a `seq` of its conversation, with which somebody left."""
     row = connection.execute(
         "SELECT 1 FROM versions WHERE message_id = ? AND until_seq > ? LIMIT 1", (message_id, seq)
     ).fetchone()
