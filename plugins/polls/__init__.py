@@ -10,7 +10,6 @@ from msgspec import Meta
 from relay.plugin import (
     BackgroundTask,
     Command,
-    ConversationKind,
     Draft,
     Entry,
     ErrorCode,
@@ -21,7 +20,6 @@ from relay.plugin import (
     Migration,
     Payload,
     RelayError,
-    Role,
     Routes,
     Server,
     SessionHook,
@@ -30,6 +28,7 @@ from relay.plugin import (
     check_to_come,
     find_message,
     hookimpl,
+    is_group_admin,
 )
 
 from . import votes
@@ -114,13 +113,12 @@ def prepare_vote(draft: Draft) -> None:
 
 
 def prepare_close(draft: Draft) -> None:
-    """Have the poll closed in the message's own transaction; its author may, in a group also owner and admins."""
-    role = draft.conversation.members.get(draft.sender.user_id)
-    presides = draft.conversation.kind is ConversationKind.GROUP and role in (Role.OWNER, Role.ADMIN)
+    """Close the poll in the transaction that stores the message; for its author and the admins of its group."""
+    is_admin = is_group_admin(draft.sender.user_id, draft.conversation)
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         poll = seen_poll(connection, entry, draft.payload.poll, "to close")
-        if poll.author_id != entry.sender_id and not presides:
+        if poll.author_id != entry.sender_id and not is_admin:
             raise RelayError(ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may close a poll")
         if poll.is_over(entry.timestamp):
             raise Unchanged

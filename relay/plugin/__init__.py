@@ -47,7 +47,7 @@ from relay.protocol.session import ConnectionEvent
 from relay.services.channels import Conversation
 from relay.services.history import envelope
 from relay.services.limits import TokenBuckets
-from relay.services.permissions import NOTIFY
+from relay.services.permissions import NOTIFY, is_group_admin
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     create_token,
@@ -138,6 +138,7 @@ __all__ = [
     "group_address",
     "hash_secret",
     "hookimpl",
+    "is_group_admin",
     "list_tokens",
     "move_read_pointer",
     "newest_seq",

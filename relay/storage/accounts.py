@@ -8,7 +8,7 @@ import sqlite3
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.storage.folding import folded, sought
+from relay.storage.folding import sought
 from relay.storage.migrations import BROADCAST_CHANNEL
 from relay.storage.names import check_name as check_name
 from relay.storage.names import claim_name as claim_name
@@ -117,13 +117,10 @@ def get_user(connection: sqlite3.Connection, user_id: str) -> User | None:
     return _user(row) if row else None
 
 
-def list_users(
-    connection: sqlite3.Connection, *, after: str = "", query: str = "", limit: int = 200
-) -> list[User]:
-    """Return users by id, those whose id or name contains `query`; case, accents and script forms are ignored."""
+def list_users(connection: sqlite3.Connection, *, after: str = "", limit: int = 200) -> list[User]:
+    """Return users, disabled ones too, by id after `after`; `directory.search` finds them by name."""
     rows = connection.execute(
-        f"SELECT {_USER} FROM users WHERE user_id > ? AND instr(sought, ?) > 0 ORDER BY user_id LIMIT ?",
-        (after, folded(query), limit),
+        f"SELECT {_USER} FROM users WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
     )
     return [_user(row) for row in rows]
 

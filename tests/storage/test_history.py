@@ -149,7 +149,7 @@ def test_a_page_that_looks_for_a_text_ends_after_so_much_and_says_where_to_go_on
     connection, seen, said = example
     expected = [message.seq for message in said if matches(wanted, message)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saying, "SCANNED", most)
+        patch.setattr(text_scan, "SCANNED", most)
         back: list[int] = []
         page = history.page(connection, seen, limit, filters=wanted)
         while True:
