@@ -1,4 +1,4 @@
-"""`relay group`: what an operator does to groups, each as if the group's owner did it."""
+"""`relay group`: the operator's commands for groups; each acts in the name of the group's owner."""
 
 from __future__ import annotations
 

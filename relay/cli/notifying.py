@@ -1,4 +1,4 @@
-"""`relay notify`: tell a user, a group or everybody something."""
+"""`relay notify`: sends a notification to a user, a group or everybody."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Read a span of time."""
+    """Read a span of time such as 15m, as seconds."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`relay plugins`: which there are, how they do, whether they would load, and a new one to begin with."""
+"""`relay plugins`: lists and checks plugins, ends a quarantine, and writes a new plugin to begin with."""
 
 from __future__ import annotations
 

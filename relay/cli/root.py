@@ -1,4 +1,4 @@
-"""The command `relay` itself."""
+"""The command `relay` itself, with its subcommands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`relay schema`: what a server with these settings and plugins speaks, for tools."""
+"""`relay schema`: describes, for tools, the protocol of a server with these settings and plugins."""
 
 from __future__ import annotations
 

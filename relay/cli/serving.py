@@ -1,4 +1,4 @@
-"""`relay serve`."""
+"""`relay serve`: runs the server."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def serve(safe_mode: bool) -> None:
     if safe_mode:
         settings = safe(settings)
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # whoever waits for the line may read it from a pipe
+        sys.stdout.reconfigure(line_buffering=True)  # a program that waits for the line may read it from a pipe
     try:
         trio.run(partial(run_server, settings, first_steps=_first_steps()))
     except KeyboardInterrupt:
         raise click.Abort from None
     except BaseException as fault:
         faults = list(_leaves(fault))
-        # Only what an administrator can mend is put into a sentence; our own faults keep their traceback. With a
-        # database that is gone, much else fails, and that says nothing more.
+        # Only errors that an administrator can correct are put into a sentence; relay's own keep their traceback.
+        # When the database is gone, much else fails, which says nothing more.
         said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
         mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
         if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
@@ -61,7 +61,7 @@ def serve(safe_mode: bool) -> None:
 
 
 def _first_steps() -> str:
-    """Return the commands to begin with, spelled as this one was."""
+    """Return the commands to begin with, spelled the way this command was called."""
     as_module = Path(sys.argv[0]).name == "__main__.py"
     relay = f"{shlex.quote(sys.executable)} -m relay" if as_module else shlex.quote(sys.argv[0])
     chosen = config_file()

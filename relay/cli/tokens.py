@@ -1,4 +1,4 @@
-"""`relay token`: what programs and devices identify themselves with."""
+"""`relay token`: creates, lists and revokes the tokens of programs and devices."""
 
 from __future__ import annotations
 

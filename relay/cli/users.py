@@ -163,7 +163,7 @@ def _read_names(file: Iterable[bytes]) -> list[str]:
     """Return the user ids of a file, each once, in their order.
 
     Raises:
-        Failure: naming every line that is none.
+        Failure: with every line that is not a user id.
     """
     from relay.storage.accounts import check_name
 
