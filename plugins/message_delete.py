@@ -29,7 +29,7 @@ class MessageDelete(Payload):
     """The message to delete; `kind` is `self` for one of the user's own notifications."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
-    kind: Annotated[Literal["self"] | None, Meta(description="`self` for one's notifications")] = None
+    kind: Annotated[Literal["self"] | None, Meta(description="`self` for one of the user's notifications")] = None
 
 
 def prepare(draft: Draft) -> None:
