@@ -66,7 +66,7 @@ def parse(text: str, user_id: str) -> Query:
     if left_out and not query.terms:
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD,
-            f"{text[:40]!r} has nothing to look for; right is a word, a number or a sign such as 🎉",
+            f"{text[:40]!r} has nothing to search for; give a word, a number or a sign such as 🎉",
         )
     return query
 
@@ -91,7 +91,7 @@ def _filter(query: Query, key: str, value: str, user_id: str) -> None:
         query.targets.append(value)
     elif key == "has":
         if value not in ("attachment", "attachments", "file"):
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"has:{value[:40]} is not known; right is has:attachment")
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"has:{value[:40]} is not known; use has:attachment")
         query.attachments = True
     elif key == "after":
         query.since = max(query.since or 0.0, moment(value))
@@ -110,5 +110,5 @@ def moment(text: str) -> float:
         return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise RelayError(
-            ErrorCode.INVALID_PAYLOAD, f"{text[:40]!r} is no day; right is 2026-01-31, or 2026-01-31T12:00Z"
+            ErrorCode.INVALID_PAYLOAD, f"{text[:40]!r} is not a day; for example 2026-01-31, or 2026-01-31T12:00Z"
         ) from None

@@ -20,7 +20,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     try:
         return float(value[:-1]) * _UNITS[value[-1:]]
     except (ValueError, KeyError):
-        raise click.BadParameter(f"{value!r} is no span of time; such as 90s, 15m, 2h or 7d") from None
+        raise click.BadParameter(f"{value!r} is not a span of time; for example 90s, 15m, 2h or 7d") from None
 
 
 @click.command(cls=Command)
