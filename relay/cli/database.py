@@ -16,7 +16,7 @@ from relay.cli.base import Failure, load_settings
 from relay.protocol.errors import RelayError
 from relay.settings import Settings
 
-_PATIENCE: Final = 5.0
+_WAIT_SECONDS: Final = 5.0
 _PAUSE: Final = 0.05
 _PAGE: Final = 1000
 
@@ -32,7 +32,7 @@ def perform(op: str, **arguments: Any) -> Any:
     """
     settings = load_settings()
     socket = control_path(Path(settings.storage.path))
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             with suppress(NoServer):

@@ -16,7 +16,7 @@ _BYTES: Final = 1_500_000
 """Bound on lines and bytes of one request: it stays below the control socket's limit, however it is escaped."""
 
 _LONGEST_LINE: Final = 1_000_000
-_PATIENCE: Final = 60.0
+_WAIT_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
 
 
@@ -105,7 +105,7 @@ class _Importer:
                 begun = time.monotonic()
                 numbers = numbers[answer["taken"] :]
             if answer["busy"] is not None and numbers:
-                if time.monotonic() - begun > _PATIENCE:
+                if time.monotonic() - begun > _WAIT_SECONDS:
                     raise Failure(f"{answer['busy']}; {self._resume(numbers[0])}")
                 time.sleep(_PAUSE)
 

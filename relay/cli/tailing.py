@@ -17,7 +17,7 @@ from relay.cli.connecting import connection_options, find_token, find_url
 if TYPE_CHECKING:
     from relay.client import Client, Event, Gap
 
-_PATIENCE: Final = 3.0
+_WAIT_SECONDS: Final = 3.0
 _PAUSE: Final = 1.0
 _TEXTS: Final = ("chat_message", "group_message")
 
@@ -110,7 +110,7 @@ async def _say_when_waiting(client: Client, url: str) -> None:
     from relay.client import RelayClosed, StateError
 
     try:
-        with trio.move_on_after(_PATIENCE):
+        with trio.move_on_after(_WAIT_SECONDS):
             await client.wait_live()
             return
         note(f"waiting for {url}: {client.trouble or 'no answer yet'}")

@@ -67,8 +67,8 @@ def _run_all(connection: sqlite3.Connection, group: list[Waiting]) -> None:
 
 def _run_apart(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
-        connection.execute("SAVEPOINT patient")
+        connection.execute("SAVEPOINT apart")
         waiting.result = outcome.capture(waiting.job, connection)
         if isinstance(waiting.result, outcome.Error):
-            connection.execute("ROLLBACK TO patient")
-        connection.execute("RELEASE patient")
+            connection.execute("ROLLBACK TO apart")
+        connection.execute("RELEASE apart")

@@ -60,30 +60,35 @@ def summaries(
     ).fetchall()
     result: list[Summary] = []
     size, reached = 0, after
-    for channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq in rows[:limit]:
-        target_id = other_party(address, user_id)
-        seen = View(channel_id, address, kind, first, None, user_id, before)
-        newest = page(connection, seen, 1).records
-        size += newest[0].size if newest else 0
+    for row in rows[:limit]:
+        summary = _summary(connection, user_id, counted, row)
+        size += summary.last.size if summary.last else 0
         if result and size > max_bytes:
             return result, reached
-        reached = channel_id
-        counted_from = max(read_seq, seen.start - 1)
-        result.append(
-            Summary(
-                kind,
-                target_id,
-                name,
-                newest[0] if newest else None,
-                last_seq,
-                read_seq,
-                count_unread(connection, channel_id, user_id, counted_from, counted, seen),
-                mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
-                role,
-                joined_at,
-            )
-        )
+        reached = row[0]
+        result.append(summary)
     return result, rows[limit - 1][0] if len(rows) > limit else None
+
+
+def _summary(
+    connection: sqlite3.Connection, user_id: str, counted: Sequence[str], row: tuple[Any, ...]
+) -> Summary:
+    channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq = row
+    seen = View(channel_id, address, kind, first, None, user_id, before)
+    newest = page(connection, seen, 1).records
+    counted_from = max(read_seq, seen.start - 1)
+    return Summary(
+        kind,
+        other_party(address, user_id),
+        name,
+        newest[0] if newest else None,
+        last_seq,
+        read_seq,
+        count_unread(connection, channel_id, user_id, counted_from, counted, seen),
+        mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
+        role,
+        joined_at,
+    )
 
 
 def count_unread(

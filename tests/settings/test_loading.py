@@ -1,3 +1,5 @@
+"""The settings: their sources, the generated pages, and the origin of each value."""
+
 import os
 import re
 import subprocess
