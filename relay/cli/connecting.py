@@ -26,7 +26,7 @@ def connection_options(command: Function) -> Function:
         click.option(
             "--token",
             metavar="TOKEN",
-            help="Visible to others in the list of processes; better are RELAY_TOKEN or:",
+            help="Others can see it in the list of processes; better use RELAY_TOKEN, or:",
         ),
         click.option(
             "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="A file with the token."

@@ -22,20 +22,20 @@ _PAUSE: Final = 0.5
 
 @click.command("import", cls=Command)
 @click.argument("file", type=click.File("rb"))
-@click.option("--create-users", is_flag=True, help="Create the users who sent or were written to.")
-@click.option("--continue", "go_on", is_flag=True, help="Go on after a message that is refused.")
+@click.option("--create-users", is_flag=True, help="Create senders and recipients that do not exist.")
+@click.option("--continue", "go_on", is_flag=True, help="Continue after a message that is refused.")
 @click.option(
     "--from-line",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Begin there, after an import that ended early.",
+    help="The line to begin at, after an import that ended early.",
 )
 def import_messages(file: IO[bytes], create_users: bool, go_on: bool, from_line: int) -> None:
     """Store the messages of FILE, one JSON envelope a line; `-` is standard input.
 
-    Each has a `type`, a `payload`, and `meta` with `id`, `sender_id` and `target_id`; `timestamp` there, Unix
-    seconds, is kept as `sent_at`. It goes the way of every message: plugins see it, devices get it. A message
+    Each has a `type`, a `payload`, and `meta` with `id`, `sender_id` and `target_id`; its `timestamp`, Unix
+    seconds, becomes `sent_at`. It is handled like every message: plugins see it, devices get it. A message
     that was stored before under its `id` is not stored again, so an import can be repeated.
     """
     importer = _Importer(file_label(file), create_users=create_users, go_on=go_on)

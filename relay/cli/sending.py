@@ -26,7 +26,7 @@ _PAUSE: Final = 0.5
 @click.argument("target")
 @click.argument("text")
 @connection_options
-@click.option("--group", is_flag=True, help="TARGET is a group.  [default: the server is asked]")
+@click.option("--group", is_flag=True, help="TARGET is a group; saves asking the server.")
 @click.option("--type", "type_name", metavar="TYPE", help="The message type.  [default: as TARGET is, see above]")
 @click.option("--id", "own_id", metavar="ID", help="Your own id for the message.  [default: a random one]")
 @click.option(

@@ -27,8 +27,8 @@ From here to the first message, in a second terminal in this folder:
 def serve(safe_mode: bool) -> None:
     """Run the server until it is told to stop.
 
-    Prints one line with its address once it accepts connections. The first SIGTERM or SIGINT (Ctrl-C) lets
-    clients go in good order, the second ends it at once.
+    Prints one line with its address once it accepts connections. The first SIGTERM or SIGINT (Ctrl-C) closes
+    all connections in good order, the second ends the server at once.
     """
     settings = load_settings()
     import trio

@@ -39,7 +39,7 @@ def tail(
 ) -> None:
     """Print what the token's user receives, until it is stopped (Ctrl-C).
 
-    It begins with what no device of the user has received yet, or where --state or --cursor say. Restarts of
+    It begins with what no device of the user has received yet, or at the place of --state or --cursor. Restarts of
     the server and lost connections lose nothing and repeat nothing; with --state, neither do its own restarts.
     What is printed counts as delivered.
     """
