@@ -78,7 +78,7 @@ def add(group_id: str, user_id: str, role: str | None) -> None:
 @click.argument("group_id", metavar="GROUP")
 @click.argument("user_id", metavar="USER")
 def remove(group_id: str, user_id: str) -> None:
-    """Remove USER from GROUP; they still see older messages. An owner must hand it on first (`group add --role`)."""
+    """Remove USER from GROUP; they still see older messages. Its owner hands it on first (`group add --role`)."""
     perform("group.remove", group_id=group_id, user_id=user_id)
     click.echo(f"group {group_id}: {user_id} removed")
 
