@@ -88,6 +88,7 @@ def _bind(listening: socket.socket, path: Path) -> None:
         if path.is_symlink() or (path.exists() and not stat.S_ISSOCK(path.lstat().st_mode)):
             raise ControlError(f"{path}: something else than a socket is in the way of the control socket")
         path.unlink(missing_ok=True)
+        # By umask and not by chmod, which would come a moment after others could connect.
         previous = os.umask(0o177)
         try:
             with short_address(path) as name:

@@ -66,6 +66,7 @@ def short_address(path: Path) -> Iterator[str]:
         return
     folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # The kernel follows /proc/self/fd/N, so an open folder gives its files a short name.
         short = _DESCRIPTORS / str(folder) / path.name
         if len(os.fsencode(short)) > _MAX_ADDRESS or not _DESCRIPTORS.is_dir():
             raise ControlError(f"{path}: too long for the address of a socket; use a shorter [storage] path")

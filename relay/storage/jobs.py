@@ -83,8 +83,9 @@ def run_group(
     failure: BaseException | None = None
     committed = True
     try:
-        execute("BEGIN IMMEDIATE")
+        execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
         for waiting in group:
+            # A savepoint costs as much as a small job; a job alone can roll back the whole transaction.
             alone = len(group) == 1
             if not alone:
                 execute("SAVEPOINT job")
@@ -97,6 +98,7 @@ def run_group(
                 execute("ROLLBACK" if alone else "ROLLBACK TO job")
             if not alone:
                 execute("RELEASE job")
+        # The only job of its group may have rolled the transaction back, which is no commit to count.
         committed = connection.in_transaction
         if committed:
             execute("COMMIT")

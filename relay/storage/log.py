@@ -285,7 +285,7 @@ class Log:
             observer.stored(connection, [entry])
 
     def _move_senders(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        """Move each sender's own read pointer to what they sent, and record that they spoke: sending is reading."""
+        """Move each sender's own read pointer to what they sent, and record that they spoke."""
         pointers = {
             (entry.channel_id, entry.sender_id): entry.seq
             for entry in entries

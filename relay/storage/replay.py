@@ -82,6 +82,7 @@ def _missed(connection: sqlite3.Connection, seen: View, cursor: int, until: int,
     for row in rows:
         if row[0] <= cursor:
             break
+        # Messages after `until` are live for this connection: they are delivered, not replayed.
         if row[0] <= until:
             if len(newest) == limit:
                 more = True
@@ -115,6 +116,7 @@ def _first_after(connection: sqlite3.Connection, seen: View, cursor: int, known:
 
 def _shares(counts: list[int], limit: int) -> list[int]:
     """Divide `limit`: small conversations get all of theirs, and the rest is shared evenly by the large ones."""
+    # Smallest first: what a small conversation leaves of its equal share goes to the larger ones after it.
     shares = [0] * len(counts)
     left, remaining = limit, len(counts)
     for index in sorted(range(len(counts)), key=counts.__getitem__):
