@@ -189,7 +189,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     replay: Annotated[
         ReplaySettings,
         Meta(
-            description="The messages a client that comes back is sent at once; it fetches the others when needed."
+            description="How many missed messages a client that comes back gets at once; it fetches the others "
+            "when needed."
         ),
     ] = ReplaySettings()
     timeouts: Annotated[

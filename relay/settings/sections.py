@@ -178,7 +178,7 @@ class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     head_seconds: Annotated[
         Seconds,
-        Meta(description="The whole head of a request must arrive within this time; then the connection is cut."),
+        Meta(description="The whole head of a request must arrive within this time, or the connection is cut."),
     ] = 10.0
     hello_seconds: Annotated[
         Seconds,
@@ -189,16 +189,14 @@ class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = 10.0
     write_seconds: Annotated[
         Seconds,
-        Meta(
-            description="A peer must take what is being sent to it within this time; then the connection is cut."
-        ),
+        Meta(description="A peer must take what is being sent to it within this time, or the connection is cut."),
     ] = 20.0
     body_seconds: Annotated[
         Seconds, Meta(description="The whole body of a request must arrive within this time.")
     ] = 30.0
     close_seconds: Annotated[
         Seconds,
-        Meta(description="A peer must answer a close frame within this time; then the connection is cut."),
+        Meta(description="A peer must answer a close frame within this time, or the connection is cut."),
     ] = 2.0
     drain_seconds: Annotated[
         Seconds,
@@ -211,12 +209,12 @@ class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     handler_seconds: Annotated[
         Seconds,
         Meta(
-            description="A plugin must handle one message within this time; then the message is answered "
+            description="A plugin must handle one message within this time, or the message is answered "
             "`plugin_failed`."
         ),
     ] = 5.0
     tls_handshake_seconds: Annotated[
-        Seconds, Meta(description="A TLS handshake must complete within this time; then the connection is cut.")
+        Seconds, Meta(description="A TLS handshake must complete within this time, or the connection is cut.")
     ] = 10.0
     keep_alive_seconds: Annotated[
         Seconds,
