@@ -1,4 +1,4 @@
-"""`ack` and `error`: the server's one answer to each message."""
+"""`ack` and `error`: the server's answers; each message gets one of them."""
 
 from typing import Any
 

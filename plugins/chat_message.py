@@ -1,4 +1,4 @@
-"""`chat_message`: what one user says to another."""
+"""`chat_message`: a text from one user to another."""
 
 from typing import Any
 

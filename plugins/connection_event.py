@@ -1,6 +1,6 @@
-"""`connection_event`: a connection's own life; hello, heartbeats, acks, goodbye.
+"""`connection_event`: the events of one connection: hello, heartbeats, acks, goodbye.
 
-The session handles these itself (`relay/protocol/session.py` is the table); this registers the schema.
+The session handles them itself (`relay/protocol/session.py` has the table); this plugin registers the schema.
 """
 
 from typing import Any

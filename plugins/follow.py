@@ -1,6 +1,6 @@
-"""`follow`: be told of other users' presence from now on, on all of one's devices; the ack brings how they are.
+"""`follow`: subscribes all of a user's devices to other users' presence; the ack has their present statuses.
 
-One who is not there does not spoil the others: the ack names them. When nobody is, it is an error.
+An unknown user does not spoil the others: the ack names the unknown ones. If all are unknown, it is an error.
 """
 
 from typing import Annotated, Any
@@ -11,21 +11,21 @@ from relay.plugin import Draft, Kind, MessageType, Name, Payload, SeenStatus, ho
 
 
 class Follow(Payload):
-    """Whom to follow, or no longer."""
+    """Users to follow, or to stop following."""
 
     user_ids: Annotated[list[Name], Meta(min_length=1, max_length=200, description="whom")]
-    follow: Annotated[bool, Meta(description="true to be told, false to be told no longer")]
+    follow: Annotated[bool, Meta(description="true to follow, false to stop following")]
 
 
 class Followed(Payload):
-    """How they are at present, and who is not there, or not the follower's to find."""
+    """The present statuses, and the users who do not exist or whom the follower may not find."""
 
     statuses: list[SeenStatus]
     unknown: list[Name]
 
 
 async def handle(draft: Draft) -> None:
-    """Follow, and answer with the present statuses."""
+    """Follow the users, and answer with their present statuses."""
     wanted: Follow = draft.payload
     user_id = draft.sender.user_id
     presence = draft.server.services.presence

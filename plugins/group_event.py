@@ -1,4 +1,4 @@
-"""`group_event`: what happened to a group; sent by the server, one for each change."""
+"""`group_event`: a change of a group; the server sends one for each."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,17 +8,17 @@ from relay.plugin import ConversationKind, Kind, MessageType, Name, Payload, Rol
 
 
 class GroupEvent(Payload):
-    """What happened, and to whom; who did it is the envelope's sender."""
+    """The change and the user it is about; the envelope's sender made it."""
 
     event: Annotated[
         Literal["created", "renamed", "member_added", "member_removed", "role_changed", "deleted"],
         Meta(description="what happened"),
     ]
-    name: Annotated[str | None, Meta(description="of what was created or renamed: the group's name")] = None
-    user_id: Annotated[Name | None, Meta(description="whom it happened to")] = None
-    role: Annotated[Role | None, Meta(description="what they are now")] = None
+    name: Annotated[str | None, Meta(description="the group's name, when it is created or renamed")] = None
+    user_id: Annotated[Name | None, Meta(description="the user whom the change is about")] = None
+    role: Annotated[Role | None, Meta(description="the user's role from now on")] = None
     members: Annotated[
-        list[dict[str, str]] | None, Meta(description="of what was created: `user_id` and `role` of each")
+        list[dict[str, str]] | None, Meta(description="when it is created: `user_id` and `role` of each member")
     ] = None
 
 

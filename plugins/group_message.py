@@ -1,4 +1,4 @@
-"""`group_message`: what a member says in a group."""
+"""`group_message`: a text from a member to a group."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """`message_delete`: a message becomes a tombstone; it keeps its `seq` and loses its payload.
 
-Its author may, in a group also the owner and the admins, and everybody among the notifications to themself.
+Its author may delete it, in a group the owner and the admins too, and every user their own notifications.
 """
 
 import sqlite3
@@ -18,22 +18,22 @@ from relay.plugin import (
     MessageType,
     Payload,
     RelayError,
-    Role,
     erase_messages,
     find_message,
     hookimpl,
+    is_group_admin,
 )
 
 
 class MessageDelete(Payload):
-    """Which message; `kind` is `self` for one among a user's own notifications."""
+    """The message to delete; `kind` is `self` for one of the user's own notifications."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
-    kind: Annotated[Literal["self"] | None, Meta(description="`self` for one's notifications")] = None
+    kind: Annotated[Literal["self"] | None, Meta(description="`self` for one of the user's notifications")] = None
 
 
 def prepare(draft: Draft) -> None:
-    """Have the message erased in the deletion's own transaction."""
+    """Erase the message in the transaction that stores the deletion."""
     message_id = draft.payload.message_id
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
@@ -41,7 +41,7 @@ def prepare(draft: Draft) -> None:
         known = draft.server.message_types.types.get(message.type)
         if known is not None and not (known.from_clients and known.deletable):
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be deleted")
-        if message.sender_id != entry.sender_id and not presides(draft):
+        if message.sender_id != entry.sender_id and not may_delete_others(draft):
             raise RelayError(
                 ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may delete a message"
             )
@@ -51,14 +51,14 @@ def prepare(draft: Draft) -> None:
     draft.apply = apply
 
 
-def presides(draft: Draft) -> bool:
-    """Tell whether the sender may delete what others wrote."""
-    role = draft.conversation.members.get(draft.sender.user_id)
-    if draft.conversation.kind is ConversationKind.GROUP:
-        return role in (Role.OWNER, Role.ADMIN)
-    if draft.conversation.kind is ConversationKind.SELF:
-        return role is not None or draft.sender.identity.admin
-    return draft.conversation.kind is ConversationKind.BROADCAST and draft.sender.identity.admin
+def may_delete_others(draft: Draft) -> bool:
+    """Return whether the sender may delete messages of other people in the conversation."""
+    conversation, sender = draft.conversation, draft.sender
+    if conversation.kind is ConversationKind.SELF:
+        return sender.user_id in conversation.members or sender.identity.admin
+    if conversation.kind is ConversationKind.BROADCAST:
+        return sender.identity.admin
+    return is_group_admin(sender.user_id, conversation)
 
 
 @hookimpl

@@ -1,7 +1,7 @@
-"""`message_edit`: an author gives a message another content.
+"""`message_edit`: a new text for a message of the same author.
 
-The message itself is rewritten in the edit's transaction, so history, search and replay show it as it now is.
-Of several edits of one message only the newest keeps its text: late or out of order, they agree.
+The transaction that stores the edit rewrites the message itself, so history, search and replay show the new text.
+Of several edits of one message only the newest keeps its text, so late or out-of-order readers agree.
 """
 
 import sqlite3
@@ -32,15 +32,15 @@ from relay.plugin import (
 
 
 class MessageEdit(Payload):
-    """Which message, and what it says from now on; without `mentions` it keeps its own."""
+    """The message and its new text; without `mentions` it keeps its own."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
-    content: Annotated[str, Meta(description="its text from now on")]
+    content: Annotated[str, Meta(description="the new text")]
     mentions: Mentions | None = None
 
 
 async def handle(draft: Draft) -> None:
-    """Have the message rewritten in the edit's own transaction."""
+    """Rewrite the message in the transaction that stores the edit."""
     edit: MessageEdit = draft.payload
     if edit.mentions:
         check_mentions(draft, edit.mentions)
@@ -73,16 +73,17 @@ async def handle(draft: Draft) -> None:
 
 
 class Shaped(NamedTuple):
-    """What an edit changes of a payload: fields with another value, and those that are back at their defaults."""
+    """The changes of an edit to a payload: fields with new values, and fields that are back at their defaults."""
 
     said: dict[str, Any]
     cleared: frozenset[str]
 
 
 async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> Shaped:
-    """Let every hook that checks messages of the edited one's type see it as it would be; return what changes.
+    """Show every hook that checks messages of this type the edited payload; return the changes.
 
-    What is not there, or cannot be edited, is refused in the transaction, where nothing can come between.
+    A message that is unknown, or cannot be edited, is refused later in the transaction, where nothing can
+    interfere.
     """
     changed: dict[str, Any] = {"content": edit.content}
     if edit.mentions is not None:
@@ -101,7 +102,7 @@ async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> Shaped:
     shaped: dict[str, Any] = msgspec.json.decode(known.write(seen.payload))
     edit.content = shaped["content"]
     said = {name: value for name, value in shaped.items() if before.get(name) != value} | {"content": edit.content}
-    # What is at its default is not written: a field that a payload lacks now was set back.
+    # Fields at their defaults are not encoded: one that is missing now was set back to its default.
     return Shaped(said, cleared | (before.keys() - shaped.keys()))
 
 

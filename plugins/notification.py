@@ -1,4 +1,4 @@
-"""`notification`: what a user, a group or everybody is told, by admins, tokens with scope `notify`, plugins."""
+"""`notification`: a notice to a user, a group or everybody, from admins, tokens with scope `notify` or plugins."""
 
 import sqlite3
 from typing import Annotated, Any, Literal
@@ -20,24 +20,26 @@ from relay.plugin import (
 
 
 class Notification(Payload):
-    """What is told, until `expires_at` (Unix seconds), or until a newer one of the same `collapse_key`."""
+    """A notice that holds until `expires_at` (Unix seconds), or until a newer one with the same `collapse_key`."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200, description="one line")]
-    body: Annotated[Annotated[str, Meta(max_length=10_000)] | None, Meta(description="what it says below")] = None
+    body: Annotated[Annotated[str, Meta(max_length=10_000)] | None, Meta(description="text below the title")] = (
+        None
+    )
     level: Annotated[
-        Literal["info", "success", "warning", "error"] | None, Meta(description="how it is meant")
+        Literal["info", "success", "warning", "error"] | None, Meta(description="how serious it is")
     ] = None
-    data: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
+    data: Annotated[dict[str, Any] | None, Meta(description="data of the application's own")] = None
     expires_at: Annotated[
-        Annotated[float, Meta(ge=0, le=2**53)] | None, Meta(description="when it is over, Unix seconds")
+        Annotated[float, Meta(ge=0, le=2**53)] | None, Meta(description="when it expires, Unix seconds")
     ] = None
     collapse_key: Annotated[
-        Name | None, Meta(description="it takes the place of an older one of the same sender and key")
+        Name | None, Meta(description="it replaces an older one of the same sender and key")
     ] = None
 
 
 def prepare(draft: Draft) -> None:
-    """Let it expire when it says."""
+    """Set the message's expiry from its payload."""
     draft.expires_at = draft.payload.expires_at
     if draft.expires_at is not None:
         draft.apply = _check_time

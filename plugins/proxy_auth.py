@@ -1,4 +1,4 @@
-"""`proxy_auth`: a proxy that has asked who somebody is says so in a header, and one's own is believed."""
+"""`proxy_auth`: logs in users whom a trusted reverse proxy has authenticated and names in a header."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """`[plugins.proxy_auth]`.
 
     Attributes:
-        networks: of the proxies that are believed; none but these, whatever `[server] trusted_proxies` says.
-        user_header, name_header: what has the user id, and the display name of one who is created.
-        create_users: whether somebody who was never here becomes a user.
+        networks: networks of the proxies that are trusted; `[server] trusted_proxies` does not count here.
+        user_header, name_header: the headers with the user id, and with the display name for a new user.
+        create_users: create users who do not exist yet.
     """
 
     networks: Annotated[list[str], Meta(min_length=1, max_length=100)]
@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 raise ValueError(f"networks has {network}, which is everybody: anybody could be anybody")
 
     def believes(self, address: str) -> bool:
-        """Tell whether an address is one of the proxies'."""
+        """Return whether an address belongs to a trusted proxy."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:
@@ -44,11 +44,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def check_page(headers: Mapping[str, str], allowed_origins: Sequence[str]) -> None:
-    """Refuse what another's page made a browser ask for.
+    """Check that a request was not made by a page of another origin.
 
-    The proxy knows its users by a cookie, which a browser adds to what any page of the same site asks for, and an
-    older browser to what any page at all does. A browser says who asks by Sec-Fetch-Site, by the Origin where that
-    is not known, and by the Referer where neither is; what is no browser says none of them.
+    The proxy knows its users by a cookie. A browser adds it to requests of every page of the same site, and an
+    older browser to requests of any page at all. A browser names the requesting page by Sec-Fetch-Site, an older
+    one by Origin or Referer; other programs send none of them.
 
     Raises:
         RelayError: `forbidden`.
@@ -66,7 +66,7 @@ def check_page(headers: Mapping[str, str], allowed_origins: Sequence[str]) -> No
 
 
 def _origin_of(url: str) -> str:
-    """Return the origin of a page's address; "null", which is nobody's, where it has none."""
+    """Return the origin of a page's URL; "null", which matches nothing, if it has none."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -76,13 +76,13 @@ def _origin_of(url: str) -> str:
 
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
-    """Read `[plugins.proxy_auth]` into `Options`."""
+    """Register `[plugins.proxy_auth]`, read into `Options`."""
     return Options
 
 
 @hookimpl
 def relay_authenticators(options: Options) -> list[Authenticator]:
-    """Let in whom a trusted proxy names; who shows a token is somebody else's to judge."""
+    """Add the authenticator; credentials with a token are left to the others."""
 
     def look(server: Server, credentials: Credentials) -> Claim | None:
         user_id = credentials.headers.get(options.user_header.lower())

@@ -1,7 +1,8 @@
 """`reaction`: an emoji on a message, on or off; the newest of each (message, emoji, sender) counts.
 
-What may stand for an emoji is read by its form and not from a list, which would be out of date every autumn: one
-emoji as Unicode builds them (UTS #51, ED-17), or a name, as applications with pictures of their own use.
+An emoji is recognised by its form and not by a list, which would be outdated every year: either one emoji as
+    Unicode
+builds them (UTS #51, ED-17), or a name, for applications with pictures of their own.
 """
 
 import re
@@ -33,22 +34,22 @@ _EMOJI: Final = re.compile(
 )
 _NAME: Final = re.compile(r"\S{1,32}")
 _MARKS: Final = 2
-"""So many marks may stand on one letter of a name: there are scripts that need two."""
+"""Marks that may stand on one letter of a name; some scripts need two."""
 
 
 class Reaction(Payload):
-    """Which message, which emoji, and whether it is there."""
+    """The message, the emoji, and whether it is on."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
     emoji: Annotated[
         str,
         Meta(min_length=1, max_length=64, description="one emoji, or a name of 1 to 32 characters without spaces"),
     ]
-    on: Annotated[bool, Meta(description="whether it is there from now on")]
+    on: Annotated[bool, Meta(description="whether the reaction is there from now on")]
 
 
 def is_emoji(text: str) -> bool:
-    """Tell whether a text is one emoji, or a name that stands for one: letters, numbers and signs, no spaces."""
+    """Return whether a text is one emoji, or a name for one: letters, numbers and signs, without spaces."""
     if _EMOJI.fullmatch(text):
         return True
     if not _NAME.fullmatch(text):
@@ -63,7 +64,7 @@ def is_emoji(text: str) -> bool:
 
 
 def prepare(draft: Draft) -> None:
-    """Check the emoji, and have the message and the sender's other reactions looked up in the transaction."""
+    """Check the emoji; look up the message and the sender's other reactions in the transaction."""
     reaction: Reaction = draft.payload
     most = draft.server.services.settings.limits.reactions_per_message
     if not is_emoji(reaction.emoji):
@@ -83,7 +84,7 @@ def prepare(draft: Draft) -> None:
 
 
 def others(connection: sqlite3.Connection, entry: Entry, message_id: int) -> int:
-    """Return how many reactions with another emoji the sender has to a message, on or off."""
+    """Return the number of other emojis that the sender has used on a message, removed ones included."""
     prefix = f"{message_id} "
     row = connection.execute(
         "SELECT count(*) FROM latest WHERE channel_id = ? AND type = ? AND sender_id = ?"

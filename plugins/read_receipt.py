@@ -1,4 +1,4 @@
-"""`read_receipt`: how far somebody has read; a pointer that only moves forward."""
+"""`read_receipt`: how far a user has read a conversation; it only moves forward."""
 
 import sqlite3
 from typing import Annotated, Any, Literal
@@ -25,23 +25,23 @@ PRIVATE = "private"
 
 
 class ReadReceipt(Payload):
-    """Up to where; by `seq`, or by messages of which the newest counts.
+    """The end of what was read, by `seq`, or by messages of which the newest counts.
 
-    `kind` is `self` for the notifications to oneself.
+    `kind` is `self` for the user's own notifications.
     """
 
-    up_to_seq: Annotated[Integer | None, Meta(description="the newest message that was read, by its `seq`")] = None
+    up_to_seq: Annotated[Integer | None, Meta(description="`seq` of the newest message that was read")] = None
     message_ids: Annotated[
         Annotated[list[Integer], Meta(max_length=1000)] | None,
         Meta(description="instead of `up_to_seq`: messages that were read, of which the newest counts"),
     ] = None
-    private: Annotated[bool, Meta(description="whether only one's own devices learn of it")] = False
-    kind: Annotated[Literal["self"] | None, Meta(description="`self` for the notifications to oneself")] = None
-    state: Annotated[Literal["read", "delivered"] | None, Meta(description="the server's to say")] = None
+    private: Annotated[bool, Meta(description="whether only the user's own devices learn of it")] = False
+    kind: Annotated[Literal["self"] | None, Meta(description="`self` for the user's notifications")] = None
+    state: Annotated[Literal["read", "delivered"] | None, Meta(description="set by the server only")] = None
 
 
 def prepare(draft: Draft) -> None:
-    """Have the pointer moved in the receipt's own transaction."""
+    """Move the read pointer in the transaction that stores the receipt."""
     receipt: ReadReceipt = draft.payload
     if (receipt.up_to_seq is None) == (receipt.message_ids is None):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "a read_receipt has either up_to_seq or message_ids")
@@ -49,7 +49,7 @@ def prepare(draft: Draft) -> None:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "a read_receipt's state is the server's to say")
 
     if draft.conversation.kind not in DIALOGUE:
-        receipt.private = True  # nobody else reads one's notifications
+        receipt.private = True  # nobody else reads a user's notifications
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> str:
         private = receipt.private or not tells_receipts(connection, entry.sender_id)
@@ -63,7 +63,7 @@ def prepare(draft: Draft) -> None:
 
 
 def key(receipt: ReadReceipt) -> str:
-    """Keep what was read and what was read in private apart; what was delivered is the server's to say."""
+    """Keep public and private receipts apart; `delivered` ones are made by the server only."""
     return PRIVATE if receipt.private else "read"
 
 

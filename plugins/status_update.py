@@ -1,7 +1,7 @@
-"""`status_update`: what a user wants others to see of them; `offline` makes them invisible.
+"""`status_update`: the status a user chooses to show; `offline` makes them invisible.
 
-The message itself goes to the user's own devices. Followers are told by the presence service, which joins it
-with what the devices say.
+The message itself goes to the user's own devices. The presence service combines it with the state of the devices
+and tells the followers.
 """
 
 import sqlite3
@@ -26,19 +26,19 @@ Seconds = Annotated[float, Meta(ge=0, le=2**53)] | None
 
 
 class StatusUpdate(Payload):
-    """What to show, with a text, and until when (Unix seconds); `last_seen` is the server's to say."""
+    """A status with a text, until a time (Unix seconds); only the server sets `last_seen`."""
 
     status: Annotated[
         Literal["online", "away", "busy", "offline", "unknown"],
-        Meta(description="`offline` is invisible; `unknown` is the server's to say"),
+        Meta(description="`offline` is invisible; only the server sets `unknown`"),
     ]
     text: Annotated[Annotated[str, Meta(max_length=200)] | None, Meta(description="shown with it")] = None
     until: Annotated[Seconds, Meta(description="when it ends, Unix seconds")] = None
-    last_seen: Annotated[Seconds, Meta(description="the server's to say: when they were here last")] = None
+    last_seen: Annotated[Seconds, Meta(description="when they were here last; only the server sets it")] = None
 
 
 def prepare(draft: Draft) -> None:
-    """Have the choice kept in the message's own transaction."""
+    """Store the choice in the transaction that stores the message."""
     chosen: StatusUpdate = draft.payload
     if chosen.status == "unknown" or chosen.last_seen is not None:
         raise RelayError(

@@ -1,4 +1,4 @@
-"""`typing_indicator`: somebody is writing; over after six seconds, by a message, or when the device goes."""
+"""`typing_indicator`: a user is writing; it ends after six seconds, with a message, or when the device goes."""
 
 from typing import Annotated, Any
 
@@ -10,13 +10,13 @@ LASTS_SECONDS = 6.0
 
 
 class TypingIndicator(Payload):
-    """Whether somebody is typing."""
+    """Whether the sender is typing."""
 
-    typing: Annotated[bool, Meta(description="false ends it")]
+    typing: Annotated[bool, Meta(description="false when the sender has stopped")]
 
 
 def over(indicator: TypingIndicator) -> TypingIndicator | None:
-    """Return what is told when nobody says anything more."""
+    """Return the indicator that is sent when no further one comes in time."""
     return TypingIndicator(typing=False) if indicator.typing else None
 
 

@@ -10,7 +10,6 @@ from msgspec import Meta
 from relay.plugin import (
     BackgroundTask,
     Command,
-    ConversationKind,
     Draft,
     Entry,
     ErrorCode,
@@ -21,7 +20,6 @@ from relay.plugin import (
     Migration,
     Payload,
     RelayError,
-    Role,
     Routes,
     Server,
     SessionHook,
@@ -30,6 +28,7 @@ from relay.plugin import (
     check_shown,
     find_message,
     hookimpl,
+    is_group_admin,
 )
 
 from . import votes
@@ -66,13 +65,13 @@ class PollVote(Payload):
 
 
 class PollClose(Payload):
-    """Which poll takes no more votes."""
+    """The poll that takes no more votes from now on."""
 
     poll: Integer
 
 
 def prepare_poll(draft: Draft) -> None:
-    """Have the poll kept in its message's own transaction."""
+    """Create the poll in the transaction that stores its message."""
     said: PollPayload = draft.payload
     said.question = check_shown(said.question, "question", lines=True)
     said.options = [check_shown(option, "options") for option in said.options]
@@ -93,7 +92,7 @@ def prepare_poll(draft: Draft) -> None:
 
 
 def prepare_vote(draft: Draft) -> None:
-    """Have the vote counted in its own transaction; an anonymous one is told to its sender's devices only."""
+    """Count the vote in the transaction that stores it; an anonymous one goes to the voter's devices only."""
     vote: PollVote = draft.payload
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
@@ -114,13 +113,12 @@ def prepare_vote(draft: Draft) -> None:
 
 
 def prepare_close(draft: Draft) -> None:
-    """Have the poll closed in the message's own transaction; its author may, in a group also owner and admins."""
-    role = draft.conversation.members.get(draft.sender.user_id)
-    presides = draft.conversation.kind is ConversationKind.GROUP and role in (Role.OWNER, Role.ADMIN)
+    """Close the poll in the transaction that stores the message; for its author and the admins of its group."""
+    is_admin = is_group_admin(draft.sender.user_id, draft.conversation)
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         poll = seen_poll(connection, entry, draft.payload.poll, "to close")
-        if poll.author_id != entry.sender_id and not presides:
+        if poll.author_id != entry.sender_id and not is_admin:
             raise RelayError(ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may close a poll")
         if poll.is_over(entry.timestamp):
             raise Unchanged
@@ -134,7 +132,7 @@ def seen_poll(connection: sqlite3.Connection, entry: Entry, message_id: int, pur
     """Return a poll of the entry's conversation that its sender may see.
 
     Raises:
-        RelayError: `not_found`; `invalid_payload` for a message that is no poll.
+        RelayError: `not_found`; `invalid_payload` for a message that is not a poll.
     """
     message = find_message(connection, entry, message_id, purpose)
     poll = votes.find(connection, message_id)
@@ -144,25 +142,25 @@ def seen_poll(connection: sqlite3.Connection, entry: Entry, message_id: int, pur
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Let a deleted poll's votes go with it."""
+    """Delete the votes of polls that were deleted."""
     votes.forget(connection, message_ids)
 
 
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
-    """Read `[plugins.polls]` into `Options`."""
+    """Register `[plugins.polls]`, read into `Options`."""
     return Options
 
 
 @hookimpl
 def relay_migrations() -> list[Migration]:
-    """Create the ballot box."""
+    """Create the tables of polls and votes."""
     return [Migration(name="votes", sql=SCHEMA)]
 
 
 @hookimpl
 def relay_message_types() -> list[MessageType]:
-    """Add the polls' types: all but the poll itself are latest values about it, and go when it does."""
+    """Add the types; all but the poll itself are latest values about it, and are erased with it."""
 
     def about(payload: Any) -> int:
         number: int = payload.poll
@@ -196,19 +194,19 @@ def relay_message_types() -> list[MessageType]:
 
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
-    """Notice deleted polls."""
+    """Watch for deleted polls."""
     return [MessageHook(erased=erased)]
 
 
 @hookimpl
 def relay_session_hooks() -> list[SessionHook]:
-    """Take back the votes of who is erased."""
+    """Remove the votes of users who are erased."""
     return [SessionHook(left=lambda _server, connection, user_id: votes.take_back_all(connection, user_id))]
 
 
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
-    """Close polls at their time and tell results."""
+    """Add the task that closes polls at their time and sends results."""
     return [BackgroundTask(name="results", run=lambda server: keep(server, options.result_seconds))]
 
 

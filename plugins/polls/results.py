@@ -1,4 +1,4 @@
-"""Telling how a poll stands: now and then, with the counts of the very transaction that stores the result."""
+"""Results of polls, sent now and then, with the counts of the very transaction that stores the result."""
 
 import sqlite3
 from functools import partial
@@ -11,13 +11,13 @@ from . import votes
 from .votes import Poll
 
 LONGEST_WAIT = 3600.0
-"""The clock of the wall may be set; so it is looked at again after so many seconds."""
+"""The longest wait in seconds; the wall clock may be changed, so it is read again after this time."""
 
 AT_ONCE = 1000
 
 
 class PollResult(Payload):
-    """The votes for each option, from how many people, and since when the poll is closed."""
+    """The votes for each option, the number of voters, and since when the poll is closed."""
 
     poll: Integer
     votes: list[int]
@@ -27,7 +27,7 @@ class PollResult(Payload):
 
 
 async def keep(server: Server, pause: float) -> None:
-    """Close polls whose time is over and tell new results, `pause` seconds apart, for ever."""
+    """Close polls that are due and send new results, `pause` seconds apart, in a loop that never ends."""
     await server.write(votes.catch_up)
     while True:
         await server.write(partial(votes.close_due, now=server.now()))
@@ -43,13 +43,13 @@ async def keep(server: Server, pause: float) -> None:
 
 
 async def publish(server: Server, poll: Poll) -> None:
-    """Tell a poll's conversation how it stands.
+    """Send a poll's result to its conversation.
 
     Raises:
         RelayError: it is refused for now.
     """
     conversation = await server.services.channels.at(poll.address)
-    if conversation is None:  # a group that is deleted
+    if conversation is None:  # a deleted group
         await server.write(lambda connection: votes.forget(connection, [poll.message_id]))
         return
 
@@ -63,13 +63,13 @@ async def publish(server: Server, poll: Poll) -> None:
 
         draft.apply = apply
 
-    # What it says is counted in its transaction; so there is nothing to say before.
+    # The votes are counted inside the transaction, so this payload has none yet.
     nothing = {"poll": poll.message_id, "votes": [], "voters": 0}
     await server.post(poll.author_id, "poll_result", nothing, conversation, shape=shape)
 
 
 def result(connection: sqlite3.Connection, poll: Poll) -> PollResult:
-    """Return how a poll stands."""
+    """Return a poll's result as it is now."""
     counted = votes.counts(connection, poll.message_id)
     return PollResult(
         poll=poll.message_id, votes=counted, voters=poll.voters, closed_at=poll.closed_at, closed_by=poll.closed_by

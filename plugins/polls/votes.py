@@ -1,4 +1,4 @@
-"""The ballot box: polls, who voted what, and the counts, kept in the votes' own transactions."""
+"""The tables of polls and votes, changed in the votes' own transactions."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CREATE TABLE polls_counts (
 
 
 class Poll(NamedTuple):
-    """A poll's row; `options` is how many there are, `voters` how many people have a vote in it."""
+    """A poll's row; `options` and `voters` are numbers."""
 
     message_id: int
     address: str
@@ -38,7 +38,7 @@ class Poll(NamedTuple):
     voters: int = 0
 
     def is_over(self, now: float) -> bool:
-        """Tell whether no vote is taken at `now`, closed or about to be."""
+        """Return whether a vote at `now` comes too late, also if the poll is only about to be closed."""
         return self.closed_at is not None or (self.closes_at is not None and self.closes_at <= now)
 
 
@@ -46,7 +46,7 @@ _POLL = ", ".join(Poll._fields)
 
 
 def add(connection: sqlite3.Connection, poll: Poll) -> None:
-    """Keep a new poll, with nobody's vote."""
+    """Store a new poll without votes."""
     connection.execute(
         f"INSERT INTO polls_polls ({_POLL}) VALUES ({', '.join('?' * len(poll))})",
         poll,
@@ -58,15 +58,15 @@ def add(connection: sqlite3.Connection, poll: Poll) -> None:
 
 
 def find(connection: sqlite3.Connection, message_id: int) -> Poll | None:
-    """Return a poll; None for a message that is none, or that is deleted."""
+    """Return a poll; None if there is none, or it is deleted."""
     return next(iter(_polls(connection, "message_id = ?", message_id)), None)
 
 
 def cast(connection: sqlite3.Connection, poll: Poll, user_id: str, choices: Sequence[int]) -> None:
-    """Put somebody's choices in the place of those they had; none at all takes their vote back.
+    """Replace a user's choices in a poll; an empty list removes the vote.
 
     Raises:
-        Unchanged: they had these already.
+        Unchanged: the choices are the same as before.
     """
     before, after = set(chosen(connection, poll.message_id, user_id)), set(choices)
     if before == after:
@@ -85,7 +85,7 @@ def cast(connection: sqlite3.Connection, poll: Poll, user_id: str, choices: Sequ
 
 
 def close(connection: sqlite3.Connection, poll: Poll, at: float, closed_by: str | None) -> None:
-    """Close a poll for good; of an anonymous one nobody can tell from then on who voted what."""
+    """Close a poll for good; of an anonymous one, who voted for what is deleted."""
     connection.execute(
         "UPDATE polls_polls SET closed_at = ?, closed_by = ?, told = 0 WHERE message_id = ?",
         (at, closed_by, poll.message_id),
@@ -103,17 +103,17 @@ def close_due(connection: sqlite3.Connection, now: float) -> None:
 
 
 def tell(connection: sqlite3.Connection, message_id: int) -> None:
-    """Note that a poll's present result is told."""
+    """Mark a poll's present result as sent."""
     connection.execute("UPDATE polls_polls SET told = 1 WHERE message_id = ?", (message_id,))
 
 
 def untold(connection: sqlite3.Connection, limit: int) -> list[Poll]:
-    """Return polls whose result changed since it was told."""
+    """Return polls whose result has changed since it was sent."""
     return _polls(connection, "told = 0", limit=limit)
 
 
 def next_close(connection: sqlite3.Connection) -> float:
-    """Return when the next poll closes by itself, Unix seconds; infinity when none does."""
+    """Return when the next poll is due to close, Unix seconds; infinity if none is."""
     row = connection.execute(
         "SELECT min(closes_at) FROM polls_polls WHERE closed_at IS NULL AND closes_at IS NOT NULL"
     ).fetchone()
@@ -126,13 +126,13 @@ def listed(connection: sqlite3.Connection, *, also_closed: bool) -> list[Poll]:
 
 
 def counts(connection: sqlite3.Connection, message_id: int) -> list[int]:
-    """Return the votes for each option, in the options' order."""
+    """Return the number of votes for each option, in order."""
     rows = connection.execute("SELECT votes FROM polls_counts WHERE message_id = ? ORDER BY choice", (message_id,))
     return [row[0] for row in rows]
 
 
 def chosen(connection: sqlite3.Connection, message_id: int, user_id: str) -> list[int]:
-    """Return what somebody voted for."""
+    """Return a user's choices in a poll."""
     rows = connection.execute(
         "SELECT choice FROM polls_votes WHERE message_id = ? AND user_id = ?", (message_id, user_id)
     )
@@ -140,7 +140,7 @@ def chosen(connection: sqlite3.Connection, message_id: int, user_id: str) -> lis
 
 
 def voters(connection: sqlite3.Connection, message_id: int, after: str, limit: int) -> list[tuple[str, list[int]]]:
-    """Return who voted, by their ids after `after`, each with their choices."""
+    """Return (user id, choices) of the voters, by id after `after`."""
     names = connection.execute(
         "SELECT DISTINCT user_id FROM polls_votes WHERE message_id = ? AND user_id > ? ORDER BY user_id LIMIT ?",
         (message_id, after, limit),
@@ -149,14 +149,14 @@ def voters(connection: sqlite3.Connection, message_id: int, after: str, limit: i
 
 
 def forget(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Drop polls that were deleted, with their votes."""
+    """Delete polls that were deleted as messages, with their votes."""
     gone = [(message_id,) for message_id in message_ids]
     for table in ("polls_polls", "polls_votes", "polls_counts"):
         connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", gone)
 
 
 def take_back_all(connection: sqlite3.Connection, user_id: str) -> None:
-    """Take back the votes of a user who is erased; polls that are closed keep their counts, and not who voted."""
+    """Remove the votes of a user who is erased; closed polls keep their counts, but not who voted."""
     mine = (
         "SELECT v.message_id, v.choice FROM polls_votes v JOIN polls_polls p USING (message_id)"
         " WHERE v.user_id = ? AND p.closed_at IS NULL"
@@ -170,7 +170,7 @@ def take_back_all(connection: sqlite3.Connection, user_id: str) -> None:
 
 
 def catch_up(connection: sqlite3.Connection) -> None:
-    """Drop polls that were deleted while the plugin was off."""
+    """Delete polls whose messages were deleted while the plugin was off."""
     rows = connection.execute(
         "SELECT message_id FROM polls_polls p WHERE NOT EXISTS"
         " (SELECT 1 FROM log WHERE log.message_id = p.message_id AND deleted_at IS NULL)"

@@ -1,4 +1,4 @@
-"""Retention: messages go by rules, by age, number or size; what is under legal hold stays. `relay retention`."""
+"""Retention: rules that erase messages by age, number or size, except under legal hold; `relay retention`."""
 
 from typing import Annotated, Any, cast
 
@@ -21,13 +21,13 @@ from relay.plugin import (
 from . import holds
 from .report import usage
 from .rules import Rule
-from .sweeping import RUNS_KEPT, SCHEMA, last_done, next_run, plan, runs, sweep
+from .sweep import RUNS_KEPT, SCHEMA, last_done, next_run, plan, runs, sweep
 
 LONGEST_WAIT = 3600.0
-"""The clock of the wall may be set; so it is looked at again after so many seconds."""
+"""The longest wait in seconds; the wall clock may be changed, so it is read again after this time."""
 
 ANSWER_SECONDS = 20.0
-"""A command that a server runs has 30 s; a run that takes longer goes on without it."""
+"""How long a command waits for a run, which then goes on without it; the server gives a command 30 s."""
 
 RETRY_SECONDS = 60.0
 Said = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -38,9 +38,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         rules: by their names.
-        at: when the rules are followed, a time of the day, UTC.
-        every_minutes: so often instead; 0 for once a day.
-        batch_messages: the most messages of one transaction.
+        at: time of the day, UTC, at which the rules are applied.
+        every_minutes: apply them this often instead; 0 for once a day.
+        batch_messages: the largest number of messages in one transaction.
     """
 
     rules: dict[str, Rule] = {}
@@ -49,8 +49,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_messages: Annotated[int, Meta(ge=1, le=500)] = 25
 
 
-class Keeper:
-    """Follows the rules of one server when their time has come, or when somebody asks."""
+class Scheduler:
+    """Applies the rules of one server at their times, or when a command asks for it."""
 
     def __init__(self, server: Server, options: Options) -> None:
         self._server = server
@@ -60,7 +60,7 @@ class Keeper:
         self._outcomes: list[dict[str, Any]] = []
 
     async def run(self) -> None:
-        """Follow the rules at their times, for ever."""
+        """Apply the rules at their times, in a loop that never ends."""
         while True:
             last, now = await self._server.read(last_done), self._server.now()
             due = next_run(last, now, self._options.at, self._options.every_minutes)
@@ -68,13 +68,13 @@ class Keeper:
                 await self._asked.wait()
             if self._asked.is_set() or due <= self._server.now():
                 self._asked = trio.Event()
-                await self._follow()
+                await self._apply()
 
-    async def _follow(self) -> None:
-        """Follow the rules, again and again while the disk does not take it."""
+    async def _apply(self) -> None:
+        """Apply the rules; try again for as long as the disk fails."""
         while True:
             try:
-                self._outcomes = await follow(self._server, self._options)
+                self._outcomes = await apply_rules(self._server, self._options)
                 break
             except StorageFailed as failed:
                 self._server.log.warning("the rules are followed again in %.0f s: %s", RETRY_SECONDS, failed)
@@ -83,7 +83,7 @@ class Keeper:
         self._done = trio.Event()
 
     async def ask(self) -> list[dict[str, Any]] | str:
-        """Have the rules followed now; return what went, or that it takes longer."""
+        """Apply the rules now; return what was erased, or that it takes longer."""
         done = self._done
         self._asked.set()
         with trio.move_on_after(ANSWER_SECONDS):
@@ -92,8 +92,8 @@ class Keeper:
         return "it has begun and goes on; `relay retention runs` tells when it is done"
 
 
-async def follow(server: Server, options: Options) -> list[dict[str, Any]]:
-    """Erase what the rules let go."""
+async def apply_rules(server: Server, options: Options) -> list[dict[str, Any]]:
+    """Erase the messages that are due by the rules; return a row for each rule."""
     return _rows(await sweep(server, options.rules, options.batch_messages))
 
 
@@ -102,7 +102,7 @@ def _rows(outcomes: Any) -> list[dict[str, Any]]:
 
 
 def check_rules(server: Server, options: Options) -> None:
-    """Say of which rules nothing can come."""
+    """Log a warning for rules that can have no effect."""
     known = server.message_types.types
     if not options.rules:
         server.log.warning("there are no rules: nothing is ever erased; write [plugins.retention.rules.NAME]")
@@ -113,19 +113,19 @@ def check_rules(server: Server, options: Options) -> None:
 
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
-    """Read `[plugins.retention]` into `Options`."""
+    """Register `[plugins.retention]`, read into `Options`."""
     return Options
 
 
 @hookimpl
 def relay_migrations() -> list[Migration]:
-    """Create what keeps the holds and the runs."""
+    """Create the tables of holds and runs."""
     return [Migration(name="holds", sql=holds.SCHEMA), Migration(name="runs", sql=SCHEMA)]
 
 
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
-    """Keep what is on hold as it is."""
+    """Protect messages on hold from erasure and edits."""
     return [
         MessageHook(keeps=holds.keeps),
         MessageHook(types=frozenset({"message_edit"}), before=holds.before_edit),
@@ -134,15 +134,15 @@ def relay_message_hooks() -> list[MessageHook]:
 
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
-    """Follow the rules."""
+    """Add the task that applies the rules."""
 
     async def run(server: Server) -> None:
         check_rules(server, options)
-        keeper = server.memory["keeper"] = Keeper(server, options)
+        scheduler = server.memory["scheduler"] = Scheduler(server, options)
         try:
-            await keeper.run()
+            await scheduler.run()
         finally:
-            del server.memory["keeper"]
+            del server.memory["scheduler"]
 
     return [BackgroundTask(name="rules", run=run)]
 
@@ -152,18 +152,18 @@ def relay_commands(options: Options) -> list[Command]:
     """Add `relay retention`."""
 
     async def planned(server: Server) -> list[dict[str, Any]]:
-        """Show what each rule would let go now, and what it would but for a hold; erase nothing.
+        """Show what each rule would erase now, and what it would erase but for a hold; erase nothing.
 
-        What falls under two rules is counted at both.
+        A message that two rules match is counted at both.
         """
         return _rows(await plan(server, options.rules))
 
     async def run(server: Server) -> list[dict[str, Any]] | str:
-        """Follow the rules now, and show what each let go."""
+        """Apply the rules now, and show what each erased."""
         if not options.rules:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, "there are no rules: write [plugins.retention.rules.NAME]")
-        keeper: Keeper | None = server.memory.get("keeper")
-        return await (keeper.ask() if keeper else follow(server, options))
+        scheduler: Scheduler | None = server.memory.get("scheduler")
+        return await (scheduler.ask() if scheduler else apply_rules(server, options))
 
     return [
         Command(name="retention plan", run=planned),
@@ -177,7 +177,7 @@ def relay_commands(options: Options) -> list[Command]:
 
 
 async def report(server: Server, *, by: str = "type", limit: int = 50) -> list[dict[str, Any]]:
-    """Show what is stored by type, conversation, sender or kind, the largest first; then what of the file is free.
+    """Show what is stored by type, conversation, sender or kind, the largest first; then the file's free space.
 
     Deleted messages count as tombstones, without bytes. A file that several messages hold counts at each.
     """
@@ -185,7 +185,7 @@ async def report(server: Server, *, by: str = "type", limit: int = 50) -> list[d
 
 
 async def list_runs(server: Server, *, limit: int = 10) -> list[dict[str, Any]]:
-    """Show the last runs, the newest first; one without an end goes on, or was cut short and is begun anew."""
+    """Show the last runs, newest first; a run without an end goes on, or was interrupted and is begun again."""
     return await server.read(lambda connection: runs(connection, _bounded(limit)))
 
 
@@ -205,7 +205,7 @@ async def add_hold(server: Server, kind: str, name: str, *, who: str, why: str) 
 
 
 async def remove_hold(server: Server, kind: str, name: str, *, who: str, why: str) -> str:
-    """End the hold of the user or group NAME; that it was there is kept. KIND is user or group."""
+    """End the hold of the user or group NAME; the record of it stays. KIND is user or group."""
     await _change(server, holds.remove, kind, name, who, why)
     return f"{kind} {name}: no longer on hold"
 
@@ -225,5 +225,5 @@ async def _change(server: Server, change: Any, kind: str, name: str, who: str, w
 
 
 async def list_holds(server: Server, *, ended: bool = False) -> list[dict[str, Any]]:
-    """Show what is on hold, by whom, why and since when; with --ended also what was."""
+    """Show the holds, who set each, why and when; with --ended, ended ones too."""
     return await server.read(lambda connection: holds.listed(connection, ended=ended))

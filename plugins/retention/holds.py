@@ -1,4 +1,4 @@
-"""Legal hold: nothing of a user or a group is erased, whoever asks; who set it, why and when is kept."""
+"""Legal holds: nothing of a user or a group on hold is erased; who set it, why and when is recorded."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ CREATE UNIQUE INDEX retention_holds_now ON retention_holds(kind, name) WHERE end
 """
 Kind = Literal["user", "group"]
 
-# A user's hold is on what they sent, and on every conversation that they are or were in: what they could read.
-# Everybody's conversation is held by nobody's being in it.
+# A user's hold covers what they sent, and every conversation that they are or were in: what they could read.
+# The broadcast conversation is not covered by being in it, since every user is.
 _HELD = """
 SELECT l.message_id FROM log l JOIN channels c USING (channel_id)
 WHERE l.message_id IN ({marks}) AND (
@@ -29,7 +29,7 @@ WHERE l.message_id IN ({marks}) AND (
 
 
 def held(connection: sqlite3.Connection, message_ids: Sequence[int]) -> set[int]:
-    """Return which of some messages are under a hold."""
+    """Return which of some messages are on hold."""
     if connection.execute("SELECT 1 FROM retention_holds WHERE ended_at IS NULL LIMIT 1").fetchone() is None:
         return set()
     marks = ",".join("?" * len(message_ids))
@@ -37,12 +37,12 @@ def held(connection: sqlite3.Connection, message_ids: Sequence[int]) -> set[int]
 
 
 def keeps(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> set[int]:
-    """Keep what is held, whatever is to erase it."""
+    """Return the messages that must not be erased; the hook of the same name."""
     return held(connection, message_ids)
 
 
 async def before_edit(draft: Draft) -> None:
-    """Refuse to put another text in the place of one that is held.
+    """Refuse to edit a message that is on hold.
 
     Raises:
         RelayError: `forbidden`.
@@ -56,7 +56,7 @@ def add(connection: sqlite3.Connection, kind: Kind, name: str, who: str, why: st
     """Put a user or a group on hold.
 
     Raises:
-        RelayError: `not_found` when there is none of that name, `conflict` when it is on hold.
+        RelayError: `not_found` if there is none of that name, `conflict` if it is on hold already.
     """
     if connection.execute("SELECT 1 FROM names WHERE name = ? AND kind = ?", (name, kind)).fetchone() is None:
         raise RelayError(ErrorCode.NOT_FOUND, f"there is no {kind} {name!r}")
@@ -70,10 +70,10 @@ def add(connection: sqlite3.Connection, kind: Kind, name: str, who: str, why: st
 
 
 def remove(connection: sqlite3.Connection, kind: Kind, name: str, who: str, why: str, now: float) -> None:
-    """End a hold; that it was there is kept.
+    """End a hold; its record stays.
 
     Raises:
-        RelayError: `not_found` when it is not on hold.
+        RelayError: `not_found` if there is no such hold.
     """
     ended = connection.execute(
         "UPDATE retention_holds SET ended_by = ?, ended_why = ?, ended_at = ?"
@@ -88,7 +88,7 @@ def listed(connection: sqlite3.Connection, *, ended: bool) -> list[dict[str, Any
     """Return the holds, oldest first.
 
     Args:
-        ended: those that were ended as well.
+        ended: include those that were ended.
     """
     columns = ("kind", "name", "set_by", "why", "set_at", "ended_by", "ended_why", "ended_at")
     shown = columns if ended else columns[:5]

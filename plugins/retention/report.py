@@ -1,4 +1,4 @@
-"""What is stored, by type, conversation, sender or kind: what to write rules for."""
+"""A report of what is stored, by type, conversation, sender or kind, as a basis for rules."""
 
 import sqlite3
 from typing import Any
@@ -16,10 +16,10 @@ GROUPED = {
 
 
 def usage(connection: sqlite3.Connection, by: str, limit: int) -> list[dict[str, Any]]:
-    """Return the largest parts of what is stored.
+    """Return the largest groups of stored messages.
 
     Raises:
-        RelayError: `invalid_payload` for what nothing can be told by.
+        RelayError: `invalid_payload` for an unknown grouping.
     """
     if by not in GROUPED:
         raise RelayError(ErrorCode.INVALID_PAYLOAD, f"--by is one of {', '.join(GROUPED)}, not {by[:40]!r}")
@@ -36,6 +36,6 @@ def usage(connection: sqlite3.Connection, by: str, limit: int) -> list[dict[str,
 
 
 def _free_bytes(connection: sqlite3.Connection) -> int:
-    """Return how much of the database file is free: used again before the file grows."""
+    """Return the free bytes of the database file, which are used again before the file grows."""
     pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_size"))
     return int(pages) * int(size)

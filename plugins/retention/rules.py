@@ -1,7 +1,7 @@
-"""Rules, and what they let go: a few hundred messages at a time, found on a reader.
+"""Rules, and the messages that are due by them: found a few hundred at a time, on a reader.
 
-A conversation is looked through from its first `seq` on. Up to where a rule reaches in it is found once, from its
-newest message backwards: what is older, what is more than the messages or bytes that stay.
+A conversation is searched from its first `seq` on. The end of a rule's reach in it is found once, from the newest
+message backwards: messages beyond the age, or beyond the number or bytes that stay, are due.
 """
 
 import sqlite3
@@ -25,14 +25,14 @@ BYTES = "length(CAST(payload AS BLOB))"
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[plugins.retention.rules.NAME]`: which messages it is for, and which of them go.
+    """`[plugins.retention.rules.NAME]`: which messages the rule applies to, and which of those it erases.
 
     Attributes:
-        types, groups, senders, kinds: messages of these; None for all. See `Messages` for the types then.
-        days: older ones go.
-        keep_messages: of each conversation the newest so many stay.
-        keep_bytes: of each conversation the newest stay that have so many bytes together, files included.
-        keep_unread: whether what a present member has not read stays.
+        types, groups, senders, kinds: apply to messages of these; None for all. See `Messages` for the types then.
+        days: erase older ones.
+        keep_messages: keep the newest so many of each conversation.
+        keep_bytes: keep the newest of each conversation that have so many bytes together, files included.
+        keep_unread: keep what a present member has not read.
     """
 
     types: Annotated[list[Name], Meta(min_length=1, max_length=100)] | None = None
@@ -52,7 +52,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Due(NamedTuple):
-    """A message that a rule lets go; sizes in bytes."""
+    """A message that a rule erases; sizes in bytes."""
 
     message_id: int
     size: int
@@ -60,11 +60,11 @@ class Due(NamedTuple):
 
 
 class Place(NamedTuple):
-    """How far a rule was followed: in which conversation, after which `seq`, and up to where it reaches there.
+    """The progress of a rule: a conversation, the `seq` to go on after, and the end of the rule's reach there.
 
     Attributes:
-        last: the newest `seq` that may go; None where that was not looked up yet.
-        excess: the newest `seq` that goes whatever its age.
+        last: the newest `seq` that may be due; None if it was not looked up yet.
+        excess: the newest `seq` that is due whatever its age.
     """
 
     channel_id: int = 0
@@ -74,10 +74,10 @@ class Place(NamedTuple):
 
 
 class Messages:
-    """The messages that one rule is for, as they are at one moment.
+    """The messages that one rule applies to, at one moment.
 
-    Without `types` these are what people may delete: not the server's own events, and not what says of other
-    messages that they were edited or deleted. An edit goes with its message.
+    Without `types` these are the types that people may delete: neither the server's own events, nor edits and
+    deletions of other messages. An edit is erased with its message.
 
     Args:
         types: all known message types.
@@ -101,7 +101,7 @@ class Messages:
         self._values += values
 
     def due(self, connection: sqlite3.Connection, place: Place, limit: int) -> tuple[list[Due], Place | None]:
-        """Return up to `limit` messages that go, after a place, and where to go on; None at the end."""
+        """Return up to `limit` due messages after a place, and the place to go on at; None at the end."""
         found: list[Due] = []
         channels = self._channels(connection, place.channel_id)
         for channel_id in channels:
@@ -141,7 +141,7 @@ class Messages:
         return [row[0] for row in rows]
 
     def _reach(self, connection: sqlite3.Connection, channel_id: int) -> Place:
-        """Return where to begin in a conversation, with up to where the rule reaches there."""
+        """Return the place to begin at in a conversation, with the end of the rule's reach there."""
         excess = max(self._beyond_messages(connection, channel_id), self._beyond_bytes(connection, channel_id))
         last = max(excess, _last_before(connection, channel_id, self.before))
         if self.rule.keep_unread:
@@ -149,7 +149,7 @@ class Messages:
         return Place(channel_id, 0, last, excess)
 
     def _beyond_messages(self, connection: sqlite3.Connection, channel_id: int) -> int:
-        """Return the newest `seq` that is more than the messages which stay; 0 for none."""
+        """Return the newest `seq` beyond the number of messages that stay; 0 for none."""
         if self.rule.keep_messages is None:
             return 0
         row = connection.execute(
@@ -159,7 +159,7 @@ class Messages:
         return row[0] if row else 0
 
     def _beyond_bytes(self, connection: sqlite3.Connection, channel_id: int) -> int:
-        """Return the newest `seq` that is more than the bytes which stay; 0 for none."""
+        """Return the newest `seq` beyond the bytes that stay; 0 for none."""
         if self.rule.keep_bytes is None:
             return 0
         together = 0
@@ -174,7 +174,7 @@ class Messages:
 
 
 def _last_before(connection: sqlite3.Connection, channel_id: int, moment: float) -> int:
-    """Return the newest `seq` that was stored before a moment, 0 for none: times rise with `seq`."""
+    """Return the newest `seq` that was stored before a moment, 0 for none; times rise with `seq`."""
     low, high = 0, newest_seq(connection, channel_id)
     while low < high:
         middle = (low + high + 1) // 2
@@ -189,7 +189,7 @@ def _last_before(connection: sqlite3.Connection, channel_id: int, moment: float)
 
 
 def _read_by_all(connection: sqlite3.Connection, channel_id: int) -> int:
-    """Return up to which `seq` every present member has read."""
+    """Return the `seq` up to which every present member has read."""
     row = connection.execute(
         "SELECT min(coalesce(p.read_seq, 0)) FROM members m LEFT JOIN pointers p USING (channel_id, user_id)"
         " WHERE m.channel_id = ? AND m.visible_until IS NULL",

@@ -1,4 +1,7 @@
-"""Search: every message's words, found by whoever may see it. `GET /api/search`, and `search` on the socket."""
+"""Search: an index of every message's words, for everybody who may see the message.
+
+It adds `GET /api/search`, and `search` on the socket.
+"""
 
 import re
 import sqlite3
@@ -32,35 +35,35 @@ from relay.plugin import (
 )
 
 from . import times
-from .finding import Asked, Position, find
 from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, state, stored, whole
-from .purging import ALL, GONE, left_over, purge, suspect
+from .purge import ALL, GONE, left_over, purge, suspect
 from .query import parse
+from .results import Asked, Position, find
 from .vocabulary import LOTS, in_small_lots
 
 SLICE = 500
 ANSWERED_SECONDS = 0.005
-"""A search is answered after so long, or twice, four times, … that, whichever comes next."""
+"""A search is answered after this time, or twice, four times, … as long, whichever comes next."""
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
 WITH_MARKS = "DELETE FROM search_state"
-"""What was indexed before vowels, points and signs were known for what they are is indexed again."""
+"""A migration that has everything indexed again, with vowel signs, points and signs recognised."""
 
-Text = Annotated[str, Meta(max_length=1000, description="what to look for, as docs/plugins/search.md tells")]
+Text = Annotated[str, Meta(max_length=1000, description="the query, as docs/plugins/search.md describes")]
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[plugins.search]`.
 
     Attributes:
-        results: the most results of one page.
+        results: the largest number of results on a page.
     """
 
     results: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class Search(Payload):
-    """A search on the socket; its ack has the answer. Fields as in `GET /api/search`."""
+    """A search on the socket, answered by its ack. Fields as in `GET /api/search`."""
 
     q: Text = ""
     user: Name | None = None
@@ -86,18 +89,18 @@ class SearchQuery(QueryString, frozen=True):
     type: Word = None
     order: Annotated[str, Meta(description="best or newest")] = "best"
     limit: Limit = 20
-    cursor: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="as an answer gave it")] = None
+    cursor: Annotated[Annotated[str, Meta(max_length=64)] | None, Meta(description="of an earlier answer")] = None
 
 
 class Result(Answer, frozen=True):
-    """A message that was found, and the part of it where, as HTML with `<mark>` around what was found."""
+    """A message that matches, and the part of it that does, as HTML with `<mark>` around the matches."""
 
     message: SentEnvelope
     snippet: str
 
 
 class Results(Answer, frozen=True):
-    """A page of what was found."""
+    """A page of results."""
 
     results: list[Result]
     has_more: bool
@@ -105,7 +108,7 @@ class Results(Answer, frozen=True):
 
 
 async def search(server: Server, user_id: str, wanted: Search | SearchQuery, most: int) -> dict[str, Any]:
-    """Return a page of what a user finds.
+    """Return a page of results for a user.
 
     Raises:
         RelayError: `invalid_payload`, `not_found`.
@@ -132,10 +135,10 @@ async def search(server: Server, user_id: str, wanted: Search | SearchQuery, mos
 
 
 def _told_after(seconds: float) -> float:
-    """Return when a search that took so long is answered.
+    """Return the time at which a search that took so long is answered.
 
-    A word that many say takes longer to look for than one that nobody does, also for who may see none of it:
-    answered at a few moments only, the two are alike.
+    A word that many messages contain takes longer to search than a word of none, even for a user who may see none
+    of them. With only a few moments for answers, the two look alike.
     """
     at = ANSWERED_SECONDS
     while at < seconds:
@@ -154,7 +157,7 @@ def _position(cursor: str | None) -> tuple[int | None, Position | None]:
 
 
 async def keep_up(server: Server) -> None:
-    """Index what was stored while search was off; from then on `stored` notes how far the index has come."""
+    """Index what was stored while search was off; afterwards `stored` records how far the index reaches."""
     position, seen_at = server.services.router.position, await server.read(lambda found: state(found, "seen_at"))
     at = await server.read(lambda found: state(found, "done"))
     if await server.read(left_over):
@@ -180,7 +183,7 @@ def _slice(server: Server, after: int, until: int, connection: sqlite3.Connectio
 
 
 async def rebuild(server: Server) -> str:
-    """Make the whole index anew from the stored messages; new ones go on being found meanwhile."""
+    """Rebuild the whole index from the stored messages; new ones can be found meanwhile."""
     await server.write(_suspect_all)
     await _index(server, 0, server.services.router.position)
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
@@ -194,7 +197,7 @@ def _suspect_all(connection: sqlite3.Connection) -> None:
 
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
-    """Read `[plugins.search]` into `Options`."""
+    """Register `[plugins.search]`, read into `Options`."""
     return Options
 
 
@@ -214,7 +217,7 @@ def relay_migrations() -> list[Migration]:
 
 @hookimpl
 def relay_message_types(options: Options) -> list[MessageType]:
-    """Add `search`: asked on the socket, answered by its ack."""
+    """Add `search`, which is answered by its ack."""
 
     async def handle(draft: Draft) -> None:
         draft.answer = await search(draft.server, draft.sender.user_id, draft.payload, options.results)
@@ -235,7 +238,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
 
 @hookimpl
 def relay_message_hooks() -> list[MessageHook]:
-    """Keep the index in step with the messages."""
+    """Update the index with every change of a message."""
     return [
         MessageHook(stored=stored, edited=edited, erased=erased, purge=purge),
         MessageHook(stored=times.stored),
@@ -244,7 +247,7 @@ def relay_message_hooks() -> list[MessageHook]:
 
 @hookimpl
 def relay_background() -> list[BackgroundTask]:
-    """Index what was stored while search was off."""
+    """Add the task that indexes what was stored while search was off."""
     return [BackgroundTask(name="catch up", run=keep_up)]
 
 

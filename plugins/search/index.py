@@ -1,8 +1,8 @@
 """The index: one FTS5 row a message, written in the transaction that stores, edits or deletes the message.
 
-Besides its words a row has marks for what a search is narrowed by: the conversation, the users who talk with each
-other in it, the sender, the type, whether files are attached. So whatever a search asks is answered by the index
-alone, newest first; and however many people a user talks with, one mark finds what was said between them.
+Besides its words a row has marks, which narrow a search: of the conversation, of the users of a conversation of
+two, the sender, the type, and whether files are attached. So the index alone answers every search, newest first;
+and one mark finds all of a user's conversations of two, however many they are.
 """
 
 import json
@@ -14,12 +14,12 @@ from typing import Any
 
 from relay.plugin import Edited, Entry, Server, note_erased, parties
 
-from .purging import ALL, suspect
+from .purge import ALL, suspect
 from .vocabulary import Vocabulary
 from .words import words
 
 NOTE_SECONDS = 60.0
-"""How often the index notes how far it has come: what a start has to look at again at most."""
+"""How often the index records how far it reaches: the most that a start has to index again."""
 
 _NOTED = "noted"
 _VOCABULARY = "vocabulary"
@@ -30,7 +30,7 @@ CREATE TABLE search_words (word TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """
 WITH_PARTIES = "DELETE FROM search_state"
-"""What was indexed before conversations of two users were marked by them is indexed again."""
+"""A migration that has everything indexed again, with the users of conversations of two as marks."""
 
 _STORED = "SELECT message_id, channel_id, seq, type, sender_id, payload, timestamp FROM log"
 
@@ -57,7 +57,7 @@ def type_mark(name: str) -> str:
 
 
 def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
-    """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
+    """Index messages that are not in the index yet; tombstones and messages without text are left out."""
     found_in = server.message_types.all_searched([(message.type, message.payload) for message in messages])
     said: list[tuple[Entry | Edited, list[str], str]] = []
     for message, found in zip(messages, found_in, strict=True):
@@ -78,13 +78,13 @@ def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry
 
 
 def vocabulary_of(server: Server) -> Vocabulary:
-    """Return the writer's knowledge of the list of words."""
+    """Return the vocabulary as the writer knows it."""
     vocabulary: Vocabulary = server.memory.setdefault(_VOCABULARY, Vocabulary())
     return vocabulary
 
 
 def _places(connection: sqlite3.Connection, channel_ids: Collection[int]) -> dict[int, str]:
-    """Return conversations' marks."""
+    """Return the marks of conversations."""
     rows = connection.execute(
         "SELECT channel_id, address FROM channels WHERE channel_id IN (SELECT value FROM json_each(?))",
         (json.dumps([*channel_ids]),),
@@ -102,12 +102,12 @@ def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Ent
 
 
 def whole(server: Server) -> None:
-    """Take the index for complete up to here; from now on it notes how far it has come."""
+    """Record that the index is complete; from now on it records how far it reaches."""
     server.memory[_NOTED] = -math.inf
 
 
 def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
-    """Note where the index stands once a minute; never again once something may be missing."""
+    """Record how far the index reaches once a minute, but never again once something may be missing."""
     now, noted = server.now(), server.memory.get(_NOTED, math.inf)
     if reached is not None and now - noted >= NOTE_SECONDS and not server.failures:
         _note(server, connection, reached)
@@ -115,24 +115,24 @@ def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int
 
 
 def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
-    """Keep up to where all is indexed, and since when edits and deletions would have to be looked for."""
+    """Store the position up to which all is indexed, and the time from which edits may be missing."""
     remember(connection, "done", reached)
     remember(connection, "seen_at", server.now() - NOTE_SECONDS)
 
 
 def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
-    """Index a message anew."""
+    """Index a message again, with its new text."""
     _anew(server, connection, [message])
 
 
 def _anew(server: Server, connection: sqlite3.Connection, messages: Sequence[Edited]) -> None:
-    """Index messages as they are now."""
+    """Index messages again, as they are now."""
     erased(server, connection, [message.message_id for message in messages])
     put(server, connection, messages)
 
 
 def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Forget messages; see `purging` for what is left of their words."""
+    """Remove messages from the index; `purge` erases the rest of their words."""
     for message_id in message_ids:
         row = connection.execute("SELECT c0 FROM search_index_content WHERE id = ?", (message_id,)).fetchone()
         if row is not None:
@@ -141,13 +141,13 @@ def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequenc
 
 
 def state(connection: sqlite3.Connection, name: str) -> Any:
-    """Return a number that the index remembers, 0 when it never did."""
+    """Return a number that the index stored; 0 if there is none."""
     found = connection.execute("SELECT value FROM search_state WHERE name = ?", (name,)).fetchone()
     return found[0] if found else 0
 
 
 def remember(connection: sqlite3.Connection, name: str, value: float) -> None:
-    """Keep a number."""
+    """Store a number."""
     connection.execute("INSERT OR REPLACE INTO search_state VALUES (?, ?)", (name, value))
 
 
@@ -166,9 +166,9 @@ def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: 
 
 
 def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
-    """Index anew what was edited or deleted since a moment, while nobody told."""
+    """Index again the messages that were edited or deleted since a moment, while search was off."""
     changed = connection.execute(
-        # Not by times alone: the clock may have been set back.
+        # Not by time alone, since the clock may have been set back.
         f"{_STORED} WHERE message_id <= ?1 AND (max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?2"
         " OR edit_id > ?1 OR payload IS NULL AND message_id IN (SELECT id FROM search_index_content))",
         (until, since),

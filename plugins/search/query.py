@@ -1,8 +1,8 @@
-"""What a person types into a search field, read so that nothing they can type is an error of the server's.
+"""Queries as people type them into a search field; nothing that can be typed is a server error.
 
 lunch friday          both words, anywhere          "on friday"    these words, in this order
--lunch                not this word                 frid*          words that begin so
-*iday*                words with this in them       from:alice     (or from:me)  in:bob  in:team
+-lunch                not this word                 frid*          words that begin like this
+*iday*                words with this part          from:alice     (or from:me)  in:bob  in:team
 after:2026-01-31      before:2026-02-01T12:00Z      has:attachment
 """
 
@@ -20,7 +20,7 @@ MAX_TERMS = 32
 
 @dataclass
 class Term:
-    """One thing to look for: words that follow each other, of which the last may be a beginning or a part."""
+    """One condition: words in a row, of which the last may be the beginning or a part of a word."""
 
     words: list[str]
     excluded: bool = False
@@ -30,7 +30,7 @@ class Term:
 
 @dataclass
 class Query:
-    """A search, read."""
+    """A parsed query."""
 
     terms: list[Term] = field(default_factory=list)
     senders: list[str] = field(default_factory=list)
@@ -46,11 +46,11 @@ class Query:
 
 
 def parse(text: str, user_id: str) -> Query:
-    """Read what was typed.
+    """Parse a query.
 
     Raises:
-        RelayError: `invalid_payload` for a day that is none, more than 32 terms, or a text of which nothing can
-            be looked for, such as `???`.
+        RelayError: `invalid_payload` for an invalid day, more than 32 terms, or a text without anything to search
+            for, such as `???`.
     """
     query, left_out = Query(), False
     for part in _PART.finditer(text):
@@ -66,13 +66,13 @@ def parse(text: str, user_id: str) -> Query:
     if left_out and not query.terms:
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD,
-            f"{text[:40]!r} has nothing to look for; right is a word, a number or a sign such as 🎉",
+            f"{text[:40]!r} has nothing to search for; give a word, a number or a sign such as 🎉",
         )
     return query
 
 
 def _term(query: Query, text: str, *, excluded: bool, quoted: bool) -> bool:
-    """Add what to look for; False where there is nothing in it."""
+    """Add a term to a query; return False if the text has nothing to search for."""
     found = words(text)
     if not found:
         return False
@@ -91,7 +91,7 @@ def _filter(query: Query, key: str, value: str, user_id: str) -> None:
         query.targets.append(value)
     elif key == "has":
         if value not in ("attachment", "attachments", "file"):
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"has:{value[:40]} is not known; right is has:attachment")
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"has:{value[:40]} is not known; use has:attachment")
         query.attachments = True
     elif key == "after":
         query.since = max(query.since or 0.0, moment(value))
@@ -100,7 +100,7 @@ def _filter(query: Query, key: str, value: str, user_id: str) -> None:
 
 
 def moment(text: str) -> float:
-    """Return Unix seconds of a day or a time, UTC where it names no zone.
+    """Return the Unix seconds of a day or a time, in UTC if it names no zone.
 
     Raises:
         RelayError: `invalid_payload`.
@@ -110,5 +110,5 @@ def moment(text: str) -> float:
         return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise RelayError(
-            ErrorCode.INVALID_PAYLOAD, f"{text[:40]!r} is no day; right is 2026-01-31, or 2026-01-31T12:00Z"
+            ErrorCode.INVALID_PAYLOAD, f"{text[:40]!r} is not a day; for example 2026-01-31, or 2026-01-31T12:00Z"
         ) from None

@@ -1,7 +1,7 @@
-"""When messages were stored, for searches of a time.
+"""Times of messages, for searches within a time.
 
-Ids rise, and times with them, but for where the clock stepped back. Each message that is older than the one before
-it is noted: between two of those, times are sorted.
+Ids rise, and times with them, except where the clock was set back. Every message that is older than the one before
+it is recorded: between two of these steps, times are sorted.
 """
 
 import sqlite3
@@ -13,16 +13,16 @@ from relay.plugin import Entry, Server
 
 STEPS = "CREATE TABLE search_steps (message_id INTEGER PRIMARY KEY)"
 MOST_STEPS = 100
-"""With more steps back than this, no time is looked up, and each message that matches is asked for its own."""
+"""With more steps back than this, times are not searched; each match is asked for its own time."""
 
 _KNOWN = "steps"
 
 
 class Span(NamedTuple):
-    """Which messages a search's times and page leave: of the ids from `low` to `high`, both included.
+    """The messages that the times and the page of a search leave: ids from `low` to `high`, both included.
 
     Attributes:
-        sorted: whether all of those are of the time; otherwise each is asked for its own.
+        sorted: whether all of these are within the times; otherwise each is asked for its own time.
         since, until: Unix seconds, the second excluded.
     """
 
@@ -33,7 +33,7 @@ class Span(NamedTuple):
     until: float = 1e12
 
     def has(self, connection: sqlite3.Connection, message_id: int) -> bool:
-        """Tell whether a message of the ids is of the time."""
+        """Return whether a message with such an id is within the times."""
         if self.sorted:
             return True
         (at,) = connection.execute("SELECT timestamp FROM log WHERE message_id = ?", (message_id,)).fetchone()
@@ -41,8 +41,8 @@ class Span(NamedTuple):
 
 
 def stored(_server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Note new messages that are older than the one before them."""
-    # What this looks at again was committed: what memory would know of may have been undone.
+    """Record new messages that are older than the one before them."""
+    # Read from the tables and not from memory, which may know of messages whose transaction was rolled back.
     ids = [entry.message_id for entry in entries if entry.message_id is not None and entry.seq]
     if not ids:
         return
@@ -59,7 +59,7 @@ def stored(_server: Server, connection: sqlite3.Connection, entries: Sequence[En
 
 
 def look(connection: sqlite3.Connection, after: int, until: int) -> None:
-    """Note which stored messages of a range are older than the one before them."""
+    """Record which stored messages of a range are older than the one before them."""
     connection.execute(
         "INSERT OR IGNORE INTO search_steps SELECT message_id FROM"
         " (SELECT message_id, timestamp, lag(timestamp) OVER (ORDER BY message_id) AS before FROM log"
@@ -70,17 +70,17 @@ def look(connection: sqlite3.Connection, after: int, until: int) -> None:
 
 
 def known(server: Server) -> None:
-    """Take what is noted for all there is, up to here."""
+    """Record that all steps up to here are known."""
     server.memory[_KNOWN] = True
 
 
 def span(
     server: Server, connection: sqlite3.Connection, since: float | None, until: float | None, before: int | None
 ) -> Span:
-    """Return which messages a search's times, and its page, leave.
+    """Return the messages that a search's times and page leave.
 
     Args:
-        before: ids from this one on are left out; None for none.
+        before: leave out ids from this one on; None for none.
     """
     newest = connection.execute("SELECT coalesce(max(message_id), 0) FROM log").fetchone()[0]
     high = newest if before is None else min(newest, before - 1)
@@ -106,7 +106,7 @@ def span(
 
 
 def _first_at(connection: sqlite3.Connection, moment: float, low: int, high: int) -> int:
-    """Return the first id from `low` on, below `high`, of a moment or later; between these, times are sorted."""
+    """Return the first id in [`low`, `high`) at a moment or later; times in this range must be sorted."""
     while low < high:
         middle = (low + high) // 2
         row = connection.execute(

@@ -1,7 +1,7 @@
-"""The words that messages say, listed to look parts of words up in.
+"""The vocabulary: a list of all words of messages, for searches of parts of words.
 
-They stand in lots, each one text: that is read through for a part many times as fast as a row for each word. A
-word that no message says any longer is struck off its lot; see `purging`.
+It is stored in lots of one text each, which is searched for a part much faster than a row for each word. A word
+that no message has any more is removed from its lot; see `purge`.
 """
 
 import sqlite3
@@ -14,21 +14,21 @@ DROP TABLE search_words;
 """
 
 _JOINED = 256
-"""After so many lots, each of what one transaction brought, they are packed."""
+"""Lots that are packed together; each transaction adds one of its new words."""
 
 _LOT = 8_192
-"""Characters of a lot, about: what is looked through in one step when words are struck off."""
+"""Characters of a lot, roughly: the amount that one step searches when words are removed."""
 
 _READ = 16 * 1024 * 1024
-"""Characters of the list that one search reads at most: some milliseconds."""
+"""Characters that one search reads at most; this takes some milliseconds."""
 
 _MOST_KNOWN = 100_000
 
 
 class Vocabulary:
-    """Which words the list has: most of what is said is common words, and they need not be listed again.
+    """The words that are listed already, so that common words are not listed again.
 
-    It belongs to the one writer. A word that it forgot, once it knows too many, is listed twice.
+    It belongs to the only writer. When it knows too many words it forgets them, and they are listed twice.
     """
 
     __slots__ = ("_known", "_newest")
@@ -40,7 +40,7 @@ class Vocabulary:
     def add(self, connection: sqlite3.Connection, said: set[str]) -> None:
         """List the words that are not listed yet."""
         (newest,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM search_lots").fetchone()
-        if newest != self._newest:  # this is the first time, or a transaction was undone that had listed words
+        if newest != self._newest:  # the first call, or a transaction that had listed words was rolled back
             self._read(connection, newest)
         new = said - self._known
         if not new:
@@ -55,7 +55,7 @@ class Vocabulary:
                 _join(connection, self._newest)
 
     def forget(self, words: set[str]) -> None:
-        """Take words for not listed: the next message that says one lists it again."""
+        """Treat words as not listed, so that the next message with one lists it again."""
         self._known -= words
 
     def _read(self, connection: sqlite3.Connection, newest: int) -> None:
@@ -82,7 +82,7 @@ def _packed(words: Iterable[str]) -> Iterator[str]:
 
 
 def _join(connection: sqlite3.Connection, newest: int) -> None:
-    """Pack the last lots, up to the newest's rowid: no two states of the list end at the same."""
+    """Pack the last lots, up to the rowid of the newest: no two states of the list have the same."""
     since = newest - _JOINED
     rows = connection.execute("SELECT words FROM search_lots WHERE rowid > ?", (since,)).fetchall()
     connection.execute("DELETE FROM search_lots WHERE rowid > ?", (since,))
@@ -92,7 +92,7 @@ def _join(connection: sqlite3.Connection, newest: int) -> None:
 
 
 def in_small_lots(connection: sqlite3.Connection) -> None:
-    """Pack the whole list anew, whatever the lots were before."""
+    """Pack the whole list again, whatever its lots were before."""
     words = dict.fromkeys(
         word for (lot,) in connection.execute("SELECT words FROM search_lots") for word in lot.split()
     )
@@ -101,7 +101,7 @@ def in_small_lots(connection: sqlite3.Connection) -> None:
 
 
 def lots_after(connection: sqlite3.Connection, rowid: int, limit: int) -> list[tuple[int, str]]:
-    """Return some lots, by their rowids after one."""
+    """Return up to `limit` lots after a rowid."""
     return connection.execute(
         "SELECT rowid, words FROM search_lots WHERE rowid > ? ORDER BY rowid LIMIT ?", (rowid, limit)
     ).fetchall()
@@ -110,11 +110,11 @@ def lots_after(connection: sqlite3.Connection, rowid: int, limit: int) -> list[t
 def strike(
     connection: sqlite3.Connection, vocabulary: Vocabulary, rowid: int, listed: str, suspects: set[str] | None
 ) -> None:
-    """Strike the words off a lot that no message says, of the suspects, or of all where that is None."""
+    """Remove words from a lot that no message has: of the suspects, or of all words if that is None."""
     words = listed.split()
     dead = {word for word in words if (suspects is None or word in suspects) and not _is_said(connection, word)}
     if dead:
-        # The same transaction asked the index: whoever says such a word later lists it again.
+        # The same transaction has asked the index, so a message that has the word later lists it again.
         vocabulary.forget(dead)
         left = " ".join(word for word in words if word not in dead)
         connection.execute("UPDATE search_lots SET words = ? WHERE rowid = ?", (left, rowid))
@@ -128,7 +128,7 @@ def _is_said(connection: sqlite3.Connection, word: str) -> bool:
 
 
 def words_within(connection: sqlite3.Connection, part: str, most: int) -> set[str] | None:
-    """Return the words that have a part in them; None where they are more than `most`, or the list is too long."""
+    """Return the words that contain a part; None if they are more than `most`, or the list is too long."""
     found: set[str] = set()
     read = 0
     for (lot,) in connection.execute("SELECT words FROM search_lots ORDER BY rowid DESC"):

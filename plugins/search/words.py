@@ -1,8 +1,8 @@
-"""Words as the index knows them: one form for what a reader takes for the same, in any language.
+"""Words as the index stores them: one form for what a reader takes for the same word, in any language.
 
-Letters lose case, accents and width, as `relay/storage/folding.py` has it. Scripts that are written without
-spaces are cut into single characters, and a run of them is looked up as a phrase: so one character finds, and any
-part of a longer word. Signs that are no punctuation, such as 🎉 and €, are words of one character too.
+Letters lose case, accents and width, as in `relay/storage/folding.py`. Scripts without spaces between words are
+cut into single characters, and a run of them is searched as a phrase, so that one character matches, and any part
+of a longer word. Signs that are not punctuation, such as 🎉 and €, are words of one character too.
 """
 
 import re
@@ -19,21 +19,22 @@ UNSPACED = (
 )
 _ASCII = bytes(ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ") for code in range(256))
 _PUNCTUATION = set(map(ord, "\u2044\u2212\u2215\u2216\u2217\u2223\u223c"))
-"""Signs of mathematics that stand for /, -, \\, *, | and ~."""
+"""Mathematical signs that look like /, -, \\, *, | and ~."""
 
 _SKIN = range(0x1F3FB, 0x1F400)
 _VOICED = "[\u3099\u309a]"
-"""Marks of kana, where they stand by themselves."""
+"""Voicing marks of kana that stand by themselves."""
 
 
 _ASTRAL = 0x10000
 
 
 class Patterns:
-    """What finds words, made of what this Python knows of Unicode.
+    """Patterns for words, made from this Python's version of Unicode.
 
     Args:
-        end: beyond the last code point of a text. Classes of the first 65,536 alone are several times as quick.
+        end: the end of the code points they recognise. Classes of the first 65,536 alone are several times as
+            fast.
     """
 
     def __init__(self, end: int) -> None:
@@ -61,7 +62,7 @@ def _patterns(text: str) -> Patterns:
 
 
 def _kinds(end: int) -> tuple[list[int], list[int], list[int]]:
-    """Return the marks that are letters to a reader, the signs that are words, and the signs that are letters."""
+    """Return the marks that readers count as letters, the signs that are words, and the signs that are letters."""
     left_out = re.compile(f"[{DROPPED}{UNSPACED}]")
     marks, signs, letterlike = [], [], []
     for code in range(0xA0, end):
@@ -89,7 +90,7 @@ def words(text: str) -> list[str]:
 
 
 def located(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each word of a text with where it stands there, for marking it."""
+    """Yield each word of a text with its place there, for marking it."""
     for part in _patterns(text).part.finditer(text):
         for word in words(part.group()):
             yield word, part.start(), part.end()

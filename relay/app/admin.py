@@ -1,8 +1,8 @@
-"""What an operator may do to the database, one function an operation, in one table.
+"""The operator's operations on the database, one function each, in one table.
 
-The command line runs them in its own process on a database that no server runs on, and through the control
-socket in the server's process where one does, so that there is never a second writer and what changes is
-felt at once: the connections of a disabled user end, the members of a group learn of its changes.
+The command line runs them in its own process if no server uses the database, and otherwise in the server's process
+through the control socket. So there is never a second writer, and changes take effect at once: the connections of
+a disabled user end, the members of a group learn of its changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Days = Annotated[float, Meta(ge=0, le=36_500)]
 
 _DAY: Final = 86_400.0
 _ERASE_SECONDS: Final = 20.0
-"""For one answer about an erasure: the control socket's patience is 30 s."""
+"""How long one answer waits for an erasure to finish; the control socket waits 30 s."""
 
 
 async def add_user(
@@ -39,10 +39,10 @@ async def add_user(
     admin: bool = False,
     password: str | None = None,
 ) -> None:
-    """Create a user; without a password they come in by tokens only.
+    """Create a user; without a password they log in with tokens only.
 
     Raises:
-        RelayError: `conflict` when the name is taken, `invalid_payload` for a name or password that cannot be one.
+        RelayError: `conflict` when the name is taken, `invalid_payload` for an invalid name or password.
     """
     accounts.check_name(user_id, "user id")
     hashed = None if password is None else await _hashed(engine, password)
@@ -55,7 +55,7 @@ async def add_user(
 
 
 async def list_users(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
-    """Return the users whose ids come after `after`, in the order of their ids."""
+    """Return users by id, those after `after`."""
     users = await engine.runner.read(lambda connection: accounts.list_users(connection, after=after, limit=limit))
     return [user._asdict() for user in users]
 
@@ -72,7 +72,7 @@ async def disable_user(engine: Engine, user_id: str) -> None:
 async def erase_user(engine: Engine, user_id: str) -> Answer:
     """Erase an account for good; its connections end with 4502.
 
-    It goes on where it takes longer than 20 s; asking again tells how far it has come.
+    An erasure that takes longer than 20 s goes on; asking again returns its progress.
 
     Raises:
         RelayError: `not_found`.
@@ -84,16 +84,16 @@ async def erase_user(engine: Engine, user_id: str) -> Answer:
 
 
 async def enable_user(engine: Engine, user_id: str) -> None:
-    """Enable a disabled account again; its tokens are good again.
+    """Enable a disabled account again; its tokens become valid again.
 
     Raises:
-        RelayError: `not_found`, and `conflict` for one that was erased.
+        RelayError: `not_found`; `conflict` for an account that was erased.
     """
     await engine.accounts.set_disabled(user_id, False)
 
 
 async def set_password(engine: Engine, user_id: str, password: str) -> Answer:
-    """Set a password and end what was logged in with the old one; tokens made by hand stay good.
+    """Set a password and end the sessions that were logged in with the old one; tokens made by hand stay valid.
 
     Raises:
         RelayError: `not_found`, `invalid_payload`.
@@ -116,10 +116,10 @@ async def set_password(engine: Engine, user_id: str, password: str) -> Answer:
 
 
 async def import_users(engine: Engine, user_ids: list[str], tokens: bool = False) -> Answer:
-    """Create the users that are not there yet, all in one transaction; with `tokens` a new one for each of them.
+    """Create the users that do not exist yet, in one transaction; with `tokens`, a new token for each user.
 
     Raises:
-        RelayError: `invalid_payload` or `conflict` for one name; then nothing of it was done.
+        RelayError: `invalid_payload` or `conflict` for one name; then nothing was done.
     """
     now = engine.now()
 
@@ -141,7 +141,7 @@ async def import_users(engine: Engine, user_ids: list[str], tokens: bool = False
 async def create_invite(
     engine: Engine, uses: Annotated[int, Meta(ge=1, le=1_000_000)] = 1, days: Days = 7, admin: bool = False
 ) -> str:
-    """Return the code of a new invite, good for `uses` registrations within `days`; 0 days: for ever."""
+    """Create an invite for `uses` registrations within `days` (0: for ever); return its code."""
     now = engine.now()
     expires_at = now + days * _DAY if days else None
     return await engine.runner.write(
@@ -159,7 +159,7 @@ async def create_invite(
 async def create_token(
     engine: Engine, user_id: str, label: Label = "", scopes: tuple[Scope, ...] = (), days: Days = 0
 ) -> str:
-    """Return a new token of a user; 0 days: it never expires.
+    """Create a token of a user that expires after `days` (0: never); return it.
 
     Raises:
         RelayError: `not_found` when there is no such user.
@@ -174,7 +174,7 @@ async def create_token(
 
 
 async def list_tokens(engine: Engine, user_id: str | None = None) -> list[Answer]:
-    """Return what is known of everybody's tokens, or of one user's; never the tokens themselves.
+    """Return the rows of everybody's tokens, or of one user's; never the tokens themselves.
 
     Raises:
         RelayError: `not_found` when there is no such user.
@@ -224,11 +224,11 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
 
 
 async def perform(engine: Engine, op: str, arguments: dict[str, Any]) -> Any:
-    """Run one operation and return its answer, made of what JSON has.
+    """Run one operation and return its answer, made of JSON types.
 
     Raises:
-        RelayError: `unknown_type` for an operation that is none, `invalid_payload` for arguments that do not fit
-            it, or what the operation itself refuses.
+        RelayError: `unknown_type` for an unknown operation, `invalid_payload` for arguments that do not fit,
+            or the operation's own refusal.
     """
     operation = OPERATIONS.get(op)
     if operation is None:
@@ -244,7 +244,7 @@ async def perform(engine: Engine, op: str, arguments: dict[str, Any]) -> Any:
 
 @functools.cache
 def _arguments(operation: Callable[..., Awaitable[Any]]) -> type[msgspec.Struct]:
-    """Return the struct that an operation's keyword arguments must fit, made from its signature."""
+    """Return a struct made from an operation's signature, which checks its keyword arguments."""
     hints = get_type_hints(operation, include_extras=True)
     _engine, *parameters = inspect.signature(operation).parameters.values()
     fields = [

@@ -1,4 +1,4 @@
-"""What an operator may do to groups: the half of `relay.app.admin` that acts in the owner's name."""
+"""The operator's operations on groups; each acts in the name of the group's owner."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def create_group(
     members: tuple[str, ...] = (),
     history: History = "join",
 ) -> Answer:
-    """Create a group, as if its owner did.
+    """Create a group in its owner's name.
 
     Raises:
         RelayError: `conflict`, `invalid_payload`, `forbidden` when the owner is in too many.
@@ -36,7 +36,7 @@ async def create_group(
 
 
 async def list_groups(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
-    """Return the groups whose ids come after `after`, in the order of their ids."""
+    """Return groups by id, those after `after`."""
     rows = await engine.runner.read(lambda connection: listings.list_groups(connection, after, limit))
     return [row._asdict() for row in rows]
 
@@ -51,7 +51,7 @@ async def show_group(engine: Engine, group_id: str) -> Answer:
 
 
 async def put_member(engine: Engine, group_id: str, user_id: str, role: Role | None = None) -> Answer:
-    """Add a member to a group or change one's role, as its owner; without a role a present one stays.
+    """Add a member to a group or change a member's role; without a role, a present member keeps theirs.
 
     Raises:
         RelayError: `not_found`, `invalid_payload`, `forbidden`.
@@ -63,7 +63,7 @@ async def put_member(engine: Engine, group_id: str, user_id: str, role: Role | N
 
 
 async def remove_member(engine: Engine, group_id: str, user_id: str) -> None:
-    """Remove a member from a group, as its owner.
+    """Remove a member from a group.
 
     Raises:
         RelayError: `not_found`, `forbidden` for the owner.
@@ -73,7 +73,7 @@ async def remove_member(engine: Engine, group_id: str, user_id: str) -> None:
 
 
 async def delete_group(engine: Engine, group_id: str) -> None:
-    """Delete a group, as its owner.
+    """Delete a group.
 
     Raises:
         RelayError: `not_found`.
@@ -90,5 +90,5 @@ async def _group(engine: Engine, group_id: str) -> Conversation:
 
 
 def _owner(conversation: Conversation) -> str:
-    """Return the owner: a group always has exactly one."""
+    """Return the owner; a group always has exactly one."""
     return next(user_id for user_id, role in conversation.members.items() if role is Role.OWNER)

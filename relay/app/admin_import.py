@@ -1,4 +1,4 @@
-"""The operation behind `relay import`: messages from elsewhere, on the way that a client's go."""
+"""The operation behind `relay import`: stored messages of another system, on the same path as a client's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from relay.storage.accounts import Identity, create_user, get_user
 from relay.storage.names import find_name
 
 _SLICE: Final = 256
-"""Messages that are on their way to the disk at one time: few enough that others' hardly wait behind them."""
+"""Messages that are submitted at one time: few enough that other users' messages hardly wait behind them."""
 
 _SECONDS: Final = 15.0
-"""After so long an answer says how far it came, well within the time that the control socket gives."""
+"""After this time an answer reports how far the import has come, well before the control socket's deadline."""
 
 
 class OldMeta(Meta, kw_only=True):
-    """`meta` of a message that was sent elsewhere; `timestamp` is when. Other fields are ignored."""
+    """The `meta` of a message that was sent elsewhere, at `timestamp`. Other fields are ignored."""
 
     id: Name
     sender_id: Name
@@ -52,12 +52,12 @@ class Problem(msgspec.Struct):
 
 
 class Imported(msgspec.Struct):
-    """What became of the lines of a request.
+    """The result of one request.
 
     Attributes:
-        taken: how many it came to; those after it have yet to be sent again.
-        duplicates: how many were there already.
-        busy: why it stopped, where that was no line's fault.
+        taken: how many lines were handled; the lines after them have to be sent again.
+        duplicates: how many were stored before.
+        busy: why the import stopped, if no line was at fault.
     """
 
     taken: int = 0
@@ -70,11 +70,11 @@ class Imported(msgspec.Struct):
 async def import_messages(
     engine: Engine, lines: tuple[str, ...], create_users: bool = False, go_on: bool = False
 ) -> Imported:
-    """Store messages, each one a line of JSON, in their order; one that is there already is not stored again.
+    """Store messages, each a line of JSON, in their order; those that were stored before are skipped.
 
     Args:
-        create_users: create senders, and users who are written to, that are not there.
-        go_on: go on after a message that is refused.
+        create_users: create senders and recipients that do not exist.
+        go_on: continue after a message that is refused.
     """
     done = Imported()
     until = trio.current_time() + _SECONDS
@@ -92,7 +92,7 @@ async def import_messages(
 
 
 def _count(done: Imported, submissions: dict[int, Submission], refused: dict[int, RelayError], size: int) -> None:
-    """Add what became of a slice; it ends at the first line that could not be taken for no fault of its own."""
+    """Add the results of a slice, up to the first line that the server was too busy for."""
     errors = refused | {n: one.entry.error for n, one in submissions.items() if one.entry.error is not None}
     busy = next((number for number in sorted(errors) if errors[number].retry), size)
     if busy < size:
@@ -110,7 +110,7 @@ def _count(done: Imported, submissions: dict[int, Submission], refused: dict[int
 async def _submit(
     engine: Engine, lines: Sequence[str], *, go_on: bool
 ) -> tuple[dict[int, Submission], dict[int, RelayError]]:
-    """Have lines stored and wait for it; return what was submitted and what was refused before, by number."""
+    """Submit lines and wait for all results; return submissions and refusals by line number."""
     drafted: dict[int, Submission] = {}
     refused: dict[int, RelayError] = {}
     for number, text in enumerate(lines):
@@ -130,7 +130,7 @@ async def _submit(
         submitted[number] = submission
     if submitted:
         answered = trio.Event()
-        # They are answered in their order, and none before this task waits.
+        # The results come in order, and none before this task waits.
         submitted[max(submitted)].answered = lambda _entry: answered.set()
         await answered.wait()
     return submitted, refused
@@ -140,7 +140,7 @@ def _read(text: str) -> Line:
     """Read a line.
 
     Raises:
-        RelayError: `bad_envelope`, saying what is missing.
+        RelayError: `bad_envelope`, with what is missing.
     """
     try:
         return _decoder.decode(text)
@@ -158,7 +158,7 @@ async def _draft(engine: Engine, line: Line) -> Submission:
     user = await engine.runner.read(lambda connection: get_user(connection, user_id), inline=True)
     if user is None:
         raise not_found(f"user {user_id!r}, who sent it")
-    # What they may send they were allowed elsewhere; whose group it is they must be here as well.
+    # Permissions to send are not checked, as the other system did that; membership in a group is.
     scopes = frozenset([known.scope] if known is not None and known.scope else [])
     identity = Identity(
         user_id=user_id, admin=user.admin, disabled=user.disabled, scopes=scopes, created_at=user.created_at
@@ -170,7 +170,7 @@ async def _draft(engine: Engine, line: Line) -> Submission:
 
 
 async def _create_users(engine: Engine, lines: Iterable[str]) -> None:
-    """Create who is not there, in one transaction; who cannot be is told when their line is taken."""
+    """Create missing users in one transaction; an invalid id is reported with the line it stands in."""
     wanted: dict[str, None] = {}
     for text in lines:
         try:

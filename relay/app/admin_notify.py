@@ -19,11 +19,11 @@ async def notify(
     expires_in: Annotated[float, Meta(gt=0, le=3_153_600_000)] | None = None,
     sender_id: str | None = None,
 ) -> dict[str, Any]:
-    """Store a notification to a user, a group or `*`, and return its place.
+    """Store a notification to a user, a group or `*`; return its message_id, seq and sender.
 
     Args:
         expires_in: seconds until it expires.
-        sender_id: whom it comes from; the first admin where it is left out.
+        sender_id: the sender; by default the first admin.
 
     Raises:
         RelayError: `not_found` for the target or the sender, `invalid_payload`.

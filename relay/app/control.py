@@ -1,9 +1,9 @@
-"""The server's side of the control socket: the command line's way into a running server's database.
+"""The server's side of the control socket, through which the command line uses a running server's database.
 
 A unix socket beside the database, mode 0600. A request is one JSON line, `{"op", "arguments"}` of
-`relay.app.admin`; the answer is one, `{"ok": …}` or `{"error": {"code", "message"}}`, and ends the connection.
-Only the server's own user and root are heard. No client, however broken, harms the server: each has a deadline,
-a limit on its bytes, and a guard.
+`relay.app.admin`; the response is one, `{"ok": …}` or `{"error": {"code", "message"}}`, and ends the connection.
+Only the server's own user and root may connect. No client can harm the server, however broken: each has a
+deadline, a limit on its bytes, and a task group of its own.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from relay.transports.lobby import ThrottledLog
 log: Final = logging.getLogger("relay.control")
 
 REQUEST_SECONDS: Final = 30.0
-"""For a request to arrive and, again, to be done: the command line waits a little longer than the latter."""
+"""Seconds for a request to arrive, and again for it to be done; the command line waits a little longer."""
 
 _TOLD: Final = ("user_id", "group_id", "owner", "role", "token_id", "plugin", "name", "command", "target_id")
-"""The arguments that the log may have."""
+"""The arguments that are logged; the others may be secrets."""
 
 _SEND_SECONDS: Final = 5.0
 _AT_ONCE: Final = 8
@@ -52,9 +52,10 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
 async def serve_control(
     engine: Engine, path: Path, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Answer the command line on a socket at `path` until cancelled, then remove it.
+    """Answer the command line on a socket at `path` until cancelled, then remove the socket.
 
-    The caller holds the database's lock, so a socket that is already there is a dead server's and is replaced.
+    The caller holds the database's lock, so a socket that is already there was left by a dead server and is
+    replaced.
 
     Raises:
         ControlError: the socket cannot be made; the message says why.
@@ -69,7 +70,7 @@ async def serve_control(
 
 @contextmanager
 def _listening(path: Path) -> Iterator[socket.socket]:
-    """Yield the listening socket, which from its first moment only its owner can connect to."""
+    """Yield the listening socket, which only its owner can connect to from the first moment on."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _bind(listening, path)
@@ -87,6 +88,7 @@ def _bind(listening: socket.socket, path: Path) -> None:
         if path.is_symlink() or (path.exists() and not stat.S_ISSOCK(path.lstat().st_mode)):
             raise ControlError(f"{path}: something else than a socket is in the way of the control socket")
         path.unlink(missing_ok=True)
+        # By umask and not by chmod, which would come a moment after others could connect.
         previous = os.umask(0o177)
         try:
             with short_address(path) as name:
@@ -98,7 +100,7 @@ def _bind(listening: socket.socket, path: Path) -> None:
 
 
 async def _guard(engine: Engine, limiter: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
-    """Answer one client; whatever goes wrong ends here."""
+    """Answer one client; every error ends here."""
     try:
         async with stream, limiter:
             answer = await _answer(engine, stream)
@@ -134,7 +136,7 @@ async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
 
 
 def _about(arguments: dict[str, Any]) -> str:
-    """Return whom or what an operation is about, from those of its arguments that are no secret."""
+    """Return the arguments of an operation that may be logged, as text."""
     named = {name: arguments[name] for name in _TOLD if isinstance(arguments.get(name), str)}
     return "".join(f" {name}={value[:80]!r}" for name, value in named.items())
 
@@ -148,7 +150,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
     while not received.endswith(b"\n"):
         chunk = await stream.receive_some(65_536)
         if not chunk:
-            break  # the end of the stream ends a line as well
+            break  # the end of the stream also ends a line
         received += chunk
         if len(received) > MAX_REQUEST:
             raise RelayError(ErrorCode.TOO_LARGE, f"a request has {MAX_REQUEST:,} bytes at most")
@@ -156,7 +158,7 @@ async def _read_line(stream: trio.SocketStream) -> bytes:
 
 
 def _permitted(peer: trio.socket.SocketType) -> int | None:
-    """Return the peer's user id when it may ask; None where the system does not tell and the mode must do.
+    """Return the peer's user id if it may connect; None if the system does not tell it, and the file mode decides.
 
     Raises:
         RelayError: `forbidden`.

@@ -1,7 +1,7 @@
-"""The command line's side of the control socket: one request, one answer, in plain blocking calls.
+"""The command line's side of the control socket: one request and one response, in plain blocking calls.
 
-It stands apart from the server's side because it needs neither trio nor the engine: on a running server a
-command has its answer in about the time Python takes to start.
+It is separate from the server's side because it needs neither trio nor the engine: with a running server, a
+command takes about as long as Python needs to start.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from relay.protocol.errors import ErrorCode, RelayError
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
-"""Bytes of one request: an import of 10,000 users takes 670,000."""
+"""Bytes of one request; an import of 10,000 users takes 670,000."""
 
 _MAX_ADDRESS: Final = 107
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -27,38 +27,38 @@ _CHUNK: Final = 65_536
 
 
 class NoServer(Exception):
-    """No server listens there: none runs on this database, or one that just starts or ends."""
+    """No server listens: none runs on this database, or it is just starting or ending."""
 
 
 class ControlError(Exception):
-    """A server has the database and could not be asked, or gave no answer."""
+    """A server has the database but could not be asked, or gave no response."""
 
 
 class Refusal(msgspec.Struct):
-    """Why an operation was not done."""
+    """The error of an operation that was refused."""
 
     code: ErrorCode
     message: str
 
 
 class Answer(msgspec.Struct):
-    """What comes back: a result, or an error."""
+    """A response: a result or an error."""
 
     ok: Any = None
     error: Refusal | None = None
 
 
 def control_path(database: Path) -> Path:
-    """Return where the control socket of a database is: beside it."""
+    """Return the path of a database's control socket, beside it."""
     return database.with_name(database.name + ".sock")
 
 
 @contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """Yield a name for a unix socket at `path` that fits the 107 bytes its address has, however deep it lies.
+    """Yield an address for a unix socket at `path` that fits into 107 bytes, however long the path is.
 
     Raises:
-        ControlError: not even the file's name fits.
+        ControlError: the file name alone is too long.
         OSError: there is no such directory.
     """
     if len(os.fsencode(path)) <= _MAX_ADDRESS:
@@ -66,6 +66,7 @@ def short_address(path: Path) -> Iterator[str]:
         return
     folder = os.open(path.parent, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # The kernel follows /proc/self/fd/N, so an open folder gives its files a short name.
         short = _DESCRIPTORS / str(folder) / path.name
         if len(os.fsencode(short)) > _MAX_ADDRESS or not _DESCRIPTORS.is_dir():
             raise ControlError(f"{path}: too long for the address of a socket; use a shorter [storage] path")
@@ -75,12 +76,12 @@ def short_address(path: Path) -> Iterator[str]:
 
 
 def call(path: Path, op: str, arguments: Mapping[str, Any]) -> Any:
-    """Have the server behind a control socket run one operation of `relay.app.admin`, and return its answer.
+    """Have a running server perform one operation of `relay.app.admin`; return its answer.
 
     Raises:
-        NoServer: nobody listens.
+        NoServer: no server listens.
         RelayError: the operation was refused.
-        ControlError: the server may not be asked by this user, or ended before it answered.
+        ControlError: this user may not ask the server, or it ended before it answered.
     """
     request = msgspec.json.encode({"op": op, "arguments": arguments}) + b"\n"
     if len(request) > MAX_REQUEST:
@@ -88,7 +89,7 @@ def call(path: Path, op: str, arguments: Mapping[str, Any]) -> Any:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         _connect(connection, path)
-        with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before reading all
+        with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered without reading everything
             connection.sendall(request)
         answer = _read_answer(connection)
     if answer.error is not None:

@@ -1,4 +1,4 @@
-"""What the server writes about its work: lines on standard error, for people or for programs."""
+"""The server's log: lines on standard error, as text for people or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes one JSON object a line, with a traceback inside it where there is one."""
+    """Formats a record as one JSON object on one line, with its traceback inside."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one line."""
@@ -27,15 +27,15 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # Lone surrogates may come in with a hostile request, and JSON has no word for them.
+        # Lone surrogates may come with a hostile request; JSON cannot hold them.
         safe = {key: value.encode("utf-8", "backslashreplace").decode() for key, value in line.items()}
         return msgspec.json.encode(safe).decode()
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Send what is at least as important as the settings say to standard error."""
+    """Send records of the configured level and above to standard error, in the configured format."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore"):  # they tell of every URL that is called, and some of those are secrets
+    for chatty in ("httpx", "httpcore"):  # they log every URL that is called, and some of those are secrets
         logging.getLogger(chatty).setLevel(logging.WARNING)

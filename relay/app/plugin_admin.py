@@ -1,4 +1,4 @@
-"""What an operator asks of plugins: how they do, whether they would load; to run a command, to take one back."""
+"""The operator's operations on plugins: list, check, resume, and run a plugin's command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from relay.transports.rest.app import own_paths
 
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
-    """Return every plugin there is, with its state, and why it is not running where it should."""
+    """Return every plugin with its state, and with the reason if it does not run."""
     registry = engine.registry
     rows = [
         {
@@ -61,11 +61,11 @@ async def resume_plugin(engine: Engine, name: str) -> None:
 
 
 async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> Any:
-    """Run a plugin's command and return what it returns.
+    """Run a plugin's command and return its result.
 
     Raises:
-        RelayError: `not_found` for a command that is none, `invalid_payload` for arguments that do not fit,
-            `plugin_failed`, or what the command itself refuses.
+        RelayError: `not_found` for an unknown command, `invalid_payload` for arguments that do not fit,
+            `plugin_failed`, or the command's own refusal.
     """
     owned = next((one for one in engine.registry.parts["relay_commands"] if one.part.name == name), None)
     if owned is None:
@@ -94,16 +94,16 @@ async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> A
 
 
 def load_for(settings: Settings, *, tell: bool = False) -> Registry:
-    """Load the plugins as a start of the server would, without one.
+    """Load the plugins as a start of the server does, without starting it.
 
     Args:
-        tell: whether what is left out is logged.
+        tell: log the plugins that are left out.
     """
     return load_plugins(settings, own_paths(settings), log_problems=tell)
 
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return, for each plugin asked for, what it adds, or why it would be left out."""
+    """Return, for each plugin, what it adds, or why the server would leave it out."""
     wanted = list(dict.fromkeys([*settings.plugins.enabled, *settings.plugins.also, *names]))
     plugins = msgspec.structs.replace(settings.plugins, enabled=wanted)
     registry = load_for(msgspec.structs.replace(settings, plugins=plugins))

@@ -1,14 +1,19 @@
-"""The nursery tree, on one screen.
+"""A running server: its nursery tree, its start and its drain.
 
 serve
-└─ engine                   the database, opened first and closed last
-└─ services nursery      a fault of our own here ends the process: who cannot save must not ack
-├─ router, offline queue                  (the engine's)
-├─ heartbeat supervisor, control socket
-├─ signals            the first SIGTERM or SIGINT drains, the second ends at once
-└─ connections nursery                    outlives accepting
-├─ accepting       cancelled first at a drain
-└─ one guard per connection: FrontDoor.serve
+└─ open_engine              the database, opened first and closed last
+   ├─ router                a failure here ends the process: a server that cannot store must not ack
+   ├─ offline_queue         the same
+   └─ services              the nursery of everything but connections
+      ├─ _watch_file        ends the process when the database is damaged or replaced
+      ├─ heartbeat          one task for all connections
+      ├─ prepare            makes ready to check passwords
+      ├─ serve_control      the command line's way in
+      ├─ _signals           the first SIGTERM or SIGINT drains, the second ends at once
+      └─ connections        the nursery of the connections, which outlives accepting
+         ├─ accept_all      cancelled first at a drain
+         ├─ serve           FrontDoor's: one task a connection, with a guard of its own
+         └─ drain           started by the first signal
 """
 
 from __future__ import annotations
@@ -32,13 +37,13 @@ from relay.engine.loader import NO_TYPES
 from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
-from relay.settings.addresses import in_url, reachable
 from relay.storage.errors import StorageBroken
 from relay.storage.jobs import Runner
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
 from relay.transports.rest.app import make_app, own_paths
 from relay.transports.rest.serving import HttpServer
+from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
@@ -46,19 +51,19 @@ _WATCH_SECONDS: Final = 1.0
 
 
 class NothingToServe(Exception):
-    """No plugin adds a message type; the text says how that is mended."""
+    """No plugin adds a message type; the text says what to do."""
 
 
 class CannotListen(Exception):
-    """The port cannot be had; the text says which, and why."""
+    """The server cannot listen on the port; the text says which, and why."""
 
 
 async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
     """Run a server until it is told to stop.
 
     Args:
-        tell: told one line once connections are accepted.
-        first_steps: said on standard error after that line when there are no users yet.
+        tell: called with one line once connections are accepted.
+        first_steps: printed on standard error after that line if there are no users yet.
 
     Raises:
         StorageError: the database cannot be opened.
@@ -70,7 +75,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
     is_new = not await database.exists()
     files = raise_file_limit()
     async with open_engine(settings, paths=own_paths(settings)) as engine:
-        if is_new:  # a slip in the path is an empty server for everybody
+        if is_new:  # after a typing error in the path, everybody would find an empty server
             _log.info("made a new, empty database: %s", database)
         if not engine.registry.types:
             raise NothingToServe(f"[plugins] enabled: {NO_TYPES}")
@@ -101,10 +106,10 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
 
 
 async def _watch_file(runner: Runner, path: str) -> None:
-    """End the server when its database is damaged, or replaced under it: what is acknowledged then is in no file.
+    """End the server when its database is damaged or replaced; it would ack messages that are in no file.
 
     Raises:
-        StorageBroken: a commit met damage, a backup was put in the file's place, or it was moved or deleted.
+        StorageBroken: a commit met damage, or the file was replaced, moved or deleted.
     """
     while True:
         if runner.health.broken is not None:
@@ -118,10 +123,10 @@ async def _watch_file(runner: Runner, path: str) -> None:
 
 
 def _tune_collector() -> None:
-    """Let the garbage collector look less often, and never again at what was loaded at the start.
+    """Make the garbage collector run less often, and never again over the objects that were made at the start.
 
-    A connection is some two hundred objects that live for hours; at the default thresholds the collector
-    walks all of them again and again, a quarter of the CPU that 5,000 connecting clients cost.
+    A connection is some two hundred objects that live for hours. With the default thresholds the collector walks
+    all of them again and again: a quarter of the CPU time of 5,000 connecting clients.
     """
     gc.collect()
     gc.freeze()
@@ -144,7 +149,7 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
     """Bind the port.
 
     Raises:
-        CannotListen: it cannot be had.
+        CannotListen: the port is taken, or not allowed.
     """
     server = settings.server
     try:
@@ -155,7 +160,7 @@ async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
 
 
 async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
-    """Tell where the server listens; and as long as there are no users, on standard error, how to begin."""
+    """Print the server's address and, on standard error while there are no users, how to begin."""
     scheme = "https" if engine.settings.server.tls_certificate else "http"
     address, port = name[:2]
     with _spoken("standard output"):
@@ -168,7 +173,7 @@ async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], 
 
 @contextmanager
 def _spoken(where: str) -> Iterator[None]:
-    """Go on where nobody can be told: a server whose output goes to a full disk still serves."""
+    """Log an output error instead of raising it: a server whose output goes to a full disk still serves."""
     try:
         yield
     except OSError as error:
@@ -176,10 +181,10 @@ def _spoken(where: str) -> Iterator[None]:
 
 
 def _welcome(engine: Engine, origin: str, code: str) -> str:
-    """Return what is said to whoever starts a server without users."""
+    """Return the message to an operator who starts a server without users."""
     if not engine.settings.web.page:
         return "There are no users yet. "
-    # After the #, so that it is in no log of this server or of a proxy.
+    # After the #, so that the code is in no log of this server or of a proxy.
     return (
         "There are no users yet. Who opens this within a day, once, becomes the first one, an admin:\n"
         f"    {origin}/#setup={code}\n"
@@ -206,7 +211,7 @@ async def _signals(
 async def drain(
     engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
 ) -> None:
-    """Stop accepting, send everybody away in waves, and cut whoever is left at the deadline."""
+    """Stop accepting, close all connections in waves, and cut those that are left at the deadline."""
     seconds = engine.settings.timeouts.drain_seconds
     engine.drain.begin(trio.current_time() + seconds)
     accepting.cancel()
@@ -217,7 +222,7 @@ async def drain(
         await engine.router.wait_idle()
         websockets = list(door.websockets)
         for index, websocket in enumerate(websockets):
-            # Spread the comeback out: a second for every 500 clients, so that they do not all come at once.
+            # Spread the reconnects: a second for every 500 clients, so that they do not all come at once.
             retry_after = 1 + (index * 7919 % len(websockets)) // 500
             websocket.end(CloseCode.DRAINING, f"server is draining; retry_after={retry_after}")
             if index % 128 == 127:

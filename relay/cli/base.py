@@ -1,4 +1,4 @@
-"""What all commands share: `--config`, the settings, failures, and how text and tables are printed."""
+"""The base of all commands: `--config`, the settings, failures, and the printing of text and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 class Failure(click.ClickException):
-    """A command that could not do what it was asked; exit status 1."""
+    """A command could not do its work; exit status 1."""
 
     exit_code = 1
 
@@ -31,7 +31,7 @@ class Failure(click.ClickException):
 
 
 class BadSettings(Failure):
-    """Settings that cannot be used: every problem on a line of its own; exit status 2."""
+    """The settings cannot be used; every problem has a line of its own; exit status 2."""
 
     exit_code = 2
 
@@ -49,7 +49,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands of one subject; alone it prints its help, and it takes `--config` before its command."""
+    """A group of commands; without a command it prints its help. It takes `--config` before the command."""
 
     command_class = Command
     group_class = type
@@ -60,7 +60,7 @@ class Group(click.Group):
         self.params.append(_config_option(config_variable))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Print the help, as an answer and not as a mistake, when there is nothing to do."""
+        """Print the help, as an answer and not as an error, if no command is given."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
@@ -81,13 +81,13 @@ def _config_option(variable: str | None = None) -> click.Option:
 
 
 def _choose(context: click.Context, _option: click.Parameter, value: Path | None) -> None:
-    """Remember the file; the option nearest to the command is read last, and wins."""
+    """Store the chosen file; the option nearest to the command is read last, and wins."""
     if value is not None:
         context.meta[_CHOSEN] = value
 
 
 def choose_ahead(context: click.Context, arguments: Sequence[str]) -> None:
-    """Remember the settings file that arguments name which click has not read yet."""
+    """Store the settings file that is named in arguments which click has not read yet."""
     for position, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name == "--config" and (equals or position + 1 < len(arguments)):
@@ -116,18 +116,18 @@ def load_settings() -> Settings:
 
 
 def json_option(command: Function) -> Function:
-    """Give a command `--json`, whose value arrives as `as_json`."""
+    """Add `--json` to a command; its value arrives as `as_json`."""
     option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
     return option(command)
 
 
 def note(text: str) -> None:
-    """Say something to the person at the terminal that is no part of the answer."""
+    """Print a remark for the person at the terminal that is not part of the answer."""
     click.echo(f"relay: {printable(text)}", err=True)
 
 
 def file_label(file: Any) -> str:
-    """Return what a file that was opened for a command is called."""
+    """Return the name of a file that was opened for a command."""
     name = getattr(file, "name", "<stdin>")
     return "standard input" if name == "<stdin>" else str(name)
 
@@ -135,8 +135,8 @@ def file_label(file: Any) -> str:
 def printable(text: str) -> str:
     """Return text that is safe on a terminal and on one line, whoever wrote it.
 
-    Control characters would move the cursor or the colours of the reader's terminal, and Unicode has invisible
-    ones that turn the reading direction; they are shown as escapes. Joiners stay, which emoji are made with.
+    Control characters could move the cursor or change the colours of the reader's terminal, and invisible Unicode
+    characters can turn the reading direction; they are shown as escapes. Joiners stay, since emoji contain them.
     """
     if text.isprintable():
         return text
@@ -146,7 +146,7 @@ def printable(text: str) -> str:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows as a table of some of their columns, or each whole as JSON."""
+    """Print rows as a table of some columns, or each row whole as JSON."""
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -160,7 +160,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one thing, a field a line."""
+    """Print one thing, with one field a line."""
     for name, value in fields.items():
         click.echo(f"{name.removesuffix('_at').replace('_', ' ')}: {_cell(name, value)}")
 

@@ -1,4 +1,4 @@
-"""`relay config`: what is wrong with the settings, and what is in force."""
+"""`relay config`: a check of the settings, and the values in force."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def show() -> None:
 
 
 def _problems(settings: Settings, registry: Registry) -> Iterator[tuple[str, str]]:
-    """Yield what would keep the server from its work, with the key that it hangs on."""
+    """Yield each problem that would keep the server from running, with its key."""
     from relay.engine.loader import NO_TYPES
     from relay.transports.tls import TlsProblem, tls_context
 
@@ -92,7 +92,7 @@ def _problems(settings: Settings, registry: Registry) -> Iterator[tuple[str, str
 
 
 def listening_problem(host: str, port: int) -> str | None:
-    """Return why an address is none of this machine's; None where it is, also where its port is taken."""
+    """Return why the server cannot listen on an address; None if it can, or only the port is taken."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -150,7 +150,7 @@ def _path_warnings(database: Path) -> Iterator[str]:
 
 
 def _unused(settings: Settings, registry: Registry) -> Iterator[str]:
-    """Find what is set for plugins and types that are not there, perhaps for a slip of the pen."""
+    """Yield a warning for each option or type that no plugin declares; it may be a typing error."""
     for name in settings.types:
         if name not in registry.types:
             yield f"[types.{name}]: no plugin declares this message type; there are: {', '.join(registry.types)}"

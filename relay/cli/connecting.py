@@ -1,4 +1,4 @@
-"""What the commands that talk to a server as one of its users need: its address and a token."""
+"""Options of the commands that connect to a server as one of its users: its address and a token."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from relay.cli.base import Failure, load_settings
-from relay.settings.addresses import reachable
+from relay.transports.urls import reachable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def connection_options(command: Function) -> Function:
-    """Give a command `--url`, `--token` and `--token-file`."""
+    """Add `--url`, `--token` and `--token-file` to a command."""
     options = (
         click.option(
             "--url",
@@ -26,7 +26,7 @@ def connection_options(command: Function) -> Function:
         click.option(
             "--token",
             metavar="TOKEN",
-            help="Visible to others in the list of processes; better are RELAY_TOKEN or:",
+            help="Others can see it in the list of processes; better use RELAY_TOKEN, or:",
         ),
         click.option(
             "--token-file", type=click.Path(path_type=Path), metavar="FILE", help="A file with the token."
@@ -38,7 +38,7 @@ def connection_options(command: Function) -> Function:
 
 
 def find_url(url: str | None) -> str:
-    """Return the server's address as given, or from the environment, or from the settings."""
+    """Return the server's address from the option, the environment or the settings, in this order."""
     given = url or os.environ.get("RELAY_URL")
     if given:
         return given

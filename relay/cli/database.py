@@ -1,4 +1,4 @@
-"""Doing something to the database: through the server that runs on it, or here when none does."""
+"""Operations on the database: through the server that runs on it, or in this process if none does."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from relay.cli.base import Failure, load_settings
 from relay.protocol.errors import RelayError
 from relay.settings import Settings
 
-_PATIENCE: Final = 5.0
+_WAIT_SECONDS: Final = 5.0
 _PAUSE: Final = 0.05
 _PAGE: Final = 1000
 
 
 def perform(op: str, **arguments: Any) -> Any:
-    """Run one operation of `relay.app.admin` and return its answer.
+    """Perform one operation of `relay.app.admin` and return its answer.
 
-    A server or another command may take the database, or leave it, at any moment between asking the one and
-    opening the other; both are tried in turn for 5 s.
+    Between asking for a server and opening the database, another process may take or release it; so both are tried
+    in turn for 5 s.
 
     Raises:
-        Failure: it was refused, or the database cannot be used.
+        Failure: the operation was refused, or the database cannot be used.
     """
     settings = load_settings()
     socket = control_path(Path(settings.storage.path))
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             with suppress(NoServer):
@@ -47,7 +47,7 @@ def perform(op: str, **arguments: Any) -> Any:
 
 
 def perform_pages(op: str, key: str) -> Iterator[dict[str, Any]]:
-    """Yield what a listing operation returns, page by page; `key` is the field it is ordered by."""
+    """Yield the rows of a listing operation, page by page; `key` is the field they are ordered by."""
     after = ""
     while True:
         page = perform(op, after=after, limit=_PAGE)
@@ -58,7 +58,7 @@ def perform_pages(op: str, key: str) -> Iterator[dict[str, Any]]:
 
 
 class _InUse(Exception):
-    """Another process has the database just now."""
+    """Another process has the database open."""
 
 
 def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may_wait: bool) -> Any:
@@ -71,7 +71,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
     async def work() -> Any:
         refused: Exception | None = None
         async with open_engine(settings, background=False) as engine:
-            # Raised after the block: out of the engine's nursery it would come wrapped in a group.
+            # Raised after the block: inside, the engine's nursery would wrap it in an exception group.
             try:
                 return await admin.perform(engine, op, arguments)
             except (RelayError, StorageError, UnicodeEncodeError) as error:
@@ -95,9 +95,9 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
 
 @contextmanager
 def _kept_for_owner(database: Path) -> Iterator[None]:
-    """Give what root creates beside a database to whom the folder belongs.
+    """Give files that root creates beside a database to the owner of the folder.
 
-    A service that runs as a user of its own could not open its database again after root had worked on it.
+    Otherwise a service that runs as its own user could not open its database again after root has worked on it.
     """
     try:
         yield

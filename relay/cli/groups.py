@@ -1,4 +1,4 @@
-"""`relay group`: what an operator does to groups, each as if the group's owner did it."""
+"""`relay group`: the operator's commands for groups; each acts in the name of the group's owner."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from relay.cli.database import perform, perform_pages
 
 @click.group(cls=Group)
 def group() -> None:
-    """Create, list and delete groups; change who is in them.
+    """Create, list and delete groups; change their members.
 
-    Every change is done in the name of the group's owner, and its members learn of it as of any other.
+    Every change is made in the name of the group's owner, and its members are told as always.
     """
 
 
 @group.command()
 @click.argument("group_id")
-@click.option("--name", metavar="TEXT", required=True, help="What people see.")
-@click.option("--owner", metavar="USER", required=True, help="Whose group it is.")
-@click.option("--member", "members", metavar="USER", multiple=True, help="A first member; may be repeated.")
+@click.option("--name", metavar="TEXT", required=True, help="The name that people see.")
+@click.option("--owner", metavar="USER", required=True, help="The group's owner.")
+@click.option(
+    "--member", "members", metavar="USER", multiple=True, help="A member from the start; may be repeated."
+)
 @click.option(
     "--history",
     type=click.Choice(["join", "start"]),
@@ -63,7 +65,7 @@ def show(group_id: str, as_json: bool) -> None:
 @click.option(
     "--role",
     type=click.Choice(["member", "admin", "owner"]),
-    help="What they may do; a new owner makes the old one an admin.  [default: member, or what they are]",
+    help="Their role; a new owner makes the old one an admin.  [default: member, or the present role]",
 )
 def add(group_id: str, user_id: str, role: str | None) -> None:
     """Add USER to GROUP, or change the role of a member."""
@@ -76,7 +78,7 @@ def add(group_id: str, user_id: str, role: str | None) -> None:
 @click.argument("group_id", metavar="GROUP")
 @click.argument("user_id", metavar="USER")
 def remove(group_id: str, user_id: str) -> None:
-    """Remove USER from GROUP; they keep what they saw. The owner hands the group on first (`group add --role`)."""
+    """Remove USER from GROUP; they still see older messages. Its owner hands it on first (`group add --role`)."""
     perform("group.remove", group_id=group_id, user_id=user_id)
     click.echo(f"group {group_id}: {user_id} removed")
 
@@ -84,6 +86,6 @@ def remove(group_id: str, user_id: str) -> None:
 @group.command()
 @click.argument("group_id", metavar="GROUP")
 def delete(group_id: str) -> None:
-    """Delete GROUP: nobody reads or writes in it any more, and its id stays taken."""
+    """Delete GROUP: nobody can read or write in it any more, and its id stays taken."""
     perform("group.delete", group_id=group_id)
     click.echo(f"group {group_id}: deleted")

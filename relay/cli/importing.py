@@ -1,4 +1,4 @@
-"""`relay import`: messages from a file, each a line of JSON."""
+"""`relay import`: stores messages from a file with one JSON envelope a line."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from relay.cli.database import perform
 
 _LINES: Final = 5_000
 _BYTES: Final = 1_500_000
-"""Lines and bytes of one request: it stays below what the control socket takes, however it is escaped."""
+"""Bound on lines and bytes of one request: it stays below the control socket's limit, however it is escaped."""
 
 _LONGEST_LINE: Final = 1_000_000
-_PATIENCE: Final = 60.0
+_WAIT_SECONDS: Final = 60.0
 _PAUSE: Final = 0.5
 
 
 @click.command("import", cls=Command)
 @click.argument("file", type=click.File("rb"))
-@click.option("--create-users", is_flag=True, help="Create the users who sent or were written to.")
-@click.option("--continue", "go_on", is_flag=True, help="Go on after a message that is refused.")
+@click.option("--create-users", is_flag=True, help="Create senders and recipients that do not exist.")
+@click.option("--continue", "go_on", is_flag=True, help="Continue after a message that is refused.")
 @click.option(
     "--from-line",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Begin there, after an import that ended early.",
+    help="The line to begin at, after an import that ended early.",
 )
 def import_messages(file: IO[bytes], create_users: bool, go_on: bool, from_line: int) -> None:
     """Store the messages of FILE, one JSON envelope a line; `-` is standard input.
 
-    Each has a `type`, a `payload`, and `meta` with `id`, `sender_id` and `target_id`; `timestamp` there, Unix
-    seconds, is kept as `sent_at`. It goes the way of every message: plugins see it, devices get it. A message
+    Each has a `type`, a `payload`, and `meta` with `id`, `sender_id` and `target_id`; its `timestamp`, Unix
+    seconds, becomes `sent_at`. It is handled like every message: plugins see it, devices get it. A message
     that was stored before under its `id` is not stored again, so an import can be repeated.
     """
     importer = _Importer(file_label(file), create_users=create_users, go_on=go_on)
@@ -45,7 +45,7 @@ def import_messages(file: IO[bytes], create_users: bool, go_on: bool, from_line:
 
 
 def _chunks(file: IO[bytes], from_line: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield lines of a file, as many as one request takes, with the number of the first."""
+    """Yield slices of a file's lines that fit into one request, with the number of the first line."""
     first, lines, size = from_line, list[bytes](), 0
     for number, line in enumerate(_lines(file), 1):
         if number < from_line:
@@ -60,7 +60,7 @@ def _chunks(file: IO[bytes], from_line: int) -> Iterator[tuple[int, list[bytes]]
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield lines; of one that is too long only a beginning, which still is."""
+    """Yield lines; of a line that is too long only the beginning, which is still too long."""
     while line := file.readline(_LONGEST_LINE + 1):
         yield line
         while len(line) > _LONGEST_LINE and not line.endswith(b"\n"):
@@ -68,7 +68,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Importer:
-    """Sends lines to the server, and counts and tells what became of them."""
+    """Sends lines to the server, counts the results and reports them."""
 
     def __init__(self, name: str, *, create_users: bool, go_on: bool) -> None:
         self._name = name
@@ -77,7 +77,7 @@ class _Importer:
         self._stored = self._duplicates = self._refused = 0
 
     def take(self, first: int, lines: list[bytes]) -> None:
-        """Have lines stored, the first of which has the number `first`."""
+        """Have lines stored, of which the first has the number `first`."""
         texts: dict[int, str] = {}
         for number, line in enumerate(lines, first):
             try:
@@ -105,7 +105,7 @@ class _Importer:
                 begun = time.monotonic()
                 numbers = numbers[answer["taken"] :]
             if answer["busy"] is not None and numbers:
-                if time.monotonic() - begun > _PATIENCE:
+                if time.monotonic() - begun > _WAIT_SECONDS:
                     raise Failure(f"{answer['busy']}; {self._resume(numbers[0])}")
                 time.sleep(_PAUSE)
 
@@ -125,7 +125,7 @@ class _Importer:
         return f"{self._stored:,} stored, {self._duplicates:,} there already, {self._refused:,} refused"
 
     def finish(self) -> None:
-        """Say what became of all of them."""
+        """Print the result of the whole import."""
         click.echo(self._told())
         if self._refused:
             raise Failure(f"{self._refused:,} messages were refused")

@@ -1,4 +1,4 @@
-"""`relay plugins`: which there are, how they do, whether they would load, and a new one to begin with."""
+"""`relay plugins`: lists and checks plugins, ends a quarantine, and writes a new plugin to begin with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relay.cli.database import perform
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List, check and write plugins; take back one that failed too often.
+    """List, check and write plugins; resume one that was set aside because it failed too often.
 
     A plugin is one Python file; docs/plugins/writing.md tells how to write one.
     """
@@ -40,9 +40,9 @@ def list_plugins(as_json: bool) -> None:
 @plugins.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def check(names: tuple[str, ...]) -> None:
-    """Load the plugins NAME, or all that are enabled, as a start of the server would, and say what they add.
+    """Load the plugins NAME, or all that are enabled, as a start of the server does, and print what they add.
 
-    Nothing is run but their registration. Exit status 1 when one of them would be left out.
+    Only their registration is run. Exit status 1 when one of them would be left out.
     """
     from relay.app.plugin_admin import checked
 
@@ -62,7 +62,7 @@ def check(names: tuple[str, ...]) -> None:
 @plugins.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Take the plugin NAME back that the running server has set aside."""
+    """Resume the plugin NAME, which the running server has set aside."""
     perform("plugin.resume", name=name)
     click.echo(f"{name}: running")
 

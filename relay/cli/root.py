@@ -1,4 +1,4 @@
-"""The command `relay` itself."""
+"""The command `relay` itself, with its subcommands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import click
 
 from relay import __version__
 from relay.cli.configuration import config
-from relay.cli.extending import Root
 from relay.cli.groups import group
 from relay.cli.importing import import_messages
 from relay.cli.notifying import notify
+from relay.cli.plugin_commands import Root
 from relay.cli.plugins import plugins
 from relay.cli.schema import schema
 from relay.cli.sending import send

@@ -1,4 +1,4 @@
-"""`relay schema`: what a server with these settings and plugins speaks, for tools."""
+"""`relay schema`: describes, for tools, the protocol of a server with these settings and plugins."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _forms(command: Any) -> Any:
 @click.command(cls=Command)
 @_forms
 def schema(**chosen: bool) -> None:
-    """Print what a server with these settings and plugins speaks, described for tools.
+    """Print a description, for tools, of the protocol of a server with these settings and plugins.
 
-    No server needs to run. Plugins are loaded for it, so their code runs; where one of them would be left out,
+    No server needs to run. Plugins are loaded for it, so their code runs; if one of them would be left out,
     nothing is printed.
     """
     wanted = [name for name, is_chosen in chosen.items() if is_chosen] or ["json_schema"]

@@ -1,4 +1,4 @@
-"""`relay send`: one message, stored when the command has ended with 0."""
+"""`relay send`: sends one message; exit status 0 means that it is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAUSE: Final = 0.5
 @click.argument("target")
 @click.argument("text")
 @connection_options
-@click.option("--group", is_flag=True, help="TARGET is a group.  [default: the server is asked]")
+@click.option("--group", is_flag=True, help="TARGET is a group; saves asking the server.")
 @click.option("--type", "type_name", metavar="TYPE", help="The message type.  [default: as TARGET is, see above]")
 @click.option("--id", "own_id", metavar="ID", help="Your own id for the message.  [default: a random one]")
 @click.option(
@@ -98,7 +98,7 @@ def _run(url: str, token: str, type_name: str | None, envelope: dict[str, Any], 
         return trio.run(work)
     except RelayError as error:
         raise Failure(error.message) from None
-    except (ValueError, TypeError) as error:  # the address, or text that no JSON can hold
+    except (ValueError, TypeError) as error:  # a wrong address, or text that JSON cannot hold
         raise Failure(str(error)) from None
 
 
@@ -126,7 +126,7 @@ async def _send(
 
 
 async def _type_for(rest: RestClient, target_id: str) -> str:
-    """Ask whether a target is a group that the sender sees; everything else can only be a user."""
+    """Ask the server whether the target is a group that the sender sees; otherwise it can only be a user."""
     from relay.client import RelayError
 
     try:

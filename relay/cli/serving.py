@@ -1,4 +1,4 @@
-"""`relay serve`."""
+"""`relay serve`: runs the server."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ From here to the first message, in a second terminal in this folder:
 def serve(safe_mode: bool) -> None:
     """Run the server until it is told to stop.
 
-    Prints one line with its address once it accepts connections. The first SIGTERM or SIGINT (Ctrl-C) lets
-    clients go in good order, the second ends it at once.
+    Prints one line with its address once it accepts connections. The first SIGTERM or SIGINT (Ctrl-C) closes
+    all connections in good order, the second ends the server at once.
     """
     settings = load_settings()
     import trio
@@ -44,15 +44,15 @@ def serve(safe_mode: bool) -> None:
     if safe_mode:
         settings = bundled_only(settings)
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # whoever waits for the line may read it from a pipe
+        sys.stdout.reconfigure(line_buffering=True)  # a program that waits for the line may read it from a pipe
     try:
         trio.run(partial(run_server, settings, first_steps=_first_steps()))
     except KeyboardInterrupt:
         raise click.Abort from None
     except BaseException as fault:
         faults = list(_leaves(fault))
-        # Only what an administrator can mend is put into a sentence; our own faults keep their traceback. With a
-        # database that is gone, much else fails, and that says nothing more.
+        # Only errors that an administrator can correct are put into a sentence; relay's own keep their traceback.
+        # When the database is gone, much else fails, which says nothing more.
         said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
         mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
         if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
@@ -61,7 +61,7 @@ def serve(safe_mode: bool) -> None:
 
 
 def _first_steps() -> str:
-    """Return the commands to begin with, spelled as this one was."""
+    """Return the commands to begin with, spelled the way this command was called."""
     as_module = Path(sys.argv[0]).name == "__main__.py"
     relay = f"{shlex.quote(sys.executable)} -m relay" if as_module else shlex.quote(sys.argv[0])
     chosen = config_file()

@@ -1,4 +1,4 @@
-"""`relay tail`: a user's events as they happen, one a line."""
+"""`relay tail`: prints a user's events as they happen, one a line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relay.cli.connecting import connection_options, find_token, find_url
 if TYPE_CHECKING:
     from relay.client import Client, Event, Gap
 
-_PATIENCE: Final = 3.0
+_WAIT_SECONDS: Final = 3.0
 _PAUSE: Final = 1.0
 _TEXTS: Final = ("chat_message", "group_message")
 
@@ -39,7 +39,7 @@ def tail(
 ) -> None:
     """Print what the token's user receives, until it is stopped (Ctrl-C).
 
-    It begins with what no device of the user has received yet, or where --state or --cursor say. Restarts of
+    It begins with what no device of the user has received yet, or at the place of --state or --cursor. Restarts of
     the server and lost connections lose nothing and repeat nothing; with --state, neither do its own restarts.
     What is printed counts as delivered.
     """
@@ -69,7 +69,7 @@ def _run(url: str, token: str, state: Path | None, cursor: int | None, write: Ca
 
 
 async def _follow(client: Client, url: str, write: Callable[[Event], None]) -> None:
-    """Print events until the client leaves; a fault of the connection is raised outside of any nursery."""
+    """Print events until the client closes; a connection error is raised outside of any nursery."""
     import trio
 
     fault: Exception | None = None
@@ -95,7 +95,7 @@ async def _follow(client: Client, url: str, write: Callable[[Event], None]) -> N
 
 
 async def _leave_when_told(client: Client) -> None:
-    """Say goodbye at the first signal; the second one finds Python's own handling."""
+    """Close the client at the first signal; the second one has Python's own effect."""
     import trio
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -110,16 +110,16 @@ async def _say_when_waiting(client: Client, url: str) -> None:
     from relay.client import RelayClosed, StateError
 
     try:
-        with trio.move_on_after(_PATIENCE):
+        with trio.move_on_after(_WAIT_SECONDS):
             await client.wait_live()
             return
         note(f"waiting for {url}: {client.trouble or 'no answer yet'}")
     except (RelayClosed, StateError):
-        return  # the iteration tells
+        return  # the iteration reports it
 
 
 async def _write_gap(client: Client, gap: Gap, write: Callable[[Event], None]) -> None:
-    """Fetch what a limited replay left out; until that is done, the cursor stays before it."""
+    """Fetch and print a gap of a limited replay; until that is done, the cursor stays before it."""
     import trio
 
     from relay.client import RelayError

@@ -1,4 +1,4 @@
-"""`relay token`: what programs and devices identify themselves with."""
+"""`relay token`: creates, lists and revokes the tokens of programs and devices."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ def token() -> None:
     "scopes",
     metavar="SCOPE",
     multiple=True,
-    help="What it may do beyond what its user may, e.g. notify; may be repeated.",
+    help="A right that its user alone does not have, e.g. notify; may be repeated.",
 )
 @click.option(
-    "--days", type=click.FloatRange(0, 36_500), default=0, show_default=True, help="Until it expires; 0: never."
+    "--days",
+    type=click.FloatRange(0, 36_500),
+    default=0,
+    show_default=True,
+    help="Days until it expires; 0: never.",
 )
 def create(name: str, label: str, scopes: tuple[str, ...], days: float) -> None:
     """Print a new token of the user NAME, alone on standard output.
 
-    It is not kept and cannot be shown again, only its hash: `relay token list` shows everything else about it.
+    Only its hash is stored, so it cannot be shown again; `relay token list` shows everything else about it.
     """
     click.echo(perform("token.create", user_id=name, label=label, scopes=scopes, days=days))
 

@@ -28,12 +28,12 @@ def user() -> None:
 @user.command()
 @click.argument("name")
 @click.option("--admin", is_flag=True, help="May administer the server: send to everybody, see all figures.")
-@click.option("--display-name", metavar="TEXT", help="What others see.  [default: NAME]")
+@click.option("--display-name", metavar="TEXT", help="The name that others see.  [default: NAME]")
 @_password_option
 def add(name: str, admin: bool, display_name: str | None, password_stdin: bool) -> None:
     """Create the user NAME.
 
-    Without a password they come in by tokens only (`relay token create`), until one is set
+    Without a password they log in with tokens only (`relay token create`), until one is set
     (`relay user passwd`).
     """
     password = _first_line() if password_stdin else None
@@ -54,7 +54,7 @@ def list_users(as_json: bool) -> None:
 def disable(name: str) -> None:
     """Disable the user NAME: their connections end now, their tokens and password are refused.
 
-    Nothing of theirs is deleted; `relay user enable` makes it good again.
+    Nothing is deleted; `relay user enable` undoes it.
     """
     perform("user.disable", user_id=name)
     click.echo(f"user {name}: disabled")
@@ -62,7 +62,7 @@ def disable(name: str) -> None:
 
 @user.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do it: nothing brings the account back.")
+@click.option("--yes", is_flag=True, help="Really do it: the account cannot be brought back.")
 def erase(name: str, yes: bool) -> None:
     """Erase the user NAME for good: account, messages, files, reactions. Their id stays taken.
 
@@ -96,7 +96,7 @@ def enable(name: str) -> None:
 def passwd(name: str, password_stdin: bool) -> None:
     """Set the password of the user NAME, asked for twice on a terminal.
 
-    Devices that logged in with the old one are logged out; tokens made by `relay token create` stay good.
+    Devices that logged in with the old one are logged out; tokens made by `relay token create` stay valid.
     """
     password = _first_line() if password_stdin else _ask_twice()
     ended = perform("user.passwd", user_id=name, password=password)["logins_ended"]
@@ -125,9 +125,13 @@ def import_users(file: Iterable[bytes], tokens: bool) -> None:
 @user.command()
 @click.option("--uses", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="Registrations.")
 @click.option(
-    "--days", type=click.FloatRange(0, 36_500), default=7, show_default=True, help="Until it expires; 0: never."
+    "--days",
+    type=click.FloatRange(0, 36_500),
+    default=7,
+    show_default=True,
+    help="Days until it expires; 0: never.",
 )
-@click.option("--admin", is_flag=True, help="Who registers with it may administer the server.")
+@click.option("--admin", is_flag=True, help="The new user may administer the server.")
 def invite(uses: int, days: float, admin: bool) -> None:
     """Print the code of a new invite, with which somebody can register an account.
 
@@ -163,7 +167,7 @@ def _read_names(file: Iterable[bytes]) -> list[str]:
     """Return the user ids of a file, each once, in their order.
 
     Raises:
-        Failure: naming every line that is none.
+        Failure: with every line that is not a user id.
     """
     from relay.storage.accounts import check_name
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from relay.engine.registry import Registry
 from relay.protocol.kinds import Kind
-from relay.settings.extensions import TypeSettings
+from relay.settings.model import TypeSettings
 
 _log: Final = logging.getLogger("relay")
 

@@ -50,7 +50,7 @@ from relay.protocol.session import ConnectionEvent
 from relay.services.channels import Conversation
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
-from relay.services.permissions import NOTIFY
+from relay.services.permissions import NOTIFY, is_group_admin
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     create_token,
@@ -121,6 +121,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "check_text",
     "cleaned",
     "find_message",
+    "is_group_admin",
     "move_read_pointer",
     # The server as one plugin sees it.
     "Server",

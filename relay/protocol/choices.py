@@ -1,4 +1,4 @@
-"""What a value may be that was to be one of a few: msgspec says only that it is none of them."""
+"""The allowed values of a field, added to msgspec's error about a value that is not among them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")
 
 
 def with_choices(error: Exception, kind: Any) -> str:
-    """Return what an error of msgspec's says; of a value that is none of a few, with those few.
+    """Return the text of an error of msgspec; for a value outside of an enumeration, with the allowed values.
 
     Args:
-        kind: the type that was to be read.
+        kind: the type that was decoded.
     """
     text = str(error)
     found = _NONE_OF_THEM.match(text)
@@ -26,11 +26,11 @@ def with_choices(error: Exception, kind: Any) -> str:
     for step in _STEP.finditer(found["path"] or ""):
         nodes = [below for node in nodes for below in _below(node, step[1])]
     choices = [str(choice) for node in nodes for choice in _choices(node)]
-    return f"{text}; right is one of {', '.join(choices)}" if choices else text
+    return f"{text}; expected one of {', '.join(choices)}" if choices else text
 
 
 def _plain(node: inspect.Type) -> Iterator[inspect.Type]:
-    """Yield what a type may be, without what is only said about it."""
+    """Yield the types that a type may be, without its metadata."""
     if isinstance(node, inspect.Metadata):
         yield from _plain(node.type)
     elif isinstance(node, inspect.UnionType):
@@ -41,7 +41,7 @@ def _plain(node: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def _below(node: inspect.Type, name: str | None) -> Iterator[inspect.Type]:
-    """Yield the types of a field, or of the entries where there is no name."""
+    """Yield the types of a field, or of the entries if `name` is None."""
     for one in _plain(node):
         if isinstance(one, inspect.StructType):
             yield from (field.type for field in one.fields if field.encode_name == name)

@@ -71,6 +71,12 @@ def require_role(user_id: str, conversation: Conversation, least: Role) -> None:
         raise RelayError(ErrorCode.FORBIDDEN, f"only the group's {_or_higher(least)} may do that")
 
 
+def is_group_admin(user_id: str, conversation: Conversation) -> bool:
+    """Return whether a user is the owner or an admin of a group; False in any other conversation."""
+    role = conversation.members.get(user_id)
+    return conversation.kind is ConversationKind.GROUP and role in (Role.OWNER, Role.ADMIN)
+
+
 def require_kind(conversation: Conversation, kinds: frozenset[ConversationKind], type_name: str) -> None:
     """Refuse a message to a kind of conversation that its type does not go to.
 

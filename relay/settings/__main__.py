@@ -10,7 +10,7 @@ _RENDERERS = {"toml": render_toml, "markdown": render_markdown}
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page that the one argument names, and return the exit status."""
+    """Write the page that the only argument names; return the exit status."""
     if len(arguments) != 1 or arguments[0] not in _RENDERERS:
         sys.stderr.write("usage: python -m relay.settings toml|markdown\n")
         return 2

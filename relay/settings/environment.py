@@ -1,7 +1,7 @@
-"""Reading the variables RELAY_SECTION__KEY, and RELAY_SECTION__KEY_FILE, which names a file with the value.
+"""The environment as a source: RELAY_SECTION__KEY, and RELAY_SECTION__KEY_FILE for a file with the value.
 
-A variable without a double underscore is never ours to judge: Kubernetes, for one, puts RELAY_SERVER_PORT into
-every container beside a service named relay-server.
+A variable without a double underscore is left alone: Kubernetes, for example, puts RELAY_SERVER_PORT into every
+container beside a service named relay-server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read_environment(
 ) -> Iterator[tuple[KeyPath, Given]]:
     """Yield the path and value of each variable that sets a key.
 
-    Upper case and underscores do not tell how a plugin's name is written; where the file names it, as there.
+    A variable's upper case and underscores leave open how a plugin's name is spelled; the file's spelling wins.
     """
     written = {(path[0], _folded(path[1])): path[1] for path in in_file if path[0] in ("plugins", "types")}
     for name in sorted(environ):
@@ -45,7 +45,7 @@ def read_environment(
 
 def _given(name: str, text: str, path: KeyPath, problems: list[Problem], *, is_file_name: bool) -> Given | None:
     try:
-        # os.environ smuggles bytes that are not UTF-8 through as lone surrogates, which nothing behind this takes.
+        # os.environ carries bytes that are not UTF-8 as lone surrogates, which nothing after this accepts.
         text.encode()
         value: object = Path(text).read_text(encoding="utf-8").rstrip("\r\n") if is_file_name else text
     except OSError as error:
@@ -60,9 +60,9 @@ def _given(name: str, text: str, path: KeyPath, problems: list[Problem], *, is_f
 
 
 def overlooked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield variables that name a key with one underscore where two belong, and what was perhaps meant.
+    """Yield variables with one underscore where two belong, each with the variable that was probably meant.
 
-    What Kubernetes sets by itself is left out: those are addresses, or do not fit the key.
+    Those that Kubernetes sets by itself are left out: their values are addresses, or do not fit the key.
     """
     meant = {
         variable.replace("__", "_"): (variable, field)
@@ -82,7 +82,7 @@ def _problem(name: str, message: str, hint: str = "") -> Problem:
 
 
 def _folded(name: str) -> str:
-    """Write a plugin's or type's name as a variable can hold it."""
+    """Return a plugin's or type's name as a variable can hold it."""
     return name.lower().replace("-", "_")
 
 
@@ -97,7 +97,7 @@ def _key_path(name: str) -> tuple[KeyPath | None, bool]:
 
 
 def _option_value(text: str) -> object:
-    """Read an option as TOML; what is none, or is a date, infinite or not a number, is the text it is."""
+    """Read an option as TOML; text that is not TOML, or a date, an infinity or a NaN, stays plain text."""
     try:
         value = parse_value(text.strip())
     except ValueError:

@@ -1,4 +1,4 @@
-"""The structs read once, as data: what each key accepts, to check values and to make what people read."""
+"""The keys as data, read once from the structs, for the checks of values and for the generated pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, ge
 
 import msgspec
 
-from relay.settings.extensions import TypeSettings
-from relay.settings.model import Settings
+from relay.settings.model import Settings, TypeSettings
 
 Kind = Literal["integer", "number", "boolean", "text", "list", "choice"]
 KeyPath = tuple[str, ...]
@@ -83,7 +82,7 @@ class Setting(NamedTuple):
 
 
 def read_fields(section: str, struct: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """Describe the keys of one section in the order of its struct; what has no description is no key."""
+    """Return the keys of one section in the order of its struct: its attributes that have a description."""
     return tuple(
         _field(section, info)
         for info in msgspec.structs.fields(struct)
@@ -115,7 +114,7 @@ def _field(section: str, info: msgspec.structs.FieldInfo) -> Field:
 
 
 def _unwrap(annotation: Any) -> tuple[Any, dict[str, Any]]:
-    """Split `Annotated[base, Meta, …] | None` into its base and one dict of all that its Metas say."""
+    """Split `Annotated[base, Meta, …] | None` into its base and one dict of everything in its Metas."""
     if type(None) in get_args(annotation):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is not Annotated:
@@ -150,17 +149,17 @@ SETTINGS: tuple[Setting, ...] = tuple(
 
 
 def field_at(path: KeyPath) -> Field | None:
-    """Return the key a path such as ("server", "port") or ("types", "chat_message", "priority") leads to."""
+    """Return the key at a path such as ("server", "port") or ("types", "chat_message", "priority")."""
     if len(path) == 3 and path[0] == "types":
         return FIELDS[TYPES_SECTION].get(path[2])
     return FIELDS.get(path[0], {}).get(path[1]) if len(path) == 2 else None
 
 
 def is_plugin_option(path: KeyPath) -> bool:
-    """Whether a path leads into a [plugins.NAME] table, whose keys only that plugin knows."""
+    """Return whether a path leads into a [plugins.NAME] table, whose keys only that plugin knows."""
     return path[0] == "plugins" and len(path) > 1 and path[1] not in FIELDS["plugins"]
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a path as TOML does, with quotes around the parts that need them."""
+    """Return a path as TOML writes it, with quotes around the parts that need them."""
     return ".".join(part if _BARE_KEY.fullmatch(part) else msgspec.json.encode(part).decode() for part in path)

@@ -1,6 +1,6 @@
 """The kinds of value a setting can have, each with the bounds most of its settings share.
 
-A setting's own `Meta` comes after its kind's and narrows it. Three things msgspec has no word for travel in
+A setting's own `Meta` comes after its kind's and narrows it. Three rules that msgspec does not know are in
 `Meta.extra`: `least` (the smallest value besides 0, which means "no limit"), `path` (resolved against the
 folder of the file that names it) and `each` (a check of one list entry, raising `ValueError`).
 """
@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def check_origin(text: str) -> None:
-    """Accept what a browser sends as `Origin`: scheme and host, in lower case, nothing after the port.
+    """Check that a text has the form of a browser's `Origin`: scheme, host and port in lower case, without a path.
 
     Raises:
         ValueError: the text has another form.
@@ -48,7 +48,7 @@ def _check_ipv6(text: str) -> None:
 
 
 def check_network(text: str) -> None:
-    """Accept one address or one network in CIDR form, of IPv4 or IPv6.
+    """Check that a text is one address or one network in CIDR form, of IPv4 or IPv6.
 
     Raises:
         ValueError: the text is neither, or the network has host bits set.
@@ -60,7 +60,7 @@ def check_network(text: str) -> None:
 
 
 def check_name(text: str) -> None:
-    """Accept any text that is not blank.
+    """Check that a text is not blank.
 
     Raises:
         ValueError: the text is empty or only white space.
@@ -76,8 +76,8 @@ Paths = Annotated[list[str], Meta(max_length=100, extra={"each": check_name, "pa
 Origins = Annotated[list[str], Meta(max_length=1000, extra={"each": check_origin})]
 Networks = Annotated[list[str], Meta(max_length=1000, extra={"each": check_network})]
 
-# The lower bound is far below any sensible value on purpose: whoever tries relay's behaviour at its deadlines
-# should not have to wait for them.
+# The lower bound is far below any sensible value on purpose: somebody who tries out the deadlines should not have
+# to wait for them.
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 
 Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]

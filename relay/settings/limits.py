@@ -1,4 +1,4 @@
-"""The [limits] section: how much one peer, one user and all of them together may ask of the server."""
+"""The sections [limits] and [attachments]: bounds on what one peer, one user and all of them may ask."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.settings.kinds import ByteLimit, Limit
 
 
 class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rates, counts and sizes; 0 lifts the limit it stands at."""
+    """Rates, counts and sizes; 0 lifts that limit."""
 
     messages_per_second: Annotated[
         Limit,
@@ -30,15 +30,15 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     connection_messages_per_second: Annotated[
         Limit,
         Meta(
-            description="The same for one device by itself, with ten seconds' worth at once; a narrower "
+            description="Messages one device may send per second, with ten seconds' worth at once: a narrower "
             "limit within the user's."
         ),
     ] = 0
     address_messages_per_second: Annotated[
         Limit,
         Meta(
-            description="The same for one address, whoever sends from there. An office may stand behind a "
-            "single one."
+            description="Messages that may come from one address per second, whoever sends them, with ten "
+            "seconds' worth at once. A whole office may share a single address."
         ),
     ] = 0
     typing_per_second: Annotated[
@@ -78,7 +78,7 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     connections_per_address: Annotated[
         Limit,
         Meta(
-            description="Open connections from one address. An office or a mobile network may stand behind "
+            description="Open connections from one address. An office or a mobile network may share "
             "a single one; behind a reverse proxy, set `[server] trusted_proxies`, or the "
             "proxy's own is counted."
         ),
@@ -86,16 +86,16 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     strangers_per_address: Annotated[
         Limit,
         Meta(
-            description="Connections from one address, of IPv6 from one /64, on which nobody has said who they "
-            "are: without a whole request yet, idle between two, or without a hello. Over it the "
-            "one that has waited longest, five seconds at least, is ended. The addresses of `[server] "
+            description="Connections from one address, of IPv6 from one /64, that are not authenticated yet: "
+            "without a whole request, idle between two, or without a hello. Above it the "
+            "one that has waited longest, five seconds at least, is closed. The addresses of `[server] "
             "trusted_proxies` are not counted."
         ),
     ] = 1000
     hellos_per_minute: Annotated[
         Limit,
         Meta(
-            description="Connections that may introduce themselves per minute from one address. It is high "
+            description="Hellos that may come from one address per minute. It is high "
             "so that everybody can come back at once after a restart."
         ),
     ] = 6000
@@ -109,16 +109,17 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     wrong_passwords_per_hour: Annotated[
         Limit,
         Meta(
-            description="Wrong passwords for one account per hour, from all places together that it was "
-            "never logged in to from, and again from each of those that it was. Further attempts "
-            "are answered `rate_limited` there; the account and its owner's own places stay open."
+            description="Wrong passwords for one account per hour: from all networks together that the account "
+            "has never logged in from, and separately from each network that it has. Further "
+            "attempts are answered `rate_limited` there; the owner can still log in from the usual "
+            "networks."
         ),
     ] = 100
     uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60
     frame_bytes: Annotated[
         ByteLimit,
         Meta(
-            description="Size of one message from a client, its envelope included, by whatever way it comes. On a "
+            description="Size of one message from a client, its envelope included, over WebSocket and REST. On a "
             "WebSocket a larger one closes with 1009; by REST it is answered `too_large`, unless body_bytes is 0."
         ),
     ] = 65_536
@@ -128,24 +129,24 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     message_bytes_per_second: Annotated[
         ByteLimit,
         Meta(
-            description="Bytes of messages that are read of one user per second in the long run, over all devices "
-            "together, with a mebibyte at once. Nothing is refused above it: the server reads that user's "
-            "connections more slowly, so that whom they write to can keep up."
+            description="Bytes of messages that are read from one user per second in the long run, over all "
+            "devices together, with a mebibyte at once. Nothing is refused above it: the server "
+            "reads that user's connections more slowly, so that the recipients can keep up."
         ),
     ] = 4_194_304
     page_bytes: Annotated[
         ByteLimit,
         Meta(
-            description="Bytes of messages in one page of a list, as of history, notifications or search. A page "
-            "has fewer messages than its `limit` where they are long, and one at least; `has_more` "
-            "says that there are others."
+            description="Bytes of messages in one page of history, notifications or search. A page of long "
+            "messages has fewer than its `limit`, but at least one; `has_more` says that there are others."
         ),
     ] = 1_048_576
     pages_at_once: Annotated[
         Limit,
         Meta(
-            description="Pages of messages by REST that are made and sent for one user at one time; one more "
-            "waits, so that whoever asks for many and reads none costs no more than these."
+            description="Pages of messages that are made and sent by REST for one user at a time. Further "
+            "requests wait, so a client that asks for many pages and reads none costs no more memory "
+            "than these."
         ),
     ] = 8
     body_bytes: Annotated[
@@ -158,34 +159,38 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     queue_bytes: Annotated[
         ByteLimit,
         Meta(
-            description="Bytes that may wait to be sent to one connection. Over it what is transient is "
+            description="Bytes that may wait to be sent to one connection. Above it transient messages are "
             "dropped first, then the connection closes with 4403; resuming brings everything "
             "stored."
         ),
     ] = 1_048_576
     queue_messages: Annotated[
-        Limit, Meta(description="The same limit counted in messages, whichever is reached first.")
+        Limit,
+        Meta(
+            description="Messages that may wait to be sent to one connection: queue_bytes counted in messages. "
+            "Whichever of the two is reached first counts."
+        ),
     ] = 10_000
     in_flight: Annotated[
         Limit,
         Meta(
-            description="Messages of one connection between their arrival and their ack. At it the server "
-            "stops reading from that connection until some are on disk, so the sender slows "
-            "down and loses nothing."
+            description="Messages of one connection that have arrived and are not acked yet. When it is reached, "
+            "the server stops reading from that connection until some are on disk, so the sender "
+            "slows down and loses nothing."
         ),
     ] = 256
     pending: Annotated[
         Limit,
         Meta(
             description="Messages of the whole server that wait for the disk. Further ones are answered "
-            "`overloaded`, to be tried again."
+            "`overloaded`; the client tries again."
         ),
     ] = 20_000
     bad_frames: Annotated[
         Limit,
         Meta(
-            description="Errors against the protocol that one connection may make before it is closed with "
-            "4505. Each one before that is answered and does no harm."
+            description="Protocol errors that one connection may make before it is closed with "
+            "4505. Each one before that is answered with an error."
         ),
     ] = 20
     group_members: Annotated[
@@ -195,8 +200,8 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     groups_per_user: Annotated[
         Limit,
         Meta(
-            description="Groups one user may have made that are still there. Deleted ones whose id the user chose "
-            "count too, since it stays taken."
+            description="Existing groups that one user has made. Deleted ones whose id the user chose "
+            "count too, since the id stays taken."
         ),
     ] = 1000
     following_per_user: Annotated[
@@ -205,8 +210,8 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reactions_per_message: Annotated[
         Limit,
         Meta(
-            description="Different reactions of one user to one message, those taken back included. One more is "
-            "`forbidden`."
+            description="Different reactions of one user to one message, removed ones included. One more is "
+            "answered `forbidden`."
         ),
     ] = 20
     content_characters: Annotated[
@@ -216,5 +221,49 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def message_bytes(self) -> int:
-        """The size of a message that does not come in a frame; 0 means no limit, as where a body has none."""
+        """The largest message by REST in bytes; 0 means no limit, which holds when a request's body has none."""
         return self.frame_bytes if self.body_bytes else 0
+
+
+class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files in messages; they are kept in the database."""
+
+    max_bytes: Annotated[
+        ByteLimit, Meta(description="Size of one file; a larger one is answered 413. 0 lifts the limit.")
+    ] = 104_857_600
+    quota_bytes: Annotated[
+        ByteLimit,
+        Meta(
+            description="Size of all existing files of one user together, those that are being "
+            "uploaded included. 0 lifts the limit."
+        ),
+    ] = 1_073_741_824
+    uploads_at_once: Annotated[
+        Limit,
+        Meta(
+            description="Files that one user may be uploading at one time; the next is answered `rate_limited`. "
+            "0 lifts the limit."
+        ),
+    ] = 10
+    upload_minutes: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=10_080,
+            description="How long one upload may take. A longer one is refused, and the part that came is "
+            "deleted.",
+        ),
+    ] = 60.0
+    keep_unused_hours: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=8760,
+            description="How long an uploaded file is kept when no message holds it yet. A file whose last "
+            "message was deleted goes at the next collection.",
+        ),
+    ] = 24.0
+    collect_minutes: Annotated[
+        float,
+        Meta(ge=0.01, le=10_080, description="Time between two collections of files that no message holds."),
+    ] = 10.0

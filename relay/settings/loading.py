@@ -1,18 +1,26 @@
-"""From what was given to `Settings`, or to every problem in it at once."""
+"""Loading of the settings from the file and the environment, and the origin of each value in force.
+
+Both sources become one flat table from key path to `Given`. `load` turns it into `Settings`, or raises every
+problem at once; `explain` gives the origin of each value, for `relay config show`.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relay.settings.extensions import TypeSettings
-from relay.settings.fields import FIELDS, SECTION_TYPES, KeyPath, dotted, field_at, is_plugin_option
-from relay.settings.model import Settings
-from relay.settings.problems import Problem, SettingsError
-from relay.settings.sources import gather
-from relay.settings.values import Given, convert
+from relay.settings.environment import read_environment
+from relay.settings.fields import FIELDS, SECTION_TYPES, TYPES_SECTION, KeyPath, dotted, field_at, is_plugin_option
+from relay.settings.model import Settings, TypeSettings
+from relay.settings.problems import Problem, SettingsError, did_you_mean, nearest
+from relay.settings.toml_source import Document, read_document
+from relay.settings.values import Given, convert, shown
+
+REDACTED = "(redacted)"
+_SECRET = re.compile("password|secret|token|key", re.IGNORECASE)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -43,7 +51,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 
 def _default_paths(base: Path) -> dict[KeyPath, Any]:
-    """Resolve the defaults that are paths as if they stood in the file."""
+    """Resolve the defaults that are paths, as if they stood in the file."""
     fields = [field for section in SECTION_TYPES for field in FIELDS[section].values() if field.is_path]
     return {
         (field.section, field.key): convert(
@@ -59,7 +67,7 @@ def _value(key: KeyPath, given: Given, problems: list[Problem]) -> Any:
 
 
 def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
-    """Find values that are right alone and wrong together."""
+    """Return the problems of values that are right alone and wrong together."""
     pair = ("tls_certificate", "tls_key")
     present = [key for key in pair if ("server", key) in given and given["server", key].value != ""]
     if len(present) != 1:
@@ -85,10 +93,150 @@ def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings
 
 
 def _put(table: dict[str, Any], path: KeyPath, value: object) -> None:
-    """Set a nested key; a value where a table is needed gives way, since the later source wins."""
+    """Set a nested key. A table replaces a plain value on the way, since the later source wins."""
     *parents, last = path
     for parent in parents:
         if not isinstance(table.get(parent), dict):
             table[parent] = {}
         table = table[parent]
     table[last] = value
+
+
+def explain(
+    settings: Settings, path: Path | None, environ: Mapping[str, str]
+) -> Iterator[tuple[str, object, str]]:
+    """Yield (dotted key, value, origin) for each setting, in the order of the shipped relay.toml.
+
+    The origin is "default", "FILE:LINE" or "environment NAME". Values whose key sounds like a secret are
+    replaced; relay's own numbers are not, since a length or a number of days gives nothing away.
+    """
+    problems: list[Problem] = []
+    in_file, in_environment = gather(path, environ, problems)
+    given = in_file | in_environment
+    for key, value in _values(settings):
+        yield dotted(key), _redacted(key, value), _origin(key, given)
+
+
+def _values(settings: Settings) -> Iterator[tuple[KeyPath, object]]:
+    for section in SECTION_TYPES:
+        for key in FIELDS[section]:
+            yield (section, key), getattr(getattr(settings, section), key)
+    for name, options in settings.plugins.options.items():
+        yield from _flat(("plugins", name), options)
+    for name, changed in settings.types.items():
+        for key in FIELDS[TYPES_SECTION]:
+            if (value := getattr(changed, key)) is not None:
+                yield ("types", name, key), value
+
+
+def _flat(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat((*path, str(key)), inner)
+    else:
+        yield path, value
+
+
+def _redacted(path: KeyPath, value: object) -> object:
+    field = field_at(path)
+    if field and field.kind in ("integer", "number"):
+        return value
+    names = path[1:] if field else path[2:]
+    return _without_secrets(value, is_secret=any(map(_SECRET.search, names)))
+
+
+def _without_secrets(value: object, *, is_secret: bool) -> object:
+    if is_secret:
+        return REDACTED if value or isinstance(value, bool | int | float) else value
+    if isinstance(value, dict):
+        return {
+            key: _without_secrets(inner, is_secret=bool(_SECRET.search(str(key)))) for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(inner, is_secret=False) for inner in value]
+    return value
+
+
+def _origin(path: KeyPath, given: Mapping[KeyPath, Given]) -> str:
+    """Return the origin of a value: its own, or that of the whole table that was given around it."""
+    while path:
+        if path in given:
+            return given[path].origin
+        path = path[:-1]
+    return "default"
+
+
+def gather(path: Path | None, environ: Mapping[str, str], problems: list[Problem]) -> list[dict[KeyPath, Given]]:
+    """Return the values of the file and those of the environment, in this order: the later one wins."""
+    if path is None:
+        in_file: dict[KeyPath, Given] = {}
+    else:
+        document = read_document(path, problems)
+        in_file = dict(_from_document(document, path.absolute().parent, problems))
+    return [in_file, dict(read_environment(environ, in_file, problems))]
+
+
+def _from_document(document: Document, base: Path, problems: list[Problem]) -> Iterator[tuple[KeyPath, Given]]:
+    for path, value in _leaves(document.data, ()):
+        label = key_label(path)
+        inside = document.lines_inside(path) if isinstance(value, list) else {}
+        given = Given(
+            value=value, file=document.file, line=document.line(path), key=label, base=base, inside=inside
+        )
+        if field_at(path) or (is_plugin_option(path) and (len(path) > 2 or value == {})):
+            yield path, given
+        elif not _is_empty_table(path, value):
+            problems.append(_misplaced(path, given))
+
+
+def _leaves(table: Mapping[str, object], path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    """Yield each value with its path; an empty table, or a table where a value belongs, counts as a value."""
+    for key, value in table.items():
+        here = (*path, key)
+        if isinstance(value, dict) and value and not field_at(here) and _may_hold_tables(here):
+            yield from _leaves(value, here)
+        else:
+            yield here, value
+
+
+def _may_hold_tables(path: KeyPath) -> bool:
+    if len(path) == 1:
+        return path[0] in FIELDS or path[0] == "types"
+    return path[0] == "plugins" or (path[0] == "types" and len(path) == 2)
+
+
+def _is_empty_table(path: KeyPath, value: object) -> bool:
+    return value == {} and _may_hold_tables(path)
+
+
+def _misplaced(path: KeyPath, given: Given) -> Problem:
+    """Return the problem of a path that is not a key: unknown section, unknown key, or a value for a table."""
+    if path[0] == "plugins" and len(path) == 2:
+        hint = f"options of a plugin stand under [{dotted(path)}]"
+        return given.problem("no such key", did_you_mean(path[1], FIELDS["plugins"]) or hint)
+    if _may_hold_tables(path):
+        return given.problem(f"{shown(given.value)} is not a table", _table_hint(path))
+    if len(path) == 1:
+        sections = [name for name in FIELDS if name != TYPES_SECTION] + ["types"]
+        if isinstance(given.value, dict):
+            found = nearest(path[0], sections)
+            return given.problem("no such section", f"did you mean [{found}]?" if found else "")
+        return given.problem("stands outside of any section", _elsewhere(path[0]))
+    keys = FIELDS[TYPES_SECTION if path[0] == "types" else path[0]]
+    return given.problem("no such key", did_you_mean(path[-1], keys) or _elsewhere(path[-1]))
+
+
+def _table_hint(path: KeyPath) -> str:
+    name = "types.NAME" if path == ("types",) else dotted(path)
+    return f"write [{name}] in a line of its own, and its keys below"
+
+
+def _elsewhere(key: str) -> str:
+    """Return a hint at the sections that do have the key."""
+    found = [f"[{section}] {key}" for section, fields in FIELDS.items() if key in fields]
+    return f"did you mean {' or '.join(found)}?" if found else ""
+
+
+def key_label(path: KeyPath) -> str:
+    """Return a path as the file writes it: "[limits] pending"."""
+    return f"[{dotted(path)}]" if len(path) == 1 else f"[{dotted(path[:-1])}] {dotted(path[-1:])}"

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said so that it can be mended without looking anything up.
+"""Problems of a configuration, in words that let a reader correct each without looking anything up.
 
 Exception
  └─ SettingsError   carries every problem found, not only the first one
@@ -15,7 +15,7 @@ ENVIRONMENT = "environment"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to mend; `file` is "environment" for a variable, `line` is None where there is none."""
+    """One problem; `file` is "environment" for a variable, `line` is None where there is none."""
 
     file: str
     line: int | None = None
@@ -30,7 +30,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; its text is all problems, one a line."""
+    """The configuration cannot be used; the text has every problem, one a line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.file == ENVIRONMENT, problem.line or 0))
@@ -41,7 +41,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the name most like the given one, or None when nothing comes near."""
     by_lower = {candidate.lower(): candidate for candidate in names}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    # What was shortened is far from the whole by letters: ttl for ttl_seconds.
+    # An abbreviation shares too few letters with its name to come near: ttl for ttl_seconds.
     found = found or [candidate for candidate in by_lower if candidate.startswith(f"{name.lower()}_")]
     return by_lower[found[0]] if found else None
 

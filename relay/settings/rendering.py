@@ -1,4 +1,4 @@
-"""The pages that are made from the table of settings: the annotated relay.toml and docs/configuration.md."""
+"""Rendering of the generated pages: the annotated relay.toml and docs/configuration.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from relay.settings.fields import FIELDS, SECTION_INTROS, SECTION_TYPES, TYPES_SECTION, Field
 
 _WIDTH = 100
-# Written out even though they are the defaults: what most people come to this file for.
+# Written out even though they are the defaults: these are the keys that most people look for.
 _UNCOMMENTED = {("server", "host"), ("server", "port"), ("storage", "path")}
 _EXAMPLE_TYPE = "types.chat_message"
 
@@ -19,7 +19,7 @@ _TOML_HEAD = """\
 
 # Every setting of relay with its default. What is commented out has the value shown, so a file of your
 # own needs only the lines that differ. `relay config check` finds mistakes in it; `relay config show`
-# tells every value in force and where it comes from. Each key can also be set in the environment, which
+# lists every value in force and where it comes from. Each key can also be set in the environment, which
 # wins over this file: RELAY_SERVER__PORT=9000, or RELAY_SERVER__PORT_FILE=/run/secrets/port to read the
 # value from a file. Relative paths start at the folder of this file.
 """
@@ -29,7 +29,7 @@ _MARKDOWN_HEAD = """\
 
 # Configuration
 
-relay starts without any configuration. What you want otherwise goes into one file, `relay.toml`, into the
+relay starts without any configuration. To change a setting, put it into one file, `relay.toml`, into the
 environment, or both. The `relay.toml` at the top of the source tree shows every key with its default.
 
 ## Where values come from
@@ -39,7 +39,7 @@ environment, or both. The `relay.toml` at the top of the source tree shows every
 3. over both the environment.
 
 `relay config show` lists every value in force with its origin (`default`, the file and line, or the
-variable) and hides what sounds like a secret. `relay config check` reports everything that is wrong at once:
+variable) and hides values whose key sounds like a secret. `relay config check` reports all problems at once:
 
     relay.toml:12: [limits] mesages_per_second: no such key; did you mean messages_per_second?
     relay.toml:15: [server] port: 84840 is not a whole number from 0 to 65535
@@ -66,7 +66,7 @@ Each key has a variable: `RELAY_`, the section, two underscores, the key, all in
   written as TOML writes them, and as plain text otherwise. One read from a `_FILE` is always plain text.
   Further double underscores lead into nested tables.
 - A variable that starts with `RELAY_`, has a double underscore and sets nothing is an error, since it is
-  most likely a mistyped one. Those without a double underscore are left alone.
+  most likely mistyped. Variables without a double underscore are left alone.
 
 ## Paths
 
@@ -93,7 +93,7 @@ def _toml_key(field: Field) -> str:
 
 
 def _range(field: Field) -> str:
-    """Write the line with what is possible, unless the description has named it all."""
+    """Return the line with the possible values, unless the description has named all of them."""
     if field.bounds_text:
         return f"# Range: {field.bounds_text}\n"
     missing = [choice for choice in field.choices if f'"{choice}"' not in field.description]
@@ -106,7 +106,7 @@ def _comment(text: str) -> str:
 
 
 def _toml_value(value: object) -> str:
-    """Write a default as TOML; texts and lists of them are written as in JSON."""
+    """Return a default as TOML; texts and lists of them are written as in JSON."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml_value, value))}]"
     if isinstance(value, float):

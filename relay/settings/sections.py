@@ -1,6 +1,6 @@
-"""The fixed sections but [limits]: one struct each, one annotated field per key.
+"""The fixed sections but [limits] and [attachments]: one struct each, with one annotated field per key.
 
-What stands here is the only place where a key, its default, its bounds and its explanation are written.
+A key, its default, its bounds and its explanation are written here and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.settings.kinds import ByteLimit, FilePath, Limit, Networks, Origins, Seconds, Text
+from relay.settings.kinds import FilePath, Networks, Origins, Seconds, Text
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the server listens and whom it believes."""
+    """The address the server listens on, and the proxies and origins it trusts."""
 
     host: Annotated[
         Text,
@@ -36,8 +36,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Origins,
         Meta(
             description="Web pages of other origins that may connect, each as scheme://host, with the port where "
-            "it has one; no wildcards. Pages the server itself serves always may, and programs that are no "
-            "browser send no origin. An application's own scheme (app://x) may be listed; pages of file:// have "
+            "it has one; no wildcards. Pages the server itself serves always may, and programs other than "
+            "browsers send no origin. An application's own scheme (app://x) may be listed; pages of file:// have "
             "the origin null, which never may.",
             examples=["https://chat.example.org"],
         ),
@@ -46,7 +46,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Networks,
         Meta(
             description="Networks of the reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are "
-            "believed. Name none but your own: whoever is believed chooses the address that the "
+            "trusted. List only your own: a trusted proxy chooses the address that the "
             "limits count.",
             examples=["10.0.0.0/8"],
         ),
@@ -86,7 +86,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             description='What an ack promises. "full": every acked message survives a power loss. "normal": '
             "it survives a crash and kill -9 of the server, but a power loss or a crash of the "
-            "operating system may take the last moments back; it is faster on slow disks. "
+            "operating system may lose the last moments; it is faster on slow disks. "
             "Neither ever corrupts the file."
         ),
     ] = "full"
@@ -96,7 +96,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=1,
             le=32,
             description="Threads that answer history, search and resume while the one writer writes. More "
-            "than there are processors rarely helps. One user has half of them at most.",
+            "threads than processors rarely help. One user takes half of them at most.",
         ),
     ] = 4
     read_seconds: Annotated[
@@ -106,7 +106,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             le=600,
             description="How long the database may take to answer a user's request, the wait for a reader "
             'included. Then it is interrupted, and the request is refused with "overloaded". Keep it below '
-            "timeouts.handler_seconds, or a plugin is blamed for what takes too long. 0 = no limit.",
+            "timeouts.handler_seconds, or the plugin is blamed for a slow database. 0 = no limit.",
         ),
     ] = 5.0
     batch_messages: Annotated[
@@ -114,8 +114,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             ge=1,
             le=4096,
-            description="Most messages stored in one transaction. A batch takes what is waiting and never "
-            "waits for more, so this bounds how long one commit can take, not how soon it "
+            description="Messages stored in one transaction at most. A batch takes the messages that are waiting "
+            "and never waits for more, so this bounds how long one commit takes, not how soon it "
             "starts.",
         ),
     ] = 512
@@ -124,28 +124,28 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             ge=0.1,
             le=86_400,
-            description="How long after a message was erased or edited its bytes are purged from the search "
-            "index, free pages and the write-ahead log. It merges the whole index: longer costs a "
+            description="How long after a message is erased or edited its bytes are purged from the search "
+            "index, free pages and the write-ahead log. A purge merges the whole index: a longer time costs a "
             "large server less where much is erased.",
         ),
     ] = 10.0
 
 
 class HeartbeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How soon a vanished peer is noticed."""
+    """The interval that decides how soon a vanished peer is noticed."""
 
     interval_seconds: Annotated[
         Seconds,
         Meta(
             description="A connection to which nothing was sent for this long gets a heartbeat; one that "
-            "was silent for twice as long is closed with 4402. Stay below the idle time of "
+            "was silent for twice as long is closed with 4402. Stay below the idle timeout of "
             "proxies on the way, often 60 s."
         ),
     ] = 25.0
 
 
 class PresenceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When somebody counts as gone."""
+    """The time after which a user without a connection is offline."""
 
     grace_seconds: Annotated[
         float,
@@ -159,65 +159,80 @@ class PresenceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class ReplaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a connection brings back of the missed messages."""
+    """The bound on a replay of missed messages."""
 
     limit: Annotated[
         int,
         Meta(
             ge=1,
             le=100_000,
-            description="Messages a resume brings at most. Above it every conversation brings its newest "
-            "ones and names the exact gaps, which the client fetches by REST when somebody "
+            description="Messages in one replay at most. Above it each conversation brings its newest "
+            "messages and names the exact gaps, which the client fetches by REST when somebody "
             "scrolls there.",
         ),
     ] = 1000
 
 
 class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the server waits for anything that is not its own."""
+    """How long the server waits for a peer, a plugin or the end of connections."""
 
-    head_seconds: Annotated[Seconds, Meta(description="For the whole head of a request to arrive.")] = 10.0
+    head_seconds: Annotated[
+        Seconds,
+        Meta(description="The whole head of a request must arrive within this time, or the connection is cut."),
+    ] = 10.0
     hello_seconds: Annotated[
-        Seconds, Meta(description="For the first frame of a new connection; then it is closed with 4401.")
+        Seconds,
+        Meta(
+            description="A new WebSocket connection must send its hello within this time; then it is closed with "
+            "4401."
+        ),
     ] = 10.0
     write_seconds: Annotated[
         Seconds,
-        Meta(description="For a peer to take what is being sent to it, before the connection is cut."),
+        Meta(description="A peer must take what is being sent to it within this time, or the connection is cut."),
     ] = 20.0
-    body_seconds: Annotated[Seconds, Meta(description="For the whole body of a request to arrive.")] = 30.0
+    body_seconds: Annotated[
+        Seconds, Meta(description="The whole body of a request must arrive within this time.")
+    ] = 30.0
     close_seconds: Annotated[
-        Seconds, Meta(description="For a peer to answer a close, before the connection is cut.")
+        Seconds,
+        Meta(description="A peer must answer a close frame within this time, or the connection is cut."),
     ] = 2.0
     drain_seconds: Annotated[
         Seconds,
         Meta(
-            description="For connections to end by themselves when the server stops; then they are cut. A "
-            "supervisor's own patience (systemd's TimeoutStopSec, Docker's 10 s) must be "
+            description="When the server stops, connections have this time to end by themselves; then they are "
+            "cut. A supervisor's own timeout (systemd's TimeoutStopSec, Docker's 10 s) must be "
             "longer."
         ),
     ] = 4.0
     handler_seconds: Annotated[
         Seconds,
-        Meta(description="For a plugin to handle one message, before it is answered `plugin_failed`."),
+        Meta(
+            description="A plugin must handle one message within this time, or the message is answered "
+            "`plugin_failed`."
+        ),
     ] = 5.0
-    tls_handshake_seconds: Annotated[Seconds, Meta(description="For a TLS handshake to complete.")] = 10.0
+    tls_handshake_seconds: Annotated[
+        Seconds, Meta(description="A TLS handshake must complete within this time, or the connection is cut.")
+    ] = 10.0
     keep_alive_seconds: Annotated[
         Seconds,
         Meta(
-            description="For the next request on an idle HTTP connection. Longer than the reverse proxy's "
-            "own time, or it will now and then use a connection that is just being closed."
+            description="An idle HTTP connection is closed when no request comes within this time. Keep it longer "
+            "than the reverse proxy's own, or the proxy now and then uses a connection that is just being closed."
         ),
     ] = 75.0
 
 
 class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may join and whom they find."""
+    """Registration, tokens, passwords and the directory of users."""
 
     registration: Annotated[
         Literal["invite", "open", "closed"],
         Meta(
-            description='Who may make an account: "invite" those with an invitation, "open" anybody who '
-            'reaches the server, "closed" nobody (accounts come from the command line).'
+            description='Who may make an account: "invite": those with an invitation; "open": anybody who '
+            'reaches the server; "closed": nobody (accounts come from the command line).'
         ),
     ] = "invite"
     token_days: Annotated[
@@ -230,62 +245,20 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     directory: Annotated[
         Literal["everyone", "shared"],
         Meta(
-            description='Whom a user finds by name: "everyone" on the server, or "shared", only those who '
-            "have said something in a conversation that both are in."
+            description='Which users a search by name finds: "everyone" on the server, or "shared": only those '
+            "who have said something in a conversation that both are in."
         ),
     ] = "everyone"
 
 
-class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Files in messages; they are kept in the database."""
-
-    max_bytes: Annotated[
-        ByteLimit, Meta(description="Size of one file; a larger one is answered 413. 0 lifts the limit.")
-    ] = 104_857_600
-    quota_bytes: Annotated[
-        ByteLimit,
-        Meta(
-            description="Size of all files of one user's that are still there, together, those that are being "
-            "uploaded included. 0 lifts the limit."
-        ),
-    ] = 1_073_741_824
-    uploads_at_once: Annotated[
-        Limit,
-        Meta(
-            description="Files that one user may be uploading at one time; the next is answered `rate_limited`. "
-            "0 lifts the limit."
-        ),
-    ] = 10
-    upload_minutes: Annotated[
-        float,
-        Meta(
-            ge=0.01,
-            le=10_080,
-            description="How long one upload may take. A longer one is refused, and what came of it goes.",
-        ),
-    ] = 60.0
-    keep_unused_hours: Annotated[
-        float,
-        Meta(
-            ge=0.01,
-            le=8760,
-            description="How long an upload that no message holds waits for one. A file whose last message was "
-            "deleted goes at the next collection.",
-        ),
-    ] = 24.0
-    collect_minutes: Annotated[
-        float, Meta(ge=0.01, le=10_080, description="Between two collections of files that nothing holds.")
-    ] = 10.0
-
-
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What browsers may load from the server."""
+    """Files that browsers may load from the server."""
 
     page: Annotated[
         bool,
         Meta(
-            description="Serve relay's own page at / and its files below /app/. With false these paths are free "
-            "for a plugin's page."
+            description="Serve relay's own page at / and its files below /app/. With false a plugin may serve a "
+            "page at these paths."
         ),
     ] = True
     sdk: Annotated[
@@ -298,11 +271,11 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the server says about its work."""
+    """The server's log lines."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Meta(description="The least important lines that are still written."),
+        Meta(description="The lowest level of the lines that are written."),
     ] = "info"
     format: Annotated[
         Literal["text", "json"],

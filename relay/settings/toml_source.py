@@ -1,4 +1,4 @@
-"""Reading a TOML file together with the line each key stands in, which tomllib does not tell."""
+"""A TOML file as a source: its values with the line of each key, which tomllib does not give."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A parsed file: its tables, and the line (from 1) of every key path it writes out."""
+    """A parsed file: its tables, and the line (from 1) of every key path in it."""
 
     file: str
     data: dict[str, object]
     lines: dict[tuple[str, ...], int]
 
     def lines_inside(self, path: tuple[str, ...]) -> dict[tuple[str, ...], int]:
-        """Return the lines of what stands below a key, by what follows the key's own path."""
+        """Return the lines of all keys below a key, by their path from there."""
         size = len(path)
         return {
             found[size:]: line for found, line in self.lines.items() if len(found) > size and found[:size] == path
@@ -47,7 +47,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def read_document(path: Path, problems: list[Problem]) -> Document:
-    """Read and parse a file; one that cannot be is an empty document and one more problem."""
+    """Read and parse a file; a file that cannot be read gives an empty document and adds a problem."""
     file = str(path)
     text = _read_text(path, problems)
     try:
@@ -90,10 +90,10 @@ def _syntax_problem(file: str, text: str, error: str) -> Problem:
 
 
 def parse_value(text: str) -> object:
-    """Read one TOML value standing alone, as the environment has them.
+    """Read one TOML value that stands alone, as in a variable of the environment.
 
     Raises:
-        ValueError: the text is no TOML value, or is more than one.
+        ValueError: the text is not one TOML value.
     """
     try:
         parsed = tomllib.loads(f"value = {text}")
@@ -107,14 +107,14 @@ def parse_value(text: str) -> object:
 def find_lines(text: str) -> dict[tuple[str, ...], int]:
     """Return the line of each table header and key in a text that tomllib has accepted.
 
-    Relying on that acceptance keeps this to following brackets and quotes. The second table of an array `[[a.b]]`
-    stands under ("a", "b", "1"), with its keys; under the path without a number its first line counts.
+    Because tomllib has accepted the text, it is enough to follow brackets and quotes. The second table of an array
+    `[[a.b]]` stands under ("a", "b", "1"), with its keys; the path without a number leads to the first one's line.
     """
     return _LineFinder().find(text)
 
 
 class _LineFinder:
-    """Walks the lexemes, keeping the open brackets: an inline table with its path, an array with None."""
+    """A walk over the lexemes with a stack of open brackets: an inline table has its path there, an array None."""
 
     def __init__(self) -> None:
         self.lines: dict[tuple[str, ...], int] = {}
@@ -168,7 +168,7 @@ class _LineFinder:
             self.value_of = None
 
     def _close(self) -> None:
-        """Leave an inline table or an array; what encloses it goes on with the same value."""
+        """Leave an inline table or an array; the one around it goes on with the same value."""
         closed = self.open.pop()
         if closed is not None:
             self.value_of = closed

@@ -1,4 +1,4 @@
-"""Checking one value against its key, and saying what would have been right."""
+"""The check of one value against its key, and the hint of what would have been right."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _UNITS = {
     },
     "days": {"d": 1, "day": 1, "days": 1, "w": 7},
 }
-"""What others write behind a number, in the unit that a key's name ends with."""
+"""Units that people write behind a number, as factors of the unit that the key's name ends with."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """A value somebody gave, and where: what every problem and every origin is told from.
+    """A value from the file or the environment with its place, which problems and origins are reported with.
 
     Attributes:
-        hidden: it came out of a file whose name was given, so it may be a secret and is never shown.
+        hidden: the value came from a file that a variable names, so it may be a secret and is never shown.
         inside: for an array of tables: the line of each table and key in it, by its path from here.
     """
 
@@ -50,7 +50,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> str:
-        """The value as a problem shows it."""
+        """The value as a problem's text shows it."""
         return "what the file holds" if self.hidden else shown(self.value)
 
     @property
@@ -82,7 +82,7 @@ class _Fit(msgspec.Struct, frozen=True):
 
 
 def _fault(field: Field, given: Given) -> Problem | _Fit:
-    """Return the problem a value has, or the value wrapped, since a value may be anything."""
+    """Return the problem of a value, or the value wrapped, since a value may be anything."""
     try:
         value = _typed(field, given.value, is_text=given.is_text)
     except msgspec.ValidationError:
@@ -118,7 +118,7 @@ def split_list(text: str) -> object:
     """Read a list from the environment: an array as in TOML or JSON, or entries separated by commas.
 
     Raises:
-        msgspec.ValidationError: it starts like an array and is none.
+        msgspec.ValidationError: it starts like an array and is not one.
     """
     if not text.strip().startswith("["):
         return [entry for part in text.split(",") if (entry := part.strip())]
@@ -129,14 +129,14 @@ def split_list(text: str) -> object:
 
 
 def _resolved(value: object, base: Path) -> object:
-    """Make paths absolute without following links, since certificates are renewed by moving one."""
+    """Make paths absolute without following links, since certificates are renewed by changing a link."""
     if isinstance(value, list):
         return [_resolved(entry, base) for entry in value]
     return str(base / os.path.expanduser(str(value))) if value else value
 
 
 def expected(field: Field) -> str:
-    """Say what a key accepts, to be read after "is not"."""
+    """Return what a key accepts, in words that follow "is not"."""
     if field.kind in ("choice", "boolean"):
         return field.type_text
     text = f"a {field.type_text}"
@@ -187,7 +187,7 @@ def _hint(field: Field, given: Given) -> str:
 
 
 def _without_unit(unit: str, text: str) -> str | None:
-    """Return what "64MB" or "10s" is in a key's own unit; None where it is no number with a unit."""
+    """Convert "64MB" or "10s" to a key's own unit; None if the text is not a number with a unit."""
     found = _WITH_UNIT.fullmatch(text.strip())
     factor = _UNITS.get(unit, {}).get(found[2].lower()) if found else None
     return None if found is None or factor is None else f"{float(found[1]) * factor:.15g}"

@@ -1,4 +1,4 @@
-"""People, their tokens, invites and devices. Of a token or an invite only the hash is kept."""
+"""Users, tokens, invites and devices. Only the hash of a token or an invite code is stored."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import sqlite3
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.storage.folding import folded, sought
+from relay.storage.folding import sought
 from relay.storage.migrations import BROADCAST_CHANNEL
 from relay.storage.names import check_name as check_name
 from relay.storage.names import claim_name as claim_name
 from relay.storage.shown import check_shown
 
-TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - what every token begins with
-"""Lets secret scanners recognise a leaked token."""
+TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - the public prefix of every token
+"""The prefix by which secret scanners recognise a leaked token."""
 
 _NO_INVITE: Final = "this invite is wrong, used up or expired; ask for a new one"
 
 InviteRole = Literal["user", "admin", "first"]
-"""What an invite makes of who registers with it; "first" an admin, and only while there is nobody."""
+"""The role of a user who registers with an invite; "first" is an admin, on a server without users only."""
 
 
 class Identity(NamedTuple):
-    """Who a token speaks for; by default a user without one, for whom the server acts. Made with keywords only."""
+    """The user and the rights that a token stands for; by default a user without one, for whom the server acts.
+
+    It is made with keywords only.
+    """
 
     user_id: str
     admin: bool = False
@@ -37,7 +40,7 @@ class Identity(NamedTuple):
 
 
 class User(NamedTuple):
-    """One row of the directory."""
+    """One user's account."""
 
     user_id: str
     display_name: str
@@ -50,7 +53,7 @@ class User(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One device of a user, by its own lasting client id."""
+    """One device of a user, identified by its lasting client id."""
 
     client_id: str
     session_id: str
@@ -62,7 +65,7 @@ class Device(NamedTuple):
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return what is kept of a token or an invite code: 256 random bits need no slow hash."""
+    """Return the hash that is stored of a token or an invite code: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -78,7 +81,7 @@ def create_user(
     """Create a user.
 
     Raises:
-        RelayError: `conflict` when the name is taken, `invalid_payload` when it cannot be one, or shows nothing.
+        RelayError: `conflict` when the name is taken, `invalid_payload` when it is invalid or shows nothing.
     """
     shown = check_shown(display_name, "display_name") if display_name else user_id
     claim_name(connection, check_name(user_id, "user id"), "user")
@@ -87,7 +90,7 @@ def create_user(
         " VALUES (?, ?, ?, ?, ?, 0, ?)",
         (user_id, shown, int(admin), password_hash, now, sought(user_id, shown)),
     )
-    # Everybody is in everybody's channel, and sees it from now on.
+    # Every user is a member of the broadcast channel, and sees it from now on.
     connection.execute(
         "INSERT INTO members (channel_id, user_id, role, visible_from, joined_at) VALUES (?1, ?2, 'member',"
         " 1 + max(coalesce((SELECT max(seq) FROM log WHERE channel_id = ?1), 0),"
@@ -99,7 +102,7 @@ def create_user(
 def ensure_user(
     connection: sqlite3.Connection, user_id: str, now: float, *, display_name: str | None = None
 ) -> bool:
-    """Create a user where there is none, and tell whether one was created.
+    """Create a user if there is none; return whether one was created.
 
     Raises:
         RelayError: as `create_user`.
@@ -116,13 +119,10 @@ def get_user(connection: sqlite3.Connection, user_id: str) -> User | None:
     return _user(row) if row else None
 
 
-def list_users(
-    connection: sqlite3.Connection, *, after: str = "", query: str = "", limit: int = 200
-) -> list[User]:
-    """Return users in the order of their ids, those whose id or name contains `query`, in any case and script."""
+def list_users(connection: sqlite3.Connection, *, after: str = "", limit: int = 200) -> list[User]:
+    """Return users, disabled ones too, by id after `after`; `directory.search` finds them by name."""
     rows = connection.execute(
-        f"SELECT {_USER} FROM users WHERE user_id > ? AND instr(sought, ?) > 0 ORDER BY user_id LIMIT ?",
-        (after, folded(query), limit),
+        f"SELECT {_USER} FROM users WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
     )
     return [_user(row) for row in rows]
 
@@ -131,7 +131,7 @@ def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) ->
     """Change some of display_name, admin, disabled, password_hash, receipts, presence_to, groups_from.
 
     Raises:
-        RelayError: `not_found`, `invalid_payload` for a display name that shows nothing.
+        RelayError: `not_found`; `invalid_payload` for a display name that shows nothing.
     """
     if "display_name" in changes:
         shown = check_shown(changes["display_name"], "display_name")
@@ -146,7 +146,7 @@ def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) ->
 
 
 def tells_receipts(connection: sqlite3.Connection, user_id: str) -> bool:
-    """Return whether others may learn how far a user has read."""
+    """Return whether others may see how far a user has read."""
     row = connection.execute("SELECT receipts FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return row is None or bool(row[0])
 
@@ -168,7 +168,7 @@ def create_token(
     client_id: str | None = None,
     expires_at: float | None = None,
 ) -> str:
-    """Create a token and return it; this is the only time it is seen.
+    """Create a token and return it. Only its hash is stored, so it cannot be shown again.
 
     Raises:
         RelayError: `not_found` when there is no such user, `invalid_payload` for a label that shows nothing.
@@ -189,7 +189,7 @@ def create_token(
 
 
 def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | None:
-    """Return whom a token speaks for, expired or not, disabled or not; None when there is no such token."""
+    """Return the identity behind a token, also when it is expired or disabled; None for an unknown token."""
     row = connection.execute(
         "SELECT t.user_id, u.admin, u.disabled, t.token_id, t.scopes, t.client_id, t.created_at, t.expires_at"
         " FROM tokens t JOIN users u USING (user_id) WHERE t.token_hash = ?",
@@ -204,14 +204,14 @@ def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | 
 
 
 def has_token(connection: sqlite3.Connection, token_id: str) -> bool:
-    """Tell whether a token still stands; one that is not relay's own, `PLUGIN:…`, has its end in itself."""
+    """Return whether a token still exists; tokens of plugins, `PLUGIN:…`, are not stored and always do."""
     if ":" in token_id or not token_id:
         return True
     return connection.execute("SELECT 1 FROM tokens WHERE token_id = ?", (token_id,)).fetchone() is not None
 
 
 def list_tokens(connection: sqlite3.Connection, user_id: str | None = None) -> list[dict[str, Any]]:
-    """Return what is known of tokens, never the tokens."""
+    """Return the tokens' rows, without the tokens themselves."""
     rows = connection.execute(
         "SELECT token_id, user_id, origin, label, scopes, created_at, expires_at FROM tokens"
         " WHERE ?1 IS NULL OR user_id = ?1 ORDER BY created_at",
@@ -222,7 +222,7 @@ def list_tokens(connection: sqlite3.Connection, user_id: str | None = None) -> l
 
 
 def revoke_token(connection: sqlite3.Connection, token_id: str) -> str:
-    """Delete a token and return whose it was.
+    """Delete a token and return its user's id.
 
     Raises:
         RelayError: `not_found`.
@@ -234,7 +234,7 @@ def revoke_token(connection: sqlite3.Connection, token_id: str) -> str:
 
 
 def revoke_logins(connection: sqlite3.Connection, user_id: str, kept_token_id: str) -> list[str]:
-    """Delete the tokens of a user's logins but one, and return their ids."""
+    """Delete the tokens of a user's logins except one, and return their ids."""
     rows = connection.execute(
         "DELETE FROM tokens WHERE user_id = ? AND origin = 'login' AND token_id <> ? RETURNING token_id",
         (user_id, kept_token_id),
@@ -262,7 +262,7 @@ def create_invite(
 
 
 def create_first_invite(connection: sqlite3.Connection, now: float, expires_at: float) -> str | None:
-    """Create the invite of the first user in place of the one before, and return its code; None with users."""
+    """Create the invite of the first user and delete the one before; return its code, None if there are users."""
     connection.execute("DELETE FROM invites WHERE role = 'first'")
     if count_users(connection):
         return None
@@ -270,7 +270,7 @@ def create_first_invite(connection: sqlite3.Connection, now: float, expires_at: 
 
 
 def check_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
-    """Refuse an invite that is not good at this moment; `use_invite` says whether it is when it counts.
+    """Check that an invite is valid now. `use_invite` checks again, in the transaction that counts.
 
     Raises:
         RelayError: `forbidden`.
@@ -284,10 +284,10 @@ def check_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
 
 
 def use_invite(connection: sqlite3.Connection, code: str, now: float) -> InviteRole:
-    """Use an invite up by one, in the transaction that creates the account, and return what it makes of it.
+    """Count one use of an invite, in the transaction that creates the account, and return the new user's role.
 
     Raises:
-        RelayError: `forbidden` when there is none left of it.
+        RelayError: `forbidden` when the invite is unknown, expired or used up.
     """
     rows = connection.execute(
         "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ? AND uses_left > 0"
@@ -309,7 +309,7 @@ def get_device(connection: sqlite3.Connection, user_id: str, client_id: str) -> 
 
 
 def list_devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
-    """Return a user's devices that are not revoked, newest seen first."""
+    """Return a user's devices that are not revoked, last seen first."""
     rows = connection.execute(
         f"SELECT {_DEVICE} FROM devices WHERE user_id = ? AND revoked_at IS NULL ORDER BY seen_at DESC",
         (user_id,),
@@ -325,10 +325,10 @@ def attach_device(
     now: float,
     since: float = float("inf"),
 ) -> str | None:
-    """Note that a device is here, with a token, and return its session id, a new one at first sight.
+    """Store that a device has connected with a token; return its session id, a new one for a new device.
 
     Args:
-        since: when the token was made. None is returned for a device that was revoked at that moment or later.
+        since: when the token was made. For a device that was revoked at that moment or later, None is returned.
     """
     row = connection.execute(
         "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at)"
@@ -341,10 +341,10 @@ def attach_device(
 
 
 def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> list[str]:
-    """Revoke a device's session, and the token it logged in with where that token was a login's.
+    """Revoke a device, and the token of the login that it came with.
 
     Returns:
-        The ids of the tokens that are void now.
+        The ids of the tokens that were deleted.
 
     Raises:
         RelayError: `not_found`.
@@ -365,10 +365,10 @@ def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, 
 
 
 def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:
-    """Move a device's ack, and with it what counts as delivered for its user; neither ever goes back.
+    """Advance a device's ack, and with it the user's delivered position; neither ever goes back.
 
     Returns:
-        What counted as delivered before, and what does now.
+        The user's delivered position before and after.
     """
     connection.execute(
         "UPDATE devices SET acked = max(acked, ?) WHERE user_id = ? AND client_id = ?",
@@ -381,13 +381,13 @@ def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cur
 
 
 def delivered(connection: sqlite3.Connection, user_id: str) -> int:
-    """Return the highest position that any device of the user acked."""
+    """Return the highest position that any device of the user has acked."""
     row = connection.execute("SELECT delivered FROM users WHERE user_id = ?", (user_id,)).fetchone()
     return int(row[0]) if row else 0
 
 
 def count_users(connection: sqlite3.Connection) -> int:
-    """Return how many users there are."""
+    """Return the number of users."""
     return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
 
 

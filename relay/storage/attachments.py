@@ -1,8 +1,8 @@
-"""Files: their bytes in chunks, once however often they were uploaded; their names; which messages hold them.
+"""Files: their bytes in chunks, stored once for all uploads; their names; the messages that hold them.
 
-A *blob* is bytes; while they still come in, and once it is to go, it has no `sha256`, so that nobody shares it.
-An *attachment* is a blob under one uploader's name for it. A message *holds* attachments; who may see one of
-those messages may have them.
+A *blob* is bytes. While it is uploaded, and when it is to be deleted, it has no `sha256`, so nothing shares it.
+An *attachment* is a blob with the name one uploader gave it. A message *holds* attachments; everybody who may see
+one of those messages may download them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from relay.storage.observer import note_erased
 
 CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20
-"""A chunk's id is its blob's id and its number in these low bits: 128 GiB at most."""
+"""Low bits of a chunk's id, its number in the blob; the blob's id is above them. 128 GiB at most."""
 
 _ATTACHMENT: Final = (
     "a.attachment_id, a.blob_id, a.user_id, a.name, a.type, a.size, b.sha256 FROM attachments a JOIN blobs b"
@@ -25,7 +25,7 @@ _ATTACHMENT: Final = (
 
 
 class Attachment(NamedTuple):
-    """A file as one user uploaded it; `size` in bytes."""
+    """A file as one user uploaded it; `size` is in bytes."""
 
     attachment_id: str
     blob_id: int
@@ -37,7 +37,7 @@ class Attachment(NamedTuple):
 
 
 def begin(connection: sqlite3.Connection, now: float) -> int:
-    """Begin a blob and return its id."""
+    """Create an empty blob and return its id."""
     cursor = connection.execute("INSERT INTO blobs (created_at) VALUES (?)", (now,))
     return int(cursor.lastrowid or 0)
 
@@ -50,20 +50,20 @@ def put_chunk(connection: sqlite3.Connection, blob_id: int, number: int, data: b
 
 
 def get_chunk(connection: sqlite3.Connection, blob_id: int, number: int) -> bytes | None:
-    """Return a blob's chunk, None where there is none."""
+    """Return a blob's chunk, or None."""
     row = connection.execute("SELECT data FROM chunks WHERE chunk_id = ?", (blob_id << _NUMBER_BITS | number,))
     found = row.fetchone()
     return found[0] if found else None
 
 
 def used_bytes(connection: sqlite3.Connection, user_id: str) -> int:
-    """Return the size of all that a user uploaded, however often it is stored."""
+    """Return the bytes of all of a user's uploads, each counted even if its bytes are shared."""
     row = connection.execute("SELECT coalesce(sum(size), 0) FROM attachments WHERE user_id = ?", (user_id,))
     return int(row.fetchone()[0])
 
 
 def finish(connection: sqlite3.Connection, new: Attachment, now: float) -> Attachment:
-    """Name a blob that is complete; the same bytes, where they are there already, are used instead of it."""
+    """Make an attachment of a complete blob; if the same bytes are stored already, that blob is used instead."""
     same = connection.execute("SELECT blob_id FROM blobs WHERE sha256 = ?", (new.sha256,)).fetchone()
     if same is None:
         connection.execute(
@@ -79,7 +79,7 @@ def finish(connection: sqlite3.Connection, new: Attachment, now: float) -> Attac
 
 
 def find(connection: sqlite3.Connection, user_id: str, attachment_id: str) -> Attachment | None:
-    """Return an attachment to its uploader, and to whoever may see a message that holds it."""
+    """Return an attachment if the user uploaded it or may see a message that holds it; None otherwise."""
     row = connection.execute(f"SELECT {_ATTACHMENT} WHERE attachment_id = ?", (attachment_id,)).fetchone()
     if row is None:
         return None
@@ -101,10 +101,10 @@ def _is_shown(connection: sqlite3.Connection, user_id: str, attachment_id: str) 
 
 
 def check(connection: sqlite3.Connection, user_id: str, attachment_ids: Iterable[str]) -> None:
-    """Refuse to attach what a user may not see.
+    """Check that a user may attach each of these files.
 
     Raises:
-        RelayError: `not_found`, naming it.
+        RelayError: `not_found`, with the attachment's id.
     """
     for attachment_id in attachment_ids:
         if find(connection, user_id, attachment_id) is None:
@@ -112,7 +112,7 @@ def check(connection: sqlite3.Connection, user_id: str, attachment_ids: Iterable
 
 
 def hold(connection: sqlite3.Connection, message_id: int, attachment_ids: Sequence[str]) -> None:
-    """Note that a message holds attachments."""
+    """Store that a message holds attachments."""
     connection.executemany(
         "INSERT OR IGNORE INTO holds (attachment_id, message_id) VALUES (?, ?)",
         [(attachment_id, message_id) for attachment_id in attachment_ids],
@@ -123,10 +123,10 @@ def hold(connection: sqlite3.Connection, message_id: int, attachment_ids: Sequen
 
 
 def remove(connection: sqlite3.Connection, user_id: str, attachment_id: str) -> None:
-    """Remove an upload of one's own that no message holds.
+    """Delete a user's own upload that no message holds.
 
     Raises:
-        RelayError: `not_found` for one that is not theirs, `conflict` for one that is held.
+        RelayError: `not_found` if it is not the user's own, `conflict` if a message holds it.
     """
     found = find(connection, user_id, attachment_id)
     if found is None or found.user_id != user_id:
@@ -137,7 +137,7 @@ def remove(connection: sqlite3.Connection, user_id: str, attachment_id: str) -> 
 
 
 def forget_unheld(connection: sqlite3.Connection, before: float, limit: int) -> int:
-    """Forget attachments that nothing holds any more, or nothing ever held since `before`; return how many."""
+    """Delete attachments that no message holds now, and unused ones older than `before`; return how many."""
     rows = connection.execute(
         "SELECT attachment_id FROM attachments a WHERE (held = 1 OR created_at < ?)"
         " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.attachment_id = a.attachment_id) LIMIT ?",
@@ -148,12 +148,12 @@ def forget_unheld(connection: sqlite3.Connection, before: float, limit: int) -> 
 
 
 def any_blob(connection: sqlite3.Connection) -> bool:
-    """Tell whether there are any files at all."""
+    """Return whether there are any files at all."""
     return connection.execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is not None
 
 
 def release_blobs(connection: sqlite3.Connection) -> list[int]:
-    """Take blobs that no attachment names out of use; return all that are out of use, or still coming in."""
+    """Mark blobs without an attachment for deletion; return all that are marked or still being uploaded."""
     connection.execute(
         "UPDATE blobs SET sha256 = NULL WHERE sha256 IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.blob_id = blobs.blob_id)"
@@ -162,7 +162,7 @@ def release_blobs(connection: sqlite3.Connection) -> list[int]:
 
 
 def drop_chunks(connection: sqlite3.Connection, blob_id: int, limit: int) -> bool:
-    """Drop up to `limit` chunks of a blob that is out of use, and it with the last; tell whether it is gone."""
+    """Delete up to `limit` chunks of a marked blob, and the blob with its last; return whether it is gone."""
     first = blob_id << _NUMBER_BITS
     note_erased(connection)
     connection.execute(

@@ -1,4 +1,4 @@
-"""Writes that can wait a few milliseconds for company."""
+"""A writer that gathers small writes for 10 ms and commits them together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from relay.storage.errors import StorageError
 from relay.storage.jobs import Job, Runner, T, Waiting
 
 _WAIT_SECONDS: Final = 0.01
-"""How long a patient job waits for others to share its commit."""
+"""How long a job waits for others to share its commit."""
 
 
 class BatchingWriter:
-    """Gathers small jobs that can wait a few milliseconds, so that many share one transaction and one thread hop.
+    """Batches small jobs that can wait a few milliseconds into one transaction and one thread hop.
 
-    A thousand clients that connect in a second are a hundred commits this way, and not a thousand.
+    A thousand clients that connect within a second cost a hundred commits this way, not a thousand.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -37,7 +37,7 @@ class BatchingWriter:
         return result
 
     async def run(self) -> None:
-        """Write what gathers, for ever."""
+        """Commit what has gathered, in a loop that never ends."""
         while True:
             await self._wake.wait()
             await trio.sleep(_WAIT_SECONDS)
@@ -54,7 +54,7 @@ class BatchingWriter:
 
 
 def _run_all(connection: sqlite3.Connection, group: list[Waiting]) -> None:
-    """Run jobs together, and anew one by one where one raises: a savepoint each costs more than the job."""
+    """Run jobs together; if one raises, run all again one by one: a savepoint each costs more than the job."""
     connection.execute("SAVEPOINT together")
     for waiting in group:
         waiting.result = outcome.capture(waiting.job, connection)
@@ -67,8 +67,8 @@ def _run_all(connection: sqlite3.Connection, group: list[Waiting]) -> None:
 
 def _run_apart(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
-        connection.execute("SAVEPOINT patient")
+        connection.execute("SAVEPOINT apart")
         waiting.result = outcome.capture(waiting.job, connection)
         if isinstance(waiting.result, outcome.Error):
-            connection.execute("ROLLBACK TO patient")
-        connection.execute("RELEASE patient")
+            connection.execute("ROLLBACK TO apart")
+        connection.execute("RELEASE apart")

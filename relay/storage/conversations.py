@@ -1,4 +1,4 @@
-"""Channels, groups and their members, and how far each user has read."""
+"""Channels, groups, members and read pointers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOKED_AT: Final = 1000
 
 
 class ChannelRow(NamedTuple):
-    """A conversation as it is kept. `members` maps the present ones to their roles."""
+    """A stored conversation; `members` maps the present members to their roles."""
 
     channel_id: int
     kind: ConversationKind
@@ -36,13 +36,13 @@ def user_address(one: str, other: str) -> str:
 
 
 def parties(address: str) -> list[str]:
-    """Return the users that an address says talk with each other; none for an address of another kind."""
+    """Return the two users (or the one) of a conversation's address; [] for a group or the broadcast."""
     kind, _, users = address.partition(":")
     return users.split(":") if kind == "user" else []
 
 
 def self_address(user_id: str) -> str:
-    """Return the address of a user's own channel: what is told to them, and what only their devices share."""
+    """Return the address of a user's own channel: messages for this user alone, on all devices."""
     return f"self:{user_id}"
 
 
@@ -52,7 +52,7 @@ def group_address(group_id: str) -> str:
 
 
 def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | None:
-    """Return the conversation at an address, or None; a deleted group is not there."""
+    """Return the conversation at an address; None if there is none, or its group is deleted."""
     row = connection.execute(
         "SELECT c.channel_id, c.kind, coalesce(g.name, ''), coalesce(g.history, 'start') FROM channels c"
         " LEFT JOIN groups g USING (channel_id) WHERE c.address = ? AND g.deleted_at IS NULL",
@@ -61,7 +61,7 @@ def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | N
     if row is None:
         return None
     roles: dict[str, Role] = {}
-    if row[0] != BROADCAST_CHANNEL:  # everybody is in there: nobody asks for the list
+    if row[0] != BROADCAST_CHANNEL:  # every user is a member of it, and nobody asks for the list
         members = connection.execute(
             "SELECT user_id, role FROM members WHERE channel_id = ? AND visible_until IS NULL", (row[0],)
         )
@@ -70,7 +70,7 @@ def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | N
 
 
 def ensure_user_channel(connection: sqlite3.Connection, one: str, other: str, now: float) -> ChannelRow:
-    """Return the conversation of two users, creating it where there is none."""
+    """Return the conversation of two users; create it if there is none."""
     address = user_address(one, other)
     found = load_channel(connection, address)
     if found is not None:
@@ -83,7 +83,7 @@ def ensure_user_channel(connection: sqlite3.Connection, one: str, other: str, no
 
 
 def ensure_self_channel(connection: sqlite3.Connection, user_id: str, now: float) -> ChannelRow:
-    """Return a user's own channel, creating it where there is none."""
+    """Return a user's own channel; create it if there is none."""
     address = self_address(user_id)
     found = load_channel(connection, address)
     if found is not None:
@@ -105,11 +105,10 @@ def create_group(
     """Create a group with its first members.
 
     Args:
-        history: what a newcomer sees: "join", from joining on, or "start", everything.
+        history: what a new member sees: "join": messages from then on; "start": all of them.
 
     Raises:
-        RelayError: `conflict` when the name is taken, `invalid_payload` for a name that cannot be one or
-            a member who does not exist.
+        RelayError: `conflict` when the name is taken; `invalid_payload` for an invalid name or an unknown member.
     """
     claim_name(connection, check_name(group_id, "group id"), "group")
     channel_id = _create_channel(connection, group_address(group_id), ConversationKind.GROUP, now)
@@ -124,7 +123,7 @@ def create_group(
 
 
 def check_user(connection: sqlite3.Connection, user_id: str) -> None:
-    """Refuse a user id that is nobody's.
+    """Check that a user exists.
 
     Raises:
         RelayError: `invalid_payload`.
@@ -136,9 +135,9 @@ def check_user(connection: sqlite3.Connection, user_id: str) -> None:
 def add_member(
     connection: sqlite3.Connection, channel_id: int, user_id: str, role: Role, visible_from: int, now: float
 ) -> None:
-    """Make a user a member, anew where they had left; they see from `visible_from` (a seq) on.
+    """Make a user a member, also one who had left; they see messages from `visible_from` (a seq) on.
 
-    Who comes back goes on seeing what they saw before they left, and nothing of what was said between.
+    A member who comes back still sees what they saw before they left, and nothing of what was said in between.
     """
     check_user(connection, user_id)
     row = connection.execute(
@@ -147,15 +146,15 @@ def add_member(
         (channel_id, user_id),
     ).fetchone()
     _add_row(connection, channel_id, user_id, role, visible_from, now)
-    # What they said before they left does not open them to those who are there now.
+    # Having spoken before they left does not make them known to those who are members now.
     connection.execute("UPDATE pointers SET spoke = 0 WHERE channel_id = ? AND user_id = ?", (channel_id, user_id))
     if row is None:
         return
     before, until, earliest = row
-    if visible_from <= (before if earliest is None else earliest):  # the group's whole history is open to them
+    if visible_from <= (before if earliest is None else earliest):  # they may see the group's whole history
         connection.execute("DELETE FROM stays WHERE channel_id = ? AND user_id = ?", (channel_id, user_id))
         earliest = None
-    elif visible_from <= until + 1:  # nothing was said between
+    elif visible_from <= until + 1:  # nothing was said in between
         visible_from = before
     else:
         connection.execute("INSERT INTO stays VALUES (?, ?, ?, ?)", (channel_id, user_id, before, until))
@@ -168,7 +167,7 @@ def add_member(
 
 
 def acquaint(connection: sqlite3.Connection, channel_id: int, user_ids: Iterable[str]) -> None:
-    """Have members of a group count as acquainted, as if each had spoken there: an operator put them together."""
+    """Mark members of a group as known to each other, as if each had spoken: an operator brought them together."""
     connection.executemany(
         "INSERT INTO pointers (channel_id, user_id, spoke) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET spoke = 1",
         [(channel_id, user_id) for user_id in user_ids],
@@ -183,7 +182,7 @@ def set_role(connection: sqlite3.Connection, channel_id: int, user_id: str, role
 
 
 def end_membership(connection: sqlite3.Connection, channel_id: int, user_id: str, last_seq: int) -> None:
-    """End a membership: resume brings the ex-member everything up to `last_seq`, and nothing after."""
+    """End a membership: the former member can still fetch everything up to `last_seq`, and nothing after it."""
     connection.execute(
         "UPDATE members SET visible_until = ? WHERE channel_id = ? AND user_id = ?",
         (last_seq, channel_id, user_id),
@@ -196,13 +195,13 @@ def rename_group(connection: sqlite3.Connection, channel_id: int, name: str) -> 
 
 
 def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int, now: float) -> None:
-    """Mark a group deleted and end every membership with its last event; its name stays taken."""
+    """Mark a group as deleted and end every membership with its last event; its name stays taken."""
     connection.execute("UPDATE groups SET deleted_at = ? WHERE channel_id = ?", (now, channel_id))
     connection.execute(
         "UPDATE members SET visible_until = ? WHERE channel_id = ? AND visible_until IS NULL",
         (last_seq, channel_id),
     )
-    # What is left to see is the event that says so; for who had left before, the one that said that.
+    # Members still see the event that deletes the group; those who left before, the event of their leaving.
     connection.execute(
         "UPDATE members SET visible_from = visible_until, seen_before = NULL WHERE channel_id = ?", (channel_id,)
     )
@@ -213,10 +212,10 @@ def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int,
 def move_read(
     connection: sqlite3.Connection, channel_id: int, user_id: str, up_to_seq: int, *, shown: bool
 ) -> bool:
-    """Move a read pointer forward; tell whether it moved.
+    """Move a read pointer forward; return whether it moved.
 
     Args:
-        shown: move the pointer that others see as well; a private receipt leaves that one alone.
+        shown: also move the pointer that others see; a private receipt does not.
     """
     row = connection.execute(
         "SELECT read_seq, shown_seq FROM pointers WHERE channel_id = ? AND user_id = ?", (channel_id, user_id)
@@ -233,7 +232,7 @@ def move_read(
 
 
 def count_made(connection: sqlite3.Connection, user_id: str) -> int:
-    """Return how many groups a user has made; of deleted ones those whose id they chose, as it stays taken."""
+    """Return how many groups a user has made; of deleted ones those with a chosen id count, as it stays taken."""
     row = connection.execute(
         "SELECT count(*) FROM groups WHERE made_by = ? AND (deleted_at IS NULL OR group_id NOT GLOB ?)",
         (user_id, _MADE_UP),
@@ -242,15 +241,15 @@ def count_made(connection: sqlite3.Connection, user_id: str) -> int:
 
 
 def made_up_id() -> str:
-    """Return a group id for a group whose maker chose none."""
+    """Return a new group id, for a group whose maker chose none."""
     return f"g_{secrets.token_hex(_MADE_UP_BYTES)}"
 
 
 def may_add(connection: sqlite3.Connection, actor: str, user_id: str) -> bool:
-    """Tell whether a user lets another one add them to a group: as `groups_from` says, and always themself.
+    """Return whether `user_id` lets `actor` add them to a group, as their `groups_from` says.
 
-    Whom they share a conversation with is who is in a group with them, and to whom they have written: what one
-    side can do alone, such as writing to somebody, opens nothing.
+    With "shared", `actor` must be in a group with them, or they must have written to `actor`: what one side can do
+    alone, such as writing to somebody, opens nothing. Everybody may add themself.
     """
     if actor == user_id:
         return True
@@ -272,7 +271,7 @@ def _in_a_group_together(connection: sqlite3.Connection, one: str, other: str) -
 
 
 def _has_written(connection: sqlite3.Connection, user_id: str, other: str) -> bool:
-    """Tell whether one of two users said something of the newest of what was said between them."""
+    """Return whether a user wrote one of the newest messages in their conversation with another."""
     row = connection.execute(
         "SELECT 1 FROM (SELECT sender_id FROM log WHERE channel_id = (SELECT channel_id FROM channels"
         " WHERE address = ?) ORDER BY seq DESC LIMIT ?) WHERE sender_id = ? LIMIT 1",
@@ -282,12 +281,12 @@ def _has_written(connection: sqlite3.Connection, user_id: str, other: str) -> bo
 
 
 def owner_of(members: dict[str, Role]) -> str:
-    """Return who owns a group with these members; "" where nobody does."""
+    """Return the owner among a group's members, or ""."""
     return next((user_id for user_id, role in members.items() if role is Role.OWNER), "")
 
 
 def groups_of(connection: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[tuple[str, str, str]]:
-    """Return the id and name of the groups a user is in, and their role, by id after `after`."""
+    """Return (id, name, own role) of the groups that a user is in, by id after `after`."""
     return connection.execute(
         "SELECT g.group_id, g.name, m.role FROM members m JOIN groups g USING (channel_id)"
         " WHERE m.user_id = ? AND m.visible_until IS NULL AND g.deleted_at IS NULL AND g.group_id > ?"

@@ -1,4 +1,4 @@
-"""The database file: who may use it, opening it, and its epoch."""
+"""The database file: its lock, opening it, and its epoch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from relay.storage.runners import InlineRunner, ThreadRunner
 
 
 def read_epoch(connection: sqlite3.Connection) -> str:
-    """Return the name of this database's life; docs/operate/backup.md tells how a restore gives it a new one."""
+    """Return the epoch, the name of this database's life; a restore gets a new one (docs/operate/backup.md)."""
     return str(connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
 
 
 class Lock:
-    """The claim of one process on one database, held while the process lives.
+    """The exclusive lock of one process on one database, held while the process lives.
 
-    It is on the file `NAME.lock` and on the database itself: the one is deleted by tidy people, and the other
-    may be replaced. The database's descriptor must not be closed before SQLite has closed the file: POSIX takes
-    all of a process's record locks on a file with the first descriptor that it closes.
+    It is taken on the file `NAME.lock` and on the database itself: the lock file may be deleted by hand, and the
+    database may be replaced. The database's descriptor must not be closed before SQLite has closed the file: POSIX
+    releases all of a process's record locks on a file when the process closes any descriptor of it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class Lock:
                 raise
 
     def moved(self) -> bool:
-        """Tell whether the path names another file by now, or none: the one that is written to was replaced."""
+        """Return whether the path no longer names the file that is open: it was replaced, renamed or deleted."""
         try:
             there = os.stat(self._path)
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class Lock:
         return not os.path.samestat(there, os.fstat(self._descriptors[-1]))
 
     def release(self) -> None:
-        """Give the claim up."""
+        """Release the lock."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
@@ -70,10 +70,10 @@ async def open_runner(
     inline: bool = False,
     on_rollback: Callable[[], None],
 ) -> AsyncIterator[Runner]:
-    """Open (and create, mode 0600, and migrate) the database; close it after everything queued is done.
+    """Open the database (create it with mode 0600, migrate it); on exit finish the queue and close it.
 
     Raises:
-        StorageError: the file cannot be opened, is no relay database, or another relay is using it.
+        StorageError: the file cannot be opened, is not a relay database, or another relay is using it.
     """
     previous = os.umask(0o077)
     try:

@@ -1,4 +1,4 @@
-"""Finding people by name, everybody or only those whom one shares a conversation with."""
+"""The directory: a search for users by name, among everybody or among those the viewer has met."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _TOGETHER: Final = (
     f" AND theirs.channel_id <> {BROADCAST_CHANNEL}))"
 )
 _SHARED: Final = _TOGETHER.replace("{who}", "= u.user_id")
-"""Who said something in a conversation that the viewer is in now, and the viewer.
+"""Restricts `u` to the viewer and to users who have spoken in a conversation that the viewer is in now.
 
-Their own act opens them: that a stranger writes to somebody, or puts them into a group, shows nothing of them.
+Only a user's own act makes them known: a stranger who writes to somebody, or adds them to a group, learns nothing.
 """
 
 _MET: Final = _TOGETHER.replace("{who}", "IN (u.user_id, :viewer)")
-"""The same, or whom the viewer said something to: that they exist is known by the ack of it."""
+"""The same, and users to whom the viewer has spoken: the ack already told the viewer that they exist."""
 
 
 class Listed(NamedTuple):
-    """What the directory says of a user."""
+    """A user as the directory shows them."""
 
     user_id: str
     display_name: str
@@ -35,13 +35,13 @@ class Listed(NamedTuple):
 def search(
     connection: sqlite3.Connection, viewer: str, text: str, *, after: str, limit: int, shared: bool
 ) -> list[Listed]:
-    """Return users that are not disabled, by their ids, whose id or display name contains a text.
+    """Return enabled users whose id or display name contains a text, in the order of their ids.
 
-    Case and accents make no difference.
+    Case and accents are ignored.
 
     Args:
-        after: the user id that the page before ended with; "" to begin.
-        shared: leave out those the viewer shares no conversation with.
+        after: the last user id of the page before; "" for the first page.
+        shared: return only users whom the viewer shares a conversation with.
     """
     rows = connection.execute(
         "SELECT u.user_id, u.display_name FROM users u WHERE u.user_id > :after AND u.disabled = 0"
@@ -52,7 +52,7 @@ def search(
 
 
 def find(connection: sqlite3.Connection, viewer: str, user_id: str, *, shared: bool) -> Listed | None:
-    """Return a user, disabled or not, as old messages name both; None for one that the viewer may not see."""
+    """Return a user, also a disabled one, since old messages name both; None if the viewer may not see them."""
     row = connection.execute(
         f"SELECT u.user_id, u.display_name FROM users u WHERE u.user_id = :user_id{_SHARED if shared else ''}",
         {"user_id": user_id, "viewer": viewer},
@@ -61,7 +61,7 @@ def find(connection: sqlite3.Connection, viewer: str, user_id: str, *, shared: b
 
 
 def has_met(connection: sqlite3.Connection, viewer: str, user_id: str) -> bool:
-    """Tell whether a user may be named to a viewer who finds only those they share a conversation with."""
+    """Return whether a user may be named to a viewer whose directory is restricted to shared conversations."""
     row = connection.execute(
         f"SELECT 1 FROM users u WHERE u.user_id = :user_id{_MET}", {"user_id": user_id, "viewer": viewer}
     ).fetchone()

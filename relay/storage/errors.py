@@ -1,4 +1,10 @@
-"""What goes wrong with the database itself, as against with a request to it."""
+"""Errors of the database itself, as opposed to errors of a request.
+
+StorageError
+ ├─ StorageInUse     another relay has the file open
+ ├─ StorageFailed    a commit failed; nothing of it was stored
+ └─ StorageBroken    the file is damaged or was replaced
+"""
 
 
 class StorageError(Exception):
@@ -10,7 +16,7 @@ class StorageInUse(StorageError):
 
 
 class StorageFailed(StorageError):
-    """A commit did not reach the disk (full, or failing); nothing of it was stored."""
+    """A commit did not reach the disk (full or failing); nothing of it was stored."""
 
 
 class StorageBroken(StorageError):

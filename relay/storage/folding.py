@@ -1,7 +1,8 @@
-"""One form for what a reader takes for the same text, in any script: what search, names and history compare.
+"""Folding: one form of text for comparisons in search, names and history, in any script.
 
-Letters lose case, accents and width, Arabic and Hebrew their points. What the eye does not see is dropped and
-parts no word. The vowels of Indic and other scripts are marks too, but they are letters to a reader, and stay.
+Letters lose case, accents and width; Arabic and Hebrew letters lose their points. Invisible characters are dropped
+and do not separate words. Vowel signs of Indic and other scripts are marks too, but readers count them as letters,
+so they stay.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from re import compile as compiled
 from typing import Final
 
 MOST_MARKS: Final = 30
-"""Marks on one letter, in a row; more are cut off. To order them takes the square of how many there are.
+"""Marks in a row on one letter; further ones are cut off, since normalizing takes time quadratic in their number.
 
-UAX #15, section 13: no text of any language needs more.
+No text of any language needs more (UAX #15, section 13).
 """
 
 ACCENTS: Final = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
@@ -29,18 +30,18 @@ UNSEEN: Final = (
     "\u00ad\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
     "\U000e0000-\U000e007f\U000e0100-\U000e01ef"
 )
-"""Joiners, soft hyphens, directions and variants. A space of no width is a space, and not among them."""
+"""Joiners, soft hyphens, directions and variants. A zero-width space separates words, so it is not among them."""
 
 DROPPED: Final = ACCENTS + POINTS + UNSEEN
-_DROPPED: Final = compiled(f"[{DROPPED}][{DROPPED}]*")  # a search for one of a class is the quickest there is
+_DROPPED: Final = compiled(f"[{DROPPED}][{DROPPED}]*")  # Python's re finds one character of a class fastest
 _SUSPECT: Final = compiled(rf"[^\w\s][^\w\s]{{{MOST_MARKS}}}")
 _SPACE: Final = compiled(r"\s+")
 _MARKS_END: Final = 0x20000
-"""No mark has a higher number than this but variants of Han (UNSEEN)."""
+"""The end of the range of marks; only the variants of Han, which are in UNSEEN, come after it."""
 
 
 def ranges(codes: Iterable[int]) -> str:
-    """Return rising code points as what stands between the brackets of a regular expression."""
+    """Return ascending code points as ranges for the inside of a regular expression's brackets."""
     parts: list[list[int]] = []
     for code in codes:
         if parts and code == parts[-1][1] + 1:
@@ -56,20 +57,20 @@ def _escaped(code: int) -> str:
 
 @cache
 def _runs() -> Pattern[str]:
-    """Return what finds marks in a row beyond the most, of what this Python knows of Unicode."""
+    """Return a pattern for the marks beyond MOST_MARKS in a row, by this Python's version of Unicode."""
     marks = ranges(code for code in range(0x300, _MARKS_END) if unicodedata.combining(chr(code)))
     return compiled(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
 
 
 def without_runs(text: str) -> str:
-    """Return a text with no more than 30 marks in a row, so that it can be normalized in a time of its length."""
+    """Return a text with at most MOST_MARKS marks in a row, so that normalizing it takes linear time."""
     if len(text) <= MOST_MARKS or _SUSPECT.search(text) is None:
         return text
     return _runs().sub(r"\1", text)
 
 
 def plain(text: str) -> str:
-    """Return a text without case, accents, points, width and what is not seen; spaces and signs stay."""
+    """Return a text without case, accents, points, width and invisible characters; spaces and signs stay."""
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKD", without_runs(text)).casefold()
@@ -77,10 +78,10 @@ def plain(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return a name, or what is looked for in names, in the form to compare: plain, with single spaces."""
+    """Return a name, or a query for names, in the form that is compared: plain, with single spaces."""
     return _SPACE.sub(" ", plain(text)).strip()
 
 
 def sought(user_id: str, display_name: str) -> str:
-    """Return what a person is looked for by: their names, each on a line, as no text to look for has two."""
+    """Return the text that a search for a user looks through: both names, one a line (a query has one line)."""
     return f"{folded(user_id)}\n{folded(display_name)}"

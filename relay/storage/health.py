@@ -1,4 +1,4 @@
-"""Whether commits reach the disk: counted, and said in the log once when that ends and once when it is back."""
+"""The database's health: commits are counted; the log says when they begin to fail and when they work again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from relay.storage.errors import StorageBroken, StorageError, StorageFailed
 _log: Final = logging.getLogger("relay.storage")
 
 _QUIET_SECONDS: Final = 5.0
-"""So long no commit may fail before the disk counts as well again: on a full one small commits still find room."""
+"""Seconds without a failed commit until the disk counts as healthy: on a full disk small commits still succeed."""
 
 _ROOM: Final = 1 << 20
-"""A disk with fewer free bytes is taken for full: SQLite has other names for some of what fails there."""
+"""Free bytes below which a disk counts as full: SQLite reports some failures of a full disk under other names."""
 
 _DISKS: Final = frozenset(
     {
@@ -34,26 +34,26 @@ _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def _code(failure: BaseException) -> int:
-    """Return SQLite's primary result code (https://sqlite.org/rescode.html), 1 where a failure has none."""
+    """Return SQLite's primary result code (https://sqlite.org/rescode.html); 1 if a failure has none."""
     return getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
 def is_the_disks(failure: BaseException) -> bool:
-    """Tell a failure of the database's (full, broken) from a mistake in somebody's statement.
+    """Return whether a failure is the database's (full, broken), and not a mistake in somebody's statement.
 
-    Inside a transaction of the only writer nothing is busy, locked or not to be opened but what its own code
-    holds: a cursor, or another database of a plugin's.
+    Busy, locked and cannot-open do not count: in a transaction of the only writer they can only come from the
+    statement's own code, such as an open cursor or another database of a plugin's.
     """
     return isinstance(failure, sqlite3.Error) and _code(failure) in _DISKS
 
 
 def is_broken(failure: BaseException) -> bool:
-    """Tell a database whose file is damaged, which no waiting mends, from one that fails for now."""
+    """Return whether a failure says that the file is damaged, so that retrying is useless."""
     return isinstance(failure, sqlite3.Error) and _code(failure) in _BROKEN
 
 
 def in_words(failure: BaseException, path: Path) -> str:
-    """Return why the database at `path` cannot be used, and what can be done about it."""
+    """Return why the database at `path` cannot be used, and what the operator can do about it."""
     text, code = said(failure), _code(failure)
     if isinstance(failure, OSError):
         text = failure.strerror or text
@@ -80,19 +80,19 @@ def _full(path: Path) -> bool:
 
 
 class Health:
-    """How the writer's transactions fared since the start.
+    """The results of the writer's transactions since the start.
 
-    Its figures are read on any thread and changed on the writer's alone.
+    The numbers are read on any thread and changed on the writer's only.
 
     Args:
         path: of the database.
-        clock: monotonic seconds, of any thread.
+        clock: returns monotonic seconds, on any thread.
 
     Attributes:
-        stood: transactions that are on the disk.
-        failed: transactions, and single jobs of one, that the disk did not take.
-        reason: why they fail; None while they stand.
-        broken: what no waiting mends; it ends the server.
+        stood: number of transactions that are on the disk.
+        failed: number of transactions, and of single jobs in one, that the disk did not take.
+        reason: why they fail; None while they succeed.
+        broken: the failure that no retry can help, which ends the server; None otherwise.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -106,7 +106,7 @@ class Health:
         self._failed_before = 0
 
     def note(self, failure: BaseException | None) -> None:
-        """Take note of a transaction that was tried; None says that it stood."""
+        """Count a transaction: None for a commit, or what it failed with."""
         if failure is None:
             self.stood += 1
             if self.reason is not None:
@@ -123,7 +123,7 @@ class Health:
             )
 
     def explained(self, failure: BaseException) -> StorageError:
-        """Return what whoever waits for a transaction is told that the disk did not take."""
+        """Return the error for everybody who waits for a transaction that the disk did not take."""
         if is_broken(failure):
             self.broken = StorageBroken(
                 f"the database {self._path} cannot be used: {in_words(failure, self._path)}"

@@ -1,6 +1,6 @@
-"""Reading the log: pages of a conversation, and what a list of conversations shows.
+"""History: pages of a conversation's log.
 
-Everything here runs on a reader. What a user may see of a conversation is a `View`, a range of `seq`;
+Everything here runs on a reader. The part of a conversation that a user may see is a `View`, ranges of `seq`;
 every query takes one, so that no query can forget it.
 """
 
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from relay.storage.saying import CONTENT, Saying
+from relay.storage.text_scan import CONTENT, TextScan
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
@@ -24,7 +24,7 @@ LATEST_RECORD: Final = (
 
 NO_BOUND: Final = 1 << 62
 AROUND: Final = 300
-"""About how many bytes an envelope is besides its payload."""
+"""Approximate size in bytes of an envelope without its payload."""
 
 
 class Record(NamedTuple):
@@ -49,17 +49,17 @@ class Record(NamedTuple):
 
     @property
     def size(self) -> int:
-        """About how many bytes it is as an envelope."""
+        """The approximate size in bytes of the message as an envelope."""
         payload = self.payload or ""
         return AROUND + (len(payload) if payload.isascii() else len(payload.encode()))
 
 
 class View(NamedTuple):
-    """What one user may see of one conversation: `first` to `last` (seq, both included), and what they saw before.
+    """The part of a conversation that a user may see: `first` to `last` (seq, both included), and earlier stays.
 
     Attributes:
-        seen_before: the first seq of the first time that they were there, where they left and came back; None for
-            nearly everybody. What was said while they were not there is not theirs to see.
+        seen_before: the first seq of the user's first stay, if they left and came back; None for nearly everybody.
+            Messages from between two stays are hidden.
     """
 
     channel_id: int
@@ -77,11 +77,11 @@ class View(NamedTuple):
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to see but the event that says so: the group is deleted."""
+        """Whether only the event that deleted the group is visible."""
         return self.first == self.last
 
     def condition(self) -> tuple[str, list[Any]]:
-        """Return what a query of `log` asks for, besides the channel, and its values."""
+        """Return the SQL condition on `log.seq`, which follows one on the channel, and its values."""
         last = 1 << 62 if self.last is None else self.last
         if self.seen_before is None:
             return " AND seq BETWEEN ? AND ?", [self.first, last]
@@ -92,7 +92,7 @@ class View(NamedTuple):
         )
 
     def sees(self, connection: sqlite3.Connection, seq: int) -> bool:
-        """Tell whether a message is the user's to see."""
+        """Return whether the user may see a message."""
         if self.last is not None and seq > self.last:
             return False
         if seq >= self.first or self.seen_before is None:
@@ -117,7 +117,7 @@ class View(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """What a page of history is narrowed to; times are Unix seconds."""
+    """The filters of a page of history; times are Unix seconds."""
 
     since: float | None = None
     until: float | None = None
@@ -130,8 +130,8 @@ class Page(NamedTuple):
     """A page, oldest first, and whether there is more in the direction it was read in.
 
     Attributes:
-        oldest, newest: the seqs between which everything was looked at, where that is more than the records say: a
-            page that looks for a text ends after so much, with few records or none.
+        oldest, newest: the seqs at which a search for a text stopped, having read its share of the log; the next
+            page goes on from there, also when this one has few records or none.
     """
 
     records: list[Record]
@@ -141,21 +141,21 @@ class Page(NamedTuple):
 
     @property
     def before(self) -> int | None:
-        """The seq that the page before this one ends before."""
+        """The seq to ask for the page before this one with."""
         return self.oldest or (self.records[0].seq if self.records else None)
 
     @property
     def after(self) -> int | None:
-        """The seq that the page after this one begins after."""
+        """The seq to ask for the page after this one with."""
         return self.newest or (self.records[-1].seq if self.records else None)
 
 
 def fill(rows: Iterable[tuple[Any, ...]], limit: int, max_bytes: int) -> Page:
-    """Return the first of the rows as records, and whether there are more; it reads those, and one.
+    """Return the first rows as records, and whether there are more; at most one row more than that is read.
 
     Args:
-        limit: the most records.
-        max_bytes: bound on their bytes together, but for the first, which is taken in any case.
+        limit: the largest number of records.
+        max_bytes: bound on their size together; the first is returned in any case.
     """
     taken: list[Record] = []
     size = 0
@@ -172,7 +172,7 @@ _VIEW: Final = "c.channel_id, c.address, c.kind, m.visible_from, m.visible_until
 
 
 def read_views(connection: sqlite3.Connection, user_id: str) -> list[View]:
-    """Return every conversation that the user is in or was in, broadcast included."""
+    """Return the user's view of every conversation they are or were in, broadcast included."""
     rows = connection.execute(
         f"SELECT {_VIEW} FROM members m JOIN channels c USING (channel_id) WHERE m.user_id = ?",
         (user_id,),
@@ -181,7 +181,7 @@ def read_views(connection: sqlite3.Connection, user_id: str) -> list[View]:
 
 
 def views_with_news(connection: sqlite3.Connection, user_id: str, after: int) -> list[View]:
-    """Return those conversations in which there is a message over the position `after`; one query for all."""
+    """Return the user's views of the conversations with a message after the position `after`, by one query."""
     rows = connection.execute(
         f"SELECT {_VIEW} FROM members m"
         " JOIN channels c USING (channel_id) WHERE m.user_id = ? AND"
@@ -192,13 +192,13 @@ def views_with_news(connection: sqlite3.Connection, user_id: str, after: int) ->
 
 
 def few_conversations(connection: sqlite3.Connection, user_id: str, few: int = 64) -> bool:
-    """Tell whether a user is in so few conversations that looking at each takes no time worth a thread."""
+    """Return whether a user is in so few conversations that a look at each is too quick to need a thread."""
     rows = connection.execute("SELECT 1 FROM members WHERE user_id = ? LIMIT ?", (user_id, few + 1)).fetchall()
     return len(rows) <= few
 
 
 def view(connection: sqlite3.Connection, user_id: str, address: str) -> View | None:
-    """Return what a present member may see of a conversation; None for anybody else."""
+    """Return a present member's view of the conversation at an address; None for anybody else."""
     row = connection.execute(
         f"SELECT {_VIEW} FROM members m"
         " JOIN channels c USING (channel_id) LEFT JOIN groups g USING (channel_id)"
@@ -219,7 +219,7 @@ def page(
     filters: Filters = Filters(),  # noqa: B008 - an immutable value
     max_bytes: int = NO_BOUND,
 ) -> Page:
-    """Return a page of a conversation: the newest, or that before, after or around a `seq`; see `fill`."""
+    """Return a page of a conversation: the newest, or the one before, after or around a `seq`; see `fill`."""
     if around is not None:
         older = _scan(connection, seen, (limit + 1) // 2, "<=", around, filters, max_bytes // 2)
         newer = _scan(connection, seen, limit - len(older.records), ">", around, filters, max_bytes // 2)
@@ -249,15 +249,15 @@ def _scan(
         f"{clauses} ORDER BY seq {direction}",
         (seen.channel_id, seq, *bounds, *values),
     )
-    saying = Saying(rows, filters.text) if filters.text else None
-    found = fill(saying or rows, limit, max_bytes)
+    scan = TextScan(rows, filters.text) if filters.text else None
+    found = fill(scan or rows, limit, max_bytes)
     if direction == "DESC":
         found.records.reverse()
-    if found.has_more or saying is None or saying.ended is None:
+    if found.has_more or scan is None or scan.ended is None:
         return found
     if direction == "DESC":
-        return Page(found.records, True, oldest=saying.ended)
-    return Page(found.records, True, newest=saying.ended)
+        return Page(found.records, True, oldest=scan.ended)
+    return Page(found.records, True, newest=scan.ended)
 
 
 def _conditions(filters: Filters) -> tuple[str, list[Any]]:
@@ -277,7 +277,7 @@ def _conditions(filters: Filters) -> tuple[str, list[Any]]:
 
 
 def read_pointer(connection: sqlite3.Connection, channel_id: int, user_id: str) -> int:
-    """Return how far a user has read a conversation."""
+    """Return the seq up to which a user has read a conversation."""
     row = connection.execute(
         "SELECT read_seq FROM pointers WHERE channel_id = ? AND user_id = ?", (channel_id, user_id)
     ).fetchone()
@@ -285,7 +285,7 @@ def read_pointer(connection: sqlite3.Connection, channel_id: int, user_id: str) 
 
 
 def present(connection: sqlite3.Connection, channel_id: int, user_id: str) -> View | None:
-    """Return what a present member may see of a conversation; None for anybody else."""
+    """Return a present member's view of the conversation with an id; None for anybody else."""
     row = connection.execute(
         f"SELECT {_VIEW} FROM members m JOIN channels c USING (channel_id)"
         " WHERE m.channel_id = ? AND m.user_id = ? AND m.visible_until IS NULL",
@@ -295,7 +295,7 @@ def present(connection: sqlite3.Connection, channel_id: int, user_id: str) -> Vi
 
 
 def other_party(address: str, user_id: str) -> str:
-    """Return what a user calls a conversation: the other's id, the group's id, or `*`."""
+    """Return a conversation's id for a user: the other's id, the group's id, or `*`."""
     kind, _, rest = address.partition(":")
     if kind != "user":
         return rest or address
@@ -304,7 +304,7 @@ def other_party(address: str, user_id: str) -> str:
 
 
 def newest_seq(connection: sqlite3.Connection, channel_id: int) -> int:
-    """Return a conversation's newest seq, 0 where nothing was said."""
+    """Return a conversation's newest seq, or 0."""
     row = connection.execute(
         "SELECT coalesce((SELECT max(seq) FROM log WHERE channel_id = ?1),"
         " (SELECT floor_seq FROM channels WHERE channel_id = ?1), 0)",

@@ -1,7 +1,7 @@
-"""Senders' own ids: the same one again is the same message again, whichever table keeps it.
+"""Idempotency: a message whose sender has used its id before is not stored again, in whichever table the first is.
 
-Each table has an index of its own, which finds a copy among its own kind for nothing. Between the two
-kinds somebody has to look, and does so once a batch.
+Each of the two tables has a unique index that finds copies of its own kind at no extra cost. Copies of the other
+kind are looked up, once for each batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _IDS_AT_ONCE: Final = 256
 
 
 def find_duplicate(connection: sqlite3.Connection, entry: Entry) -> bool:
-    """Tell whether the sender used this own id before; if so the entry gets the first one's answer."""
+    """Return whether the sender has used this id before; if so, the entry gets the first one's answer."""
     if entry.own_id is None:
         return False
     row = connection.execute(
@@ -35,7 +35,7 @@ def find_duplicate(connection: sqlite3.Connection, entry: Entry) -> bool:
 
 
 def settle(entry: Entry, digest: bytes | None) -> None:
-    """Answer an entry whose own id is that of a message with this digest."""
+    """Answer an entry whose id was used before, for a message with this digest."""
     if digest is not None and digest != entry.digest:
         entry.message_id = entry.seq = None
         entry.error = RelayError(
@@ -47,7 +47,7 @@ def settle(entry: Entry, digest: bytes | None) -> None:
 
 
 def taken_by_latest(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
-    """Tell whether a latest value has one of these stream messages' own ids."""
+    """Return whether a latest value has the id of one of these stream messages."""
     wanted = [part for entry in entries if entry.own_id is not None for part in (entry.sender_id, entry.own_id)]
     start = 0
     while left := (len(wanted) - start) // 2:

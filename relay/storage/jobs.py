@@ -1,7 +1,7 @@
-"""Jobs for the database, and running a group of them in one transaction: group commit.
+"""Jobs for the database, and group commit: many jobs in one transaction.
 
-Each job of a group runs in a savepoint of its own, so that one that raises is rolled back alone. The group
-commits once; a commit that fails fails all of its jobs. Nobody is told of a job before its commit.
+Each job of a group runs in its own savepoint, so that one that raises is rolled back alone. The group commits
+once; if that fails, all of its jobs fail. No job has a result before its commit.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Job = Callable[[sqlite3.Connection], T]
 
 @dataclass(slots=True)
 class Waiting:
-    """A job, who waits for it, and what became of it.
+    """A job, the task that waits for it, and its result.
 
     Attributes:
-        outside: it is run outside of any transaction, as a checkpoint must be.
+        outside: run it outside of any transaction, as a checkpoint must be.
     """
 
     job: Job[Any]
@@ -40,17 +40,17 @@ class Waiting:
 
 
 class Runner(Protocol):
-    """How jobs reach the connections: threads in a server, inline in a simulation on virtual time."""
+    """The way from tasks to the connections: threads in a server, inline in a simulation on virtual time."""
 
     moved: Callable[[], bool]
-    """Whether the path names another file than the one that is written to."""
+    """Return whether the path now names another file than the open one."""
 
     @property
     def health(self) -> Health:
-        """How the writer's transactions fared."""
+        """The results of the writer's transactions."""
 
     def observe(self, observer: TransactionObserver) -> None:
-        """Have `observer` told, inside transactions, what becomes of messages from now on."""
+        """Set the observer that is called, inside transactions, about every change of messages from now on."""
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""
@@ -59,32 +59,33 @@ class Runner(Protocol):
         """Run `job` on a connection that can only read.
 
         Args:
-            inline: it looks up a few rows by their keys; it may be run where it stands.
+            inline: run the job on the event loop; for a lookup of a few rows by their keys.
         """
 
     async def checkpoint(self) -> bool:
-        """Empty the write-ahead log, into the file; tell whether that was done: a reader may hold it."""
+        """Move the write-ahead log into the file and empty it; return False if a reader prevents that."""
 
     async def scrub(self) -> None:
-        """Wipe copies of rows that SQLite moved out of the next pages of the file; see `scrubbing`."""
+        """Wipe copies of rows that SQLite left behind in the next pages of the file; see `scrubbing`."""
 
     async def wait_erased(self) -> None:
-        """Wait until something was erased, and committed, since this was last asked."""
+        """Wait until something was erased and committed since the last call."""
 
     async def aclose(self) -> None:
-        """Finish what was queued, then close every connection."""
+        """Finish the queue, then close every connection."""
 
 
 def run_group(
     connection: sqlite3.Connection, group: list[Waiting], on_rollback: Callable[[], None], health: Health
 ) -> None:
-    """Run jobs in one transaction, each in its own savepoint, and give each its result after the commit."""
+    """Run jobs in one transaction, each in its own savepoint, and set each one's result after the commit."""
     execute = connection.execute
     failure: BaseException | None = None
     committed = True
     try:
-        execute("BEGIN IMMEDIATE")
+        execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
         for waiting in group:
+            # A savepoint costs as much as a small job; a job alone can roll back the whole transaction.
             alone = len(group) == 1
             if not alone:
                 execute("SAVEPOINT job")
@@ -97,6 +98,7 @@ def run_group(
                 execute("ROLLBACK" if alone else "ROLLBACK TO job")
             if not alone:
                 execute("RELEASE job")
+        # The only job of its group may have rolled the transaction back, which is no commit to count.
         committed = connection.in_transaction
         if committed:
             execute("COMMIT")
@@ -113,7 +115,7 @@ def run_group(
 
 
 def empty_wal(connection: sqlite3.Connection) -> bool:
-    """Checkpoint and truncate the write-ahead log; waits for nobody, and tells whether it is empty."""
+    """Checkpoint and truncate the write-ahead log without waiting; return whether it is empty."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)

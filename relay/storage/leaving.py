@@ -1,7 +1,7 @@
-"""Erasing an account: all that is a user's alone goes; the id stays taken, and what others said stays.
+"""Erasure of an account: everything of the user alone is deleted; the id stays taken, others' messages stay.
 
-It is asked for in one transaction, which ends the account, and done in many small ones; how far that has come is a
-row of `erasures`, so that a crash only delays it.
+One transaction ends the account; many small ones erase the messages and files. Their progress is a row of
+`erasures`, so that a crash only delays them.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from relay.storage.folding import sought
 from relay.storage.observer import note_erased, observer_of
 
 OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions", "login_places")
-"""Tables whose rows with a user's `user_id` go with the account."""
+"""Tables whose rows with the user's `user_id` are deleted with the account."""
 
 STAYING: Final = frozenset({"users", "members", "stays", "attachments", "following", "erasures"})
-"""Tables with a `user_id` that are looked after otherwise: see `close`, `drop_files`, and leaving the groups."""
+"""Tables with a `user_id` that are handled separately: by `close`, by `drop_files`, and by leaving the groups."""
 
 _FACTS: Final = ("group_event", "message_delete")
-"""What a user made happen and nobody said; it holds no words of theirs."""
+"""Types of messages that report an act of a user; they hold none of the user's words, and stay."""
 
 _SCANNED: Final = 20_000
 
 
 class Progress(NamedTuple):
-    """How far an erasure has come.
+    """The progress of an erasure.
 
     Attributes:
-        reached: up to which message the log was looked through.
-        erased: messages that became tombstones.
-        kept: messages that had to stay, as they are on legal hold.
-        files_kept: files that had to stay with them.
+        reached: the message up to which the log was searched.
+        erased: number of messages that became tombstones.
+        kept: number of messages that stay, as they are on legal hold.
+        files_kept: number of files that stay with them.
     """
 
     user_id: str
@@ -47,7 +47,7 @@ class Progress(NamedTuple):
 
 
 def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
-    """End an account: tokens, devices, profile, statuses, receipts and reactions go at once.
+    """End an account: delete tokens, devices, profile, statuses, receipts and reactions at once.
 
     Raises:
         RelayError: `not_found`.
@@ -77,24 +77,24 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
 
 
 def is_erased(connection: sqlite3.Connection, user_id: str) -> bool:
-    """Tell whether an account was erased, or is being erased."""
+    """Return whether an account was erased, or is being erased."""
     return connection.execute("SELECT 1 FROM erasures WHERE user_id = ?", (user_id,)).fetchone() is not None
 
 
 def progress(connection: sqlite3.Connection, user_id: str) -> Progress | None:
-    """Return how far the erasure of an account has come; None where none was asked for."""
+    """Return the progress of an account's erasure; None if there is none."""
     row = connection.execute(f"{_PROGRESS} WHERE user_id = ?", (user_id,)).fetchone()
     return Progress(*row) if row else None
 
 
 def pending(connection: sqlite3.Connection) -> Progress | None:
-    """Return the oldest erasure that is not done."""
+    """Return the oldest erasure that is not finished."""
     row = connection.execute(f"{_PROGRESS} WHERE done_at IS NULL ORDER BY asked_at LIMIT 1").fetchone()
     return Progress(*row) if row else None
 
 
 def heir(connection: sqlite3.Connection, user_id: str, group_id: str) -> str | None:
-    """Return who owns a group when its owner goes: the admin, else the member, who has been there longest."""
+    """Return a group's next owner when its owner leaves: the oldest admin, else the oldest member."""
     row = connection.execute(
         "SELECT m.user_id FROM members m JOIN groups g USING (channel_id) JOIN users u ON u.user_id = m.user_id"
         " WHERE g.group_id = ? AND m.visible_until IS NULL AND m.user_id <> ? AND u.disabled = 0"
@@ -107,7 +107,10 @@ def heir(connection: sqlite3.Connection, user_id: str, group_id: str) -> str | N
 def said_after(
     connection: sqlite3.Connection, user_id: str, position: int, limit: int
 ) -> tuple[list[int], int | None]:
-    """Return messages of a user, and to them alone, after a position, and how far was looked; None at the end."""
+    """Return ids of messages by a user, or to them alone, after a position, and the position reached.
+
+    The position is None at the end of the log.
+    """
     (newest,) = connection.execute("SELECT coalesce(max(message_id), 0) FROM log").fetchone()
     until = min(position + _SCANNED, newest)
     rows = connection.execute(
@@ -125,7 +128,7 @@ def said_after(
 def erase_some(
     connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int], reached: int, now: float
 ) -> None:
-    """Make tombstones of some of a user's messages, and note how far that has come."""
+    """Turn some of a user's messages into tombstones, and store the progress."""
     tombstones.erase_messages(connection, message_ids, now)
     marks = ",".join("?" * len(message_ids))
     (kept,) = connection.execute(
@@ -138,7 +141,11 @@ def erase_some(
 
 
 def drop_files(connection: sqlite3.Connection, user_id: str, after: str, limit: int) -> str | None:
-    """Take a user's uploads out of all messages but those on legal hold; return where to go on, or None."""
+    """Remove a page of a user's uploads from all messages that are not on legal hold.
+
+    Returns:
+        The id to go on after, or None at the end.
+    """
     rows = connection.execute(
         "SELECT attachment_id FROM attachments WHERE user_id = ? AND attachment_id > ?"
         " ORDER BY attachment_id LIMIT ?",
@@ -159,7 +166,7 @@ def drop_files(connection: sqlite3.Connection, user_id: str, after: str, limit: 
 
 
 def finish(connection: sqlite3.Connection, user_id: str, now: float) -> None:
-    """Note that an erasure is done."""
+    """Mark an erasure as finished."""
     connection.execute("UPDATE erasures SET done_at = ? WHERE user_id = ?", (now, user_id))
 
 

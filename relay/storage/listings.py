@@ -1,4 +1,4 @@
-"""Lists for the operator, who sees everything."""
+"""Lists for the operator, who may see everything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class GroupSummary(NamedTuple):
-    """One group, with the number of its present members."""
+    """A group with the number of its present members."""
 
     group_id: str
     name: str

@@ -1,12 +1,11 @@
-"""The log: appending a batch and getting its positions.
+"""The log: it stores batches of messages and gives them their positions.
 
-One rising integer, `message_id`, numbers everything stored in the order of its commit; each
-conversation counts its own stream messages by `seq`, contiguous from 1. Both are handed out here, in
-the writer's thread and inside its transaction, so that no hole can appear: what is rolled back gives
-its numbers back.
+One rising integer, `message_id`, numbers everything stored in the order of its commit; each conversation counts
+its own stream messages by `seq`, from 1 and without holes. Both are given out here, in the writer's thread and
+inside its transaction: a transaction that is rolled back gives its numbers back, so no hole can appear.
 
-A batch is inserted by a handful of many-row statements. One statement a message would let go of the
-interpreter lock and fight for it again at every message, which costs more than SQLite itself does.
+A batch is inserted by a handful of many-row statements. With one statement for each message, the thread would
+release the interpreter lock and fight for it again each time, which costs more than SQLite itself does.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def _many(head: str, row: str, tail: str, count: int) -> str:
 def insert_many(
     connection: sqlite3.Connection, head: str, width: int, rows: Sequence[tuple[Any, ...]], tail: str = ""
 ) -> None:
-    """Insert rows by as few statements as powers of two allow, so that each is prepared once, ever."""
+    """Insert rows with statements of a power of two rows, so that each of the few statements is prepared once."""
     placeholders = "(" + ",".join("?" * width) + ")"
     start = 0
     while left := len(rows) - start:
@@ -52,22 +51,22 @@ def insert_many(
 
 
 class Log:
-    """Hands out positions and stores batches; lives on the writer's side only."""
+    """Gives out positions and stores batches; it lives on the writer's side only."""
 
     def __init__(self) -> None:
         self._position: int | None = None
         self._seqs: dict[int, int] = {}
 
     def forget(self) -> None:
-        """Read the counters anew: a transaction that used them was rolled back."""
+        """Forget the counters, after a rollback of a transaction that used them; they are read again."""
         self._position = None
         self._seqs.clear()
 
     def append(self, connection: sqlite3.Connection, entries: Sequence[Entry], now: float) -> int:
-        """Store a batch in order, inside the caller's transaction, and return the log's new end.
+        """Store a batch in order, inside the caller's transaction; return the log's new end.
 
-        Each entry ends with `message_id`, `seq` and `timestamp`, or with `error` set; the same `own_id`
-        again, in this batch or years ago, gets the first one's answer and `duplicate`.
+        Each entry ends with `message_id`, `seq` and `timestamp`, or with `error` set. An entry whose `own_id` was
+        used before, in this batch or years ago, gets the first one's answer and `duplicate`.
         """
         seen: dict[tuple[str, str], Entry] = {}
         echoes: list[tuple[Entry, Entry]] = []
@@ -76,7 +75,7 @@ class Log:
             if entry.own_id is not None:
                 first = seen.setdefault((entry.sender_id, entry.own_id), entry)
                 if first is not entry:
-                    # A retry of what was stored before is known now: a later one of this batch may take its place.
+                    # Where the two differ, this one may be the true retry of a message that was stored earlier.
                     if entry.digest == first.digest or not find_duplicate(connection, entry):
                         echoes.append((entry, first))
                     continue
@@ -104,7 +103,7 @@ class Log:
         return self._position
 
     def last_seq(self, connection: sqlite3.Connection, channel_id: int) -> int:
-        """Return a conversation's newest `seq`, 0 when it has none."""
+        """Return a conversation's newest `seq`, or 0."""
         seq = self._seqs.get(channel_id)
         if seq is None:
             row = connection.execute(
@@ -119,7 +118,7 @@ class Log:
         return seq
 
     def _store_streams(self, connection: sqlite3.Connection, entries: list[Entry], now: float) -> None:
-        """Insert stream messages at once; where that meets an own id already taken, look before each."""
+        """Insert stream messages at once; if that meets an id that was used before, look each of them up."""
         if not entries:
             return
         position = before = self.position(connection)
@@ -153,6 +152,9 @@ class Log:
                 entry.message_id = entry.seq = None
                 entry.stored = False
             self._position = before
+            # The index says that a copy is there and not which entry it is, so each is looked up, and those that
+            # are new are inserted again. The recursion ends: every round has fewer entries. If no entry is a copy,
+            # the index has refused for another reason, and the error is raised.
             fresh = [entry for entry in entries if not find_duplicate(connection, entry)]
             if len(fresh) == len(entries):
                 raise
@@ -166,7 +168,7 @@ class Log:
             observer.stored(connection, entries)
 
     def _store_carefully(self, connection: sqlite3.Connection, entry: Entry, now: float) -> None:
-        """Store one message whose type has a hook to run in the transaction, or is a latest value."""
+        """Store one message of a type with a hook in the transaction, or one latest value."""
         if find_duplicate(connection, entry):
             return
         connection.execute("SAVEPOINT entry")
@@ -213,7 +215,7 @@ class Log:
             observer.stored(connection, [entry])
 
     def _move_senders(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        """Move each sender's own read pointer to what they sent, and note that they spoke: sending is reading."""
+        """Move each sender's own read pointer to what they sent, and record that they spoke."""
         pointers = {
             (entry.channel_id, entry.sender_id): entry.seq
             for entry in entries
@@ -229,7 +231,7 @@ class Log:
 
 
 def _echo(entry: Entry, first: Entry) -> None:
-    """Answer a copy within one batch as its first was answered."""
+    """Give a copy within one batch the answer of the first one."""
     entry.message_id, entry.seq, entry.timestamp = first.message_id, first.seq, first.timestamp
     entry.error = first.error
     if first.error is None or entry.digest != first.digest:
@@ -237,7 +239,7 @@ def _echo(entry: Entry, first: Entry) -> None:
 
 
 def _refuse(entry: Entry, refusal: Exception) -> None:
-    """Give an entry the answer to what its hook raised."""
+    """Give an entry the error for an exception of its hook."""
     if isinstance(refusal, RelayError):
         entry.error = refusal
     elif not isinstance(refusal, Unchanged):

@@ -1,4 +1,4 @@
-"""Who is called by name in which message; `*` stands for every member."""
+"""Mentions: which users a message names; `*` stands for every member."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def note_mentions(connection: sqlite3.Connection, channel_id: int, seq: int, user_ids: Iterable[str]) -> None:
-    """Note whom a message mentions."""
+    """Store which users a message mentions."""
     connection.executemany(
         "INSERT OR IGNORE INTO mentions (channel_id, user_id, seq) VALUES (?, ?, ?)",
         [(channel_id, user_id, seq) for user_id in user_ids],
@@ -15,7 +15,7 @@ def note_mentions(connection: sqlite3.Connection, channel_id: int, seq: int, use
 
 
 def forget_mentions(connection: sqlite3.Connection, channel_id: int, seq: int) -> None:
-    """Forget whom a message mentioned."""
+    """Delete the mentions of a message."""
     connection.execute("DELETE FROM mentions WHERE channel_id = ? AND seq = ?", (channel_id, seq))
 
 
@@ -30,7 +30,7 @@ def count_unread(
     """Count others' messages after `read_seq` that mention a user and are not deleted.
 
     Args:
-        visible, bounds: a further condition on `seq`, and its values.
+        visible, bounds: a further SQL condition on `seq`, and its values.
     """
     row = connection.execute(
         "SELECT count(DISTINCT seq) FROM mentions m JOIN log USING (channel_id, seq)"

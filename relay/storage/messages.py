@@ -1,4 +1,4 @@
-"""Single messages by their ids: for a replay, for what refers to them, and for what is said about them."""
+"""Single messages by their ids: for a replay, for messages that refer to them, and for values about them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from relay.storage.history import AROUND, LATEST_RECORD, NO_BOUND, RECORD, Recor
 from relay.storage.observer import Edited, note_erased, observer_of
 
 _AT_ONCE: Final = 16
-"""Messages that are read before their bytes are counted."""
+"""Messages that are read before their size is counted."""
 
 
 def read_records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
-    """Return stored messages by their ids, of both kinds; at most a few hundred at a time."""
+    """Return stored messages of both kinds by their ids; pass a few hundred ids at most."""
     marks = ",".join("?" * len(message_ids))
     rows: Iterable[tuple[Any, ...]] = connection.execute(
         f"SELECT {RECORD} FROM log WHERE message_id IN ({marks})"
@@ -26,14 +26,14 @@ def read_records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> 
 
 
 class Slice(NamedTuple):
-    """The messages that the first `taken` of some ids are, by their ids; some ids may be of none any more."""
+    """The messages behind the first `taken` ids of a list; ids without a message have none."""
 
     found: dict[int, Record]
     taken: int
 
 
 def read_first(connection: sqlite3.Connection, message_ids: Sequence[int], max_bytes: int) -> Slice:
-    """Return the first messages of some, by their ids: as many as `max_bytes` allow, and one at least."""
+    """Return the first messages of a list of ids: as many as fit into `max_bytes`, and at least one."""
     found: dict[int, Record] = {}
     size = 0
     for start in range(0, len(message_ids), _AT_ONCE):
@@ -53,10 +53,10 @@ def read_first(connection: sqlite3.Connection, message_ids: Sequence[int], max_b
 def about(
     connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int], max_bytes: int = NO_BOUND
 ) -> list[Record]:
-    """Return the latest values that say something of messages, as far as a user may see them.
+    """Return the latest values about some messages, such as reactions, that a user may see.
 
     Args:
-        max_bytes: bound on their bytes together; the newest are brought.
+        max_bytes: bound on their size together; the newest are returned.
     """
     marks = ",".join("?" * len(message_ids))
     rows = connection.execute(
@@ -70,10 +70,10 @@ def about(
 def standing(
     connection: sqlite3.Connection, user_id: str, channel_id: int, max_bytes: int = NO_BOUND
 ) -> list[Record]:
-    """Return a conversation's latest values that are about no message, as far as a user may see them.
+    """Return a conversation's latest values that are about no message and that a user may see.
 
     Args:
-        max_bytes: bound on their bytes together; the newest are brought.
+        max_bytes: bound on their size together; the newest are returned.
     """
     rows = connection.execute(
         f"SELECT {LATEST_RECORD} FROM latest WHERE channel_id = ? AND about IS NULL AND coalesce(only_for, ?) = ?"
@@ -84,14 +84,14 @@ def standing(
 
 
 class Weight(NamedTuple):
-    """How many latest values there are, and about how many bytes."""
+    """The number of some latest values, and their approximate size in bytes."""
 
     values: int
     size: int
 
 
 def weights_about(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]) -> dict[int, Weight]:
-    """Return what `about` would bring of each message, without reading it; nothing is left out."""
+    """Return, for each message, the weight of all values that `about` would return, without reading them."""
     marks = ",".join("?" * len(message_ids))
     rows = connection.execute(
         f"SELECT about, count(*), sum(length(payload) + {AROUND}) FROM latest WHERE about IN ({marks})"
@@ -102,7 +102,7 @@ def weights_about(connection: sqlite3.Connection, user_id: str, message_ids: Seq
 
 
 def count_standing(connection: sqlite3.Connection, user_id: str, channel_id: int) -> int:
-    """Return how many values `standing` would bring without a bound."""
+    """Return the number of values that `standing` would return without a bound."""
     row = connection.execute(
         "SELECT count(*) FROM latest WHERE channel_id = ? AND about IS NULL AND coalesce(only_for, ?) = ?",
         (channel_id, user_id, user_id),
@@ -111,12 +111,12 @@ def count_standing(connection: sqlite3.Connection, user_id: str, channel_id: int
 
 
 def note_edit(connection: sqlite3.Connection, message_id: int, edit_id: int) -> None:
-    """Note which message gave another its present text: later edits have higher ids, whatever the clock says."""
+    """Store which edit gave a message its text: a later edit has a higher id, whatever the clock says."""
     connection.execute("UPDATE log SET edit_id = ? WHERE message_id = ?", (edit_id, message_id))
 
 
 class Located(NamedTuple):
-    """Where a stream message stands."""
+    """The place of a stream message in the log."""
 
     message_id: int
     channel_id: int
@@ -124,7 +124,7 @@ class Located(NamedTuple):
 
 
 def locate(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[Located]:
-    """Return where stream messages stand; ids of none are left out."""
+    """Return the places of stream messages; unknown ids are left out."""
     marks = ",".join("?" * len(message_ids))
     rows = connection.execute(
         f"SELECT message_id, channel_id, seq FROM log WHERE message_id IN ({marks})",
@@ -146,7 +146,7 @@ def newest_from_others(
 
 
 class Placed(NamedTuple):
-    """A message that another one refers to."""
+    """A message that another message refers to."""
 
     message_id: int
     seq: int
@@ -156,7 +156,7 @@ class Placed(NamedTuple):
 
 
 def find_in_channel(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Placed | None:
-    """Return a stream message of a conversation; None for one that is elsewhere, or deleted."""
+    """Return a stream message of a conversation; None if it is elsewhere or deleted."""
     row = connection.execute(
         "SELECT message_id, seq, type, sender_id, payload FROM log"
         " WHERE message_id = ? AND channel_id = ? AND deleted_at IS NULL",
@@ -166,7 +166,7 @@ def find_in_channel(connection: sqlite3.Connection, channel_id: int, message_id:
 
 
 def rewrite_message(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
-    """Give a message another payload, and note when."""
+    """Replace a message's payload, and store when."""
     versions.keep(connection, message_id)
     row = connection.execute(
         "UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?"

@@ -1,9 +1,9 @@
-"""The schema, one function a step; a step that has been released is never edited.
+"""The schema, as migrations: one function a step; a released step is never edited.
 
 Everything stored is a row of `log` (a stream message, with its conversation's `seq`) or of `latest` (the
-newest value of a latest type), both numbered by one rising integer, the cursor. Conversations are
-`channels`; who sees one, and since when, is `members`; how far each user has read is `pointers`. A message
-that was deleted, has expired or was replaced keeps its row, as a tombstone without a payload.
+newest value of a latest type), both numbered by one rising integer, the cursor. `channels` are the conversations;
+`members` says who sees one, and from which seq on; `pointers` says how far each user has read. A message that was
+deleted, has expired or was replaced keeps its row, as a tombstone without a payload.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from relay.storage.errors import StorageError
 from relay.storage.folding import sought
 
 BROADCAST_CHANNEL: Final = 1
-"""Everybody's channel; everybody has a row in `members` for it."""
+"""The id of the broadcast channel; every user has a row in `members` for it."""
 
 migrations = Migrations("relay")
 
 
 @migrations()
 def accounts(db: sqlite_utils.Database) -> None:
-    """Create what identifies people and their devices."""
+    """Create the tables of users, tokens and devices."""
     _run(
         db,
         """
@@ -116,7 +116,7 @@ def conversations(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def living(db: sqlite_utils.Database) -> None:
-    """Add what expires, what replaces, who is mentioned, who is present, and everybody to their own channel."""
+    """Add expiry, replacement, mentions and presence, and make everybody a member of the broadcast channel."""
     _run(
         db,
         """
@@ -148,7 +148,7 @@ def living(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def attachments(db: sqlite_utils.Database) -> None:
-    """Create what files are kept in: their bytes once, whatever they are called and whoever uploaded them."""
+    """Create the tables of files: each file's bytes are stored once, however often it is uploaded."""
     _run(
         db,
         """
@@ -173,7 +173,7 @@ def attachments(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def plugins(db: sqlite_utils.Database) -> None:
-    """Create what remembers the steps of plugins' own schemas."""
+    """Create the table of the migrations that plugins have run."""
     _run(
         db,
         """
@@ -186,13 +186,13 @@ def plugins(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def invited_admins(db: sqlite_utils.Database) -> None:
-    """Add what an invite makes of the one who registers with it."""
+    """Add the role of users who register with an invite."""
     _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
 
 
 @migrations()
 def groups_chosen(db: sqlite_utils.Database) -> None:
-    """Add who made a group, which their limit counts, and who may add a user to one."""
+    """Add who made a group, which a limit counts, and who may add a user to one."""
     _run(
         db,
         """
@@ -208,7 +208,7 @@ def groups_chosen(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def erasures(db: sqlite_utils.Database) -> None:
-    """Create what remembers the accounts that were erased; have what was erased up to now purged."""
+    """Create the table of erased accounts, and mark everything erased so far for the next purge."""
     _run(
         db,
         """
@@ -224,9 +224,10 @@ def erasures(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def stays(db: sqlite_utils.Database) -> None:
-    """Add the times that members were there before they left and came back, and what edits of messages took.
+    """Add earlier stays of members who left and came back, and versions of messages from before an edit.
 
-    Of a group that is deleted its members see the event that says so, those who had left the one that says that.
+    In a deleted group, members now see only the event that deleted it, and former members the event of their
+    leaving.
     """
     _run(
         db,
@@ -252,13 +253,13 @@ def stays(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def answers_depths(db: sqlite_utils.Database) -> None:
-    """Add how many answers of programs led to a message."""
+    """Add how many automatic answers led to a message."""
     _run(db, "ALTER TABLE log ADD COLUMN depth INTEGER")
 
 
 @migrations()
 def folded_names(db: sqlite_utils.Database) -> None:
-    """Add what people are looked for by: their names as search folds them."""
+    """Add the folded names that a search for users looks through."""
     _run(db, "ALTER TABLE users ADD COLUMN sought TEXT NOT NULL DEFAULT ''")
     rows = db.conn.execute("SELECT user_id, display_name FROM users").fetchall()
     db.conn.executemany("UPDATE users SET sought = ? WHERE user_id = ?", [(sought(*row), row[0]) for row in rows])
@@ -266,7 +267,7 @@ def folded_names(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def login_places(db: sqlite_utils.Database) -> None:
-    """Create what remembers from which networks a user has logged in."""
+    """Create the table of networks that a user has logged in from."""
     _run(
         db,
         """
@@ -279,13 +280,13 @@ def login_places(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def names_regardless_of_case(db: sqlite_utils.Database) -> None:
-    """Make names found whatever their case; those that were alike before stay, so the index is not unique."""
+    """Make names found in any case; names that already differ in case only stay, so the index is not unique."""
     _run(db, "CREATE INDEX names_by_letters ON names(name COLLATE NOCASE)")
 
 
 @migrations()
 def who_spoke(db: sqlite_utils.Database) -> None:
-    """Add whether a user has said something in a conversation: to be in one is not their own act."""
+    """Add whether a user has spoken in a conversation: to be a member is not their own act."""
     _run(
         db,
         """
@@ -305,11 +306,15 @@ def _run(db: sqlite_utils.Database, script: str) -> None:
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database that this relay would spoil, before anything is written to it."""
+    """Check that the database is relay's and not newer, before anything is written to it.
+
+    Raises:
+        StorageError: it is another program's, or a newer relay's.
+    """
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     table = migrations.migrations_table
     if tables <= {table, "sqlite_sequence"}:
-        return  # new, or the first start ended before the first step
+        return  # new, or the first start ended before the first migration
     done: set[str] = set()
     if table in tables:
         steps = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))
@@ -329,10 +334,10 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(path: Path) -> None:
-    """Bring the database at `path` to the newest schema, creating it where it is not there.
+    """Migrate the database at `path` to the newest schema; create it if there is none.
 
     Raises:
-        sqlite3.Error: the file is no database, or cannot be written.
+        sqlite3.Error: the file is not a database, or cannot be written.
         StorageError: it is another program's, or a newer relay's.
     """
     connection = sqlite3.connect(path, isolation_level=None)

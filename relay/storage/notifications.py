@@ -1,4 +1,4 @@
-"""What was told to one user, or to everybody: the messages of their own channel and of everybody's."""
+"""Notifications to one user and to everybody: messages of the user's own channel and of the broadcast channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHANNELS = (ConversationKind.SELF, ConversationKind.BROADCAST)
 
 
 def channels(connection: sqlite3.Connection, user_id: str) -> list[View]:
-    """Return a user's own channel, where there is one, and everybody's."""
+    """Return the views of a user's own channel, if there is one, and of the broadcast channel."""
     return [seen for seen in read_views(connection, user_id) if seen.kind in _CHANNELS and seen.open]
 
 
@@ -35,7 +35,7 @@ def page(
     after: int | None,
     max_bytes: int = NO_BOUND,
 ) -> Page:
-    """Return a page by message id, oldest first: the newest, or that before or after a `message_id`."""
+    """Return a page by message id, oldest first: the newest, or the one before or after a `message_id`."""
     forwards = after is not None
     position = after if after is not None else before if before is not None else 1 << 62
     comparison, direction = (">", "ASC") if forwards else ("<", "DESC")
@@ -51,7 +51,7 @@ def page(
         found += of_this.records
         ends += of_this.records[-1:] if of_this.has_more else []
     found.sort(reverse=not forwards)
-    if ends:  # beyond where one channel was cut the other's would stand over a hole
+    if ends:  # where one channel's rows were cut off, the other's newer ones would hide a hole
         end = min(ends) if forwards else max(ends)
         found = found[: found.index(end) + 1]
     chosen = fill(found, limit, max_bytes)
@@ -59,7 +59,7 @@ def page(
 
 
 def unread(connection: sqlite3.Connection, user_id: str, counted: Sequence[str]) -> int:
-    """Count what the user has not read of it; always by query, so it cannot stick."""
+    """Count the notifications that the user has not read; always by query, so the count cannot drift."""
     total = 0
     for seen in channels(connection, user_id):
         read_seq = max(read_pointer(connection, seen.channel_id, user_id), seen.first - 1)

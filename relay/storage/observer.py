@@ -1,7 +1,7 @@
-"""Who is told, inside the writer's transaction, what becomes of messages: how plugins' tables keep step.
+"""Observers of the write transaction: they see every change of messages, so plugins' tables commit with the log.
 
-The writer's connection carries one observer. What stores, rewrites or erases a message tells it there, so that no
-path into the log can forget to; what the observer writes commits with the message or not at all.
+The writer's connection carries one observer. The functions that store, rewrite or erase a message call it, so that
+no path into the log can forget to; what the observer writes is committed with the message or not at all.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _NOT_YOURS: Final = "this transaction has others' messages in it: relay commits 
 
 
 class Edited(NamedTuple):
-    """A stored message that was given another payload.
+    """A stored message that got another payload.
 
     Attributes:
-        payload: its JSON as it is from now on.
+        payload: the new payload, as JSON.
         at: when, Unix seconds.
     """
 
@@ -33,28 +33,28 @@ class Edited(NamedTuple):
 
 
 class TransactionObserver(Protocol):
-    """Something that wants to know in the transaction; it must not raise."""
+    """An object that is called inside the write transaction; it must not raise."""
 
     def stored(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        """Take note of messages that were stored, in the order of their positions."""
+        """Handle messages that were stored, in the order of their positions."""
 
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
-        """Take note of a message's new payload."""
+        """Handle a message's new payload."""
 
     def kept(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> Collection[int]:
-        """Return which of the messages that are to become tombstones must stay as they are."""
+        """Return which of the messages that are about to become tombstones must stay as they are."""
 
     def erased(self, connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-        """Take note of stream messages that became tombstones: deleted, expired, replaced."""
+        """Handle stream messages that became tombstones: deleted, expired or replaced."""
 
     def left(self, connection: sqlite3.Connection, user_id: str) -> None:
-        """Take note of an account that is being erased."""
+        """Handle an account that is being erased."""
 
 
 class Writer(sqlite3.Connection):
-    """The connection that changes things, with the observer of what it changes.
+    """The connection that writes, with its observer.
 
-    Its transactions are many messages' together: whoever is given it for their part may not end them.
+    Its transactions hold many messages, so code that handles one of them may not end the transaction.
 
     Attributes:
         erased: whether something was erased whose bytes are still to be purged.
@@ -64,7 +64,7 @@ class Writer(sqlite3.Connection):
     erased: bool = False
 
     def commit(self) -> None:
-        """Refuse to end a transaction that is others' as well.
+        """Refuse to commit a transaction that has others' messages in it.
 
         Raises:
             sqlite3.ProgrammingError: always.
@@ -72,11 +72,11 @@ class Writer(sqlite3.Connection):
         raise sqlite3.ProgrammingError(_NOT_YOURS)
 
     def rollback(self) -> None:
-        """Refuse the same."""
+        """Refuse to roll such a transaction back."""
         raise sqlite3.ProgrammingError(_NOT_YOURS)
 
     def executescript(self, _script: str, /) -> sqlite3.Cursor:
-        """Refuse what would commit before it begins."""
+        """Refuse, since it would commit before it begins."""
         raise sqlite3.ProgrammingError(f"{_NOT_YOURS}; executescript would: use execute for each statement")
 
     def __exit__(self, *_raised: object) -> Literal[False]:
@@ -85,12 +85,12 @@ class Writer(sqlite3.Connection):
 
 
 def observer_of(connection: sqlite3.Connection) -> TransactionObserver | None:
-    """Return who wants to know of changes made on a connection, if anybody does."""
+    """Return the observer of a connection, or None."""
     return connection.observer if isinstance(connection, Writer) else None
 
 
 def note_erased(connection: sqlite3.Connection) -> None:
-    """Note, in the transaction that erased something, that its bytes are to be purged; see `purging`."""
+    """Record, in the transaction that erased something, that its bytes must be purged; see `purging`."""
     connection.execute(
         "INSERT INTO facts (name, value) VALUES ('unpurged', 1) ON CONFLICT DO UPDATE SET value = value + 1"
     )

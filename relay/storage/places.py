@@ -1,6 +1,6 @@
-"""From which networks a user has logged in: wrong guesses from elsewhere do not keep them out there.
+"""Networks a user has logged in from: wrong passwords from elsewhere do not lock the user out there.
 
-Kept as a hash, so that the file has no list of addresses to read off.
+Only hashes are stored, so that the file holds no readable list of addresses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from relay.storage.accounts import hash_secret
 
 _KEPT: Final = 10
-"""Of each user the newest so many are kept."""
+"""Networks that are remembered of each user, the newest ones."""
 
 
 def _place(user_id: str, network: str) -> bytes:
@@ -19,7 +19,7 @@ def _place(user_id: str, network: str) -> bytes:
 
 
 def is_known(connection: sqlite3.Connection, user_id: str, network: str) -> bool:
-    """Tell whether a user has logged in from a network."""
+    """Return whether a user has logged in from a network."""
     found = connection.execute(
         "SELECT 1 FROM login_places WHERE user_id = ? AND place = ?", (user_id, _place(user_id, network))
     )
@@ -27,7 +27,7 @@ def is_known(connection: sqlite3.Connection, user_id: str, network: str) -> bool
 
 
 def note(connection: sqlite3.Connection, user_id: str, network: str, now: float) -> None:
-    """Keep that a user has logged in from a network."""
+    """Store that a user has logged in from a network."""
     connection.execute(
         "INSERT INTO login_places (user_id, place, seen_at) VALUES (?1, ?2, ?3)"
         " ON CONFLICT DO UPDATE SET seen_at = ?3",

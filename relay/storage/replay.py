@@ -1,9 +1,9 @@
-"""Planning a replay: which messages a resuming connection is owed, in which order, and what is left out.
+"""The plan of a replay: the missed messages that a resuming connection gets, their order, and the gaps.
 
-Conversations are walked from their newest message down to the cursor, so that a user who missed three
-messages costs three rows, however long the log is. Over the limit each conversation brings its newest
-messages, a fair share each, and the rest becomes a gap with exact ends, found by bisection: `seq` and
-`message_id` rise together.
+Conversations are walked from their newest message down to the cursor, so that a user who missed three messages
+costs three rows, however long the log is. Above the limit each conversation brings its newest messages, a fair
+share each, and the rest becomes a gap with exact ends. They are found by bisection: `seq` and `message_id` rise
+together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relay.storage.history import NO_BOUND, Record, View, other_party, read_view
 
 
 class Gap(NamedTuple):
-    """What a limited replay left out of one conversation; fetched by REST."""
+    """A range of one conversation that a limited replay left out; the client fetches it by REST."""
 
     kind: str
     target_id: str
@@ -26,7 +26,7 @@ class Gap(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A replay: message ids in the order of sending, and what it leaves out."""
+    """A replay: message ids in the order of sending, and the gaps."""
 
     message_ids: list[int]
     gaps: list[Gap]
@@ -47,7 +47,7 @@ def plan(
     limit: int,
     priority: Callable[[str], int],
 ) -> Plan:
-    """Plan the replay of what the user may see after `cursor`, up to and including position `until`."""
+    """Plan the replay of everything the user may see after `cursor`, up to and including position `until`."""
     chosen: list[tuple[int, int]] = []
     gaps: list[Gap] = []
     missed: list[_Missed] = []
@@ -82,6 +82,7 @@ def _missed(connection: sqlite3.Connection, seen: View, cursor: int, until: int,
     for row in rows:
         if row[0] <= cursor:
             break
+        # Messages after `until` are live for this connection: they are delivered, not replayed.
         if row[0] <= until:
             if len(newest) == limit:
                 more = True
@@ -95,7 +96,7 @@ def _missed(connection: sqlite3.Connection, seen: View, cursor: int, until: int,
 
 
 def _first_after(connection: sqlite3.Connection, seen: View, cursor: int, known: int) -> int:
-    """Return the lowest seq, from the first visible one on, whose message_id is over `cursor`; `known`'s is."""
+    """Return the lowest visible seq whose message_id is above `cursor`, by bisection below `known`, which is."""
     low = connection.execute(
         "SELECT min(seq) FROM log WHERE channel_id = ? AND seq >= ?", (seen.channel_id, seen.start)
     ).fetchone()[0]
@@ -114,7 +115,8 @@ def _first_after(connection: sqlite3.Connection, seen: View, cursor: int, known:
 
 
 def _shares(counts: list[int], limit: int) -> list[int]:
-    """Share `limit` out: small conversations whole, the rest of it evenly among the large ones."""
+    """Divide `limit`: small conversations get all of theirs, and the rest is shared evenly by the large ones."""
+    # Smallest first: what a small conversation leaves of its equal share goes to the larger ones after it.
     shares = [0] * len(counts)
     left, remaining = limit, len(counts)
     for index in sorted(range(len(counts)), key=counts.__getitem__):
@@ -125,7 +127,7 @@ def _shares(counts: list[int], limit: int) -> list[int]:
 
 
 def _gaps(connection: sqlite3.Connection, found: _Missed, share: int, user_id: str) -> list[Gap]:
-    """Name what is left out, by what the user may see; an ex-member gets no gap, as no request could fill it."""
+    """Return the gaps that the user may fetch; a former member gets none, as no request could fill it."""
     seen = found.view
     if not seen.open:
         return []
@@ -136,7 +138,7 @@ def _gaps(connection: sqlite3.Connection, found: _Missed, share: int, user_id: s
 
 
 class Undelivered(NamedTuple):
-    """A window of the offline queue: messages by priority, the position it reaches, and whether more waits."""
+    """A page of the offline queue: messages by priority, the position it reaches, and whether more are waiting."""
 
     message_ids: list[int]
     found: dict[int, Record]
@@ -152,12 +154,10 @@ def undelivered(
     priority: Callable[[str], int],
     max_bytes: int = NO_BOUND,
 ) -> Undelivered:
-    """Return the oldest messages after a position, ordered among themselves as a replay would be.
+    """Return the oldest messages after a position, ordered among themselves as in a replay.
 
-    At most `limit`, and as many as `max_bytes` allow, but one in any case.
-
-    The window is cut by position and not by priority so that its `cursor` may be acked: everything up to
-    it is in the window.
+    At most `limit` and as many as fit into `max_bytes`, but at least one. The page is cut by position and not by
+    priority, so that its `cursor` may be acked: everything up to it is in the page.
     """
     found: list[tuple[int, str]] = []
     for seen in read_views(connection, user_id):

@@ -1,9 +1,9 @@
-"""The two ways of running jobs: on threads, for a server, and inline, for a simulation on virtual time.
+"""The two runners of database jobs: on threads for a server, and inline for a simulation on virtual time.
 
-SQLite before 3.51.3 can corrupt a WAL that two connections write and checkpoint at once
-(sqlite.org/wal.html#walresetbug), and two writers would only wait for each other anyway. So there is
-one writer, in a thread of its own, that takes every job that waits as one group, and a few readers that can
-change nothing. What a user's request reads has a budget of time, and readers are shared by user.
+There is one writer, and a few readers that can change nothing. One, because SQLite before 3.51.3 can corrupt a WAL
+that two connections write and checkpoint at once (sqlite.org/wal.html#walresetbug), and because two writers would
+only wait for each other's lock anyway. The writer has a thread of its own and takes all waiting jobs as one group.
+A read for a user's request has a time budget, and the readers are shared fairly among users.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from relay.storage.health import Health
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced
-from relay.storage.turns import Turns
-from relay.storage.turns import reader as reading_for
+from relay.storage.turns import Turns, current_reader
 
 _LOOK_EVERY: Final = 20_000
-"""So many of SQLite's steps, a millisecond or two, pass between two looks at a read's budget."""
+"""SQLite's steps between two checks of a read's budget: a millisecond or two."""
 
 _OVERLOADED: Final = "this takes the server too long to read; ask for less of it, or again later"
 _RETRY_SECONDS: Final = 1.0
@@ -57,7 +56,7 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         run(f"PRAGMA synchronous = {DURABILITY[durability]}")
         run("PRAGMA journal_size_limit = 67108864")
         run("PRAGMA wal_autocheckpoint = 4000")
-        run("PRAGMA secure_delete = ON")  # what is erased is overwritten, in rows and in free pages
+        run("PRAGMA secure_delete = ON")  # overwrite what is erased, in rows and in free pages
     else:
         run("PRAGMA wal_autocheckpoint = 0")
         run("PRAGMA query_only = ON")
@@ -69,7 +68,7 @@ def _stays() -> bool:
 
 
 class _Reader:
-    """A connection that reads, one job at a time, and is interrupted when a job's time is over."""
+    """A read-only connection that runs one job at a time and interrupts it when its time is over."""
 
     def __init__(self, path: Path, durability: str) -> None:
         self.connection: sqlite3.Connection = _open(path, durability, writer=False)
@@ -80,15 +79,15 @@ class _Reader:
         return self._ends is not None and time.monotonic() > self._ends
 
     def run(self, job: Job[T], seconds: float | None) -> T:
-        """Run a job on one state of the database.
+        """Run a job on one snapshot of the database.
 
         Args:
-            seconds: how long it may take; None for as long as it does.
+            seconds: how long it may take; None for no limit.
 
         Raises:
             RelayError: `overloaded` when it took longer.
         """
-        # One state for all statements, or a list would count a message that it does not show.
+        # Without one snapshot for all statements, a list could count a message that it does not show.
         self.connection.execute("BEGIN")
         self._ends = None if seconds is None else time.monotonic() + seconds
         try:
@@ -104,16 +103,16 @@ class _Reader:
 
 
 def too_slow() -> RelayError:
-    """Return the refusal of a read that takes too long: the caller's to ask for less, and nobody's fault."""
+    """Return the error for a read that takes too long: the caller should ask for less; nothing has failed."""
     return RelayError(ErrorCode.OVERLOADED, _OVERLOADED, retry_after=_RETRY_SECONDS)
 
 
 class ThreadRunner:
-    """Runs jobs on real threads: one for the writer, a bounded few for readers.
+    """Runs jobs on threads: one for the writer, a bounded number for readers.
 
     Args:
-        readers: how many users' reads run at once; the server's own have one more.
-        read_seconds: how long a user's read may wait and run; 0 for as long as it does.
+        readers: how many reads of users run at once; the server's own reads have one more.
+        read_seconds: how long a user's read may wait and run; 0 for no limit.
     """
 
     def __init__(
@@ -137,28 +136,28 @@ class ThreadRunner:
         self._erased = trio.Event()
 
     def observe(self, observer: TransactionObserver) -> None:
-        """Have `observer` told, on the writer's thread, what becomes of messages from now on."""
+        """Set the observer that is called, on the writer's thread, about every change of messages from now on."""
         self._writer.observer = observer
 
     async def write(self, job: Job[T]) -> T:
-        """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
+        """Run `job` on the writer; a cancelled caller gives up the result, never the transaction."""
         result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
         return result
 
     async def checkpoint(self) -> bool:
-        """Empty the write-ahead log, where no reader holds it."""
+        """Empty the write-ahead log, unless a reader holds it."""
         done: bool = await self._run(Waiting(empty_wal, trio.lowlevel.current_task(), outside=True))
         return done
 
     async def scrub(self) -> None:
-        """Wipe copies of moved rows out of the next pages."""
+        """Wipe copies of rows that SQLite left behind in the next pages."""
         for pages in sliced(await trio.to_thread.run_sync(self._scrubber.look)):
             await self._run(
                 Waiting(partial(_wipe, self._scrubber, pages), trio.lowlevel.current_task(), outside=True)
             )
 
     async def wait_erased(self) -> None:
-        """Wait until something was erased."""
+        """Wait until something was erased and committed since the last call."""
         await self._erased.wait()
         self._erased = trio.Event()
 
@@ -167,6 +166,7 @@ class ThreadRunner:
             raise StorageError("the database is closed")
         self._queue.put(waiting)
 
+        # The job stays in the queue: its transaction may be running already, and cannot be taken back from here.
         def abandon(_raise_cancel: Callable[[], Any]) -> trio.lowlevel.Abort:
             waiting.task = None
             return trio.lowlevel.Abort.SUCCEEDED
@@ -174,14 +174,14 @@ class ThreadRunner:
         return await trio.lowlevel.wait_task_rescheduled(abandon)
 
     async def read(self, job: Job[T], *, inline: bool = False) -> T:
-        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is inline.
+        """Run `job` on a reader, on one snapshot: on one of trio's threads, or here when it is inline.
 
         Raises:
-            RelayError: `overloaded` when a user's waited and ran for too long; it is interrupted.
+            RelayError: `overloaded` when a user's read waited and ran for too long.
         """
         if inline:
             return job(self._own_reader)
-        user_id = reading_for()
+        user_id = current_reader()
         if user_id is None or not self._read_seconds:
             async with self._turns.turn(user_id):
                 return await self._on_reader(job, None)
@@ -194,6 +194,7 @@ class ThreadRunner:
 
     async def _on_reader(self, job: Job[T], seconds: float | None) -> T:
         def run() -> T:
+            # Needs no lock: a deque's pop and append are atomic, and there are as many readers as turns.
             reader = self._readers.pop()
             try:
                 return reader.run(job, seconds)
@@ -212,6 +213,7 @@ class ThreadRunner:
                     run_group(self._writer, inside, self._on_rollback, self.health)
                 if len(inside) < len(group):
                     _run_outside(self._writer, group)
+                # The flag is set here and the event on trio's thread: trio's objects are not safe on any other.
                 with suppress(trio.RunFinishedError):
                     if self._writer.erased:
                         self._writer.erased = False
@@ -222,7 +224,7 @@ class ThreadRunner:
         self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
-        """Wait for a job, then take every one that waits; True where the end was asked for."""
+        """Wait for a job, then take every one that is waiting; the flag is True when the end was asked for."""
         group: list[Waiting] = []
         item = self._queue.get()
         while item is not None:
@@ -244,8 +246,8 @@ class ThreadRunner:
         for reader in self._readers:
             reader.connection.close()
         self._own_reader.close()
-        # Before closing, as SQLite leaves the WAL where it is when the file was renamed meanwhile: beside a
-        # backup that was put in its place, that would be the end of both.
+        # Checkpoint before closing: if the file was renamed meanwhile, SQLite would leave the WAL behind, and
+        # beside a backup put in its place it would destroy both.
         with suppress(sqlite3.Error):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._writer.close()
@@ -253,10 +255,10 @@ class ThreadRunner:
 
 
 def _wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
-    """Wipe pages where all of the write-ahead log is in the file; what the writer keeps in memory goes, too."""
+    """Wipe pages once the whole write-ahead log is in the file, and drop the writer's page cache."""
     if not pages or not empty_wal(writer):
         return
-    # With the write lock, and nothing in the log to be checkpointed, not even another program changes the file.
+    # With the write lock held and an empty log, nothing can change the file meanwhile, not even another program.
     writer.execute("BEGIN IMMEDIATE")
     try:
         if scrubber.is_alone():
@@ -280,7 +282,7 @@ def _deliver(group: list[Waiting]) -> None:
 
 
 class InlineRunner:
-    """Runs jobs where they are asked for: deterministic, for a server in memory on a virtual clock."""
+    """Runs jobs at once on the event loop: deterministic, for a server in memory on a virtual clock."""
 
     def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
         self._scrubber = Scrubber(path)
@@ -292,7 +294,7 @@ class InlineRunner:
         self._erased = trio.Event()
 
     def observe(self, observer: TransactionObserver) -> None:
-        """Have `observer` told what becomes of messages from now on."""
+        """Set the observer that is called about every change of messages from now on."""
         self._writer.observer = observer
 
     async def write(self, job: Job[T]) -> T:
@@ -312,12 +314,12 @@ class InlineRunner:
         return empty_wal(self._writer)
 
     async def scrub(self) -> None:
-        """Wipe copies of moved rows out of the next pages."""
+        """Wipe copies of rows that SQLite left behind in the next pages."""
         await trio.lowlevel.checkpoint()
         _wipe(self._scrubber, self._scrubber.look(), self._writer)
 
     async def wait_erased(self) -> None:
-        """Wait until something was erased."""
+        """Wait until something was erased and committed since the last call."""
         await self._erased.wait()
         self._erased = trio.Event()
 

@@ -1,10 +1,10 @@
-"""Wiping what SQLite leaves behind in pages: copies of rows that it moved to another page.
+"""A scrubber for the unused parts of pages, where SQLite leaves copies of rows that it moved to another page.
 
-With `secure_delete` SQLite overwrites what is deleted, where it stands. But when it balances a b-tree, it rebuilds
-pages, and the unused part between a page's list of cells and its cells keeps what stood there before
-(https://sqlite.org/fileformat2.html#b_tree_pages). A row that is erased later is overwritten in its new page
-alone. So that part is looked through, and filled with zeros where it is not zero. Nothing reads it; so it is
-written past SQLite, when the write-ahead log is empty and the one writer is at rest.
+With `secure_delete` SQLite overwrites a deleted row in place. But when it balances a b-tree it rebuilds pages, and
+the unused part between a page's list of cells and its cells keeps its old bytes
+(https://sqlite.org/fileformat2.html#b_tree_pages). A row that is erased later is overwritten in its new page only.
+So the scrubber reads these parts and fills those that are not zero with zeros. SQLite never reads them, which
+makes it safe to write them past SQLite, when the write-ahead log is empty and the only writer is idle.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Final
 
 _PAGES: Final = 16_384
-"""Pages that are looked through at once, 64 MiB of the usual size; the next time it goes on behind them."""
+"""Pages that one look covers, 64 MiB of the usual size; the next look goes on after them."""
 
 _AT_ONCE: Final = 256
 _HEADERS: Final = {2: 12, 5: 12, 10: 8, 13: 8}
-"""A b-tree page's type, its first byte, and how long its header is."""
+"""The length of a b-tree page's header, by the page's type, which is its first byte."""
 
 _AMBIGUOUS: Final = 2 << 24
-"""In a larger file, of 128 GiB, the first byte of another page may look like such a type: it is left alone."""
+"""Pages of a file (of 128 GiB) in which another page's first byte may look like a type; it is not scrubbed."""
 
 
 class Scrubber:
     """Wipes the unused parts of a database's pages.
 
-    Its descriptor stays open until SQLite has closed the file: to close one drops the locks of the whole process.
+    Its descriptor must stay open until SQLite has closed the file: closing any descriptor drops the locks that the
+    whole process holds on it (POSIX).
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +38,7 @@ class Scrubber:
         self._next = 0
 
     def look(self) -> list[int]:
-        """Return the pages, of the next so many, whose unused part is not zero; read past the write-ahead log."""
+        """Return those of the next pages whose unused part is not zero; the write-ahead log is not looked at."""
         size, count, maps = self._shape()
         if not 0 < count < _AMBIGUOUS:
             return []
@@ -54,7 +55,7 @@ class Scrubber:
         return found
 
     def wipe(self, pages: Iterable[int]) -> None:
-        """Fill the unused part of pages with zeros, when the write-ahead log is empty and nobody writes."""
+        """Fill the unused part of pages with zeros; the write-ahead log must be empty, and no write may run."""
         size, count, maps = self._shape()
         for index in pages:
             if index >= count or index in maps:
@@ -65,21 +66,21 @@ class Scrubber:
         os.fsync(self._file)
 
     def is_alone(self) -> bool:
-        """Tell whether the write-ahead log is empty still: nothing is left in it that is to come to the file."""
+        """Return whether the write-ahead log is still empty, so that nothing waits to be moved into the file."""
         try:
             return self._log.stat().st_size == 0
         except FileNotFoundError:
             return True
 
     def _shape(self) -> tuple[int, int, range]:
-        """Return the size of a page, how many there are, and which of them are SQLite's maps of the others."""
+        """Return the size of a page, the number of pages, and which of them are SQLite's pointer maps."""
         header = os.pread(self._file, 100, 0)
         if len(header) < 100:
             return 0, 0, range(0)
         size = int.from_bytes(header[16:18], "big")
         size = 65_536 if size == 1 else size
         count = os.fstat(self._file).st_size // size
-        # With auto_vacuum the second page is a map, and every so many after it.
+        # With auto_vacuum the second page is a pointer map, and so is every n-th page after it.
         maps = range(1, count, (size - header[20]) // 5 + 1) if any(header[52:56]) else range(0)
         return size, count, maps
 
@@ -89,7 +90,7 @@ class Scrubber:
 
 
 def _gap(page: bytes, index: int) -> range | None:
-    """Return where a page's unused part is, where that is not zero; None for all other pages."""
+    """Return the range of a page's unused part if it is not all zero; None for every other page."""
     start = 0 if index else 100
     header = _HEADERS.get(page[start]) if len(page) > start else None
     if header is None:
@@ -104,6 +105,6 @@ def _gap(page: bytes, index: int) -> range | None:
 
 
 def sliced(pages: list[int]) -> Iterator[list[int]]:
-    """Yield pages, so many at once as the writer is held up for."""
+    """Yield pages in slices, each short enough for the writer to be held up by."""
     for start in range(0, len(pages), _AT_ONCE):
         yield pages[start : start + _AT_ONCE]

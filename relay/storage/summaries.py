@@ -1,4 +1,4 @@
-"""What a client's first screen shows: a user's conversations, what was said last in each, how much is unread."""
+"""Summaries of a user's conversations for a client's first screen: the last message, unread counts, the role."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.storage.history import NO_BOUND, Record, View, other_party, page
 
 
 class Summary(NamedTuple):
-    """One line of a client's first screen."""
+    """One conversation on a client's first screen."""
 
     kind: str
     target_id: str
@@ -34,14 +34,14 @@ def summaries(
     limit: int,
     max_bytes: int = NO_BOUND,
 ) -> tuple[list[Summary], int | None]:
-    """Return a page of a user's conversations in the order of their making, and where to go on.
+    """Return a page of a user's conversations, oldest first, and the channel id to go on after.
 
-    One of two users in which nothing was said yet is left out: it was made for a message that was refused.
+    An empty conversation of two users is left out: it was made for a message that was refused.
 
     Args:
         counted: the message types that make a conversation unread.
-        after: the channel id that the page before ended with; 0 to begin.
-        max_bytes: bound on the last messages together, but for the first.
+        after: the channel id that the page before ended with; 0 for the first page.
+        max_bytes: bound on the size of the last messages together; the first is returned in any case.
     """
     rows = connection.execute(
         "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.seen_before, m.role, m.joined_at,"
@@ -60,30 +60,35 @@ def summaries(
     ).fetchall()
     result: list[Summary] = []
     size, reached = 0, after
-    for channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq in rows[:limit]:
-        target_id = other_party(address, user_id)
-        seen = View(channel_id, address, kind, first, None, user_id, before)
-        newest = page(connection, seen, 1).records
-        size += newest[0].size if newest else 0
+    for row in rows[:limit]:
+        summary = _summary(connection, user_id, counted, row)
+        size += summary.last.size if summary.last else 0
         if result and size > max_bytes:
             return result, reached
-        reached = channel_id
-        counted_from = max(read_seq, seen.start - 1)
-        result.append(
-            Summary(
-                kind,
-                target_id,
-                name,
-                newest[0] if newest else None,
-                last_seq,
-                read_seq,
-                count_unread(connection, channel_id, user_id, counted_from, counted, seen),
-                mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
-                role,
-                joined_at,
-            )
-        )
+        reached = row[0]
+        result.append(summary)
     return result, rows[limit - 1][0] if len(rows) > limit else None
+
+
+def _summary(
+    connection: sqlite3.Connection, user_id: str, counted: Sequence[str], row: tuple[Any, ...]
+) -> Summary:
+    channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq = row
+    seen = View(channel_id, address, kind, first, None, user_id, before)
+    newest = page(connection, seen, 1).records
+    counted_from = max(read_seq, seen.start - 1)
+    return Summary(
+        kind,
+        other_party(address, user_id),
+        name,
+        newest[0] if newest else None,
+        last_seq,
+        read_seq,
+        count_unread(connection, channel_id, user_id, counted_from, counted, seen),
+        mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
+        role,
+        joined_at,
+    )
 
 
 def count_unread(
@@ -94,10 +99,10 @@ def count_unread(
     counted: Sequence[str],
     seen: View | None = None,
 ) -> int:
-    """Count others' messages after `read_seq` that are not deleted; always by query, so it cannot stick.
+    """Count others' messages after `read_seq` that are not deleted; always by query, so the count cannot drift.
 
     Args:
-        seen: the user's view, where they may have left and come back: what was said meanwhile does not count.
+        seen: the view of a user who may have left and come back: messages from in between do not count.
     """
     marks = ",".join("?" * len(counted))
     visible, bounds = _between(seen)
@@ -110,5 +115,5 @@ def count_unread(
 
 
 def _between(seen: View | None) -> tuple[str, list[Any]]:
-    """Return the condition of a view that has more than one span; of any other the count's start says it all."""
+    """Return the condition for a view of several stays; a single stay needs none, as counting starts inside it."""
     return ("", []) if seen is None or seen.seen_before is None else seen.condition()

@@ -1,8 +1,8 @@
 """Tombstones: a message that was deleted, has expired or was replaced keeps its `seq` and loses its payload.
 
-What is said *about* a message goes with it: reactions, which are latest values, and edits, which are stream
-messages of their own. Of several edits of one message only the newest keeps its text; so nobody who gets
-them late, or in another order, can take an older text for the present one.
+Everything *about* a message is erased with it: reactions, which are latest values, and edits, which are stream
+messages of their own. Of several edits of one message only the newest keeps its text, so that a device that gets
+them late, or in another order, cannot take an older text for the present one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from relay.storage.entry import Entry
 from relay.storage.observer import note_erased, observer_of
 
 _KEPT_SECONDS: Final = 86_400.0
-"""When a message that was to expire and had to stay is looked at again."""
+"""Seconds until a message that was due to expire, but had to stay, is looked at again."""
 
 
 def erase_messages(connection: sqlite3.Connection, message_ids: Sequence[int], at: float) -> list[int]:
-    """Turn messages into tombstones, with all that is said about them, and return which became one.
+    """Turn messages into tombstones, with everything about them; return those that became one.
 
-    Those that are tombstones already stay as they are, and so do those that a observer keeps.
+    Messages that are tombstones already, or that an observer keeps, stay as they are.
 
     Args:
         message_ids: a few hundred at a time.
-        at: when it happened, Unix seconds; told as `deleted_at`.
+        at: when it happened, Unix seconds; sent as `deleted_at`.
     """
     going = _not_kept(connection, message_ids)
     if not going:
@@ -36,7 +36,7 @@ def erase_messages(connection: sqlite3.Connection, message_ids: Sequence[int], a
     doomed = [*going, *_not_kept(connection, [row[0] for row in about])]
     marks = ",".join("?" * len(doomed))
     erased = connection.execute(
-        # Its digest goes as well: who guesses a short text could try it against that.
+        # The digest is erased as well: somebody who guesses a short text could compare it.
         "UPDATE log SET payload = NULL, digest = NULL, edited_at = NULL, edit_id = NULL, deleted_at = ?"
         f" WHERE message_id IN ({marks}) AND deleted_at IS NULL RETURNING message_id",
         (at, *doomed),
@@ -62,7 +62,7 @@ def _not_kept(connection: sqlite3.Connection, message_ids: Sequence[int]) -> lis
 
 
 def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
-    """Note a stored message as the newest of its collapse key, and erase the one it replaces."""
+    """Record a stored message as the newest of its collapse key, and erase the one it replaces."""
     if entry.collapse is None:
         return
     place = (entry.channel_id, entry.type, entry.sender_id, entry.collapse)
@@ -71,7 +71,7 @@ def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
     ).fetchone()
     if older is not None:
         erase_messages(connection, [older[0]], at)
-        # Kept with the message, as a device that gets it only when it is a tombstone itself must learn of it too.
+        # Stored in the new message's row, since a device that gets it only as a tombstone must learn of it too.
         connection.execute("UPDATE log SET replaces = ? WHERE message_id = ?", (older[0], entry.message_id))
         entry.replaces = older[0]
     connection.execute(
@@ -82,9 +82,9 @@ def collapse(connection: sqlite3.Connection, entry: Entry, at: float) -> None:
 
 
 def expire(connection: sqlite3.Connection, now: float, limit: int) -> int:
-    """Turn up to `limit` messages whose time has passed into tombstones, and return how many there were.
+    """Turn up to `limit` messages whose time has passed into tombstones; return how many there were.
 
-    One that has to stay is looked at again a day later; its `expires_at` says so.
+    A message that has to stay is looked at again a day later; its `expires_at` says so.
     """
     due = connection.execute(
         "SELECT message_id, expires_at FROM log WHERE expires_at <= ? AND deleted_at IS NULL"
@@ -101,7 +101,7 @@ def expire(connection: sqlite3.Connection, now: float, limit: int) -> int:
 
 
 def next_expiry(connection: sqlite3.Connection) -> float | None:
-    """Return when the next message expires, Unix seconds; None when none will."""
+    """Return when the next message expires, in Unix seconds; None if none does."""
     row = connection.execute(
         "SELECT min(expires_at) FROM log WHERE expires_at IS NOT NULL AND deleted_at IS NULL"
     ).fetchone()

@@ -1,7 +1,7 @@
-"""Whose turn it is to read: the few readers are shared by those who ask, and one is always left for the server.
+"""Fair turns for the few readers: each user gets a share, and one reader is always free for the server itself.
 
-However much one user asks for, at once and again, others' reads wait for one read of theirs at the most, and the
-server's own (a hello, a check of its health) for none.
+However many reads one user asks for, others wait for at most one of them, and the server's own reads (a hello, a
+health check) for none.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _reading_for: Final[ContextVar[str | None]] = ContextVar("relay.reading_for", de
 
 
 def read_for(user_id: str) -> None:
-    """Count what this task reads from now on as a user's."""
+    """Count this task's reads from now on as a user's."""
     _reading_for.set(user_id)
 
 
 @contextmanager
 def reading_for(user_id: str) -> Iterator[None]:
-    """Count what is read inside as a user's."""
+    """Count reads inside the block as a user's."""
     before = _reading_for.set(user_id)
     try:
         yield
@@ -32,17 +32,17 @@ def reading_for(user_id: str) -> Iterator[None]:
         _reading_for.reset(before)
 
 
-def reader() -> str | None:
-    """Return whose the reads of this task are; None for the server's own."""
+def current_reader() -> str | None:
+    """Return the user whose reads this task does; None for the server's own."""
     return _reading_for.get()
 
 
 class Turns:
-    """Gives turns to whoever has the fewest, and among those to who has waited longest.
+    """Gives turns to the user who holds the fewest, and among those to the one who has waited longest.
 
     Args:
-        readers: so many turns at once are users'; half of them (at least one) at most are one user's. The server
-            has one more, and any that is free.
+        readers: how many turns users hold at once. One user holds half of them at most, but at least one. The
+            server has one more turn, and any that is free.
     """
 
     def __init__(self, readers: int) -> None:
@@ -54,7 +54,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, user_id: str | None) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it."""
+        """Wait for a turn, and hold it inside the block."""
         if user_id not in self._waiting and self._may(user_id):
             self._held[user_id] += 1
         else:
@@ -99,6 +99,6 @@ class Turns:
         line = self._waiting.pop(user_id)
         given = line.popleft()
         if line:
-            self._waiting[user_id] = line  # behind those who have waited meanwhile
+            self._waiting[user_id] = line  # goes behind the users who have waited meanwhile
         self._held[user_id] += 1
         given.set()

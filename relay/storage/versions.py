@@ -1,7 +1,7 @@
-"""What edited messages said before, for those who left a group before the edit: they see what they could see then.
+"""Versions of edited messages, for former members of a group, who still see the text from before an edit.
 
-An edit's old text goes at once, unless somebody who left may still see the message. Then it is kept, for them
-alone, until the message is erased, the group is deleted, or they come back. It is in the way of no erasure.
+An edit deletes the old text at once, unless a former member may still see the message. Then it is kept, for them
+only, until the message is erased, the group is deleted, or they come back. It never prevents an erasure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from relay.storage.observer import note_erased
 
 
 def keep(connection: sqlite3.Connection, message_id: int) -> None:
-    """Keep what a message says, before it is edited, where somebody left since it said that."""
+    """Keep a message's text before an edit, if somebody has left the group since it was written."""
     connection.execute(
         "INSERT INTO versions (message_id, until_seq, channel_id, payload, edited_at, edit_id)"
         " SELECT l.message_id, (SELECT max(seq) FROM log WHERE channel_id = l.channel_id) + 1, l.channel_id,"
@@ -28,7 +28,7 @@ def keep(connection: sqlite3.Connection, message_id: int) -> None:
 
 
 def as_seen(connection: sqlite3.Connection, user_id: str, found: dict[int, Record]) -> dict[int, Record]:
-    """Return messages as a user may see them: of a group that they left, as they were then."""
+    """Return messages as a user may see them: in a group that they left, as they were at that time."""
     edited = [message_id for message_id, record in found.items() if record.edited_at is not None]
     if not edited:
         return found
@@ -39,13 +39,13 @@ def as_seen(connection: sqlite3.Connection, user_id: str, found: dict[int, Recor
         f" WHERE v.message_id IN ({marks}) AND m.visible_until < v.until_seq ORDER BY v.until_seq DESC",
         (user_id, *edited),
     ).fetchall()
-    for message_id, payload, edited_at, edit_id in rows:  # the oldest that they have not seen changed comes last
+    for message_id, payload, edited_at, edit_id in rows:  # the oldest version that they may see comes last
         found[message_id] = found[message_id]._replace(payload=payload, edited_at=edited_at, edit_id=edit_id)
     return found
 
 
 def changed_since(connection: sqlite3.Connection, message_id: int, seq: int) -> bool:
-    """Tell whether a message was edited after a `seq` of its conversation, with which somebody left."""
+    """Return whether a message was edited after the `seq` with which somebody left."""
     row = connection.execute(
         "SELECT 1 FROM versions WHERE message_id = ? AND until_seq > ? LIMIT 1", (message_id, seq)
     ).fetchone()
@@ -53,13 +53,13 @@ def changed_since(connection: sqlite3.Connection, message_id: int, seq: int) -> 
 
 
 def forget(connection: sqlite3.Connection, message_ids: Sequence[int]) -> None:
-    """Forget what messages said before that are erased."""
+    """Delete the old versions of messages that are erased."""
     marks = ",".join("?" * len(message_ids))
     connection.execute(f"DELETE FROM versions WHERE message_id IN ({marks})", tuple(message_ids))
 
 
 def forget_unneeded(connection: sqlite3.Connection, channel_id: int) -> None:
-    """Forget what nobody may see any more, as who had left came back, was erased, or the group is deleted."""
+    """Delete versions that nobody may see any more, as former members came back or the group was deleted."""
     gone = connection.execute(
         "DELETE FROM versions WHERE channel_id = ? AND NOT EXISTS (SELECT 1 FROM members m JOIN log l"
         " ON l.message_id = versions.message_id WHERE m.channel_id = versions.channel_id"

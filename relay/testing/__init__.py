@@ -1,4 +1,4 @@
-"""What plugin authors test with: a whole server and its clients in memory, on a clock that jumps.
+"""Test fixtures for plugin authors: a whole server and its clients in memory, on a clock that jumps.
 
 With relay installed, pytest has the fixture `relay_world`::
 

@@ -1,7 +1,7 @@
-"""Holds what a server says to its own descriptions: answers to `/openapi.json`, frames to `/asyncapi.json`.
+"""Checks of a server against its own descriptions: responses by `/openapi.json`, frames by `/asyncapi.json`.
 
-A description lets later versions add fields. What is tested is this version, so that here a field that is not
-described is a fault.
+A description allows later versions to add fields. A test knows the version, so here a field that is not described
+is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROBLEM: Final = "application/problem+json"
 
 
 def answers_of(engine: Engine) -> Answers:
-    """Return what an engine's answers by REST are held to."""
+    """Return the check of an engine's REST responses."""
 
     def make() -> Answers:
         return Answers(openapi(all_calls(engine.registry), engine.registry))
@@ -33,7 +33,7 @@ def answers_of(engine: Engine) -> Answers:
 
 
 def frames_of(engine: Engine) -> Described:
-    """Return what an engine's frames are held to."""
+    """Return the check of an engine's frames."""
 
     def make() -> Described:
         return Described(asyncapi(engine.registry, engine.settings))
@@ -42,7 +42,7 @@ def frames_of(engine: Engine) -> Described:
 
 
 def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
-    """Return what was made for the same plugins before, where they are relay's own, which stay as they are."""
+    """Return what was made for the same plugins before; only if all are relay's own, which do not change."""
     loaded = engine.registry.loaded
     if any(one.source != "bundled" for one in loaded):
         return make()
@@ -53,7 +53,7 @@ def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
 
 
 class Answers:
-    """Holds answers to an OpenAPI document."""
+    """A check of REST responses against an OpenAPI document."""
 
     def __init__(self, document: Document) -> None:
         self._shapes = Shapes(closed(document))
@@ -63,15 +63,15 @@ class Answers:
         self._responses = document["components"]["responses"]
 
     def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Check an answer.
+        """Check a response.
 
         Args:
-            path: as it was asked for; its query is left aside.
-            headers: of the answer, names in lower case.
-            body: b"" where it is no JSON and was not read.
+            path: of the request; a query in it is ignored.
+            headers: of the response, names in lower case.
+            body: b"" if it is not JSON and was not read.
 
         Raises:
-            Undescribed: its status, its content type, a header or its body is not what the document says.
+            Undescribed: the status, content type, a header or the body does not match the document.
         """
         said = f"{method} {path}: {status}"
         asked = "get" if method == "HEAD" else method.lower()
@@ -95,7 +95,7 @@ class Answers:
             self._check_body(said, response.get("content", {}), headers.get("content-type", ""), body)
 
     def _find(self, method: str, path: str) -> tuple[str, Document]:
-        """Return the template of a path and its operations: the best that fits."""
+        """Return the best fitting path template of a path, and its operations."""
         for variable in ("[^/]+", ".+"):
             found = [
                 one for one in self._paths if re.fullmatch(re.sub(r"\\{\w+\\}", variable, re.escape(one[0])), path)
@@ -107,7 +107,7 @@ class Answers:
     def _check_refusal(
         self, said: str, status: int, headers: Mapping[str, str], body: bytes, expected: tuple[int, ...]
     ) -> None:
-        """Check the answer to what is no call at all."""
+        """Check the response to a request that is not an operation of the document."""
         if status not in (*expected, 400, 431, 503):
             raise Undescribed(f"{said}, and no such call is described")
         if status == 405 and "allow" not in headers:
@@ -134,12 +134,12 @@ class Answers:
 
 
 class Frames:
-    """Holds the frames of one connection to an AsyncAPI document.
+    """A check of one connection's frames against an AsyncAPI document.
 
-    What the server sends is checked as it comes, without exception. What the client sends is checked once the
-    server has taken it: tests send what is wrong as well, and are refused. A frame with an id is taken when it is
-    acked, a hello when `ready` comes, and one without an id when a later message is acked and no error without a
-    `ref` came in between: the server takes a connection's messages in their order.
+    Every frame of the server is checked as it comes. A client's frame is checked once the server has accepted it,
+    since tests also send wrong ones on purpose. A frame with an id is accepted when it is acked, a hello when
+    `ready` comes, and a frame without an id when a later message is acked and no error without a `ref` came in
+    between: the server handles a connection's messages in their order.
     """
 
     def __init__(self, described: Described) -> None:
@@ -151,7 +151,7 @@ class Frames:
         self._hello: Any = None
 
     def sent(self, text: str) -> None:
-        """Note what the client sends."""
+        """Record a frame that the client sends."""
         try:
             frame = json.loads(text)
         except (ValueError, RecursionError):
@@ -170,10 +170,10 @@ class Frames:
             self._unnamed.append((self._count, frame))
 
     def received(self, frame: Any) -> None:
-        """Check what the server sends, and what it thereby says of what the client sent.
+        """Check a frame of the server, and the client's frames that it accepts.
 
         Raises:
-            Undescribed: either is not what the document says.
+            Undescribed: one of them does not match the document.
         """
         described = self._described
         described.check_server(frame)
@@ -193,12 +193,12 @@ class Frames:
 
     def _refused(self, ref: str | None) -> None:
         if ref is None:
-            self._unnamed.clear()  # one of these; nobody can tell which
+            self._unnamed.clear()  # one of these, and it is not known which
         else:
             self._named.pop(ref, None)
 
     def _settle(self, until: int) -> None:
-        """Check what was sent before the message that was acked and is stored."""
+        """Check the frames that were sent before the message that was acked and is stored."""
         for number, frame in self._unnamed:
             if number < until:
                 self._described.check_client(frame)
@@ -206,7 +206,7 @@ class Frames:
 
 
 class Described:
-    """An AsyncAPI document, to check frames with."""
+    """An AsyncAPI document to check frames against."""
 
     def __init__(self, document: Document) -> None:
         self._messages = document["components"]["messages"]
@@ -214,10 +214,10 @@ class Described:
         self._taken = Shapes(document)
 
     def check_server(self, frame: Any) -> None:
-        """Check one frame of the server's.
+        """Check one frame of the server.
 
         Raises:
-            Undescribed: no message of the document is like that.
+            Undescribed: no message of the document matches.
         """
         type_, meta = frame.get("type"), frame.get("meta", {})
         name = f"server.{type_}"
@@ -233,19 +233,19 @@ class Described:
         self._check(self._sent, name, frame)
 
     def check_ack(self, type_: str, frame: Any) -> None:
-        """Check the ack of a message of a type, which may say more than others.
+        """Check the ack of a message of a type, which may have additional fields.
 
         Raises:
-            Undescribed: it says something that its type does not.
+            Undescribed: it has a field that its type does not describe.
         """
         special = f"server.ack.{type_}"
         self._check(self._sent, special if special in self._messages else "server.ack", frame)
 
     def check_client(self, frame: Any) -> None:
-        """Check one frame of a client's, which the server took.
+        """Check one frame of a client that the server accepted.
 
         Raises:
-            Undescribed: no message of the document is like that.
+            Undescribed: no message of the document matches.
         """
         name = f"client.{frame['type']}"
         if frame["type"] == "connection_event":

@@ -1,4 +1,4 @@
-"""The pytest side: the fixture `relay_world`; tests that take it may be async, and run on virtual time."""
+"""The pytest plugin: the fixture `relay_world`; tests that use it may be async, and run on virtual time."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def run_on_virtual_time(main: Callable[[], Any], *, clock: trio.abc.Clock | None, instruments: Any) -> Any:
-    """Run an async test on a clock that jumps to the next deadline whenever everybody waits; for pytest-trio."""
+    """Run an async test, for pytest-trio, on a clock that jumps to the next deadline whenever all tasks wait."""
     return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
 
 
 @pytest.fixture
 def relay_world(tmp_path: Path) -> RelayWorld:
-    """Give a test servers in memory.
+    """Start servers in memory for a test.
 
-    Write `async with relay_world(folder, "alice", "bob") as world`. The folder holds the plugins to load besides
-    the bundled ones, or is None; the users are created, each with a token. Settings are given as in the
-    environment: `relay_world(None, RELAY_REPLAY__LIMIT="10")`. Time is virtual: it jumps to the next deadline
-    whenever everybody waits.
+    Write `async with relay_world(folder, "alice", "bob") as world`. `folder` holds the plugins to load besides the
+    bundled ones, or is None; the users are created, each with a token. Settings are given as variables:
+    `relay_world(None, RELAY_REPLAY__LIMIT="10")`. Time is virtual: it jumps to the next deadline whenever all
+    tasks wait.
     """
     from relay.testing.world import world
 

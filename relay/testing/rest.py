@@ -1,4 +1,4 @@
-"""REST requests of a server in memory: through its routes, without sockets."""
+"""REST requests to a server in memory, through its routes, without sockets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from relay.transports.rest.app import make_app
 
 
 class Answer(NamedTuple):
-    """What a request was answered.
+    """The response to a request.
 
     Attributes:
-        body: decoded where it is JSON, else bytes.
+        body: decoded if it is JSON, bytes otherwise.
     """
 
     status: int
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
 
 class Rest:
-    """The REST side of one engine; its answers are held to its OpenAPI document."""
+    """The REST side of an engine; its responses are checked against its OpenAPI document."""
 
     def __init__(self, engine: Engine) -> None:
         self._app = make_app(engine)
@@ -39,7 +39,7 @@ class Rest:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Make a request and return its answer."""
+        """Make a request and return the response."""
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"

@@ -1,4 +1,4 @@
-"""Values held to the JSON Schemas of a document, by the library that knows how."""
+"""The check of values against the JSON Schemas of a document; the only module that uses jsonschema."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _HERE: Final = "urn:relay"
 
 
 class Undescribed(AssertionError):
-    """The server said something that its description does not have."""
+    """The server sent something that its description does not contain."""
 
 
 class Shapes:
-    """The JSON Schemas of one document, which values are held to."""
+    """The JSON Schemas of one document."""
 
     def __init__(self, document: Document) -> None:
         resource = DRAFT202012.create_resource(document)
@@ -27,10 +27,10 @@ class Shapes:
         self._made: dict[str, Draft202012Validator] = {}
 
     def check(self, schema: Any, value: Any, what: str) -> None:
-        """Check a value against a schema that may refer to the document's.
+        """Check a value against a schema, which may refer to others of the document.
 
         Raises:
-            Undescribed: it does not fit; `what` is named.
+            Undescribed: it does not match; `what` is in the text.
         """
         key = json.dumps(schema)
         if key not in self._made:
@@ -42,7 +42,7 @@ class Shapes:
 
 
 def closed(schema: Any, *, part: bool = False) -> Any:
-    """Return a document whose objects have the described fields only; a part of an `allOf` is no object."""
+    """Return a document whose objects allow the described fields only; a part of an `allOf` is left open."""
     if isinstance(schema, list):
         return [closed(one, part=part) for one in schema]
     if not isinstance(schema, dict):

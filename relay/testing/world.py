@@ -1,4 +1,4 @@
-"""A whole server in memory, on whatever clock the test runs: engine, front door and heartbeats, no sockets."""
+"""A whole server in memory, on the test's clock: engine, front door and heartbeats, without sockets."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ UPGRADE = (
 
 
 class World:
-    """A running server and the way to it.
+    """A running server and the ways to talk to it.
 
     Attributes:
         engine: the server's services.
-        network: what lies between devices and the server; its delay can be set, for devices connected later.
+        network: the network between devices and the server; a delay that is set holds for devices connected later.
         tokens: the users' tokens.
     """
 
@@ -59,7 +59,7 @@ class World:
 
     @cached_property
     def described(self) -> Described:
-        """The server's AsyncAPI document, which what it sends is held to."""
+        """The server's AsyncAPI document, which its frames are checked against."""
         return frames_of(self.engine)
 
     async def dial(self) -> trio.abc.Stream:
@@ -69,14 +69,14 @@ class World:
         return ours
 
     async def rest(self, method: str, path: str, user: str | None = None, **given: Any) -> Any:
-        """Make a REST request as a user, or as nobody; see `relay.testing.rest.Rest.request`."""
+        """Make a REST request as a user, or without a token; see `relay.testing.rest.Rest.request`."""
         if self._rest is None:
             self._rest = Rest(self.engine)
         return await self._rest.request(method, path, self.tokens.get(user, user) if user else None, **given)
 
     @asynccontextmanager
     async def after_crash(self, path: Path) -> AsyncIterator[World]:
-        """Run another server on what a `kill -9` at this moment would leave on the disk, copied into `path`."""
+        """Run a second server on a copy, in `path`, of the files that a `kill -9` at this moment would leave."""
         _copy(Path(self.engine.settings.storage.path), path)
         storage = msgspec.structs.replace(self.engine.settings.storage, path=str(path / "relay.db"))
         settings = msgspec.structs.replace(self.engine.settings, storage=storage)
@@ -85,7 +85,7 @@ class World:
             yield again
 
     async def upgrade(self) -> Device:
-        """Open a connection and make it a WebSocket; the hello has not been said."""
+        """Open a connection and make it a WebSocket, without a hello."""
         stream = await self.dial()
         await stream.send_all(UPGRADE)
         head = b""
@@ -99,7 +99,7 @@ class World:
         return Device(stream, self.described)
 
     async def hello(self, user: str, client_id: str | None = None, **payload: Any) -> Device:
-        """Connect a device up to `ready`; what follows has not been read."""
+        """Connect a device up to `ready`; later frames are unread."""
         device = await self.upgrade()
         hello = {"event": "hello", "token": self.tokens.get(user, user), **payload}
         await device.send(
@@ -119,7 +119,7 @@ class World:
             device.replayed.append(frame)
 
     async def talk(self, sender: str, target: str, count: int) -> None:
-        """Have much said at once: past the socket, through the router, with own ids of their own."""
+        """Store many messages at once, with ids of their own, through the router and not through a socket."""
         conversation = await self.engine.channels.find(sender, target)
         type_ = "group_message" if conversation.kind is ConversationKind.GROUP else "chat_message"
         for number in range(count):
@@ -161,14 +161,14 @@ def _make_user(connection: Any, name: str, now: float) -> str:
 
 
 def settings_for(path: Path, **environ: str) -> Settings:
-    """Return settings for a database in `path`; `environ` is as in the environment: RELAY_REPLAY__LIMIT="10"."""
+    """Return settings for a database in `path`; `environ` has variables such as RELAY_REPLAY__LIMIT="10"."""
     names = {name.upper(): value for name, value in environ.items()}
     return load(None, {"RELAY_STORAGE__PATH": str(path / "relay.db"), **names})
 
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[World]:
-    """Run a server in memory with settings of any kind."""
+    """Run a server in memory with any settings."""
 
     async def no_http(_peer: Any) -> None:
         return None
@@ -187,7 +187,7 @@ async def serving(settings: Settings) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]:
-    """Run a server on the database in `path`; `environ` is as in the environment: RELAY_REPLAY__LIMIT="10"."""
+    """Run a server on the database in `path`; `environ` has variables such as RELAY_REPLAY__LIMIT="10"."""
     async with serving(settings_for(path, **environ)) as running:
         await running.user(*users)
         yield running

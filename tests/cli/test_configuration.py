@@ -1,3 +1,5 @@
+"""`relay config`: the check, its warnings, and the values in force."""
+
 from __future__ import annotations
 
 import os

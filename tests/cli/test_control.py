@@ -1,3 +1,5 @@
+"""The control socket: who may use it, and what broken clients cannot do."""
+
 from __future__ import annotations
 
 import logging

@@ -1,3 +1,5 @@
+"""Commands on a database, with and without a server that runs on it."""
+
 from __future__ import annotations
 
 import contextlib

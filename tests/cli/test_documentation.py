@@ -1,3 +1,5 @@
+"""docs/cli.md is held to the commands: their names, options and help."""
+
 from __future__ import annotations
 
 import re

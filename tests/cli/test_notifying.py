@@ -1,3 +1,5 @@
+"""`relay notify`."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""`relay schema`."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""`relay token` and `relay group`."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""`relay user`."""
+
 from __future__ import annotations
 
 import json

@@ -9,7 +9,7 @@ import pytest
 from relay.engine.discovery import bundled_directory, in_directory
 from relay.engine.loader import load
 from relay.settings import load as read_settings
-from relay.settings.extensions import BUNDLED_PLUGINS
+from relay.settings.model import BUNDLED_PLUGINS
 from tests.plugin.authors import HEAD, returning, write
 
 GOOD = returning("")

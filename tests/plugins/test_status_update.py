@@ -40,7 +40,7 @@ async def test_another_payload_is_refused_and_changes_nothing(world: World, payl
 async def test_a_status_that_is_none_is_told_which_there_are(world: World) -> None:
     alice = await world.connect("alice")
     said = (await send(alice, {"status": "Busy"}))["payload"]["message"]
-    assert "at `payload.status`; right is one of away, busy, offline, online" in said
+    assert "at `payload.status`; expected one of away, busy, offline, online" in said
 
 
 async def test_it_has_no_target(world: World) -> None:

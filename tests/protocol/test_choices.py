@@ -37,9 +37,9 @@ def told(document: str) -> str:
 @pytest.mark.parametrize(
     ("document", "choices"),
     [
-        ('{"type": "c"}', "; right is one of a, b"),
-        ('{"colours": ["red", "green"]}', "; right is one of red, blue"),
-        ('{"parts": {"x": {"size": "l"}}}', "; right is one of m, s"),
+        ('{"type": "c"}', "; expected one of a, b"),
+        ('{"colours": ["red", "green"]}', "; expected one of red, blue"),
+        ('{"parts": {"x": {"size": "l"}}}', "; expected one of m, s"),
         ('{"name": 1}', "Expected `str`, got `int` - at `$.name`"),
     ],
 )
@@ -51,4 +51,4 @@ def test_a_value_that_stands_alone_is_told_as_well() -> None:
     kind: Any = Literal["x", "y"]
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.json.decode('"z"', type=kind)
-    assert with_choices(caught.value, kind) == "Invalid enum value 'z'; right is one of x, y"
+    assert with_choices(caught.value, kind) == "Invalid enum value 'z'; expected one of x, y"

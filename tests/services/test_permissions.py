@@ -37,6 +37,15 @@ def test_a_role_may_what_those_below_it_may(least: Role, may: set[str]) -> None:
             assert refused.value.code is ErrorCode.FORBIDDEN
 
 
+def test_owner_and_admins_lead_a_group_and_nobody_leads_another_conversation() -> None:
+    leading = [name for name in ("olga", "adam", "mia", "eve") if permissions.is_group_admin(name, TEAM)]
+    assert leading == ["olga", "adam"]
+    pair = ChannelRow(
+        2, ConversationKind.USER, "user:eve:olga", "", {"eve": Role.OWNER, "olga": Role.MEMBER}, "join"
+    )
+    assert not permissions.is_group_admin("eve", Conversation(pair))
+
+
 def test_an_admin_needs_no_scope_and_anybody_else_the_right_one() -> None:
     permissions.require_scope(identity("a", admin=True), "notify")
     permissions.require_scope(identity("a", scopes=("notify",)), "notify")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.storage import history, saying, summaries
+from relay.storage import history, summaries, text_scan
 from relay.storage.accounts import create_user
 from relay.storage.folding import folded
 from relay.storage.history import Filters, Record, View
@@ -149,7 +149,7 @@ def test_a_page_that_looks_for_a_text_ends_after_so_much_and_says_where_to_go_on
     connection, seen, said = example
     expected = [message.seq for message in said if matches(wanted, message)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saying, "LOOKED_AT", most)
+        patch.setattr(text_scan, "SCANNED", most)
         back: list[int] = []
         page = history.page(connection, seen, limit, filters=wanted)
         while True:
@@ -178,7 +178,7 @@ def test_looking_for_a_text_reads_so_many_characters_and_no_more() -> None:
             looked.append(seq)
             yield (seq, seq, "a" * 20_000)
 
-    said = saying.Saying(rows(), "a" * 199 + "b")
+    said = text_scan.TextScan(rows(), "a" * 199 + "b")
     assert (list(said), said.ended) == ([], looked[-1])
     assert len(looked) == 100
 

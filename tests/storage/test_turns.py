@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.storage.turns import Turns, read_for, reader, reading_for
+from relay.storage.turns import Turns, current_reader, read_for, reading_for
 
 pytestmark = pytest.mark.real_time
 
@@ -86,15 +86,15 @@ async def test_a_wait_that_is_given_up_costs_no_turn() -> None:
 
 @pytest.mark.parametrize("inside", ["alice", "bob"])
 async def test_a_tasks_reads_are_counted_as_whose_they_are(inside: str) -> None:
-    seen: list[Any] = [reader()]
+    seen: list[Any] = [current_reader()]
     with reading_for(inside):
-        seen.append(reader())
-    seen.append(reader())
+        seen.append(current_reader())
+    seen.append(current_reader())
 
     async def request() -> None:
         read_for("carol")
-        seen.append(reader())
+        seen.append(current_reader())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(request)
-    assert [*seen, reader()] == [None, inside, None, "carol", None]
+    assert [*seen, current_reader()] == [None, inside, None, "carol", None]

@@ -15,7 +15,6 @@ from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.events import SERVER_EVENTS
 from relay.protocol.session import ConnectionEvent
 from relay.settings import Settings
-from relay.settings.addresses import reachable
 from relay.transports.schemas.components import Schema, Schemas
 from relay.transports.schemas.messages import (
     ANSWERS,
@@ -31,6 +30,7 @@ from relay.transports.schemas.messages import (
     server_envelope,
     tombstone,
 )
+from relay.transports.urls import reachable
 
 VERSION: Final = "3.0.0"
 _CHANNEL: Final = "#/channels/socket"

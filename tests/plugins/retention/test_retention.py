@@ -11,7 +11,7 @@ import trio
 
 from relay.app.plugin_admin import run_command
 from relay.protocol.errors import RelayError
-from relay.settings.extensions import BUNDLED_PLUGINS
+from relay.settings.model import BUNDLED_PLUGINS
 from relay.storage.errors import StorageFailed
 from relay.testing import Device, RelayWorld, World
 

@@ -140,7 +140,7 @@ async def test_the_socket_answers_in_the_ack(relay_world: RelayWorld) -> None:
 
 
 async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Path) -> None:
-    from relay.settings.extensions import BUNDLED_PLUGINS
+    from relay.settings.model import BUNDLED_PLUGINS
     from relay.testing import world as running
 
     off = json.dumps([name for name in BUNDLED_PLUGINS if name != "search"])
@@ -204,9 +204,9 @@ def test_raw_garbage_is_read_or_refused_by_name(q: str) -> None:
     from relay.plugin import RelayError
 
     connection = tables()
-    from relay_plugin_search.finding import Asked, _match  # type: ignore[import-not-found]
     from relay_plugin_search.query import parse  # type: ignore[import-not-found]
-    from relay_plugin_search.showing import Snippets  # type: ignore[import-not-found]
+    from relay_plugin_search.results import Asked, _match  # type: ignore[import-not-found]
+    from relay_plugin_search.snippets import Snippets  # type: ignore[import-not-found]
 
     try:
         query = parse(q, "alice")
@@ -232,9 +232,9 @@ def test_the_index_finds_what_reading_finds(said: list[str], q: str) -> None:
     from relay.storage.history import View
 
     connection = tables()
-    from relay_plugin_search.finding import Asked, _candidates, _match
     from relay_plugin_search.query import parse
-    from relay_plugin_search.showing import matches
+    from relay_plugin_search.results import Asked, _candidates, _match
+    from relay_plugin_search.snippets import matches
     from relay_plugin_search.times import Span  # type: ignore[import-not-found]
     from relay_plugin_search.vocabulary import Vocabulary
     from relay_plugin_search.words import words
@@ -281,9 +281,9 @@ async def test_a_part_of_very_many_words_is_found_page_by_page(
     relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob") as world:
-        from relay_plugin_search import finding
+        from relay_plugin_search import results
 
-        monkeypatch.setattr(finding, "READ", 100)
+        monkeypatch.setattr(results, "READ", 100)
         alice = await world.connect("alice")
         said = [f"{'kee' if number % 50 else 'mix'}per{number}" for number in range(500)]
         for text in said:
@@ -380,9 +380,9 @@ async def test_somebody_in_very_many_conversations_finds_by_no_word_at_all(
     relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob", "carol") as world:
-        from relay_plugin_search import finding
+        from relay_plugin_search import results
 
-        monkeypatch.setattr(finding, "_PLACES", 1)
+        monkeypatch.setattr(results, "_PLACES", 1)
         alice = await world.connect("alice")
         await say(alice, "bob", "one")
         await say(alice, "carol", "two")
@@ -400,9 +400,9 @@ async def test_where_few_matches_are_the_users_to_see_all_of_those_are_found(
     relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob", "carol") as world:
-        from relay_plugin_search import finding
+        from relay_plugin_search import results
 
-        monkeypatch.setattr(finding, "LOOK", 8)
+        monkeypatch.setattr(results, "PROBED", 8)
         alice, carol = await world.connect("alice"), await world.connect("carol")
         expected = []
         for number in range(45):

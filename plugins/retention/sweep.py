@@ -1,4 +1,4 @@
-"""Following the rules: a small transaction at a time, with pauses that leave the writer to the messages."""
+"""Sweeps: the erasure of due messages in small transactions, with pauses in between for other messages."""
 
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ RUNS_KEPT = 1000
 FOUND_AT_ONCE = 500
 SHORTEST_PAUSE = 0.05
 SHARE = 9
-"""A pause is so many times as long as the transaction before it: a tenth of the writer's time at most."""
+"""A pause is this many times as long as the transaction before it: a tenth of the writer's time at most."""
 
 PAGES_AT_ONCE = 100
 _INCREMENTAL = 2
@@ -31,12 +31,12 @@ _DAY = 86_400.0
 
 
 class Outcome(msgspec.Struct):
-    """What one rule let go, or would.
+    """The messages that one rule erased, or would erase.
 
     Attributes:
         bytes: of the messages' payloads.
-        file_bytes: of the files they hold, which may be held by others as well.
-        held: how many it would let go, were they not on hold.
+        file_bytes: of the files they hold, which other messages may hold as well.
+        held: how many it would erase if they were not on hold.
     """
 
     rule: str
@@ -46,7 +46,7 @@ class Outcome(msgspec.Struct):
     held: int = 0
 
     def count(self, due: list[Due], gone: set[int]) -> None:
-        """Add what became of some messages that the rule lets go."""
+        """Add the results for some messages that are due by the rule."""
         for one in due:
             if one.message_id not in gone:
                 self.held += 1
@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct):
 
 
 class Finder:
-    """What one rule lets go, a few hundred messages at a time."""
+    """Finds the messages that are due by one rule, a few hundred at a time."""
 
     def __init__(self, server: Server, rule: Rule) -> None:
         self._server = server
@@ -65,7 +65,7 @@ class Finder:
         self._place: Place | None = Place()
 
     async def next(self) -> list[Due]:
-        """Return the next messages; none at the end."""
+        """Return the next due messages; an empty list at the end."""
         due: list[Due] = []
         while self._place is not None and not due:
             look = partial(self._messages.due, place=self._place, limit=FOUND_AT_ONCE)
@@ -74,7 +74,7 @@ class Finder:
 
 
 async def plan(server: Server, rules: dict[str, Rule]) -> list[Outcome]:
-    """Return what each rule would let go now; what falls under two rules is counted at both."""
+    """Return what each rule would erase now; a message that two rules match is counted at both."""
     outcomes = []
     for name, rule in rules.items():
         outcome = Outcome(name)
@@ -87,7 +87,7 @@ async def plan(server: Server, rules: dict[str, Rule]) -> list[Outcome]:
 
 
 async def sweep(server: Server, rules: dict[str, Rule], batch: int) -> list[Outcome]:
-    """Erase what the rules let go; one that is cut short begins anew and finds what is left."""
+    """Erase the messages that are due; an interrupted sweep is begun again and finds the rest."""
     began_at = server.now()
     run_id = await server.write(lambda connection: _begin(connection, began_at))
     outcomes = []
@@ -127,7 +127,7 @@ def _end(connection: sqlite3.Connection, run_id: int, now: float, messages: int,
 
 
 async def give_back(server: Server) -> None:
-    """Give free pages back to the file system, where the database was made so that it can."""
+    """Return free pages to the file system, if the database was made with auto_vacuum."""
     if await server.read(lambda connection: _pragma(connection, "auto_vacuum")) != _INCREMENTAL:
         return
     while await server.read(lambda connection: _pragma(connection, "freelist_count")):
@@ -143,7 +143,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def runs(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    """Return the last runs, the newest first; one that goes on or was cut short has not ended."""
+    """Return the last runs, newest first; one that is running or was interrupted has no end."""
     columns = ("began_at", "ended_at", "messages", "bytes")
     rows = connection.execute(
         f"SELECT {', '.join(columns)} FROM retention_runs ORDER BY run_id DESC LIMIT ?", (limit,)
@@ -152,17 +152,17 @@ def runs(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def last_done(connection: sqlite3.Connection) -> float | None:
-    """Return when the last run that came to its end began; None before the first."""
+    """Return when the last completed run began; None before the first."""
     row = connection.execute("SELECT max(began_at) FROM retention_runs WHERE ended_at IS NOT NULL").fetchone()
     return None if row[0] is None else float(row[0])
 
 
 def next_run(last: float | None, now: float, at: str, every_minutes: float) -> float:
-    """Return when the rules are to be followed next, Unix seconds; a moment that was missed is now.
+    """Return when the rules are next to be applied, Unix seconds; a missed time is now.
 
     Args:
-        last: when the last run that came to its end began; None before the first.
-        at: the time of the day, UTC, where `every_minutes` is 0.
+        last: when the last completed run began; None before the first.
+        at: the time of the day, UTC, if `every_minutes` is 0.
     """
     if every_minutes:
         return now if last is None else max(now, last + 60 * every_minutes)

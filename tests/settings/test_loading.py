@@ -1,3 +1,5 @@
+"""The settings: their sources, the generated pages, and the origin of each value."""
+
 import os
 import re
 import subprocess
@@ -19,7 +21,7 @@ from relay.settings import (
 from relay.settings.environment import variable_names
 from relay.settings.fields import FIELDS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def write(folder: Path, text: str, name: str = "relay.toml") -> Path:

@@ -1,4 +1,4 @@
-"""Commands that plugins add: found only when a name is none of relay's own, as finding them loads the plugins."""
+"""Commands of plugins. They are looked up only for a name that is not relay's own, as that loads the plugins."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Root(Group):
-    """`relay`, with the commands of the enabled plugins after its own."""
+    """The command `relay`, with the commands of the enabled plugins after its own."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command; where its answer cannot be written, say so, and fail."""
+        """Run a command; if its output cannot be written, say so and fail."""
         try:
             try:
                 return super().main(*args, **extra)
@@ -42,7 +42,7 @@ class Root(Group):
         except OSError as error:
             if error.filename is not None:
                 raise
-            # Nothing more may be written there, by the interpreter's own end either.
+            # Closed, so that the interpreter does not try to write the rest when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             click.echo(f"relay: standard output cannot be written to: {error.strerror or error}", err=True)
             sys.exit(1)
@@ -50,30 +50,30 @@ class Root(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; which ones plugins add hangs on a settings file that may be named behind it."""
+        """Find a command; a settings file named after it decides which plugins add commands."""
         if args and super().get_command(ctx, args[0]) is None:
             choose_ahead(ctx, args)
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one of relay's own commands, or else a plugin's."""
+        """Return one of relay's own commands, or a plugin's."""
         return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands, for the help."""
+        """Return the names of all commands, for the help."""
         own = super().list_commands(ctx)
         return [*own, *(name for name in _plugin_commands() if name not in own)]
 
 
 def _plugin_commands() -> MutableMapping[str, click.Command]:
-    """Return what plugins add, by the first word; commands of several words in groups."""
+    """Return plugins' commands by their first word; commands of several words are in groups."""
     from relay.app.plugin_admin import load_for
 
     found: MutableMapping[str, click.Command] = {}
     try:
         registry = load_for(load_settings(), tell=True)
     except click.ClickException:
-        return {}  # the command itself will tell
+        return {}  # the command itself reports the problem
     for owned in registry.parts["relay_commands"]:
         *groups, last = owned.part.name.split(" ")
         place = found
@@ -133,7 +133,7 @@ def _show(answer: Any, *, as_json: bool) -> None:
 
 
 def _read_hint(hint: Any) -> tuple[Any, str | None]:
-    """Return the type that an annotation gives a parameter, less its None, and what its description says."""
+    """Return the type of a parameter's annotation, without None, and the description in it."""
     described = None
     if get_origin(hint) is Annotated:
         described = next((one.description for one in hint.__metadata__ if isinstance(one, Meta)), None)

@@ -1,3 +1,5 @@
+"""Problems of a configuration: every one is found, with its place and a hint."""
+
 import json
 import re
 from pathlib import Path

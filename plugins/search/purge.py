@@ -1,9 +1,9 @@
-"""Leaving no word of what was erased: in the index's own pages, and in the list of words.
+"""The purge of erased words from the index's own pages and from the vocabulary.
 
-FTS5 marks a row that was deleted, and keeps its words in its segments until these are merged with all older ones.
-(With its option `secure-delete` it does not, which SQLite has from 3.42 on.) So after erasures all segments are
-merged into one, a few pages at a time. The words of erased messages are suspects until it is looked up whether
-another message says them; those that none says are taken off the list.
+FTS5 marks a deleted row, and keeps its words in its segments until these are merged with all older ones. (With the
+option `secure-delete`, of SQLite 3.42 and later, it does not.) So after erasures all segments are merged into one,
+a few pages at a time. Words of erased messages are suspects until it is known whether another message has them;
+those that no message has are removed from the vocabulary.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ CREATE TABLE search_gone (words TEXT NOT NULL);
 INSERT INTO search_gone SELECT '*' WHERE EXISTS (SELECT 1 FROM search_lots);
 """
 ALL: Final = "*"
-"""Suspects every word: which messages said what is gone is not known."""
+"""Marks every word as a suspect, when the words of what was erased are not known."""
 
 _PAGES: Final = 16
-"""Pages of the index that one step writes: a millisecond or two."""
+"""Pages of the index that one step writes; this takes a millisecond or two."""
 
 _LOTS: Final = 8
 _MOST: Final = 200_000
-"""With more suspects than this, every word is one."""
+"""The largest number of suspects; above it, every word is one."""
 
 
 def suspect(connection: sqlite3.Connection, said: str) -> None:
-    """Note words of a message that is in the index no longer."""
+    """Record the words of a message that has left the index."""
     if said:
         connection.execute("INSERT INTO search_gone VALUES (?)", (said,))
 
 
 def left_over(connection: sqlite3.Connection) -> bool:
-    """Tell whether there is something that no pass has come to an end with, and none is to come."""
+    """Return whether erased words are left that no pass has finished with, and no pass is planned."""
     row = connection.execute(
         "SELECT 1 FROM search_gone WHERE NOT EXISTS (SELECT 1 FROM facts WHERE name = 'unpurged') LIMIT 1"
     ).fetchone()
@@ -45,7 +45,7 @@ def left_over(connection: sqlite3.Connection) -> bool:
 
 
 class Purge:
-    """One pass over the index and the list of words, a step at a time; begun anew after a start."""
+    """One pass over the index and the vocabulary, step by step; a restart begins it again."""
 
     def __init__(self) -> None:
         self._merging = False
@@ -54,7 +54,7 @@ class Purge:
         self._suspects: set[str] | None = None
 
     def step(self, connection: sqlite3.Connection, vocabulary: Vocabulary) -> bool:
-        """Take a small step; tell whether there is more to do."""
+        """Take a small step; return whether there is more to do."""
         if not self._until:
             return self._begin(connection)
         if self._merging:
@@ -71,7 +71,7 @@ class Purge:
         return False
 
     def _begin(self, connection: sqlite3.Connection) -> bool:
-        """Take what was noted up to now; what comes later is another pass's."""
+        """Take what was recorded up to now; what comes later is for another pass."""
         (until,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM search_gone").fetchone()
         if not until:
             return False
@@ -88,9 +88,9 @@ class Purge:
 
 
 def _merge(connection: sqlite3.Connection, pages: int) -> bool:
-    """Merge some pages of the index, of all its segments where `pages` is negative; tell whether there is more.
+    """Merge some pages of the index, or all segments if `pages` is negative; return whether there is more to do.
 
-    FTS5 says that there was nothing to merge by changing nothing
+    FTS5 reports that nothing was left to merge by changing nothing
     (https://sqlite.org/fts5.html#the_merge_command).
     """
     before = connection.total_changes

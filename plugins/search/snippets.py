@@ -1,6 +1,6 @@
-"""What is shown of what was found: the best first, and the part of each where it is, marked.
+"""Ranking of matches, and snippets with the matches marked.
 
-However long the messages are and however much is looked for, a page costs so much and no more.
+However long the messages are and however long the query is, a page takes a bounded time.
 """
 
 import html
@@ -11,21 +11,22 @@ from .query import Query, Term
 from .words import located, words
 
 RANKED = 2_000
-"""So many of a message's first words count towards how good it is."""
+"""Words of a message, from its beginning, that count towards its score."""
 
 LOOKED = 200_000
-"""How much looking for what to mark a page is worth: a word of a message is 1, and comparing it as many as are
-compared. What is left is shown without marks."""
+"""The budget of work for the marks of one page: reading a word costs 1, comparing it costs the words compared.
+The rest is shown without marks.
+"""
 
 _LONGEST = 20_000
 _SNIPPET = 160
 
 
 def score(said: str, wanted: Container[str], sought: Sequence[Term]) -> int:
-    """Return how good a message's words are: how often they have what is sought, for its length (as BM25 has it).
+    """Return the score of a message: how often it has the terms, relative to its length (as in BM25).
 
     Args:
-        wanted: all words of `sought`. Each word of the message is looked for in it once.
+        wanted: all words of `sought`. Each word of the message is looked up in it once.
     """
     times = Counter(word for word in said.split(" ", RANKED)[:RANKED] if word in wanted)
     most = 1.2 * (0.25 + 0.75 * (said.count(" ") + 1) / 20)
@@ -40,7 +41,7 @@ class Snippets:
     """Makes the snippets of one page.
 
     Attributes:
-        left: how much may still be looked at.
+        left: the rest of the budget.
     """
 
     def __init__(self, query: Query, left: int = LOOKED) -> None:
@@ -54,7 +55,7 @@ class Snippets:
                 self._ends.setdefault(term.words[-1], []).append(term)
 
     def of(self, text: str) -> str:
-        """Return the part of a text where the first is found, HTML-escaped, with what was found in `<mark>`."""
+        """Return the part of a text around the first match, HTML-escaped, with `<mark>` around the matches."""
         spans = self._spans(text)
         start = max(0, spans[0][0] - _SNIPPET // 3) if spans else 0
         end = min(len(text), start + _SNIPPET)
@@ -68,7 +69,7 @@ class Snippets:
         return ("…" if start else "") + "".join(shown) + ("…" if end < len(text) else "")
 
     def _spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where a text says what is sought, joined where parts touch, as far as its snippet goes."""
+        """Return the matches in a text, as far as its snippet reaches; adjoining ones are joined."""
         spans: list[tuple[int, int]] = []
         if not (self._ends or self._open):
             return spans
@@ -97,7 +98,7 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def is_said(said: list[str], term: Term) -> bool:
-    """Tell whether words, as many as a term's, are what it looks for."""
+    """Return whether some words, as many as a term has, match the term."""
     if term.inside:
         return term.words[0] in said[0]
     if term.begins:
@@ -106,7 +107,7 @@ def is_said(said: list[str], term: Term) -> bool:
 
 
 def matches(text: str, query: Query) -> bool:
-    """Tell, without the index, whether a text has what is sought; what tests compare the index with."""
+    """Return whether a text matches a query, without the index: tests compare the index with it."""
     said = words(text)
     return all(_has(said, term) is not term.excluded for term in query.terms)
 

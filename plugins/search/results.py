@@ -1,4 +1,4 @@
-"""Asking the index, and making a page of what it found."""
+"""Results of a search: the matches in the index that the user may see, ranked, and a page of them."""
 
 import re
 import sqlite3
@@ -23,44 +23,45 @@ from relay.plugin import (
 
 from .index import party_mark, place_mark, sender_mark, type_mark
 from .query import Query
-from .showing import Snippets, score
+from .snippets import Snippets, score
 from .times import Span, span
 from .vocabulary import words_within
 
 CANDIDATES = 200
-"""Best first is the best of so many of the newest that match: ranking all of a common word's takes too long."""
+"""Best first ranks this many of the newest matches: to rank all matches of a common word takes too long."""
 
 READ = 2_500
-"""How many messages are read for a page where a part of a word is in too many words to ask for them all."""
+"""Messages that are read for one page, if a part of a word is in too many words to ask the index for all."""
 
-LOOK = 300
-"""After so many matches, if fewer than one in `FEW` was the user's to see, the index is asked for those alone.
+PROBED = 300
+"""Matches after which the share that the user may see is judged.
 
-That takes its own time: where little matches, or much is theirs to see, it is quicker to leave out the others.
+Below one in `VISIBLE_SHARE`, the index is asked again, for the user's conversations only. That query is not used
+at once because it is slow itself: where little matches, or most is visible, skipping the others is faster.
 """
 
-FEW = 8
+VISIBLE_SHARE = 8
 
 _PLACES = 400
-"""In more groups than this, the index is not asked for all of them, unless nothing else is looked for."""
+"""In more groups than this, the index is asked for the user's conversations only if nothing else is given."""
 
 _PARTS = 100
 _TYPE = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Position(NamedTuple):
-    """Where a page ended, best first: how good its last message was, and which one it was."""
+    """The end of a page that is sorted best first: the score and the id of its last message."""
 
     score: int
     message_id: int
 
 
 class Asked(NamedTuple):
-    """A search besides its text.
+    """A search, apart from its text.
 
     Attributes:
-        before: look at messages before this id only; None for all.
-        beyond: leave out this one and the better ones; None for none.
+        before: return messages before this id only; None for all.
+        beyond: skip this message and better ones; None for none.
     """
 
     limit: int
@@ -74,7 +75,7 @@ class Found(NamedTuple):
     """A page of results.
 
     Attributes:
-        before, beyond: where the next page begins; `before` is None when there is none.
+        before, beyond: where the next page begins; `before` is None if there is none.
     """
 
     results: list[dict[str, Any]]
@@ -83,34 +84,34 @@ class Found(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What is asked of the index, and what it cannot be asked.
+    """A query for the index, and the conditions that the index cannot check.
 
     Attributes:
-        steps: expressions of FTS5, made of quoted words only: what matches whoever may see it, given up where it
-            finds too little; then what the user may see.
-        read: parts of words that are looked for by reading, and whether each must be there.
+        steps: expressions of FTS5, made of quoted words only. The first matches messages of everybody and is given
+            up if the user may see too few of them; the second matches the user's conversations only.
+        read: parts of words, each with whether it must be there; they are checked by reading the message's words.
     """
 
     steps: list[str]
     read: list[tuple[str, bool]]
 
     def has(self, said: str) -> bool:
-        """Tell whether a message's words have, and have not, what is looked for by reading."""
+        """Return whether a message's words pass the conditions that the index cannot check."""
         return all((part in said) is wanted for part, wanted in self.read)
 
 
 class Candidates(NamedTuple):
-    """What matched, the newest first, with its words; `ended` is where the reading stopped short of all."""
+    """Matches with their words, newest first; `ended` is the id at which reading stopped early, or None."""
 
     rows: list[tuple[int, str]]
     ended: int | None
 
 
 def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Query, asked: Asked) -> Found:
-    """Search what a user may see.
+    """Search the messages that a user may see.
 
     Raises:
-        RelayError: `not_found` for a conversation that is not there or not theirs to see.
+        RelayError: `not_found` for a conversation that does not exist, or is not the user's to see.
     """
     views = _views(connection, user_id, query)
     places = _places(user_id, query, views)
@@ -133,10 +134,9 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
 
 
 def _best_first(rows: list[tuple[int, str]], query: Query, beyond: Position | None) -> list[Position]:
-    """Return the best, then the newest first, without those up to a position.
+    """Return matches by score, then newest first, without those up to `beyond`, the end of the page before.
 
-    The page before ended there. It says which message that was and not how many came before: one that is deleted
-    meanwhile would move all others up by one.
+    The end is a message and not a number of messages, since a deletion meanwhile would shift such a number.
     """
     sought = query.sought
     wanted = {word for term in sought for word in term.words}
@@ -145,7 +145,7 @@ def _best_first(rows: list[tuple[int, str]], query: Query, beyond: Position | No
 
 
 def _fitting(server: Server, connection: sqlite3.Connection, page: list[int]) -> int:
-    """Return how many messages of a page, from its beginning, are as much in bytes as a page may have."""
+    """Return how many messages from the beginning of a page fit into the bytes of one page."""
     return read_first(connection, page, server.services.settings.limits.page_bytes or NO_BOUND).taken
 
 
@@ -155,7 +155,7 @@ def _shown(server: Server, connection: sqlite3.Connection, page: list[int], quer
     results = []
     for message_id in page:
         record = records[message_id]
-        if record.payload is None:  # erased while search was set aside
+        if record.payload is None:  # erased while search was in quarantine
             continue
         said = server.message_types.searched(record.type, record.payload)
         results.append({"message": envelope(record), "snippet": snippets.of(said[1] if said else "")})
@@ -163,7 +163,7 @@ def _shown(server: Server, connection: sqlite3.Connection, page: list[int], quer
 
 
 def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[str, View]:
-    """Return what the user may see, by the mark of the conversation, narrowed to the ones asked for."""
+    """Return the user's views by the mark of their conversation, only of those that the query names, if any."""
     seen = [view for view in read_views(connection, user_id) if not view.over]
     if query.targets:
         addresses = {
@@ -178,14 +178,14 @@ def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[s
 
 
 def _places(user_id: str, query: Query, views: dict[str, View]) -> list[str]:
-    """Return the marks of which each message in the views has one."""
+    """Return marks of which every message in the views has one."""
     if query.targets:
         return [*views]
     return [party_mark(user_id), *(place for place, view in views.items() if view.kind != ConversationKind.USER)]
 
 
 def _match(connection: sqlite3.Connection, query: Query, places: list[str], asked: Asked) -> Match | None:
-    """Return what to ask the index; None when nothing can match."""
+    """Return the query for the index; None if nothing can match."""
     sought: list[str] = []
     refused: list[str] = []
     read: list[tuple[str, bool]] = []
@@ -220,7 +220,7 @@ def _match(connection: sqlite3.Connection, query: Query, places: list[str], aske
 
 
 def _any(marks: Iterable[str]) -> str:
-    """Return an expression for any of some words; each is a value, whatever it says."""
+    """Return an FTS5 expression for any of some words; quoted, so that no word is an operator."""
     return " OR ".join('"' + mark.replace('"', '""') + '"' for mark in marks)
 
 
@@ -231,13 +231,19 @@ def _candidates(
     views: dict[str, View],
     wanted: int,
 ) -> Candidates:
-    """Return the newest matches that the user may see."""
+    """Return the newest matches that the user may see.
+
+    The first step asks for all matches and skips those that the user may not see. For a common word in a large
+    server nearly all would be skipped; so after every `PROBED` matches the share of visible ones is judged, and if
+    it is too small, the second step goes on from the same id, with the user's conversations as a further
+    condition.
+    """
     low, high = between.low, between.high
     found: list[tuple[int, str]] = []
     looked = 0
     for step, expression in enumerate(match.steps, 1):
         rows = connection.execute(
-            # FTS5's own way to a row takes twice as long as to the table that it keeps it in
+            # Reading FTS5's content table directly is twice as fast as reading it through FTS5
             # (https://sqlite.org/fts5.html#fts5_data_structures).
             "SELECT i.rowid, c.c0, c.c1 FROM search_index i JOIN search_index_content c ON c.id = i.rowid"
             " WHERE i.search_index MATCH ? AND i.rowid BETWEEN ? AND ? ORDER BY i.rowid DESC",
@@ -245,8 +251,8 @@ def _candidates(
         )
         before = 0
         for count, (message_id, said, marks) in enumerate(rows):
-            if count % LOOK == 0 and step < len(match.steps):
-                if count and len(found) - before < LOOK // FEW:
+            if count % PROBED == 0 and step < len(match.steps):
+                if count and len(found) - before < PROBED // VISIBLE_SHARE:
                     high = message_id
                     break
                 before = len(found)
@@ -271,5 +277,5 @@ def _sees(connection: sqlite3.Connection, view: View, message_id: int) -> bool:
     (seq,) = connection.execute("SELECT seq FROM log WHERE message_id = ?", (message_id,)).fetchone()
     if not view.sees(connection, seq):
         return False
-    # Who left finds a message by what it said then, and not by what it says since.
+    # A former member finds a message by its text at that time, and not by what an edit made of it later.
     return view.last is None or not changed_since(connection, message_id, view.last)

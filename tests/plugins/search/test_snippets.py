@@ -6,7 +6,7 @@ from tests.plugins.search.asking import load
 
 load()
 from relay_plugin_search.query import parse  # type: ignore[import-not-found]  # noqa: E402
-from relay_plugin_search.showing import LOOKED, RANKED, Snippets, score  # type: ignore[import-not-found]  # noqa: E402
+from relay_plugin_search.snippets import LOOKED, RANKED, Snippets, score  # type: ignore[import-not-found]  # noqa: E402
 
 
 class Counting(set[str]):
