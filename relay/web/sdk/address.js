@@ -13,7 +13,7 @@ import { mistake } from "./checks.js";
  */
 export function httpAddress(baseUrl) {
   const page = /** @type {any} */ (globalThis).location?.origin;
-  if (baseUrl === "" && !page) throw new TypeError("an empty base URL means the page's origin, and there is no page");
+  if (baseUrl === "" && !page) throw new TypeError("the base URL is empty, and there is no page");
   const url = typeof baseUrl === "string" && URL.canParse(baseUrl || page, page) && new URL(baseUrl || page, page);
   if (!url || !/^(http|ws)s?:$/.test(url.protocol)) throw mistake("baseUrl", baseUrl, "an address with http, https, ws or wss");
   url.protocol = url.protocol.replace(/^ws/, "http");

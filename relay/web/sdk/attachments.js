@@ -8,7 +8,7 @@
 
 /**
  * @import { Attachment, Progress } from "./types.js"
- * @import { Transport } from "./rest/transport.js"
+ * @import { Transport } from "./rest-transport.js"
  * @typedef {Blob | { path: string, name?: string, type?: string }} Uploadable a file, or in Node its path
  * @typedef {{ name?: string, onProgress?: Progress, signal?: AbortSignal }} UploadOptions
  * @typedef {{ onProgress?: Progress, signal?: AbortSignal, range?: [number, number?] }} DownloadOptions range: first and

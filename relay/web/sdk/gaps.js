@@ -7,7 +7,7 @@
 const MOST_CONVERSATIONS = 10_000;
 
 /** The highest number of each conversation, to see whether a live message is the next one. */
-export class Sequences {
+export class GapDetector {
   /** @type {Map<string, {kind: ConversationKind, highest: number}>} */
   #known = new Map();
 

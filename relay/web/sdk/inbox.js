@@ -19,8 +19,7 @@ export class Inbox {
   cursor = null;
   /** @type {number | null} the position up to which everything has been given */
   reached = null;
-  /** Whether something was missed: all that comes is dropped until a resume brings it again. */
-  suspended = false;
+  #suspended = false;
   /** @type {Set<number>} ids processed ahead of the cursor, by a replay */
   taken = new Set();
   /** @type {Set<number>} */
@@ -60,6 +59,21 @@ export class Inbox {
     this.#onMoved();
   }
 
+  /** Whether everything is dropped, until a replay brings it again. */
+  get suspended() {
+    return this.#suspended;
+  }
+
+  /** Drop everything from here on, as something was missed; where nothing was given yet, nothing can be missed. */
+  suspend() {
+    this.#suspended ||= this.reached !== null;
+  }
+
+  /** A replay brings again what was dropped. */
+  resume() {
+    this.#suspended = false;
+  }
+
   /**
    * Give an envelope to the handlers, unless they had it before.
    *
@@ -68,7 +82,7 @@ export class Inbox {
    *   this and everything before it is processed; what else has to be done first; whether it fills a gap
    */
   offer(envelope, { position, after, filled = false } = {}) {
-    if (this.suspended) return;
+    if (this.#suspended) return;
     const { message_id: id, seq } = envelope.meta;
     // Not for the latest kind, which has no seq: a hello brings the present statuses, whatever their age.
     const past = !filled && seq !== undefined && this.cursor !== null && id !== undefined && id <= this.cursor;
@@ -88,7 +102,7 @@ export class Inbox {
    * @param {number | undefined} position
    */
   mark(position) {
-    if (position === undefined || this.suspended) return;
+    if (position === undefined || this.#suspended) return;
     this.#reach(position);
     this.#pending.push({ position, done: true });
     this.#settle();
@@ -111,7 +125,7 @@ export class Inbox {
    * @param {boolean} live
    */
   acked(ack, live) {
-    if (ack.message_id === undefined || this.suspended) return;
+    if (ack.message_id === undefined || this.#suspended) return;
     this.#remember(ack.message_id);
     // Before `synced`, and for a duplicate (stored on an earlier connection), the ack may be ahead of messages that
     // have yet to come.

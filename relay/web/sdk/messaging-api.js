@@ -1,16 +1,16 @@
 /** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
 
 import { check, mistake } from "./checks.js";
-import { Statuses } from "./messaging/statuses.js";
+import { Statuses } from "./messaging/follows.js";
 import { TypingNotes } from "./messaging/typing.js";
 import { Uploads } from "./messaging/uploads.js";
 
-const walks = () => import("./messaging/walks.js");
+const walks = () => import("./messaging/paging.js");
 
 /**
  * @import * as Types from "./types.js"
  * @import { Uploadable } from "./attachments.js"
- * @import { Page } from "./messaging/walks.js"
+ * @import { Page } from "./messaging/paging.js"
  * @import { SentMessage } from "./sent-message.js"
  * @import { RestApiClient } from "./rest-api-client.js"
  * @import { SocketManager } from "./socket-manager.js"

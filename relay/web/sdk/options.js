@@ -5,7 +5,7 @@ import { Backoff } from "./backoff.js";
 import { check } from "./checks.js";
 import { systemClock } from "./clock.js";
 import { generateUniqueId } from "./ids.js";
-import { loaded } from "./loading.js";
+import { lazyImport } from "./lazy-import.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Page } from "./page-events.js" */
@@ -64,6 +64,7 @@ export function readOptions(baseUrl, token, options) {
     limit: options.outboxLimit ?? 10_000,
     inFlight: options.inFlight ?? 1,
     fillLimit: options.fillLimit ?? 200,
+    clientId: options.clientId,
     background: options.background ?? "inactive",
   };
 }
@@ -77,7 +78,7 @@ export function readOptions(baseUrl, token, options) {
  */
 async function openStorage(storage, patience, onFault) {
   if (storage !== "auto") return storage;
-  const { autoStorage } = await loaded(() => import("./storage/auto.js"), patience, onFault);
+  const { autoStorage } = await lazyImport(() => import("./storage/auto.js"), patience, onFault);
   return autoStorage(onFault);
 }
 

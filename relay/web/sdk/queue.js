@@ -11,6 +11,7 @@
 
 import { Timer } from "./clock.js";
 import { RelayError } from "./errors.js";
+import { BUSY_CODES } from "./protocol.js";
 
 /** @import { Backoff } from "./backoff.js" */
 /** @import { Clock } from "./clock.js" */
@@ -30,7 +31,6 @@ import { RelayError } from "./errors.js";
 
 /** @typedef {(envelope: Envelope<any>) => void} Send */
 
-const PASSING = new Set(["rate_limited", "overloaded"]);
 const OTHER_RETRIES = 5;
 const MOST_ON_WIRE = 32;
 const UNORDERED = "\n"; // no target's name: what is not kept waits for nothing
@@ -53,14 +53,17 @@ export class Queue {
   #clock;
   #backoff;
   #inFlight;
-  /** @type {(entry: Entry) => void} told of each message that was answered, one way or the other */
-  onAnswer = () => {};
+  #onAnswer;
 
-  /** @param {{clock: Clock, backoff: Backoff, inFlight: number}} circumstances */
-  constructor({ clock, backoff, inFlight }) {
+  /**
+   * @param {{clock: Clock, backoff: Backoff, inFlight: number}} settings
+   * @param {(entry: Entry) => void} onAnswer called for each message that was acked or refused for good
+   */
+  constructor({ clock, backoff, inFlight }, onAnswer) {
     this.#clock = clock;
     this.#backoff = backoff;
     this.#inFlight = inFlight;
+    this.#onAnswer = onAnswer;
     this.#hold = new Timer(clock);
   }
 
@@ -115,7 +118,7 @@ export class Queue {
     this.#onWire = 0;
     for (const entry of [...this.entries.values()]) {
       entry.onWire = false;
-      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection broke before the answer came"));
+      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection was lost"));
     }
   }
 
@@ -131,7 +134,7 @@ export class Queue {
     this.#window = Math.min(this.#most, this.#window * 2);
     this.#remove(entry);
     entry.message.become("sent", { ack });
-    this.onAnswer(entry);
+    this.#onAnswer(entry);
     this.#pumpAll();
   }
 
@@ -146,13 +149,12 @@ export class Queue {
     const entry = this.entries.get(id);
     if (!entry) return;
     entry.refusals = (entry.refusals ?? 0) + 1;
-    const patient = PASSING.has(error.code) || entry.refusals <= OTHER_RETRIES;
+    const patient = BUSY_CODES.includes(error.code) || entry.refusals <= OTHER_RETRIES;
     if (!(error.retry && patient && entry.keep)) return this.fail(id, error);
     const wait = error.retryAfter ?? this.#backoff.delay(entry.refusals - 1);
     this.#holdUntil = Math.max(this.#holdUntil, this.#clock.now() + wait * 1000);
     this.#window = 1;
-    if (entry.onWire) this.#onWire -= 1;
-    entry.onWire = false;
+    this.#leaveWire(entry);
     this.#pumpAll();
   }
 
@@ -171,7 +173,7 @@ export class Queue {
       this.failed.add(entry);
     }
     entry.message.become("failed", { error });
-    this.onAnswer(entry);
+    this.#onAnswer(entry);
     this.#pumpAll();
   }
 
@@ -183,7 +185,7 @@ export class Queue {
   refuseLargest(reason) {
     const suspects = [...this.entries.values()].filter((entry) => entry.onWire);
     const [culprit] = suspects.sort((one, other) => sizeOf(other) - sizeOf(one));
-    if (culprit) this.fail(culprit.message.id, new RelayError("too_large", reason || "the server takes no frame of this size"));
+    if (culprit) this.fail(culprit.message.id, new RelayError("too_large", reason || "larger than the server takes"));
   }
 
   /**
@@ -208,6 +210,11 @@ export class Queue {
     const place = lane.indexOf(entry);
     if (place >= 0) lane.splice(place, 1);
     if (!lane.length) this.#lanes.delete(target);
+    this.#leaveWire(entry);
+  }
+
+  /** @param {Entry} entry */
+  #leaveWire(entry) {
     if (entry.onWire) this.#onWire -= 1;
     entry.onWire = false;
   }
@@ -237,7 +244,7 @@ export class Queue {
    */
   #put(entry, send) {
     if (sizeOf(entry) > this.#largest) {
-      const error = new RelayError("too_large", `the server takes frames of at most ${this.#largest} bytes`);
+      const error = new RelayError("too_large", `larger than ${this.#largest} bytes`);
       return this.fail(entry.message.id, error);
     }
     entry.onWire = entry.tried = true;

@@ -12,7 +12,7 @@ const attachments = () => import("./attachments.js");
 
 /**
  * @import * as Types from "./types.js"
- * @import { Call, TransportOptions } from "./rest/transport.js"
+ * @import { Call, TransportOptions } from "./rest-transport.js"
  * @import { DownloadOptions, UploadOptions, Uploadable } from "./attachments.js"
  * @typedef {{ signal?: AbortSignal }} Options
  */
@@ -21,7 +21,7 @@ export class RestApiClient {
   #baseUrl;
   #token;
   #options;
-  /** @type {Promise<import("./rest/transport.js").Transport> | null} */
+  /** @type {Promise<import("./rest-transport.js").Transport> | null} */
   #transport = null;
 
   /**
@@ -352,7 +352,7 @@ export class RestApiClient {
   }
 
   #loaded() {
-    this.#transport ??= import("./rest/transport.js").then(
+    this.#transport ??= import("./rest-transport.js").then(
       ({ Transport }) => new Transport(this.#baseUrl, () => this.#token, this.#options),
       (cause) => {
         this.#transport = null; // it may be loaded another time

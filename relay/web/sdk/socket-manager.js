@@ -1,18 +1,16 @@
 import { check } from "./checks.js";
 import { Waiting } from "./deferred.js";
 import { Emitter, asError } from "./emitter.js";
-import { Engine } from "./engine.js";
 import { ConnectionClosed } from "./errors.js";
 import { Handlers } from "./handlers.js";
-import { generateUniqueId } from "./ids.js";
+import { Lifecycle } from "./lifecycle.js";
 import { readOptions } from "./options.js";
 import { RestApiClient } from "./rest-api-client.js";
 
-/** @import { Standing } from "./engine.js" */
 /** @import { Context } from "./handlers.js" */
-/** @import { ConnectionState } from "./link.js" */
+/** @import { ConnectionState, ConnectionStatus } from "./reconnector.js" */
 /** @import { SocketOptions } from "./options.js" */
-/** @import { Report } from "./receiving.js" */
+/** @import { SyncReport } from "./receiver.js" */
 /** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope, PayloadOf, TokenProvider } from "./types.js" */
 
@@ -24,7 +22,7 @@ import { RestApiClient } from "./rest-api-client.js";
  *   message: [envelope: Envelope<any>, context: Context],
  *   error: [error: Error],
  *   sent: [message: SentMessage],
- *   synced: [report: Report],
+ *   synced: [report: SyncReport],
  *   reset: [],
  *   leader: [leads: boolean],
  * }} SocketEvents
@@ -44,7 +42,8 @@ export class SocketManager {
   #authToken;
   #handlers;
   #signal;
-  #engine;
+  #lifecycle;
+  #core;
   /** @type {Emitter<SocketEvents>} */
   #events = new Emitter();
   /** @type {Waiting<Record<string, any>>} for the connection */
@@ -64,7 +63,7 @@ export class SocketManager {
     this.#handlers = new Handlers(settings.clock, onFault);
     /** REST calls to the same server, with the same token. */
     this.rest = new RestApiClient(baseUrl, authToken, { fetch: options.fetch });
-    this.#engine = new Engine(
+    this.#lifecycle = new Lifecycle(
       {
         rest: this.rest,
         token: (reason) => (typeof this.authToken === "function" ? this.authToken({ reason }) : this.authToken),
@@ -74,7 +73,7 @@ export class SocketManager {
           this.#events.emit("message", envelope, context);
           return work;
         },
-        onStanding: (standing) => this.#stand(standing),
+        onStatus: (status) => this.#setStatus(status),
         onSent: (message) => this.#events.emit("sent", message),
         heard: () => this.#events.has("sent"),
         onSynced: (report) => this.#events.emit("synced", report),
@@ -83,8 +82,8 @@ export class SocketManager {
         onFault,
       },
       settings,
-      { clientId: options.clientId ?? generateUniqueId(), given: options.clientId !== undefined },
     );
+    this.#core = this.#lifecycle.core;
     this.#signal = options.signal;
     options.signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
   }
@@ -104,36 +103,36 @@ export class SocketManager {
 
   /** The live WebSocket, or null: without a connection, and in the tabs that use another's. */
   get socket() {
-    return this.#engine.roles.link?.connection?.socket ?? null;
+    return this.#lifecycle.reconnector?.connection?.socket ?? null;
   }
 
   /** The device's lasting id: final once `opened` has resolved. */
   get clientId() {
-    return this.#engine.device.clientId;
+    return this.#core.device.clientId;
   }
 
   /** The user the token belongs to, or null before the first connection. */
   get userId() {
-    return this.#engine.device.userId;
+    return this.#core.device.userId;
   }
 
   get sessionId() {
-    return this.#engine.device.sessionId;
+    return this.#core.device.sessionId;
   }
 
   /** The position up to which everything is processed, or null. */
   get cursor() {
-    return this.#engine.receiving.inbox.cursor;
+    return this.#core.receiver.cursor;
   }
 
   /** The name of the server's log, as last heard. */
   get epoch() {
-    return this.#engine.epoch;
+    return this.#core.receiver.epoch;
   }
 
   /** @returns {Record<string, number>} the server's limits, as last heard */
   get limits() {
-    return this.#engine.ready?.limits ?? {};
+    return this.#core.ready?.limits ?? {};
   }
 
   /** The handlers by message type; `*` has those for all. */
@@ -143,27 +142,27 @@ export class SocketManager {
 
   /** What was written and has no answer yet, or was refused. */
   get outbox() {
-    return this.#engine.outbox;
+    return this.#core.outbox;
   }
 
   /** What is kept under this name: the outbox, the cursor, and what else an application puts there. */
   get storage() {
-    return this.#engine.storage;
+    return this.#core.storage;
   }
 
   /** Resolves when the storage is read: from then on the outbox has what earlier pages left. */
   get opened() {
-    return this.#engine.opened;
+    return this.#core.opened;
   }
 
   /** Whether this tab has the connection. */
   get isLeader() {
-    return this.#engine.roles.leads;
+    return this.#lifecycle.leads;
   }
 
   /** Tell whether this is the one tab to show notifications: the one that is seen, else the one with the connection. */
   isNotifier() {
-    return this.#engine.roles.member?.tabs.notifies ?? true;
+    return this.#lifecycle.shared?.tabs.notifies ?? true;
   }
 
   // ---- connecting
@@ -180,7 +179,7 @@ export class SocketManager {
     check({}, { signal });
     this.#signal?.throwIfAborted();
     signal?.throwIfAborted();
-    void this.#engine.roles.start();
+    void this.#lifecycle.start();
     try {
       return await this.ready({ signal });
     } catch (error) {
@@ -191,8 +190,8 @@ export class SocketManager {
 
   /** Connect anew at once, whatever the back-off says: after a change of networks, or a sleep. */
   async reconnect() {
-    if (!this.#engine.roles.running || this.connectionState === "closed") return this.connect();
-    this.#engine.roles.again();
+    if (!this.#lifecycle.running || this.connectionState === "closed") return this.connect();
+    this.#lifecycle.reconnect();
     return this.ready();
   }
 
@@ -205,20 +204,19 @@ export class SocketManager {
   async ready({ signal } = {}) {
     check({}, { signal });
     signal?.throwIfAborted();
-    if (this.connectionState === "connected") return this.#engine.ready ?? {};
+    if (this.connectionState === "connected") return this.#core.ready ?? {};
     return this.#waiting.wait(signal);
   }
 
   /** Say goodbye and stay away, until `connect` is called again; what was not sent stays in the outbox. */
   async disconnect() {
-    await this.#engine.roles.stop();
+    await this.#lifecycle.stop();
   }
 
   /** Disconnect, and forget all that is kept under this name, what was not sent included: for who signs out. */
   async forget() {
-    this.#engine.roles.ask({ forget: true });
-    await this.#engine.roles.stop();
-    await this.#engine.forget();
+    this.#lifecycle.ask({ forget: true });
+    await this.#lifecycle.forget();
   }
 
   // ---- messages
@@ -236,7 +234,7 @@ export class SocketManager {
    */
   sendMessage(type, payload, targetId, options = {}) {
     check({ type, payload, options }, { targetId, ...options });
-    return this.#engine.outbox.send(type, /** @type {object} */ (payload), targetId, options);
+    return this.#core.outbox.send(type, /** @type {object} */ (payload), targetId, options);
   }
 
   /**
@@ -285,15 +283,15 @@ export class SocketManager {
 
   // ---- inside
 
-  /** @param {Standing} standing */
-  #stand({ state, attempts, error, retryIn }) {
+  /** @param {ConnectionStatus} status */
+  #setStatus({ state, attempts, error, retryIn }) {
     const previous = this.connectionState;
     this.connectionState = state;
     this.reconnectAttempts = attempts;
     if (error) this.lastError = error;
     if (state === "connected") this.lastError = null;
     if (state !== previous || error) this.#events.emit("state", state, previous, { error, retryIn });
-    if (state === "connected") this.#waiting.resolve(this.#engine.ready ?? {});
+    if (state === "connected") this.#waiting.resolve(this.#core.ready ?? {});
     if (state === "closed") this.#waiting.reject(error);
     if (state === "disconnected") this.#waiting.reject(new ConnectionClosed(1000, "this client said goodbye"));
   }

@@ -218,14 +218,14 @@ function lines(rows) {
   return drawn.sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1));
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store */
 async function told(store) {
   while (store.notifications.hasOlder) await store.loadOlderNotifications(200);
   const { messages, unread } = store.notifications;
   return { unread, drawn: messages.map(({ key, payload, deletedAt }) => ({ key, payload, deleted: deletedAt !== null })) };
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store @param {string} target */
 async function all(store, target) {
   store.subscribe(`conversation:${target}`, () => {}); // somebody looks at it, so that nothing is let go
   await store.loadOlder(target, 200);
@@ -233,7 +233,7 @@ async function all(store, target) {
   for (let gap; (gap = store.conversation(target).gaps[0]); ) await store.loadGap(target, gap, 200);
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store @param {string} target */
 function shown(store, target) {
   const { messages, receipts, unread } = store.conversation(target);
   const drawn = messages.map(({ key, seq, type, payload, editedAt, deletedAt, reactions, state }) => ({

@@ -1,7 +1,7 @@
 /** A client under test with everything around it: the clock, the network, a small server, and a storage. */
 
 import { SocketManager } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/rest/transport.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/rest-transport.js"; // loaded when it is needed, and a test has no time to wait for a disk
 import { memoryStorage } from "../../../relay/web/sdk/storage/memory.js";
 import { FakeClock, settle } from "./clock.js";
 import { FakeRelay } from "./relay.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConnectionClosed, SocketManager, memoryStorage } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/why-not.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/diagnosis.js"; // loaded when it is needed, and a test has no time to wait for a disk
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 

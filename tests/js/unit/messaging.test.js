@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { MessagingAPI } from "../../../relay/web/sdk/index.js";
 import "../../../relay/web/sdk/messaging/refused-follows.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/messaging/walks.js";
+import "../../../relay/web/sdk/messaging/paging.js";
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 

@@ -9,7 +9,7 @@ import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 
 import { indexedDBStorage, memoryStorage } from "../../../relay/web/sdk/index.js";
 import { autoStorage } from "../../../relay/web/sdk/storage/auto.js";
-import { Keeper } from "../../../relay/web/sdk/keeper.js";
+import { Persistence } from "../../../relay/web/sdk/persistence.js";
 import { fileStorage } from "../../../relay/web/sdk/node.js";
 import { scopedStorage } from "../../../relay/web/sdk/storage/scoped.js";
 
@@ -262,7 +262,7 @@ test("keeper: what comes during one write goes together in the next, and each is
   const batches = [];
   const releases = [];
   const storage = { apply: (batch) => (batches.push(batch.map(([, key]) => key)), new Promise((resolve) => releases.push(resolve))) };
-  const keeper = new Keeper(/** @type {any} */ (storage), assert.fail);
+  const keeper = new Persistence(/** @type {any} */ (storage), assert.fail);
   const done = [];
   for (const key of ["a", "b"]) void keeper.put(key, 1).then(() => done.push(key));
   await turns();

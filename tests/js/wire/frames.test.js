@@ -3,8 +3,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 import { Names } from "./names.js";
-import "../../../relay/web/sdk/tabs/member.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/filling.js";
+import "../../../relay/web/sdk/tabs/shared-connection.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/gap-fill.js";
 import { settle } from "../fakes/clock.js";
 import { FakeBrowser } from "../fakes/browser.js";
 import { World } from "../fakes/world.js";

@@ -33,7 +33,7 @@ export class Uploads {
   closing = new AbortController();
   /** @type {Set<(message: SentMessage) => void>} */
   #listeners = new Set();
-  /** @type {Promise<import("./uploading.js").Uploading> | null} */
+  /** @type {Promise<import("./upload-worker.js").Uploading> | null} */
   #worker = null;
   #end;
 
@@ -157,7 +157,7 @@ export class Uploads {
   }
 
   #work() {
-    this.#worker ??= import("./uploading.js").then(({ Uploading }) => new Uploading(this));
+    this.#worker ??= import("./upload-worker.js").then(({ Uploading }) => new Uploading(this));
     this.#worker.catch(() => (this.#worker = null)); // it may be loaded another time
     return this.#worker;
   }

@@ -1,5 +1,6 @@
 /** What the store fetches: the list of conversations, pages, and again what it may have missed. */
 
+import { MAX_PAGE } from "../protocol.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 
 /**
@@ -32,7 +33,7 @@ export async function fetchRows(rest, signal) {
   /** @type {number | null} */
   let cursor = null;
   do {
-    const answer = await rest.getConversations({ cursor, limit: 200 }, { signal });
+    const answer = await rest.getConversations({ cursor, limit: MAX_PAGE }, { signal });
     rows.push(...answer.conversations);
     cursor = answer.has_more ? answer.next_cursor : null;
   } while (cursor !== null);

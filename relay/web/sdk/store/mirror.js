@@ -16,8 +16,8 @@
  * Unlike there, a conversation may be known in part; unread.js counts what is not held.
  */
 
+import { UNREAD_TYPES } from "../protocol.js";
 import { Conversation } from "./conversation.js";
-import { COUNTED } from "./unread.js";
 
 /** @import { Envelope } from "../types.js" */
 
@@ -38,7 +38,7 @@ export class Mirror {
    * @param {(key: string, seq?: number) => void} [changed] told which conversation changed, and which message of it
    * @param {Iterable<string>} [counted] the types that make a conversation unread
    */
-  constructor(userId, changed = () => {}, counted = COUNTED) {
+  constructor(userId, changed = () => {}, counted = UNREAD_TYPES) {
     this.userId = userId;
     this.#counted = new Set(counted);
     this.#changed = changed;

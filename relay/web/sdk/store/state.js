@@ -1,14 +1,14 @@
 /** What the store holds, without any I/O: the mirror, and the echoes of what is on its way. */
 
-import { Echoes, seqOfChanged, storedEnvelope } from "./echoes.js";
+import { Echoes, seqOfChanged, storedEnvelope } from "./optimistic.js";
 import { EVERYBODY, Mirror, SELF } from "./mirror.js";
 import { Statuses, Typing } from "./presence.js";
-import { Shelves } from "./shelves.js";
+import { Shelves } from "./view-cache.js";
 import { keyOf, shownSeqs } from "./views.js";
 
 /**
  * @import { ConversationRow, Envelope } from "../types.js"
- * @import { Outgoing } from "./echoes.js"
+ * @import { Outgoing } from "./optimistic.js"
  * @import { Facts } from "./views.js"
  */
 

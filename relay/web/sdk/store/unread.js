@@ -11,9 +11,6 @@
 /** @import { Conversation } from "./conversation.js" */
 /** @import { Message } from "./message.js" */
 
-/** The types that make a conversation unread. */
-export const COUNTED = ["chat_message", "group_message", "notification"];
-
 export class Unread {
   readSeq = 0;
   rowSeq = 0;

@@ -6,7 +6,7 @@
 /** @import { ConversationKind, Role } from "../types.js" */
 /** @import { Conversation } from "./conversation.js"
  * @import { Message } from "./message.js" */
-/** @import { Echoes, Outgoing } from "./echoes.js" */
+/** @import { Echoes, Outgoing } from "./optimistic.js" */
 
 /** @typedef {{ emoji: string, userIds: readonly string[], mine: boolean }} ReactionView */
 

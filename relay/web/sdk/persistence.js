@@ -2,7 +2,7 @@
 
 /** @import { Change, Storage } from "./storage/memory.js" */
 
-export class Keeper {
+export class Persistence {
   #storage;
   #onFault;
   /** @type {Map<string, Change>} */

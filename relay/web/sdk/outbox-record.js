@@ -4,15 +4,15 @@
 /** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope } from "./types.js" */
 
-/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} Kept what the storage has */
+/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} OutboxRecord what the storage has */
 
 /** Where a message is kept: in the order of writing. @param {Entry} entry */
 export function keyOf({ number, message }) {
   return `outbox/${String(number).padStart(17, "0")}/${message.id}`;
 }
 
-/** @param {Entry} entry @returns {Kept} */
-export function keptOf({ number, message, keep }) {
+/** @param {Entry} entry @returns {OutboxRecord} */
+export function recordOf({ number, message, keep }) {
   return { number, keep, envelope: message.envelope, ...(message.error ? { error: errorOf(message) } : {}) };
 }
 

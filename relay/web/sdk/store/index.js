@@ -3,19 +3,19 @@
  * counts, presence, typing. Views never change; `subscribe` tells when there is another one.
  */
 
-import { check, mistake } from "./checks.js";
-import { Refresher } from "./store/refresher.js";
-import { fetchPage } from "./store/loader.js";
-import { EVERYBODY, SELF } from "./store/mirror.js";
-import { State } from "./store/state.js";
-import { Subscriptions } from "./store/subscriptions.js";
+import { check, mistake } from "../checks.js";
+import { Refresher } from "./refresher.js";
+import { fetchPage } from "./loader.js";
+import { EVERYBODY, SELF } from "./mirror.js";
+import { State } from "./state.js";
+import { Subscriptions } from "./subscriptions.js";
 
 /**
- * @import { ConversationSummary, ConversationView } from "./store/shelves.js"
- * @import { StatusView } from "./store/presence.js"
- * @import { MessageView } from "./store/views.js"
- * @import { MessagingAPI } from "./messaging-api.js"
- * @import { Me } from "./types.js"
+ * @import { ConversationSummary, ConversationView } from "./view-cache.js"
+ * @import { StatusView } from "./presence.js"
+ * @import { MessageView } from "./views.js"
+ * @import { MessagingAPI } from "../messaging-api.js"
+ * @import { Me } from "../types.js"
  */
 
 /**
@@ -223,7 +223,7 @@ export class Store {
     clearTimeout(this.#expiryTimer);
   }
 
-  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} [older] */
+  /** @param {string} id @param {import("../types.js").Pagination} pagination @param {boolean} [older] */
   #load(id, pagination, older = false) {
     const what = `${id} ${JSON.stringify(pagination)}`;
     const running = this.#loading.get(what) ?? this.#fetch(id, pagination, older).finally(() => this.#loading.delete(what));
@@ -231,7 +231,7 @@ export class Store {
     return running;
   }
 
-  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} older */
+  /** @param {string} id @param {import("../types.js").Pagination} pagination @param {boolean} older */
   async #fetch(id, pagination, older) {
     await this.ready;
     const state = this.#state;
@@ -246,7 +246,7 @@ export class Store {
     state.page(id, page, { older });
   }
 
-  /** @param {import("./store/echoes.js").Outgoing} sent */
+  /** @param {import("./optimistic.js").Outgoing} sent */
   #sent(sent) {
     const held = sent.state !== "failed" || this.#messaging.outgoing.some(({ id }) => id === sent.id);
     this.#state.sent(sent, !held);
@@ -266,7 +266,7 @@ export class Store {
     return this.#state;
   }
 
-  /** @param {import("./socket-manager.js").Gap[]} gaps */
+  /** @param {import("../socket-manager.js").Gap[]} gaps */
   #missed(gaps) {
     for (const gap of gaps) this.#state.missed(gap);
     this.#refresher.missed(gaps);

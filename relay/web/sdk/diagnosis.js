@@ -8,7 +8,7 @@
  *
  * @param {RestApiClient} rest
  */
-export async function whyNot(rest) {
+export async function diagnose(rest) {
   const { baseUrl } = rest;
   const { origin } = /** @type {any} */ (globalThis).location ?? {};
   try {

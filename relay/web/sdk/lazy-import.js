@@ -11,7 +11,7 @@
  * @param {(fault: unknown) => void} onFault told of each failure
  * @returns {Promise<Module>}
  */
-export async function loaded(load, { clock, backoff }, onFault) {
+export async function lazyImport(load, { clock, backoff }, onFault) {
   for (let tries = 0; ; tries += 1) {
     try {
       return await load();

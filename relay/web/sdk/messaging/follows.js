@@ -1,9 +1,9 @@
 /** Who follows whom, and who is told how they are. */
 
+import { MAX_FOLLOW } from "../protocol.js";
+
 /** @import { AckPayload, Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
-
-const MOST_AT_ONCE = 200;
 
 export class Statuses {
   /** @type {Map<string, Set<(status: Status) => void>>} */
@@ -67,7 +67,7 @@ export class Statuses {
 
   /** @param {string[]} userIds */
   #followAll(userIds) {
-    for (let at = 0; at < userIds.length; at += MOST_AT_ONCE) void this.#follow(userIds.slice(at, at + MOST_AT_ONCE));
+    for (let at = 0; at < userIds.length; at += MAX_FOLLOW) void this.#follow(userIds.slice(at, at + MAX_FOLLOW));
   }
 
   /** @param {string[]} userIds */

@@ -8,7 +8,7 @@ import { EVERYBODY, SELF } from "./mirror.js";
 import { echoView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
 
 /**
- * @import { Outgoing } from "./echoes.js"
+ * @import { Outgoing } from "./optimistic.js"
  * @import { State } from "./state.js"
  * @import { MessageView } from "./views.js"
  */

@@ -3,9 +3,10 @@
  * code of its problem (RFC 9457), every silence one with the code `offline`. Loaded with the first call.
  */
 
-import { RelayError } from "../errors.js";
+import { RelayError } from "./errors.js";
+import { HTTP_CODES, RETRY_STATUSES } from "./protocol.js";
 
-/** @import { TokenProvider } from "../types.js" */
+/** @import { TokenProvider } from "./types.js" */
 
 /**
  * @typedef {object} Call
@@ -25,12 +26,6 @@ import { RelayError } from "../errors.js";
  * @property {() => number} [random] from 0 to 1, for the pauses between tries
  */
 
-/** @type {Record<number, string>} */
-const CODES = {
-  400: "invalid_payload", 401: "forbidden", 403: "forbidden", 404: "not_found", 409: "conflict",
-  413: "too_large", 429: "rate_limited", 503: "overloaded",
-};
-const PASSING = new Set([429, 502, 503, 504]);
 const TRIES = 4;
 const BASE_SECONDS = 0.5;
 
@@ -215,10 +210,10 @@ export class Transport {
   refusal(status, text, wait) {
     const problem = parsed(text);
     return new RelayError(
-      problem.code ?? CODES[status] ?? "internal",
+      problem.code ?? HTTP_CODES[status] ?? "internal",
       problem.detail ?? problem.title ?? `HTTP ${status}`,
       {
-        retry: problem.retry ?? PASSING.has(status),
+        retry: problem.retry ?? RETRY_STATUSES.includes(status),
         retryAfter: problem.retry_after ?? (wait && /^\d+$/.test(wait) ? Number(wait) : undefined),
         details: problem.details,
         status,
