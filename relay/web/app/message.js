@@ -1,9 +1,9 @@
 /** One message as a line of its conversation. */
 
+import { avatar, quoteLine } from "./avatar.js";
 import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
-import { avatar, said } from "./sidebar.js";
 import { eventText, gist, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -72,7 +72,7 @@ function talk({ message, first, sender, quoted }, pane) {
 function quote(quoted, pane) {
   if (!quoted) return element("blockquote", {}, "An earlier message");
   const text = gist(quoted, pane.names);
-  return element("blockquote", { dir: direction(text) }, ...said(pane.names.of(quoted.senderId), text));
+  return element("blockquote", { dir: direction(text) }, ...quoteLine(pane.names.of(quoted.senderId), text));
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */

@@ -1,8 +1,8 @@
 /** The directory: somebody to talk to, or several for a group. */
 
+import { avatar } from "./avatar.js";
 import { button, element, fill, openDialog } from "./dom.js";
 import { isolate, straight } from "./format.js";
-import { avatar } from "./sidebar.js";
 
 /** @import { Messenger } from "./messenger.js" */
 /** @import { User } from "../sdk/types.js" */

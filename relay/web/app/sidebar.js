@@ -108,26 +108,6 @@ export class Sidebar {
   }
 }
 
-/**
- * @param {string} id
- * @param {string} name
- * @param {Presence} [status]
- */
-export function avatar(id, name, status = "unknown") {
-  const dot = status !== "unknown" && element("i", { class: `dot ${status}` });
-  return element("span", { class: `avatar ${hue(id)}`, "aria-hidden": "true" }, initials(name), dot);
-}
-
-/**
- * Draw what somebody said, on one line: neither turns the other round.
- *
- * @param {string} who nobody where it is clear
- * @param {string} text
- */
-export function said(who, text) {
-  return [who && element("bdi", {}, who), who && ": ", element("bdi", {}, text)];
-}
-
 /** @param {Line} line */
 function drawLine({ summary, name, who, text, status, open }) {
   const { target: id, lastMessage, unread, unreadMentions } = summary;
@@ -151,7 +131,7 @@ function drawLine({ summary, name, who, text, status, open }) {
     element("strong", {}, element("bdi", {}, name)),
     spoken,
     at,
-    element("span", { class: "gist", dir: direction(text) }, ...said(who, text)),
+    element("span", { class: "gist", dir: direction(text) }, ...quoteLine(who, text)),
     badge,
   );
   return element("li", {}, link);

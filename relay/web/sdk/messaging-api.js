@@ -1,16 +1,16 @@
 /** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
 
 import { check, mistake } from "./checks.js";
-import { Statuses } from "./messaging/follows.js";
-import { TypingNotes } from "./messaging/typing.js";
+import { Follows } from "./messaging/follows.js";
+import { TypingNotifier } from "./messaging/typing.js";
 import { Uploads } from "./messaging/uploads.js";
 
-const walks = () => import("./messaging/paging.js");
+const paging = () => import("./messaging/paging.js");
 
 /**
  * @import * as Types from "./types.js"
  * @import { Uploadable } from "./attachments.js"
- * @import { Page } from "./messaging/paging.js"
+ * @import { Page, SearchPage } from "./messaging/paging.js"
  * @import { SentMessage } from "./sent-message.js"
  * @import { RestApiClient } from "./rest-api-client.js"
  * @import { SocketManager } from "./socket-manager.js"
@@ -29,7 +29,7 @@ const walks = () => import("./messaging/paging.js");
 /** @typedef {string | Uploadable} AttachmentLike the id of an attachment, a File or Blob, or in Node `{ path }` */
 
 export class MessagingAPI {
-  #statuses;
+  #follows;
   #typing;
   #uploads;
 
@@ -41,9 +41,9 @@ export class MessagingAPI {
     check({ socketManager, restApiClient });
     this.socketManager = socketManager;
     this.restApi = restApiClient;
-    this.#statuses = new Statuses(socketManager);
+    this.#follows = new Follows(socketManager);
     this.#uploads = new Uploads(socketManager, restApiClient);
-    this.#typing = new TypingNotes(
+    this.#typing = new TypingNotifier(
       (target, typing) => void this.#send("typing_indicator", { typing }, target).catch(() => {}), // it may be lost
       () => Date.now(),
     );
@@ -146,7 +146,7 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getPrivateMessageHistory(userId, { signal, ...pagination } = {}) {
-    return (await walks()).pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
+    return (await paging()).pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
   }
 
   /**
@@ -155,7 +155,7 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getGroupMessageHistory(groupId, { signal, ...pagination } = {}) {
-    return (await walks()).pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
+    return (await paging()).pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
   }
 
   /**
@@ -182,7 +182,7 @@ export class MessagingAPI {
    * @returns {Promise<Types.ConversationRow[]>}
    */
   async getConversations(options) {
-    return (await walks()).conversationsOf(this.restApi, options);
+    return (await paging()).conversationsOf(this.restApi, options);
   }
 
   /**
@@ -193,7 +193,7 @@ export class MessagingAPI {
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
    */
   async synchronizeMessages(options) {
-    return (await walks()).synchronize(this.socketManager, this.restApi, options);
+    return (await paging()).synchronize(this.socketManager, this.restApi, options);
   }
 
   /**
@@ -243,7 +243,7 @@ export class MessagingAPI {
    */
   subscribeToUserStatus(userIds, callback) {
     check({ userIds: [userIds].flat() }, { callback });
-    return this.#statuses.subscribe([userIds].flat(), callback);
+    return this.#follows.subscribe([userIds].flat(), callback);
   }
 
   /**
@@ -253,7 +253,7 @@ export class MessagingAPI {
    */
   unfollow(userIds) {
     check({ userIds: [userIds].flat() });
-    return this.#statuses.unfollow([userIds].flat());
+    return this.#follows.unfollow([userIds].flat());
   }
 
   /**
@@ -285,7 +285,7 @@ export class MessagingAPI {
   /**
    * @param {string} query what may be typed: docs/plugins/search.md
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
-   * @returns {Promise<{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }>}
+   * @returns {Promise<SearchPage>}
    */
   async searchMessages(query, { signal, ...options } = {}) {
     if (typeof query !== "string") throw mistake("query", query, "a text");
@@ -300,7 +300,7 @@ export class MessagingAPI {
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    */
   async *searchAllMessages(query, options = {}) {
-    yield* (await walks()).resultsOf(this, query, options);
+    yield* (await paging()).resultsOf(this, query, options);
   }
 
   // ---- groups, files
@@ -347,7 +347,7 @@ export class MessagingAPI {
   /** Stop what goes up, and listen no more; what is not sent yet is sent by the next one. */
   close() {
     this.#uploads.close();
-    this.#statuses.close();
+    this.#follows.close();
   }
 
   /**
@@ -369,7 +369,7 @@ export class MessagingAPI {
 
   /** @param {(pagination: Types.Pagination) => Promise<Page>} fetch @param {Types.Pagination & { oldestFirst?: boolean }} options */
   async *#messages(fetch, options) {
-    yield* (await walks()).messagesOf(fetch, options);
+    yield* (await paging()).messagesOf(fetch, options);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} on */

@@ -5,7 +5,7 @@ import { MAX_FOLLOW } from "../protocol.js";
 /** @import { AckPayload, Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
 
-export class Statuses {
+export class Follows {
   /** @type {Map<string, Set<(status: Status) => void>>} */
   #callbacks = new Map();
   /** @type {Map<string, Status>} how those are whom somebody asks about */

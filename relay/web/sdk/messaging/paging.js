@@ -2,7 +2,6 @@
 
 /**
  * @import * as Types from "../types.js"
- * @import { MessagingAPI } from "../messaging-api.js"
  * @import { RestApiClient } from "../rest-api-client.js"
  * @import { SocketManager } from "../socket-manager.js"
  */
@@ -14,6 +13,12 @@
  * @property {boolean} hasMore whether there are more in the page's direction
  * @property {number | null} nextBefore goes on to older ones, as `before`
  * @property {number | null} nextAfter goes on to newer ones, as `after`
+ */
+
+/**
+ * @typedef {object} Searcher a MessagingAPI
+ * @property {(query: string, options: Types.SearchQuery & { signal?: AbortSignal }) => Promise<SearchPage>} searchMessages
+ * @typedef {{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }} SearchPage
  */
 
 /** @param {Types.HistoryAnswer} answer @returns {Page} */
@@ -78,7 +83,7 @@ export async function conversationsOf(rest, options) {
 /**
  * Give all results of a search one by one.
  *
- * @param {MessagingAPI} messaging
+ * @param {Searcher} messaging
  * @param {string} query
  * @param {Types.SearchQuery & { signal?: AbortSignal }} options
  */

@@ -3,7 +3,7 @@
 /** The server's own indication ends after six seconds; it is renewed well before. */
 const RENEW_SECONDS = 4;
 
-export class TypingNotes {
+export class TypingNotifier {
   /** @type {Map<string, number>} when it was said last, by target */
   #said = new Map();
   #send;

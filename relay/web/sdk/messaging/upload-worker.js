@@ -13,7 +13,7 @@
 const PREFIX = "uploads/"; // as in uploads.js
 const LONGEST_WAIT_SECONDS = 30;
 
-export class Uploading {
+export class UploadWorker {
   #uploads;
   #unkept = false;
 

@@ -25,6 +25,8 @@ import { UploadingMessage } from "./uploading-message.js";
 
 /** @typedef {{ message: UploadingMessage, saved: Saved, stop: AbortController, onProgress?: Progress }} Job */
 
+/** @typedef {{ begin(job: Job): void, resume(keys: string[]): void }} Worker what sends the files, in upload-worker.js */
+
 const PREFIX = "uploads/";
 
 export class Uploads {
@@ -33,7 +35,7 @@ export class Uploads {
   closing = new AbortController();
   /** @type {Set<(message: SentMessage) => void>} */
   #listeners = new Set();
-  /** @type {Promise<import("./upload-worker.js").Uploading> | null} */
+  /** @type {Promise<Worker> | null} */
   #worker = null;
   #end;
 
@@ -157,7 +159,7 @@ export class Uploads {
   }
 
   #work() {
-    this.#worker ??= import("./upload-worker.js").then(({ Uploading }) => new Uploading(this));
+    this.#worker ??= import("./upload-worker.js").then(({ UploadWorker }) => new UploadWorker(this));
     this.#worker.catch(() => (this.#worker = null)); // it may be loaded another time
     return this.#worker;
   }
