@@ -1,15 +1,15 @@
 /**
- * Where a server is. A base URL is `http(s)://` or `ws(s)://` with any path prefix of a reverse proxy's; an
- * empty one is the origin of the page.
+ * Server addresses. A base URL is `http(s)://` or `ws(s)://`, with the path prefix of a reverse proxy if there is one. An
+ * empty base URL is the page's own origin.
  */
 
 import { mistake } from "./checks.js";
 
 /**
- * Return a base URL as `http(s)`, without a slash at its end.
+ * Return a base URL as `http(s)`, without a slash at the end.
  *
  * @param {string} baseUrl
- * @throws {TypeError} It is no such address, or empty where there is no page.
+ * @throws {TypeError} It is not such an address, or empty where there is no page.
  */
 export function httpAddress(baseUrl) {
   const page = /** @type {any} */ (globalThis).location?.origin;

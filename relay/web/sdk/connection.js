@@ -1,6 +1,6 @@
 /**
- * One WebSocket's life: opening, hello, ready, and the end, which comes once. What a library throws or a hostile peer
- * sends ends this connection and goes no further.
+ * One WebSocket connection: opening, hello, ready, and the end, which is told once. An exception of a library, or nonsense
+ * from a hostile peer, ends this connection and nothing else.
  */
 
 import { Timer } from "./clock.js";
@@ -34,7 +34,7 @@ export class Connection {
   #over = false;
   #probes = 0;
   #why = "";
-  /** Whether there ever was a connection. */
+  /** Whether the WebSocket was open once. */
   greeted = false;
 
   /** @param {ConnectionOptions} options */
@@ -66,12 +66,12 @@ export class Connection {
     this.socket.send(JSON.stringify(envelope));
   }
 
-  /** Ask for a sign of life, and drop the connection unless one comes in time. @param {number} [seconds] five by default */
+  /** Probe the connection, and drop it unless an answer comes in time. @param {number} [seconds] five by default */
   check(seconds) {
     this.#heartbeat?.check(seconds);
   }
 
-  /** Say goodbye, and wait until the server has closed, two seconds at most. */
+  /** Send a goodbye, and wait until the server has closed the connection, two seconds at most. */
   async leave() {
     if (this.socket.readyState !== 1) return this.#end(CLOSE_NORMAL, "");
     this.tell({ event: "goodbye" });
@@ -89,7 +89,7 @@ export class Connection {
   }
 
   /**
-   * End without a word; nothing that still arrives is taken.
+   * End without a goodbye; frames that still arrive are ignored.
    *
    * @param {number} code
    * @param {string} reason
@@ -115,7 +115,7 @@ export class Connection {
     }
   }
 
-  /** Some libraries can cut a connection; a browser's is left to its own deadline. */
+  /** Cut the connection, where the library can; a browser has its own deadline. */
   #abandon() {
     /** @type {any} */ (this.socket).terminate?.();
   }
@@ -164,7 +164,7 @@ export class Connection {
 }
 
 /**
- * Read one frame, or return null for one that is no envelope.
+ * Return the envelope of a frame, or null for a frame that has none.
  *
  * @param {unknown} data
  * @returns {Envelope<any> | null}

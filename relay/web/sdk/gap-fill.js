@@ -1,4 +1,4 @@
-/** Fetches by REST what a gap left out; loaded when there is one. */
+/** Gap filling: fetches missed messages by REST. Loaded when there is a gap. */
 
 import { MAX_PAGE } from "./protocol.js";
 
@@ -7,7 +7,7 @@ import { MAX_PAGE } from "./protocol.js";
 /** @import { Envelope } from "./types.js" */
 
 /**
- * Fetch what a gap left out, oldest first.
+ * Fetch the messages of a gap, oldest first.
  *
  * @param {RestApiClient} rest
  * @param {Gap} gap
@@ -30,7 +30,8 @@ export async function fetchGap(rest, gap) {
 }
 
 /**
- * Notifications are paged by message id, newest first, and both channels together.
+ * Fetch the notifications of a gap. REST pages them by message id, from the newest on, and both channels together: so
+ * pages are read back until the gap's first seq is reached, ten at most.
  *
  * @param {RestApiClient} rest
  * @param {Gap} gap

@@ -1,4 +1,4 @@
-/** Everything a page or a program imports; `relay-sdk/node` has what only Node and Electron can do besides. */
+/** The SDK's public API. `relay-sdk/node` adds what only Node and Electron can do. */
 
 export * from "./types.js";
 export { ConnectionClosed, RelayError } from "./errors.js";

@@ -1,4 +1,4 @@
-/** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
+/** The actions of a messenger: messages, groups, presence, notifications, search; over the socket and REST. */
 
 import { check, mistake } from "./checks.js";
 import { Follows } from "./messaging/follows.js";
@@ -18,12 +18,12 @@ const paging = () => import("./messaging/paging.js");
 
 /**
  * @typedef {object} MessageOptions
- * @property {number} [replyTo] the message id of what is answered
- * @property {string[]} [mentions] the users it calls; in a group `*` calls all
- * @property {Record<string, unknown>} [extra] the application's own
- * @property {string} [id] the message's own id, by which it is stored once
- * @property {Types.Progress} [onProgress] how far its files are
- * @property {AbortSignal} [signal] takes it back, if it is not on its way yet
+ * @property {number} [replyTo] the message id of the message it answers
+ * @property {string[]} [mentions] the users it mentions; in a group `*` mentions all
+ * @property {Record<string, unknown>} [extra] fields of the application's own
+ * @property {string} [id] the message's own id: it is stored once
+ * @property {Types.Progress} [onProgress] progress of the upload of its files
+ * @property {AbortSignal} [signal] cancels it, if it was not sent yet
  */
 
 /** @typedef {string | Uploadable} AttachmentLike the id of an attachment, a File or Blob, or in Node `{ path }` */
@@ -35,7 +35,7 @@ export class MessagingAPI {
 
   /**
    * @param {SocketManager} socketManager
-   * @param {RestApiClient} [restApiClient] the socket manager's own when it is left out
+   * @param {RestApiClient} [restApiClient] by default the socket manager's own
    */
   constructor(socketManager, restApiClient = socketManager?.rest) {
     check({ socketManager, restApiClient });
@@ -78,12 +78,12 @@ export class MessagingAPI {
   }
 
   /**
-   * Give an own message another content.
+   * Change the content of an own message.
    *
    * @param {string} target the user or group it went to
    * @param {number} messageId
    * @param {string} content
-   * @param {{ mentions?: string[] }} [options] those of before when they are left out
+   * @param {{ mentions?: string[] }} [options] by default the mentions stay
    */
   editMessage(target, messageId, content, { mentions } = {}) {
     check({ target, messageId, content }, { mentions });
@@ -111,13 +111,13 @@ export class MessagingAPI {
     return this.#react(target, messageId, emoji, false);
   }
 
-  /** Every message that waits for its answer or was refused, oldest first; those whose files go up included. */
+  /** The messages that wait for their answer or were refused, oldest first, with those whose files are uploaded. */
   get outgoing() {
     return [...this.#uploads.messages, ...this.socketManager.outbox.messages];
   }
 
   /**
-   * Be told of every change of an own message's state, on its way up included.
+   * Call back at every change of an own message's state, uploading included.
    *
    * @param {(message: SentMessage) => void} callback
    * @returns {() => void}
@@ -133,7 +133,7 @@ export class MessagingAPI {
     if (!this.#uploads.retry(id)) this.socketManager.outbox.retry(id);
   }
 
-  /** Drop a failed message, whose failure was read. @param {string} id */
+  /** Delete a failed message. @param {string} id */
   async discardMessage(id) {
     if (!(await this.#uploads.discard(id))) this.socketManager.outbox.discard(id);
   }
@@ -159,7 +159,7 @@ export class MessagingAPI {
   }
 
   /**
-   * Give the messages with a user one by one, newest first; a page is fetched when the last one is used up.
+   * Iterate over the messages with a user, newest first. Pages are fetched as they are needed.
    *
    * @param {string} userId
    * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
@@ -176,7 +176,7 @@ export class MessagingAPI {
   }
 
   /**
-   * Return all conversations, in the order of their making.
+   * Return all conversations, in the order of their creation.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<Types.ConversationRow[]>}
@@ -186,8 +186,8 @@ export class MessagingAPI {
   }
 
   /**
-   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it; what could
-   * not be acknowledged comes again. For a program that asks now and then, or starts over after a reset.
+   * Fetch and acknowledge the messages that no device of the user's has had, by priority and then oldest first. What
+   * could not be acknowledged comes again. For a program that polls, or one that starts over after a reset.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
@@ -197,10 +197,10 @@ export class MessagingAPI {
   }
 
   /**
-   * Mark messages as read, of any conversations: in each, everything up to the newest of them.
+   * Mark messages of any conversations as read: in each, everything up to the newest of them.
    *
    * @param {number[]} messageIds
-   * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only one's own devices learn of it
+   * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only the user's own devices learn of it
    */
   async markAsRead(messageIds, { signal, ...options } = {}) {
     check({ messageIds });
@@ -209,11 +209,11 @@ export class MessagingAPI {
   }
 
   /**
-   * Mark a conversation as read up to a seq; it is kept like a message until the server knows.
+   * Mark a conversation as read up to a seq. Like a message this is kept until the server has it.
    *
    * @param {string} target
    * @param {number} seq
-   * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for one's own notifications
+   * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for the user's own notifications
    */
   markConversationRead(target, seq, options = {}) {
     check({ target, seq, options });
@@ -223,10 +223,10 @@ export class MessagingAPI {
   // ---- presence
 
   /**
-   * Choose what others see; `offline` is to be invisible.
+   * Set the status that others see; `offline` means invisible.
    *
    * @param {Types.Presence} status
-   * @param {{ text?: string, until?: number | Date }} [options] until: from when on it is `online` again; Unix seconds
+   * @param {{ text?: string, until?: number | Date }} [options] until: when it becomes `online` again; Unix seconds
    */
   updateStatus(status, { text, until } = {}) {
     check({ status }, { text, until });
@@ -235,11 +235,11 @@ export class MessagingAPI {
   }
 
   /**
-   * Follow users and be told how they are: now, and at every change.
+   * Follow users, and call back with their status: now, and at every change.
    *
    * @param {string | string[]} userIds
    * @param {(status: Types.Status) => void} [callback]
-   * @returns {() => void} ends the callbacks; whom one follows is kept by the server until `unfollow`
+   * @returns {() => void} ends the callbacks; the server keeps following until `unfollow`
    */
   subscribeToUserStatus(userIds, callback) {
     check({ userIds: [userIds].flat() }, { callback });
@@ -247,7 +247,7 @@ export class MessagingAPI {
   }
 
   /**
-   * Follow users no longer, on any device.
+   * Stop following users, on all devices.
    *
    * @param {string | string[]} userIds
    */
@@ -257,7 +257,7 @@ export class MessagingAPI {
   }
 
   /**
-   * Tell that one is typing. Call it at every key: it goes out every few seconds, and ends by itself.
+   * Tell a target that the user is typing. Call it at every key: it is sent every few seconds, and ends by itself.
    *
    * @param {string} target
    * @param {boolean} [typing]
@@ -270,7 +270,7 @@ export class MessagingAPI {
   // ---- notifications, search
 
   /**
-   * Be told of notifications: to oneself, to one's groups, to everybody; missed ones as well.
+   * Call back with notifications to the user, their groups and everybody; missed ones included.
    *
    * @param {(notification: Types.Envelope<"notification">, context: { replay: boolean }) => void} callback
    * @returns {() => void}
@@ -283,7 +283,7 @@ export class MessagingAPI {
   }
 
   /**
-   * @param {string} query what may be typed: docs/plugins/search.md
+   * @param {string} query its syntax is in docs/plugins/search.md
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    * @returns {Promise<SearchPage>}
    */
@@ -294,7 +294,7 @@ export class MessagingAPI {
   }
 
   /**
-   * Give all results one by one.
+   * Iterate over all results.
    *
    * @param {string} query
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
@@ -308,7 +308,7 @@ export class MessagingAPI {
   /**
    * @param {string} name
    * @param {string[]} [members]
-   * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what newcomers see
+   * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what new members see
    */
   createGroup(name, members = [], { groupId, history } = {}) {
     check({ name, members }, { groupId, history });
@@ -344,7 +344,7 @@ export class MessagingAPI {
     return this.restApi.uploadAttachment(file, options);
   }
 
-  /** Stop what goes up, and listen no more; what is not sent yet is sent by the next one. */
+  /** Stop uploads and callbacks. Unsent messages are sent by the next MessagingAPI. */
   close() {
     this.#uploads.close();
     this.#follows.close();

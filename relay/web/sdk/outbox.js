@@ -1,6 +1,10 @@
 /**
- * The durable outbox: what was written and has no answer yet, over reloads and restarts, and what was refused, until
- * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
+ * The durable outbox: messages without an answer, kept over reloads and restarts, and refused messages, until the
+ * application retries or discards them. All tabs show the same outbox; only the tab with the connection sends.
+ *
+ * When another tab takes the connection over, it reads the stored messages, and each tab tells it of its own. A message
+ * that reaches it twice is taken once, by its id; one that may be on the server already is sent again with the same id,
+ * and the server answers with the first ack.
  */
 
 import { check } from "./checks.js";
@@ -31,11 +35,12 @@ import { SentMessage } from "./sent-message.js";
  * @property {() => Promise<void>} opened
  * @property {() => boolean} live whether there is a connection
  * @property {(message: SentMessage) => void} onChange
- * @property {() => boolean} heard whether anybody is told of changes
+ * @property {() => boolean} heard whether anybody listens to changes
  */
 
-const MOST_FAILED = 1000;
-const FLEETING = new Set(["typing_indicator", "connection_event"]);
+const MAX_FAILED = 1000;
+/** Types that are not worth sending later. */
+const TRANSIENT = new Set(["typing_indicator", "connection_event"]);
 
 export class Outbox {
   #queue;
@@ -44,7 +49,7 @@ export class Outbox {
   #options;
   #receipts;
   #number = 0;
-  /** @type {Set<Entry>} written before it is known what an earlier process has left */
+  /** @type {Set<Entry>} messages written before the storage was read */
   #early = new Set();
 
   /**
@@ -61,7 +66,7 @@ export class Outbox {
     this.#receipts = new Receipts(options.onChange);
   }
 
-  /** Every message that waits for its answer or was refused, oldest first. */
+  /** The messages that wait for their answer or were refused, oldest first. */
   get messages() {
     return this.#queue.messages;
   }
@@ -72,7 +77,7 @@ export class Outbox {
   }
 
   /**
-   * Send a refused message anew, with its id.
+   * Send a refused message again, with the same id.
    *
    * @param {string} id
    */
@@ -85,7 +90,7 @@ export class Outbox {
   }
 
   /**
-   * Forget a refused message.
+   * Delete a refused message.
    *
    * @param {string} id
    */
@@ -110,7 +115,7 @@ export class Outbox {
     await Promise.race([Promise.allSettled(waiting), aborted]);
   }
 
-  // ---- for the manager
+  // ---- for the rest of the SDK
 
   /**
    * @param {string} type
@@ -118,7 +123,7 @@ export class Outbox {
    * @param {string | null | undefined} targetId
    * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} options
    */
-  send(type, payload, targetId, { id = generateUniqueId(), keep = !FLEETING.has(type), signal }) {
+  send(type, payload, targetId, { id = generateUniqueId(), keep = !TRANSIENT.has(type), signal }) {
     if (id.length < 1 || id.length > MAX_NAME) throw new RangeError(`a message's id has 1 to ${MAX_NAME} characters`);
     const meta = { id, ...(targetId == null ? {} : { target_id: targetId }), timestamp: this.#options.clock.now() / 1000 };
     /** @type {Envelope<any>} */
@@ -136,19 +141,19 @@ export class Outbox {
     this.#queue.add(entry);
     if (keep) this.#options.onChange(message);
     void this.#save(entry);
-    if (signal) this.#heed(signal, message);
+    if (signal) this.#cancelOn(signal, message);
     return message;
   }
 
   /**
-   * Take over what an earlier process, or another tab, has written.
+   * Take over a message that an earlier process, or another tab, has written.
    *
    * @param {OutboxRecord} record
-   * @param {boolean} tried whether it may have been sent already
+   * @param {boolean} tried whether it may have reached the server
    */
   restore({ number, envelope, keep, error }, tried) {
     this.#number = Math.max(this.#number, number);
-    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back
+    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back, and it must stay behind
     const known = this.#queue.entries.get(/** @type {string} */ (envelope.meta.id));
     if (known) {
       if (known.message.state === "failed" && !error) this.#again(known);
@@ -156,14 +161,14 @@ export class Outbox {
     }
     if (!keep && !this.#uplink.alone) return;
     const message = this.#message(envelope);
-    message.heeded = true; // by nobody here: whoever wrote it was in another process or tab
+    message.heeded = true; // its author, in another process or tab, was told of a failure: no warning here
     if (error) message.become("failed", { error: RelayError.fromPayload(error) });
     this.#queue.add({ message, number, keep, saved: true, tried });
     if (keep) this.#options.onChange(message);
     this.#trim();
   }
 
-  /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
+  /** Cancel a message, if it was not sent; tells whether it was cancelled. @param {SentMessage} message @param {Error} [reason] */
   async cancel(message, reason) {
     if (message.state !== "queued") return false;
     if (this.#uplink.alone) this.takeBack(message.id, reason);
@@ -173,6 +178,8 @@ export class Outbox {
   }
 
   /**
+   * As the tab that sends, cancel a message that has not been sent.
+   *
    * @param {string} id
    * @param {Error} [reason]
    */
@@ -185,7 +192,7 @@ export class Outbox {
     this.#uplink.share({ cancelled: id });
   }
 
-  /** Take note of a discard in another tab. @param {string} id */
+  /** Drop a message that another tab discarded. @param {string} id */
   drop(id) {
     const entry = this.#queue.entries.get(id);
     if (!entry) return;
@@ -198,7 +205,7 @@ export class Outbox {
     this.#receipts.note(receipt, userId);
   }
 
-  /** Forget everything, as another user begins. */
+  /** Drop everything, as the user signs out. */
   clear() {
     for (const { message } of [...this.#queue.entries.values()]) {
       this.#queue.drop(message.id);
@@ -215,14 +222,14 @@ export class Outbox {
   }
 
   /** @param {AbortSignal} signal @param {SentMessage} message */
-  #heed(signal, message) {
+  #cancelOn(signal, message) {
     const cancel = () => void this.cancel(message, signal.reason);
     const stop = () => signal.removeEventListener("abort", cancel);
     signal.addEventListener("abort", cancel);
     message.then(stop, stop);
   }
 
-  /** @param {boolean} keep @param {boolean} taken */
+  /** Return why a message cannot be taken, or null. @param {boolean} keep @param {boolean} taken whether its id is */
   #refusal(keep, taken) {
     if (taken) return new RelayError("conflict", "another message with this id is waiting");
     if (!keep && !this.#options.live()) {
@@ -233,7 +240,8 @@ export class Outbox {
   }
 
   #nextNumber() {
-    // Time, so that tabs which know nothing of each other number alike; past it when the clock was set back.
+    // Numbers are microseconds, so that tabs number in the order of writing without asking each other. Where the clock
+    // was set back they simply count on.
     this.#number = Math.max(this.#number + 1, Math.floor(this.#options.clock.now() * 1000));
     return this.#number;
   }
@@ -242,11 +250,11 @@ export class Outbox {
   async #save(entry) {
     if (entry.keep) {
       this.#early.add(entry);
-      await this.#options.opened().catch(() => {}); // whoever connects is told
+      await this.#options.opened().catch(() => {}); // connect() tells of it
       this.#early.delete(entry);
       if (this.#has(entry)) await this.#persistence.put(keyOf(entry), recordOf(entry));
     }
-    if (!this.#has(entry)) return; // cancelled meanwhile
+    if (!this.#has(entry)) return; // cancelled during that
     this.#uplink.ask({ submit: recordOf(entry) });
     this.#queue.ready(entry);
   }
@@ -278,18 +286,18 @@ export class Outbox {
     void this.#persistence.delete(keyOf(entry));
   }
 
-  /** Once whoever wrote it has had the time to listen. @param {SentMessage} message */
+  /** Warn of a failure, after its author had a chance to listen. @param {SentMessage} message */
   #warn(message) {
     this.#options.clock.setTimeout(() => this.#options.heard() || message.warn(), 0);
   }
 
-  /** Nobody may ever look at those that failed: of too many the oldest go. */
+  /** Drop the oldest failed messages of too many: an application may never look at them. */
   #trim() {
     const [oldest] = this.#queue.failed;
-    if (oldest && this.#queue.failed.size > Math.min(MOST_FAILED, this.#options.limit)) this.drop(oldest.message.id);
+    if (oldest && this.#queue.failed.size > Math.min(MAX_FAILED, this.#options.limit)) this.drop(oldest.message.id);
   }
 
-  /** @param {Entry} entry */
+  /** A message was acked or refused for good: what the queue calls. @param {Entry} entry */
   answered(entry) {
     const { message } = entry;
     if (message.state === "failed") this.#warn(message);

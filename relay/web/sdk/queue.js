@@ -1,9 +1,9 @@
 /**
- * The order in which messages go to the wire, again and again until each has its answer.
+ * The send queue: puts messages on the wire in order, again and again until each has its answer.
  *
  * Contract:
- *     A message leaves only by an ack, when it is discarded or cancelled, or, if it is not to be kept, with its
- *     connection.
+ *     A message leaves by its ack, or when it is discarded or cancelled. One that is not kept (`keep: false`) also
+ *     leaves with its connection.
  *     MUST NOT reorder: of the messages to one target, at most `inFlight` are on the wire (1 by default), and none
  *     goes before one that was written earlier.
  *     A message is in the storage before it is on the wire.
@@ -22,7 +22,7 @@ import { BUSY_CODES } from "./protocol.js";
  * @typedef {object} Entry
  * @property {SentMessage} message
  * @property {number} number its place in the order of writing
- * @property {boolean} keep
+ * @property {boolean} keep whether it outlasts the connection
  * @property {boolean} saved
  * @property {boolean} [onWire]
  * @property {boolean} [tried] whether it may have reached the server
@@ -31,24 +31,26 @@ import { BUSY_CODES } from "./protocol.js";
 
 /** @typedef {(envelope: Envelope<any>) => void} Send */
 
+/** Tries after other errors that say `retry`: one that is not about load may never pass. */
 const OTHER_RETRIES = 5;
-const MOST_ON_WIRE = 32;
-const UNORDERED = "\n"; // no target's name: what is not kept waits for nothing
+const MAX_ON_WIRE = 32;
+/** The lane of messages that are not kept, which wait for no others. It is no target's name. */
+const UNORDERED = "\n";
 
 export class Queue {
   /** @type {Map<string, Entry>} */
   entries = new Map();
-  /** @type {Set<Entry>} those of them that failed, the one that did so first at first */
+  /** @type {Set<Entry>} the failed ones among them, the first to fail first */
   failed = new Set();
-  /** @type {Map<string, Entry[]>} by target: those to send */
+  /** @type {Map<string, Entry[]>} the messages to send, by target */
   #lanes = new Map();
   /** @type {Send | null} */
   #send = null;
   #hold;
   #holdUntil = 0;
   #onWire = 0;
-  #window = MOST_ON_WIRE;
-  #most = MOST_ON_WIRE;
+  #window = MAX_ON_WIRE;
+  #maxWindow = MAX_ON_WIRE;
   #largest = Infinity;
   #clock;
   #backoff;
@@ -74,7 +76,7 @@ export class Queue {
   }
 
   /**
-   * Take a message in. One that is not saved holds those behind it back until `ready` is called.
+   * Add a message. One that is not saved holds back those behind it until `ready` is called.
    *
    * @param {Entry} entry
    */
@@ -89,7 +91,7 @@ export class Queue {
     this.#pump(target);
   }
 
-  /** @param {Entry} entry */
+  /** A message is in the storage: it may be sent. @param {Entry} entry */
   ready(entry) {
     entry.saved = true;
     this.#pump(laneOf(entry));
@@ -98,20 +100,20 @@ export class Queue {
   // ---- towards the wire
 
   /**
-   * Start over on a new connection: everything without an answer is sent again, oldest first.
+   * Start over on a new connection: every message without an answer is sent again, oldest first.
    *
    * @param {Send} send
-   * @param {Record<string, number>} limits the server's own
+   * @param {Record<string, number>} limits those of `ready`
    */
   begin(send, limits) {
     this.end();
     this.#send = send;
-    this.#window = this.#most = Math.min(MOST_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MOST_ON_WIRE);
+    this.#window = this.#maxWindow = Math.min(MAX_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MAX_ON_WIRE);
     this.#largest = limits.frame_bytes > 0 ? limits.frame_bytes : Infinity;
     this.#pumpAll();
   }
 
-  /** The connection is gone, and with it what is not kept beyond it. */
+  /** The connection is gone, and with it the messages that are not kept. */
   end() {
     this.#hold.stop();
     this.#send = null;
@@ -131,7 +133,7 @@ export class Queue {
   acked(id, ack) {
     const entry = this.entries.get(id);
     if (!entry) return;
-    this.#window = Math.min(this.#most, this.#window * 2);
+    this.#window = Math.min(this.#maxWindow, this.#window * 2);
     this.#remove(entry);
     entry.message.become("sent", { ack });
     this.#onAnswer(entry);
@@ -139,8 +141,8 @@ export class Queue {
   }
 
   /**
-   * Fail a message for good, or hold everything and try again from the oldest on. After a refusal that passes, the
-   * window starts again at one and doubles with each ack: many more would only be refused too.
+   * Fail a message for good; or, where it may be retried, hold all messages and start again from the oldest. After that
+   * the window starts at one and doubles with each ack: a busy server would only refuse more.
    *
    * @param {string} id
    * @param {RelayError} error
@@ -159,7 +161,7 @@ export class Queue {
   }
 
   /**
-   * Fail a message for good. A kept one stays, to be seen, until it is tried anew or discarded.
+   * Fail a message for good. A kept one stays visible until it is retried or discarded.
    *
    * @param {string} id
    * @param {Error} error
@@ -178,7 +180,7 @@ export class Queue {
   }
 
   /**
-   * Fail the largest message on the wire, which the server closed the connection for.
+   * Fail the largest message on the wire: the server closed the connection because of its size, and it names no message.
    *
    * @param {string} reason
    */

@@ -203,7 +203,7 @@ export class Reconnector {
 
   /**
    * @param {ConnectionClosed | RelayError} error
-   * @param {number} [asked] seconds that the server asks for
+   * @param {number} [asked] the seconds that the server asks to wait
    */
   #wait(error, asked) {
     const { backoff, clock } = this.#options;
@@ -239,7 +239,7 @@ export class Reconnector {
 }
 
 /**
- * Wait for a promise, so long and no longer.
+ * Wait for a promise, up to a deadline.
  *
  * @template Value
  * @param {Clock} clock
