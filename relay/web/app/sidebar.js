@@ -1,7 +1,8 @@
-/** All conversations, what is found in them, and oneself. */
+/** The sidebar: the list of conversations, the search, and the user's own name and status. */
 
+import { avatar, quoteLine } from "./avatar.js";
 import { button, element, fill, icon, KeyedList } from "./dom.js";
-import { direction, hue, initials, shortly, straight, wholeTime } from "./format.js";
+import { direction, shortly, straight, wholeTime } from "./format.js";
 import { notificationsButton } from "./notifications.js";
 import { OwnStatus } from "./own-status.js";
 import { startConversation } from "./people.js";
@@ -18,7 +19,7 @@ import { preview, statusText } from "./texts.js";
 export class Sidebar {
   /** @type {(() => void)[]} */
   #ends = [];
-  /** @type {Set<string>} whose statuses are asked for */
+  /** @type {Set<string>} the users whose status is followed */
   #followed = new Set();
   #open = "";
 

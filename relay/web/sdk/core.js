@@ -79,7 +79,7 @@ export class Core {
       acknowledge: (cursor) => uplink.tell({ event: "ack", cursor }),
     });
     this.opened = this.#open();
-    this.opened.catch(() => {}); // whoever connects is told
+    this.opened.catch(() => {}); // connect() reports it
   }
 
   get device() {

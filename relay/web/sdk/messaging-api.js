@@ -61,7 +61,7 @@ export class MessagingAPI {
    * @returns {SentMessage}
    */
   sendPrivateMessage(userId, content, attachments = [], options = {}) {
-    return this.#say("chat_message", userId, content, attachments, options);
+    return this.#sendText("chat_message", userId, content, attachments, options);
   }
 
   /**
@@ -74,7 +74,7 @@ export class MessagingAPI {
    * @returns {SentMessage}
    */
   sendGroupMessage(groupId, content, attachments = [], options = {}) {
-    return this.#say("group_message", groupId, content, attachments, options);
+    return this.#sendText("group_message", groupId, content, attachments, options);
   }
 
   /**
@@ -357,7 +357,7 @@ export class MessagingAPI {
    * @param {AttachmentLike[]} files
    * @param {MessageOptions} options
    */
-  #say(type, target, content, files, { replyTo, mentions, extra, ...options }) {
+  #sendText(type, target, content, files, { replyTo, mentions, extra, ...options }) {
     check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
     const payload = without({ content, reply_to: replyTo, mentions, extra });

@@ -34,7 +34,7 @@ import { BUSY_CODES } from "./protocol.js";
 /** Tries after other errors that say `retry`: one that is not about load may never pass. */
 const OTHER_RETRIES = 5;
 const MAX_ON_WIRE = 32;
-/** The lane of messages that are not kept, which wait for no others. It is no target's name. */
+/** The lane of messages that are not kept, which wait for no others. No target has this name. */
 const UNORDERED = "\n";
 
 export class Queue {

@@ -28,7 +28,8 @@ import { Subscriptions } from "./subscriptions.js";
 /** @typedef {{ messages: readonly MessageView[], unread: number, hasOlder: boolean }} NotificationsView */
 /** @typedef {{ state: string, error: Error | null }} ConnectionView */
 
-const LONGEST_TIMER_SECONDS = 2 ** 20;
+/** Timers of more than 2³¹ ms fire at once. */
+const MAX_TIMER_SECONDS = 2 ** 20;
 
 export class Store {
   #messaging;
@@ -239,7 +240,7 @@ export class Store {
     const kind = state.facts.get(id)?.kind ?? null;
     const page = await fetchPage(restApi, id, kind, pagination).catch((error) => {
       if (kind !== null || error.code !== "not_found") throw error;
-      return fetchPage(restApi, id, "group", pagination); // its kind was not known, and it is no user
+      return fetchPage(restApi, id, "group", pagination); // its kind was not known, and it is not a user
     });
     if (state !== this.#state) return; // a reset came during the fetch
     this.#scrolled.set(id, (this.#scrolled.get(id) ?? 0) + page.messages.length);
@@ -332,7 +333,7 @@ export class Store {
         this.#state.expire(Date.now() / 1000);
         this.#awaitExpiry();
       },
-      Math.min(LONGEST_TIMER_SECONDS, Math.max(0, next - now)) * 1000,
+      Math.min(MAX_TIMER_SECONDS, Math.max(0, next - now)) * 1000,
     );
   }
 }

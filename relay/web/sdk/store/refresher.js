@@ -15,10 +15,12 @@ import { EVERYBODY, SELF } from "./mirror.js";
  * @import { State } from "./state.js"
  */
 
-const SOON_SECONDS = 0.05;
-const APART_SECONDS = 1;
+/** Changes within this time share one fetch. */
+const GATHER_SECONDS = 0.05;
+/** The least time between two fetches. */
+const PAUSE_SECONDS = 1;
 const FIRST_WAIT_SECONDS = 0.5;
-const LONGEST_WAIT_SECONDS = 60;
+const MAX_WAIT_SECONDS = 60;
 const PREVIEW = 20;
 
 export class Refresher {
@@ -92,11 +94,11 @@ export class Refresher {
    *
    * @param {number} [seconds]
    */
-  want(seconds = SOON_SECONDS) {
+  want(seconds = GATHER_SECONDS) {
     this.#again = true;
     if (this.#running || this.#closing.signal.aborted) return;
     clearTimeout(this.#timer);
-    const wait = Math.max(seconds, APART_SECONDS - (Date.now() - this.#ended) / 1000);
+    const wait = Math.max(seconds, PAUSE_SECONDS - (Date.now() - this.#ended) / 1000);
     this.#timer = setTimeout(() => void this.#run(), wait * 1000);
   }
 
@@ -117,8 +119,8 @@ export class Refresher {
 
   /** Return the seconds until the next fetch: more after each one in a row that did not help. */
   #wait() {
-    if (this.#tries === 0) return SOON_SECONDS;
-    return Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** this.#tries);
+    if (this.#tries === 0) return GATHER_SECONDS;
+    return Math.min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** this.#tries);
   }
 
   async #run() {
