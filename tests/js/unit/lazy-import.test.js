@@ -5,7 +5,7 @@ import { Backoff } from "../../../relay/web/sdk/backoff.js";
 import { lazyImport } from "../../../relay/web/sdk/lazy-import.js";
 import { FakeClock } from "../fakes/clock.js";
 
-test("a module that cannot be lazyImport is tried again, with waits that grow, and each failure is told", async () => {
+test("a module that cannot be loaded is tried again with growing waits, and each failure is reported", async () => {
   const clock = new FakeClock();
   const backoff = new Backoff({ base: 1, cap: 4, random: () => 1 });
   /** @type {unknown[]} */
