@@ -106,7 +106,7 @@ export class Lifecycle {
     this.#unwatch = watchPage(this.#settings.page, {
       online: () => this.nudge(),
       offline: () => this.#reconnector?.connection?.check(OFFLINE_CHECK_SECONDS),
-      visible: (visible) => this.#turnVisible(visible),
+      visible: (visible) => this.#showPage(visible),
       leaving: () => this.#part("the page goes"),
       restored: () => this.#join(),
     });
@@ -259,14 +259,14 @@ export class Lifecycle {
 
   // ---- visibility
 
-  /** This page became visible, or hidden. @param {boolean} visible */
-  #turnVisible(visible) {
+  /** This page became visible or hidden. @param {boolean} visible */
+  #showPage(visible) {
     if (this.#shared) this.#shared.tabs.show(visible);
     else this.show(visible);
     if (visible) this.nudge();
   }
 
-  /** The device became visible, in this tab or another, or hidden. @param {boolean} visible */
+  /** The device became visible, in this tab or another, or hidden in all. @param {boolean} visible */
   show(visible) {
     if (visible === this.#visible) return;
     this.#visible = visible;

@@ -76,11 +76,7 @@ export class Outbox {
     return this.#queue.entries.get(id)?.message;
   }
 
-  /**
-   * Send a refused message again, with the same id.
-   *
-   * @param {string} id
-   */
+  /** Send a refused message again, with the same id. @param {string} id */
   retry(id) {
     check({ id });
     const entry = this.#queue.entries.get(id);
@@ -89,11 +85,7 @@ export class Outbox {
     void this.#save(entry);
   }
 
-  /**
-   * Delete a refused message.
-   *
-   * @param {string} id
-   */
+  /** Delete a refused message. @param {string} id */
   discard(id) {
     check({ id });
     const entry = this.#queue.entries.get(id);
@@ -161,7 +153,7 @@ export class Outbox {
     }
     if (!keep && !this.#uplink.alone) return;
     const message = this.#message(envelope);
-    message.heeded = true; // its author, in another process or tab, was told of a failure: no warning here
+    message.heeded = true; // nobody in this page sent it, so a warning here would be noise
     if (error) message.become("failed", { error: RelayError.fromPayload(error) });
     this.#queue.add({ message, number, keep, saved: true, tried });
     if (keep) this.#options.onChange(message);
@@ -177,12 +169,7 @@ export class Outbox {
     return message.ack === null;
   }
 
-  /**
-   * As the tab that sends, cancel a message that has not been sent.
-   *
-   * @param {string} id
-   * @param {Error} [reason]
-   */
+  /** As the tab that sends, cancel a message that was not sent. @param {string} id @param {Error} [reason] */
   takeBack(id, reason = cancelled()) {
     const entry = this.#queue.entries.get(id);
     if (!entry || entry.tried || entry.message.state === "failed") return;
@@ -232,9 +219,7 @@ export class Outbox {
   /** Return why a message cannot be taken, or null. @param {boolean} keep @param {boolean} taken whether its id is */
   #refusal(keep, taken) {
     if (taken) return new RelayError("conflict", "another message with this id is waiting");
-    if (!keep && !this.#options.live()) {
-      return new RelayError("offline", "not connected", { retry: true });
-    }
+    if (!keep && !this.#options.live()) return new RelayError("offline", "not connected", { retry: true });
     if (this.#queue.entries.size - this.#queue.failed.size < this.#options.limit) return null;
     return new RelayError("outbox_full", `${this.#options.limit} messages are waiting`, { retry: true });
   }
