@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from relay.plugin import Kind, MessageType, hookimpl
-from relay.protocol.answers import Ack, Error
+from relay.plugin import Ack, Error, Kind, MessageType, hookimpl
 
 
 @hookimpl

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from relay.plugin import ConversationKind, Kind, MessageType, hookimpl
-from relay.plugin.checks import Text, check_text
+from relay.plugin import ConversationKind, Kind, MessageType, Text, check_text, hookimpl
 
 
 @hookimpl

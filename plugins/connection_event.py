@@ -5,8 +5,7 @@ The session handles these itself (`relay/protocol/session.py` is the table); thi
 
 from typing import Any
 
-from relay.plugin import Kind, MessageType, hookimpl
-from relay.protocol.session import ConnectionEvent
+from relay.plugin import ConnectionEvent, Kind, MessageType, hookimpl
 
 
 @hookimpl

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from relay.plugin import Draft, Kind, MessageType, Name, Payload, hookimpl
-from relay.protocol.errors import not_found
-from relay.services.statuses import SeenStatus
+from relay.plugin import Draft, Kind, MessageType, Name, Payload, SeenStatus, hookimpl, not_found
 
 
 class Follow(Payload):

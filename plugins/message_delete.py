@@ -11,6 +11,7 @@ from msgspec import Meta
 from relay.plugin import (
     ConversationKind,
     Draft,
+    Entry,
     ErrorCode,
     Integer,
     Kind,
@@ -18,11 +19,10 @@ from relay.plugin import (
     Payload,
     RelayError,
     Role,
+    erase_messages,
+    find_message,
     hookimpl,
 )
-from relay.plugin.checks import find_message
-from relay.storage import erasing
-from relay.storage.log import Entry
 
 
 class MessageDelete(Payload):
@@ -38,14 +38,14 @@ def prepare(draft: Draft) -> None:
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         message = find_message(connection, entry, message_id, "to delete")
-        known = draft.server.services.registry.types.get(message.type)
+        known = draft.server.message_types.types.get(message.type)
         if known is not None and not (known.from_clients and known.deletable):
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be deleted")
         if message.sender_id != entry.sender_id and not presides(draft):
             raise RelayError(
                 ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may delete a message"
             )
-        if not erasing.erase(connection, [message_id], entry.timestamp):
+        if not erase_messages(connection, [message_id], entry.timestamp):
             raise RelayError(ErrorCode.FORBIDDEN, "this message is kept; nobody can delete it now")
 
     draft.apply = apply

@@ -10,10 +10,25 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Draft, ErrorCode, Integer, Kind, MessageType, Payload, RelayError, hookimpl
-from relay.plugin.checks import Mentions, check_mentions, find_message
-from relay.storage import mentions, messages
-from relay.storage.log import Entry
+from relay.plugin import (
+    Draft,
+    Entry,
+    ErrorCode,
+    Integer,
+    Kind,
+    Mentions,
+    MessageType,
+    Payload,
+    RelayError,
+    check_mentions,
+    find_in_channel,
+    find_message,
+    forget_mentions,
+    hookimpl,
+    note_edit,
+    note_mentions,
+    rewrite_message,
+)
 
 
 class MessageEdit(Payload):
@@ -33,7 +48,7 @@ async def handle(draft: Draft) -> None:
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         message = find_message(connection, entry, edit.message_id, "to edit")
-        known = draft.server.services.registry.types.get(message.type)
+        known = draft.server.message_types.types.get(message.type)
         if known is None or not known.editable:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be edited")
         if message.sender_id != entry.sender_id:
@@ -44,15 +59,15 @@ async def handle(draft: Draft) -> None:
             if name not in shaped.cleared
         }
         if edit.mentions is not None:
-            mentions.forget(connection, entry.channel_id, message.seq)
-            mentions.note(connection, entry.channel_id, message.seq, edit.mentions)
+            forget_mentions(connection, entry.channel_id, message.seq)
+            note_mentions(connection, entry.channel_id, message.seq, edit.mentions)
         written = known.write(payload)
-        draft.server.services.dispatcher.check_size(known, written)
-        messages.rewrite(connection, message.message_id, written, entry.timestamp)
+        draft.server.check_size(known, written)
+        rewrite_message(connection, message.message_id, written, entry.timestamp)
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         assert entry.message_id is not None  # noqa: S101 - it is stored
-        messages.note_edit(connection, edit.message_id, entry.message_id)
+        note_edit(connection, edit.message_id, entry.message_id)
 
     draft.apply, draft.after = apply, after
 
@@ -73,16 +88,16 @@ async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> Shaped:
     if edit.mentions is not None:
         changed["mentions"] = edit.mentions
     cleared = frozenset(name for name, value in changed.items() if value == [])
-    services, place = draft.server.services, draft.conversation.channel_id
-    message = await services.runner.read(lambda found: messages.find(found, place, edit.message_id), brief=True)
-    known = services.registry.types.get(message.type) if message else None
+    place = draft.conversation.channel_id
+    message = await draft.server.read(lambda found: find_in_channel(found, place, edit.message_id), inline=True)
+    known = draft.server.message_types.types.get(message.type) if message else None
     if message is None or known is None or not known.editable or message.sender_id != draft.sender.user_id:
         return Shaped(changed, cleared)
     before: dict[str, Any] = msgspec.json.decode(message.payload)
     payload = known.read(msgspec.Raw(msgspec.json.encode(before | changed)))
     seen = Draft(known, payload, draft.sender, draft.conversation, draft.target_id, draft.server)
     seen.edits = edit.message_id
-    await services.hooks.before(seen)
+    await draft.server.check_draft(seen)
     shaped: dict[str, Any] = msgspec.json.decode(known.write(seen.payload))
     edit.content = shaped["content"]
     said = {name: value for name, value in shaped.items() if before.get(name) != value} | {"content": edit.content}

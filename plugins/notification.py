@@ -5,10 +5,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from relay.plugin import ConversationKind, Draft, Kind, MessageType, Name, Payload, hookimpl
-from relay.plugin.checks import check_to_come
-from relay.services.permissions import NOTIFY
-from relay.storage.log import Entry
+from relay.plugin import (
+    NOTIFY,
+    ConversationKind,
+    Draft,
+    Entry,
+    Kind,
+    MessageType,
+    Name,
+    Payload,
+    check_to_come,
+    hookimpl,
+)
 
 
 class Notification(Payload):

@@ -8,10 +8,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Authenticator, Claim, Credentials, ErrorCode, RelayError, hookimpl
-from relay.plugin.server import Server
-from relay.storage.accounts import check_name
-from relay.transports.head import origin_allowed
+from relay.http import origin_allowed
+from relay.plugin import Authenticator, Claim, Credentials, ErrorCode, RelayError, Server, check_name, hookimpl
 
 Header = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)")]
 

@@ -11,9 +11,18 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from relay.plugin import Draft, ErrorCode, Integer, Kind, MessageType, Payload, RelayError, hookimpl
-from relay.plugin.checks import find_message
-from relay.storage.log import Entry
+from relay.plugin import (
+    Draft,
+    Entry,
+    ErrorCode,
+    Integer,
+    Kind,
+    MessageType,
+    Payload,
+    RelayError,
+    find_message,
+    hookimpl,
+)
 
 _SIGN: Final = "[\u00a9\u00ae\u203c\u2049\u2100-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
 _ONE: Final = f"{_SIGN}[\ufe0e\ufe0f]?[\U0001f3fb-\U0001f3ff]?\ufe0f?\u20e3?"

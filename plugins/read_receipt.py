@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from relay.plugin import (
+    DIALOGUE,
     ConversationKind,
     Draft,
+    Entry,
     ErrorCode,
     Integer,
     Kind,
@@ -15,11 +17,9 @@ from relay.plugin import (
     Payload,
     RelayError,
     hookimpl,
+    move_read_pointer,
+    tells_receipts,
 )
-from relay.plugin.checks import move_read_pointer
-from relay.plugin.types import DIALOGUE
-from relay.storage import accounts
-from relay.storage.log import Entry
 
 PRIVATE = "private"
 
@@ -52,7 +52,7 @@ def prepare(draft: Draft) -> None:
         receipt.private = True  # nobody else reads one's notifications
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> str:
-        private = receipt.private or not accounts.tells_receipts(connection, entry.sender_id)
+        private = receipt.private or not tells_receipts(connection, entry.sender_id)
         up_to_seq = move_read_pointer(connection, entry, receipt.up_to_seq, receipt.message_ids, shown=not private)
         if private:
             entry.only_for, entry.key = entry.sender_id, PRIVATE

@@ -9,10 +9,18 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from relay.plugin import Draft, ErrorCode, Kind, MessageType, Payload, RelayError, hookimpl
-from relay.plugin.checks import check_to_come
-from relay.storage import presence
-from relay.storage.log import Entry
+from relay.plugin import (
+    Draft,
+    Entry,
+    ErrorCode,
+    Kind,
+    MessageType,
+    Payload,
+    RelayError,
+    check_to_come,
+    choose_status,
+    hookimpl,
+)
 
 Seconds = Annotated[float, Meta(ge=0, le=2**53)] | None
 
@@ -39,7 +47,7 @@ def prepare(draft: Draft) -> None:
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         check_to_come("until", chosen.until, entry)
-        presence.choose(connection, entry.sender_id, chosen.status, chosen.text, chosen.until)
+        choose_status(connection, entry.sender_id, chosen.status, chosen.text, chosen.until)
 
     draft.apply = apply
 

@@ -1,7 +1,38 @@
-"""What holds for all tests."""
+"""Rules and fixtures of all tests: virtual time, and a whole server in memory."""
 
+import inspect
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from relay.testing import World
+from relay.testing import world as open_world
+from relay.testing.pytest_plugin import run_on_virtual_time
 
 # No test is timed: on a busy machine an example may take as long as it likes.
 settings.register_profile("relay", deadline=None)
 settings.load_profile("relay")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`."""
+    for item in items:
+        is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
+        real = item.get_closest_marker("real_time") or item.get_closest_marker("e2e")
+        if is_async and real is None:
+            item.add_marker(pytest.mark.trio(run=run_on_virtual_time), append=False)
+
+
+@pytest.fixture
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """Give a test a server in memory with the users alice and bob.
+
+    `@pytest.mark.world("alice", "carol", RELAY_REPLAY__LIMIT="10")` names other users, and settings as in the
+    environment.
+    """
+    marker = request.node.get_closest_marker("world")
+    users, environ = (("alice", "bob"), {}) if marker is None else (marker.args, marker.kwargs)
+    async with open_world(tmp_path, *users, **environ) as running:
+        yield running

@@ -15,11 +15,13 @@ import pytest
 import trio
 
 from relay.app.plugin_admin import run_command
-from relay.plugin.engine import Engine, open_engine
-from relay.plugin.sending import send_as
+from relay.engine.engine import Engine, open_engine
+from relay.engine.sending import send_as
 from relay.protocol.kinds import Role
 from relay.settings import load
 from relay.storage import accounts
+
+pytestmark = pytest.mark.real_time
 
 SECRET = "hunterzebra"
 SETTINGS = """

@@ -17,7 +17,8 @@ import trio
 
 import relay.client
 from relay.client import Backoff, Client
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 
 PEOPLE = {"alice": ["alice-desk", "alice-phone"], "bob": ["bob-desk"], "carol": ["carol-web"]}
 MESSAGES = 25
@@ -60,12 +61,12 @@ class Run:
     async def server(self, ready: trio.Event) -> None:
         """Run servers one after the other on one database; each ends without any warning to anybody."""
         while True:
-            async with world(self.path, RELAY_LIMITS__MESSAGES_PER_SECOND="0") as server:
+            async with open_world(self.path, RELAY_LIMITS__MESSAGES_PER_SECOND="0") as world:
                 if not self.tokens:
-                    await server.user(*PEOPLE)
-                    self.tokens = dict(server.tokens)
-                    await server.engine.groups.create("alice", "Team", ["bob", "carol"], "team")
-                self.network.server = server
+                    await world.user(*PEOPLE)
+                    self.tokens = dict(world.tokens)
+                    await world.engine.groups.create("alice", "Team", ["bob", "carol"], "team")
+                self.network.server = world
                 ready.set()
                 await trio.sleep(self.rng.uniform(3, 15))
                 self.network.server = None
@@ -103,9 +104,7 @@ def conversation(user: str, event: Any) -> str:
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SIMULATION_SEEDS", "12"))))
-async def test_every_device_receives_everything_once_and_in_order(
-    tmp_path: Path, autojump_clock: Any, seed: int
-) -> None:
+async def test_every_device_receives_everything_once_and_in_order(tmp_path: Path, seed: int) -> None:
     run = Run(tmp_path, seed)
     names = [(user, name) for user, devices in PEOPLE.items() for name in devices]
     run.writing = len(names)
@@ -122,8 +121,8 @@ async def test_every_device_receives_everything_once_and_in_order(
             await trio.sleep(120)
         nursery.cancel_scope.cancel()
 
-    async with world(tmp_path) as server:
-        rows = await server.engine.runner.read(
+    async with open_world(tmp_path) as world:
+        rows = await world.engine.runner.read(
             lambda c: c.execute(
                 "SELECT c.address, l.seq, l.message_id, l.client_id FROM log l JOIN channels c USING (channel_id)"
                 " ORDER BY l.seq"

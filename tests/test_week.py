@@ -16,11 +16,12 @@ import pytest
 import trio
 import trio.testing
 
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 from tests.mirrors import Phone, load, plain, shown
 
 DAY = 86_400.0
@@ -54,7 +55,7 @@ class Week:
 
     async def start(self, *users: str) -> None:
         self.running = AsyncExitStack()
-        self.server = await self.running.enter_async_context(world(self.folder, *users, **SETTINGS))
+        self.server = await self.running.enter_async_context(open_world(self.folder, *users, **SETTINGS))
         self.tokens |= self.server.tokens
         self.server.tokens = self.tokens
 

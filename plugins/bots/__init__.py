@@ -13,6 +13,7 @@ from relay.plugin import (
     BackgroundTask,
     Command,
     Draft,
+    Entry,
     ErrorCode,
     Kind,
     MessageHook,
@@ -20,11 +21,10 @@ from relay.plugin import (
     Migration,
     RelayError,
     Routes,
+    Server,
     SessionHook,
     hookimpl,
 )
-from relay.plugin.server import Server
-from relay.storage.log import Entry
 
 from . import answering, courier, invoking, operating, registry
 from .options import Options

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from relay.plugin import Draft, ErrorCode, RelayError
-from relay.plugin.checks import check_text
-from relay.storage.log import Entry
+from relay.plugin import Draft, Entry, ErrorCode, RelayError, check_text
 
 from .invoking import refuse
 from .options import Options

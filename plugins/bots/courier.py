@@ -12,11 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.server import Server
-from relay.services.limits import TokenBuckets
-from relay.storage import erasing
-from relay.storage.log import Entry
+from relay.plugin import Entry, ErrorCode, RelayError, Server, TokenBuckets, erase_messages
 
 from . import registry
 from .invoking import Invocation, depth_of, look, pace, shape
@@ -69,7 +65,7 @@ def forget(server: Server, connection: sqlite3.Connection, message_ids: Sequence
         f"SELECT message_id FROM bots_invocations WHERE about IN ({marks})", tuple(message_ids)
     ).fetchall()
     if carried:
-        erasing.erase(connection, [row[0] for row in carried], server.now())
+        erase_messages(connection, [row[0] for row in carried], server.now())
 
 
 def _concerns_bots(connection: sqlite3.Connection, sender_id: str, said: re.Match[str], options: Options) -> bool:

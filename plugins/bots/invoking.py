@@ -8,12 +8,17 @@ from typing import NamedTuple
 
 import trio
 
-from relay.plugin import ConversationKind, Draft, ErrorCode, RelayError
-from relay.plugin.sending import follow
-from relay.plugin.server import Server
-from relay.services.channels import Conversation
-from relay.services.limits import TokenBuckets
-from relay.storage.log import Entry
+from relay.plugin import (
+    Conversation,
+    ConversationKind,
+    Draft,
+    Entry,
+    ErrorCode,
+    RelayError,
+    Server,
+    TokenBuckets,
+    answer_depth,
+)
 
 from . import registry
 from .options import Options
@@ -87,7 +92,7 @@ def depth_of(connection: sqlite3.Connection, sender_id: str, about: int | None =
             " WHERE i.bot_id = ? ORDER BY message_id DESC LIMIT 1",
             (sender_id,),
         ).fetchone()
-        depth = depth if newest is None else max(depth, follow(newest[0]))
+        depth = depth if newest is None else max(depth, answer_depth(newest[0]))
     return depth
 
 

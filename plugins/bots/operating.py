@@ -3,9 +3,16 @@
 import sqlite3
 from typing import Any
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.server import Server
-from relay.storage import accounts
+from relay.plugin import (
+    ErrorCode,
+    RelayError,
+    Server,
+    create_token,
+    create_user,
+    get_user,
+    list_tokens,
+    update_user,
+)
 
 from . import registry
 
@@ -25,15 +32,15 @@ async def add(server: Server, name: str, *, display_name: str = "", owner: str =
     def change(connection: sqlite3.Connection) -> str:
         if registry.find(connection, name) is not None:
             raise RelayError(ErrorCode.CONFLICT, f"{name} is a bot already; `relay bot token` gives it a token")
-        if owner and accounts.get_user(connection, owner) is None:
+        if owner and get_user(connection, owner) is None:
             raise RelayError(ErrorCode.NOT_FOUND, f"there is no user {owner!r}")
         if registry.is_bot(connection, name):
             named = {"display_name": display_name} if display_name else {}
-            accounts.update_user(connection, name, disabled=0, **named)
+            update_user(connection, name, disabled=0, **named)
         else:
-            accounts.create_user(connection, name, now, display_name=display_name or None)
+            create_user(connection, name, now, display_name=display_name or None)
         registry.add(connection, name, owner or None, now)
-        return accounts.create_token(connection, name, now, origin="cli", label="bot")
+        return create_token(connection, name, now, origin="cli", label="bot")
 
     token = await server.write(change)
     server.services.accounts.forget()
@@ -67,9 +74,7 @@ async def token(server: Server, name: str, *, replace: bool = False) -> str:
     if replace:
         await _revoke_tokens(server, name)
     now = server.now()
-    return await server.write(
-        lambda connection: accounts.create_token(connection, name, now, origin="cli", label="bot")
-    )
+    return await server.write(lambda connection: create_token(connection, name, now, origin="cli", label="bot"))
 
 
 async def remove(server: Server, name: str) -> str:
@@ -93,6 +98,6 @@ async def _require(server: Server, name: str) -> None:
 
 
 async def _revoke_tokens(server: Server, name: str) -> None:
-    known = await server.read(lambda connection: accounts.list_tokens(connection, name))
+    known = await server.read(lambda connection: list_tokens(connection, name))
     for one in known:
         await server.services.accounts.revoke_token(one["token_id"])

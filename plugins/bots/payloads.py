@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Integer, Name, Payload
-from relay.plugin.checks import Mentions
+from relay.plugin import Integer, Mentions, Name, Payload
 
 LONGEST = 4000
 """Characters of what is said after a command."""

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from relay.plugin import ErrorCode, RelayError, Unchanged
-from relay.plugin.server import Server
+from relay.plugin import ErrorCode, RelayError, Server, Unchanged
 
 SCHEMA = """
 CREATE TABLE bots_bots (

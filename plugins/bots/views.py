@@ -7,10 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from relay.plugin.reading import Limit, Query, Word, read_query
-from relay.plugin.web import Blueprint, caller, described, reply
-from relay.plugin.web import server as the_server
-from relay.storage.conversations import group_address, user_address
+from relay.http import Blueprint, Limit, Query, Word, caller, described, read_query, reply
+from relay.http import server as the_server
+from relay.plugin import group_address, user_address
 
 from . import registry
 from .registry import Command

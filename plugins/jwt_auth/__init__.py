@@ -11,8 +11,7 @@ import jwt
 import msgspec
 from jwt.exceptions import PyJWTError
 
-from relay.plugin import Authenticator, BackgroundTask, Claim, Credentials, hookimpl
-from relay.plugin.server import Server
+from relay.plugin import Authenticator, BackgroundTask, Claim, Credentials, Server, hookimpl
 
 from .claims import claim, refused, times
 from .keys import Keys

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay.plugin import Claim, ErrorCode, RelayError
-from relay.storage.accounts import check_name
+from relay.plugin import Claim, ErrorCode, RelayError, check_name
 
 from .options import Options
 

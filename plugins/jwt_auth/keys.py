@@ -8,7 +8,7 @@ import msgspec
 import trio
 from jwt.exceptions import PyJWTError
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .claims import refused
 from .options import Algorithm, Options
@@ -90,7 +90,7 @@ class Keys:
             return
         self._asked.set()
         # Well within the plugin's own deadline: a token that somebody made up is no failure of the plugin's.
-        with trio.move_on_after(min(seconds, server.guard.rules.seconds / 2)):
+        with trio.move_on_after(min(seconds, server.handler_seconds / 2)):
             await self._done.wait()
 
     def _chosen(self, key_id: str | None, algorithm: str) -> Any:

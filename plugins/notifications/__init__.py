@@ -13,10 +13,10 @@ from relay.plugin import (
     Migration,
     RelayError,
     Routes,
+    Server,
     SessionHook,
     hookimpl,
 )
-from relay.plugin.server import Server
 
 from . import copies, targets
 from .following import push

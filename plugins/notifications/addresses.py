@@ -6,8 +6,8 @@ from typing import Annotated
 import httpx
 from msgspec import Meta
 
+from relay.http import Body
 from relay.plugin import Name
-from relay.plugin.reading import Body
 
 from .places import Refused
 from .vapid import decode, load_point

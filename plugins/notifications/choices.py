@@ -7,12 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.reading import Body, NoQuery, read_body, read_query
-from relay.plugin.web import Blueprint, caller, described, reply
-from relay.plugin.web import server as the_server
-from relay.storage.conversations import group_address, user_address
-from relay.storage.history import other_party
+from relay.http import Blueprint, Body, NoQuery, caller, described, read_body, read_query, reply
+from relay.http import server as the_server
+from relay.plugin import ErrorCode, RelayError, group_address, other_party, user_address
 
 from .options import Content
 from .quiet import Person, person, zone

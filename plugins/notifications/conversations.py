@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .notices import MOST
 from .quiet import is_quiet, muted

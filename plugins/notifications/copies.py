@@ -12,10 +12,7 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin.server import Server
-from relay.storage import erasing, messages
-from relay.storage.log import Entry
-from relay.storage.witness import Edited
+from relay.plugin import Edited, Entry, Server, erase_messages, rewrite_message
 
 from .options import Options
 from .rules import COLUMNS, Rulebook
@@ -28,7 +25,7 @@ def erased(options: Options, server: Server, connection: sqlite3.Connection, mes
     """Erase what repeats messages that are gone."""
     copies = [copy for message_id in message_ids for copy, _user in _copies(connection, options, message_id)]
     if copies:
-        erasing.erase(connection, copies, server.now())
+        erase_messages(connection, copies, server.now())
 
 
 def edited(options: Options, server: Server, connection: sqlite3.Connection, message: Edited) -> None:
@@ -46,16 +43,16 @@ def freshen(options: Options, server: Server, connection: sqlite3.Connection, me
         f"SELECT {COLUMNS} FROM log l JOIN channels c USING (channel_id) WHERE l.message_id = ?", (message_id,)
     ).fetchone()
     message = rules.message(row) if row else None
-    type_ = server.services.registry.types["notification"]
+    type_ = server.message_types.types["notification"]
     for copy_id, user_id in copies:
         rule = rules.stored_for(message, user_id, rules.candidates(message)) if message is not None else None
         if message is None or rule is None:
-            erasing.erase(connection, [copy_id], now)
+            erase_messages(connection, [copy_id], now)
             continue
         said = type_.write(payload_of(options, connection, rule, message, user_id))
         (before,) = connection.execute("SELECT payload FROM log WHERE message_id = ?", (copy_id,)).fetchone()
         if msgspec.json.decode(said) != msgspec.json.decode(before):
-            messages.rewrite(connection, copy_id, said, now)
+            rewrite_message(connection, copy_id, said, now)
 
 
 def _copies(connection: sqlite3.Connection, options: Options, message_id: int) -> list[tuple[int, str]]:

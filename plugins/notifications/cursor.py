@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from relay.plugin.server import Server
-from relay.storage.errors import StorageFailed
+from relay.plugin import Server, StorageFailed
 
 from .schema import remember, state
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import trio
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from . import targets
 from .conversations import is_active, unread
@@ -167,7 +167,7 @@ class Delivery:
             else:
                 await self._failed(target, failed)
         except Exception as fault:
-            server.guard.failed(f"telling a target of kind {target.kind!r}", fault)
+            server.failed(f"telling a target of kind {target.kind!r}", fault)
             await self._failed(target, Failed("a fault of this server's; its administrator was told"))
         else:
             if not silently:

@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from . import conversations
 from .conversations import Row

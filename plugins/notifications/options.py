@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.storage.shown import cleaned
+from relay.plugin import cleaned
 
 Do = Literal["push", "store", "nothing"]
 Content = Literal["full", "sender", "none"]

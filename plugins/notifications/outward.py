@@ -17,7 +17,7 @@ from typing import NamedTuple
 import httpx
 import trio
 
-from relay.plugin.outward import seconds_to_wait, words_of
+from relay.http import seconds_to_wait, words_of
 
 from .options import Options
 from .places import Places, Refused

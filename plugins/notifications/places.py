@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relay.plugin.outward import Address, is_public, mapped
+from relay.http import Address, is_public, mapped
 
 from .options import Options
 

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.plugin import MessageType
-from relay.plugin.server import Server
-from relay.storage.history import other_party
+from relay.plugin import MessageType, Server, other_party
 
 from .options import Options, Rule
 
@@ -88,7 +86,7 @@ class Rulebook:
     """The rules of one server."""
 
     def __init__(self, server: Server, options: Options) -> None:
-        registry = server.services.registry
+        registry = server.message_types
         self._types: Mapping[str, MessageType] = registry.types
         self._counted = frozenset(registry.counted())
         self._rules = options.all_rules

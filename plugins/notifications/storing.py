@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 import trio
 
-from relay.plugin import RelayError
-from relay.plugin.server import Server
-from relay.storage import accounts
+from relay.plugin import RelayError, Server, create_user, get_user
 
 from .copies import freshen
 from .cursor import GATHER_SECONDS, SLICE, Cursor, patiently
@@ -111,5 +109,5 @@ async def _send(server: Server, sender: str, kept: Kept) -> None:
 
 
 def _ensure_sender(connection: sqlite3.Connection, options: Options, now: float) -> None:
-    if accounts.get_user(connection, options.sender) is None:
-        accounts.create_user(connection, options.sender, now, display_name=options.name)
+    if get_user(connection, options.sender) is None:
+        create_user(connection, options.sender, now, display_name=options.name)

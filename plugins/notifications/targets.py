@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.server import Server
+from relay.plugin import ErrorCode, RelayError, Server
 
 from .addresses import AnyAddress, place_of
 

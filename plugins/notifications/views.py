@@ -11,13 +11,9 @@ import msgspec
 import trio
 from msgspec import Meta
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.reading import Body, NoQuery, read_body, read_query
-from relay.plugin.server import Server
-from relay.plugin.web import Blueprint, caller, described, reply
-from relay.plugin.web import server as the_server
-from relay.services.limits import TokenBuckets
-from relay.storage.shown import check_shown
+from relay.http import Blueprint, Body, NoQuery, caller, described, read_body, read_query, reply
+from relay.http import server as the_server
+from relay.plugin import ErrorCode, RelayError, Server, TokenBuckets, check_shown
 
 from . import choices, mail, targets
 from .addresses import AnyAddress, Mail, WebPush, check_keys, check_path, place_of
@@ -294,4 +290,4 @@ def _hash(code: str) -> bytes:
 
 
 def _seconds(server: Server) -> float:
-    return SHARE * server.guard.rules.seconds
+    return SHARE * server.handler_seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from relay.storage import accounts
+from relay.plugin import get_user
 
 from .notices import words
 from .options import Options, Rule, narrower
@@ -15,7 +15,7 @@ def payload_of(
     options: Options, connection: sqlite3.Connection, rule: Rule, message: Message, user_id: str
 ) -> dict[str, object]:
     """Return the notification that a rule stores for a user."""
-    sender = accounts.get_user(connection, message.sender_id)
+    sender = get_user(connection, message.sender_id)
     level = narrower(options.content, rule.content)
     name = sender.display_name if sender else message.sender_id
     title, body = words(connection, options, rule, message, user_id, level, name, 1)

@@ -12,6 +12,7 @@ from relay.plugin import (
     Command,
     ConversationKind,
     Draft,
+    Entry,
     ErrorCode,
     Integer,
     Kind,
@@ -22,14 +23,14 @@ from relay.plugin import (
     RelayError,
     Role,
     Routes,
+    Server,
     SessionHook,
     Unchanged,
+    check_shown,
+    check_to_come,
+    find_message,
     hookimpl,
 )
-from relay.plugin.checks import check_to_come, find_message
-from relay.plugin.server import Server
-from relay.storage.log import Entry
-from relay.storage.shown import check_shown
 
 from . import votes
 from .reading import blueprint, close_poll, list_polls, show_poll

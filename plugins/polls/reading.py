@@ -5,12 +5,9 @@ from typing import Any
 
 import msgspec
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.reading import Limit, NoQuery, Query, Word, read_query
-from relay.plugin.server import Server
-from relay.plugin.web import Blueprint, caller, described, reply
-from relay.plugin.web import server as the_server
-from relay.protocol.envelope import MAX_INTEGER
+from relay.http import Blueprint, Limit, NoQuery, Query, Word, caller, described, read_query, reply
+from relay.http import server as the_server
+from relay.plugin import MAX_INTEGER, ErrorCode, RelayError, Server
 
 from . import votes
 from .votes import Poll

@@ -5,9 +5,7 @@ from functools import partial
 
 import trio
 
-from relay.plugin import Draft, Integer, Name, Payload, RelayError, Unchanged
-from relay.plugin.server import Server
-from relay.storage.log import Entry
+from relay.plugin import Draft, Entry, Integer, Name, Payload, RelayError, Server, Unchanged
 
 from . import votes
 from .votes import Poll

@@ -6,9 +6,17 @@ import msgspec
 import trio
 from msgspec import Meta
 
-from relay.plugin import BackgroundTask, Command, ErrorCode, MessageHook, Migration, RelayError, hookimpl
-from relay.plugin.server import Server
-from relay.storage.errors import StorageFailed
+from relay.plugin import (
+    BackgroundTask,
+    Command,
+    ErrorCode,
+    MessageHook,
+    Migration,
+    RelayError,
+    Server,
+    StorageFailed,
+    hookimpl,
+)
 
 from . import holds
 from .report import usage
@@ -95,7 +103,7 @@ def _rows(outcomes: Any) -> list[dict[str, Any]]:
 
 def check_rules(server: Server, options: Options) -> None:
     """Say of which rules nothing can come."""
-    known = server.services.registry.types
+    known = server.message_types.types
     if not options.rules:
         server.log.warning("there are no rules: nothing is ever erased; write [plugins.retention.rules.NAME]")
     for name, rule in options.rules.items():

@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from relay.plugin import Draft, ErrorCode, RelayError
-from relay.plugin.server import Server
+from relay.plugin import Draft, ErrorCode, RelayError, Server
 
 SCHEMA = """
 CREATE TABLE retention_holds (
@@ -49,7 +48,7 @@ async def before_edit(draft: Draft) -> None:
         RelayError: `forbidden`.
     """
     message_id = draft.payload.message_id
-    if await draft.server.services.runner.read(lambda connection: held(connection, [message_id]), brief=True):
+    if await draft.server.read(lambda connection: held(connection, [message_id]), inline=True):
         raise RelayError(ErrorCode.FORBIDDEN, "this message is kept as it is; nobody can edit it now")
 
 

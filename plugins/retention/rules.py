@@ -11,9 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import ConversationKind, MessageType, Name
-from relay.storage.conversations import group_address
-from relay.storage.history import newest_seq
+from relay.plugin import ConversationKind, MessageType, Name, group_address, newest_seq
 
 CHANNELS_AT_ONCE = 64
 SEQS_AT_ONCE = 20_000

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import trio
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .holds import held
 from .rules import Due, Messages, Place, Rule
@@ -61,7 +61,7 @@ class Finder:
 
     def __init__(self, server: Server, rule: Rule) -> None:
         self._server = server
-        self._messages = Messages(rule, list(server.services.registry.types.values()), server.now())
+        self._messages = Messages(rule, list(server.message_types.types.values()), server.now())
         self._place: Place | None = Place()
 
     async def next(self) -> list[Due]:

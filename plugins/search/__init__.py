@@ -10,6 +10,9 @@ import trio
 import trio.lowlevel
 from msgspec import Meta
 
+from relay.http import Answer, Blueprint, Limit, Moment, Word, caller, described, read_query, reply
+from relay.http import Query as QueryString
+from relay.http import server as the_server
 from relay.plugin import (
     BackgroundTask,
     Command,
@@ -19,18 +22,15 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    Name,
     Payload,
     RelayError,
     Routes,
+    SentEnvelope,
+    Server,
     hookimpl,
+    note_erased,
 )
-from relay.plugin.reading import Answer, Limit, Moment, Word, read_query
-from relay.plugin.reading import Query as QueryString
-from relay.plugin.server import Server
-from relay.plugin.web import Blueprint, caller, described, reply
-from relay.plugin.web import server as the_server
-from relay.protocol.envelope import Name, SentEnvelope
-from relay.storage.witness import note_erased
 
 from . import times
 from .finding import Asked, Position, find

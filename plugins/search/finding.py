@@ -5,12 +5,21 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from relay.plugin import ConversationKind, ErrorCode, RelayError
-from relay.plugin.server import Server
-from relay.services.history import envelope
-from relay.storage import history, messages, versions
-from relay.storage.conversations import group_address, user_address
-from relay.storage.history import View
+from relay.plugin import (
+    NO_BOUND,
+    ConversationKind,
+    ErrorCode,
+    RelayError,
+    Server,
+    View,
+    changed_since,
+    envelope,
+    group_address,
+    read_first,
+    read_records,
+    read_views,
+    user_address,
+)
 
 from .index import party_mark, place_mark, sender_mark, type_mark
 from .query import Query
@@ -137,27 +146,25 @@ def _best_first(rows: list[tuple[int, str]], query: Query, beyond: Position | No
 
 def _fitting(server: Server, connection: sqlite3.Connection, page: list[int]) -> int:
     """Return how many messages of a page, from its beginning, are as much in bytes as a page may have."""
-    return messages.first_of(
-        connection, page, server.services.settings.limits.page_bytes or history.NO_BOUND
-    ).taken
+    return read_first(connection, page, server.services.settings.limits.page_bytes or NO_BOUND).taken
 
 
 def _shown(server: Server, connection: sqlite3.Connection, page: list[int], query: Query) -> list[dict[str, Any]]:
-    records = messages.records(connection, page) if page else {}
+    records = read_records(connection, page) if page else {}
     snippets = Snippets(query)
     results = []
     for message_id in page:
         record = records[message_id]
         if record.payload is None:  # erased while search was set aside
             continue
-        said = server.services.registry.searched(record.type, record.payload)
+        said = server.message_types.searched(record.type, record.payload)
         results.append({"message": envelope(record), "snippet": snippets.of(said[1] if said else "")})
     return results
 
 
 def _views(connection: sqlite3.Connection, user_id: str, query: Query) -> dict[str, View]:
     """Return what the user may see, by the mark of the conversation, narrowed to the ones asked for."""
-    seen = [view for view in history.views(connection, user_id) if not view.over]
+    seen = [view for view in read_views(connection, user_id) if not view.over]
     if query.targets:
         addresses = {
             address for name in query.targets for address in (group_address(name), user_address(user_id, name))
@@ -265,4 +272,4 @@ def _sees(connection: sqlite3.Connection, view: View, message_id: int) -> bool:
     if not view.sees(connection, seq):
         return False
     # Who left finds a message by what it said then, and not by what it says since.
-    return view.last is None or not versions.changed_since(connection, message_id, view.last)
+    return view.last is None or not changed_since(connection, message_id, view.last)

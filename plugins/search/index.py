@@ -12,10 +12,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from relay.plugin.server import Server
-from relay.storage.conversations import parties
-from relay.storage.log import Entry
-from relay.storage.witness import Edited, note_erased
+from relay.plugin import Edited, Entry, Server, note_erased, parties
 
 from .purging import ALL, suspect
 from .vocabulary import Vocabulary
@@ -61,7 +58,7 @@ def type_mark(name: str) -> str:
 
 def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry | Edited]) -> None:
     """Index messages that are not in the index; a tombstone, or what says nothing to search, is left out."""
-    found_in = server.services.registry.all_searched([(message.type, message.payload) for message in messages])
+    found_in = server.message_types.all_searched([(message.type, message.payload) for message in messages])
     said: list[tuple[Entry | Edited, list[str], str]] = []
     for message, found in zip(messages, found_in, strict=True):
         if found is not None:
@@ -112,7 +109,7 @@ def whole(server: Server) -> None:
 def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
     """Note where the index stands once a minute; never again once something may be missing."""
     now, noted = server.now(), server.memory.get(_NOTED, math.inf)
-    if reached is not None and now - noted >= NOTE_SECONDS and not server.guard.failures:
+    if reached is not None and now - noted >= NOTE_SECONDS and not server.failures:
         _note(server, connection, reached)
         server.memory[_NOTED] = now
 

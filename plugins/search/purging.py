@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .vocabulary import Vocabulary, lots_after, strike
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from relay.plugin.server import Server
-from relay.storage.log import Entry
+from relay.plugin import Entry, Server
 
 STEPS = "CREATE TABLE search_steps (message_id INTEGER PRIMARY KEY)"
 MOST_STEPS = 100

@@ -3,9 +3,7 @@
 import msgspec
 import trio
 
-from relay.plugin import ErrorCode, RelayError
-from relay.plugin.sending import follow
-from relay.plugin.server import Server
+from relay.plugin import ErrorCode, RelayError, Server, answer_depth
 
 from .attempting import Attempt
 from .composing import Found, target_for
@@ -33,7 +31,7 @@ async def post_answer(server: Server, user_id: str, found: Found, attempt: Attem
     type_name, target_id = target
     for _ in range(_TRIES):
         try:
-            depth = follow(found.record.depth)
+            depth = answer_depth(found.record.depth)
             await server.send(user_id, type_name, {"content": content}, target_id, own_id=delivery_id, depth=depth)
         except RelayError as refused:
             attempt.error = f"its answer was not posted: {refused.message}"

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import trio
 
-from relay.plugin.outward import seconds_to_wait
-from relay.plugin.server import Server
+from relay.http import seconds_to_wait
+from relay.plugin import Server
 
 from .posting import Answer, Poster, PostFailed
 from .signing import signed_headers

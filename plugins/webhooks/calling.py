@@ -6,11 +6,8 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import ErrorCode, RelayError, TokenBuckets
-from relay.plugin.choices import with_choices
-from relay.plugin.reading import invalid, read_idempotency_key
-from relay.plugin.server import Server
-from relay.plugin.web import request
+from relay.http import invalid, read_idempotency_key, request
+from relay.plugin import ErrorCode, RelayError, Server, TokenBuckets, with_choices
 
 from .incoming import Incoming, find
 

@@ -5,8 +5,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Name
-from relay.storage.conversations import group_address, user_address
+from relay.plugin import Name, group_address, user_address
 
 Names = Annotated[list[Name], Meta(max_length=200)]
 Pairs = Annotated[list[Annotated[str, Meta(max_length=129)]], Meta(max_length=200)]

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Command
-from relay.plugin.server import Server
+from relay.plugin import Command, Server
 
 from . import incoming, managing
 from .choosing import Choice

@@ -5,10 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.plugin import ConversationKind
-from relay.services.history import envelope
-from relay.storage import messages
-from relay.storage.history import Record, other_party
+from relay.plugin import ConversationKind, Record, envelope, other_party, read_records
 
 from .standing import Backlog, Standing
 from .tables import address_of, next_replayed, said_in
@@ -58,7 +55,7 @@ def find_next(connection: sqlite3.Connection, standing: Standing, backlog: Backl
 
 
 def _found(connection: sqlite3.Connection, message_id: int, channel_id: int, place: int) -> Found:
-    record = messages.records(connection, [message_id])[message_id]
+    record = read_records(connection, [message_id])[message_id]
     return Found(record, address_of(connection, channel_id), place)
 
 

@@ -12,8 +12,7 @@ from functools import partial
 import msgspec
 import trio
 
-from relay.plugin import StorageFailed
-from relay.plugin.server import Server
+from relay.plugin import Server, StorageFailed
 
 from .answering import post_answer
 from .attempting import GONE, Attempt, Delivery, make_attempt

@@ -7,10 +7,7 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import ErrorCode, RelayError, Role
-from relay.plugin.server import Server
-from relay.storage.accounts import hash_secret
-from relay.storage.shown import check_shown
+from relay.plugin import ErrorCode, RelayError, Role, Server, check_shown, hash_secret
 
 MOST_INCOMING = 1_000
 _INCOMING = "name, user_id, target_id, target_kind, created_at"

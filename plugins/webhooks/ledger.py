@@ -6,8 +6,7 @@ that was not delivered. A webhook's position is written behind what was found up
 
 import trio
 
-from relay.plugin import StorageFailed
-from relay.plugin.server import Server
+from relay.plugin import Server, StorageFailed
 
 from .attempting import Attempt
 from .standing import Backlog, Standing

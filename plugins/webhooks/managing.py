@@ -6,8 +6,7 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import ErrorCode, Kind, RelayError
-from relay.plugin.server import Server
+from relay.plugin import ErrorCode, Kind, RelayError, Server
 
 from . import tables
 from .attempting import Delivery, make_attempt
@@ -54,7 +53,7 @@ def _add(connection: sqlite3.Connection, hook: Hook) -> None:
 
 
 def _check_types(server: Server, names: list[str]) -> None:
-    known = server.services.registry.types
+    known = server.message_types.types
     streams = sorted(name for name, type_ in known.items() if type_.kind is Kind.STREAM)
     for name in names:
         if name not in streams:
@@ -148,7 +147,7 @@ async def send_test(server: Server, options: Options, hook_id: str) -> AttemptVi
     body = {"type": "webhook_test", "payload": {}, "meta": {"timestamp": server.now()}, "conversation": None}
     delivery = Delivery(f"test_{hook_id}_{secrets.token_hex(8)}", 0, msgspec.json.encode(body))
     # A view has less time than an attempt may take, and one that takes more counts as the plugin's failure.
-    longest = _PART_OF_A_VIEW * server.services.settings.timeouts.handler_seconds
+    longest = _PART_OF_A_VIEW * server.handler_seconds
     async with make_poster(options, longest) as poster:
         attempt = await make_attempt(server, poster, hook, delivery, 1)
     came_of_it = (attempt.at, attempt.milliseconds, attempt.status, attempt.error, attempt.shown)

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import httpcore
 import trio
 
+from relay.http import is_public, words_of
 from relay.plugin import ErrorCode, RelayError
-from relay.plugin.outward import is_public, words_of
 
 MAX_URL = 2000
 _BROKEN = (httpcore.NetworkError, httpcore.ProtocolError)

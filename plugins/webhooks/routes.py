@@ -7,9 +7,23 @@ import msgspec
 import trio
 from msgspec import Meta
 
+from relay.http import (
+    Blueprint,
+    Body,
+    Limit,
+    NoQuery,
+    Position,
+    Query,
+    ack_payload,
+    admin,
+    described,
+    nothing,
+    read_body,
+    read_query,
+    reply,
+    server,
+)
 from relay.plugin import ErrorCode, Integer, Name, Routes, TokenBuckets
-from relay.plugin.reading import Body, Limit, NoQuery, Position, Query, read_body, read_query
-from relay.plugin.web import Blueprint, ack_payload, admin, described, nothing, reply, server
 
 from . import incoming, managing
 from .calling import post, the_incoming

@@ -1,6 +1,6 @@
 """The plugin's background task: one deliverer while the server runs, known to commands and views."""
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .delivering import Deliverer
 from .options import Options

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from relay.plugin.server import Server
+from relay.plugin import Server
 
 from .choosing import Choice, Said
 

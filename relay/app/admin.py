@@ -19,7 +19,7 @@ from msgspec import Meta
 
 from relay.app import admin_groups, admin_import, admin_notify, plugin_admin
 from relay.app.admin_groups import Answer, DisplayName, Limit
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
 from relay.storage import accounts, leaving
 

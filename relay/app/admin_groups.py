@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import Role
 from relay.services.channels import Conversation

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 import trio
 
-from relay.plugin.engine import Engine
-from relay.plugin.sending import Inside
+from relay.engine.engine import Engine
+from relay.engine.sending import Inside
 from relay.protocol.envelope import EMPTY, Envelope, Meta, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind
@@ -155,7 +155,7 @@ async def _draft(engine: Engine, line: Line) -> Submission:
         text = f"a {line.type} is never stored; there is nothing to import"
         raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
     user_id = line.meta.sender_id
-    user = await engine.runner.read(lambda connection: get_user(connection, user_id), brief=True)
+    user = await engine.runner.read(lambda connection: get_user(connection, user_id), inline=True)
     if user is None:
         raise not_found(f"user {user_id!r}, who sent it")
     # What they may send they were allowed elsewhere; whose group it is they must be here as well.

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from relay.plugin.engine import Engine
-from relay.plugin.sending import send_as
+from relay.engine.engine import Engine
+from relay.engine.sending import send_as
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.permissions import NOTIFY
 

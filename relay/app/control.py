@@ -24,7 +24,7 @@ import trio
 
 from relay.app import admin
 from relay.app.control_client import MAX_REQUEST, ControlError, short_address
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.transports.accepting import accept

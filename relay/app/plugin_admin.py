@@ -8,11 +8,11 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from relay.plugin.assembling import load_plugins
-from relay.plugin.discovery import bundled_directory, in_directory, installed
-from relay.plugin.engine import Engine
-from relay.plugin.guard import PluginFailed
-from relay.plugin.registry import PARTS, Registry
+from relay.engine.assembling import load_plugins
+from relay.engine.discovery import bundled_directory, in_directory, installed
+from relay.engine.engine import Engine
+from relay.engine.guard import PluginFailed
+from relay.engine.registry import PARTS, Registry
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings

@@ -27,8 +27,8 @@ import trio
 
 import relay
 from relay.app.control import serve_control
-from relay.plugin.assembling import NO_TYPES
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.assembling import NO_TYPES
+from relay.engine.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode, said
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings

@@ -18,7 +18,7 @@ from relay.settings.environment import overlooked
 from relay.settings.problems import did_you_mean
 
 if TYPE_CHECKING:
-    from relay.plugin.registry import Registry
+    from relay.engine.registry import Registry
 
 _PROXIES_SECONDS: Final = 55
 
@@ -71,7 +71,7 @@ def show() -> None:
 
 def _problems(settings: Settings, registry: Registry) -> Iterator[tuple[str, str]]:
     """Yield what would keep the server from its work, with the key that it hangs on."""
-    from relay.plugin.assembling import NO_TYPES
+    from relay.engine.assembling import NO_TYPES
     from relay.transports.tls import TlsProblem, tls_context
 
     try:
@@ -162,7 +162,7 @@ def _unused(settings: Settings, registry: Registry) -> Iterator[str]:
 
 
 def _mend(name: str) -> str:
-    from relay.plugin.discovery import bundled_directory, in_directory
+    from relay.engine.discovery import bundled_directory, in_directory
 
     bundled = in_directory(bundled_directory(), "bundled")
     if name in bundled:

@@ -65,7 +65,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
     import trio
 
     from relay.app import admin
-    from relay.plugin.engine import open_engine
+    from relay.engine.engine import open_engine
     from relay.storage.errors import StorageError, StorageInUse
 
     async def work() -> Any:

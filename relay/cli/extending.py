@@ -26,7 +26,7 @@ from relay.cli.base import (
 from relay.cli.database import perform
 
 if TYPE_CHECKING:
-    from relay.plugin.parts import Command as Part
+    from relay.plugin.registrations import Command as Part
 
 
 class Root(Group):

@@ -10,7 +10,7 @@ import click
 from relay.cli.base import Command, Failure, load_settings, note
 
 if TYPE_CHECKING:
-    from relay.plugin.registry import Registry
+    from relay.engine.registry import Registry
     from relay.settings import Settings
 
 _FORMS: Final = {

@@ -36,7 +36,7 @@ def serve(safe_mode: bool) -> None:
     from relay.app.logs import configure_logging
     from relay.app.server import CannotListen, NothingToServe
     from relay.app.server import serve as run_server
-    from relay.plugin.assembling import safe
+    from relay.engine.assembling import safe
     from relay.storage.errors import StorageBroken, StorageError
     from relay.transports.tls import TlsProblem
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from relay.plugin.types import Draft, Payload
+from relay.plugin.payloads import Payload
+from relay.plugin.types import Draft
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind
@@ -19,6 +20,10 @@ from relay.storage.messages import Placed
 
 Mentions = Annotated[list[Name], Meta(max_length=50, description="members whom it calls by name; `*` for all")]
 """Members whom a message calls by name; `*` calls all of them."""
+
+
+LONGEST_CHAIN: Final = 8
+"""How many answers programs give each other in a row, before one of them is refused."""
 
 
 class Text(Payload):
@@ -61,7 +66,7 @@ def check_text(draft: Draft) -> None:
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         assert entry.message_id is not None and entry.seq is not None  # noqa: S101, PT018 - it is stored
         attachments.hold(connection, entry.message_id, text.attachments)
-        mentions.note(connection, entry.channel_id, entry.seq, text.mentions)
+        mentions.note_mentions(connection, entry.channel_id, entry.seq, text.mentions)
 
     if text.reply_to is not None or text.attachments:
         draft.apply = apply
@@ -94,7 +99,7 @@ def find_message(connection: sqlite3.Connection, entry: Entry, message_id: int, 
     Raises:
         RelayError: `not_found`.
     """
-    found = messages.find(connection, entry.channel_id, message_id)
+    found = messages.find_in_channel(connection, entry.channel_id, message_id)
     seen = history.present(connection, entry.channel_id, entry.sender_id) if found is not None else None
     if found is None or (seen is not None and not seen.sees(connection, found.seq)):
         raise not_found(f"message {message_id} {purpose} in this conversation")
@@ -128,3 +133,16 @@ def move_read_pointer(
     if not conversations.move_read(connection, entry.channel_id, entry.sender_id, up_to_seq, shown=shown):
         raise Unchanged
     return up_to_seq
+
+
+def answer_depth(depth: int | None) -> int:
+    """Return the depth of an answer that a program gives to a message of a depth.
+
+    Raises:
+        RelayError: `forbidden` for one too many in a row: programs that answer each other would never end.
+    """
+    answer = (depth or 0) + 1
+    if answer > LONGEST_CHAIN:
+        said = f"programs have answered each other {LONGEST_CHAIN} times in a row here; that is enough"
+        raise RelayError(ErrorCode.FORBIDDEN, said)
+    return answer

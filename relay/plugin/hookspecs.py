@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
-from relay.plugin.parts import (
+from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
     Command,

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from relay.plugin import vetting
-from relay.plugin.choices import with_choices
+from relay.plugin.payloads import explain, free_form_fields, plain_value
+from relay.plugin.services import Services
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
+from relay.storage.jobs import Job
 from relay.storage.log import Entry
 
-if TYPE_CHECKING:
-    from relay.plugin.server import Server
-
+T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DIALOGUE: Final = frozenset({ConversationKind.USER, ConversationKind.GROUP})
-
-
-class Payload(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """The base of payload schemas: unknown fields are refused, absent ones stay absent."""
 
 
 class Sender(Protocol):
@@ -71,7 +69,7 @@ class Draft:
         answer: what the ack says besides.
         server: the server as the type's plugin may use it; its services: `draft.server.services.groups`.
         edits: the message that would read so from now on, for a `before` that sees an edit; None for a new one.
-        depth: of what a program answers: `relay.plugin.sending.follow` of the depth of what it answers.
+        depth: of what a program answers: `answer_depth` of what it answers.
     """
 
     type: MessageType
@@ -174,7 +172,7 @@ class MessageType:
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "says_nothing", self.key is self.collapse is self.about is None)
-        object.__setattr__(self, "_free_form", _free_form_fields(self.payload))
+        object.__setattr__(self, "_free_form", free_form_fields(self.payload))
 
     def read(self, raw: msgspec.Raw) -> Any:
         """Decode and check a payload.
@@ -189,9 +187,9 @@ class MessageType:
             for name in self._free_form:
                 part = getattr(value, name)
                 if part is not None:
-                    check_plain(_plain(part), f"payload.{name}")
+                    check_plain(plain_value(part), f"payload.{name}")
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {_explain(error, self.payload)}") from None
+            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{self.name}: {explain(error, self.payload)}") from None
         return value
 
     def load(self, stored: str) -> Any:
@@ -223,24 +221,171 @@ class MessageType:
         return text
 
 
-def _explain(error: Exception, kind: Any) -> str:
-    if isinstance(error, RecursionError):
-        return "the payload is nested too deeply"
-    return with_choices(error, kind).replace("`$.", "`payload.").replace("`$`", "`payload`")
+class MessageTypes(Protocol):
+    """The message types that all plugins add."""
+
+    @property
+    def types(self) -> Mapping[str, MessageType]:
+        """The types by name."""
+
+    def counted(self) -> list[str]:
+        """Return the names of the types that make a conversation unread."""
+
+    def searched(self, type_name: str, stored: str) -> tuple[Any, str] | None:
+        """Return a stored payload, and the text that search finds its message by; None where there is none."""
+
+    def all_searched(self, stored: Sequence[tuple[str, str | None]]) -> list[tuple[Any, str] | None]:
+        """Return what `searched` does of many messages, type and payload each; None also for a tombstone."""
 
 
-def _free_form_fields(payload: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Name the fields that may hold anything, so that a message pays for the check only where it uses one."""
-    schema = msgspec.inspect.type_info(payload)
-    fields = schema.fields if isinstance(schema, msgspec.inspect.StructType) else ()
-    return tuple(field.name for field in fields if _is_free_form(str(field.type)))
+class Server(Protocol):
+    """The server as one plugin sees it.
 
+    Attributes:
+        plugin: the plugin's own name.
+        log: a logger of its name.
+        memory: the plugin's own, for what it keeps in mind while this server runs.
+    """
 
-def _plain(part: Any) -> Any:
-    return msgspec.json.decode(part) if isinstance(part, msgspec.Raw) else msgspec.to_builtins(part)
+    plugin: str
+    log: logging.Logger
+    memory: dict[str, Any]
 
+    @property
+    def services(self) -> Services:
+        """The services by name: `server.services.presence`, `.groups`, `.channels`."""
 
-def _is_free_form(description: str) -> bool:
-    if "AnyType" in description or "RawType" in description:
-        return True
-    return "IntType(gt=None, ge=None, lt=None, le=None" in description
+    @property
+    def message_types(self) -> MessageTypes:
+        """The message types of all plugins."""
+
+    @property
+    def handler_seconds(self) -> float:
+        """The longest that one awaited call of the plugin's code may take: `[timeouts] handler_seconds`."""
+
+    @property
+    def failures(self) -> int:
+        """How often the plugin's code failed, since the start."""
+
+    def failed(self, what: str, fault: BaseException) -> None:
+        """Count and log a failure of the plugin's own code that it caught itself; from any thread.
+
+        Args:
+            what: names the code that failed, for the log.
+        """
+
+    def count(self, what: str, kind: str = "") -> None:
+        """Count something once more, since the start, for `/metrics`.
+
+        Args:
+            what, kind: from a small fixed set: each pair is a figure of its own.
+        """
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+
+    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+        """Run `job(connection)` on a connection that can only read, and return its answer.
+
+        Args:
+            inline: run it on the event loop, without a thread: for a row or two found by their key.
+        """
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job(connection)` in a transaction; return its answer once that is committed.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+
+    async def stored_beyond(self, position: int) -> int:
+        """Wait until something is stored beyond a position of the log, and return the log's end.
+
+        It costs messages nothing, so it is how a task follows the log by a cursor of its own.
+        """
+
+    async def erase(self, message_ids: Sequence[int]) -> list[int]:
+        """Make tombstones of stream messages, as a deletion does, and return which became one.
+
+        Args:
+            message_ids: a few hundred at a time, as nothing else is stored meanwhile.
+
+        Raises:
+            StorageFailed: the disk did not take it.
+        """
+
+    async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
+        """Create a user where there is none, and tell whether one was created.
+
+        Raises:
+            RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
+        """
+
+    async def send(
+        self,
+        user_id: str,
+        type_name: str,
+        payload: dict[str, Any],
+        target_id: str | None,
+        *,
+        own_id: str | None = None,
+        scopes: frozenset[str] = frozenset(),
+        depth: int = 0,
+    ) -> Entry:
+        """Send a message as a user, through all that a message of theirs goes through; return it once stored.
+
+        Args:
+            own_id: the idempotency key: the same one again stores nothing and returns the first.
+            scopes: what it may do besides what any user may.
+            depth: of an answer that a program gives, `answer_depth` of what it answers.
+
+        Raises:
+            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+
+    async def post(
+        self,
+        user_id: str,
+        type_name: str,
+        payload: dict[str, Any],
+        conversation: Conversation,
+        *,
+        own_id: str | None = None,
+        shape: Callable[[Draft], None] | None = None,
+    ) -> Entry:
+        """Store a message of one of this plugin's own types, as any user, in any conversation; return it then.
+
+        Nobody's permission is asked, and the type's `prepare` and `handle` are passed over: the plugin answers for
+        what it says. The type may be one that clients cannot send.
+
+        Args:
+            own_id: the idempotency key, among the user's.
+            shape: sets `apply`, `after`, `expires_at` and the like, as `prepare` would.
+
+        Raises:
+            ValueError: the type is another plugin's.
+            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+
+    async def check_draft(self, draft: Draft) -> None:
+        """Let every `before` hook see a draft that is not sent itself: what an edit would make of a message.
+
+        Raises:
+            RelayError: a hook's refusal, or `plugin_failed`.
+        """
+
+    def check_size(self, type_: MessageType, payload: str) -> None:
+        """Refuse a payload's JSON that is too large for its type or the server.
+
+        Raises:
+            RelayError: `too_large`.
+        """
+
+    def wake(self) -> None:
+        """Have the background task that waits in `woken` go on; for hooks, on whatever thread they run."""
+
+    async def woken(self, seconds: float = math.inf) -> None:
+        """Wait until `wake` is called, or for so long; for one task of the plugin's.
+
+        What was being written when `wake` was called is committed by then.
+        """

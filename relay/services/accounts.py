@@ -78,7 +78,7 @@ class Accounts:
         identity = self._identities.get(digest)
         if identity is None:
             identity = await self._runner.read(
-                lambda connection: accounts.find_token(connection, digest), brief=True
+                lambda connection: accounts.find_token(connection, digest), inline=True
             )
             if identity is None:
                 raise Disconnect(CloseCode.BAD_TOKEN)
@@ -106,7 +106,7 @@ class Accounts:
 
     async def name_of(self, typed: str) -> str:
         """Return the user id that is meant by one that somebody typed, in whatever case, to log in."""
-        return await self._runner.read(lambda connection: names.same_name(connection, typed), brief=True)
+        return await self._runner.read(lambda connection: names.same_name(connection, typed), inline=True)
 
     async def login(self, user_id: str, password: str, client_id: str | None, address: str = "") -> Opened:
         """Check a password and return a new token and when it expires.
@@ -126,7 +126,7 @@ class Accounts:
                     accounts.password_hash(connection, user_id),
                     places.is_known(connection, user_id, network),
                 ),
-                brief=True,
+                inline=True,
             )
             who = user_id.lower()
             await self._check_guess(f"{who} {network}" if known else who, kept, password, network, first=known)
@@ -218,7 +218,7 @@ class Accounts:
         asked = self._registration != "open" or invite is not None
         if asked:  # before the work of hashing; whether it is good is for the transaction to say
             await self._runner.read(
-                lambda connection: accounts.check_invite(connection, invite or "", now), brief=True
+                lambda connection: accounts.check_invite(connection, invite or "", now), inline=True
             )
         hashed = await self.passwords.hash(password, network, first=False)
         expires_at = self._expires_at(now)
@@ -270,7 +270,7 @@ class Accounts:
         if password is not None:
             self.check_password(password)
             kept = await self._runner.read(
-                lambda connection: accounts.password_hash(connection, user_id), brief=True
+                lambda connection: accounts.password_hash(connection, user_id), inline=True
             )
             turn = f"user {user_id}"
             try:

@@ -142,7 +142,7 @@ class Attachments:
                 del self._coming[user_id]
 
     async def _used(self, user_id: str) -> int:
-        return await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), brief=True)
+        return await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), inline=True)
 
     async def _receive_in_time(
         self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, coming: _Coming
@@ -224,7 +224,7 @@ class Attachments:
             RelayError: `not_found` to anybody else.
         """
         found = await self._runner.read(
-            lambda connection: attachments.find(connection, user_id, attachment_id), brief=True
+            lambda connection: attachments.find(connection, user_id, attachment_id), inline=True
         )
         if found is None:
             raise not_found(f"attachment {attachment_id!r}")

@@ -128,7 +128,7 @@ class ChannelManager:
 
     async def _loaded(self, address: str) -> Conversation | None:
         # Read where it stands: on a thread an old answer could come back after a newer object was let go.
-        row = await self._runner.read(lambda connection: load_channel(connection, address), brief=True)
+        row = await self._runner.read(lambda connection: load_channel(connection, address), inline=True)
         return self.hold(row) if row else None
 
     def hold(self, row: ChannelRow) -> Conversation:
@@ -169,7 +169,7 @@ class ChannelManager:
         """
         kind = await self._runner.read(
             lambda connection: connection.execute("SELECT kind FROM names WHERE name = ?", (name,)).fetchone(),
-            brief=True,
+            inline=True,
         )
         if kind is None:
             raise not_found(f"user or group {name!r}")

@@ -39,12 +39,12 @@ class Connection:
         sent_cursor: the highest position pushed to it.
         active: False while the application is in the background.
         missed_statuses: what became of those its user follows while it was in the background.
-        overflown: True once more waited than may; the connection is about to end.
+        overflowed: True once more waited than may; the connection is about to end.
     """
 
     __slots__ = (
         "_manager", "_queued", "active", "address", "client_id", "identity", "in_flight", "link", "live",
-        "missed_statuses", "on_settled", "outbox", "overflown", "sent_cursor", "session_id", "user_id",
+        "missed_statuses", "on_settled", "outbox", "overflowed", "sent_cursor", "session_id", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -69,13 +69,13 @@ class Connection:
         self.active = True
         self.missed_statuses: dict[str, Status] | None = None
         self.in_flight = 0
-        self.overflown = False
+        self.overflowed = False
         self.sent_cursor = 0
         self.on_settled: Callable[[], None] | None = None
 
     def push(self, frame: bytes) -> None:
         """Queue a frame that must arrive; it goes out at the manager's next `flush`."""
-        if self.overflown:
+        if self.overflowed:
             return
         if not self.outbox.push(frame):
             self._make_room()
@@ -85,7 +85,7 @@ class Connection:
 
     def push_latest(self, frame: bytes, key: tuple[object, ...]) -> None:
         """Queue the newest value of `key` in place of an older one that still waits."""
-        if self.overflown:
+        if self.overflowed:
             return
         if not self.outbox.push_latest(frame, key):
             self._make_room()
@@ -95,7 +95,7 @@ class Connection:
 
     def push_transient(self, frame: bytes) -> None:
         """Queue a frame that is dropped under pressure, or when the device is not live or in the background."""
-        if not self.live or not self.active or self.overflown:
+        if not self.live or not self.active or self.overflowed:
             return
         self.outbox.push_transient(frame)
         if not self._queued:
@@ -128,9 +128,9 @@ class Connection:
         Nothing is queued from here on: a message behind those that were dropped would move the client's
         cursor over a hole.
         """
-        self.overflown = True
+        self.overflowed = True
         self.outbox.clear()
-        self._manager.overflown.append(self)
+        self._manager.overflowed.append(self)
 
 
 class ConnectionStatistics(NamedTuple):
@@ -154,7 +154,7 @@ class WebSocketManager:
         self._per_user = per_user
         self._total = total
         self.waiting: list[Connection] = []
-        self.overflown: list[Connection] = []
+        self.overflowed: list[Connection] = []
 
     def register(self, connection: Connection) -> None:
         """Add a connection; an older one of the same device is ended with 4510.
@@ -198,8 +198,8 @@ class WebSocketManager:
 
     def flush(self) -> None:
         """Send what was pushed since the last time, one write a connection."""
-        overflown, self.overflown = self.overflown, []
-        for connection in overflown:
+        overflowed, self.overflowed = self.overflowed, []
+        for connection in overflowed:
             connection.link.end(CloseCode.TOO_SLOW)
         waiting, self.waiting = self.waiting, []
         for connection in waiting:

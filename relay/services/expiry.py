@@ -8,7 +8,7 @@ from typing import Final
 import trio
 
 from relay.services.router import Submission
-from relay.storage import erasing
+from relay.storage import tombstones
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 
@@ -57,9 +57,9 @@ class Expiry:
     async def _expire(self) -> None:
         """Make tombstones of what is due, a slice at a time, and look when the next is."""
         self._next = None  # from here on `observe` says what comes in between
-        found = await self._runner.read(erasing.next_expiry)
+        found = await self._runner.read(tombstones.next_expiry)
         while found is not None and found <= self._now():
-            await self._runner.write(lambda connection: erasing.expire(connection, self._now(), _SLICE))
-            found = await self._runner.read(erasing.next_expiry)
+            await self._runner.write(lambda connection: tombstones.expire(connection, self._now(), _SLICE))
+            found = await self._runner.read(tombstones.next_expiry)
         known = [expires_at for expires_at in (self._next, found) if expires_at is not None]
         self._next = min(known, default=None)

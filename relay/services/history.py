@@ -233,7 +233,7 @@ class HistorySaver:
         """
 
         def read(connection: Any) -> dict[Place, int] | None:
-            views = {seen.channel_id: seen for seen in history.views(connection, user_id) if seen.open}
+            views = {seen.channel_id: seen for seen in history.read_views(connection, user_id) if seen.open}
             highest: dict[Place, int] = {}
             found = messages.locate(connection, message_ids)
             for message in found:

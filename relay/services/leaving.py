@@ -60,7 +60,7 @@ class Leaving:
         self._asked.set()
         while True:
             moved = self._moved
-            found = await self._runner.read(lambda connection: leaving.progress(connection, user_id), brief=True)
+            found = await self._runner.read(lambda connection: leaving.progress(connection, user_id), inline=True)
             assert found is not None  # noqa: S101 - it was asked for just now
             if found.done_at is not None:
                 return found
@@ -71,7 +71,7 @@ class Leaving:
         while True:
             self._asked = trio.Event()
             try:
-                while found := await self._runner.read(leaving.pending, brief=True):
+                while found := await self._runner.read(leaving.pending, inline=True):
                     await self._erase(found)
                     self._moved.set()
                     self._moved = trio.Event()

@@ -160,7 +160,7 @@ class OfflineQueue:
 
 
 def _slice(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int]) -> messages.Slice:
-    read = messages.first_of(connection, message_ids, _SLICE_BYTES)
+    read = messages.read_first(connection, message_ids, _SLICE_BYTES)
     return read._replace(found=versions.as_seen(connection, user_id, read.found))
 
 
@@ -176,7 +176,7 @@ def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> l
 def _newly_delivered(connection: sqlite3.Connection, user_id: str, before: int, after: int) -> list[Delivered]:
     """Return what others told this user, in conversations of two, between two positions."""
     found: list[Delivered] = []
-    for seen in history.views(connection, user_id):
+    for seen in history.read_views(connection, user_id):
         if seen.kind != "user":
             continue
         row = connection.execute(

@@ -182,7 +182,7 @@ class PresenceService:
             known = [other for other in others if other not in unknown]
             if not follow:
                 presence.unfollow(connection, user_id, known)
-            elif presence.follow(connection, user_id, known, self._now()) > self._max_following:
+            elif presence.set_following(connection, user_id, known, self._now()) > self._max_following:
                 raise RelayError(ErrorCode.FORBIDDEN, f"one follows at most {self._max_following} users")
             return unknown
 
@@ -193,7 +193,7 @@ class PresenceService:
         elif self._connections.of(user_id):
             self._followers.add(user_id, others)
         # Read where it stands: an answer from a thread could come behind a change that is newer than it.
-        return await self._runner.read(partial(self._look, viewer=user_id, user_ids=others), brief=True), unknown
+        return await self._runner.read(partial(self._look, viewer=user_id, user_ids=others), inline=True), unknown
 
     def show_to(self, user_id: str, shown_to: str) -> None:
         """Note who may see a user from now on; it is stored already."""
@@ -356,7 +356,7 @@ class PresenceService:
         met, self._met = self._met, []
         ended, self._ended = self._ended, []
         for channel_id in ended:
-            members = await self._runner.read(partial(presence.last_members, channel_id=channel_id), brief=True)
+            members = await self._runner.read(partial(presence.last_members, channel_id=channel_id), inline=True)
             met.append((members, members))
         for user_id in shown:
             await self._tell_each(user_id)
@@ -374,7 +374,7 @@ class PresenceService:
         if not followers:
             return
         await trio.lowlevel.checkpoint()  # there may be thousands of these, each with its reads
-        rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), brief=True)
+        rows = await self._runner.read(partial(presence.kept, user_ids=[user_id]), inline=True)
         kept = rows[user_id]
         if met is not None and self._shown_to(kept) != "shared":
             return
@@ -387,7 +387,7 @@ class PresenceService:
             self._push(viewers, user_id, status)
 
     async def _viewers(self, user_id: str, others: Sequence[str]) -> set[str]:
-        return await self._runner.read(partial(presence.viewers, user_id=user_id, others=others), brief=True)
+        return await self._runner.read(partial(presence.viewers, user_id=user_id, others=others), inline=True)
 
     def _push(self, viewers: Iterable[str], user_id: str, status: Status) -> None:
         frame = status.frame(user_id, self._now())

@@ -62,7 +62,7 @@ class Purging:
         Raises:
             StorageFailed: the disk did not take it; what is left to do is known.
         """
-        erasures = await self._runner.read(_unpurged, brief=True)
+        erasures = await self._runner.read(_unpurged, inline=True)
         if erasures is None:
             return True
         more = True
@@ -81,7 +81,7 @@ class Purging:
 
     async def finish(self) -> None:
         """Purge what is left before the database is closed, without pauses; closing it empties the log."""
-        erasures = await self._runner.read(_unpurged, brief=True)
+        erasures = await self._runner.read(_unpurged, inline=True)
         if erasures is not None:
             while await self._runner.write(self._step):
                 pass

@@ -21,7 +21,7 @@ from relay.protocol.framing import text_frame
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
-from relay.services.indicators import Indicators, Lasting
+from relay.services.ephemeral import Indicators, Lasting
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.log import Entry, Log

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.storage.witness import note_erased
+from relay.storage.observer import note_erased
 
 CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20

@@ -171,7 +171,7 @@ def fill(rows: Iterable[tuple[Any, ...]], limit: int, max_bytes: int) -> Page:
 _VIEW: Final = "c.channel_id, c.address, c.kind, m.visible_from, m.visible_until, m.user_id, m.seen_before"
 
 
-def views(connection: sqlite3.Connection, user_id: str) -> list[View]:
+def read_views(connection: sqlite3.Connection, user_id: str) -> list[View]:
     """Return every conversation that the user is in or was in, broadcast included."""
     rows = connection.execute(
         f"SELECT {_VIEW} FROM members m JOIN channels c USING (channel_id) WHERE m.user_id = ?",

@@ -16,7 +16,7 @@ import outcome
 import trio
 
 from relay.storage.health import Health, is_the_disks
-from relay.storage.witness import Witness
+from relay.storage.observer import TransactionObserver
 
 T = TypeVar("T")
 BUSY_MILLISECONDS: Final = 5000
@@ -49,17 +49,17 @@ class Runner(Protocol):
     def health(self) -> Health:
         """How the writer's transactions fared."""
 
-    def tell(self, witness: Witness) -> None:
-        """Tell `witness`, inside transactions, what becomes of messages from now on."""
+    def observe(self, observer: TransactionObserver) -> None:
+        """Have `observer` told, inside transactions, what becomes of messages from now on."""
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""
 
-    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+    async def read(self, job: Job[T], *, inline: bool = False) -> T:
         """Run `job` on a connection that can only read.
 
         Args:
-            brief: it looks up a few rows by their keys; it may be run where it stands.
+            inline: it looks up a few rows by their keys; it may be run where it stands.
         """
 
     async def checkpoint(self) -> bool:

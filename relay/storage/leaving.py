@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import not_found
-from relay.storage import erasing
+from relay.storage import tombstones
 from relay.storage.conversations import self_address
 from relay.storage.folding import sought
-from relay.storage.witness import note_erased, witness_of
+from relay.storage.observer import note_erased, observer_of
 
 OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions", "login_places")
 """Tables whose rows with a user's `user_id` go with the account."""
@@ -71,8 +71,8 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
         " AND ?1 IN (sender_id, only_for)",
         (user_id,),
     )
-    if (witness := witness_of(connection)) is not None:
-        witness.left(connection, user_id)
+    if (observer := observer_of(connection)) is not None:
+        observer.left(connection, user_id)
     note_erased(connection)
 
 
@@ -126,7 +126,7 @@ def erase_some(
     connection: sqlite3.Connection, user_id: str, message_ids: Sequence[int], reached: int, now: float
 ) -> None:
     """Make tombstones of some of a user's messages, and note how far that has come."""
-    erasing.erase(connection, message_ids, now)
+    tombstones.erase_messages(connection, message_ids, now)
     marks = ",".join("?" * len(message_ids))
     (kept,) = connection.execute(
         f"SELECT count(*) FROM log WHERE message_id IN ({marks}) AND deleted_at IS NULL", tuple(message_ids)
@@ -144,13 +144,13 @@ def drop_files(connection: sqlite3.Connection, user_id: str, after: str, limit: 
         " ORDER BY attachment_id LIMIT ?",
         (user_id, after, limit),
     ).fetchall()
-    witness = witness_of(connection)
+    observer = observer_of(connection)
     for (attachment_id,) in rows:
         holding = [
             row[0]
             for row in connection.execute("SELECT message_id FROM holds WHERE attachment_id = ?", (attachment_id,))
         ]
-        if holding and witness is not None and witness.kept(connection, holding):
+        if holding and observer is not None and observer.kept(connection, holding):
             connection.execute("UPDATE erasures SET files_kept = files_kept + 1 WHERE user_id = ?", (user_id,))
             continue
         connection.execute("DELETE FROM holds WHERE attachment_id = ?", (attachment_id,))

@@ -19,10 +19,10 @@ from typing import Any, Final
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Kind
-from relay.storage import erasing
+from relay.storage import tombstones
 from relay.storage.health import is_the_disks
-from relay.storage.own_ids import find_duplicate, settle, taken_by_latest
-from relay.storage.witness import witness_of
+from relay.storage.idempotency import find_duplicate, settle, taken_by_latest
+from relay.storage.observer import observer_of
 
 STREAM_COLUMNS: Final = (
     "message_id, channel_id, seq, type, sender_id, target_id, client_id, own_id, digest, payload, timestamp,"
@@ -232,8 +232,8 @@ class Log:
             connection.execute("RELEASE streams")
         self._position = position
         self._seqs.update(seqs)
-        if (witness := witness_of(connection)) is not None:
-            witness.stored(connection, entries)
+        if (observer := observer_of(connection)) is not None:
+            observer.stored(connection, entries)
 
     def _store_carefully(self, connection: sqlite3.Connection, entry: Entry, now: float) -> None:
         """Store one message whose type has a hook to run in the transaction, or is a latest value."""
@@ -250,7 +250,7 @@ class Log:
                     connection.execute(
                         "UPDATE log SET depth = ? WHERE message_id = ?", (entry.depth, entry.message_id)
                     )
-                erasing.collapse(connection, entry, now)
+                tombstones.collapse(connection, entry, now)
             else:
                 self._store_latest(connection, entry, now)
             if entry.after is not None:
@@ -279,8 +279,8 @@ class Log:
         )  # fmt: skip
         self._position = position
         entry.message_id, entry.timestamp, entry.stored = position, now, True
-        if (witness := witness_of(connection)) is not None:
-            witness.stored(connection, [entry])
+        if (observer := observer_of(connection)) is not None:
+            observer.stored(connection, [entry])
 
     def _move_senders(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Move each sender's own read pointer to what they sent, and note that they spoke: sending is reading."""

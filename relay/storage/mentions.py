@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 
-def note(connection: sqlite3.Connection, channel_id: int, seq: int, user_ids: Iterable[str]) -> None:
+def note_mentions(connection: sqlite3.Connection, channel_id: int, seq: int, user_ids: Iterable[str]) -> None:
     """Note whom a message mentions."""
     connection.executemany(
         "INSERT OR IGNORE INTO mentions (channel_id, user_id, seq) VALUES (?, ?, ?)",
@@ -14,7 +14,7 @@ def note(connection: sqlite3.Connection, channel_id: int, seq: int, user_ids: It
     )
 
 
-def forget(connection: sqlite3.Connection, channel_id: int, seq: int) -> None:
+def forget_mentions(connection: sqlite3.Connection, channel_id: int, seq: int) -> None:
     """Forget whom a message mentioned."""
     connection.execute("DELETE FROM mentions WHERE channel_id = ? AND seq = ?", (channel_id, seq))
 

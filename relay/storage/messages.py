@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 
 from relay.storage import versions
 from relay.storage.history import AROUND, LATEST_RECORD, NO_BOUND, RECORD, Record, fill
-from relay.storage.witness import Edited, note_erased, witness_of
+from relay.storage.observer import Edited, note_erased, observer_of
 
 _AT_ONCE: Final = 16
 """Messages that are read before their bytes are counted."""
 
 
-def records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
+def read_records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> dict[int, Record]:
     """Return stored messages by their ids, of both kinds; at most a few hundred at a time."""
     marks = ",".join("?" * len(message_ids))
     rows: Iterable[tuple[Any, ...]] = connection.execute(
@@ -32,13 +32,13 @@ class Slice(NamedTuple):
     taken: int
 
 
-def first_of(connection: sqlite3.Connection, message_ids: Sequence[int], max_bytes: int) -> Slice:
+def read_first(connection: sqlite3.Connection, message_ids: Sequence[int], max_bytes: int) -> Slice:
     """Return the first messages of some, by their ids: as many as `max_bytes` allow, and one at least."""
     found: dict[int, Record] = {}
     size = 0
     for start in range(0, len(message_ids), _AT_ONCE):
         some = message_ids[start : start + _AT_ONCE]
-        read = records(connection, some)
+        read = read_records(connection, some)
         for number, message_id in enumerate(some, start):
             record = read.get(message_id)
             if record is None:
@@ -143,7 +143,7 @@ class Placed(NamedTuple):
     payload: str
 
 
-def find(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Placed | None:
+def find_in_channel(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Placed | None:
     """Return a stream message of a conversation; None for one that is elsewhere, or deleted."""
     row = connection.execute(
         "SELECT message_id, seq, type, sender_id, payload FROM log"
@@ -153,7 +153,7 @@ def find(connection: sqlite3.Connection, channel_id: int, message_id: int) -> Pl
     return Placed(*row) if row else None
 
 
-def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
+def rewrite_message(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
     """Give a message another payload, and note when."""
     versions.keep(connection, message_id)
     row = connection.execute(
@@ -163,5 +163,5 @@ def rewrite(connection: sqlite3.Connection, message_id: int, payload: str, at: f
     ).fetchone()
     if row is not None:
         note_erased(connection)
-    if row is not None and (witness := witness_of(connection)) is not None:
-        witness.edited(connection, Edited(message_id, row[0], row[1], row[2], row[3], payload, at))
+    if row is not None and (observer := observer_of(connection)) is not None:
+        observer.edited(connection, Edited(message_id, row[0], row[1], row[2], row[3], payload, at))

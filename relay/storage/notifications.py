@@ -14,7 +14,7 @@ from relay.storage.history import (
     View,
     fill,
     read_pointer,
-    views,
+    read_views,
 )
 from relay.storage.summaries import count_unread
 
@@ -23,7 +23,7 @@ _CHANNELS = (ConversationKind.SELF, ConversationKind.BROADCAST)
 
 def channels(connection: sqlite3.Connection, user_id: str) -> list[View]:
     """Return a user's own channel, where there is one, and everybody's."""
-    return [seen for seen in views(connection, user_id) if seen.kind in _CHANNELS and seen.open]
+    return [seen for seen in read_views(connection, user_id) if seen.kind in _CHANNELS and seen.open]
 
 
 def page(

@@ -67,7 +67,7 @@ def own(connection: sqlite3.Connection, user_id: str) -> tuple[Kept, bool]:
     return Kept._make(row[:-1]), bool(row[-1])
 
 
-def choose(
+def choose_status(
     connection: sqlite3.Connection, user_id: str, status: str, text: str | None, until: float | None
 ) -> None:
     """Keep what a user chose to show."""
@@ -110,7 +110,7 @@ def following(connection: sqlite3.Connection, user_id: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def follow(connection: sqlite3.Connection, user_id: str, followed: Iterable[str], now: float) -> int:
+def set_following(connection: sqlite3.Connection, user_id: str, followed: Iterable[str], now: float) -> int:
     """Have a user follow others, and return how many that makes."""
     connection.executemany(
         "INSERT OR IGNORE INTO following (user_id, followed_id, since) VALUES (?, ?, ?)",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from relay.storage import messages
-from relay.storage.history import NO_BOUND, Record, View, other_party, views, views_with_news
+from relay.storage.history import NO_BOUND, Record, View, other_party, read_views, views_with_news
 
 
 class Gap(NamedTuple):
@@ -160,7 +160,7 @@ def undelivered(
     it is in the window.
     """
     found: list[tuple[int, str]] = []
-    for seen in views(connection, user_id):
+    for seen in read_views(connection, user_id):
         visible, bounds = seen.condition()
         newest = connection.execute(
             f"SELECT message_id, seq FROM log WHERE channel_id = ?{visible} ORDER BY seq DESC LIMIT 1",
@@ -179,7 +179,7 @@ def undelivered(
                 (seen.channel_id, after, user_id, limit + 1),
             )
     found.sort()
-    read = messages.first_of(connection, [message_id for message_id, _ in found[:limit]], max_bytes)
+    read = messages.read_first(connection, [message_id for message_id, _ in found[:limit]], max_bytes)
     window = found[: read.taken]
     ordered = sorted((priority(type_), message_id) for message_id, type_ in window)
     cursor = window[-1][0] if window else after

@@ -27,10 +27,10 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.storage.health import Health
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
+from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced
 from relay.storage.turns import Turns
 from relay.storage.turns import reader as reading_for
-from relay.storage.witness import Witness, Writer
 
 _LOOK_EVERY: Final = 20_000
 """So many of SQLite's steps, a millisecond or two, pass between two looks at a read's budget."""
@@ -136,9 +136,9 @@ class ThreadRunner:
         self._closed = False
         self._erased = trio.Event()
 
-    def tell(self, witness: Witness) -> None:
-        """Tell `witness`, on the writer's thread, what becomes of messages from now on."""
-        self._writer.witness = witness
+    def observe(self, observer: TransactionObserver) -> None:
+        """Have `observer` told, on the writer's thread, what becomes of messages from now on."""
+        self._writer.observer = observer
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller abandons the answer, never the transaction."""
@@ -173,13 +173,13 @@ class ThreadRunner:
 
         return await trio.lowlevel.wait_task_rescheduled(abandon)
 
-    async def read(self, job: Job[T], *, brief: bool = False) -> T:
-        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is brief.
+    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+        """Run `job` on a reader, on one state of the database: in a thread of trio's, or here when it is inline.
 
         Raises:
             RelayError: `overloaded` when a user's waited and ran for too long; it is interrupted.
         """
-        if brief:
+        if inline:
             return job(self._own_reader)
         user_id = reading_for()
         if user_id is None or not self._read_seconds:
@@ -291,9 +291,9 @@ class InlineRunner:
         self.moved: Callable[[], bool] = _stays
         self._erased = trio.Event()
 
-    def tell(self, witness: Witness) -> None:
-        """Tell `witness` what becomes of messages from now on."""
-        self._writer.witness = witness
+    def observe(self, observer: TransactionObserver) -> None:
+        """Have `observer` told what becomes of messages from now on."""
+        self._writer.observer = observer
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction of its own."""
@@ -321,7 +321,7 @@ class InlineRunner:
         await self._erased.wait()
         self._erased = trio.Event()
 
-    async def read(self, job: Job[T], *, brief: bool = False) -> T:
+    async def read(self, job: Job[T], *, inline: bool = False) -> T:
         """Run `job` on the reader."""
         await trio.lowlevel.checkpoint()
         return job(self._reader)

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from relay.storage.history import Record
-from relay.storage.witness import note_erased
+from relay.storage.observer import note_erased
 
 
 def keep(connection: sqlite3.Connection, message_id: int) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.testing.shapes import Document, Shapes, Undescribed, closed
 from relay.transports.rest.app import all_calls
 from relay.transports.rest.openapi import openapi

@@ -25,10 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         if "relay_world" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.trio(run=_run_on_virtual_time), append=False)
+            item.add_marker(pytest.mark.trio(run=run_on_virtual_time), append=False)
 
 
-def _run_on_virtual_time(main: Callable[[], Any], *, clock: trio.abc.Clock | None, instruments: Any) -> Any:
+def run_on_virtual_time(main: Callable[[], Any], *, clock: trio.abc.Clock | None, instruments: Any) -> Any:
+    """Run an async test on a clock that jumps to the next deadline whenever everybody waits; for pytest-trio."""
     return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.testing.checking import answers_of
 from relay.transports.rest.app import make_app
 

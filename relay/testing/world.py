@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import trio
 
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.engine import Engine, open_engine
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.services.router import Submission

@@ -16,8 +16,9 @@ from typing import Final
 
 import trio
 
-from relay.plugin.engine import Engine
-from relay.plugin.parts import Credentials
+from relay.engine.engine import Engine
+from relay.http.origins import origin_allowed
+from relay.plugin.registrations import Credentials
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.framing import close_frame
 from relay.protocol.outbox import Outbox
@@ -31,7 +32,6 @@ from relay.transports.head import (
     check_upgrade,
     client_address,
     is_trusted,
-    origin_allowed,
     receive_head,
     refusal,
 )

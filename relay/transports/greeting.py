@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from relay.plugin.authentication import identify
-from relay.plugin.engine import Engine
-from relay.plugin.parts import Credentials
+from relay.engine.authentication import identify
+from relay.engine.engine import Engine
+from relay.plugin.registrations import Credentials
 from relay.protocol.envelope import SentMeta, encode_event
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.events import GapRange, Heartbeat, Limits, Ready, Synced
@@ -46,8 +46,8 @@ async def look_up(
         device = accounts.get_device(database, user_id, client_id)
         return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
 
-    brief = await engine.runner.read(lambda database: few_conversations(database, user_id), brief=True)
-    return await engine.runner.read(read, brief=brief)
+    inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
+    return await engine.runner.read(read, inline=inline)
 
 
 async def company(engine: Engine, user_id: str) -> Company:
@@ -56,7 +56,7 @@ async def company(engine: Engine, user_id: str) -> Company:
     Read where it stands, so that whoever goes on without a wait knows of every change before and is told of
     every change after.
     """
-    return await engine.runner.read(lambda database: read_company(database, user_id), brief=True)
+    return await engine.runner.read(lambda database: read_company(database, user_id), inline=True)
 
 
 async def attach(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
@@ -73,7 +73,7 @@ async def attach(engine: Engine, identity: Identity, client_id: str, device: Dev
         if same and now - device.seen_at < _SEEN_SECONDS:
             return device.session_id
     # Looked at again in the transaction: it may have been revoked since it was read.
-    session_id = await engine.patient.write(
+    session_id = await engine.batched_writes.write(
         lambda database: accounts.attach_device(
             database, identity.user_id, client_id, identity.token_id, now, identity.created_at
         )

@@ -197,22 +197,6 @@ def check_upgrade(head: Head) -> None:
         raise BadHead(400, "an upgrade has no body")
 
 
-def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
-    """Tell whether a page of `origin` may connect: the server's own pages, and those of listed origins."""
-    origin = origin.lower()
-    if origin in allowed:
-        return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    default = {"http": ":80", "https": ":443"}.get(parts.scheme)
-    if default is None or not parts.netloc or parts.path or parts.query or parts.fragment:
-        return False
-    own = host.lower()
-    return parts.netloc == own or parts.netloc.removesuffix(default) == own.removesuffix(default)
-
-
 def client_address(forwarded: str, peer: str, trusted: Sequence[str]) -> str:
     """Return whose address limits count: the nearest one that is no trusted proxy's.
 

@@ -19,7 +19,7 @@ import trio
 
 from relay.services.limits import network_of
 
-_PATIENCE_SECONDS: Final = 5.0
+_WAIT_SECONDS: Final = 5.0
 _SHORT_PATIENCE_SECONDS: Final = 1.0
 """Where there is no room at all."""
 
@@ -124,7 +124,7 @@ class Lobby:
         mates = self._guests.get(home)
         most = self._per_address
         if mates is not None and most and len(mates) >= most and not self._exempt(address):
-            while len(mates) >= most and self._send_away(mates, _PATIENCE_SECONDS):
+            while len(mates) >= most and self._send_away(mates, _WAIT_SECONDS):
                 self._log.warn(
                     f"crowd {home}",
                     f"{most} connections from {home} have not said who they are: the ones that have "

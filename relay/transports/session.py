@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 import trio
 
-from relay.plugin.choices import with_choices
-from relay.plugin.engine import Engine
-from relay.plugin.parts import Credentials
+from relay.engine.engine import Engine
+from relay.plugin.registrations import Credentials
 from relay.protocol import session as states
+from relay.protocol.choices import with_choices
 from relay.protocol.envelope import (
     Envelope,
     SentMeta,

@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from relay.app.server import CannotListen, announce, drain, http_server, open_listeners, serve
-from relay.plugin.engine import open_engine
+from relay.engine.engine import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
 from relay.testing import EPOCH, UPGRADE, World, settings_for
@@ -77,25 +77,25 @@ async def accept(scope: trio.CancelScope) -> None:
         await trio.sleep_forever()
 
 
-async def test_everybody_is_sent_away_with_the_time_to_come_back(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_everybody_is_sent_away_with_the_time_to_come_back(tmp_path: Path) -> None:
     names = [f"u{number}" for number in range(12)]
-    async with running(tmp_path, *names) as server:
-        devices = [await server.connect(name) for name in names]
+    async with running(tmp_path, *names) as world:
+        devices = [await world.connect(name) for name in names]
         for device in devices:
             await device.drain()
         began = trio.current_time()
-        server.nursery.start_soon(server.drain)
+        world.nursery.start_soon(world.drain)
         for device in devices:
             closed = await device.closed()
             assert closed.code == 4404
             assert re.fullmatch(r"server is draining; retry_after=\d+", closed.reason)
             await device.cut()
-        await server.over.wait()
-        assert server.accepting.cancel_called
+        await world.over.wait()
+        assert world.accepting.cancel_called
         assert trio.current_time() - began < 1
 
 
-async def test_comebacks_are_spread_out(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_comebacks_are_spread_out(tmp_path: Path) -> None:
     class Link:
         def __init__(self) -> None:
             self.reason = ""
@@ -106,71 +106,70 @@ async def test_comebacks_are_spread_out(tmp_path: Path, autojump_clock: Any) -> 
         def cut(self) -> None:
             pass
 
-    async with running(tmp_path) as server:
+    async with running(tmp_path) as world:
         links = [Link() for _ in range(1500)]
-        server.door.sessions.update(links)  # type: ignore[arg-type]
-        server.nursery.start_soon(server.drain)
-        await server.over.wait()
+        world.door.sessions.update(links)  # type: ignore[arg-type]
+        world.nursery.start_soon(world.drain)
+        await world.over.wait()
         waits = [int(link.reason.rpartition("=")[2]) for link in links]
         assert {wait: waits.count(wait) for wait in sorted(set(waits))} == {1: 500, 2: 500, 3: 500}
 
 
-async def test_peers_that_never_read_or_answer_are_cut_at_the_deadline(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with running(tmp_path, "alice") as server:
-        await server.connect("alice")
-        await server.upgrade()
-        half = await server.dial()
+async def test_peers_that_never_read_or_answer_are_cut_at_the_deadline(tmp_path: Path) -> None:
+    async with running(tmp_path, "alice") as world:
+        await world.connect("alice")
+        await world.upgrade()
+        half = await world.dial()
         await half.send_all(b"POST /api/messages HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{")
         await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
-        server.nursery.start_soon(server.drain)
-        await server.over.wait()
+        world.nursery.start_soon(world.drain)
+        await world.over.wait()
         assert trio.current_time() - began <= 4.5
         await trio.testing.wait_all_tasks_blocked()
-        assert server.door.streams == set()
+        assert world.door.streams == set()
 
 
-async def test_one_who_has_said_nothing_yet_holds_nobody_up(tmp_path: Path, autojump_clock: Any) -> None:
-    async with running(tmp_path) as server:
-        silent = await server.dial()
+async def test_one_who_has_said_nothing_yet_holds_nobody_up(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        silent = await world.dial()
         await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
-        server.nursery.start_soon(server.drain)
+        world.nursery.start_soon(world.drain)
         assert (await silent.receive_some(12)).startswith(b"HTTP/1.1 503")
-        await server.over.wait()
+        await world.over.wait()
         assert trio.current_time() - began < 2
 
 
-async def test_what_was_taken_is_acked_before_the_close(tmp_path: Path, autojump_clock: Any) -> None:
-    async with running(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
+async def test_what_was_taken_is_acked_before_the_close(tmp_path: Path) -> None:
+    async with running(tmp_path, "alice", "bob") as world:
+        alice = await world.connect("alice")
         for number in range(20):
             await alice.say("bob", "x", id=f"{number}")
         await trio.testing.wait_all_tasks_blocked()
-        server.nursery.start_soon(server.drain)
+        world.nursery.start_soon(world.drain)
         acks = [await alice.next("ack") for _ in range(20)]
         assert [ack["payload"]["seq"] for ack in acks] == list(range(1, 21))
         assert (await alice.closed()).code == 4404
 
 
-async def test_a_session_in_its_greeting_is_sent_away_as_well(tmp_path: Path, autojump_clock: Any) -> None:
-    async with running(tmp_path, "alice") as server:
-        device = await server.upgrade()
-        server.nursery.start_soon(server.drain)
+async def test_a_session_in_its_greeting_is_sent_away_as_well(tmp_path: Path) -> None:
+    async with running(tmp_path, "alice") as world:
+        device = await world.upgrade()
+        world.nursery.start_soon(world.drain)
         assert (await device.closed()).code == 4404
 
 
-async def test_an_upgrade_after_the_drain_began_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
-    async with running(tmp_path, "alice") as server:
-        await server.connect("alice")
-        stream = await server.dial()
-        server.engine.draining = True
+async def test_an_upgrade_after_the_drain_began_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, "alice") as world:
+        await world.connect("alice")
+        stream = await world.dial()
+        world.engine.draining = True
         await stream.send_all(UPGRADE)
         assert (await stream.receive_some(12)) == b"HTTP/1.1 503"
 
 
+@pytest.mark.real_time
 async def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
     (listener,) = await open_listeners(settings_for(tmp_path, RELAY_SERVER__PORT="0"))
     async with listener:
@@ -189,23 +188,19 @@ async def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
     ],
 )
 async def test_a_server_without_users_says_how_to_begin(
-    tmp_path: Path,
-    autojump_clock: Any,
-    capsys: pytest.CaptureFixture[str],
-    environ: dict[str, str],
-    link: str | None,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], environ: dict[str, str], link: str | None
 ) -> None:
-    async with running(tmp_path, **environ) as server:
+    async with running(tmp_path, **environ) as world:
         for first in (True, False):
-            address = (server.engine.settings.server.host, 8484)
-            await announce(server.engine, address, [].append, "Then type this.")
+            address = (world.engine.settings.server.host, 8484)
+            await announce(world.engine, address, [].append, "Then type this.")
             told = capsys.readouterr().err
             assert bool(told) is first
             if first:
                 assert told.startswith("There are no users yet.")
                 assert told.endswith("Then type this.\n")
                 assert bool(link and re.search(link, told)) is (link is not None)
-                await server.user("alice")
+                await world.user("alice")
 
 
 @pytest.fixture
@@ -218,6 +213,7 @@ def collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("collector")
+@pytest.mark.real_time
 async def test_a_whole_server_says_where_it_listens_and_serves_there(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, RELAY_SERVER__PORT="0")
     said: list[str] = []

@@ -19,15 +19,18 @@ import msgspec
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
 from relay.app import admin
 from relay.app.control import REQUEST_SECONDS, serve_control
 from relay.app.control_client import MAX_REQUEST, ControlError, NoServer, call, control_path
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection
 from relay.settings import load
+
+pytestmark = pytest.mark.real_time
 
 
 class Ended:
@@ -218,7 +221,7 @@ async def test_a_request_over_the_limit_is_refused_on_both_sides(tmp_path: Path)
 
 
 async def test_clients_that_vanish_or_say_nothing_leave_the_server_as_it_was(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
+    autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with serving(tmp_path / "relay.db") as (_engine, path):
         for sent in (b"", b'{"op": "us', b'{"op": "user.list"}\n'):

@@ -42,7 +42,7 @@ def test_one_of_an_installed_package_is_called_by_its_module(
     (tmp_path / "relay_of_mine.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     entry = importlib.metadata.EntryPoint("mine", "relay_of_mine", "relay.plugins")
-    monkeypatch.setattr("relay.plugin.discovery.installed", lambda: {"mine": _found(entry)})
+    monkeypatch.setattr("relay.engine.discovery.installed", lambda: {"mine": _found(entry)})
     settings = load(None, {"RELAY_PLUGINS__ALSO": "mine, nowhere", "RELAY_PLUGINS__DIRECTORIES": ""})
     told = {broken.name: str(broken) for broken in load_for(settings).broken}
     assert told["mine"].startswith("plugin 'mine' (module relay_of_mine) is left out: ZeroDivisionError")
@@ -51,6 +51,6 @@ def test_one_of_an_installed_package_is_called_by_its_module(
 
 
 def _found(entry: importlib.metadata.EntryPoint) -> object:
-    from relay.plugin.discovery import Found
+    from relay.engine.discovery import Found
 
     return Found("mine", "installed", entry=entry)

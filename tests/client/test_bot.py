@@ -251,9 +251,7 @@ async def test_a_listener_sees_what_a_limited_replay_left_out_but_not_what_was_b
         assert sorted(seen) == sorted(said)
 
 
-async def test_what_a_limited_replay_left_out_is_answered_before_anything_counts_as_processed(
-    autojump_clock: trio.testing.MockClock, peer: Peer
-) -> None:
+async def test_what_a_limited_replay_left_out_is_answered_before_anything_counts_as_processed(peer: Peer) -> None:
     asked: list[str] = []
     fetching = trio.Event()
 

@@ -6,13 +6,12 @@ import random
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from relay.client import Backoff, RelayClosed, RelayOffline
 from tests.client.peer import HEARTBEAT, Peer, waits
 
 
-async def test_the_hello_carries_the_token_and_nothing_unknown(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_the_hello_carries_the_token_and_nothing_unknown(peer: Peer) -> None:
     async with peer.connect(client_id="desk") as client:
         far = await peer.accept()
         hello = await far.welcome()
@@ -22,15 +21,13 @@ async def test_the_hello_carries_the_token_and_nothing_unknown(autojump_clock: M
         assert (client.user_id, client.session_id, client.epoch) == ("alice", "s1", "e1")
 
 
-async def test_a_given_position_is_what_the_first_hello_resumes_from(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_given_position_is_what_the_first_hello_resumes_from(peer: Peer) -> None:
     async with peer.connect(cursor=7, epoch="e0"):
         hello = await (await peer.accept()).ready()
         assert (hello["cursor"], hello["epoch"]) == (7, "e0")
 
 
-async def test_a_reconnect_resumes_with_session_cursor_and_epoch(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_reconnect_resumes_with_session_cursor_and_epoch(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=41)
         await far.message(42)
@@ -46,9 +43,7 @@ async def test_a_reconnect_resumes_with_session_cursor_and_epoch(autojump_clock:
         assert (hello["session_id"], hello["cursor"], hello["epoch"]) == ("s1", 41, "e1")
 
 
-async def test_another_epoch_forgets_the_cursor_and_is_told_to_the_application(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_another_epoch_forgets_the_cursor_and_is_told_to_the_application(peer: Peer) -> None:
     async with peer.connect(cursor=500, epoch="e0") as client:
         far = await peer.accept()
         await far.ready(resumed=False, epoch="e1")
@@ -61,7 +56,7 @@ async def test_another_epoch_forgets_the_cursor_and_is_told_to_the_application(
         assert (await anext(client)).message_id == 4
 
 
-async def test_back_off_doubles_with_full_jitter_up_to_its_cap(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_back_off_doubles_with_full_jitter_up_to_its_cap(peer: Peer) -> None:
     peer.down = True
     expected = random.Random(7)
     async with peer.connect(backoff=Backoff(base=0.5, cap=4.0)):
@@ -71,7 +66,7 @@ async def test_back_off_doubles_with_full_jitter_up_to_its_cap(autojump_clock: M
         assert len(peer.dials) > 15
 
 
-async def test_back_off_starts_anew_after_having_been_live(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_back_off_starts_anew_after_having_been_live(peer: Peer) -> None:
     expected = random.Random(7)
     peer.down = True
     async with peer.connect() as client:
@@ -89,9 +84,7 @@ async def test_back_off_starts_anew_after_having_been_live(autojump_clock: MockC
         assert peer.dials[-1] - ended == pytest.approx(expected.uniform(0, 0.5))
 
 
-async def test_a_connection_that_dies_as_soon_as_it_is_live_does_not_reset_the_back_off(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_connection_that_dies_as_soon_as_it_is_live_does_not_reset_the_back_off(peer: Peer) -> None:
     expected = random.Random(7)
     async with peer.connect() as client:
         for _ in range(5):
@@ -103,7 +96,7 @@ async def test_a_connection_that_dies_as_soon_as_it_is_live_does_not_reset_the_b
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 1012, 1013, 4401, 4402, 4403, 4405])
-async def test_it_comes_back_after_a_passing_close(autojump_clock: MockClock, peer: Peer, code: int) -> None:
+async def test_it_comes_back_after_a_passing_close(peer: Peer, code: int) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
@@ -113,7 +106,7 @@ async def test_it_comes_back_after_a_passing_close(autojump_clock: MockClock, pe
 
 
 @pytest.mark.parametrize("code", [4501, 4502, 4503, 4504, 4505, 4510, 1008])
-async def test_a_final_close_is_raised_out_of_every_wait(autojump_clock: MockClock, peer: Peer, code: int) -> None:
+async def test_a_final_close_is_raised_out_of_every_wait(peer: Peer, code: int) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
@@ -135,7 +128,7 @@ async def test_a_final_close_is_raised_out_of_every_wait(autojump_clock: MockClo
         assert len(peer.dials) == 1
 
 
-async def test_an_error_out_of_the_block_is_not_wrapped_in_a_group(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_an_error_out_of_the_block_is_not_wrapped_in_a_group(peer: Peer) -> None:
     async def receive_until_closed() -> None:
         async with peer.connect() as client:
             await (await peer.live()).close(4501, "token wrong")
@@ -147,9 +140,7 @@ async def test_an_error_out_of_the_block_is_not_wrapped_in_a_group(autojump_cloc
 
 
 @pytest.mark.parametrize("reason", ["7.5", "retry_after=7.5", '{"retry_after": 7.5}', "draining, 7.5 s"])
-async def test_a_draining_server_says_when_to_come_back(
-    autojump_clock: MockClock, peer: Peer, reason: str
-) -> None:
+async def test_a_draining_server_says_when_to_come_back(peer: Peer, reason: str) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
@@ -159,7 +150,7 @@ async def test_a_draining_server_says_when_to_come_back(
         assert peer.dials[-1] - closed == pytest.approx(7.5)
 
 
-async def test_silence_of_two_heartbeats_is_the_end_of_a_connection(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_silence_of_two_heartbeats_is_the_end_of_a_connection(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
@@ -172,7 +163,7 @@ async def test_silence_of_two_heartbeats_is_the_end_of_a_connection(autojump_clo
         assert "silent" in (client.trouble or "")
 
 
-async def test_pings_count_as_life(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_pings_count_as_life(peer: Peer) -> None:
     async with peer.connect(heartbeats=False) as client:
         far = await peer.live()
         await client.wait_live()
@@ -182,7 +173,7 @@ async def test_pings_count_as_life(autojump_clock: MockClock, peer: Peer) -> Non
         assert len(peer.dials) == 1
 
 
-async def test_a_heartbeat_is_answered_with_the_cursor(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_heartbeat_is_answered_with_the_cursor(peer: Peer) -> None:
     async with peer.connect(cursor=9) as client:
         far = await peer.live(cursor=9)
         await client.wait_live()
@@ -194,7 +185,7 @@ async def test_a_heartbeat_is_answered_with_the_cursor(autojump_clock: MockClock
         assert client.cursor == 9
 
 
-async def test_without_heartbeats_none_is_answered(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_without_heartbeats_none_is_answered(peer: Peer) -> None:
     async with peer.connect(heartbeats=False) as client:
         far = await peer.live()
         await client.wait_live()
@@ -202,9 +193,7 @@ async def test_without_heartbeats_none_is_answered(autojump_clock: MockClock, pe
         await far.quiet(5)
 
 
-async def test_leaving_the_block_acknowledges_says_goodbye_and_closes_normally(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_leaving_the_block_acknowledges_says_goodbye_and_closes_normally(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=41)
         await anext(client)
@@ -215,7 +204,7 @@ async def test_leaving_the_block_acknowledges_says_goodbye_and_closes_normally(
     assert client.state == "closed"
 
 
-async def test_goodbye_ends_the_iteration_and_answers_who_waits(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_goodbye_ends_the_iteration_and_answers_who_waits(peer: Peer) -> None:
     async with peer.connect() as client, trio.open_nursery() as nursery:
         far = await peer.live()
         ticket = client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
@@ -229,9 +218,7 @@ async def test_goodbye_ends_the_iteration_and_answers_who_waits(autojump_clock: 
 
 
 @pytest.mark.parametrize("frame", ["[]", "{", '{"type":5}', "[" * 50_000, b"\x00\xff"])
-async def test_frames_that_are_no_envelopes_are_passed_over(
-    autojump_clock: MockClock, peer: Peer, frame: str | bytes
-) -> None:
+async def test_frames_that_are_no_envelopes_are_passed_over(peer: Peer, frame: str | bytes) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=41)
         await far.socket.send_message(frame)
@@ -241,9 +228,7 @@ async def test_frames_that_are_no_envelopes_are_passed_over(
         assert (await anext(client)).message_id == 42
 
 
-async def test_a_revoked_session_is_not_named_again(
-    autojump_clock: MockClock, peer: Peer, tmp_path: object
-) -> None:
+async def test_a_revoked_session_is_not_named_again(peer: Peer, tmp_path: object) -> None:
     async with peer.connect(state=f"{tmp_path}/state") as client:
         await (await peer.live()).close(4503, "revoked")
         with pytest.raises(RelayClosed):
@@ -253,7 +238,7 @@ async def test_a_revoked_session_is_not_named_again(
         assert "session_id" not in await (await peer.accept()).ready()
 
 
-async def test_what_is_not_to_be_kept_fails_without_a_connection(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_what_is_not_to_be_kept_fails_without_a_connection(peer: Peer) -> None:
     peer.down = True
     async with peer.connect() as client:
         with pytest.raises(RelayOffline):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import trio
-from trio.testing import MockClock
 
 from tests.client.peer import Peer, collect, ids
 
 
-async def test_an_application_that_falls_behind_gets_everything_by_a_resume(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_an_application_that_falls_behind_gets_everything_by_a_resume(peer: Peer) -> None:
     async with peer.connect(inbox_capacity=10) as client:
         far = await peer.live(cursor=0)
         for number in range(1, 31):
@@ -38,9 +35,7 @@ async def test_an_application_that_falls_behind_gets_everything_by_a_resume(
         assert len(peer.dials) == 2
 
 
-async def test_a_replay_longer_than_the_inbox_arrives_whole_over_several_resumes(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_replay_longer_than_the_inbox_arrives_whole_over_several_resumes(peer: Peer) -> None:
     async def serve() -> None:
         while True:
             far = await peer.accept()
@@ -61,7 +56,7 @@ async def test_a_replay_longer_than_the_inbox_arrives_whole_over_several_resumes
     assert got == list(range(50, 0, -1))
 
 
-async def test_acks_are_heard_by_one_who_never_iterates(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_acks_are_heard_by_one_who_never_iterates(peer: Peer) -> None:
     async with peer.connect(inbox_capacity=10) as client:
         far = await peer.live(cursor=0)
         for number in range(1, 500):
@@ -73,7 +68,7 @@ async def test_acks_are_heard_by_one_who_never_iterates(autojump_clock: MockCloc
         assert client.cursor is None
 
 
-async def test_a_reset_is_told_even_to_a_full_inbox(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_reset_is_told_even_to_a_full_inbox(peer: Peer) -> None:
     async with peer.connect(cursor=3, epoch="e1", inbox_capacity=4) as client:
         far = await peer.live(cursor=3)
         for number in range(4, 20):

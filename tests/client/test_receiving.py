@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from relay.client import Gap
 from tests.client.peer import Far, Peer, collect, ids
@@ -19,9 +18,7 @@ async def acks(far: Far, into: list[tuple[float, int]]) -> None:
         into.append((trio.current_time() - start, cursor))
 
 
-async def test_replayed_and_live_events_come_in_the_order_of_arrival(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_replayed_and_live_events_come_in_the_order_of_arrival(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.accept()
         await far.ready()
@@ -36,7 +33,7 @@ async def test_replayed_and_live_events_come_in_the_order_of_arrival(
         assert (events[4].sender_id, events[4].target_id, events[4].seq) == ("bob", "alice", 13)
 
 
-async def test_an_event_is_given_once_over_reconnects(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_an_event_is_given_once_over_reconnects(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.accept()
         await far.ready()
@@ -55,7 +52,7 @@ async def test_an_event_is_given_once_over_reconnects(autojump_clock: MockClock,
         assert ids(await collect(client, 5)) == [11, 13, 14]
 
 
-async def test_a_replay_cut_short_moves_no_cursor(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_replay_cut_short_moves_no_cursor(peer: Peer) -> None:
     async with peer.connect(cursor=5, epoch="e1") as client:
         far = await peer.accept()
         await far.ready()
@@ -72,9 +69,7 @@ async def test_a_replay_cut_short_moves_no_cursor(autojump_clock: MockClock, pee
         assert client.cursor == 9
 
 
-async def test_the_cursor_follows_live_messages_once_they_are_processed(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_the_cursor_follows_live_messages_once_they_are_processed(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=10)
         await far.message(11)
@@ -87,9 +82,7 @@ async def test_the_cursor_follows_live_messages_once_they_are_processed(
         assert client.cursor == 11
 
 
-async def test_an_ack_moves_the_cursor_when_everything_before_is_processed(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_an_ack_moves_the_cursor_when_everything_before_is_processed(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=10)
         await collect(client, 2)
@@ -106,7 +99,7 @@ async def test_an_ack_moves_the_cursor_when_everything_before_is_processed(
         assert client.cursor == 12
 
 
-async def test_acks_move_the_cursor_of_one_who_only_sends(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_acks_move_the_cursor_of_one_who_only_sends(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=10)
         await collect(client, 2)
@@ -120,9 +113,7 @@ async def test_acks_move_the_cursor_of_one_who_only_sends(autojump_clock: MockCl
 
 
 @pytest.mark.parametrize("moment", ["before synced", "duplicate"])
-async def test_an_ack_that_may_be_ahead_of_the_flow_moves_nothing(
-    autojump_clock: MockClock, peer: Peer, moment: str
-) -> None:
+async def test_an_ack_that_may_be_ahead_of_the_flow_moves_nothing(peer: Peer, moment: str) -> None:
     async with peer.connect(cursor=10, epoch="e1") as client:
         far = await peer.accept()
         await far.ready()
@@ -138,7 +129,7 @@ async def test_an_ack_that_may_be_ahead_of_the_flow_moves_nothing(
         assert client.cursor == 10
 
 
-async def test_acknowledging_happens_at_most_once_a_second(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_acknowledging_happens_at_most_once_a_second(peer: Peer) -> None:
     sent: list[tuple[float, int]] = []
     async with peer.connect() as client, trio.open_nursery() as nursery:
         far = await peer.live(cursor=0)
@@ -157,7 +148,7 @@ async def test_acknowledging_happens_at_most_once_a_second(autojump_clock: MockC
     assert sent[-1][1] == 99  # the hundredth was given, but the iterator has not come back
 
 
-async def test_manually_only_what_was_acknowledged_counts(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_manually_only_what_was_acknowledged_counts(peer: Peer) -> None:
     async with peer.connect() as client:
         client.acknowledge = "manual"
         far = await peer.accept()
@@ -175,7 +166,7 @@ async def test_manually_only_what_was_acknowledged_counts(autojump_clock: MockCl
         assert client.cursor == 9
 
 
-async def test_an_acknowledgement_reaches_only_what_was_given(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_an_acknowledgement_reaches_only_what_was_given(peer: Peer) -> None:
     async with peer.connect() as client:
         client.acknowledge = "manual"
         far = await peer.live(cursor=8)
@@ -185,7 +176,7 @@ async def test_an_acknowledgement_reaches_only_what_was_given(autojump_clock: Mo
         assert client.cursor is None
 
 
-async def test_a_cancelled_iterator_loses_no_event(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_cancelled_iterator_loses_no_event(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(cursor=0)
         got: list[int] = []
@@ -203,7 +194,7 @@ async def test_a_cancelled_iterator_loses_no_event(autojump_clock: MockClock, pe
         assert got == list(range(1, 20))
 
 
-async def test_only_one_task_may_iterate(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_only_one_task_may_iterate(peer: Peer) -> None:
     async with peer.connect() as client, trio.open_nursery() as nursery:
         nursery.start_soon(anext, client)
         await trio.testing.wait_all_tasks_blocked()
@@ -212,7 +203,7 @@ async def test_only_one_task_may_iterate(autojump_clock: MockClock, peer: Peer) 
         nursery.cancel_scope.cancel()
 
 
-async def test_gaps_of_a_limited_replay_are_given(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_gaps_of_a_limited_replay_are_given(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.accept()
         await far.ready()
@@ -222,7 +213,7 @@ async def test_gaps_of_a_limited_replay_are_given(autojump_clock: MockClock, pee
         assert (await anext(client)).gaps == (Gap("group", "team", 3, 90),)
 
 
-async def test_present_statuses_are_given_whatever_their_age(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_present_statuses_are_given_whatever_their_age(peer: Peer) -> None:
     async with peer.connect(cursor=50, epoch="e1") as client:
         far = await peer.accept()
         await far.ready()
@@ -231,7 +222,7 @@ async def test_present_statuses_are_given_whatever_their_age(autojump_clock: Moc
         assert (await anext(client)).payload == {"status": "away"}
 
 
-async def test_an_error_that_answers_no_message_is_an_event(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_an_error_that_answers_no_message_is_an_event(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await far.send("error", {"code": "bad_envelope", "message": "no", "retry": False})

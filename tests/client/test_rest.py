@@ -13,6 +13,8 @@ import pytest
 from relay.client import Gap, RelayError, RelayOffline, RestClient
 from relay.client.history import read_all, read_conversations, read_gap, read_page
 
+pytestmark = pytest.mark.real_time
+
 Answer = Callable[[httpx.Request], httpx.Response]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from relay.client import Ack, Client, OutboxFull, RelayError, RelayOffline, Ticket
 from tests.client.peer import Far, Peer
@@ -20,9 +19,7 @@ async def texts(far: Far, count: int) -> list[str]:
     return [(await far.receive_message())["payload"]["content"] for _ in range(count)]
 
 
-async def test_a_message_goes_out_with_its_id_target_device_and_time(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_message_goes_out_with_its_id_target_device_and_time(peer: Peer) -> None:
     async with peer.connect(client_id="desk") as client, trio.open_nursery() as nursery:
         far = await peer.live()
         answers: list[Ack] = []
@@ -43,7 +40,7 @@ async def test_a_message_goes_out_with_its_id_target_device_and_time(
         assert client.unanswered == 0
 
 
-async def test_a_refusal_for_good_is_raised_where_it_is_waited_for(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_refusal_for_good_is_raised_where_it_is_waited_for(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         ticket = say(client, "hi")
@@ -56,9 +53,7 @@ async def test_a_refusal_for_good_is_raised_where_it_is_waited_for(autojump_cloc
         assert client.unanswered == 0
 
 
-async def test_messages_written_offline_go_out_in_order_once_connected(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_messages_written_offline_go_out_in_order_once_connected(peer: Peer) -> None:
     peer.down = True
     async with peer.connect() as client:
         for number in range(20):
@@ -69,9 +64,7 @@ async def test_messages_written_offline_go_out_in_order_once_connected(
         assert await texts(far, 20) == [str(number) for number in range(20)]
 
 
-async def test_what_was_not_answered_is_sent_again_with_the_same_frame_and_in_order(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_what_was_not_answered_is_sent_again_with_the_same_frame_and_in_order(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         tickets = [say(client, str(number)) for number in range(6)]
@@ -89,9 +82,7 @@ async def test_what_was_not_answered_is_sent_again_with_the_same_frame_and_in_or
         assert (await tickets[1].wait()).duplicate
 
 
-async def test_a_rate_limit_holds_everything_back_as_long_as_the_server_says(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_rate_limit_holds_everything_back_as_long_as_the_server_says(peer: Peer) -> None:
     async with peer.connect(in_flight=1) as client:
         far = await peer.live()
         tickets = [say(client, text) for text in "abc"]
@@ -104,7 +95,7 @@ async def test_a_rate_limit_holds_everything_back_as_long_as_the_server_says(
         assert await texts(far, 1) == ["b"]
 
 
-async def test_after_a_rate_limit_the_window_opens_slowly(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_after_a_rate_limit_the_window_opens_slowly(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         tickets = [say(client, str(number)) for number in range(8)]
@@ -121,7 +112,7 @@ async def test_after_a_rate_limit_the_window_opens_slowly(autojump_clock: MockCl
         assert await texts(far, 4) == ["3", "4", "5", "6"]
 
 
-async def test_other_passing_refusals_are_retried_a_few_times_only(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_other_passing_refusals_are_retried_a_few_times_only(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         ticket = say(client, "a")
@@ -134,7 +125,7 @@ async def test_other_passing_refusals_are_retried_a_few_times_only(autojump_cloc
 
 @pytest.mark.parametrize(("ours", "theirs", "window"), [(64, {}, 64), (5, {}, 5), (64, {"in_flight": 3}, 3)])
 async def test_no_more_than_the_window_is_on_the_wire(
-    autojump_clock: MockClock, peer: Peer, ours: int, theirs: dict[str, int], window: int
+    peer: Peer, ours: int, theirs: dict[str, int], window: int
 ) -> None:
     async with peer.connect(in_flight=ours) as client:
         far = await peer.live(limits=theirs)
@@ -147,7 +138,7 @@ async def test_no_more_than_the_window_is_on_the_wire(
         await far.quiet(1)
 
 
-async def test_a_full_outbox_refuses_and_send_waits_for_room(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_full_outbox_refuses_and_send_waits_for_room(peer: Peer) -> None:
     async with peer.connect(outbox_capacity=2) as client, trio.open_nursery() as nursery:
         far = await peer.live()
         tickets = [say(client, "a"), say(client, "b")]
@@ -162,7 +153,7 @@ async def test_a_full_outbox_refuses_and_send_waits_for_room(autojump_clock: Moc
         await far.ack(third["meta"]["id"], 102)
 
 
-async def test_a_timeout_leaves_the_message_on_its_way(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_timeout_leaves_the_message_on_its_way(peer: Peer) -> None:
     peer.down = True
     async with peer.connect() as client:
         with pytest.raises(trio.TooSlowError):
@@ -172,7 +163,7 @@ async def test_a_timeout_leaves_the_message_on_its_way(autojump_clock: MockClock
         assert (await far.receive_message())["meta"]["id"] == "m1"
 
 
-async def test_the_same_id_again_is_the_same_message(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_the_same_id_again_is_the_same_message(peer: Peer) -> None:
     async with peer.connect() as client:
         assert say(client, "a", id="m1") is say(client, "a", id="m1")
         with pytest.raises(RelayError, match="conflict"):
@@ -184,7 +175,7 @@ async def test_the_same_id_again_is_the_same_message(autojump_clock: MockClock, 
         assert client.unanswered == 1
 
 
-async def test_a_message_that_is_not_kept_fails_with_its_connection(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_a_message_that_is_not_kept_fails_with_its_connection(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
@@ -197,9 +188,7 @@ async def test_a_message_that_is_not_kept_fails_with_its_connection(autojump_clo
         await far.quiet(5)
 
 
-async def test_a_message_the_server_closes_for_its_size_is_not_sent_for_ever(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_message_the_server_closes_for_its_size_is_not_sent_for_ever(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
         small, large = say(client, "a"), say(client, "b" * 10_000)
@@ -213,9 +202,7 @@ async def test_a_message_the_server_closes_for_its_size_is_not_sent_for_ever(
         await small.wait()
 
 
-async def test_a_message_over_the_servers_known_limit_is_not_sent_at_all(
-    autojump_clock: MockClock, peer: Peer
-) -> None:
+async def test_a_message_over_the_servers_known_limit_is_not_sent_at_all(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live(limits={"frame_bytes": 1_000})
         await client.wait_live()
@@ -225,7 +212,7 @@ async def test_a_message_over_the_servers_known_limit_is_not_sent_at_all(
         assert await texts(far, 1) == ["a"]
 
 
-async def test_flush_waits_for_the_last_answer(autojump_clock: MockClock, peer: Peer) -> None:
+async def test_flush_waits_for_the_last_answer(peer: Peer) -> None:
     async with peer.connect() as client, trio.open_nursery() as nursery:
         far = await peer.live()
         ticket = say(client, "a")

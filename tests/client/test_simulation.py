@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from relay.client import Client
@@ -117,7 +116,7 @@ async def write(client: Client, rng: random.Random, sent: list[str]) -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 async def test_everything_arrives_once_both_ways_whatever_breaks(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def vanish(self: Client) -> None:
         """Leave as a killed process does: no word to the server, nothing more to the disk."""

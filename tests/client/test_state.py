@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import trio
-from trio.testing import MockClock
 from trio_websocket import wrap_server_stream
 
 import relay.client
@@ -44,18 +43,14 @@ def start_writer(path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
 
 
-async def test_the_file_is_readable_by_its_owner_only(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_the_file_is_readable_by_its_owner_only(peer: Peer, tmp_path: Path) -> None:
     async with peer.connect(state=tmp_path):
         modes = {name: stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in os.listdir(tmp_path)}
     assert "relay-client.db" in modes
     assert set(modes.values()) == {0o600}
 
 
-async def test_identity_and_position_outlive_the_client(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_identity_and_position_outlive_the_client(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "state"
     async with peer.connect(state=path) as client:
         far = await peer.live(cursor=41)
@@ -70,9 +65,7 @@ async def test_identity_and_position_outlive_the_client(
         assert (hello["client_id"], client.client_id) == (name, name)
 
 
-async def test_an_event_whose_handling_failed_is_given_again(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_an_event_whose_handling_failed_is_given_again(peer: Peer, tmp_path: Path) -> None:
     async def handle() -> None:
         async with peer.connect(state=tmp_path) as client:
             async for event in client:
@@ -93,9 +86,7 @@ async def test_an_event_whose_handling_failed_is_given_again(
         assert (await (await peer.accept()).ready())["cursor"] == 41
 
 
-async def test_a_replay_cut_by_a_restart_gives_nothing_twice(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_a_replay_cut_by_a_restart_gives_nothing_twice(peer: Peer, tmp_path: Path) -> None:
     got: list[int | None] = []
     async with peer.connect(state=tmp_path) as client:
         far = await peer.accept()
@@ -119,9 +110,7 @@ async def test_a_replay_cut_by_a_restart_gives_nothing_twice(
     assert [number for number in got if number is not None] == [30, 20, 10]
 
 
-async def test_unanswered_messages_go_out_after_a_restart_before_new_ones(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_unanswered_messages_go_out_after_a_restart_before_new_ones(peer: Peer, tmp_path: Path) -> None:
     async with peer.connect(state=tmp_path) as client:
         far = await peer.live()
         tickets = [client.send_nowait("chat_message", {"content": str(n)}, target_id="bob") for n in range(4)]
@@ -138,9 +127,7 @@ async def test_unanswered_messages_go_out_after_a_restart_before_new_ones(
         assert again[3]["payload"] == {"content": "new"}
 
 
-async def test_what_a_killed_process_had_saved_is_sent_by_the_next(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_what_a_killed_process_had_saved_is_sent_by_the_next(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "state"
     writer = start_writer(path)
     try:
@@ -159,9 +146,7 @@ async def test_what_a_killed_process_had_saved_is_sent_by_the_next(
         assert [frame["meta"]["id"] for frame in sent] == [f"m{number}" for number in range(5)]
 
 
-async def test_the_file_of_one_user_is_not_used_with_another_ones_token(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_the_file_of_one_user_is_not_used_with_another_ones_token(peer: Peer, tmp_path: Path) -> None:
     async with peer.connect(state=tmp_path) as client:
         await peer.live()
         await client.wait_live()
@@ -173,9 +158,7 @@ async def test_the_file_of_one_user_is_not_used_with_another_ones_token(
             await client.wait_live()
 
 
-async def test_a_file_that_is_no_state_is_refused_and_left_alone(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path
-) -> None:
+async def test_a_file_that_is_no_state_is_refused_and_left_alone(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("dear bob, " * 1_000)
     with pytest.raises(StateError, match=r"letter\.txt"):
@@ -185,7 +168,7 @@ async def test_a_file_that_is_no_state_is_refused_and_left_alone(
 
 
 async def test_a_disk_that_fails_ends_the_client_with_the_reason(
-    autojump_clock: MockClock, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: StateFile, change: Change) -> None:
         raise StateError("database or disk is full")
@@ -213,6 +196,7 @@ def test_a_new_log_forgets_which_messages_of_the_old_one_were_taken(tmp_path: Pa
     file.close()
 
 
+@pytest.mark.real_time
 async def test_a_client_with_a_file_works_with_real_threads_and_sockets(tmp_path: Path) -> None:
     answered: list[int | None] = []
     async with trio.open_nursery() as nursery:

@@ -16,7 +16,7 @@ import relay.plugin
 from relay.plugin import MessageType, hookspecs
 from relay.plugin.types import Draft
 from relay.protocol.errors import CLOSE_REASONS, HTTP_STATUS, RETRYABLE, CloseCode, ErrorCode
-from relay.testing import world
+from relay.testing import world as open_world
 from tests.docs.conversation import NONE, Block, Conversation, blocks
 
 ROOT = Path(__file__).parents[2]
@@ -106,22 +106,20 @@ def test_every_name_for_plugins_is_documented() -> None:
         assert re.search(rf"`{name}\b", page), name
 
 
-async def test_the_plugins_that_are_shown_load_and_answer_as_the_page_says(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_the_plugins_that_are_shown_load_and_answer_as_the_page_says(tmp_path: Path) -> None:
     shown = list(blocks(read("docs/plugins/writing.md")))
     plugins = [block for block in shown if block.role == "plugin"]
     folder = tmp_path / "plugins.d"
     folder.mkdir()
     for block in plugins:
         (folder / f"{block.device}.py").write_text(block.text, encoding="utf-8")
-    async with world(tmp_path, "alice", "bob", "carol", relay_plugins__directories=str(folder)) as server:
-        assert server.engine.registry.broken == []
-        assert {block.device for block in plugins} <= set(server.engine.registry.types)
-        await server.engine.groups.create("alice", "The team", ["bob"], "team")
-        conversation = Conversation(server)
-        conversation.devices["client"] = await server.connect("alice", "alice-laptop")
-        conversation.devices["bob"] = await server.connect("bob", "bob-phone")
+    async with open_world(tmp_path, "alice", "bob", "carol", relay_plugins__directories=str(folder)) as world:
+        assert world.engine.registry.broken == []
+        assert {block.device for block in plugins} <= set(world.engine.registry.types)
+        await world.engine.groups.create("alice", "The team", ["bob"], "team")
+        conversation = Conversation(world)
+        conversation.devices["client"] = await world.connect("alice", "alice-laptop")
+        conversation.devices["bob"] = await world.connect("bob", "bob-phone")
         for block in shown:
             await conversation.play(block)
         await conversation.nothing_more()

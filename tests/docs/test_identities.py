@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from relay.plugin.assembling import load_plugins
+from relay.engine.assembling import load_plugins
 from relay.settings import load
 from relay.testing import Closed, Device
-from relay.testing import world as running
+from relay.testing import world as open_world
 from tests.docs.conversation import blocks
 from tests.docs.test_docs import read
+
+pytestmark = pytest.mark.real_time
 
 
 def fill(path: Path, now: float) -> None:
@@ -56,7 +58,7 @@ async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(tmp_path: Pa
         "RELAY_HEARTBEAT__INTERVAL_SECONDS": "0.5",
     }
     with trio.fail_after(30):
-        async with running(tmp_path, "bob", **settings) as world:
+        async with open_world(tmp_path, "bob", **settings) as world:
             fill(tmp_path / "shop.db", world.engine.now())
             ann = await world.connect("shop-ann", "ann-1")
             assert ann.ready["user_id"] == "ann"

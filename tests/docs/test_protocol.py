@@ -2,36 +2,33 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from relay.protocol.session import Event
 from relay.settings import Settings
 from relay.storage.accounts import update_user
-from relay.testing import world
+from relay.testing import World
+from relay.testing import world as open_world
 from tests.docs.conversation import NONE, Block, Conversation, blocks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 BLOCKS = list(blocks(PAGE))
 
 
-async def test_every_frame_of_the_page_is_sent_and_answered_as_it_says(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        await server.engine.groups.create("alice", "The team", ["bob"], "team")
-        await server.engine.runner.write(lambda connection: update_user(connection, "bob", admin=1))
-        conversation = Conversation(server)
-        for block in BLOCKS:
-            await conversation.play(block)
-        await conversation.nothing_more()
-        unmarked = [block for block in BLOCKS if not block.role]
-        assert conversation.played == len(BLOCKS) - len(unmarked) > 50
+async def test_every_frame_of_the_page_is_sent_and_answered_as_it_says(world: World) -> None:
+    await world.engine.groups.create("alice", "The team", ["bob"], "team")
+    await world.engine.runner.write(lambda connection: update_user(connection, "bob", admin=1))
+    conversation = Conversation(world)
+    for block in BLOCKS:
+        await conversation.play(block)
+    await conversation.nothing_more()
+    unmarked = [block for block in BLOCKS if not block.role]
+    assert conversation.played == len(BLOCKS) - len(unmarked) > 50
 
 
-async def test_every_message_type_is_in_the_table_and_has_its_frame(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_every_message_type_is_in_the_table_and_has_its_frame(tmp_path: Path) -> None:
     shown = {block.frame["type"] for block in BLOCKS if is_frame(block)}
-    async with world(tmp_path) as server:
-        types = server.engine.registry.types
+    async with open_world(tmp_path) as world:
+        types = world.engine.registry.types
         assert set(types) <= shown
         for name, type_ in types.items():
             row = next(line for line in PAGE.splitlines() if line.startswith("| ") and f"`{name}`" in line)

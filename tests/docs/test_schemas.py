@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.app.plugin_admin import load_for
 from relay.cli.schema import schema
-from relay.plugin.describing import described
+from relay.http.endpoint import described
 from relay.settings import Settings
 from relay.testing import RelayWorld
 from relay.transports.schemas.typescript import typescript

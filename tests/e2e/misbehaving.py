@@ -5,6 +5,7 @@ from typing import Any
 
 import trio
 
+from relay.http.views import Blueprint, request, server
 from relay.plugin import (
     Authenticator,
     BackgroundTask,
@@ -17,7 +18,6 @@ from relay.plugin import (
     SessionHook,
     hookimpl,
 )
-from relay.plugin.web import Blueprint, request, server
 
 chosen = {"hook": "", "way": ""}
 OWN = "odd_"

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.testing import Device, World, world
+from relay.testing import Device, World
+from relay.testing import world as open_world
 
 HEAD = """
 from typing import Any
@@ -45,11 +46,11 @@ async def plugged(
     """Run a server with one plugin, and alice and bob connected to it."""
     plugins = folder / "plugins"
     write(plugins, "mine", textwrap.dedent(code) + returning(arguments))
-    async with world(
+    async with open_world(
         folder, "alice", "bob", *users, RELAY_PLUGINS__DIRECTORIES=f'["{plugins}"]', **environ
-    ) as server:
-        assert server.engine.registry.broken == []
-        yield server, await server.connect("alice"), await server.connect("bob")
+    ) as world:
+        assert world.engine.registry.broken == []
+        yield world, await world.connect("alice"), await world.connect("bob")
 
 
 async def send(device: Device, own_id: str, type_: str = "t", target: str = "bob", **payload: Any) -> None:

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from relay.app.plugin_admin import list_plugins, run_command
 from relay.protocol.errors import RelayError
 from relay.testing import World
-from relay.testing import world as running
+from relay.testing import world as open_world
 
 EXAMPLE = Path(__file__).parent / "examples" / "shopping_item.py"
 
@@ -66,31 +65,31 @@ async def is_gone(world: World, said: list[str]) -> None:
         await run_command(world.engine, "shopping list", {"group_id": "home"})
 
 
-async def test_it_works_survives_a_restart_goes_and_comes_back(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_it_works_survives_a_restart_goes_and_comes_back(tmp_path: Path) -> None:
     folder = tmp_path / "plugins.d"
     folder.mkdir()
     settings = {"RELAY_PLUGINS__DIRECTORIES": str(folder)}
     shutil.copy(EXAMPLE, folder)
-    async with running(tmp_path, "alice", "bob", "carol", **settings) as world:
+    async with open_world(tmp_path, "alice", "bob", "carol", **settings) as world:
         tokens = world.tokens
         await world.engine.groups.create("alice", "Home", ["bob"], "home")
         items = await works(world, [], "bread")
-    async with running(tmp_path, **settings) as world:
+    async with open_world(tmp_path, **settings) as world:
         world.tokens = tokens
         items = await works(world, items, "apples")
     (folder / EXAMPLE.name).unlink()
-    async with running(tmp_path, **settings) as world:
+    async with open_world(tmp_path, **settings) as world:
         world.tokens = tokens
         await is_gone(world, ["bread", "apples"])
     shutil.copy(EXAMPLE, folder)
-    async with running(tmp_path, **settings) as world:
+    async with open_world(tmp_path, **settings) as world:
         world.tokens = tokens
         items = await works(world, items, "coffee")
         alice = await world.connect("alice")
         await alice.request("shopping_item", {"item": "bread", "bought": True}, "home")
         left = (await world.rest("GET", "/api/shopping/home", "alice")).body
         assert [row["item"] for row in left] == [item for item in items if item != "bread"]
-    async with running(tmp_path, **settings) as world:
+    async with open_world(tmp_path, **settings) as world:
         world.tokens = tokens
         assert (await world.rest("GET", "/api/search?q=bread", "bob")).body["results"] != []
 
@@ -122,23 +121,21 @@ def pip(*arguments: str) -> None:
     )
 
 
-async def test_it_works_as_an_installed_package(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_works_as_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site = tmp_path / "site"
     pip("--target", str(site), str(wheel(tmp_path)))
     monkeypatch.syspath_prepend(str(site))
-    async with running(tmp_path, "alice", "bob", "carol") as world:
+    async with open_world(tmp_path, "alice", "bob", "carol") as world:
         tokens = world.tokens
         await world.engine.groups.create("alice", "Home", ["bob"], "home")
         (row,) = [one for one in await list_plugins(world.engine) if one["name"] == "shopping_item"]
         assert (row["state"], row["source"]) == ("off", "installed")
-    async with running(tmp_path, RELAY_PLUGINS__ALSO="shopping_item") as world:
+    async with open_world(tmp_path, RELAY_PLUGINS__ALSO="shopping_item") as world:
         world.tokens = tokens
         await works(world, [], "bread")
         (row,) = [one for one in await list_plugins(world.engine) if one["name"] == "shopping_item"]
         assert (row["state"], row["source"], row["types"]) == ("running", "installed", "shopping_item")
-    async with running(tmp_path) as world:
+    async with open_world(tmp_path) as world:
         world.tokens = tokens
         await is_gone(world, ["bread"])
 

@@ -84,7 +84,7 @@ SLIPS = {
         "relay_message_types, in line 9, would never be asked: write @hookimpl above it",
     ),
     "for everybody's requests": (
-        "from relay.plugin.web import Blueprint\nb = Blueprint('b', __name__)\nb.before_app_request(waits)\n"
+        "from relay.http.views import Blueprint\nb = Blueprint('b', __name__)\nb.before_app_request(waits)\n"
         "@hookimpl\ndef relay_routes(): return [Routes(blueprint=b)]",
         "plugin 'odd': before_app_request would run for everybody's requests; use before_request",
     ),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay.protocol.kinds import Kind
 from relay.protocol.session import ConnectionEvent
-from relay.testing import world
+from relay.testing import World
 
 
-async def test_its_schema_is_registered_and_it_has_no_target(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path) as server:
-        type_ = server.engine.registry.types["connection_event"]
-        assert (type_.payload, type_.kind, type_.targets) == (ConnectionEvent, Kind.TRANSIENT, frozenset())
+@pytest.mark.world
+async def test_its_schema_is_registered_and_it_has_no_target(world: World) -> None:
+    type_ = world.engine.registry.types["connection_event"]
+    assert (type_.payload, type_.kind, type_.targets) == (ConnectionEvent, Kind.TRANSIENT, frozenset())
 
 
 @pytest.mark.parametrize(
@@ -31,34 +30,32 @@ async def test_its_schema_is_registered_and_it_has_no_target(tmp_path: Path, aut
     ],
     ids=str,
 )
+@pytest.mark.world("alice")
 async def test_what_does_not_belong_is_refused_and_the_connection_goes_on(
-    tmp_path: Path, autojump_clock: Any, payload: dict[str, Any], code: str
+    world: World, payload: dict[str, Any], code: str
 ) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await alice.send({"type": "connection_event", "payload": payload, "meta": {"id": "1"}})
-        error = await alice.next("error")
-        assert (error["payload"]["code"], error["meta"]["ref"]) == (code, "1")
-        await alice.send({"type": "connection_event", "payload": {"event": "heartbeat"}, "meta": {"id": "2"}})
-        assert (await alice.next("ack"))["meta"]["ref"] == "2"
+    alice = await world.connect("alice")
+    await alice.send({"type": "connection_event", "payload": payload, "meta": {"id": "1"}})
+    error = await alice.next("error")
+    assert (error["payload"]["code"], error["meta"]["ref"]) == (code, "1")
+    await alice.send({"type": "connection_event", "payload": {"event": "heartbeat"}, "meta": {"id": "2"}})
+    assert (await alice.next("ack"))["meta"]["ref"] == "2"
 
 
-async def test_a_device_in_the_background_is_noted_until_it_is_back(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        for event, active in (("inactive", False), ("active", True)):
-            await alice.send({"type": "connection_event", "payload": {"event": event}, "meta": {"id": event}})
-            await alice.next("ack")
-            assert server.engine.connections.of("alice")["alice-1"].active is active
+@pytest.mark.world("alice")
+async def test_a_device_in_the_background_is_noted_until_it_is_back(world: World) -> None:
+    alice = await world.connect("alice")
+    for event, active in (("inactive", False), ("active", True)):
+        await alice.send({"type": "connection_event", "payload": {"event": event}, "meta": {"id": event}})
+        await alice.next("ack")
+        assert world.engine.connections.of("alice")["alice-1"].active is active
 
 
 @pytest.mark.parametrize(("before", "active"), [("active", True), ("inactive", False)])
-async def test_a_heartbeat_leaves_a_device_where_it_is(
-    tmp_path: Path, autojump_clock: Any, before: str, active: bool
-) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        for event in (before, "heartbeat"):
-            await alice.send({"type": "connection_event", "payload": {"event": event}, "meta": {"id": event}})
-            await alice.next("ack")
-        assert server.engine.connections.of("alice")["alice-1"].active is active
+@pytest.mark.world("alice")
+async def test_a_heartbeat_leaves_a_device_where_it_is(world: World, before: str, active: bool) -> None:
+    alice = await world.connect("alice")
+    for event in (before, "heartbeat"):
+        await alice.send({"type": "connection_event", "payload": {"event": event}, "meta": {"id": event}})
+        await alice.next("ack")
+    assert world.engine.connections.of("alice")["alice-1"].active is active

@@ -16,7 +16,7 @@ import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from relay.plugin.assembling import load_plugins
+from relay.engine.assembling import load_plugins
 from relay.settings import load
 from relay.testing import EPOCH, Closed, RelayWorld, World
 
@@ -242,6 +242,7 @@ class Clock:
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_keys_are_fetched_rotated_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from relay.testing import world as running
 
@@ -289,6 +290,7 @@ async def test_keys_are_fetched_rotated_and_kept(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.trio
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.real_time
 @pytest.mark.parametrize("trick", ["redirect", "huge", "junk", "weak", "private", "encryption", "curve", "hangs"])
 async def test_what_is_no_key_set_lets_nobody_in_and_nothing_else_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trick: str, caplog: pytest.LogCaptureFixture
@@ -328,6 +330,7 @@ async def test_what_is_no_key_set_lets_nobody_in_and_nothing_else_is_asked(
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_a_place_that_hangs_holds_no_good_token_up_and_junk_sets_nothing_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

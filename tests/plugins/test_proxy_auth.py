@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from relay.app.server import http_server
-from relay.plugin.assembling import load_plugins
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.assembling import load_plugins
+from relay.engine.engine import Engine, open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import load
 from relay.testing import Closed, Device, settings_for
@@ -78,6 +78,7 @@ ALICE = ("Remote-User", "alice")
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_the_proxys_word_lets_in_by_socket_and_by_rest(tmp_path: Path) -> None:
     async with serving(tmp_path, **settings("127.0.0.0/8")) as place:
         answer = await place.me(ALICE, ("Remote-Name", "Alice A."))
@@ -92,6 +93,7 @@ async def test_the_proxys_word_lets_in_by_socket_and_by_rest(tmp_path: Path) -> 
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 @pytest.mark.parametrize("trusted", ["127.0.0.1", ""])
 async def test_from_elsewhere_it_is_nothing(tmp_path: Path, trusted: str) -> None:
     """What a client forwards may say anything, and that limits believe a proxy's address does not help it."""
@@ -109,6 +111,7 @@ async def test_from_elsewhere_it_is_nothing(tmp_path: Path, trusted: str) -> Non
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_a_proxy_that_limits_believe_is_still_the_one_that_speaks(tmp_path: Path) -> None:
     more = {"RELAY_SERVER__TRUSTED_PROXIES": "127.0.0.1"}
     async with serving(tmp_path, **settings("127.0.0.1/32"), **more) as place:
@@ -127,6 +130,7 @@ async def test_a_proxy_that_limits_believe_is_still_the_one_that_speaks(tmp_path
     ],
     ids=["empty", "no name", "twice", "underscore", "another header", "another site", "a wrong token", "a group"],
 )  # fmt: skip
+@pytest.mark.real_time
 async def test_what_is_no_clear_word_lets_nobody_in(tmp_path: Path, headers: list[tuple[str, str]]) -> None:
     async with serving(tmp_path, **settings("127.0.0.1")) as place:
         assert (await place.me(("Remote-User", "owner"))).status_code == 200
@@ -145,6 +149,7 @@ async def test_what_is_no_clear_word_lets_nobody_in(tmp_path: Path, headers: lis
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_strangers_are_created_only_where_that_is_wanted(tmp_path: Path) -> None:
     async with serving(tmp_path, **settings("127.0.0.1", user_header="X-User", create_users=False)) as place:
         assert (await place.me(("X-User", "alice"))).status_code == 401
@@ -170,6 +175,7 @@ def test_it_is_left_out_without_networks_of_its_own(networks: Any, told: str) ->
 
 
 @pytest.mark.trio
+@pytest.mark.real_time
 async def test_a_name_that_differs_in_case_only_from_a_users_is_nobodys(tmp_path: Path) -> None:
     async with serving(tmp_path, **settings("127.0.0.0/8")) as place:
         assert (await place.me(ALICE)).status_code == 200
@@ -210,6 +216,7 @@ HOST = ("Host", "chat.example.org")
     ],
     ids=str,
 )
+@pytest.mark.real_time
 async def test_what_a_page_of_another_origin_makes_a_browser_ask_is_refused(
     tmp_path: Path, headers: list[tuple[str, str]], status: int
 ) -> None:

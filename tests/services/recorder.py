@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode
 from relay.protocol.outbox import Outbox
 from relay.services.channels import Conversation

@@ -15,7 +15,8 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.attachments import Attachments
 from relay.storage.attachments import CHUNK_BYTES, Attachment
-from relay.testing import Device, World, world
+from relay.testing import Device, World
+from relay.testing import world as open_world
 
 HOUR = 3600.0
 
@@ -52,16 +53,14 @@ def service(server: World, **more: Any) -> Attachments:
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
-async def test_what_comes_in_goes_out_whole_and_in_any_part(
-    tmp_path: Path, autojump_clock: Any, size: int
-) -> None:
+async def test_what_comes_in_goes_out_whole_and_in_any_part(tmp_path: Path, size: int) -> None:
     data = bytes(number * 7 % 251 for number in range(size))
-    async with world(tmp_path, "alice") as server:
-        kept = await receive(server, "alice", data[: size // 3], data[size // 3 :])
+    async with open_world(tmp_path, "alice") as world:
+        kept = await receive(world, "alice", data[: size // 3], data[size // 3 :])
         assert (kept.size, kept.sha256) == (size, hashlib.sha256(data).digest())
-        assert await whole(server, kept) == data
+        assert await whole(world, kept) == data
         for start, stop in ((0, size // 2), (size // 2, size), (max(size - 1, 0), size)):
-            got = [part async for part in server.engine.attachments.read(kept, start, stop)]
+            got = [part async for part in world.engine.attachments.read(kept, start, stop)]
             assert b"".join(got) == data[start:stop]
 
 
@@ -72,38 +71,35 @@ async def slow(released: trio.Event, *before: bytes) -> AsyncGenerator[bytes, No
     yield b"end"
 
 
-async def test_unfinished_uploads_count_towards_the_quota_from_their_beginning(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        files, released = service(server, quota_bytes=10 * CHUNK_BYTES), trio.Event()
-        told: list[str] = []
+async def test_unfinished_uploads_count_towards_the_quota_from_their_beginning(world: World) -> None:
+    files, released = service(world, quota_bytes=10 * CHUNK_BYTES), trio.Event()
+    told: list[str] = []
 
-        async def upload(user: str) -> None:
-            try:
-                await files.receive(user, "file", slow(released, *[b"x" * CHUNK_BYTES] * 4))
-            except RelayError as refusal:
-                told.append(refusal.code)
+    async def upload(user: str) -> None:
+        try:
+            await files.receive(user, "file", slow(released, *[b"x" * CHUNK_BYTES] * 4))
+        except RelayError as refusal:
+            told.append(refusal.code)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(60):
-                nursery.start_soon(upload, "alice")
-                await trio.sleep(1)
-                assert await count(server, "chunks") <= 10
-            # What others may have is theirs, whatever alice has begun.
-            nursery.start_soon(upload, "bob")
+    async with trio.open_nursery() as nursery:
+        for _ in range(60):
+            nursery.start_soon(upload, "alice")
             await trio.sleep(1)
-            assert set(told) == {ErrorCode.TOO_LARGE}
-            released.set()
-        assert len(told) == 58
-        assert await count(server, "attachments") == 3
-        again = await files.receive("alice", "file", parts(b"y" * CHUNK_BYTES))
-        assert again.size == CHUNK_BYTES, "what was refused is not counted any more"
+            assert await count(world, "chunks") <= 10
+        # What others may have is theirs, whatever alice has begun.
+        nursery.start_soon(upload, "bob")
+        await trio.sleep(1)
+        assert set(told) == {ErrorCode.TOO_LARGE}
+        released.set()
+    assert len(told) == 58
+    assert await count(world, "attachments") == 3
+    again = await files.receive("alice", "file", parts(b"y" * CHUNK_BYTES))
+    assert again.size == CHUNK_BYTES, "what was refused is not counted any more"
 
 
-async def test_an_announced_size_is_counted_before_it_comes(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server, trio.open_nursery() as nursery:
-        files, released = service(server, quota_bytes=1000), trio.Event()
+async def test_an_announced_size_is_counted_before_it_comes(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice") as world, trio.open_nursery() as nursery:
+        files, released = service(world, quota_bytes=1000), trio.Event()
         nursery.start_soon(files.receive, "alice", "file", slow(released), 600)
         await trio.sleep(1)
         with pytest.raises(RelayError) as refused:
@@ -114,9 +110,9 @@ async def test_an_announced_size_is_counted_before_it_comes(tmp_path: Path, auto
         await files.receive("alice", "file", parts(b"x" * 500), 500)
 
 
-async def test_so_many_uploads_at_once_and_no_more(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server, trio.open_nursery() as nursery:
-        files, released = service(server, at_once=2), trio.Event()
+async def test_so_many_uploads_at_once_and_no_more(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice", "bob") as world, trio.open_nursery() as nursery:
+        files, released = service(world, at_once=2), trio.Event()
         for _ in range(2):
             nursery.start_soon(files.receive, "alice", "file", slow(released))
         await trio.sleep(1)
@@ -129,185 +125,180 @@ async def test_so_many_uploads_at_once_and_no_more(tmp_path: Path, autojump_cloc
         await files.receive("alice", "file", parts(b"x"))
 
 
-async def test_an_upload_that_takes_too_long_is_refused_and_leaves_nothing(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice") as server:
-        files = service(server, upload_seconds=600)
-        begun = trio.current_time()
-        with pytest.raises(RelayError, match="10 minutes") as refused:
-            await files.receive("alice", "file", slow(trio.Event(), b"x" * CHUNK_BYTES))
-        assert refused.value.code is ErrorCode.TOO_LARGE
-        assert trio.current_time() - begun == pytest.approx(600)
-        assert (await count(server, "blobs"), await count(server, "chunks")) == (0, 0)
+@pytest.mark.world("alice")
+async def test_an_upload_that_takes_too_long_is_refused_and_leaves_nothing(world: World) -> None:
+    files = service(world, upload_seconds=600)
+    begun = trio.current_time()
+    with pytest.raises(RelayError, match="10 minutes") as refused:
+        await files.receive("alice", "file", slow(trio.Event(), b"x" * CHUNK_BYTES))
+    assert refused.value.code is ErrorCode.TOO_LARGE
+    assert trio.current_time() - begun == pytest.approx(600)
+    assert (await count(world, "blobs"), await count(world, "chunks")) == (0, 0)
 
 
-async def test_the_same_bytes_are_stored_once(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_the_same_bytes_are_stored_once(tmp_path: Path) -> None:
     data = b"x" * (CHUNK_BYTES + 5)
-    async with world(tmp_path, "alice", "bob") as server:
+    async with open_world(tmp_path, "alice", "bob") as world:
         found: list[Attachment] = []
 
         async def upload(user: str) -> None:
-            found.append(await receive(server, user, data))
+            found.append(await receive(world, user, data))
 
         async with trio.open_nursery() as nursery:
             for user in ("alice", "bob", "alice"):
                 nursery.start_soon(upload, user)
         assert len({kept.attachment_id for kept in found}) == 3
         assert len({kept.blob_id for kept in found}) == 1
-        assert (await count(server, "blobs"), await count(server, "chunks")) == (1, 2)
+        assert (await count(world, "blobs"), await count(world, "chunks")) == (1, 2)
         for kept in found:
-            assert await whole(server, kept) == data
+            assert await whole(world, kept) == data
 
 
-async def test_what_breaks_off_leaves_nothing(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_what_breaks_off_leaves_nothing(tmp_path: Path) -> None:
     async def broken() -> AsyncGenerator[bytes, None]:
         yield b"x" * CHUNK_BYTES * 2
         raise OSError("the peer is gone")
 
-    async with world(tmp_path, "alice") as server:
+    async with open_world(tmp_path, "alice") as world:
         with pytest.raises(OSError, match="gone"):
-            await server.engine.attachments.receive("alice", "file", broken())
+            await world.engine.attachments.receive("alice", "file", broken())
         for table in ("blobs", "chunks", "attachments"):
-            assert await count(server, table) == 0
+            assert await count(world, table) == 0
 
 
-async def test_what_a_dead_server_left_is_dropped_at_the_start(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        kept = await receive(server, "alice", b"kept")
+async def test_what_a_dead_server_left_is_dropped_at_the_start(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice") as world:
+        kept = await receive(world, "alice", b"kept")
         for statement in (
             "INSERT INTO blobs (blob_id, created_at) VALUES (99, 0)",
             f"INSERT INTO chunks VALUES ({99 << 20}, x'00'), ({99 << 20 | 1}, x'00')",
         ):
-            await server.engine.runner.write(methodcaller("execute", statement))
-    async with world(tmp_path) as server:
+            await world.engine.runner.write(methodcaller("execute", statement))
+    async with open_world(tmp_path) as world:
         await trio.sleep(0.1)
-        assert (await count(server, "blobs"), await count(server, "chunks")) == (1, 1)
-        assert await whole(server, kept) == b"kept"
+        assert (await count(world, "blobs"), await count(world, "chunks")) == (1, 1)
+        assert await whole(world, kept) == b"kept"
 
 
-async def test_too_large_and_over_the_quota_are_refused_as_they_come(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        small = service(server, max_bytes=10, quota_bytes=15)
-        with pytest.raises(RelayError) as refused:
-            await small.receive("alice", "f", parts(b"12345", b"678901"))
-        assert (refused.value.code, refused.value.details) == (ErrorCode.TOO_LARGE, {"max_bytes": 10})
-        await small.receive("alice", "f", parts(b"1234567890"))
-        with pytest.raises(RelayError) as refused:
-            await small.receive("alice", "f", parts(b"123456"))
-        assert refused.value.details == {"quota_bytes": 15, "used_bytes": 10}
-        await small.receive("bob", "f", parts(b"123456"))
+async def test_too_large_and_over_the_quota_are_refused_as_they_come(world: World) -> None:
+    small = service(world, max_bytes=10, quota_bytes=15)
+    with pytest.raises(RelayError) as refused:
+        await small.receive("alice", "f", parts(b"12345", b"678901"))
+    assert (refused.value.code, refused.value.details) == (ErrorCode.TOO_LARGE, {"max_bytes": 10})
+    await small.receive("alice", "f", parts(b"1234567890"))
+    with pytest.raises(RelayError) as refused:
+        await small.receive("alice", "f", parts(b"123456"))
+    assert refused.value.details == {"quota_bytes": 15, "used_bytes": 10}
+    await small.receive("bob", "f", parts(b"123456"))
 
-        async def untouched() -> AsyncGenerator[bytes, None]:
-            raise AssertionError("it was announced to be too large")
-            yield b""
+    async def untouched() -> AsyncGenerator[bytes, None]:
+        raise AssertionError("it was announced to be too large")
+        yield b""
 
-        with pytest.raises(RelayError):
-            await small.receive("bob", "f", untouched(), 11)
-        assert await count(server, "blobs") == 2
-
-
-async def test_two_uploads_at_once_do_not_pass_the_quota_together(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        small = service(server, quota_bytes=10)
-        outcomes: list[str] = []
-
-        async def upload(data: bytes) -> None:
-            try:
-                await small.receive("alice", "f", parts(data))
-                outcomes.append("kept")
-            except RelayError as refused:
-                outcomes.append(refused.code)
-
-        async with trio.open_nursery() as nursery:
-            for data in (b"123456", b"abcdef"):
-                nursery.start_soon(upload, data)
-        assert sorted(outcomes) == ["kept", "too_large"]
+    with pytest.raises(RelayError):
+        await small.receive("bob", "f", untouched(), 11)
+    assert await count(world, "blobs") == 2
 
 
-async def test_who_may_see_a_message_may_have_what_it_holds(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob", "carol", "dave") as server:
-        groups = server.engine.groups
-        await groups.create("alice", "Team", ["bob"], "team")
-        alice = await server.connect("alice")
-        kept = await receive(server, "alice", b"plans")
+@pytest.mark.world("alice")
+async def test_two_uploads_at_once_do_not_pass_the_quota_together(world: World) -> None:
+    small = service(world, quota_bytes=10)
+    outcomes: list[str] = []
 
-        async def may(user: str) -> bool:
-            with suppress(RelayError):
-                await server.engine.attachments.open(user, kept.attachment_id)
-                return True
-            return False
+    async def upload(data: bytes) -> None:
+        try:
+            await small.receive("alice", "f", parts(data))
+            outcomes.append("kept")
+        except RelayError as refused:
+            outcomes.append(refused.code)
 
-        users = ("alice", "bob", "carol", "dave")
-        assert [await may(user) for user in users] == [True, False, False, False]
-        answer = await attach(alice, "team", kept.attachment_id, type="group_message")
-        assert [await may(user) for user in users] == [True, True, False, False]
-        await groups.put_member("alice", "team", "carol", "member")  # type: ignore[arg-type]
-        assert not await may("carol")  # what was said before she joined
-        await groups.remove_member("alice", "team", "bob")
-        assert not await may("bob")
-        payload = {"message_id": answer["payload"]["message_id"]}
-        await attach(alice, "carol", kept.attachment_id)
-        assert await may("carol")
-        await alice.send({"type": "message_delete", "payload": payload, "meta": {"target_id": "team"}})
+    async with trio.open_nursery() as nursery:
+        for data in (b"123456", b"abcdef"):
+            nursery.start_soon(upload, data)
+    assert sorted(outcomes) == ["kept", "too_large"]
+
+
+@pytest.mark.world("alice", "bob", "carol", "dave")
+async def test_who_may_see_a_message_may_have_what_it_holds(world: World) -> None:
+    groups = world.engine.groups
+    await groups.create("alice", "Team", ["bob"], "team")
+    alice = await world.connect("alice")
+    kept = await receive(world, "alice", b"plans")
+
+    async def may(user: str) -> bool:
+        with suppress(RelayError):
+            await world.engine.attachments.open(user, kept.attachment_id)
+            return True
+        return False
+
+    users = ("alice", "bob", "carol", "dave")
+    assert [await may(user) for user in users] == [True, False, False, False]
+    answer = await attach(alice, "team", kept.attachment_id, type="group_message")
+    assert [await may(user) for user in users] == [True, True, False, False]
+    await groups.put_member("alice", "team", "carol", "member")  # type: ignore[arg-type]
+    assert not await may("carol")  # what was said before she joined
+    await groups.remove_member("alice", "team", "bob")
+    assert not await may("bob")
+    payload = {"message_id": answer["payload"]["message_id"]}
+    await attach(alice, "carol", kept.attachment_id)
+    assert await may("carol")
+    await alice.send({"type": "message_delete", "payload": payload, "meta": {"target_id": "team"}})
+    await alice.next("ack")
+    assert [await may(user) for user in users] == [True, False, True, False]
+
+
+@pytest.mark.world("alice", "bob", "carol")
+async def test_one_attaches_only_what_one_may_see(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    kept = await receive(world, "alice", b"plans")
+    for attachment_id in (kept.attachment_id, "a_nothing"):
+        answer = await attach(bob, "carol", attachment_id)
+        assert answer["payload"]["code"] == "not_found"
+    assert (await attach(alice, "bob", kept.attachment_id))["type"] == "ack"
+    assert (await attach(bob, "carol", kept.attachment_id))["type"] == "ack"
+    assert (await world.history("carol", "user", "bob"))[0]["payload"]["attachments"] == [kept.attachment_id]
+
+
+async def test_what_nobody_holds_any_more_is_collected(world: World) -> None:
+    alice = await world.connect("alice")
+    once, shared = await receive(world, "alice", b"once"), await receive(world, "alice", b"shared")
+    await receive(world, "bob", b"shared")
+    for kept in (once, shared):
+        message = (await attach(alice, "bob", kept.attachment_id))["payload"]["message_id"]
+        await alice.send(
+            {"type": "message_delete", "payload": {"message_id": message}, "meta": {"target_id": "bob"}}
+        )
         await alice.next("ack")
-        assert [await may(user) for user in users] == [True, False, True, False]
+    assert await count(world, "blobs") == 2
+    assert await world.engine.attachments.collect() == 1
+    assert (await count(world, "blobs"), await count(world, "attachments")) == (1, 1)
+    with pytest.raises(RelayError):
+        await world.engine.attachments.open("alice", once.attachment_id)
+    with pytest.raises(RelayError):
+        await whole(world, once)
 
 
-async def test_one_attaches_only_what_one_may_see(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob", "carol") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        kept = await receive(server, "alice", b"plans")
-        for attachment_id in (kept.attachment_id, "a_nothing"):
-            answer = await attach(bob, "carol", attachment_id)
-            assert answer["payload"]["code"] == "not_found"
-        assert (await attach(alice, "bob", kept.attachment_id))["type"] == "ack"
-        assert (await attach(bob, "carol", kept.attachment_id))["type"] == "ack"
-        assert (await server.history("carol", "user", "bob"))[0]["payload"]["attachments"] == [kept.attachment_id]
+@pytest.mark.world("alice")
+async def test_an_upload_waits_for_its_message_for_so_long(world: World) -> None:
+    await receive(world, "alice", b"forgotten")
+    await trio.sleep(23.9 * HOUR)
+    assert await count(world, "blobs") == 1
+    await trio.sleep(0.3 * HOUR)
+    assert await count(world, "blobs") == 0
 
 
-async def test_what_nobody_holds_any_more_is_collected(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        once, shared = await receive(server, "alice", b"once"), await receive(server, "alice", b"shared")
-        await receive(server, "bob", b"shared")
-        for kept in (once, shared):
-            message = (await attach(alice, "bob", kept.attachment_id))["payload"]["message_id"]
-            await alice.send(
-                {"type": "message_delete", "payload": {"message_id": message}, "meta": {"target_id": "bob"}}
-            )
-            await alice.next("ack")
-        assert await count(server, "blobs") == 2
-        assert await server.engine.attachments.collect() == 1
-        assert (await count(server, "blobs"), await count(server, "attachments")) == (1, 1)
-        with pytest.raises(RelayError):
-            await server.engine.attachments.open("alice", once.attachment_id)
-        with pytest.raises(RelayError):
-            await whole(server, once)
-
-
-async def test_an_upload_waits_for_its_message_for_so_long(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        await receive(server, "alice", b"forgotten")
-        await trio.sleep(23.9 * HOUR)
-        assert await count(server, "blobs") == 1
-        await trio.sleep(0.3 * HOUR)
-        assert await count(server, "blobs") == 0
-
-
-async def test_one_removes_ones_own_while_nothing_holds_it(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        remove = server.engine.attachments.remove
-        held, free = await receive(server, "alice", b"held"), await receive(server, "alice", b"free")
-        await attach(alice, "bob", held.attachment_id)
-        for user, kept, code in (
-            ("bob", held, "not_found"),
-            ("bob", free, "not_found"),
-            ("alice", held, "conflict"),
-        ):
-            with pytest.raises(RelayError) as refused:
-                await remove(user, kept.attachment_id)
-            assert refused.value.code == code
-        await remove("alice", free.attachment_id)
-        assert await server.engine.attachments.collect() == 1
+async def test_one_removes_ones_own_while_nothing_holds_it(world: World) -> None:
+    alice = await world.connect("alice")
+    remove = world.engine.attachments.remove
+    held, free = await receive(world, "alice", b"held"), await receive(world, "alice", b"free")
+    await attach(alice, "bob", held.attachment_id)
+    for user, kept, code in (
+        ("bob", held, "not_found"),
+        ("bob", free, "not_found"),
+        ("alice", held, "conflict"),
+    ):
+        with pytest.raises(RelayError) as refused:
+            await remove(user, kept.attachment_id)
+        assert refused.value.code == code
+    await remove("alice", free.attachment_id)
+    assert await world.engine.attachments.collect() == 1

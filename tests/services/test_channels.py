@@ -14,120 +14,110 @@ from relay.protocol.kinds import ConversationKind, Role
 from relay.services import channels
 from relay.services.channels import ChannelManager
 from relay.storage.conversations import ChannelRow
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 
 
-async def test_both_sides_of_a_conversation_hold_one_object(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        find = server.engine.channels.find
-        conversation = await find("alice", "bob")
-        assert await find("bob", "alice") is conversation
-        assert server.engine.channels.find_nowait("bob", "alice") is conversation
-        assert (conversation.kind, set(conversation.members)) == (ConversationKind.USER, {"alice", "bob"})
+async def test_both_sides_of_a_conversation_hold_one_object(world: World) -> None:
+    find = world.engine.channels.find
+    conversation = await find("alice", "bob")
+    assert await find("bob", "alice") is conversation
+    assert world.engine.channels.find_nowait("bob", "alice") is conversation
+    assert (conversation.kind, set(conversation.members)) == (ConversationKind.USER, {"alice", "bob"})
 
 
-async def test_askers_at_once_hold_one_object_and_make_one_channel(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        found: list[Any] = []
+async def test_askers_at_once_hold_one_object_and_make_one_channel(world: World) -> None:
+    found: list[Any] = []
 
-        async def ask(user: str, target: str) -> None:
-            found.append(await server.engine.channels.find(user, target))
+    async def ask(user: str, target: str) -> None:
+        found.append(await world.engine.channels.find(user, target))
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(10):
-                nursery.start_soon(ask, "alice", "bob")
-                nursery.start_soon(ask, "bob", "alice")
-        assert len({id(conversation) for conversation in found}) == 1
-        rows = await server.engine.runner.read(
-            lambda c: c.execute("SELECT count(*) FROM channels WHERE kind = 'user'").fetchone()[0]
-        )
-        assert rows == 1
-
-
-async def test_a_stranger_and_nobody_are_told_the_same(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "eve") as server:
-        await server.engine.groups.create("alice", "Team", [], "team")
-        said = []
-        for target in ("team", "no-such", "team"):
-            with pytest.raises(RelayError) as refused:
-                await server.engine.channels.find("eve", target)
-            assert refused.value.code is ErrorCode.NOT_FOUND
-            said.append(refused.value.message.replace("no-such", "team"))
-        assert len(set(said)) == 1
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(ask, "alice", "bob")
+            nursery.start_soon(ask, "bob", "alice")
+    assert len({id(conversation) for conversation in found}) == 1
+    rows = await world.engine.runner.read(
+        lambda c: c.execute("SELECT count(*) FROM channels WHERE kind = 'user'").fetchone()[0]
+    )
+    assert rows == 1
 
 
-async def test_a_group_is_found_by_members_and_by_the_server(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        created = await server.engine.groups.create("alice", "Team", ["bob"], "team")
-        assert await server.engine.channels.find("bob", "team") is created
-        assert await server.engine.channels.group("team") is created
-        assert await server.engine.channels.group("bob") is None
+@pytest.mark.world("alice", "eve")
+async def test_a_stranger_and_nobody_are_told_the_same(world: World) -> None:
+    await world.engine.groups.create("alice", "Team", [], "team")
+    said = []
+    for target in ("team", "no-such", "team"):
+        with pytest.raises(RelayError) as refused:
+            await world.engine.channels.find("eve", target)
+        assert refused.value.code is ErrorCode.NOT_FOUND
+        said.append(refused.value.message.replace("no-such", "team"))
+    assert len(set(said)) == 1
 
 
-async def test_one_that_nobody_holds_is_loaded_again_as_it_was(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        await server.engine.groups.create("alice", "Team", ["bob"], "team")
-        gc.collect()
-        manager: ChannelManager = server.engine.channels
-        loaded = await manager.group("team")
-        assert loaded is not None
-        assert loaded.members == {"alice": Role.OWNER, "bob": Role.MEMBER}
+async def test_a_group_is_found_by_members_and_by_the_server(world: World) -> None:
+    created = await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    assert await world.engine.channels.find("bob", "team") is created
+    assert await world.engine.channels.group("team") is created
+    assert await world.engine.channels.group("bob") is None
 
 
-async def test_a_forgotten_conversation_has_no_members_for_whoever_still_holds_it(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        held = await server.engine.channels.find("alice", "bob")
-        server.engine.channels.forget(held)
-        assert held.members == {}
-        assert server.engine.channels.find_nowait("alice", "bob") is None
-        again = await server.engine.channels.find("alice", "bob")
-        assert again is not held
-        assert set(again.members) == {"alice", "bob"}
+async def test_one_that_nobody_holds_is_loaded_again_as_it_was(world: World) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    gc.collect()
+    manager: ChannelManager = world.engine.channels
+    loaded = await manager.group("team")
+    assert loaded is not None
+    assert loaded.members == {"alice": Role.OWNER, "bob": Role.MEMBER}
+
+
+async def test_a_forgotten_conversation_has_no_members_for_whoever_still_holds_it(world: World) -> None:
+    held = await world.engine.channels.find("alice", "bob")
+    world.engine.channels.forget(held)
+    assert held.members == {}
+    assert world.engine.channels.find_nowait("alice", "bob") is None
+    again = await world.engine.channels.find("alice", "bob")
+    assert again is not held
+    assert set(again.members) == {"alice", "bob"}
 
 
 async def test_more_conversations_than_are_kept_are_still_one_object_each(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channels, "_KEPT", 3)
     names = [f"u{number}" for number in range(8)]
-    async with world(tmp_path, "alice", *names) as server:
-        held = [await server.engine.channels.find("alice", name) for name in names]
-        assert len(server.engine.channels._by_target) <= 3
-        again = [await server.engine.channels.find(name, "alice") for name in names]
+    async with open_world(tmp_path, "alice", *names) as world:
+        held = [await world.engine.channels.find("alice", name) for name in names]
+        assert len(world.engine.channels._by_target) <= 3
+        again = [await world.engine.channels.find(name, "alice") for name in names]
         assert [id(one) for one in held] == [id(one) for one in again]
 
 
-async def test_holding_a_row_twice_keeps_the_first_object(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        row = ChannelRow(9, ConversationKind.GROUP, "group:x", "X", {"alice": Role.OWNER}, "join")
-        held = server.engine.channels.hold(row)
-        assert server.engine.channels.hold(row._replace(name="other", members={})) is held
-        assert held.name == "X"
+async def test_holding_a_row_twice_keeps_the_first_object(world: World) -> None:
+    row = ChannelRow(9, ConversationKind.GROUP, "group:x", "X", {"alice": Role.OWNER}, "join")
+    held = world.engine.channels.hold(row)
+    assert world.engine.channels.hold(row._replace(name="other", members={})) is held
+    assert held.name == "X"
 
 
 async def talk_to_oneself(server: World) -> Any:
     return await server.engine.channels.find("alice", "alice")
 
 
-async def test_a_user_has_a_conversation_with_themself(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        assert set((await talk_to_oneself(server)).members) == {"alice"}
+@pytest.mark.world("alice")
+async def test_a_user_has_a_conversation_with_themself(world: World) -> None:
+    assert set((await talk_to_oneself(world)).members) == {"alice"}
 
 
-async def test_a_conversation_is_found_at_its_address_and_each_side_names_it(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        known = server.engine.channels
-        between = await known.find("alice", "bob")
-        assert await known.at(between.address) is between
-        assert (between.target_id("alice"), between.target_id("bob")) == ("bob", "alice")
-        team = await server.engine.groups.create("alice", "Team", [], "team")
-        assert team.target_id("alice") == team.target_id("bob") == "team"
-        assert (await known.own("alice")).target_id("alice") == ""
-        assert (await known.everybody()).target_id("alice") == "*"
-        assert await known.at("user:alice:nobody") is None
-        await server.engine.groups.delete("alice", "team")
-        assert await known.at("group:team") is None
+async def test_a_conversation_is_found_at_its_address_and_each_side_names_it(world: World) -> None:
+    known = world.engine.channels
+    between = await known.find("alice", "bob")
+    assert await known.at(between.address) is between
+    assert (between.target_id("alice"), between.target_id("bob")) == ("bob", "alice")
+    team = await world.engine.groups.create("alice", "Team", [], "team")
+    assert team.target_id("alice") == team.target_id("bob") == "team"
+    assert (await known.own("alice")).target_id("alice") == ""
+    assert (await known.everybody()).target_id("alice") == "*"
+    assert await known.at("user:alice:nobody") is None
+    await world.engine.groups.delete("alice", "team")
+    assert await known.at("group:team") is None

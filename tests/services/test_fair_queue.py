@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import trio
 
@@ -38,9 +36,7 @@ class Line:
         return scope
 
 
-async def test_a_network_with_many_lets_each_other_one_go_before_its_second(
-    nursery: trio.Nursery, autojump_clock: Any
-) -> None:
+async def test_a_network_with_many_lets_each_other_one_go_before_its_second(nursery: trio.Nursery) -> None:
     line = Line(nursery)
     for number in range(4):
         await line.come(f"many-{number}", "many")
@@ -50,7 +46,7 @@ async def test_a_network_with_many_lets_each_other_one_go_before_its_second(
     assert line.had == ["many-0", "many-1", "one", "two", "many-2", "many-3"]
 
 
-async def test_whose_place_is_known_goes_before_all_others(nursery: trio.Nursery, autojump_clock: Any) -> None:
+async def test_whose_place_is_known_goes_before_all_others(nursery: trio.Nursery) -> None:
     line = Line(nursery)
     for number in range(3):
         await line.come(str(number), str(number))
@@ -59,9 +55,7 @@ async def test_whose_place_is_known_goes_before_all_others(nursery: trio.Nursery
     assert line.had == ["0", "known", "1", "2"]
 
 
-async def test_a_full_line_refuses_the_last_of_the_network_that_has_most(
-    nursery: trio.Nursery, autojump_clock: Any
-) -> None:
+async def test_a_full_line_refuses_the_last_of_the_network_that_has_most(nursery: trio.Nursery) -> None:
     line = Line(nursery, waiting=3)
     for number in range(5):
         await line.come(f"many-{number}", "many")
@@ -75,7 +69,7 @@ async def test_a_full_line_refuses_the_last_of_the_network_that_has_most(
     assert line.had == ["many-0", "known", "many-1", "one", "another"]
 
 
-async def test_those_who_go_first_are_bounded_too(nursery: trio.Nursery, autojump_clock: Any) -> None:
+async def test_those_who_go_first_are_bounded_too(nursery: trio.Nursery) -> None:
     line = Line(nursery, waiting=2)
     for number in range(4):
         await line.come(str(number), "known", first=True)
@@ -83,7 +77,7 @@ async def test_those_who_go_first_are_bounded_too(nursery: trio.Nursery, autojum
 
 
 @pytest.mark.parametrize("first", [False, True])
-async def test_who_leaves_leaves_no_place_behind(nursery: trio.Nursery, autojump_clock: Any, first: bool) -> None:
+async def test_who_leaves_leaves_no_place_behind(nursery: trio.Nursery, first: bool) -> None:
     line = Line(nursery)
     await line.come("0", "0")
     for scope in [await line.come("gone", "1", first=first), await line.come("gone too", "1", first=first)]:
@@ -95,9 +89,7 @@ async def test_who_leaves_leaves_no_place_behind(nursery: trio.Nursery, autojump
         pass
 
 
-async def test_who_is_cancelled_as_their_turn_comes_passes_it_on(
-    nursery: trio.Nursery, autojump_clock: Any
-) -> None:
+async def test_who_is_cancelled_as_their_turn_comes_passes_it_on(nursery: trio.Nursery) -> None:
     turns = FairQueue(1, 10)
     async with trio.open_nursery() as inner:
         scope = trio.CancelScope()

@@ -16,7 +16,8 @@ from relay.protocol.kinds import Role
 from relay.services.groups import Groups, describe
 from relay.storage import messages
 from relay.storage.accounts import update_user
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 from tests.services.recorder import attach, submission, submit_to
 
 OK, NO, GONE = None, ErrorCode.FORBIDDEN, ErrorCode.NOT_FOUND
@@ -30,12 +31,12 @@ Operation = Callable[[Groups, str], Awaitable[Any]]
 @asynccontextmanager
 async def team(folder: Path, **environ: str) -> AsyncIterator[World]:
     """Run a server with one group of people of every role; eve is in none."""
-    async with world(folder, *PEOPLE, **environ) as server:
-        groups = server.engine.groups
+    async with open_world(folder, *PEOPLE, **environ) as world:
+        groups = world.engine.groups
         await groups.create("olga", "Team", ["adam", "anna", "mia", "max"], "team")
         for admin in ("adam", "anna"):
             await groups.put_member("olga", "team", admin, Role.ADMIN)
-        yield server
+        yield world
 
 
 async def events(server: World) -> list[dict[str, Any]]:
@@ -110,52 +111,52 @@ CASES = [
 
 @pytest.mark.parametrize(("how", "actor", "code", "event"), CASES)
 async def test_who_may_what(
-    tmp_path: Path, autojump_clock: Any, how: Operation, actor: str, code: Any, event: dict[str, Any] | None
+    tmp_path: Path, how: Operation, actor: str, code: Any, event: dict[str, Any] | None
 ) -> None:
-    async with team(tmp_path) as server:
-        before, roles = await events(server), await roles_kept(server)
-        group = await server.engine.channels.group("team")
+    async with team(tmp_path) as world:
+        before, roles = await events(world), await roles_kept(world)
+        group = await world.engine.channels.group("team")
         assert group is not None
         if code is not OK:
             with pytest.raises(RelayError) as refused:
-                await how(server.engine.groups, actor)
+                await how(world.engine.groups, actor)
             assert refused.value.code is code
-            assert await events(server) == before
-            assert await roles_kept(server) == roles == group.members
+            assert await events(world) == before
+            assert await roles_kept(world) == roles == group.members
         else:
-            await how(server.engine.groups, actor)
-            left = (await events(server))[len(before) :]
+            await how(world.engine.groups, actor)
+            left = (await events(world))[len(before) :]
             assert left == ([] if event is None else [event])
-            assert await roles_kept(server) == group.members
+            assert await roles_kept(world) == group.members
 
 
 @pytest.mark.parametrize(("actor", "code"), [("olga", NO), ("adam", OK), ("mia", OK), ("eve", GONE)])
-async def test_anybody_but_the_owner_may_leave(tmp_path: Path, autojump_clock: Any, actor: str, code: Any) -> None:
-    async with team(tmp_path) as server:
+async def test_anybody_but_the_owner_may_leave(tmp_path: Path, actor: str, code: Any) -> None:
+    async with team(tmp_path) as world:
         if code is OK:
-            await server.engine.groups.remove_member(actor, "team", actor)
-            assert actor not in await roles_kept(server)
+            await world.engine.groups.remove_member(actor, "team", actor)
+            assert actor not in await roles_kept(world)
         else:
             with pytest.raises(RelayError) as refused:
-                await server.engine.groups.remove_member(actor, "team", actor)
+                await world.engine.groups.remove_member(actor, "team", actor)
             assert refused.value.code is code
 
 
-async def test_a_new_owner_makes_the_old_one_an_admin(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        await server.engine.groups.put_member("olga", "team", "mia", Role.OWNER)
-        assert (await roles_kept(server)) == ROLES | {"olga": "admin", "mia": "owner"}
+async def test_a_new_owner_makes_the_old_one_an_admin(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        await world.engine.groups.put_member("olga", "team", "mia", Role.OWNER)
+        assert (await roles_kept(world)) == ROLES | {"olga": "admin", "mia": "owner"}
         with pytest.raises(RelayError):
-            await server.engine.groups.delete("olga", "team")
-        await server.engine.groups.delete("mia", "team")
+            await world.engine.groups.delete("olga", "team")
+        await world.engine.groups.delete("mia", "team")
 
 
-async def test_the_same_role_again_leaves_no_event(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        before = await events(server)
-        await server.engine.groups.put_member("olga", "team", "mia", Role.MEMBER)
-        await server.engine.groups.put_member("olga", "team", "olga", Role.OWNER)
-        assert await events(server) == before
+async def test_the_same_role_again_leaves_no_event(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        before = await events(world)
+        await world.engine.groups.put_member("olga", "team", "mia", Role.MEMBER)
+        await world.engine.groups.put_member("olga", "team", "olga", Role.OWNER)
+        assert await events(world) == before
 
 
 async def at_once(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
@@ -174,54 +175,54 @@ async def at_once(*calls: Callable[[], Awaitable[Any]]) -> list[Any]:
     return results
 
 
-async def test_a_group_handed_on_twice_at_once_still_has_one_owner(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        groups = server.engine.groups
+async def test_a_group_handed_on_twice_at_once_still_has_one_owner(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
         results = await at_once(
             lambda: groups.put_member("olga", "team", "mia", Role.OWNER),
             lambda: groups.put_member("olga", "team", "max", Role.OWNER),
         )
         assert sorted(results, key=str) == [None, NO]
-        kept = await roles_kept(server)
+        kept = await roles_kept(world)
         assert sorted(kept.values()).count("owner") == 1
-        group = await server.engine.channels.group("team")
+        group = await world.engine.channels.group("team")
         assert group is not None
         assert group.members == kept
 
 
-async def test_a_member_removed_and_made_owner_at_once_is_one_of_both(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        groups = server.engine.groups
+async def test_a_member_removed_and_made_owner_at_once_is_one_of_both(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
         results = await at_once(
             lambda: groups.put_member("olga", "team", "mia", Role.OWNER),
             lambda: groups.remove_member("adam", "team", "mia"),
         )
-        kept = await roles_kept(server)
+        kept = await roles_kept(world)
         assert results.count(None) in (1, 2)
         assert sorted(kept.values()).count("owner") == 1
-        group = await server.engine.channels.group("team")
+        group = await world.engine.channels.group("team")
         assert group is not None
         assert group.members == kept
 
 
-async def test_one_who_leaves_twice_at_once_leaves_once(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        groups = server.engine.groups
+async def test_one_who_leaves_twice_at_once_leaves_once(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
         results = await at_once(*[lambda: groups.remove_member("mia", "team", "mia")] * 3)
         assert sorted(results, key=str) == [None, GONE, GONE]
-        assert [event["event"] for event in await events(server)].count("member_removed") == 1
+        assert [event["event"] for event in await events(world)].count("member_removed") == 1
 
 
-async def test_one_added_twice_at_once_joins_once(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        groups = server.engine.groups
+async def test_one_added_twice_at_once_joins_once(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
         await at_once(*[lambda: groups.put_member("olga", "team", "newt", Role.MEMBER)] * 3)
-        assert [event["event"] for event in await events(server)].count("member_added") == 1
+        assert [event["event"] for event in await events(world)].count("member_added") == 1
 
 
-async def test_members_beyond_the_limit_are_refused_also_at_once(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path, RELAY_LIMITS__GROUP_MEMBERS="6") as server:
-        groups = server.engine.groups
+async def test_members_beyond_the_limit_are_refused_also_at_once(tmp_path: Path) -> None:
+    async with team(tmp_path, RELAY_LIMITS__GROUP_MEMBERS="6") as world:
+        groups = world.engine.groups
         results = await at_once(
             lambda: groups.put_member("olga", "team", "newt", Role.MEMBER),
             lambda: groups.put_member("olga", "team", "eve", Role.MEMBER),
@@ -232,9 +233,9 @@ async def test_members_beyond_the_limit_are_refused_also_at_once(tmp_path: Path,
         assert refused.value.code is ErrorCode.INVALID_PAYLOAD
 
 
-async def test_groups_beyond_a_users_limit_are_refused(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path, RELAY_LIMITS__GROUPS_PER_USER="2") as server:
-        groups = server.engine.groups
+async def test_groups_beyond_a_users_limit_are_refused(tmp_path: Path) -> None:
+    async with team(tmp_path, RELAY_LIMITS__GROUPS_PER_USER="2") as world:
+        groups = world.engine.groups
         results = await at_once(
             *[lambda number=number: groups.create("olga", "X", [], f"g{number}") for number in range(3)]
         )  # type: ignore[misc]
@@ -251,35 +252,33 @@ async def test_groups_beyond_a_users_limit_are_refused(tmp_path: Path, autojump_
     ],
 )
 async def test_a_group_that_cannot_be_created_leaves_nothing(
-    tmp_path: Path, autojump_clock: Any, group_id: str, members: list[str], code: ErrorCode
+    tmp_path: Path, group_id: str, members: list[str], code: ErrorCode
 ) -> None:
-    async with team(tmp_path) as server:
-        before = await events(server)
+    async with team(tmp_path) as world:
+        before = await events(world)
         with pytest.raises(RelayError) as refused:
-            await server.engine.groups.create("olga", "X", members, group_id)
+            await world.engine.groups.create("olga", "X", members, group_id)
         assert refused.value.code is code
-        assert await events(server) == before
+        assert await events(world) == before
         if group_id == "new":
-            assert await server.engine.channels.group("new") is None
-            await server.engine.groups.create("olga", "X", [], "new")
+            assert await world.engine.channels.group("new") is None
+            await world.engine.groups.create("olga", "X", [], "new")
 
 
-async def test_a_group_gets_an_id_of_its_own_and_lists_its_creator_once(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "olga", "mia") as server:
-        made = [await server.engine.groups.create("olga", "X", ["mia", "olga", "mia"]) for _ in range(2)]
-        told = [describe(group) for group in made]
-        assert told[0]["group_id"] != told[1]["group_id"]
-        assert told[0]["members"] == [
-            {"user_id": "olga", "role": "owner"}, {"user_id": "mia", "role": "member"},
-        ]  # fmt: skip
+@pytest.mark.world("olga", "mia")
+async def test_a_group_gets_an_id_of_its_own_and_lists_its_creator_once(world: World) -> None:
+    made = [await world.engine.groups.create("olga", "X", ["mia", "olga", "mia"]) for _ in range(2)]
+    told = [describe(group) for group in made]
+    assert told[0]["group_id"] != told[1]["group_id"]
+    assert told[0]["members"] == [
+        {"user_id": "olga", "role": "owner"}, {"user_id": "mia", "role": "member"},
+    ]  # fmt: skip
 
 
-async def test_events_reach_the_members_before_and_after(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        ends = {name: attach(server.engine.connections, name)[1] for name in ("mia", "newt", "eve")}
-        groups = server.engine.groups
+async def test_events_reach_the_members_before_and_after(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        ends = {name: attach(world.engine.connections, name)[1] for name in ("mia", "newt", "eve")}
+        groups = world.engine.groups
         await groups.put_member("olga", "team", "newt", Role.MEMBER)
         await groups.remove_member("olga", "team", "mia")
         await groups.rename("olga", "team", "New")
@@ -292,49 +291,45 @@ async def test_events_reach_the_members_before_and_after(tmp_path: Path, autojum
         }
 
 
-async def test_a_deleted_group_takes_no_message_and_its_members_still_resume_to_its_end(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with team(tmp_path) as server:
-        group = await server.engine.groups.get("mia", "team")
-        connection, mia = attach(server.engine.connections, "mia")
-        await server.engine.groups.delete("olga", "team")
-        server.engine.router.submit_nowait(submit_to(group, "mia", "team", "late", connection))
+async def test_a_deleted_group_takes_no_message_and_its_members_still_resume_to_its_end(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        group = await world.engine.groups.get("mia", "team")
+        connection, mia = attach(world.engine.connections, "mia")
+        await world.engine.groups.delete("olga", "team")
+        world.engine.router.submit_nowait(submit_to(group, "mia", "team", "late", connection))
         await trio.testing.wait_all_tasks_blocked()
         assert mia.take()[-1]["payload"]["code"] == "not_found"
-        resumption = await server.engine.runner.read(
-            lambda c: server.engine.offline_queue.plan(c, "mia", 0, None, server.engine.router.position)
+        resumption = await world.engine.runner.read(
+            lambda c: world.engine.offline_queue.plan(c, "mia", 0, None, world.engine.router.position)
         )
         # Nobody reads a deleted group; what is left is the event that says so.
         (last,) = resumption.message_ids
-        records = await server.engine.runner.read(lambda c: messages.records(c, [last]))
+        records = await world.engine.runner.read(lambda c: messages.read_records(c, [last]))
         assert json.loads(records[last].payload or "") == {"event": "deleted"}
         with pytest.raises(RelayError) as refused:
-            await server.engine.groups.create("mia", "Again", [], "team")
+            await world.engine.groups.create("mia", "Again", [], "team")
         assert refused.value.code is ErrorCode.CONFLICT
 
 
 @pytest.mark.parametrize(("history", "first"), [("join", 5), ("start", 1)])
-async def test_a_newcomer_sees_from_joining_on_or_from_the_start(
-    tmp_path: Path, autojump_clock: Any, history: str, first: int
-) -> None:
-    async with world(tmp_path, "olga", "newt") as server:
-        group = await server.engine.groups.create("olga", "X", [], "x", history)
-        for _ in range(3):
-            await server.engine.router.send(submit_to(group, "olga", "x"))
-        await server.engine.groups.put_member("olga", "x", "newt", Role.MEMBER)
-        page = await server.history("newt", "group", "x")
-        assert [message["meta"]["seq"] for message in page] == list(range(first, 6))
+@pytest.mark.world("olga", "newt")
+async def test_a_newcomer_sees_from_joining_on_or_from_the_start(world: World, history: str, first: int) -> None:
+    group = await world.engine.groups.create("olga", "X", [], "x", history)
+    for _ in range(3):
+        await world.engine.router.send(submit_to(group, "olga", "x"))
+    await world.engine.groups.put_member("olga", "x", "newt", Role.MEMBER)
+    page = await world.history("newt", "group", "x")
+    assert [message["meta"]["seq"] for message in page] == list(range(first, 6))
 
 
 async def choose(server: World, user_id: str, groups_from: str) -> None:
     await server.engine.runner.write(lambda c: update_user(c, user_id, groups_from=groups_from))
 
 
-async def test_shared_is_who_one_has_written_to_or_is_in_a_group_with(tmp_path: Path, autojump_clock: Any) -> None:
-    async with team(tmp_path) as server:
-        groups = server.engine.groups
-        await choose(server, "newt", "shared")
+async def test_shared_is_who_one_has_written_to_or_is_in_a_group_with(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
+        await choose(world, "newt", "shared")
 
         async def may_add() -> bool:
             (answer,) = await at_once(lambda: groups.create("eve", "X", ["newt"], by_user=True))  # type: ignore[misc]
@@ -342,25 +337,23 @@ async def test_shared_is_who_one_has_written_to_or_is_in_a_group_with(tmp_path: 
             return answer is OK
 
         assert not await may_add()
-        await server.engine.router.send(await submission(server.engine, "eve", "newt"))
+        await world.engine.router.send(await submission(world.engine, "eve", "newt"))
         assert not await may_add(), "what a stranger can do alone opens nothing"
-        await server.engine.router.send(await submission(server.engine, "newt", "eve"))
+        await world.engine.router.send(await submission(world.engine, "newt", "eve"))
         assert await may_add()
-        await choose(server, "newt", "nobody")
+        await choose(world, "newt", "nobody")
         assert not await may_add()
         await groups.put_member("olga", "team", "newt", Role.MEMBER)  # an operator's command, in the owner's name
         with pytest.raises(RelayError, match="does not let you"):
             await groups.create("adam", "X", ["newt"], by_user=True)
-        await choose(server, "newt", "shared")
+        await choose(world, "newt", "shared")
         await groups.create("adam", "X", ["newt"], by_user=True)
         await groups.create("newt", "X", ["adam"], by_user=True)
 
 
-async def test_nobody_but_oneself_uses_up_how_many_groups_one_may_make(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, *PEOPLE, RELAY_LIMITS__GROUPS_PER_USER="2") as server:
-        groups = server.engine.groups
+async def test_nobody_but_oneself_uses_up_how_many_groups_one_may_make(tmp_path: Path) -> None:
+    async with open_world(tmp_path, *PEOPLE, RELAY_LIMITS__GROUPS_PER_USER="2") as world:
+        groups = world.engine.groups
         for maker in ("olga", "adam"):
             for number in range(2):
                 await groups.create(maker, "X", ["eve"], f"{maker}-{number}", by_user=True)
@@ -371,16 +364,14 @@ async def test_nobody_but_oneself_uses_up_how_many_groups_one_may_make(
             await groups.create("eve", "X", [], by_user=True)
 
 
-async def test_a_chosen_id_counts_after_its_group_is_deleted_and_a_made_up_one_does_not(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "eve", RELAY_LIMITS__GROUPS_PER_USER="2") as server:
-        groups = server.engine.groups
-        for _ in range(4):
-            made = await groups.create("eve", "X", [])
-            await groups.delete("eve", made.address.partition(":")[2])
-        for name in ("one", "two"):
-            await groups.create("eve", "X", [], name)
-            await groups.delete("eve", name)
-        with pytest.raises(RelayError, match="made 2 groups"):
-            await groups.create("eve", "X", [], "three")
+@pytest.mark.world("eve", RELAY_LIMITS__GROUPS_PER_USER="2")
+async def test_a_chosen_id_counts_after_its_group_is_deleted_and_a_made_up_one_does_not(world: World) -> None:
+    groups = world.engine.groups
+    for _ in range(4):
+        made = await groups.create("eve", "X", [])
+        await groups.delete("eve", made.address.partition(":")[2])
+    for name in ("one", "two"):
+        await groups.create("eve", "X", [], name)
+        await groups.delete("eve", name)
+    with pytest.raises(RelayError, match="made 2 groups"):
+        await groups.create("eve", "X", [], "three")

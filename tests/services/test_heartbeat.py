@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import trio
 
@@ -63,9 +61,7 @@ def watch(supervisor: HeartbeatSupervisor) -> Patient:
     return patient
 
 
-async def test_silence_is_asked_after_one_interval_and_ended_after_two(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_silence_is_asked_after_one_interval_and_ended_after_two(supervisor: HeartbeatSupervisor) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     await trio.sleep(10 * INTERVAL)
@@ -73,9 +69,7 @@ async def test_silence_is_asked_after_one_interval_and_ended_after_two(
     assert patient.ends == [(began + 2 * INTERVAL, CloseCode.HEARTBEAT_LOST)]
 
 
-async def test_one_that_answers_is_asked_every_interval_and_never_ended(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_one_that_answers_is_asked_every_interval_and_never_ended(supervisor: HeartbeatSupervisor) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     patient.answers = True
@@ -84,9 +78,7 @@ async def test_one_that_answers_is_asked_every_interval_and_never_ended(
     assert patient.ends == []
 
 
-async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(supervisor: HeartbeatSupervisor) -> None:
     began = trio.current_time()
     patient = watch(supervisor)
     await trio.sleep(40)
@@ -95,9 +87,7 @@ async def test_a_sign_of_life_moves_the_end_by_exactly_as_much(
     assert patient.ends == [(began + 40 + 2 * INTERVAL, CloseCode.HEARTBEAT_LOST)]
 
 
-async def test_one_that_is_busy_both_ways_is_left_alone(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_one_that_is_busy_both_ways_is_left_alone(supervisor: HeartbeatSupervisor) -> None:
     patient = watch(supervisor)
     for _ in range(100):
         await trio.sleep(INTERVAL / 2)
@@ -105,9 +95,7 @@ async def test_one_that_is_busy_both_ways_is_left_alone(
     assert patient.beats == patient.ends == []
 
 
-async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(supervisor: HeartbeatSupervisor) -> None:
     patient = watch(supervisor)
     for _ in range(100):
         await trio.sleep(INTERVAL / 2)
@@ -116,9 +104,7 @@ async def test_one_that_only_speaks_gets_its_heartbeats_all_the_same(
     assert patient.ends == []
 
 
-async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(supervisor: HeartbeatSupervisor) -> None:
     patient = watch(supervisor)
     patient.fault = Disconnect(CloseCode.BAD_TOKEN)
     await trio.sleep(1.5 * INTERVAL)
@@ -127,7 +113,7 @@ async def test_what_a_session_finds_wrong_ends_it_with_its_own_code(
 
 
 async def test_connections_that_came_at_different_times_are_looked_at_in_their_order(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
+    supervisor: HeartbeatSupervisor,
 ) -> None:
     began = trio.current_time()
     patients = []
@@ -138,9 +124,7 @@ async def test_connections_that_came_at_different_times_are_looked_at_in_their_o
     assert [patient.beats for patient in patients] == [[began + 3 * number + INTERVAL] for number in range(20)]
 
 
-async def test_one_that_is_closed_is_dropped_and_never_touched_again(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_one_that_is_closed_is_dropped_and_never_touched_again(supervisor: HeartbeatSupervisor) -> None:
     patient, other = watch(supervisor), watch(supervisor)
     other.answers = True
     patient.closed.set()
@@ -149,9 +133,7 @@ async def test_one_that_is_closed_is_dropped_and_never_touched_again(
     assert len(supervisor._due) == 1
 
 
-async def test_two_thousand_connections_cost_a_look_each_and_no_more(
-    supervisor: HeartbeatSupervisor, autojump_clock: Any
-) -> None:
+async def test_two_thousand_connections_cost_a_look_each_and_no_more(supervisor: HeartbeatSupervisor) -> None:
     began = trio.current_time()
     patients = []
     for number in range(2000):
@@ -172,7 +154,7 @@ async def test_two_thousand_connections_cost_a_look_each_and_no_more(
     assert len(supervisor._due) == 1000
 
 
-async def test_a_supervisor_with_nobody_to_watch_sleeps(autojump_clock: Any) -> None:
+async def test_a_supervisor_with_nobody_to_watch_sleeps() -> None:
     supervisor = HeartbeatSupervisor(INTERVAL)
     with trio.move_on_after(1e9):
         await supervisor.run()
@@ -180,9 +162,7 @@ async def test_a_supervisor_with_nobody_to_watch_sleeps(autojump_clock: Any) -> 
 
 
 @pytest.mark.parametrize("seconds", [1.0, INTERVAL, 2.5 * INTERVAL, 10 * INTERVAL])
-async def test_what_must_end_at_a_moment_ends_then(
-    autojump_clock: Any, supervisor: HeartbeatSupervisor, seconds: float
-) -> None:
+async def test_what_must_end_at_a_moment_ends_then(supervisor: HeartbeatSupervisor, seconds: float) -> None:
     patient = watch(supervisor)
     patient.answers = True
     patient.until = trio.current_time() + seconds

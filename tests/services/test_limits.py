@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import trio
@@ -177,7 +177,7 @@ def test_debts_that_are_paid_are_forgotten() -> None:
     assert pace.wait_for("owes", 0) > 1000
 
 
-async def test_slots_are_so_many_for_each_and_the_next_waits_its_turn(autojump_clock: Any) -> None:
+async def test_slots_are_so_many_for_each_and_the_next_waits_its_turn() -> None:
     slots, order = Slots(2), []
 
     async def work(key: str, number: int) -> None:

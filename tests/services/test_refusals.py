@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from relay.services.refusals import Refusals
-from relay.testing import world
-from relay.testing.world import World
+from relay.testing import World
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -47,28 +43,26 @@ async def refuse_token(server: World, shown: str) -> None:
     await device.closed()
 
 
+@pytest.mark.world("alice")
 async def test_refused_logins_and_tokens_are_told_with_whose_and_from_where_and_without_secrets(
-    tmp_path: Path, autojump_clock: Any, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with world(tmp_path, "alice") as server:
-        for body in ({"user_id": "alice", "password": "a-secret"}, {"user_id": "nobody", "password": "a-secret"}):
-            assert (await server.rest("POST", "/api/login", json_body=body)).status == 403
-        change = {"password": "another-secret", "current_password": "a-secret"}
-        assert (await server.rest("PATCH", "/api/users/me", "alice", json_body=change)).status == 403
-        register = {"user_id": "mallory", "password": "a-secret", "invite": "a-secret-code"}
-        assert (await server.rest("POST", "/api/register", json_body=register)).status == 403
-        assert (await server.rest("GET", "/api/users/me")).status == 401
-        lines = told(caplog)
-        assert [line.partition(" from ")[0] for line in lines] == [
-            "a login of 'alice'", "a login of 'nobody'", "a login of 'alice'", "a login of 'mallory'",
-        ]  # fmt: skip
-        caplog.clear()
-        await refuse_token(server, "rly_a-secret-token")
-        await server.engine.accounts.set_disabled("alice", True)
-        await refuse_token(server, "alice")
-        assert [line.partition(" from ")[0] for line in told(caplog)] == ["a token"] * 2 + [
-            "a token of 'alice'"
-        ] * 2
-        assert "account disabled" in told(caplog)[-1]
-        assert "secret" not in caplog.text
-        assert server.tokens["alice"] not in caplog.text
+    for body in ({"user_id": "alice", "password": "a-secret"}, {"user_id": "nobody", "password": "a-secret"}):
+        assert (await world.rest("POST", "/api/login", json_body=body)).status == 403
+    change = {"password": "another-secret", "current_password": "a-secret"}
+    assert (await world.rest("PATCH", "/api/users/me", "alice", json_body=change)).status == 403
+    register = {"user_id": "mallory", "password": "a-secret", "invite": "a-secret-code"}
+    assert (await world.rest("POST", "/api/register", json_body=register)).status == 403
+    assert (await world.rest("GET", "/api/users/me")).status == 401
+    lines = told(caplog)
+    assert [line.partition(" from ")[0] for line in lines] == [
+        "a login of 'alice'", "a login of 'nobody'", "a login of 'alice'", "a login of 'mallory'",
+    ]  # fmt: skip
+    caplog.clear()
+    await refuse_token(world, "rly_a-secret-token")
+    await world.engine.accounts.set_disabled("alice", True)
+    await refuse_token(world, "alice")
+    assert [line.partition(" from ")[0] for line in told(caplog)] == ["a token"] * 2 + ["a token of 'alice'"] * 2
+    assert "account disabled" in told(caplog)[-1]
+    assert "secret" not in caplog.text
+    assert world.tokens["alice"] not in caplog.text

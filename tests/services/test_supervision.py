@@ -13,7 +13,7 @@ from relay.services.supervision import supervise
 from relay.storage.errors import StorageFailed
 
 
-async def test_what_fails_begins_again_with_a_pause_that_grows(autojump_clock: Any, caplog: Any) -> None:
+async def test_what_fails_begins_again_with_a_pause_that_grows(caplog: Any) -> None:
     begun: list[float] = []
 
     async def run() -> None:
@@ -34,7 +34,7 @@ async def test_what_fails_begins_again_with_a_pause_that_grows(autojump_clock: A
     assert "a fault" in caplog.text
 
 
-async def test_what_is_cancelled_stays_ended(autojump_clock: Any) -> None:
+async def test_what_is_cancelled_stays_ended() -> None:
     with trio.move_on_after(5) as scope:
         await supervise("sleep", trio.sleep_forever)
     assert scope.cancelled_caught
@@ -46,7 +46,7 @@ async def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-async def test_a_failing_disk_is_told_without_a_traceback(autojump_clock: Any, caplog: Any) -> None:
+async def test_a_failing_disk_is_told_without_a_traceback(caplog: Any) -> None:
     failures = [StorageFailed("the disk is full")]
 
     async def run() -> None:

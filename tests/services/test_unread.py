@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relay.plugin.sending import send_as
+from relay.engine.sending import send_as
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Role
 from relay.services.permissions import NOTIFY
-from relay.testing import World, world
+from relay.testing import World
+from relay.testing import world as open_world
 
 USERS = ("ann", "ben", "cat", "dan")
 GROUPS = ("team", "family")
@@ -131,14 +132,12 @@ class Book:
         return compared
 
 
-async def test_after_ten_thousand_operations_every_count_is_what_a_recount_says(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
+async def test_after_ten_thousand_operations_every_count_is_what_a_recount_says(tmp_path: Path) -> None:
     limits = {"RELAY_LIMITS__MESSAGES_PER_SECOND": "0", "RELAY_LIMITS__CONTENT_CHARACTERS": "100"}
-    async with world(tmp_path, *USERS, **limits) as server:
+    async with open_world(tmp_path, *USERS, **limits) as world:
         for group, history in zip(GROUPS, ("join", "start"), strict=True):
-            await server.engine.groups.create("ann", group, ["ben", "cat"], group, history)
-        book = Book(server, 11)
+            await world.engine.groups.create("ann", group, ["ben", "cat"], group, history)
+        book = Book(world, 11)
         for group in GROUPS:
             book.places[(group,)] = Place(said={1: ("group_event", "ann", [])}, read={"ann": 1})
         refused = 0

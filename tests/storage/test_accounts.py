@@ -14,6 +14,8 @@ from relay.storage import accounts
 from relay.storage.database import open_runner
 from tests.storage.books import fresh
 
+pytestmark = pytest.mark.real_time
+
 
 def with_users(*names: str) -> sqlite3.Connection:
     connection = fresh()

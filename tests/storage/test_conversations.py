@@ -63,7 +63,7 @@ def test_a_group_that_cannot_be_is_refused(
 
 
 def group_view(connection: sqlite3.Connection, user_id: str) -> history.View:
-    return next(seen for seen in history.views(connection, user_id) if seen.kind == "group")
+    return next(seen for seen in history.read_views(connection, user_id) if seen.kind == "group")
 
 
 def test_a_member_who_left_and_came_back_sees_both_times_and_not_between(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,8 @@ from relay.storage.database import Lock, read_epoch
 from relay.storage.errors import StorageError
 from tests.storage.opening import note, opened
 
+pytestmark = pytest.mark.real_time
+
 
 def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}

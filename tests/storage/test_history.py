@@ -299,7 +299,7 @@ def test_only_a_present_member_has_a_view() -> None:
         ("bob", "group:x"),
     ):
         assert history.view(connection, user_id, address) is None
-    assert [seen.open for seen in history.views(connection, "zoe")] == [False]
+    assert [seen.open for seen in history.read_views(connection, "zoe")] == [False]
 
 
 def test_the_newest_seq_of_an_emptied_conversation_is_its_floor() -> None:

@@ -10,7 +10,7 @@ def test_messages_of_both_kinds_are_found_by_their_ids() -> None:
     connection = fresh()
     log_row(connection, 1, 1, 1)
     latest_row(connection, 2, 1, "reaction")
-    found = messages.records(connection, [1, 2, 3])
+    found = messages.read_records(connection, [1, 2, 3])
     assert {message_id: record.seq for message_id, record in found.items()} == {1: 1, 2: None}
     assert [place.message_id for place in messages.locate(connection, [1, 2, 3])] == [1]
 
@@ -18,19 +18,19 @@ def test_messages_of_both_kinds_are_found_by_their_ids() -> None:
 def test_a_message_is_found_in_its_own_conversation_only_and_while_it_stands() -> None:
     connection = fresh()
     log_row(connection, 1, 1, 1)
-    assert messages.find(connection, 2, 1) is None
-    found = messages.find(connection, 1, 1)
+    assert messages.find_in_channel(connection, 2, 1) is None
+    found = messages.find_in_channel(connection, 1, 1)
     assert found is not None
     assert found.seq == 1
     connection.execute("UPDATE log SET deleted_at = 5 WHERE message_id = 1")
-    assert messages.find(connection, 1, 1) is None
+    assert messages.find_in_channel(connection, 1, 1) is None
 
 
 def test_a_rewritten_message_says_when() -> None:
     connection = fresh()
     log_row(connection, 1, 1, 1)
-    messages.rewrite(connection, 1, '{"content":"new"}', 7.0)
-    record = messages.records(connection, [1])[1]
+    messages.rewrite_message(connection, 1, '{"content":"new"}', 7.0)
+    record = messages.read_records(connection, [1])[1]
     assert (record.payload, record.edited_at) == ('{"content":"new"}', 7.0)
 
 

@@ -26,9 +26,9 @@ def test_who_exists_has_a_presence_and_nobody_else() -> None:
 
 def test_a_choice_and_a_note_leave_each_other_alone() -> None:
     connection = with_users("alice")
-    presence.choose(connection, "alice", "busy", "lunch", 60.0)
+    presence.choose_status(connection, "alice", "busy", "lunch", 60.0)
     presence.note(connection, [("alice", True, None)], 10.0)
-    presence.choose(connection, "alice", "away", None, None)
+    presence.choose_status(connection, "alice", "away", None, None)
     presence.note(connection, [("alice", False, 20.0)], 20.0)
     assert presence.own(connection, "alice") == (
         presence.Kept("alice", "away", None, None, 20.0, 0, "everyone"), False,
@@ -46,8 +46,8 @@ def test_those_left_behind_were_last_seen_when_the_server_was_last_alive() -> No
 
 def test_following_is_counted_and_taken_back() -> None:
     connection = with_users("alice", "bob", "carol")
-    assert presence.follow(connection, "alice", ["carol", "bob"], 1.0) == 2
-    assert presence.follow(connection, "alice", ["bob"], 2.0) == 2
+    assert presence.set_following(connection, "alice", ["carol", "bob"], 1.0) == 2
+    assert presence.set_following(connection, "alice", ["bob"], 2.0) == 2
     assert presence.following(connection, "alice") == ["bob", "carol"]
     assert presence.own(connection, "alice")[1] is True
     presence.unfollow(connection, "alice", ["bob", "nobody"])

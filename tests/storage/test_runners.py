@@ -18,6 +18,8 @@ from relay.storage.jobs import Runner
 from relay.storage.turns import reading_for
 from tests.storage.opening import note, notes, opened
 
+pytestmark = pytest.mark.real_time
+
 
 def fill(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE big AS SELECT zeroblob(10000000) AS blob")
@@ -207,19 +209,19 @@ async def test_reads_see_what_was_committed_before_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as runner:
         for number in range(10):
             await runner.write(note(str(number)))
-            for brief in (False, True):
+            for on_loop in (False, True):
                 kept = await runner.read(
-                    lambda c: c.execute("SELECT count(*) FROM facts").fetchone()[0], brief=brief
+                    lambda c: c.execute("SELECT count(*) FROM facts").fetchone()[0], inline=on_loop
                 )
                 assert kept == 3 + number + 1
 
 
 @pytest.mark.parametrize("inline", [False, True])
-@pytest.mark.parametrize("brief", [False, True])
-async def test_a_reader_cannot_write(tmp_path: Path, inline: bool, brief: bool) -> None:
+@pytest.mark.parametrize("on_loop", [False, True])
+async def test_a_reader_cannot_write(tmp_path: Path, inline: bool, on_loop: bool) -> None:
     async with opened(tmp_path, inline=inline) as runner:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            await runner.read(note("x"), brief=brief)
+            await runner.read(note("x"), inline=on_loop)
         assert await notes(runner) == set()
 
 

@@ -10,6 +10,8 @@ import trio.testing
 
 from relay.storage.turns import Turns, read_for, reader, reading_for
 
+pytestmark = pytest.mark.real_time
+
 
 class Reads:
     """Starts reads that go on until they are told to end, and notes in what order they got their turns."""

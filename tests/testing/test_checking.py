@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.app.plugin_admin import load_for
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.protocol.answers import Problem
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode

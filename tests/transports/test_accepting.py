@@ -35,9 +35,7 @@ class Listener(trio.abc.Listener[trio.abc.Stream]):
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_lack_of_descriptors_is_waited_out_and_logged_once(
-    autojump_clock: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_lack_of_descriptors_is_waited_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     stream, _ = trio.testing.memory_stream_pair()
     short = [OSError(number, os.strerror(number)) for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS) * 20]
     listener: Any = Listener(*short, stream)
@@ -61,7 +59,7 @@ async def serve_nothing(_stream: object) -> None:
     raise AssertionError("nothing was accepted")
 
 
-async def test_another_fault_of_the_listener_is_a_fault(autojump_clock: Any) -> None:
+async def test_another_fault_of_the_listener_is_a_fault() -> None:
     listener: Any = Listener(OSError(errno.EBADF, "closed"))
     log = Rarely(logging.getLogger("test"))
     async with trio.open_nursery() as nursery:

@@ -13,7 +13,8 @@ import trio.testing
 
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.framing import close_frame
-from relay.testing import UPGRADE, Closed, World, world
+from relay.testing import UPGRADE, Closed, World
+from relay.testing import world as open_world
 
 
 async def answer(stream: Any) -> tuple[int, dict[str, Any], str]:
@@ -35,21 +36,19 @@ async def knock(server: World, data: bytes) -> tuple[int, dict[str, Any], str]:
     return await answer(stream)
 
 
-async def test_a_head_that_never_ends_is_answered_at_exactly_the_deadline(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, RELAY_TIMEOUTS__HEAD_SECONDS="7") as server:
-        stream = await server.dial()
-        began = trio.current_time()
-        await stream.send_all(UPGRADE[:-2])
-        first = await stream.receive_some(1)
-        assert trio.current_time() - began == 7
-        assert (first + await stream.receive_some(1000)).startswith(b"HTTP/1.1 408 ")
+@pytest.mark.world(RELAY_TIMEOUTS__HEAD_SECONDS="7")
+async def test_a_head_that_never_ends_is_answered_at_exactly_the_deadline(world: World) -> None:
+    stream = await world.dial()
+    began = trio.current_time()
+    await stream.send_all(UPGRADE[:-2])
+    first = await stream.receive_some(1)
+    assert trio.current_time() - began == 7
+    assert (first + await stream.receive_some(1000)).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_head_that_drips_gains_no_time(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, RELAY_TIMEOUTS__HEAD_SECONDS="7") as server, trio.open_nursery() as nursery:
-        stream = await server.dial()
+async def test_a_head_that_drips_gains_no_time(tmp_path: Path) -> None:
+    async with open_world(tmp_path, RELAY_TIMEOUTS__HEAD_SECONDS="7") as world, trio.open_nursery() as nursery:
+        stream = await world.dial()
         began = trio.current_time()
 
         async def drip() -> None:
@@ -64,54 +63,52 @@ async def test_a_head_that_drips_gains_no_time(tmp_path: Path, autojump_clock: A
 
 
 @pytest.mark.parametrize("size", [16_000, 16_384])
-async def test_a_head_of_up_to_the_limit_is_read(tmp_path: Path, autojump_clock: Any, size: int) -> None:
-    async with world(tmp_path) as server:
-        stream = await server.dial()
-        padding = size - len(UPGRADE) + 4 - len(b"X-Pad: \r\n")
-        await stream.send_all(UPGRADE.replace(b"Host", b"X-Pad: " + b"x" * padding + b"\r\nHost"))
-        assert (await stream.receive_some(12)) == b"HTTP/1.1 101"
+@pytest.mark.world
+async def test_a_head_of_up_to_the_limit_is_read(world: World, size: int) -> None:
+    stream = await world.dial()
+    padding = size - len(UPGRADE) + 4 - len(b"X-Pad: \r\n")
+    await stream.send_all(UPGRADE.replace(b"Host", b"X-Pad: " + b"x" * padding + b"\r\nHost"))
+    assert (await stream.receive_some(12)) == b"HTTP/1.1 101"
 
 
 @pytest.mark.parametrize(
     "data",
     [UPGRADE.replace(b"Host", b"X-Pad: " + b"x" * 16_400 + b"\r\nHost"), b"GET / HTTP/1.1\r\nA: " + b"x" * 40_000],
 )
-async def test_a_head_over_the_limit_is_refused(tmp_path: Path, autojump_clock: Any, data: bytes) -> None:
-    async with world(tmp_path) as server:
-        status, problem, _ = await knock(server, data)
-        assert (status, problem["code"]) == (431, "too_large")
+@pytest.mark.world
+async def test_a_head_over_the_limit_is_refused(world: World, data: bytes) -> None:
+    status, problem, _ = await knock(world, data)
+    assert (status, problem["code"]) == (431, "too_large")
 
 
-async def test_what_is_no_http_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path) as server:
-        status, problem, _ = await knock(server, b"\x16\x03\x01 hello?\r\n\r\n")
-        assert (status, problem["retry"]) == (400, False)
+@pytest.mark.world
+async def test_what_is_no_http_is_refused(world: World) -> None:
+    status, problem, _ = await knock(world, b"\x16\x03\x01 hello?\r\n\r\n")
+    assert (status, problem["retry"]) == (400, False)
 
 
-async def test_a_peer_that_leaves_before_its_head_is_over_is_answered_nothing(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path) as server:
-        stream = await server.dial()
-        await stream.send_all(b"GET /ws")
-        await stream.send_eof()
-        assert await stream.receive_some(100) == b""
-        await trio.testing.wait_all_tasks_blocked()
-        assert server.door.streams == set()
+@pytest.mark.world
+async def test_a_peer_that_leaves_before_its_head_is_over_is_answered_nothing(world: World) -> None:
+    stream = await world.dial()
+    await stream.send_all(b"GET /ws")
+    await stream.send_eof()
+    assert await stream.receive_some(100) == b""
+    await trio.testing.wait_all_tasks_blocked()
+    assert world.door.streams == set()
 
 
-async def test_an_upgrade_while_draining_is_told_to_come_back(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path) as server:
-        server.engine.draining = True
-        status, problem, head = await knock(server, UPGRADE)
-        assert (status, problem["code"], problem["retry"]) == (503, "overloaded", True)
-        assert "Retry-After: 1" in head
+@pytest.mark.world
+async def test_an_upgrade_while_draining_is_told_to_come_back(world: World) -> None:
+    world.engine.draining = True
+    status, problem, head = await knock(world, UPGRADE)
+    assert (status, problem["code"], problem["retry"]) == (503, "overloaded", True)
+    assert "Retry-After: 1" in head
 
 
-async def test_a_page_of_another_origin_is_refused_unless_listed(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_page_of_another_origin_is_refused_unless_listed(tmp_path: Path) -> None:
     listed = '["https://app.example.org"]'
-    async with world(tmp_path, RELAY_SERVER__ALLOWED_ORIGINS=listed) as server:
-        stream = await server.dial()
+    async with open_world(tmp_path, RELAY_SERVER__ALLOWED_ORIGINS=listed) as world:
+        stream = await world.dial()
         await stream.send_all(UPGRADE.replace(b"Host", b"Origin: https://evil.example\r\nHost"))
         data = b""
         while piece := await stream.receive_some(1000):
@@ -119,38 +116,36 @@ async def test_a_page_of_another_origin_is_refused_unless_listed(tmp_path: Path,
         head, _, close = data.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101")
         assert close == close_frame(4506, CLOSE_REASONS[CloseCode.ORIGIN_REFUSED])
-        stream = await server.dial()
+        stream = await world.dial()
         await stream.send_all(UPGRADE.replace(b"Host", b"Origin: https://app.example.org\r\nHost"))
         assert (await stream.receive_some(12)) == b"HTTP/1.1 101"
 
 
-async def test_connections_of_one_address_are_limited_and_a_place_is_given_back(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, RELAY_LIMITS__CONNECTIONS_PER_ADDRESS="2") as server:
-        one, two = await server.upgrade(), await server.upgrade()
-        status, problem, head = await knock(server, UPGRADE)
-        assert (status, problem["retry"]) == (503, True)
-        assert "Retry-After: 10" in head
-        await one.cut()
-        await trio.testing.wait_all_tasks_blocked()
-        three = await server.upgrade()
-        for device in (two, three):
-            await device.cut()
-        await trio.testing.wait_all_tasks_blocked()
-        assert server.door._per_address == {}
+@pytest.mark.world(RELAY_LIMITS__CONNECTIONS_PER_ADDRESS="2")
+async def test_connections_of_one_address_are_limited_and_a_place_is_given_back(world: World) -> None:
+    one, two = await world.upgrade(), await world.upgrade()
+    status, problem, head = await knock(world, UPGRADE)
+    assert (status, problem["retry"]) == (503, True)
+    assert "Retry-After: 10" in head
+    await one.cut()
+    await trio.testing.wait_all_tasks_blocked()
+    three = await world.upgrade()
+    for device in (two, three):
+        await device.cut()
+    await trio.testing.wait_all_tasks_blocked()
+    assert world.door._per_address == {}
 
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_count(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from relay.transports import front_door
 
     monkeypatch.setattr(front_door, "_peer_address", lambda _stream: "10.0.0.1")
     environ = {"RELAY_LIMITS__CONNECTIONS_PER_ADDRESS": "1", "RELAY_SERVER__TRUSTED_PROXIES": '["10.0.0.0/8"]'}
-    async with world(tmp_path, **environ) as server:
+    async with open_world(tmp_path, **environ) as world:
         for address, status in (("203.0.113.1", 101), ("203.0.113.2", 101), ("203.0.113.1", 503)):
-            stream = await server.dial()
+            stream = await world.dial()
             await stream.send_all(UPGRADE.replace(b"Host", b"X-Forwarded-For: " + address.encode() + b"\r\nHost"))
             assert int((await stream.receive_some(12))[9:12]) == status
 
@@ -171,11 +166,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("data", HOSTILE, ids=[f"{index}" for index in range(len(HOSTILE))])
 async def test_one_peers_fault_is_its_own_and_no_fault_of_ours(
-    tmp_path: Path, autojump_clock: Any, data: bytes, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        bad = await server.dial()
+    async with open_world(tmp_path, "alice", "bob") as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        bad = await world.dial()
         await bad.send_all(data)
         await trio.testing.wait_all_tasks_blocked()
         await alice.say("bob", "still here?", id="1")
@@ -187,20 +182,16 @@ async def test_one_peers_fault_is_its_own_and_no_fault_of_ours(
 
 @pytest.mark.parametrize("where", ["draft_nowait", "draft"])
 async def test_a_fault_of_our_own_ends_that_connection_with_1011_and_is_logged(
-    tmp_path: Path,
-    autojump_clock: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    where: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
 ) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
+    async with open_world(tmp_path, "alice", "bob") as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
 
         def broken(*_: Any) -> None:
             raise ZeroDivisionError("ours")
 
         with monkeypatch.context() as patch:
-            patch.setattr(server.engine.dispatcher, where, broken)
+            patch.setattr(world.engine.dispatcher, where, broken)
             await alice.say("bob", "x", id="1")
             assert (await alice.closed()).code == 1011
         await bob.say("alice", "x", id="2")
@@ -208,14 +199,12 @@ async def test_a_fault_of_our_own_ends_that_connection_with_1011_and_is_logged(
     assert "ZeroDivisionError: ours" in caplog.text
 
 
-async def test_a_close_that_meets_a_ping_is_still_said(
-    tmp_path: Path, autojump_clock: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_close_that_meets_a_ping_is_still_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from wsproto.events import Ping
 
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        for link in list(server.door.sessions):
+    async with open_world(tmp_path, "alice") as world:
+        alice = await world.connect("alice")
+        for link in list(world.door.sessions):
             link.end(4404)  # type: ignore[arg-type]
         await alice.stream.send_all(alice.frames.send(Ping(b"?")))
         assert (await alice.closed()).code == 4404
@@ -223,18 +212,18 @@ async def test_a_close_that_meets_a_ping_is_still_said(
 
 
 async def test_a_message_to_somebody_new_on_a_full_disk_is_overloaded_and_the_connection_goes_on(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from relay.storage.errors import StorageFailed
 
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
+    async with open_world(tmp_path, "alice", "bob") as world:
+        alice = await world.connect("alice")
 
         async def full(*_: Any, **__: Any) -> None:
             raise StorageFailed("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(server.engine.runner, "write", full)
+            patch.setattr(world.engine.runner, "write", full)
             await alice.say("bob", "x", id="1")
             error = await alice.next("error")
             assert (error["payload"]["code"], error["payload"]["retry"]) == ("overloaded", True)
@@ -243,19 +232,19 @@ async def test_a_message_to_somebody_new_on_a_full_disk_is_overloaded_and_the_co
 
 
 async def test_a_hello_on_a_full_disk_is_told_to_come_back(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from relay.storage.errors import StorageFailed
 
-    async with world(tmp_path, "alice") as server:
+    async with open_world(tmp_path, "alice") as world:
 
         async def full(*_: Any, **__: Any) -> None:
             raise StorageFailed("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(server.engine.runner, "write", full)
+            patch.setattr(world.engine.runner, "write", full)
             with pytest.raises(Closed) as refused:
-                await server.connect("alice")
+                await world.connect("alice")
         assert refused.value.code == 4405
-        await server.connect("alice")
+        await world.connect("alice")
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

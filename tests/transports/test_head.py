@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.http.origins import origin_allowed
 from relay.testing import UPGRADE
 from relay.transports.head import (
     END,
@@ -16,7 +17,6 @@ from relay.transports.head import (
     check_request,
     check_upgrade,
     client_address,
-    origin_allowed,
     parse_head,
     refusal,
 )

@@ -93,7 +93,7 @@ def frames_of(data: bytes) -> tuple[list[bytes], bytes]:
     return found, data
 
 
-async def test_what_the_kernel_takes_is_sent_without_a_task(autojump_clock: Any) -> None:
+async def test_what_the_kernel_takes_is_sent_without_a_task() -> None:
     async with linked() as ends:
         ends.link.outbox.push(b"one ")
         ends.link.outbox.push(b"two")
@@ -103,14 +103,14 @@ async def test_what_the_kernel_takes_is_sent_without_a_task(autojump_clock: Any)
         assert ends.read_now() == b"one two"
 
 
-async def test_direct_bytes_go_ahead_of_the_outbox(autojump_clock: Any) -> None:
+async def test_direct_bytes_go_ahead_of_the_outbox() -> None:
     async with linked() as ends:
         ends.link.outbox.push(b"pushed")
         ends.link.direct(b"direct ")
         assert ends.read_now() == b"direct pushed"
 
 
-async def test_a_shut_outbox_waits_until_it_is_opened(autojump_clock: Any) -> None:
+async def test_a_shut_outbox_waits_until_it_is_opened() -> None:
     async with linked() as ends:
         ends.link.open = False
         ends.link.outbox.push(b"live")
@@ -123,9 +123,7 @@ async def test_a_shut_outbox_waits_until_it_is_opened(autojump_clock: Any) -> No
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_a_peer_that_reads_by_bits_gets_every_frame_whole_once_and_in_order(
-    autojump_clock: Any, seed: int
-) -> None:
+async def test_a_peer_that_reads_by_bits_gets_every_frame_whole_once_and_in_order(seed: int) -> None:
     rng = random.Random(seed)
     async with linked() as ends:
         pushed: list[bytes] = []
@@ -153,7 +151,7 @@ async def test_a_peer_that_reads_by_bits_gets_every_frame_whole_once_and_in_orde
         assert len(frames) == 300
 
 
-async def test_a_close_comes_after_all_that_waits_and_nothing_after_it(autojump_clock: Any) -> None:
+async def test_a_close_comes_after_all_that_waits_and_nothing_after_it() -> None:
     async with linked() as ends:
         sent = [text_frame(b"%d" % number * 2000) for number in range(40)]
         for frame in sent[:20]:
@@ -171,7 +169,7 @@ async def test_a_close_comes_after_all_that_waits_and_nothing_after_it(autojump_
         assert half == b""
 
 
-async def test_a_close_before_the_replay_is_over_sends_nothing_that_waits_for_it(autojump_clock: Any) -> None:
+async def test_a_close_before_the_replay_is_over_sends_nothing_that_waits_for_it() -> None:
     async with linked() as ends:
         ends.link.open = False
         ends.link.outbox.push(text_frame(b"live"))
@@ -181,7 +179,7 @@ async def test_a_close_before_the_replay_is_over_sends_nothing_that_waits_for_it
         ]
 
 
-async def test_an_overflow_in_the_middle_of_a_frame_ends_that_frame_and_then_closes(autojump_clock: Any) -> None:
+async def test_an_overflow_in_the_middle_of_a_frame_ends_that_frame_and_then_closes() -> None:
     async with linked(outbox=Outbox(0, 10)) as ends:
         big = text_frame(b"x" * 400_000)
         ends.link.outbox.push(big)
@@ -197,7 +195,7 @@ async def test_an_overflow_in_the_middle_of_a_frame_ends_that_frame_and_then_clo
         assert half == b""
 
 
-async def test_a_peer_that_never_reads_is_cut_at_the_write_deadline(autojump_clock: Any) -> None:
+async def test_a_peer_that_never_reads_is_cut_at_the_write_deadline() -> None:
     async with linked(write_seconds=20) as ends:
         began = trio.current_time()
         ends.link.outbox.push(text_frame(b"x" * 1_000_000))
@@ -206,7 +204,7 @@ async def test_a_peer_that_never_reads_is_cut_at_the_write_deadline(autojump_clo
         assert trio.current_time() - began == pytest.approx(20, abs=0.001)
 
 
-async def test_a_peer_that_does_not_answer_a_close_is_cut_in_time(autojump_clock: Any) -> None:
+async def test_a_peer_that_does_not_answer_a_close_is_cut_in_time() -> None:
     async with linked() as ends:
         began = trio.current_time()
         ends.link.end(CloseCode.NORMAL)
@@ -214,7 +212,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_cut_in_time(autojump_clock
         assert trio.current_time() - began == 2
 
 
-async def test_a_peer_that_is_gone_ends_the_link_at_the_next_write(autojump_clock: Any) -> None:
+async def test_a_peer_that_is_gone_ends_the_link_at_the_next_write() -> None:
     async with linked() as ends:
         ends.other.close()
         ends.link.direct(b"x")
@@ -225,7 +223,7 @@ async def test_a_peer_that_is_gone_ends_the_link_at_the_next_write(autojump_cloc
             await ends.link.send(b"z")
 
 
-async def test_send_returns_once_the_kernel_has_it(autojump_clock: Any) -> None:
+async def test_send_returns_once_the_kernel_has_it() -> None:
     async with linked() as ends:
         done = trio.Event()
 
@@ -240,7 +238,7 @@ async def test_send_returns_once_the_kernel_has_it(autojump_clock: Any) -> None:
         assert done.is_set()
 
 
-async def test_send_fails_when_the_link_ends_meanwhile(autojump_clock: Any) -> None:
+async def test_send_fails_when_the_link_ends_meanwhile() -> None:
     async with linked() as ends:
         failed: list[type[BaseException]] = []
 
@@ -257,14 +255,14 @@ async def test_send_fails_when_the_link_ends_meanwhile(autojump_clock: Any) -> N
         assert failed == [trio.BrokenResourceError]
 
 
-async def test_without_a_descriptor_all_goes_by_the_stream(autojump_clock: Any) -> None:
+async def test_without_a_descriptor_all_goes_by_the_stream() -> None:
     async with linked(memory=True) as ends:
         ends.link.outbox.push(b"pushed")
         ends.link.direct(b"direct ")
         assert bytes(await ends.other.receive_some(100)) == b"direct pushed"
 
 
-async def test_ending_tells_once(autojump_clock: Any) -> None:
+async def test_ending_tells_once() -> None:
     async with linked() as ends:
         told: list[int] = []
         ends.link.on_end = lambda: told.append(1)
@@ -274,7 +272,7 @@ async def test_ending_tells_once(autojump_clock: Any) -> None:
         assert ends.link.ending == (CloseCode.TOO_SLOW, "too slow; resume brings everything stored")
 
 
-async def test_a_fault_of_our_own_is_told_and_raised(autojump_clock: Any) -> None:
+async def test_a_fault_of_our_own_is_told_and_raised() -> None:
     async with linked() as ends:
         with pytest.raises(ZeroDivisionError):
             async with ends.link.owning_faults():

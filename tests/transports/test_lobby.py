@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any
 
 import pytest
 import trio
@@ -25,7 +24,7 @@ def entered(hall: Lobby, address: str = "192.0.2.1") -> Guest:
     return guest
 
 
-async def test_over_the_limit_of_an_address_the_one_that_waited_longest_goes(autojump_clock: Any) -> None:
+async def test_over_the_limit_of_an_address_the_one_that_waited_longest_goes() -> None:
     hall = lobby(per_address=2)
     first, second, elsewhere = entered(hall), entered(hall), entered(hall, "192.0.2.2")
     await trio.sleep(5)
@@ -33,9 +32,7 @@ async def test_over_the_limit_of_an_address_the_one_that_waited_longest_goes(aut
     assert [one.scope.cancel_called for one in (first, second, third, elsewhere)] == [True, False, False, False]
 
 
-async def test_who_came_within_five_seconds_is_never_sent_away_and_all_too_many_go_after_it(
-    autojump_clock: Any,
-) -> None:
+async def test_who_came_within_five_seconds_is_never_sent_away_and_all_too_many_go_after_it() -> None:
     hall = lobby(per_address=2)
     crowd = [entered(hall) for _ in range(10)]
     assert not any(one.scope.cancel_called for one in crowd)
@@ -44,7 +41,7 @@ async def test_who_came_within_five_seconds_is_never_sent_away_and_all_too_many_
     assert [one.scope.cancel_called for one in crowd] == [True] * 9 + [False]
 
 
-async def test_whose_request_is_being_answered_or_who_is_known_stays(autojump_clock: Any) -> None:
+async def test_whose_request_is_being_answered_or_who_is_known_stays() -> None:
     hall = lobby(per_address=2)
     busy, known, idle = entered(hall), entered(hall), entered(hall)
     busy.waiting = lambda: False
@@ -56,7 +53,7 @@ async def test_whose_request_is_being_answered_or_who_is_known_stays(autojump_cl
         hall.leave(one)
 
 
-async def test_a_proxys_address_is_not_counted(autojump_clock: Any) -> None:
+async def test_a_proxys_address_is_not_counted() -> None:
     hall = lobby(per_address=1, exempt="192.0.2.1")
     guests = [entered(hall) for _ in range(5)]
     await trio.sleep(5)
@@ -64,9 +61,7 @@ async def test_a_proxys_address_is_not_counted(autojump_clock: Any) -> None:
     assert not any(one.scope.cancel_called for one in guests)
 
 
-async def test_without_room_one_goes_from_where_most_are_and_else_the_new_one_is_refused(
-    autojump_clock: Any,
-) -> None:
+async def test_without_room_one_goes_from_where_most_are_and_else_the_new_one_is_refused() -> None:
     hall = lobby(room=3)
     lone, crowd = entered(hall, "192.0.2.9"), [entered(hall) for _ in range(2)]
     assert hall.enter("192.0.2.5") is None
@@ -75,7 +70,7 @@ async def test_without_room_one_goes_from_where_most_are_and_else_the_new_one_is
     assert [one.scope.cancel_called for one in (lone, *crowd, new)] == [False, True, False, False]
 
 
-async def test_the_last_places_are_kept_for_requests(autojump_clock: Any) -> None:
+async def test_the_last_places_are_kept_for_requests() -> None:
     hall = lobby(room=80)
     assert hall.may_upgrade(69)
     assert not hall.may_upgrade(70)
@@ -86,7 +81,7 @@ async def test_the_last_places_are_kept_for_requests(autojump_clock: Any) -> Non
     assert silent.scope.cancel_called
 
 
-async def test_places_are_given_back_once(autojump_clock: Any) -> None:
+async def test_places_are_given_back_once() -> None:
     hall = lobby(room=1)
     for _ in range(3):
         guest = entered(hall)
@@ -112,7 +107,7 @@ def test_what_counts_as_one_address(address: str, home: str) -> None:
 
 
 async def test_the_same_warning_is_logged_once_a_minute_with_how_many_were_left_out(
-    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rarely = Rarely(_log)
     for _ in range(100):
@@ -124,7 +119,7 @@ async def test_the_same_warning_is_logged_once_a_minute_with_how_many_were_left_
 
 
 async def test_no_more_than_a_thousand_kinds_of_warning_are_remembered_or_logged(
-    autojump_clock: Any, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rarely = Rarely(_log)
     for number in range(1500):
@@ -135,7 +130,7 @@ async def test_no_more_than_a_thousand_kinds_of_warning_are_remembered_or_logged
     assert len(rarely._said) == 1
 
 
-async def test_who_was_refused_is_the_first_to_go_at_once(autojump_clock: Any) -> None:
+async def test_who_was_refused_is_the_first_to_go_at_once() -> None:
     hall = lobby(room=3)
     first, refused, last = entered(hall), entered(hall), entered(hall)
     hall.dismiss(refused)
@@ -143,7 +138,7 @@ async def test_who_was_refused_is_the_first_to_go_at_once(autojump_clock: Any) -
     assert [one.scope.cancel_called for one in (first, refused, last)] == [False, True, False]
 
 
-async def test_whose_bytes_were_not_read_yet_stays(autojump_clock: Any) -> None:
+async def test_whose_bytes_were_not_read_yet_stays() -> None:
     hall = lobby(per_address=2)
     ours, theirs = socket.socketpair()
     with ours, theirs:

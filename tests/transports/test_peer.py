@@ -50,7 +50,7 @@ async def test_what_was_read_already_is_read_again_first_and_in_order() -> None:
     assert await peer.receive_some() == b"two"
 
 
-async def test_times_of_life_are_noted(autojump_clock: Any) -> None:
+async def test_times_of_life_are_noted() -> None:
     peer, ours, _ = pair()
     assert peer.last_inbound == peer.last_outbound == trio.current_time()
     await trio.sleep(5)
@@ -62,7 +62,7 @@ async def test_times_of_life_are_noted(autojump_clock: Any) -> None:
     assert (peer.last_inbound, peer.last_outbound) == (trio.current_time() - 5, trio.current_time())
 
 
-async def test_giving_back_is_no_sign_of_life(autojump_clock: Any) -> None:
+async def test_giving_back_is_no_sign_of_life() -> None:
     peer, _, _ = pair()
     began = trio.current_time()
     await trio.sleep(5)
@@ -71,7 +71,7 @@ async def test_giving_back_is_no_sign_of_life(autojump_clock: Any) -> None:
     assert peer.last_inbound == began
 
 
-async def test_a_peer_that_does_not_read_is_cut_at_the_deadline_and_stays_cut(autojump_clock: Any) -> None:
+async def test_a_peer_that_does_not_read_is_cut_at_the_deadline_and_stays_cut() -> None:
     inner = Stuck()
     peer = PeerStream(inner, b"", write_seconds=20)
     began = trio.current_time()
@@ -84,14 +84,14 @@ async def test_a_peer_that_does_not_read_is_cut_at_the_deadline_and_stays_cut(au
     assert trio.current_time() - began == 20
 
 
-async def test_the_deadline_holds_under_a_shield(autojump_clock: Any) -> None:
+async def test_the_deadline_holds_under_a_shield() -> None:
     peer = PeerStream(Stuck(), b"", write_seconds=20)
     with pytest.raises(trio.BrokenResourceError), trio.CancelScope(shield=True):
         await peer.send_all(b"x")
     assert trio.current_time() == pytest.approx(20, abs=1)
 
 
-async def test_a_close_that_takes_too_long_is_forced(autojump_clock: Any) -> None:
+async def test_a_close_that_takes_too_long_is_forced() -> None:
     inner = Stuck()
     peer = PeerStream(inner, b"", write_seconds=20)
     began = trio.current_time()

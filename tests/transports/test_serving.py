@@ -138,7 +138,7 @@ def test_hypercorns_inside_is_as_it_is_used() -> None:
     assert {h11.IDLE, h11.DONE, h11.SEND_BODY}
 
 
-async def test_hypercorn_tells_where_h11_stands(autojump_clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hypercorn_tells_where_h11_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[Any] = []
     app = App()
 
@@ -164,7 +164,7 @@ async def test_hypercorn_tells_where_h11_stands(autojump_clock: Any, monkeypatch
     assert app.bodies == []
 
 
-async def test_requests_follow_each_other_on_one_connection(autojump_clock: Any) -> None:
+async def test_requests_follow_each_other_on_one_connection() -> None:
     async with served() as one:
         for number in range(3):
             await one.stream.send_all(GET % b"%d" % number)
@@ -173,7 +173,7 @@ async def test_requests_follow_each_other_on_one_connection(autojump_clock: Any)
         assert [await one.answer(), await one.answer()] == [b"203.0.113.4 /a", b"203.0.113.4 /b"]
 
 
-async def test_an_idle_connection_is_kept_as_long_as_was_said(autojump_clock: Any) -> None:
+async def test_an_idle_connection_is_kept_as_long_as_was_said() -> None:
     async with served(keep_alive_seconds=75) as one:
         await one.stream.send_all(GET % b"")
         await one.answer()
@@ -184,7 +184,7 @@ async def test_an_idle_connection_is_kept_as_long_as_was_said(autojump_clock: An
         assert one.came_back == [None]
 
 
-async def test_a_body_that_drips_is_cut_at_its_deadline(autojump_clock: Any) -> None:
+async def test_a_body_that_drips_is_cut_at_its_deadline() -> None:
     async with served(body_seconds=30) as one, trio.open_nursery() as nursery:
         began = trio.current_time()
         await one.stream.send_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
@@ -205,7 +205,7 @@ async def test_a_body_that_drips_is_cut_at_its_deadline(autojump_clock: Any) -> 
         nursery.cancel_scope.cancel()
 
 
-async def test_a_body_that_keeps_coming_is_waited_for(autojump_clock: Any) -> None:
+async def test_a_body_that_keeps_coming_is_waited_for() -> None:
     async with served(body_seconds=30) as one:
         size = 60 * 9000
         await one.stream.send_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size)
@@ -216,7 +216,7 @@ async def test_a_body_that_keeps_coming_is_waited_for(autojump_clock: Any) -> No
         assert [len(body) for body in one.app.bodies] == [size]
 
 
-async def test_an_upgrade_after_a_request_goes_back_to_the_front_door(autojump_clock: Any) -> None:
+async def test_an_upgrade_after_a_request_goes_back_to_the_front_door() -> None:
     async with served() as one:
         await one.stream.send_all(GET % b"first")
         await one.answer()
@@ -228,7 +228,7 @@ async def test_an_upgrade_after_a_request_goes_back_to_the_front_door(autojump_c
         assert one.received == b""
 
 
-async def test_an_upgrade_that_arrives_by_bits_goes_back_too(autojump_clock: Any) -> None:
+async def test_an_upgrade_that_arrives_by_bits_goes_back_too() -> None:
     async with served() as one:
         await one.stream.send_all(GET % b"first")
         await one.answer()
@@ -240,7 +240,7 @@ async def test_an_upgrade_that_arrives_by_bits_goes_back_too(autojump_clock: Any
         assert head.raw == UPGRADE
 
 
-async def test_an_upgrade_behind_a_request_waits_for_its_answer(autojump_clock: Any) -> None:
+async def test_an_upgrade_behind_a_request_waits_for_its_answer() -> None:
     app = App()
     app.seconds = 5
     async with served(app) as one:
@@ -253,7 +253,7 @@ async def test_an_upgrade_behind_a_request_waits_for_its_answer(autojump_clock: 
         assert [head is not None for head in one.came_back] == [True]
 
 
-async def test_a_body_that_looks_like_an_upgrade_is_a_body(autojump_clock: Any) -> None:
+async def test_a_body_that_looks_like_an_upgrade_is_a_body() -> None:
     async with served() as one:
         for reads in (True, False):
             one.app.reads = reads
@@ -270,7 +270,7 @@ async def test_a_body_that_looks_like_an_upgrade_is_a_body(autojump_clock: Any) 
             assert one.app.bodies == [UPGRADE if reads else b""]
 
 
-async def test_a_chunked_body_that_looks_like_an_upgrade_is_a_body(autojump_clock: Any) -> None:
+async def test_a_chunked_body_that_looks_like_an_upgrade_is_a_body() -> None:
     async with served() as one:
         await one.stream.send_all(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
         await one.stream.send_all(b"%x\r\n" % len(UPGRADE))
@@ -283,7 +283,7 @@ async def test_a_chunked_body_that_looks_like_an_upgrade_is_a_body(autojump_cloc
         assert one.came_back == []
 
 
-async def test_stopping_finishes_what_runs_and_closes_what_idles(autojump_clock: Any) -> None:
+async def test_stopping_finishes_what_runs_and_closes_what_idles() -> None:
     app = App()
     app.seconds = 3
     async with served(app) as busy, served() as idle:
@@ -301,7 +301,7 @@ async def test_stopping_finishes_what_runs_and_closes_what_idles(autojump_clock:
         assert trio.current_time() - began == pytest.approx(2)
 
 
-async def test_the_applications_life_is_around_the_block(autojump_clock: Any) -> None:
+async def test_the_applications_life_is_around_the_block() -> None:
     app = App()
     server = HttpServer(app, head_bytes=1000, head_seconds=1, body_seconds=1, keep_alive_seconds=1)
     async with server.lifespan():
@@ -310,7 +310,7 @@ async def test_the_applications_life_is_around_the_block(autojump_clock: Any) ->
 
 
 @pytest.mark.parametrize("data", [GET % b"", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", b"GET /"])
-async def test_a_connection_that_is_over_is_let_go_of_at_once(autojump_clock: Any, data: bytes) -> None:
+async def test_a_connection_that_is_over_is_let_go_of_at_once(data: bytes) -> None:
     async with served() as one:
         await one.stream.send_all(data)
         await trio.testing.wait_all_tasks_blocked()
@@ -321,7 +321,7 @@ async def test_a_connection_that_is_over_is_let_go_of_at_once(autojump_clock: An
         assert trio.current_time() - began < 1
 
 
-async def test_a_peer_that_leaves_in_the_middle_ends_its_request(autojump_clock: Any) -> None:
+async def test_a_peer_that_leaves_in_the_middle_ends_its_request() -> None:
     async with served() as one:
         await one.stream.send_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
         await trio.testing.wait_all_tasks_blocked()
@@ -354,9 +354,7 @@ class EarlyApp(App):
 
 
 @pytest.mark.parametrize("reads", [True, False])
-async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection(
-    autojump_clock: Any, reads: bool
-) -> None:
+async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection(reads: bool) -> None:
     app = EarlyApp()
     app.reads = reads
     async with served(app) as one:
@@ -372,9 +370,7 @@ async def test_a_body_that_comes_after_its_answer_does_not_end_the_connection(
 
 
 @pytest.mark.parametrize("reads", [True, False])
-async def test_a_large_body_that_comes_after_its_answer_ends_the_connection(
-    autojump_clock: Any, reads: bool
-) -> None:
+async def test_a_large_body_that_comes_after_its_answer_ends_the_connection(reads: bool) -> None:
     app = EarlyApp()
     app.reads = reads
     async with served(app) as one:
@@ -386,9 +382,7 @@ async def test_a_large_body_that_comes_after_its_answer_ends_the_connection(
             raise AssertionError("all of it was taken")
 
 
-async def test_a_body_that_never_comes_after_its_answer_ends_the_connection_at_the_bodys_deadline(
-    autojump_clock: Any,
-) -> None:
+async def test_a_body_that_never_comes_after_its_answer_ends_the_connection_at_the_bodys_deadline() -> None:
     async with served(EarlyApp()) as one:
         started = trio.current_time()
         await one.stream.send_all(b"POST /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
@@ -401,9 +395,7 @@ async def test_a_body_that_never_comes_after_its_answer_ends_the_connection_at_t
 @pytest.mark.parametrize(
     "data", [b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: five\r\n\r\n", b"nonsense\r\n\r\n"]
 )
-async def test_a_head_that_is_refused_later_leaves_the_stream_for_the_refusal(
-    autojump_clock: Any, data: bytes
-) -> None:
+async def test_a_head_that_is_refused_later_leaves_the_stream_for_the_refusal(data: bytes) -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     server = HttpServer(App(), head_bytes=16_384, head_seconds=10, body_seconds=30, keep_alive_seconds=75)
     peer = PeerStream(theirs, b"", write_seconds=20, address="203.0.113.4")
@@ -435,9 +427,7 @@ UPGRADE_AND_FRAME = UPGRADE + b"\x81\x82abcd\x00\x00"
         b"POST /first HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
     ],
 )
-async def test_an_upgrade_in_the_same_packet_as_a_request_goes_back_with_its_first_frame(
-    autojump_clock: Any, first: bytes
-) -> None:
+async def test_an_upgrade_in_the_same_packet_as_a_request_goes_back_with_its_first_frame(first: bytes) -> None:
     async with served() as one:
         await one.stream.send_all(first + UPGRADE_AND_FRAME)
         assert (await one.answer()).endswith(b"/first")
@@ -463,7 +453,7 @@ async def test_an_upgrade_in_the_same_packet_as_a_request_goes_back_with_its_fir
     ],
 )
 async def test_each_head_behind_another_is_judged_as_the_first_is(
-    autojump_clock: Any, apart: bool, first: bytes, second: bytes
+    apart: bool, first: bytes, second: bytes
 ) -> None:
     app = App()
     ours, theirs = trio.testing.memory_stream_pair()
@@ -480,7 +470,7 @@ async def test_each_head_behind_another_is_judged_as_the_first_is(
     assert app.ends == ["answered"]
 
 
-async def test_an_offer_of_http_2_behind_a_request_is_answered_in_http_1(autojump_clock: Any) -> None:
+async def test_an_offer_of_http_2_behind_a_request_is_answered_in_http_1() -> None:
     offer = b"GET /second HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
     async with served() as one:
         await one.stream.send_all(GET % b"first" + offer + b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
@@ -488,7 +478,7 @@ async def test_an_offer_of_http_2_behind_a_request_is_answered_in_http_1(autojum
         assert (await one.answer()).endswith(b"/second")
 
 
-async def test_many_requests_in_one_packet_are_answered_in_their_order(autojump_clock: Any) -> None:
+async def test_many_requests_in_one_packet_are_answered_in_their_order() -> None:
     async with served() as one:
         await one.stream.send_all(b"".join(GET % b"%d" % number for number in range(50)))
         for number in range(50):

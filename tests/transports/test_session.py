@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from relay.storage import accounts
-from relay.testing import Closed, Device, world
+from relay.testing import Closed, Device, World
+from relay.testing import world as open_world
 
 DAY = 86_400
 
@@ -23,70 +24,65 @@ async def talk(sender: Device, target: str, count: int, start: int = 0) -> None:
         await sender.next("ack")
 
 
-async def test_hello_is_answered_by_ready_and_synced(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        assert alice.ready["user_id"] == "alice"
-        assert alice.ready["client_id"] == "alice-1"
-        assert alice.ready["resumed"] is False
-        assert alice.ready["epoch"] == server.engine.epoch
-        assert alice.ready["server"].startswith("relay/")
-        assert alice.synced == {"event": "synced", "cursor": 0, "replayed": 0, "limited": False, "gaps": []}
+@pytest.mark.world("alice")
+async def test_hello_is_answered_by_ready_and_synced(world: World) -> None:
+    alice = await world.connect("alice")
+    assert alice.ready["user_id"] == "alice"
+    assert alice.ready["client_id"] == "alice-1"
+    assert alice.ready["resumed"] is False
+    assert alice.ready["epoch"] == world.engine.epoch
+    assert alice.ready["server"].startswith("relay/")
+    assert alice.synced == {"event": "synced", "cursor": 0, "replayed": 0, "limited": False, "gaps": []}
 
 
-async def test_a_message_reaches_every_other_device_once_and_its_sender_gets_one_ack(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, phone = await server.connect("alice"), await server.connect("alice", "alice-phone")
-        bob = await server.connect("bob")
-        await alice.drain()
-        await talk(alice, "bob", 3)
-        for device in (phone, bob):
-            frames = [frame for frame in await device.drain() if frame["type"] == "chat_message"]
-            assert seqs(frames) == [1, 2, 3]
-            assert frames[0]["meta"]["sender_id"] == "alice"
-            assert frames[0]["meta"]["client_id"] == "alice-1"
-            assert frames[0]["meta"]["id"] == "bob-0"
-        assert await alice.drain() == []
+async def test_a_message_reaches_every_other_device_once_and_its_sender_gets_one_ack(world: World) -> None:
+    alice, phone = await world.connect("alice"), await world.connect("alice", "alice-phone")
+    bob = await world.connect("bob")
+    await alice.drain()
+    await talk(alice, "bob", 3)
+    for device in (phone, bob):
+        frames = [frame for frame in await device.drain() if frame["type"] == "chat_message"]
+        assert seqs(frames) == [1, 2, 3]
+        assert frames[0]["meta"]["sender_id"] == "alice"
+        assert frames[0]["meta"]["client_id"] == "alice-1"
+        assert frames[0]["meta"]["id"] == "bob-0"
+    assert await alice.drain() == []
 
 
-async def test_the_devices_of_a_user_learn_of_each_other(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        phone = await server.connect("alice", "alice-phone")
-        came = await alice.next()
-        assert came["payload"] == {"event": "device_connected", "client_id": "alice-phone"}
-        await phone.cut()
-        gone = await alice.next()
-        assert gone["payload"] == {"event": "device_disconnected", "client_id": "alice-phone"}
+@pytest.mark.world("alice")
+async def test_the_devices_of_a_user_learn_of_each_other(world: World) -> None:
+    alice = await world.connect("alice")
+    phone = await world.connect("alice", "alice-phone")
+    came = await alice.next()
+    assert came["payload"] == {"event": "device_connected", "client_id": "alice-phone"}
+    await phone.cut()
+    gone = await alice.next()
+    assert gone["payload"] == {"event": "device_disconnected", "client_id": "alice-phone"}
 
 
-async def test_resume_with_zero_events_is_a_resume(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await alice.cut()
-        again = await server.connect("alice", cursor=alice.synced["cursor"], epoch=alice.ready["epoch"])
-        assert again.ready["resumed"] is True
-        assert again.ready["session_id"] == alice.ready["session_id"]
-        assert again.replayed == []
+@pytest.mark.world("alice")
+async def test_resume_with_zero_events_is_a_resume(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.cut()
+    again = await world.connect("alice", cursor=alice.synced["cursor"], epoch=alice.ready["epoch"])
+    assert again.ready["resumed"] is True
+    assert again.ready["session_id"] == alice.ready["session_id"]
+    assert again.replayed == []
 
 
-async def test_resume_after_a_restart_and_a_day_brings_exactly_what_was_missed(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
+async def test_resume_after_a_restart_and_a_day_brings_exactly_what_was_missed(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice", "bob") as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
         await talk(alice, "bob", 2)
         assert seqs(await bob.drain()) == [1, 2]
-        cursor, epoch, tokens = 2, bob.ready["epoch"], server.tokens
+        cursor, epoch, tokens = 2, bob.ready["epoch"], world.tokens
         session = bob.ready["session_id"]
         await bob.cut()
         await talk(alice, "bob", 3, start=2)
     await trio.sleep(DAY)
-    async with world(tmp_path) as server:
-        server.tokens = tokens
-        bob = await server.connect("bob", cursor=cursor, epoch=epoch, session_id=session)
+    async with open_world(tmp_path) as world:
+        world.tokens = tokens
+        bob = await world.connect("bob", cursor=cursor, epoch=epoch, session_id=session)
         assert bob.ready["resumed"] is True
         assert bob.ready["session_id"] == session
         assert seqs(bob.replayed) == [3, 4, 5]
@@ -95,265 +91,245 @@ async def test_resume_after_a_restart_and_a_day_brings_exactly_what_was_missed(
 
 
 @pytest.mark.parametrize("wrong", [{"cursor": 1, "epoch": "another"}, {"cursor": 999}])
-async def test_another_epoch_or_a_cursor_ahead_starts_afresh(
-    tmp_path: Path, autojump_clock: Any, wrong: dict[str, Any]
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        await talk(alice, "bob", 2)
-        bob = await server.connect("bob", **{"epoch": server.engine.epoch, **wrong})
-        assert bob.ready["resumed"] is False
-        assert seqs(bob.replayed) == [1, 2]
+async def test_another_epoch_or_a_cursor_ahead_starts_afresh(world: World, wrong: dict[str, Any]) -> None:
+    alice = await world.connect("alice")
+    await talk(alice, "bob", 2)
+    bob = await world.connect("bob", **{"epoch": world.engine.epoch, **wrong})
+    assert bob.ready["resumed"] is False
+    assert seqs(bob.replayed) == [1, 2]
 
 
-async def test_without_a_cursor_the_replay_starts_where_undelivered_starts(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        await talk(alice, "bob", 3)
-        await bob.drain()
-        await bob.event("ack", cursor=2)
-        await trio.sleep(1)
-        fresh = await server.connect("bob", "bob-new")
-        assert seqs(fresh.replayed) == [3]
+async def test_without_a_cursor_the_replay_starts_where_undelivered_starts(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    await talk(alice, "bob", 3)
+    await bob.drain()
+    await bob.event("ack", cursor=2)
+    await trio.sleep(1)
+    fresh = await world.connect("bob", "bob-new")
+    assert seqs(fresh.replayed) == [3]
 
 
-async def test_an_ack_tells_the_sender_what_was_delivered(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        await talk(alice, "bob", 3)
-        await bob.event("ack", cursor=2)
-        receipt = await alice.next("read_receipt")
-        assert receipt["payload"] == {"up_to_seq": 2, "state": "delivered"}
-        assert receipt["meta"]["sender_id"] == "bob"
+async def test_an_ack_tells_the_sender_what_was_delivered(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    await talk(alice, "bob", 3)
+    await bob.event("ack", cursor=2)
+    receipt = await alice.next("read_receipt")
+    assert receipt["payload"] == {"up_to_seq": 2, "state": "delivered"}
+    assert receipt["meta"]["sender_id"] == "bob"
 
 
-async def test_an_ack_ahead_of_the_log_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await alice.event("ack", cursor=7)
-        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+@pytest.mark.world("alice")
+async def test_an_ack_ahead_of_the_log_is_refused(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.event("ack", cursor=7)
+    assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
 
 
-async def test_ten_thousand_missed_messages_bring_the_newest_and_exact_gaps(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(
-        tmp_path, "alice", "bob", "carol", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_REPLAY__LIMIT="1000"
-    ) as server:
-        await server.talk("alice", "bob", 10_000)
-        await server.talk("carol", "bob", 40)
-        bob = await server.connect("bob")
-        assert bob.synced["limited"] is True
-        assert bob.synced["replayed"] == 1000
-        (gap,) = bob.synced["gaps"]
-        assert gap == {"kind": "user", "target_id": "alice", "from_seq": 1, "to_seq": 10_000 - 960}
-        of_alice = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "alice"]
-        of_carol = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "carol"]
-        assert seqs(of_alice) == list(range(10_000 - 959, 10_001))
-        assert seqs(of_carol) == list(range(1, 41))
-        fetched: list[int] = []
-        before = gap["to_seq"] + 1
-        while before > gap["from_seq"]:
-            page = await server.history("bob", "user", "alice", before=before)
-            fetched = seqs(page) + fetched
-            before = fetched[0]
-        assert fetched == list(range(gap["from_seq"], gap["to_seq"] + 1))
+@pytest.mark.world("alice", "bob", "carol", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_REPLAY__LIMIT="1000")
+async def test_ten_thousand_missed_messages_bring_the_newest_and_exact_gaps(world: World) -> None:
+    await world.talk("alice", "bob", 10_000)
+    await world.talk("carol", "bob", 40)
+    bob = await world.connect("bob")
+    assert bob.synced["limited"] is True
+    assert bob.synced["replayed"] == 1000
+    (gap,) = bob.synced["gaps"]
+    assert gap == {"kind": "user", "target_id": "alice", "from_seq": 1, "to_seq": 10_000 - 960}
+    of_alice = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "alice"]
+    of_carol = [frame for frame in bob.replayed if frame["meta"]["sender_id"] == "carol"]
+    assert seqs(of_alice) == list(range(10_000 - 959, 10_001))
+    assert seqs(of_carol) == list(range(1, 41))
+    fetched: list[int] = []
+    before = gap["to_seq"] + 1
+    while before > gap["from_seq"]:
+        page = await world.history("bob", "user", "alice", before=before)
+        fetched = seqs(page) + fetched
+        before = fetched[0]
+    assert fetched == list(range(gap["from_seq"], gap["to_seq"] + 1))
 
 
-async def test_the_replay_goes_by_priority_and_a_cut_in_it_costs_nothing(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        await server.engine.groups.create("alice", "Team", ["bob"], "team")
-        await alice.say("team", "in the group", type="group_message", id="g1")
-        await alice.next("ack")
-        await talk(alice, "bob", 2)
-        await alice.send(
-            {"type": "read_receipt", "payload": {"up_to_seq": 2}, "meta": {"target_id": "bob", "id": "r"}}
+async def test_the_replay_goes_by_priority_and_a_cut_in_it_costs_nothing(world: World) -> None:
+    alice = await world.connect("alice")
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    await alice.say("team", "in the group", type="group_message", id="g1")
+    await alice.next("ack")
+    await talk(alice, "bob", 2)
+    await alice.send(
+        {"type": "read_receipt", "payload": {"up_to_seq": 2}, "meta": {"target_id": "bob", "id": "r"}}
+    )
+    await alice.next("ack")
+    cut = await world.hello("bob", cursor=0, epoch=world.engine.epoch)
+    assert (await cut.next())["type"] == "chat_message"
+    await cut.cut()
+    bob = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
+    assert [frame["type"] for frame in bob.replayed] == [
+        "chat_message", "chat_message", "group_event", "group_message", "read_receipt",
+    ]  # fmt: skip
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0")
+async def test_a_message_sent_during_a_replay_arrives_once_after_it(world: World) -> None:
+    alice = await world.connect("alice")
+    await talk(alice, "bob", 800)
+    bob = await world.hello("bob")
+    await bob.say("alice", "mine", id="during")
+    await talk(alice, "bob", 5, start=800)
+    frames = [await bob.next() for _ in range(1)]
+    while frames[-1]["payload"].get("event") != "synced":
+        frames.append(await bob.next())
+    live = await bob.drain()
+    replayed = [frame for frame in frames if frame["meta"].get("replay")]
+    assert seqs(replayed) == list(range(1, 801))
+    arrived = [frame["meta"].get("seq") or frame["payload"].get("seq") for frame in live]
+    assert sorted(arrived) == list(range(801, 807))
+    ids = [frame["meta"].get("message_id") or frame["payload"].get("message_id") for frame in live]
+    assert ids == sorted(ids)
+    assert [frame["type"] for frame in live].count("ack") == 1
+
+
+async def test_a_second_connection_of_a_device_takes_over(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    newer = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
+    assert (await bob.closed()).code == 4510
+    await talk(alice, "bob", 1)
+    assert seqs(await newer.drain()) == [1]
+    assert world.engine.connections.statistics().connections == 2
+
+
+async def test_two_devices_live_side_by_side(world: World) -> None:
+    alice, one, two = (
+        await world.connect("alice"),
+        await world.connect("bob", "b1"),
+        await world.connect("bob", "b2"),
+    )
+    await talk(alice, "bob", 1)
+    assert seqs(await one.drain()) == seqs(await two.drain()) == [1]
+
+
+@pytest.mark.world("alice")
+async def test_a_revoked_device_is_closed_and_stays_out(world: World) -> None:
+    alice = await world.connect("alice")
+    await trio.sleep(1)
+    await world.engine.accounts.revoke_device("alice", "alice-1")
+    assert (await alice.closed()).code == 4503
+    device = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"], "session_id": alice.ready["session_id"]}
+    await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "alice-1"}})
+    assert (await device.closed()).code == 4503
+    assert world.engine.connections.statistics().connections == 0
+
+
+@pytest.mark.world("alice")
+async def test_a_disabled_account_is_closed_and_stays_out(world: World) -> None:
+    alice = await world.connect("alice")
+    await world.engine.accounts.set_disabled("alice", True)
+    assert (await alice.closed()).code == 4502
+    with pytest.raises(Closed) as refused:
+        await world.connect("alice")
+    assert refused.value.code == 4502
+
+
+@pytest.mark.world("alice")
+async def test_a_token_that_expires_ends_its_connection(world: World) -> None:
+    world.tokens["alice"] = await world.engine.runner.write(
+        lambda c: accounts.create_token(
+            c, "alice", world.engine.now(), origin="login", expires_at=world.engine.now() + 60
         )
-        await alice.next("ack")
-        cut = await server.hello("bob", cursor=0, epoch=server.engine.epoch)
-        assert (await cut.next())["type"] == "chat_message"
-        await cut.cut()
-        bob = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
-        assert [frame["type"] for frame in bob.replayed] == [
-            "chat_message", "chat_message", "group_event", "group_message", "read_receipt",
-        ]  # fmt: skip
+    )
+    alice = await world.connect("alice")
+    assert (await alice.closed()).code == 4501
+    assert trio.current_time() < 60 + 2 * world.engine.settings.heartbeat.interval_seconds
 
 
-async def test_a_message_sent_during_a_replay_arrives_once_after_it(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0") as server:
-        alice = await server.connect("alice")
-        await talk(alice, "bob", 800)
-        bob = await server.hello("bob")
-        await bob.say("alice", "mine", id="during")
-        await talk(alice, "bob", 5, start=800)
-        frames = [await bob.next() for _ in range(1)]
-        while frames[-1]["payload"].get("event") != "synced":
-            frames.append(await bob.next())
-        live = await bob.drain()
-        replayed = [frame for frame in frames if frame["meta"].get("replay")]
-        assert seqs(replayed) == list(range(1, 801))
-        arrived = [frame["meta"].get("seq") or frame["payload"].get("seq") for frame in live]
-        assert sorted(arrived) == list(range(801, 807))
-        ids = [frame["meta"].get("message_id") or frame["payload"].get("message_id") for frame in live]
-        assert ids == sorted(ids)
-        assert [frame["type"] for frame in live].count("ack") == 1
+@pytest.mark.world
+async def test_a_wrong_token_is_refused(world: World) -> None:
+    with pytest.raises(Closed) as refused:
+        await world.connect("rly_nonsense")
+    assert refused.value.code == 4501
 
 
-async def test_a_second_connection_of_a_device_takes_over(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        newer = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
-        assert (await bob.closed()).code == 4510
-        await talk(alice, "bob", 1)
-        assert seqs(await newer.drain()) == [1]
-        assert server.engine.connections.statistics().connections == 2
+@pytest.mark.world
+async def test_no_hello_in_time_is_closed_at_exactly_the_deadline(world: World) -> None:
+    device = await world.upgrade()
+    began = trio.current_time()
+    assert (await device.closed()).code == 4401
+    assert trio.current_time() - began == world.engine.settings.timeouts.hello_seconds
 
 
-async def test_two_devices_live_side_by_side(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, one, two = (
-            await server.connect("alice"),
-            await server.connect("bob", "b1"),
-            await server.connect("bob", "b2"),
-        )
-        await talk(alice, "bob", 1)
-        assert seqs(await one.drain()) == seqs(await two.drain()) == [1]
+@pytest.mark.world("alice")
+async def test_the_heartbeat_carries_the_cursor_and_silence_is_closed(world: World) -> None:
+    alice = await world.connect("alice")
+    alice.answer_pings = False
+    began, interval = trio.current_time(), world.engine.settings.heartbeat.interval_seconds
+    assert (await alice.next("heartbeat"))["payload"] == {"event": "heartbeat", "cursor": 0}
+    assert trio.current_time() - began == pytest.approx(interval, abs=0.02)
+    assert (await alice.closed()).code == 4402
+    assert trio.current_time() - began == pytest.approx(2 * interval, abs=0.02)
 
 
-async def test_a_revoked_device_is_closed_and_stays_out(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await trio.sleep(1)
-        await server.engine.accounts.revoke_device("alice", "alice-1")
-        assert (await alice.closed()).code == 4503
-        device = await server.upgrade()
-        hello = {"event": "hello", "token": server.tokens["alice"], "session_id": alice.ready["session_id"]}
-        await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "alice-1"}})
-        assert (await device.closed()).code == 4503
-        assert server.engine.connections.statistics().connections == 0
+@pytest.mark.world("alice")
+async def test_pongs_alone_keep_a_connection_for_a_day(world: World) -> None:
+    alice = await world.connect("alice")
+    with trio.move_on_after(DAY):
+        await alice.closed()
+    assert alice.pings >= DAY / world.engine.settings.heartbeat.interval_seconds - 2
+    assert world.engine.connections.statistics().connections == 1
 
 
-async def test_a_disabled_account_is_closed_and_stays_out(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await server.engine.accounts.set_disabled("alice", True)
-        assert (await alice.closed()).code == 4502
-        with pytest.raises(Closed) as refused:
-            await server.connect("alice")
-        assert refused.value.code == 4502
+async def test_a_client_that_only_reads_a_busy_stream_is_still_asked_for_life(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+
+    async def chatter() -> None:
+        number = 0
+        while True:
+            await alice.say("bob", "…", id=f"c{number}")
+            await alice.drain()
+            number += 1
+            await trio.sleep(5)
+
+    world.nursery.start_soon(chatter)
+    with trio.move_on_after(600):
+        await bob.closed()
+    assert bob.pings > 0
+    assert world.engine.connections.of("bob")
 
 
-async def test_a_token_that_expires_ends_its_connection(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        server.tokens["alice"] = await server.engine.runner.write(
-            lambda c: accounts.create_token(
-                c, "alice", server.engine.now(), origin="login", expires_at=server.engine.now() + 60
-            )
-        )
-        alice = await server.connect("alice")
-        assert (await alice.closed()).code == 4501
-        assert trio.current_time() < 60 + 2 * server.engine.settings.heartbeat.interval_seconds
+@pytest.mark.world("alice")
+async def test_goodbye_closes_normally(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.event("goodbye")
+    assert (await alice.closed()).code == 1000
 
 
-async def test_a_wrong_token_is_refused(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path) as server:
-        with pytest.raises(Closed) as refused:
-            await server.connect("rly_nonsense")
-        assert refused.value.code == 4501
+@pytest.mark.world("alice", RELAY_LIMITS__BAD_FRAMES="3")
+async def test_what_is_not_the_protocol_is_answered_then_closed(world: World) -> None:
+    alice = await world.connect("alice")
+    for _ in range(3):
+        await alice.send("{")
+    codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
+    assert codes == ["bad_json"] * 3
+    assert (await alice.closed()).code == 4505
 
 
-async def test_no_hello_in_time_is_closed_at_exactly_the_deadline(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path) as server:
-        device = await server.upgrade()
-        began = trio.current_time()
-        assert (await device.closed()).code == 4401
-        assert trio.current_time() - began == server.engine.settings.timeouts.hello_seconds
+async def test_refusals_name_the_message_and_the_connection_goes_on(world: World) -> None:
+    alice = await world.connect("alice")
+    refused = {
+        "unknown_type": {"type": "nonsense", "meta": {"target_id": "bob"}},
+        "not_found": {"type": "chat_message", "payload": {"content": "x"}, "meta": {"target_id": "nobody"}},
+        "invalid_payload": {"type": "chat_message", "payload": {"text": "x"}, "meta": {"target_id": "bob"}},
+        "bad_envelope": {"type": "chat_message", "payload": {"content": "x"}},
+        "forbidden": {"type": "group_event", "payload": {"event": "deleted"}, "meta": {"target_id": "bob"}},
+    }
+    for code, envelope in refused.items():
+        await alice.send(envelope | {"meta": envelope.get("meta", {}) | {"id": code}})
+        answer = await alice.next()
+        assert (answer["type"], answer["payload"]["code"], answer["meta"]["ref"]) == ("error", code, code)
+    await talk(alice, "bob", 1)
 
 
-async def test_the_heartbeat_carries_the_cursor_and_silence_is_closed(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        alice.answer_pings = False
-        began, interval = trio.current_time(), server.engine.settings.heartbeat.interval_seconds
-        assert (await alice.next("heartbeat"))["payload"] == {"event": "heartbeat", "cursor": 0}
-        assert trio.current_time() - began == pytest.approx(interval, abs=0.02)
-        assert (await alice.closed()).code == 4402
-        assert trio.current_time() - began == pytest.approx(2 * interval, abs=0.02)
-
-
-async def test_pongs_alone_keep_a_connection_for_a_day(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        with trio.move_on_after(DAY):
-            await alice.closed()
-        assert alice.pings >= DAY / server.engine.settings.heartbeat.interval_seconds - 2
-        assert server.engine.connections.statistics().connections == 1
-
-
-async def test_a_client_that_only_reads_a_busy_stream_is_still_asked_for_life(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-
-        async def chatter() -> None:
-            number = 0
-            while True:
-                await alice.say("bob", "…", id=f"c{number}")
-                await alice.drain()
-                number += 1
-                await trio.sleep(5)
-
-        server.nursery.start_soon(chatter)
-        with trio.move_on_after(600):
-            await bob.closed()
-        assert bob.pings > 0
-        assert server.engine.connections.of("bob")
-
-
-async def test_goodbye_closes_normally(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await alice.event("goodbye")
-        assert (await alice.closed()).code == 1000
-
-
-async def test_what_is_not_the_protocol_is_answered_then_closed(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", RELAY_LIMITS__BAD_FRAMES="3") as server:
-        alice = await server.connect("alice")
-        for _ in range(3):
-            await alice.send("{")
-        codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
-        assert codes == ["bad_json"] * 3
-        assert (await alice.closed()).code == 4505
-
-
-async def test_refusals_name_the_message_and_the_connection_goes_on(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        refused = {
-            "unknown_type": {"type": "nonsense", "meta": {"target_id": "bob"}},
-            "not_found": {"type": "chat_message", "payload": {"content": "x"}, "meta": {"target_id": "nobody"}},
-            "invalid_payload": {"type": "chat_message", "payload": {"text": "x"}, "meta": {"target_id": "bob"}},
-            "bad_envelope": {"type": "chat_message", "payload": {"content": "x"}},
-            "forbidden": {"type": "group_event", "payload": {"event": "deleted"}, "meta": {"target_id": "bob"}},
-        }
-        for code, envelope in refused.items():
-            await alice.send(envelope | {"meta": envelope.get("meta", {}) | {"id": code}})
-            answer = await alice.next()
-            assert (answer["type"], answer["payload"]["code"], answer["meta"]["ref"]) == ("error", code, code)
-        await talk(alice, "bob", 1)
-
-
-async def test_one_id_is_stored_once_whatever_happens_between(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, other = await server.connect("alice"), await server.connect("alice", "alice-2")
-        tokens = server.tokens
+async def test_one_id_is_stored_once_whatever_happens_between(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice", "bob") as world:
+        alice, other = await world.connect("alice"), await world.connect("alice", "alice-2")
+        tokens = world.tokens
         for _ in range(25):
             await alice.say("bob", "once", id="same")
             await other.say("bob", "once", id="same")
@@ -362,90 +338,84 @@ async def test_one_id_is_stored_once_whatever_happens_between(tmp_path: Path, au
         assert {(ack["message_id"], ack["seq"], ack["timestamp"]) for ack in acks} == {
             (acks[0]["message_id"], 1, acks[0]["timestamp"])
         }
-    async with world(tmp_path) as server:
-        server.tokens = tokens
-        alice = await server.connect("alice")
+    async with open_world(tmp_path) as world:
+        world.tokens = tokens
+        alice = await world.connect("alice")
         await alice.say("bob", "once", id="same")
         again = (await alice.next("ack"))["payload"]
         assert again == acks[0] | {"duplicate": True}
         await alice.say("bob", "something else", id="same")
         assert (await alice.next("error"))["payload"]["code"] == "conflict"
-        assert len(await server.history("alice", "user", "bob")) == 1
+        assert len(await world.history("alice", "user", "bob")) == 1
 
 
-async def test_messages_behind_a_hello_are_taken_in_order(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        device = await server.upgrade()
-        hello = {"event": "hello", "token": server.tokens["alice"]}
-        await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "a"}})
-        for number in range(5):
-            await device.say("bob", f"{number}", id=f"m{number}")
-        acks = [await device.next("ack") for _ in range(5)]
-        assert [ack["meta"]["ref"] for ack in acks] == [f"m{number}" for number in range(5)]
-        assert [ack["payload"]["seq"] for ack in acks] == [1, 2, 3, 4, 5]
+async def test_messages_behind_a_hello_are_taken_in_order(world: World) -> None:
+    device = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["alice"]}
+    await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "a"}})
+    for number in range(5):
+        await device.say("bob", f"{number}", id=f"m{number}")
+    acks = [await device.next("ack") for _ in range(5)]
+    assert [ack["meta"]["ref"] for ack in acks] == [f"m{number}" for number in range(5)]
+    assert [ack["payload"]["seq"] for ack in acks] == [1, 2, 3, 4, 5]
 
 
-async def test_a_flood_is_rate_limited_with_the_time_to_wait(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(
-        tmp_path, "alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="1", RELAY_LIMITS__MESSAGES_BURST="3"
-    ) as server:
-        alice = await server.connect("alice")
-        for number in range(4):
-            await alice.say("bob", "x", id=f"m{number}")
-        answers = {(frame := await alice.next())["meta"]["ref"]: frame for _ in range(4)}
-        error = answers["m3"]["payload"]
-        assert (error["code"], error["retry"]) == ("rate_limited", True)
-        await trio.sleep(error["retry_after"])
-        await alice.say("bob", "x", id="m3")
-        assert (await alice.next())["type"] == "ack"
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="1", RELAY_LIMITS__MESSAGES_BURST="3")
+async def test_a_flood_is_rate_limited_with_the_time_to_wait(world: World) -> None:
+    alice = await world.connect("alice")
+    for number in range(4):
+        await alice.say("bob", "x", id=f"m{number}")
+    answers = {(frame := await alice.next())["meta"]["ref"]: frame for _ in range(4)}
+    error = answers["m3"]["payload"]
+    assert (error["code"], error["retry"]) == ("rate_limited", True)
+    await trio.sleep(error["retry_after"])
+    await alice.say("bob", "x", id="m3")
+    assert (await alice.next())["type"] == "ack"
 
 
-async def test_the_connections_of_a_user_are_limited(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", RELAY_LIMITS__CONNECTIONS_PER_USER="2") as server:
-        await server.connect("alice", "a")
-        await server.connect("alice", "b")
-        with pytest.raises(Closed) as refused:
-            await server.connect("alice", "c")
-        assert refused.value.code == 4504
-        await server.connect("alice", "a")
+@pytest.mark.world("alice", RELAY_LIMITS__CONNECTIONS_PER_USER="2")
+async def test_the_connections_of_a_user_are_limited(world: World) -> None:
+    await world.connect("alice", "a")
+    await world.connect("alice", "b")
+    with pytest.raises(Closed) as refused:
+        await world.connect("alice", "c")
+    assert refused.value.code == 4504
+    await world.connect("alice", "a")
 
 
-async def test_a_reader_that_never_reads_is_cut_and_loses_nothing(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(
-        tmp_path, "alice", "bob", RELAY_LIMITS__QUEUE_MESSAGES="20", RELAY_LIMITS__MESSAGES_PER_SECOND="0"
-    ) as server:
-        alice = await server.connect("alice")
-        bob = await server.hello("bob")
-        server.engine.connections.of("bob")["bob-1"].live = False
-        server.engine.connections.of("bob")["bob-1"].link.open = False  # type: ignore[attr-defined]
-        await talk(alice, "bob", 50)
-        assert (await bob.closed()).code == 4403
-        back = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
-        assert seqs(back.replayed) == list(range(1, 51))
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__QUEUE_MESSAGES="20", RELAY_LIMITS__MESSAGES_PER_SECOND="0")
+async def test_a_reader_that_never_reads_is_cut_and_loses_nothing(world: World) -> None:
+    alice = await world.connect("alice")
+    bob = await world.hello("bob")
+    world.engine.connections.of("bob")["bob-1"].live = False
+    world.engine.connections.of("bob")["bob-1"].link.open = False  # type: ignore[attr-defined]
+    await talk(alice, "bob", 50)
+    assert (await bob.closed()).code == 4403
+    back = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
+    assert seqs(back.replayed) == list(range(1, 51))
 
 
-async def test_a_client_id_never_changes_on_a_connection(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice = await server.connect("alice")
-        await alice.send(
-            {
-                "type": "chat_message",
-                "payload": {"content": "x"},
-                "meta": {"target_id": "bob", "client_id": "z", "id": "i"},
-            }
-        )
-        assert (await alice.next())["payload"]["code"] == "bad_envelope"
+async def test_a_client_id_never_changes_on_a_connection(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.send(
+        {
+            "type": "chat_message",
+            "payload": {"content": "x"},
+            "meta": {"target_id": "bob", "client_id": "z", "id": "i"},
+        }
+    )
+    assert (await alice.next())["payload"]["code"] == "bad_envelope"
 
 
-async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path) -> None:
     from wsproto.events import TextMessage
 
     from relay.testing import UPGRADE
 
-    async with world(tmp_path, "alice") as server:
-        stream = await server.dial()
-        device = Device(stream, server.described)
-        hello = '{"type":"connection_event","payload":{"event":"hello","token":"%s"}}' % server.tokens["alice"]
+    async with open_world(tmp_path, "alice") as world:
+        stream = await world.dial()
+        device = Device(stream, world.described)
+        hello = '{"type":"connection_event","payload":{"event":"hello","token":"%s"}}' % world.tokens["alice"]
         await stream.send_all(UPGRADE + device.frames.send(TextMessage(data=hello)))
         head = b""
         while b"\r\n\r\n" not in head:
@@ -453,133 +423,126 @@ async def test_frames_in_the_handshakes_own_packet_are_read(tmp_path: Path, auto
         assert (await device.next())["payload"]["event"] == "ready"
 
 
-async def test_a_private_receipt_reaches_only_ones_own_devices(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob, phone = (
-            await server.connect("alice"),
-            await server.connect("bob"),
-            await server.connect("bob", "bob-phone"),
-        )
-        await talk(alice, "bob", 2)
-        await bob.send(
-            {
-                "type": "read_receipt",
-                "payload": {"up_to_seq": 2, "private": True},
-                "meta": {"target_id": "alice", "id": "r"},
-            }
-        )
-        await bob.next("ack")
-        assert (await phone.next("read_receipt"))["payload"]["private"] is True
-        assert [frame for frame in await alice.drain() if frame["type"] == "read_receipt"] == []
-        later = await server.connect("alice", "alice-2", cursor=0, epoch=server.engine.epoch)
-        assert [frame for frame in later.replayed if frame["type"] == "read_receipt"] == []
+async def test_a_private_receipt_reaches_only_ones_own_devices(world: World) -> None:
+    alice, bob, phone = (
+        await world.connect("alice"),
+        await world.connect("bob"),
+        await world.connect("bob", "bob-phone"),
+    )
+    await talk(alice, "bob", 2)
+    await bob.send(
+        {
+            "type": "read_receipt",
+            "payload": {"up_to_seq": 2, "private": True},
+            "meta": {"target_id": "alice", "id": "r"},
+        }
+    )
+    await bob.next("ack")
+    assert (await phone.next("read_receipt"))["payload"]["private"] is True
+    assert [frame for frame in await alice.drain() if frame["type"] == "read_receipt"] == []
+    later = await world.connect("alice", "alice-2", cursor=0, epoch=world.engine.epoch)
+    assert [frame for frame in later.replayed if frame["type"] == "read_receipt"] == []
 
 
-async def test_a_stranger_and_an_ex_member_find_no_group(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob", "eve") as server:
-        await server.engine.groups.create("alice", "Team", ["bob"], "team")
-        alice, bob, eve = [await server.connect(name) for name in ("alice", "bob", "eve")]
-        await eve.say("team", "let me in", id="e", type="group_message")
-        assert (await eve.next())["payload"]["code"] == "not_found"
-        await bob.say("team", "hi", id="b1", type="group_message")
-        await bob.next("ack")
-        await server.engine.groups.remove_member("alice", "team", "bob")
-        assert (await bob.next("group_event"))["payload"] == {"event": "member_removed", "user_id": "bob"}
-        await bob.say("team", "still here?", id="b2", type="group_message")
-        assert (await bob.next("error"))["payload"]["code"] == "not_found"
-        await alice.say("team", "gone", id="a1", type="group_message")
-        await alice.next("ack")
-        assert await bob.drain() == []
-        back = await server.connect("bob", cursor=0, epoch=server.engine.epoch)
-        assert [frame["type"] for frame in back.replayed] == ["group_event", "group_message", "group_event"]
+@pytest.mark.world("alice", "bob", "eve")
+async def test_a_stranger_and_an_ex_member_find_no_group(world: World) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice, bob, eve = [await world.connect(name) for name in ("alice", "bob", "eve")]
+    await eve.say("team", "let me in", id="e", type="group_message")
+    assert (await eve.next())["payload"]["code"] == "not_found"
+    await bob.say("team", "hi", id="b1", type="group_message")
+    await bob.next("ack")
+    await world.engine.groups.remove_member("alice", "team", "bob")
+    assert (await bob.next("group_event"))["payload"] == {"event": "member_removed", "user_id": "bob"}
+    await bob.say("team", "still here?", id="b2", type="group_message")
+    assert (await bob.next("error"))["payload"]["code"] == "not_found"
+    await alice.say("team", "gone", id="a1", type="group_message")
+    await alice.next("ack")
+    assert await bob.drain() == []
+    back = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
+    assert [frame["type"] for frame in back.replayed] == ["group_event", "group_message", "group_event"]
 
 
-async def test_a_heartbeat_leaves_a_device_active_and_inactive_devices_hear_no_comings(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice") as server:
-        alice = await server.connect("alice")
-        await alice.event("heartbeat", cursor=0)
-        await server.connect("alice", "second")
-        assert (await alice.next())["payload"]["event"] == "device_connected"
-        await alice.event("inactive")
-        await server.connect("alice", "third")
-        assert await alice.drain() == []
-        await alice.event("active")
-        await server.connect("alice", "fourth")
-        assert (await alice.next())["payload"] == {"event": "device_connected", "client_id": "fourth"}
+@pytest.mark.world("alice")
+async def test_a_heartbeat_leaves_a_device_active_and_inactive_devices_hear_no_comings(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.event("heartbeat", cursor=0)
+    await world.connect("alice", "second")
+    assert (await alice.next())["payload"]["event"] == "device_connected"
+    await alice.event("inactive")
+    await world.connect("alice", "third")
+    assert await alice.drain() == []
+    await alice.event("active")
+    await world.connect("alice", "fourth")
+    assert (await alice.next())["payload"] == {"event": "device_connected", "client_id": "fourth"}
 
 
+@pytest.mark.world("alice", "bob", "carol")
 async def test_a_fault_of_our_own_is_closed_with_1011_and_costs_nobody_else_anything(
-    tmp_path: Path, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with world(tmp_path, "alice", "bob", "carol") as server:
-        alice, bob, carol = [await server.connect(name) for name in ("alice", "bob", "carol")]
-        honest = server.engine.dispatcher.draft_nowait
+    alice, bob, carol = [await world.connect(name) for name in ("alice", "bob", "carol")]
+    honest = world.engine.dispatcher.draft_nowait
 
-        def broken(sender: Any, envelope: Any) -> Any:
-            if sender.user_id == "alice":
-                raise ZeroDivisionError("a bug")
-            return honest(sender, envelope)
+    def broken(sender: Any, envelope: Any) -> Any:
+        if sender.user_id == "alice":
+            raise ZeroDivisionError("a bug")
+        return honest(sender, envelope)
 
-        monkeypatch.setattr(server.engine.dispatcher, "draft_nowait", broken)
-        await alice.say("bob", "boom", id="boom")
-        assert (await alice.closed()).code == 1011
-        await trio.sleep(5)
-        assert "ZeroDivisionError" in caplog.text
-        await talk(bob, "carol", 1)
-        assert seqs(await carol.drain()) == [1]
+    monkeypatch.setattr(world.engine.dispatcher, "draft_nowait", broken)
+    await alice.say("bob", "boom", id="boom")
+    assert (await alice.closed()).code == 1011
+    await trio.sleep(5)
+    assert "ZeroDivisionError" in caplog.text
+    await talk(bob, "carol", 1)
+    assert seqs(await carol.drain()) == [1]
 
 
-async def test_a_client_that_stands_still_behind_what_it_was_sent_is_told_and_caught_up(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        await bob.say("alice", "one")
-        await bob.say("alice", "two")
-        missed = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(2)]
-        beat = await alice.next("heartbeat")
-        assert beat["payload"] == {"event": "heartbeat", "cursor": missed[1]}
+async def test_a_client_that_stands_still_behind_what_it_was_sent_is_told_and_caught_up(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    await bob.say("alice", "one")
+    await bob.say("alice", "two")
+    missed = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(2)]
+    beat = await alice.next("heartbeat")
+    assert beat["payload"] == {"event": "heartbeat", "cursor": missed[1]}
+    await alice.event("heartbeat", cursor=missed[0])
+    assert (await alice.next("heartbeat"))["payload"]["cursor"] == missed[1]
+    await alice.event("heartbeat", cursor=missed[0])
+    told = await alice.next("heartbeat")
+    assert told["payload"] == {"event": "heartbeat", "cursor": missed[1], "behind": True}
+    await bob.say("alice", "three")
+    again = await alice.next("chat_message")
+    assert (again["payload"]["content"], again["meta"]["replay"]) == ("two", True)
+    synced = (await alice.next("synced"))["payload"]
+    assert (synced["cursor"], synced["replayed"], synced["gaps"]) == (missed[1], 1, [])
+    live = await alice.next("chat_message")
+    assert (live["payload"]["content"], "replay" in live["meta"]) == ("three", False)
+    await alice.say("bob", "and on")
+    assert (await alice.next("ack"))["payload"]["message_id"] > missed[1]
+    for _ in range(4):  # it counts in some way of its own: it is left alone from here on
+        assert "behind" not in (await alice.next("heartbeat"))["payload"]
         await alice.event("heartbeat", cursor=missed[0])
-        assert (await alice.next("heartbeat"))["payload"]["cursor"] == missed[1]
-        await alice.event("heartbeat", cursor=missed[0])
-        told = await alice.next("heartbeat")
-        assert told["payload"] == {"event": "heartbeat", "cursor": missed[1], "behind": True}
-        await bob.say("alice", "three")
-        again = await alice.next("chat_message")
-        assert (again["payload"]["content"], again["meta"]["replay"]) == ("two", True)
-        synced = (await alice.next("synced"))["payload"]
-        assert (synced["cursor"], synced["replayed"], synced["gaps"]) == (missed[1], 1, [])
-        live = await alice.next("chat_message")
-        assert (live["payload"]["content"], "replay" in live["meta"]) == ("three", False)
-        await alice.say("bob", "and on")
-        assert (await alice.next("ack"))["payload"]["message_id"] > missed[1]
-        for _ in range(4):  # it counts in some way of its own: it is left alone from here on
-            assert "behind" not in (await alice.next("heartbeat"))["payload"]
-            await alice.event("heartbeat", cursor=missed[0])
-        assert [frame for frame in await alice.drain() if frame["type"] != "connection_event"] == []
+    assert [frame for frame in await alice.drain() if frame["type"] != "connection_event"] == []
 
 
-async def test_a_client_that_moves_or_does_not_say_is_left_alone(tmp_path: Path, autojump_clock: Any) -> None:
-    async with world(tmp_path, "alice", "bob") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        for content in ("one", "two", "three"):
-            await bob.say("alice", content)
-        ids = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(3)]
-        for cursor in (ids[0], ids[1], None, None, ids[2], ids[2]):
-            assert "behind" not in (await alice.next("heartbeat"))["payload"]
-            await alice.event("heartbeat", **({} if cursor is None else {"cursor": cursor}))
-        assert await alice.drain() == []
-        await alice.event("heartbeat", cursor=99)
-        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+async def test_a_client_that_moves_or_does_not_say_is_left_alone(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    for content in ("one", "two", "three"):
+        await bob.say("alice", content)
+    ids = [(await alice.next("chat_message"))["meta"]["message_id"] for _ in range(3)]
+    for cursor in (ids[0], ids[1], None, None, ids[2], ids[2]):
+        assert "behind" not in (await alice.next("heartbeat"))["payload"]
+        await alice.event("heartbeat", **({} if cursor is None else {"cursor": cursor}))
+    assert await alice.drain() == []
+    await alice.event("heartbeat", cursor=99)
+    assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
 
 
-async def test_a_users_bytes_are_read_at_a_pace_and_refused_to_nobody(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_a_users_bytes_are_read_at_a_pace_and_refused_to_nobody(tmp_path: Path) -> None:
     limit = {"RELAY_LIMITS__MESSAGE_BYTES_PER_SECOND": "100000"}
-    async with world(tmp_path, "alice", "bob", "carol", **limit) as server, trio.open_nursery() as nursery:
-        devices = [await server.connect("alice", f"alice-{number}") for number in range(2)]
-        bob = await server.connect("bob")
+    async with open_world(tmp_path, "alice", "bob", "carol", **limit) as world, trio.open_nursery() as nursery:
+        devices = [await world.connect("alice", f"alice-{number}") for number in range(2)]
+        bob = await world.connect("bob")
         begun = trio.current_time()
         ended: list[float] = []
 
@@ -617,30 +580,28 @@ async def test_a_users_bytes_are_read_at_a_pace_and_refused_to_nobody(tmp_path: 
         {"type": "chat_message", "payload": {"text": "x"}, "meta": {"target_id": "bob"}},
     ],
 )
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__EVENTS_PER_SECOND="10")
 async def test_events_and_refused_messages_without_end_are_read_at_their_rate(
-    tmp_path: Path, autojump_clock: Any, frame: dict[str, Any]
+    world: World, frame: dict[str, Any]
 ) -> None:
-    async with world(tmp_path, "alice", "bob", RELAY_LIMITS__EVENTS_PER_SECOND="10") as server:
-        alice, bob = await server.connect("alice"), await server.connect("bob")
-        began = trio.current_time()
-        for _ in range(150):
-            await alice.send(frame)
-        await alice.say("bob", "after all that", "m-1")
-        await bob.say("alice", "not slowed down", "m-2")
-        await bob.next("ack")
-        assert trio.current_time() - began < 1
-        await alice.next("ack")
-        assert 5 <= trio.current_time() - began < 6
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    began = trio.current_time()
+    for _ in range(150):
+        await alice.send(frame)
+    await alice.say("bob", "after all that", "m-1")
+    await bob.say("alice", "not slowed down", "m-2")
+    await bob.next("ack")
+    assert trio.current_time() - began < 1
+    await alice.next("ack")
+    assert 5 <= trio.current_time() - began < 6
 
 
-async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(
-    tmp_path: Path, autojump_clock: Any
-) -> None:
-    async with world(tmp_path, RELAY_LIMITS__EVENTS_PER_SECOND="10", RELAY_LIMITS__BAD_FRAMES="0") as server:
-        stranger = await server.upgrade()
-        began = trio.current_time()
-        for _ in range(150):
-            await stranger.send("{")
-        for _ in range(150):
-            await stranger.next("error")
-        assert 4 < trio.current_time() - began < 6
+@pytest.mark.world(RELAY_LIMITS__EVENTS_PER_SECOND="10", RELAY_LIMITS__BAD_FRAMES="0")
+async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(world: World) -> None:
+    stranger = await world.upgrade()
+    began = trio.current_time()
+    for _ in range(150):
+        await stranger.send("{")
+    for _ in range(150):
+        await stranger.next("error")
+    assert 4 < trio.current_time() - began < 6

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from relay.testing.world import world
+from relay.testing.world import world as open_world
 from tests.wire.player import Player
 from tests.wire.scenario import SCENARIOS, Names, read
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-async def test_the_server_keeps_to_a_scenario(path: Path, tmp_path: Path, autojump_clock: Any) -> None:
+async def test_the_server_keeps_to_a_scenario(path: Path, tmp_path: Path) -> None:
     scenario = read(path)
-    async with world(tmp_path, *scenario["users"], **scenario.get("settings", {})) as server:
-        player = Player(server)
+    async with open_world(tmp_path, *scenario["users"], **scenario.get("settings", {})) as world:
+        player = Player(world)
         for number, step in enumerate(scenario["steps"]):
             assert await player.play(step) == [], f"{path.name}, step {number}: {step}"
         assert await player.finish() == []

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, cast
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, Body, NoQuery, invalid, read_body, read_query
-from relay.plugin.web import Caller
+from relay.http.endpoint import described
+from relay.http.requests import Answer, Body, NoQuery, invalid, read_body, read_query
+from relay.http.views import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services.limits import network_of

@@ -10,9 +10,9 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 from werkzeug.routing import MapAdapter
 
-from relay.plugin.engine import Engine
-from relay.plugin.paths import Claimed, claims
-from relay.plugin.registry import Registry
+from relay.engine.engine import Engine
+from relay.engine.registry import Registry
+from relay.http.paths import Claimed, claims
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings import Settings
 from relay.transports.rest import (

@@ -15,9 +15,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, NoQuery, Query, invalid, read_query
-from relay.plugin.web import Caller
+from relay.http.endpoint import described
+from relay.http.requests import Answer, NoQuery, Query, invalid, read_query
+from relay.http.views import Caller
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
 from relay.services.sniffing import INLINE

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from quart import Blueprint, Quart
 
-from relay.plugin.describing import Access, Description, description
-from relay.plugin.parts import Routes
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
+from relay.http.endpoint import Access, Description, description
+from relay.plugin.registrations import Routes
 
 _VARIABLE: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 _EVERYWHERE: Final = {"HEAD", "OPTIONS"}

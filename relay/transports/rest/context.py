@@ -7,11 +7,11 @@ from typing import Any, Final, cast
 
 from quart import Response, current_app, g, request
 
-from relay.plugin.authentication import identify
-from relay.plugin.engine import Engine
-from relay.plugin.parts import Credentials
-from relay.plugin.web import Caller
-from relay.plugin.web import nothing as nothing
+from relay.engine.authentication import identify
+from relay.engine.engine import Engine
+from relay.http.views import Caller
+from relay.http.views import nothing as nothing
+from relay.plugin.registrations import Credentials
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, ErrorCode, RelayError
 from relay.storage.accounts import Identity

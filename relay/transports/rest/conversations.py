@@ -6,8 +6,8 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import MAX_PAGE, Answer, Limit, Position, Query, read_query
+from relay.http.endpoint import described
+from relay.http.requests import MAX_PAGE, Answer, Limit, Position, Query, read_query
 from relay.protocol.envelope import Integer, Name, SentEnvelope
 from relay.protocol.kinds import Role
 from relay.transports.rest.context import await_page, reply, the_caller, the_engine

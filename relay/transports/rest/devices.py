@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import Meta
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
+from relay.http.endpoint import described
+from relay.http.requests import MAX_PAGE, Answer, Limit, NoQuery, Query, Word, read_query
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
 from relay.storage.accounts import list_devices

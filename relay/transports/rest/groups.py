@@ -6,9 +6,9 @@ from typing import Literal
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, Body, Limit, NoQuery, Query, Word, read_body, read_query
-from relay.plugin.web import Caller
+from relay.http.endpoint import described
+from relay.http.requests import Answer, Body, Limit, NoQuery, Query, Word, read_body, read_query
+from relay.http.views import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Role

@@ -9,9 +9,9 @@ from typing import Final, Literal
 import trio
 from quart import Blueprint, Response, current_app
 
-from relay.plugin.describing import described
-from relay.plugin.engine import Engine
-from relay.plugin.reading import Answer
+from relay.engine.engine import Engine
+from relay.http.endpoint import described
+from relay.http.requests import Answer
 from relay.protocol.errors import ErrorCode, RelayError, said
 from relay.storage.errors import StorageError
 from relay.transports.rest.context import reply, the_engine

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import trio
 
-from relay.plugin.engine import Engine
-from relay.plugin.web import Caller
+from relay.engine.engine import Engine
+from relay.http.views import Caller
 from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import ConversationKind

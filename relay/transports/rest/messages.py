@@ -9,8 +9,8 @@ import trio
 from msgspec import Meta
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import (
+from relay.http.endpoint import described
+from relay.http.requests import (
     Answer,
     Body,
     Limit,
@@ -27,7 +27,7 @@ from relay.plugin.reading import (
     read_json,
     read_query,
 )
-from relay.plugin.web import Caller
+from relay.http.views import Caller
 from relay.protocol.answers import Ack
 from relay.protocol.envelope import Envelope, Integer, Name, SentEnvelope, decode
 from relay.protocol.errors import ErrorCode, RelayError

@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 from quart import Blueprint, Response, request
 
-from relay.plugin.describing import described
-from relay.plugin.engine import Engine
+from relay.engine.engine import Engine
+from relay.http.endpoint import described
 from relay.protocol.errors import ErrorCode
 from relay.services.permissions import METRICS, require_scope
 from relay.transports.rest.context import caller_address, forwarded_for, the_caller, the_engine

@@ -11,9 +11,9 @@ from typing import Any
 from quart import Quart, g, request
 from werkzeug.exceptions import HTTPException
 
-from relay.plugin.engine import Engine
-from relay.plugin.guard import Guard, PluginFailed
-from relay.plugin.parts import Routes
+from relay.engine.engine import Engine
+from relay.engine.guard import Guard, PluginFailed
+from relay.plugin.registrations import Routes
 from relay.protocol.errors import Disconnect
 from relay.storage.errors import StorageError
 from relay.transports.rest.context import the_caller

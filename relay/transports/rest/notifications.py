@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, Limit, Position, Query, invalid, read_query
+from relay.http.endpoint import described
+from relay.http.requests import Answer, Limit, Position, Query, invalid, read_query
 from relay.protocol.envelope import Integer, SentEnvelope
 from relay.transports.rest.context import await_page, reply, the_caller, the_engine
 

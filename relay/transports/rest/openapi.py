@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from relay import __version__
-from relay.plugin.describing import Description
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
+from relay.http.endpoint import Description
 from relay.protocol.answers import Ack, Problem
 from relay.protocol.envelope import Envelope, Meta, SentMeta
 from relay.protocol.errors import HTTP_STATUS, ErrorCode

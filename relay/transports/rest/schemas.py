@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from quart import Blueprint, Response, current_app
 
-from relay.plugin.describing import described
-from relay.plugin.engine import Engine
-from relay.plugin.reading import NoQuery, read_query
-from relay.plugin.registry import Registry
+from relay.engine.engine import Engine
+from relay.engine.registry import Registry
+from relay.http.endpoint import described
+from relay.http.requests import NoQuery, read_query
 from relay.protocol.envelope import encode_json
 from relay.transports.rest.calls import Call
 from relay.transports.rest.context import the_engine

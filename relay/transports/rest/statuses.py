@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, NoQuery, read_query
+from relay.http.endpoint import described
+from relay.http.requests import Answer, NoQuery, read_query
 from relay.protocol.errors import ErrorCode, not_found
 from relay.services.statuses import SeenStatus
 from relay.transports.rest.context import nothing, reply, the_caller, the_engine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from relay.plugin.describing import described
-from relay.plugin.reading import Answer, Limit, NoQuery, Query, Text, Word, invalid, read_query
+from relay.http.endpoint import described
+from relay.http.requests import Answer, Limit, NoQuery, Query, Text, Word, invalid, read_query
 from relay.protocol.envelope import Name
 from relay.protocol.errors import not_found
 from relay.storage import directory

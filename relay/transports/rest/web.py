@@ -18,7 +18,7 @@ from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 import relay
-from relay.plugin.reading import invalid
+from relay.http.requests import invalid
 from relay.settings import WebSettings
 from relay.transports.rest.conditions import precondition
 from relay.transports.rest.problems import problem

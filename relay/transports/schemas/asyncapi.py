@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from relay import __version__
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.protocol.answers import Ack, Error
 from relay.protocol.envelope import Meta, SentMeta
 from relay.protocol.errors import CLOSE_REASONS, CloseCode

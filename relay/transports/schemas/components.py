@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.plugin.reading import Moment
+from relay.http.requests import Moment
 
 Schema = dict[str, Any]
 

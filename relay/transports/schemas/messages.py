@@ -7,8 +7,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from relay.plugin.reading import Answer
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
+from relay.http.requests import Answer
 from relay.plugin.types import MessageType
 from relay.protocol.answers import Ack
 from relay.protocol.envelope import Meta, SentMeta

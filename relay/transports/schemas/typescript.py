@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.protocol.envelope import MAX_INTEGER
 from relay.transports.schemas.components import Schema, Schemas
 from relay.transports.schemas.messages import ANSWERS, CONNECTION_EVENT, camel

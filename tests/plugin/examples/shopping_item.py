@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from relay.http.views import Blueprint, caller, described, reply, server
 from relay.plugin import Command, ConversationKind, Draft, Kind, MessageType, Migration, Payload, Routes, hookimpl
-from relay.plugin.web import Blueprint, caller, described, reply, server
 
 SCHEMA = "CREATE TABLE shopping_item_open (group_id TEXT, item TEXT, PRIMARY KEY (group_id, item))"
 ADD = "INSERT OR IGNORE INTO shopping_item_open VALUES (?, ?)"

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 
-from relay.plugin.discovery import bundled_directory, in_directory
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.testing import RelayWorld, World
 from relay.testing.world import EPOCH
 from tests.plugins.notifications.receivers import Browser, Gotify, Ntfy, PushService, Receiver

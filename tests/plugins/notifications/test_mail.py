@@ -13,6 +13,8 @@ import trio
 
 from tests.e2e.receivers import MailServer, make_certificate
 
+pytestmark = pytest.mark.real_time
+
 
 def a_letter() -> EmailMessage:
     letter = EmailMessage()

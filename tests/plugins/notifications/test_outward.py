@@ -35,7 +35,7 @@ async def test_a_name_that_leads_into_a_private_network_is_not_called(notifying:
 
 @pytest.mark.parametrize("address", PRIVATE)
 async def test_no_address_of_a_private_network_is_called_by_name_or_number(
-    outside: Outside, plugin: Callable[[str], Any], autojump_clock: Any, address: str
+    outside: Outside, plugin: Callable[[str], Any], address: str
 ) -> None:
     trio.socket.set_custom_hostname_resolver(outside)
     outside.addresses["odd.example"] = [address]
@@ -158,7 +158,7 @@ async def test_a_redirect_is_not_followed(notifying: Notifying) -> None:
 
 @pytest.mark.filterwarnings("ignore:Async generator")  # httpx cannot end its own when the reader stops early
 async def test_an_endless_answer_is_read_to_a_bound(
-    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: Any
+    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = 0
 
@@ -180,7 +180,7 @@ async def test_an_endless_answer_is_read_to_a_bound(
 
 
 async def test_a_dripping_answer_has_a_deadline(
-    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, autojump_clock: Any
+    outside: Outside, plugin: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dripping(request: httpx.Request) -> httpx.Response:
         async def body() -> Any:

@@ -15,8 +15,8 @@ import pytest
 from quart import Quart
 
 from relay.app.plugin_admin import load_for
-from relay.plugin.describing import description
-from relay.plugin.loader import load
+from relay.engine.loader import load
+from relay.http.endpoint import description
 from relay.settings import load as read_settings
 from tests.docs.conversation import NONE
 from tests.docs.test_docs import rows

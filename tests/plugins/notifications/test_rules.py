@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from relay.plugin.loader import load
+from relay.engine.loader import load
 from relay.settings import load as read_settings
 from tests.plugins.notifications.conftest import SOON, Notifying, Outside
 

@@ -11,7 +11,7 @@ import trio
 
 from relay.app.plugin_admin import run_command
 from relay.protocol.errors import RelayError
-from tests.plugin.test_misbehaving import metrics
+from tests.engine.test_misbehaving import metrics
 from tests.plugins.notifications.conftest import SOON, Notifying, Town
 from tests.plugins.notifications.receivers import Browser, Reply, raw
 

@@ -169,7 +169,7 @@ async def test_a_page_of_many_conversations_and_messages_is_followed_to_its_end(
         assert await went(world) == {"all": 0}
 
 
-async def test_it_runs_at_its_hour_and_after_a_start_that_missed_it(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_it_runs_at_its_hour_and_after_a_start_that_missed_it(tmp_path: Path) -> None:
     from relay.testing import world as running
 
     settings = QUIET | ruled(old={"days": 1}) | {"RELAY_PLUGINS__RETENTION__AT": "03:00"}
@@ -257,7 +257,7 @@ async def test_the_report_tells_what_is_stored(relay_world: RelayWorld) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_rule_is_told_with_its_key_and_line(tmp_path: Path, written: str, told: str) -> None:
-    from relay.plugin.assembling import load_plugins
+    from relay.engine.assembling import load_plugins
     from relay.settings import load
 
     file = tmp_path / "relay.toml"
@@ -280,7 +280,7 @@ async def test_a_run_that_is_cut_short_is_begun_anew_and_loses_nothing_that_stay
             assert await standing(again, "bob", "alice") == [None] * 38 + ["message 38", "message 39"]
 
 
-async def test_pages_are_given_back_where_the_database_can(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_pages_are_given_back_where_the_database_can(tmp_path: Path) -> None:
     import sqlite3
 
     from relay.testing import world as running

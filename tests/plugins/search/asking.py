@@ -4,7 +4,7 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from relay.plugin.discovery import bundled_directory, in_directory
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.testing import Device, World
 
 

@@ -139,7 +139,7 @@ async def test_the_socket_answers_in_the_ack(relay_world: RelayWorld) -> None:
         assert refused["payload"]["code"] == "invalid_payload"
 
 
-async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Path, autojump_clock: Any) -> None:
+async def test_what_was_stored_while_search_was_off_is_found_later(tmp_path: Path) -> None:
     from relay.settings.extensions import BUNDLED_PLUGINS
     from relay.testing import world as running
 

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from relay.app.plugin_admin import run_command
-from relay.plugin.discovery import bundled_directory, in_directory
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.testing import Device, RelayWorld, World
-from relay.testing import world as running
+from relay.testing import world as open_world
 from tests.plugins.webhooks.receiver import Receiver, Receivers
 
 BOSS = "boss"
@@ -69,7 +69,7 @@ def webhooks(tmp_path: Path, relay_world: RelayWorld, monkeypatch: pytest.Monkey
         environ = {"RELAY_PLUGINS__ALSO": '["webhooks"]' if on else "[]", "RELAY_PLUGINS__DIRECTORIES": "[]"}
         environ |= {f"RELAY_PLUGINS__WEBHOOKS__{name.upper()}": toml(value) for name, value in options.items()}
         async with trio.open_nursery() as receivers.nursery:
-            async with running(tmp_path, *users, **environ) as world:
+            async with open_world(tmp_path, *users, **environ) as world:
                 assert world.engine.registry.broken == []
                 if not tokens:
                     await world.user(BOSS)

@@ -9,14 +9,14 @@ from tests.plugins.webhooks.receiver import Posted, Reply, answering
 
 
 async def test_an_answer_is_posted_as_the_webhooks_user_and_is_not_delivered_to_it(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        await server.world.engine.groups.create("alice", "Team", ["bob"], "team")
-        _, receiver = await server.hook(group=["team"], reply_as="helper")
-        await server.world.engine.groups.put_member("alice", "team", "helper", "member")  # type: ignore[arg-type]
-        _, other = await server.hook("other", group=["team"])
-        alice = await server.world.connect("alice")
+    async with webhooks("alice", "bob") as world:
+        await world.world.engine.groups.create("alice", "Team", ["bob"], "team")
+        _, receiver = await world.hook(group=["team"], reply_as="helper")
+        await world.world.engine.groups.put_member("alice", "team", "helper", "member")  # type: ignore[arg-type]
+        _, other = await world.hook("other", group=["team"])
+        alice = await world.world.connect("alice")
         receiver.behaviour = answering(200, {"content": "you are welcome"})
-        await server.say(alice, "team", "thanks", type="group_message")
+        await world.say(alice, "team", "thanks", type="group_message")
         said = await alice.next("group_message")
         assert said["payload"] == {"content": "you are welcome"}
         assert said["meta"]["sender_id"] == "helper"
@@ -26,44 +26,44 @@ async def test_an_answer_is_posted_as_the_webhooks_user_and_is_not_delivered_to_
 
 
 async def test_an_answer_to_a_delivery_that_is_made_again_is_posted_once(webhooks: Run) -> None:
-    async with webhooks("alice", "helper") as server:
-        alice = await server.world.connect("alice")
-        hook_id, receiver = await server.hook(user=["helper"], reply_as="helper")
+    async with webhooks("alice", "helper") as world:
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook(user=["helper"], reply_as="helper")
         receiver.behaviour = answering(200, {"text": "yes"})
-        (message_id,) = await server.say(alice, "helper", "are you there?")
+        (message_id,) = await world.say(alice, "helper", "are you there?")
         await trio.sleep(1)
-        await server.world.engine.runner.write(
+        await world.world.engine.runner.write(
             lambda connection: connection.execute(
                 "INSERT INTO webhooks_dead VALUES (?, ?, (SELECT channel_id FROM log WHERE message_id = ?), 1, 500, '', 0, 0)",
                 (hook_id, message_id, message_id),
             )
         )
-        await server.command("replay", hook_id=hook_id)
+        await world.command("replay", hook_id=hook_id)
         await trio.sleep(1)
         assert len(receiver.taken) == 2
-        said = await server.world.history("alice", "user", "helper")
+        said = await world.world.history("alice", "user", "helper")
         assert [one["payload"]["content"] for one in said] == ["are you there?", "yes"]
         assert said[1]["meta"]["sender_id"] == "helper"
         assert said[1]["meta"]["target_id"] == "alice"
 
 
 async def test_an_answer_where_the_user_has_no_place_is_told_and_the_delivery_counts(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        hook_id, receiver = await server.hook(reply_as="helper")
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook(reply_as="helper")
         receiver.behaviour = answering(200, {"content": "me too"})
-        await server.say(alice, "bob", "hello")
+        await world.say(alice, "bob", "hello")
         await trio.sleep(60)
         assert len(receiver.posted) == 1
-        (attempt,) = await server.command("deliveries", hook_id=hook_id)
+        (attempt,) = await world.command("deliveries", hook_id=hook_id)
         assert attempt.status == 200
         assert attempt.error == "its answer was not posted: helper is not in this conversation"
 
 
 async def test_what_is_no_answer_is_not_posted(webhooks: Run) -> None:
-    async with webhooks("alice", "helper", attempts_per_second=0) as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook(reply_as="helper")
+    async with webhooks("alice", "helper", attempts_per_second=0) as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook(reply_as="helper")
         replies = iter(
             [
                 Reply(200, b'{"content": "not called JSON"}', (("content-type", "text/plain"),)),
@@ -80,43 +80,43 @@ async def test_what_is_no_answer_is_not_posted(webhooks: Run) -> None:
             return next(replies)
 
         receiver.behaviour = reply
-        await server.say(alice, "helper", *("abcdefg"))
+        await world.say(alice, "helper", *("abcdefg"))
         await trio.sleep(5)
         assert len(receiver.taken) == 7
-        said = await server.world.history("alice", "user", "helper")
+        said = await world.world.history("alice", "user", "helper")
         assert [one["payload"]["content"] for one in said] == list("abcdefg")
 
 
 async def test_without_a_user_nothing_is_posted(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook()
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook()
         receiver.behaviour = answering(200, {"content": "hello"})
-        await server.say(alice, "bob", "hello")
+        await world.say(alice, "bob", "hello")
         await trio.sleep(5)
-        assert len(await server.world.history("alice", "user", "bob")) == 1
+        assert len(await world.world.history("alice", "user", "bob")) == 1
 
 
 async def test_two_webhooks_that_answer_each_other_come_to_an_end(webhooks: Run) -> None:
-    async with webhooks("alice", "one", "two", attempts_per_second=0) as server:
-        await server.world.engine.groups.create("alice", "Team", ["one", "two"], "team")
-        alice = await server.world.connect("alice")
+    async with webhooks("alice", "one", "two", attempts_per_second=0) as world:
+        await world.world.engine.groups.create("alice", "Team", ["one", "two"], "team")
+        alice = await world.world.connect("alice")
         hooks = {}
         for name in ("one", "two"):
-            hooks[name], receiver = await server.hook(name, group=["team"], type=["group_message"], reply_as=name)
+            hooks[name], receiver = await world.hook(name, group=["team"], type=["group_message"], reply_as=name)
             receiver.behaviour = answering(200, {"content": f"{name} answers"})
-        await server.say(alice, "team", "hello", type="group_message")
+        await world.say(alice, "team", "hello", type="group_message")
         await trio.sleep(15)
-        said = [one for one in await server.world.history("alice", "group", "team") if "content" in one["payload"]]
+        said = [one for one in await world.world.history("alice", "group", "team") if "content" in one["payload"]]
         depths = [one["meta"].get("depth") for one in said]
         assert depths == [None, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8]
-        newest, *_ = await server.command("deliveries", hook_id=hooks["one"])
-        errors = [attempt.error for attempt in await server.command("deliveries", hook_id=hooks["one"])]
+        newest, *_ = await world.command("deliveries", hook_id=hooks["one"])
+        errors = [attempt.error for attempt in await world.command("deliveries", hook_id=hooks["one"])]
         assert "its answer was not posted: programs have answered each other 8 times in a row here" in str(errors)
         assert newest.status == 200
         live = [one for one in await alice.drain() if one["type"] == "group_message"]
         assert [one["meta"]["depth"] for one in live] == depths[1:]
-        await server.say(alice, "team", "once more", type="group_message")
+        await world.say(alice, "team", "once more", type="group_message")
         await trio.sleep(15)
-        said = await server.world.history("alice", "group", "team")
+        said = await world.world.history("alice", "group", "team")
         assert len([one for one in said if "content" in one["payload"]]) == 2 * 17

@@ -36,12 +36,12 @@ def form(**fields: str) -> bytes:
 async def test_a_text_is_posted_however_it_is_sent(
     webhooks: Run, kind: str | None, body: bytes, content: str
 ) -> None:
-    async with webhooks("alice") as server:
-        path = (await server.command("incoming", name="builds", as_="ci", to="alice")).path
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
         headers = {"Content-Type": kind} if kind else {}
-        answer = await server.world.rest("POST", path, None, data=body, headers=headers)
+        answer = await world.world.rest("POST", path, None, data=body, headers=headers)
         assert answer.status == 201, answer.body
-        (said,) = await server.world.history("alice", "user", "ci")
+        (said,) = await world.world.history("alice", "user", "ci")
         assert said["payload"] == {"content": content}
         assert said["meta"]["sender_id"] == "ci"
         assert answer.body == {
@@ -75,33 +75,33 @@ async def test_a_text_is_posted_however_it_is_sent(
 async def test_what_cannot_be_posted_is_refused_by_name(
     webhooks: Run, kind: str, body: bytes, status: int, code: str, told: str
 ) -> None:
-    async with webhooks("alice") as server:
-        path = (await server.command("incoming", name="builds", as_="ci", to="alice")).path
-        answer = await server.world.rest("POST", path, None, data=body, headers={"Content-Type": kind})
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
+        answer = await world.world.rest("POST", path, None, data=body, headers={"Content-Type": kind})
         assert (answer.status, answer.body["code"]) == (status, code), answer.body
         assert told in answer.body["detail"]
-        assert await server.world.history("alice", "user", "ci") == []
+        assert await world.world.history("alice", "user", "ci") == []
 
 
 async def test_a_group_gets_a_group_message_and_a_new_user_joins_it(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        await server.world.engine.groups.create("alice", "Team", [], "team")
-        alice = await server.world.connect("alice")
-        path = (await server.command("incoming", name="builds", as_="ci", to="team")).path
+    async with webhooks("alice", "bob") as world:
+        await world.world.engine.groups.create("alice", "Team", [], "team")
+        alice = await world.world.connect("alice")
+        path = (await world.command("incoming", name="builds", as_="ci", to="team")).path
         assert (await alice.next("group_event"))["payload"]["user_id"] == "ci"
-        answer = await server.world.rest("POST", path, None, data=b"built")
+        answer = await world.world.rest("POST", path, None, data=b"built")
         assert answer.status == 201
         assert (await alice.next("group_message"))["payload"] == {"content": "built"}
         with pytest.raises(RelayError, match="bob is not in team: relay group add team bob"):
-            await server.command("incoming", name="other", as_="bob", to="team")
+            await world.command("incoming", name="other", as_="bob", to="team")
 
 
 async def test_a_title_makes_it_a_notification(webhooks: Run) -> None:
-    async with webhooks("alice") as server:
-        alice = await server.world.connect("alice")
-        path = (await server.command("incoming", name="disk", as_="monitor", to="alice")).path
+    async with webhooks("alice") as world:
+        alice = await world.world.connect("alice")
+        path = (await world.command("incoming", name="disk", as_="monitor", to="alice")).path
         call = {"title": "Disk full", "content": "95 %", "level": "warning", "id": "disk-1"}
-        answer = await server.world.rest("POST", path, None, json_body=call)
+        answer = await world.world.rest("POST", path, None, json_body=call)
         assert answer.status == 201
         told = await alice.next("notification")
         assert told["payload"] == {"title": "Disk full", "body": "95 %", "level": "warning"}
@@ -109,12 +109,12 @@ async def test_a_title_makes_it_a_notification(webhooks: Run) -> None:
 
 
 async def test_the_same_call_under_one_id_is_stored_once(webhooks: Run) -> None:
-    async with webhooks("alice") as server:
-        path = (await server.command("incoming", name="builds", as_="ci", to="alice")).path
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
 
         async def call(body: dict[str, Any], **headers: str) -> Any:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            return await server.world.rest("POST", path, None, json_body=body, headers=named)
+            return await world.world.rest("POST", path, None, json_body=body, headers=named)
 
         first = await call({"content": "once", "id": "build-1"})
         again = await call({"content": "once"}, Idempotency_Key="build-1")
@@ -124,52 +124,52 @@ async def test_the_same_call_under_one_id_is_stored_once(webhooks: Run) -> None:
         assert (other.status, other.body["code"]) == (409, "conflict")
         differing = await call({"content": "once", "id": "build-1"}, Idempotency_Key="build-2")
         assert differing.body["detail"].startswith("the header Idempotency-Key and id differ")
-        assert len(await server.world.history("alice", "user", "ci")) == 1
+        assert len(await world.world.history("alice", "user", "ci")) == 1
 
 
 async def test_only_the_whole_url_leads_there_and_revoked_it_does_no_more(webhooks: Run) -> None:
-    async with webhooks("alice") as server:
-        path = (await server.command("incoming", name="builds", as_="ci", to="alice")).path
-        shown = await server.world.rest("GET", path, None)
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
+        shown = await world.world.rest("GET", path, None)
         assert shown.status == 200
         assert (shown.body["name"], shown.body["posts_as"], shown.body["target_id"]) == ("builds", "ci", "alice")
         for wrong in (path[:-1], path + "x", "/hook/x"):
             for method in ("GET", "POST"):
-                answer = await server.world.rest(method, wrong, None, data=b"hello")
+                answer = await world.world.rest(method, wrong, None, data=b"hello")
                 assert (answer.status, answer.body["code"]) == (404, "not_found")
-        assert await server.command("revoke", name="builds") == "builds: revoked"
-        assert (await server.world.rest("POST", path, None, data=b"hello")).status == 404
+        assert await world.command("revoke", name="builds") == "builds: revoked"
+        assert (await world.world.rest("POST", path, None, data=b"hello")).status == 404
         with pytest.raises(RelayError, match="there is no incoming webhook 'builds'"):
-            await server.command("revoke", name="builds")
+            await world.command("revoke", name="builds")
 
 
 async def test_only_a_hash_of_the_token_is_kept(webhooks: Run) -> None:
-    async with webhooks("alice") as server:
-        token = (await server.command("incoming", name="builds", as_="ci", to="alice")).path.removeprefix("/hook/")
-        await server.world.rest("POST", f"/hook/{token}", None, data=b"hello")
-        dump = await server.world.engine.runner.read(lambda connection: "\n".join(connection.iterdump()))
+    async with webhooks("alice") as world:
+        token = (await world.command("incoming", name="builds", as_="ci", to="alice")).path.removeprefix("/hook/")
+        await world.world.rest("POST", f"/hook/{token}", None, data=b"hello")
+        dump = await world.world.engine.runner.read(lambda connection: "\n".join(connection.iterdump()))
         assert "webhooks_incoming" in dump
         assert token not in dump
 
 
 async def test_each_incoming_webhook_has_a_rate_of_its_own(webhooks: Run) -> None:
-    async with webhooks("alice", incoming_per_minute=3) as server:
-        busy = (await server.command("incoming", name="busy", as_="ci", to="alice")).path
-        calm = (await server.command("incoming", name="calm", as_="ci", to="alice")).path
-        answers = [await server.world.rest("POST", busy, None, data=b"hello") for _ in range(4)]
+    async with webhooks("alice", incoming_per_minute=3) as world:
+        busy = (await world.command("incoming", name="busy", as_="ci", to="alice")).path
+        calm = (await world.command("incoming", name="calm", as_="ci", to="alice")).path
+        answers = [await world.world.rest("POST", busy, None, data=b"hello") for _ in range(4)]
         assert [answer.status for answer in answers] == [201, 201, 201, 429]
         assert int(answers[-1].headers["retry-after"]) == 20
-        assert (await server.world.rest("POST", calm, None, data=b"hello")).status == 201
+        assert (await world.world.rest("POST", calm, None, data=b"hello")).status == 201
 
 
 async def test_a_disabled_user_posts_nothing(webhooks: Run) -> None:
-    async with webhooks("alice") as server:
-        path = (await server.command("incoming", name="builds", as_="ci", to="alice")).path
-        await server.world.engine.accounts.set_disabled("ci", True)
-        answer = await server.world.rest("POST", path, None, data=b"hello")
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
+        await world.world.engine.accounts.set_disabled("ci", True)
+        answer = await world.world.rest("POST", path, None, data=b"hello")
         assert (answer.status, answer.body["code"]) == (403, "forbidden")
-        await server.world.engine.accounts.set_disabled("ci", False)
-        assert (await server.world.rest("POST", path, None, data=b"hello")).status == 201
+        await world.world.engine.accounts.set_disabled("ci", False)
+        assert (await world.world.rest("POST", path, None, data=b"hello")).status == 201
 
 
 @pytest.mark.parametrize(
@@ -185,11 +185,11 @@ async def test_a_disabled_user_posts_nothing(webhooks: Run) -> None:
 async def test_an_incoming_webhook_that_cannot_be_is_refused(
     webhooks: Run, arguments: dict[str, Any], told: str
 ) -> None:
-    async with webhooks("alice") as server:
-        await server.world.engine.groups.create("alice", "Team", [], "team")
-        await server.command("incoming", name="there", as_="ci", to="alice")
+    async with webhooks("alice") as world:
+        await world.world.engine.groups.create("alice", "Team", [], "team")
+        await world.command("incoming", name="there", as_="ci", to="alice")
         given = {"name": "new", "as_": "ci", "to": "alice"} | arguments
         with pytest.raises(RelayError) as refused:
-            await server.command("incoming", **{key: value for key, value in given.items() if value is not None})
+            await world.command("incoming", **{key: value for key, value in given.items() if value is not None})
         assert told in refused.value.message
-        assert [one.name for one in await server.command("incoming")] == ["there"]
+        assert [one.name for one in await world.command("incoming")] == ["there"]

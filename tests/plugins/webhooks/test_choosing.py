@@ -29,20 +29,20 @@ EVERYTHING = {"to bob", "to alice", "bob to carol", "in team", "in other", "told
     ],
 )
 async def test_what_the_options_let_through(webhooks: Run, options: dict[str, Any], expected: set[str]) -> None:
-    async with webhooks("alice", "bob", "carol") as server:
-        engine = server.world.engine
+    async with webhooks("alice", "bob", "carol") as world:
+        engine = world.world.engine
         for group in ("team", "other"):
             await engine.groups.create("alice", group, ["bob", "carol"], group)
-        alice, bob = await server.world.connect("alice"), await server.world.connect("bob")
-        _, receiver = await server.hook(**options)
-        await server.say(alice, "bob", "to bob")
-        await server.say(bob, "alice", "to alice")
-        await server.say(bob, "carol", "bob to carol")
-        await server.say(alice, "team", "in team", type="group_message")
-        await server.say(bob, "other", "in other", type="group_message")
+        alice, bob = await world.world.connect("alice"), await world.world.connect("bob")
+        _, receiver = await world.hook(**options)
+        await world.say(alice, "bob", "to bob")
+        await world.say(bob, "alice", "to alice")
+        await world.say(bob, "carol", "bob to carol")
+        await world.say(alice, "team", "in team", type="group_message")
+        await world.say(bob, "other", "in other", type="group_message")
         for target, title in (("bob", "told bob"), ("*", "told all")):
             body = {"type": "notification", "payload": {"title": title}, "meta": {"target_id": target}}
-            assert (await server.rest("POST", "/api/messages", json_body=body)).status == 201
+            assert (await world.rest("POST", "/api/messages", json_body=body)).status == 201
         await trio.sleep(1)
         got = {
             posted.json["payload"].get("content") or posted.json["payload"]["title"] for posted in receiver.taken
@@ -80,8 +80,8 @@ async def test_what_the_options_let_through(webhooks: Run, options: dict[str, An
 async def test_what_cannot_be_meant_is_refused_with_what_would_be_right(
     webhooks: Run, options: dict[str, Any], told: str
 ) -> None:
-    async with webhooks("alice", "bob") as server:
+    async with webhooks("alice", "bob") as world:
         with pytest.raises(RelayError) as refused:
-            await server.command("add", **({"url": "http://receiver/"} | options))
+            await world.command("add", **({"url": "http://receiver/"} | options))
         assert told in refused.value.message
-        assert await server.command("list") == []
+        assert await world.command("list") == []

@@ -15,7 +15,7 @@ import pytest
 import trio
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from relay.plugin.paths import claims
+from relay.http.paths import claims
 from tests.docs.conversation import agrees, blocks
 from tests.docs.test_docs import rows
 from tests.plugins.webhooks.conftest import Run
@@ -31,11 +31,11 @@ def block(language: str, role: str) -> str:
 
 
 async def test_a_delivery_looks_as_the_page_has_it_and_an_answer_is_posted(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook(reply_as="bob")
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook(reply_as="bob")
         receiver.behaviour = answering(200, json.loads(block("json", "answer")))
-        await server.say(alice, "bob", "hello")
+        await world.say(alice, "bob", "hello")
         await trio.sleep(1)
         assert agrees(json.loads(block("json", "delivery")), receiver.posted[0].json)
         said = await alice.next("chat_message")

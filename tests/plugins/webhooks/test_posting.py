@@ -57,10 +57,10 @@ async def test_with_allow_private_off_only_public_addresses_are_connected_to(
     webhooks: Run, addresses: list[str], connected: str | None
 ) -> None:
     trio.socket.set_custom_hostname_resolver(Names(addresses, ["127.0.0.1"]))
-    async with webhooks("alice", "bob", allow_private=False) as server:
-        hook_id, _ = await server.hook("receiver.example")
-        attempt = await server.command("test", hook_id=hook_id)
-        assert list(server.receivers.hosts) == [*["receiver.example"], *([connected] if connected else [])]
+    async with webhooks("alice", "bob", allow_private=False) as world:
+        hook_id, _ = await world.hook("receiver.example")
+        attempt = await world.command("test", hook_id=hook_id)
+        assert list(world.receivers.hosts) == [*["receiver.example"], *([connected] if connected else [])]
         if connected:
             assert (attempt.status, attempt.error) == (204, None)
         elif addresses:
@@ -72,11 +72,11 @@ async def test_with_allow_private_off_only_public_addresses_are_connected_to(
 
 
 async def test_a_test_is_one_attempt_also_while_the_webhook_is_paused(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        hook_id, receiver = await server.hook()
-        await server.command("pause", hook_id=hook_id)
+    async with webhooks("alice", "bob") as world:
+        hook_id, receiver = await world.hook()
+        await world.command("pause", hook_id=hook_id)
         receiver.behaviour = answering(418, {"teapot": True})
-        attempt = await server.command("test", hook_id=hook_id)
+        attempt = await world.command("test", hook_id=hook_id)
         assert (attempt.status, attempt.answer) == (418, '{"teapot": true}')
         assert attempt.error == "the receiver answered 418"
         (posted,) = receiver.posted
@@ -85,29 +85,29 @@ async def test_a_test_is_one_attempt_also_while_the_webhook_is_paused(webhooks: 
 
 
 async def test_an_answer_whose_body_never_ends_is_an_answer(webhooks: Run) -> None:
-    async with webhooks("alice", "bob", timeout_seconds=3) as server:
-        alice = await server.world.connect("alice")
-        hook_id, receiver = await server.hook()
+    async with webhooks("alice", "bob", timeout_seconds=3) as world:
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook()
         receiver.cut = 4
 
         async def endless(_posted: Posted) -> Reply:
             return Reply(200, b"this never comes to its end")
 
         receiver.behaviour = endless
-        await server.say(alice, "bob", "one", "two")
+        await world.say(alice, "bob", "one", "two")
         await trio.sleep(20)
         assert receiver.contents() == ["one", "two"]
-        newest, _ = await server.command("deliveries", hook_id=hook_id)
+        newest, _ = await world.command("deliveries", hook_id=hook_id)
         assert (newest.status, newest.answer, newest.attempt, newest.milliseconds) == (200, "this", 1, 3000)
 
 
 async def test_a_receiver_that_hangs_at_a_test_is_told_and_is_no_failure_of_the_plugins(webhooks: Run) -> None:
-    async with webhooks("alice", timeout_seconds=20) as server:
-        hook_id, receiver = await server.hook()
+    async with webhooks("alice", timeout_seconds=20) as world:
+        hook_id, receiver = await world.hook()
         receiver.behaviour = hang
-        answer = await server.rest("POST", f"/api/webhooks/{hook_id}/test")
+        answer = await world.rest("POST", f"/api/webhooks/{hook_id}/test")
         assert (answer.status, answer.body["status"], answer.body["error"]) == (200, None, "no answer within 4 s")
-        guard = server.world.engine.registry.guard("webhooks")
+        guard = world.world.engine.registry.guard("webhooks")
         assert guard is not None
         assert guard.failures == 0
 
@@ -125,6 +125,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 @pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.real_time
 async def test_a_receivers_certificate_is_checked(
     certificate: Path, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

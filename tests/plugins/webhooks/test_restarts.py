@@ -13,42 +13,42 @@ from tests.plugins.webhooks.receiver import Posted, Receiver, Reply
 
 
 async def test_what_waits_is_delivered_after_a_restart(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook()
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook()
         receiver.up = False
-        await server.say(alice, "bob", "one", "two")
+        await world.say(alice, "bob", "one", "two")
         await trio.sleep(20)
-    async with webhooks() as server:
+    async with webhooks() as world:
         receiver.up = True
         await trio.sleep(100)
         assert receiver.contents() == ["one", "two"]
 
 
 async def test_the_schedule_goes_on_where_it_was(webhooks: Run) -> None:
-    async with webhooks("alice", "bob", retry_seconds=[5, 1000]) as server:
-        alice = await server.world.connect("alice")
-        hook_id, receiver = await server.hook()
+    async with webhooks("alice", "bob", retry_seconds=[5, 1000]) as world:
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook()
         receiver.up = False
-        await server.say(alice, "bob", "one")
+        await world.say(alice, "bob", "one")
         await trio.sleep(20)
-        due = (await server.command("show", hook_id=hook_id))["next_attempt_at"]
+        due = (await world.command("show", hook_id=hook_id))["next_attempt_at"]
     receiver.up = True
-    async with webhooks(retry_seconds=[5, 1000]) as server:
+    async with webhooks(retry_seconds=[5, 1000]) as world:
         await trio.sleep(900)
         assert receiver.taken == []
         await trio.sleep(300)
         assert receiver.taken[0].at + 1_700_000_000 == pytest.approx(due, abs=1)
-        (attempt,) = (await server.command("deliveries", hook_id=hook_id))[:1]
+        (attempt,) = (await world.command("deliveries", hook_id=hook_id))[:1]
         assert attempt.attempt == 3
 
 
 async def test_what_was_said_while_the_plugin_was_off_is_delivered_when_it_is_on(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        _, receiver = await server.hook()
-    async with webhooks(on=False) as server:
-        alice = await server.world.connect("alice")
-        await server.say(alice, "bob", "one", "two")
+    async with webhooks("alice", "bob") as world:
+        _, receiver = await world.hook()
+    async with webhooks(on=False) as world:
+        alice = await world.world.connect("alice")
+        await world.say(alice, "bob", "one", "two")
         await trio.sleep(10)
     assert receiver.posted == []
     async with webhooks():
@@ -59,15 +59,15 @@ async def test_what_was_said_while_the_plugin_was_off_is_delivered_when_it_is_on
 async def test_what_was_said_while_the_plugin_was_set_aside_is_delivered_when_it_is_taken_back(
     webhooks: Run,
 ) -> None:
-    async with webhooks("alice", "bob", "carol") as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook()
-        guard = server.world.engine.registry.guard("webhooks")
+    async with webhooks("alice", "bob", "carol") as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook()
+        guard = world.world.engine.registry.guard("webhooks")
         assert guard is not None
         for _ in range(guard.rules.failures):
             guard.failed("a test", RuntimeError("on purpose"))
         assert guard.aside
-        await server.say(alice, "bob", "one", "two")
+        await world.say(alice, "bob", "one", "two")
         await trio.sleep(10)
         assert receiver.posted == []
         guard.resume()
@@ -78,9 +78,9 @@ async def test_what_was_said_while_the_plugin_was_set_aside_is_delivered_when_it
 async def test_a_crash_has_delivered_messages_delivered_again_under_their_ids(
     webhooks: Run, tmp_path: Path
 ) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        _, receiver = await server.hook()
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        _, receiver = await world.hook()
         await trio.sleep(1)
 
         async def slow(_posted: Posted) -> Reply:
@@ -88,11 +88,11 @@ async def test_a_crash_has_delivered_messages_delivered_again_under_their_ids(
             return Reply()
 
         receiver.behaviour = slow
-        await server.say(alice, "bob", "one", "two", "three")
+        await world.say(alice, "bob", "one", "two", "three")
         await trio.sleep(7)
         assert receiver.contents() == ["one"]
         receiver.up = False
-        async with server.world.after_crash(tmp_path / "crashed"):
+        async with world.world.after_crash(tmp_path / "crashed"):
             receiver.up = True
             await trio.sleep(60)
     by_content: dict[str, set[str]] = {}
@@ -125,16 +125,16 @@ async def test_flapping_receivers_over_restarts_get_everything_in_order(webhooks
     hosts: dict[str, Receiver] = {}
     for round_ in range(4):
         users = ("alice", *people) if round_ == 0 else ()
-        async with webhooks(*users, **options) as server:
+        async with webhooks(*users, **options) as world:
             if round_ == 0:
                 for host in ("one", "two"):
-                    hosts[host] = (await server.hook(host))[1]
+                    hosts[host] = (await world.hook(host))[1]
                     hosts[host].behaviour = flap
-            alice = await server.world.connect("alice", f"device-{round_}")
+            alice = await world.world.connect("alice", f"device-{round_}")
             for number in range(20):
                 name = source.choice(people)
                 text = f"{round_}.{number}"
-                await server.say(alice, name, text)
+                await world.say(alice, name, text)
                 sent[name].append(text)
                 for receiver in hosts.values():
                     receiver.up = source.random() < 0.8

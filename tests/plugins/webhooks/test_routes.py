@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from relay.plugin.describing import description
+from relay.http.endpoint import description
 from tests.plugins.webhooks.conftest import Run
 from tests.plugins.webhooks.receiver import accept, answering
 
@@ -32,25 +32,25 @@ CALLS = [
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
 async def test_only_admins_may(webhooks: Run, method: str, path: str) -> None:
-    async with webhooks("alice") as server:
+    async with webhooks("alice") as world:
         body = {"json_body": {}} if method == "POST" else {}
-        assert (await server.rest(method, path, "alice", **body)).status == 403
-        assert (await server.world.rest(method, path, None, **body)).status == 401
+        assert (await world.rest(method, path, "alice", **body)).status == 403
+        assert (await world.world.rest(method, path, None, **body)).status == 401
         if "/h" in path:
-            missing = await server.rest(method, path, **body)
+            missing = await world.rest(method, path, **body)
             assert (missing.status, missing.body["code"]) == (404, "not_found")
 
 
 async def test_a_webhooks_whole_life(webhooks: Run) -> None:
-    async with webhooks("alice", "bob", retry_seconds=[5]) as server:
+    async with webhooks("alice", "bob", retry_seconds=[5]) as world:
         seen: set[tuple[str, str]] = set()
 
         async def call(method: str, path: str, status: int, **body: Any) -> Any:
             """Make a call, and hold its answer against what its view says of it."""
             given = {"json_body": body} if body else {}
-            answer = await server.rest(method, path, **given)
+            answer = await world.rest(method, path, **given)
             assert answer.status == status, answer.body
-            app = server.world._rest._app  # type: ignore[union-attr]
+            app = world.world._rest._app  # type: ignore[union-attr]
             rule, _ = app.url_map.bind("relay").match(path.split("?")[0], method, return_rule=True)
             said = description(views(app)[rule.endpoint.rpartition(".")[2]])
             assert said is not None
@@ -61,11 +61,11 @@ async def test_a_webhooks_whole_life(webhooks: Run) -> None:
             return answer.body
 
         made = await call("POST", "/api/webhooks", 201, url="http://receiver/x", messages={"senders": ["alice"]})
-        here, receiver = f"/api/webhooks/{made['hook_id']}", server.receivers["receiver"]
-        alice, bob = await server.world.connect("alice"), await server.world.connect("bob")
+        here, receiver = f"/api/webhooks/{made['hook_id']}", world.receivers["receiver"]
+        alice, bob = await world.world.connect("alice"), await world.world.connect("bob")
         receiver.behaviour = answering(500, {"sorry": True})
-        await server.say(bob, "alice", "not this")
-        ids = await server.say(alice, "bob", "one", "two")
+        await world.say(bob, "alice", "not this")
+        ids = await world.say(alice, "bob", "one", "two")
         await trio.sleep(3)
         shown = await call("GET", here, 200)
         assert (shown["state"], shown["waiting"], shown["dead"]) == ("failing", 1, 0)
@@ -84,7 +84,7 @@ async def test_a_webhooks_whole_life(webhooks: Run) -> None:
         assert await call("POST", f"{here}/replay", 202, message_id=ids[1]) == {"replayed": 1}
         assert (await call("POST", f"{here}/test", 200))["status"] == 204
         assert (await call("POST", f"{here}/pause", 200))["state"] == "paused"
-        await server.say(alice, "bob", "three")
+        await world.say(alice, "bob", "three")
         assert (await call("POST", f"{here}/resume", 200))["state"] == "active"
         await trio.sleep(1)
         assert receiver.contents() == ["two", "None", "three"]
@@ -120,7 +120,7 @@ def views(app: Any) -> dict[str, Any]:
     ],
 )
 async def test_a_webhook_that_cannot_be_is_refused(webhooks: Run, body: dict[str, Any], told: str) -> None:
-    async with webhooks("alice") as server:
-        answer = await server.rest("POST", "/api/webhooks", json_body=body)
+    async with webhooks("alice") as world:
+        answer = await world.rest("POST", "/api/webhooks", json_body=body)
         assert (answer.status, answer.body["code"]) == (400, "invalid_payload")
         assert told in answer.body["detail"]

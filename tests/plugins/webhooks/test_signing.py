@@ -20,17 +20,17 @@ def verified(posted: Posted, secret: str) -> bool:
 
 
 async def test_a_delivery_is_signed_with_its_own_secret_at_its_own_time(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        alice = await server.world.connect("alice")
-        one = await server.command("add", url="http://one/")
-        two = await server.command("add", url="http://two/")
-        await server.say(alice, "bob", "h\u00e9llo \U0001f44b")
+    async with webhooks("alice", "bob") as world:
+        alice = await world.world.connect("alice")
+        one = await world.command("add", url="http://one/")
+        two = await world.command("add", url="http://two/")
+        await world.say(alice, "bob", "h\u00e9llo \U0001f44b")
         await trio.sleep(1)
-        (first,), (second,) = server.receivers["one"].posted, server.receivers["two"].posted
+        (first,), (second,) = world.receivers["one"].posted, world.receivers["two"].posted
         assert verified(first, one.secret)
         assert verified(second, two.secret)
         assert not verified(first, two.secret)
-        assert abs(int(first.headers["webhook-timestamp"]) - server.world.engine.now()) < 3
+        assert abs(int(first.headers["webhook-timestamp"]) - world.world.engine.now()) < 3
 
 
 def test_the_example_of_the_specification() -> None:
@@ -47,13 +47,13 @@ def test_the_example_of_the_specification() -> None:
 
 
 async def test_after_a_rotation_both_secrets_are_good_for_a_while(webhooks: Run) -> None:
-    async with webhooks("alice", "bob") as server:
-        hook_id, receiver = await server.hook(secret="whsec_" + base64.b64encode(b"k" * 32).decode())
+    async with webhooks("alice", "bob") as world:
+        hook_id, receiver = await world.hook(secret="whsec_" + base64.b64encode(b"k" * 32).decode())
         old = "whsec_" + base64.b64encode(b"k" * 32).decode()
-        new = (await server.command("rotate", hook_id=hook_id, hours=2)).secret
+        new = (await world.command("rotate", hook_id=hook_id, hours=2)).secret
         for wait, good in ((3600, (True, True)), (3700, (False, True))):
             await trio.sleep(wait)
-            alice = await server.world.connect("alice")
-            await server.say(alice, "bob", "hello")
+            alice = await world.world.connect("alice")
+            await world.say(alice, "bob", "hello")
             await trio.sleep(1)
             assert (verified(receiver.posted[-1], old), verified(receiver.posted[-1], new)) == good

@@ -11,6 +11,8 @@ from relay.protocol.errors import CloseCode
 from relay.storage import accounts, presence
 from tests.transports.rest.world import World, open_world
 
+pytestmark = pytest.mark.real_time
+
 LOGIN, REGISTER, ME = "/api/login", "/api/register", "/api/users/me"
 PASSWORD = "correct horse"
 
@@ -237,5 +239,5 @@ async def test_one_sees_the_status_that_one_chose_and_others_do_not(world: World
         (await world.post("alice", "/api/messages", sent)).ok(201)
         assert told((await world.get("alice", ME)).ok()) == expected
     assert (await world.get("bob", "/api/users/alice/status")).ok()["status"] == "offline"
-    await world.engine.runner.write(lambda c: presence.choose(c, "alice", "busy", "over", 1.0))
+    await world.engine.runner.write(lambda c: presence.choose_status(c, "alice", "busy", "over", 1.0))
     assert told((await world.get("alice", ME)).ok()) == ("online", None, None), "what was to end has ended"

@@ -9,12 +9,15 @@ from typing import Any
 import argon2
 import pytest
 import trio
+from trio.testing import MockClock
 
 from relay.app import admin
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage import accounts
 from tests.transports.rest.test_accounts import LOGIN, ME, PASSWORD, REGISTER, invite, log_in, with_password
 from tests.transports.rest.world import World, open_world
+
+pytestmark = pytest.mark.real_time
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HOME = "198.51.100.1"
@@ -56,7 +59,7 @@ async def test_guesses_from_a_place_the_owner_uses_are_counted_there_alone(tmp_p
         await log_in(world, "alice", address="203.0.113.7")
 
 
-async def test_right_passwords_use_nothing_up_and_the_budget_comes_back(tmp_path: Path, autojump_clock: Any):
+async def test_right_passwords_use_nothing_up_and_the_budget_comes_back(autojump_clock: MockClock, tmp_path: Path):
     async with open_world(tmp_path, "alice", limits={"wrong_passwords_per_hour": 2}) as world:
         world.engine.accounts.passwords.hasher = CHEAP
         await with_password(world, "alice")

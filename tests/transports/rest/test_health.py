@@ -59,7 +59,7 @@ async def test_a_draining_server_is_not_ready_and_takes_no_calls(world: World):
 
 @pytest.mark.parametrize("fails", ["reads", "writes", "time"])
 async def test_a_failing_database_is_told_without_its_path(
-    world: World, fails: str, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+    world: World, fails: str, monkeypatch: pytest.MonkeyPatch
 ):
     disk: Any = FailingDisk(world.engine.runner, fails)
     with monkeypatch.context() as patch:
@@ -73,9 +73,7 @@ async def test_a_failing_database_is_told_without_its_path(
     (await world.get(None, "/readyz")).ok()
 
 
-async def test_many_probes_cost_one_write(
-    world: World, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
-):
+async def test_many_probes_cost_one_write(world: World, monkeypatch: pytest.MonkeyPatch):
     await trio.testing.wait_all_tasks_blocked()  # plugins read when they begin
     disk: Any = FailingDisk(world.engine.runner, "nothing")
     with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from relay.plugin.discovery import bundled_directory, in_directory
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.protocol.errors import ErrorCode
 from relay.testing import RelayWorld
 from tests.transports.rest.test_docs import routes
@@ -19,8 +19,8 @@ PLUGIN = '''
 from typing import Any
 import msgspec
 from relay.plugin import ErrorCode, Routes, hookimpl
-from relay.plugin.reading import Answer, Body, Limit, Moment, NoQuery, Query, read_body, read_query
-from relay.plugin.web import Blueprint, described, reply
+from relay.http.requests import Answer, Body, Limit, Moment, NoQuery, Query, read_body, read_query
+from relay.http.views import Blueprint, described, reply
 
 class Odd: ...
 class Wanted(Query, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from quart import Blueprint
 
-from relay.plugin.paths import check_claims, claims
+from relay.http.paths import check_claims, claims
 from relay.settings import Settings, WebSettings
 from relay.transports.rest import web
 from relay.transports.rest.app import own_paths

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from relay.plugin.engine import Engine, open_engine
+from relay.engine.engine import Engine, open_engine
 from relay.protocol.errors import CloseCode
 from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection

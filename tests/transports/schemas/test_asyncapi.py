@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.session import Event
 from relay.settings import Settings

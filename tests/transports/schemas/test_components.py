@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from relay.plugin.reading import Limit, Moment, Query, Word
+from relay.http.requests import Limit, Moment, Query, Word
 from relay.transports.schemas.components import Schemas, parameters
 
 

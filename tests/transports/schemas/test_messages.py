@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.protocol.answers import Ack
 from relay.protocol.session import Event
 from relay.testing import RelayWorld

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.plugin.registry import Registry
+from relay.engine.registry import Registry
 from relay.transports.schemas.typescript import typescript
 from tests.transports.schemas.test_messages import registry
 

@@ -1,0 +1,196 @@
+"""From an envelope to the router: what is refused, in which order, and whatever a plugin's code does wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from relay.engine.outcomes import content_digest
+from relay.storage import accounts
+from relay.testing import World
+from relay.testing import world as open_world
+from tests.plugin.authors import answers, plugged, send
+
+SLOW = """
+async def handle(draft: Draft) -> None:
+    await trio.sleep(draft.payload.n)
+"""
+
+
+async def test_a_type_of_ones_own_is_stored_and_delivered(tmp_path: Path) -> None:
+    async with plugged(tmp_path, "") as (_, alice, bob):
+        await send(alice, "1", n=7)
+        assert await answers(alice, 1) == {"1": "ack"}
+        assert (await bob.next("t"))["payload"] == {"n": 7}
+
+
+async def test_a_handler_past_its_deadline_has_failed_and_its_sender_goes_on(tmp_path: Path) -> None:
+    async with plugged(tmp_path, SLOW, "handle=handle", RELAY_TIMEOUTS__HANDLER_SECONDS="3") as (
+        server,
+        alice,
+        bob,
+    ):
+        began = trio.current_time()
+        await send(alice, "slow", n=60)
+        await send(alice, "quick", n=0)
+        assert await answers(alice, 1) == {"slow": "plugin_failed"}
+        assert trio.current_time() - began == pytest.approx(3)
+        assert await answers(alice, 1) == {"quick": "ack"}
+        assert server.engine.registry.owner("t").failures == 1
+        assert len(await bob.drain()) == 1
+
+
+async def test_messages_of_a_connection_keep_their_order_behind_a_slow_handler(tmp_path: Path) -> None:
+    async with plugged(tmp_path, SLOW, "handle=handle") as (_, alice, bob):
+        for number, (type_, pause) in enumerate([("t", 2), ("chat_message", 0), ("t", 1), ("chat_message", 0)]):
+            payload: dict[str, Any] = {"n": pause} if type_ == "t" else {"content": "x"}
+            await send(alice, f"{number}", type_, **payload)
+        assert list(await answers(alice, 4)) == ["0", "1", "2", "3"]
+        assert [frame["meta"]["id"] for frame in await bob.drain()] == ["0", "1", "2", "3"]
+
+
+async def test_pings_are_answered_while_a_handler_is_slow(tmp_path: Path) -> None:
+    from wsproto.events import Ping, Pong
+
+    environ = {"RELAY_TIMEOUTS__HANDLER_SECONDS": "60"}
+    async with plugged(tmp_path, SLOW, "handle=handle", **environ) as (_, alice, _bob):
+        await send(alice, "1", n=10)
+        began = trio.current_time()
+        await alice.stream.send_all(alice.frames.send(Ping(b"?")))
+        alice.frames.receive_data(await alice.stream.receive_some(1000))
+        assert [type(event) for event in alice.frames.events()] == [Pong]
+        assert trio.current_time() == began
+
+
+BROKEN = """
+def prepare(draft: Draft) -> None:
+    if draft.payload.n == 1: raise RelayError(ErrorCode.FORBIDDEN, "not ones")
+    if draft.payload.n == 2: raise KeyError("mine")
+async def handle(draft: Draft) -> None:
+    if draft.payload.n == 3: raise RelayError(ErrorCode.CONFLICT, "not threes")
+    if draft.payload.n == 4: raise ZeroDivisionError
+    if draft.payload.n == 5: draft.payload = object()
+    if draft.payload.n == 6: draft.apply = lambda connection, entry: connection.execute("no such statement")
+    if draft.payload.n == 7: draft.apply = lambda connection, entry: b"{}"
+    if draft.payload.n == 8:
+        def apply(connection: Any, entry: Any) -> None: raise Unchanged
+        draft.apply = apply
+"""
+
+
+async def test_whatever_a_plugin_raises_is_answered_and_the_connection_goes_on(tmp_path: Path) -> None:
+    async with plugged(tmp_path, BROKEN, "prepare=prepare, handle=handle") as (server, alice, bob):
+        for number in range(10):
+            await send(alice, f"{number}", n=number)
+        assert await answers(alice, 10) == {
+            "0": "ack", "1": "forbidden", "2": "plugin_failed", "3": "conflict", "4": "plugin_failed",
+            "5": "plugin_failed", "6": "plugin_failed", "7": "plugin_failed", "8": "ack", "9": "ack",
+        }  # fmt: skip
+        assert [frame["meta"]["seq"] for frame in await bob.drain()] == [1, 2]
+        assert server.engine.registry.owner("t").failures >= 3
+
+
+async def test_a_key_that_breaks_is_its_plugins_failure(tmp_path: Path) -> None:
+    async with plugged(tmp_path, "", "kind=Kind.LATEST, key=lambda payload: 1 // payload.n") as (_, alice, _bob):
+        await send(alice, "0", n=0)
+        await send(alice, "1", n=1)
+        assert await answers(alice, 2) == {"0": "plugin_failed", "1": "ack"}
+
+
+async def test_what_a_handler_adds_does_not_make_a_retry_another_message(tmp_path: Path) -> None:
+    code = """
+    def prepare(draft: Draft) -> None:
+        draft.payload.content = f"{trio.current_time()}"
+    """
+    async with plugged(tmp_path, code, "prepare=prepare") as (_, alice, bob):
+        await send(alice, "1", n=1)
+        first = (await alice.next("ack"))["payload"]
+        await trio.sleep(5)
+        await send(alice, "1", n=1)
+        assert (await alice.next("ack", "error"))["payload"] == first | {"duplicate": True}
+        await send(alice, "1", n=2)
+        assert await answers(alice, 1) == {"1": "conflict"}
+        assert len(await bob.drain()) == 1
+
+
+async def grant(server: World, user: str, *, admin: bool = False, scopes: tuple[str, ...] = ()) -> str:
+    """Return a token of a user with scopes."""
+    return await server.engine.runner.write(
+        lambda c: (
+            accounts.update_user(c, user, admin=int(admin)),
+            accounts.create_token(c, user, server.engine.now(), origin="cli", scopes=scopes),
+        )[1]
+    )
+
+
+async def test_a_scope_is_asked_before_anything_is_told(tmp_path: Path) -> None:
+    async with plugged(tmp_path, "", 'scope="announce"') as (server, alice, _bob):
+        await send(alice, "1", target="bob")
+        await send(alice, "2", target="nobody")
+        assert await answers(alice, 2) == {"1": "forbidden", "2": "forbidden"}
+        server.tokens["scoped"] = await grant(server, "alice", scopes=("announce",))
+        server.tokens["admin"] = await grant(server, "alice", admin=True)
+        for name in ("scoped", "admin"):
+            device = await server.connect(name)
+            await send(device, f"{name}1")
+            await send(device, f"{name}2", target="nobody")
+            assert await answers(device, 2) == {f"{name}1": "ack", f"{name}2": "not_found"}
+
+
+async def test_a_payload_over_its_types_bound_is_too_large(tmp_path: Path) -> None:
+    async with plugged(tmp_path, "", "max_bytes=40") as (_, alice, _bob):
+        await send(alice, "fits", content="x" * 10)
+        await send(alice, "over", content="x" * 60)
+        assert await answers(alice, 2) == {"fits": "ack", "over": "too_large"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "length", "answer"), [("5", 5, "ack"), ("5", 6, "too_large"), ("0", 5000, "ack")]
+)
+async def test_content_has_as_many_characters_as_are_allowed(
+    tmp_path: Path, limit: str, length: int, answer: str
+) -> None:
+    async with open_world(tmp_path, "alice", "bob", RELAY_LIMITS__CONTENT_CHARACTERS=limit) as world:
+        alice = await world.connect("alice")
+        await send(alice, "1", "chat_message", content="ü" * length)
+        assert await answers(alice, 1) == {"1": answer}
+
+
+REFUSED = {
+    "unknown_type": ("nonsense", {}, "bob"),
+    "forbidden": ("group_event", {"event": "deleted"}, "team"),
+    "not_found": ("chat_message", {"content": "x"}, "nobody"),
+    "invalid_payload": ("group_message", {"content": "x"}, "bob"),
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+async def test_preconditions_are_the_same_before_and_after_a_conversation_is_in_memory(
+    world: World, code: str
+) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice = await world.connect("alice")
+    type_, payload, target = REFUSED[code]
+    for own_id in ("cold", "warm"):
+        await send(alice, own_id, type_, target, **payload)
+        assert await answers(alice, 1) == {own_id: code}
+
+
+async def test_a_message_costs_one_token_of_its_rate_on_either_path(tmp_path: Path) -> None:
+    environ = {"RELAY_LIMITS__MESSAGES_PER_SECOND": "1", "RELAY_LIMITS__MESSAGES_BURST": "4"}
+    async with open_world(tmp_path, "alice", "bob", **environ) as world:
+        alice = await world.connect("alice")
+        for number in range(5):
+            await send(alice, f"{number}", "chat_message", content="x")
+        assert list((await answers(alice, 5)).values()) == ["ack"] * 4 + ["rate_limited"]
+
+
+def test_a_digest_tells_type_target_and_payload_apart() -> None:
+    digests = {
+        content_digest(*parts)
+        for parts in (("t", "bob", "{}"), ("tb", "ob", "{}"), ("t", "bob{", "}"), ("t", "bob", "{ }"))
+    }
+    assert len(digests) == 4
