@@ -60,7 +60,7 @@ export class Core {
     this.#uplink = uplink;
     this.#host = host;
     this.#ownId = settings.clientId;
-    this.#device = this.#newDevice();
+    this.#device = newDevice(settings.clientId);
     this.storage = scopedStorage(() => settings.storage(host.onFault), settings.prefix);
     this.persistence = new Persistence(this.storage, host.onFault);
     this.queue = new Queue(settings, (entry) => this.outbox.answered(entry));
@@ -95,11 +95,6 @@ export class Core {
     return this.#status;
   }
 
-  /** @returns {Device} */
-  #newDevice() {
-    return { clientId: this.#ownId ?? generateUniqueId(), sessionId: null, userId: null };
-  }
-
   // ---- the storage
 
   async #open() {
@@ -114,7 +109,7 @@ export class Core {
   async refresh() {
     await this.persistence.flush(); // or messages that were answered would be found there
     const device = await this.storage.get("device");
-    if (device) this.#device = { ...device, clientId: this.#ownId ?? device.clientId };
+    if (device) this.#device = { ...device, clientId: (this.#ownId ? this.#device : device).clientId };
     for (const [, record] of await this.storage.getAll("outbox/")) this.outbox.restore(record, true);
   }
 
@@ -125,7 +120,7 @@ export class Core {
     const stored = await this.storage.getAll("");
     this.outbox.clear();
     await this.storage.apply(stored.map(([key]) => ["delete", key]));
-    this.#device = this.#newDevice();
+    this.#device = newDevice(this.#ownId && this.#device.clientId);
     this.#ready = null;
     this.receiver.forget();
   }
@@ -248,6 +243,11 @@ export class Core {
   #answerHeartbeat() {
     this.#uplink.tell({ event: "heartbeat", cursor: this.receiver.cursor ?? undefined });
   }
+}
+
+/** @returns {Device} */
+function newDevice(clientId = generateUniqueId()) {
+  return { clientId, sessionId: null, userId: null };
 }
 
 /** Tell whether there is a connection whose hello was answered. @param {ConnectionStatus} status */

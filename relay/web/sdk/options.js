@@ -66,7 +66,7 @@ export function readOptions(baseUrl, token, options) {
     limit: options.outboxLimit ?? 10_000,
     inFlight: options.inFlight ?? 1,
     fillLimit: options.fillLimit ?? 200,
-    clientId: options.clientId,
+    clientId: options.clientId ?? undefined,
     background: options.background ?? "inactive",
   };
 }
