@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from relay.protocol.errors import CloseCode, ErrorCode
+from relay.protocol.session import Event
+
 ROOT = Path(__file__).resolve().parent.parent
 RELAY = ROOT / "relay"
 
@@ -95,8 +98,24 @@ def test_each_library_is_named_behind_its_one_door(path: Path) -> None:
             )
 
 
+def test_the_python_client_imports_the_ground_floor_and_nothing_else_of_relay() -> None:
+    used = set().union(*(imports(path) for path in (RELAY / "client").glob("*.py")))
+    assert "relay" not in used
+    assert {floor_of(name) for name in used} - {None} == {"protocol", "client"}
+
+
+def test_the_python_client_spells_no_code_of_the_protocol_out() -> None:
+    codes: set[object] = {*CloseCode, *(str(code) for code in ErrorCode), *(str(event) for event in Event)}
+    codes -= {"ack"}  # also the type of an answer, which has no constant
+    for path in (RELAY / "client").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Compare | ast.Call):
+                spelled = {one.value for one in ast.iter_child_nodes(node) if isinstance(one, ast.Constant)}
+                assert not spelled & codes, f"{path.name}:{node.lineno}: {spelled & codes}"
+
+
 def test_the_ground_floor_performs_no_io() -> None:
-    for path in (RELAY / "protocol").glob("*.py"):
+    for path in set((RELAY / "protocol").glob("*.py")) - {RELAY / "protocol" / "__main__.py"}:
         for name in imports(path):
             top = name.split(".")[0]
             assert top not in {"trio", "sqlite3", "logging", "time", "os", "socket", "random", "datetime"}, path

@@ -2,7 +2,7 @@
 
 Example:
     ```python
-    async with relay.client.connect("http://localhost:8000", token) as client:
+    async with relay.client.connect("http://localhost:8484", token) as client:
         ack = await client.send("chat_message", {"content": "hi"}, target_id="bob")
         async for event in client:
             print(event.sender_id, event.payload)
@@ -12,12 +12,15 @@ Example:
 from relay.client.backoff import Backoff
 from relay.client.bot import Bot, Invocation
 from relay.client.client import Client
-from relay.client.connection import connect
 from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline, StateError
 from relay.client.events import Ack, Event, Gap, Page
+from relay.client.factory import connect
 from relay.client.mirror import Mirror
+from relay.client.pending import PendingSend
 from relay.client.rest import RestClient
-from relay.client.ticket import Ticket
+
+Ticket = PendingSend
+"""The earlier name of `PendingSend`, which applications import."""
 
 __all__ = [
     "Ack",
@@ -30,6 +33,7 @@ __all__ = [
     "Mirror",
     "OutboxFull",
     "Page",
+    "PendingSend",
     "RelayClosed",
     "RelayError",
     "RelayOffline",

@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Exponential back-off: the wait before the next try."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from dataclasses import dataclass
 class Backoff:
     """Exponential back-off with full jitter, in seconds.
 
-    `settle` is how long a connection must have been live before the count starts anew: one that dies at once
-    after every success must not be dialled at the shortest delay for ever.
+    Args:
+        base: the longest wait before the first try.
+        cap: the longest wait before any try.
+        settle: how long a connection must have been live before the count starts again: one that dies at once
+            after every success must not be dialled at the shortest delay for ever.
     """
 
     base: float = 0.5
@@ -19,5 +22,5 @@ class Backoff:
     settle: float = 1.0
 
     def delay(self, attempt: int, rng: random.Random) -> float:
-        """Draw the wait before try number `attempt` (from 0): anything from 0 to the doubled base, capped."""
+        """Return a random wait before try `attempt` (from 0): at most `base` doubled `attempt` times, or `cap`."""
         return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt, 60)))

@@ -1,9 +1,10 @@
-"""A bot in ten lines: functions that answer slash commands, on a client that resumes.
+"""Bots: functions that answer slash commands, on a client that resumes.
 
 Contract:
-    Each invocation is answered once: by ids made of its own, over reconnects, restarts and `kill -9`.
-    An invocation counts as processed when its function is done, so one that was being worked on comes again.
-    What a function raises costs its own invocation, which is told of it, and no other.
+    Each invocation is answered once, over reconnects, restarts and `kill -9`: an answer's id is made of its
+    invocation's.
+    An invocation counts as processed when its function has returned; one that was interrupted comes again.
+    What a function raises is answered to its own invocation and affects no other.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import trio
 from relay.client.client import Client
 from relay.client.errors import RelayClosed, RelayError, StateError
 from relay.client.events import Ack, Event, Gap
+from relay.protocol.errors import ErrorCode
+from relay.protocol.kinds import ConversationKind
+from relay.protocol.session import Event as ConnectionEvent
 
 _log: Final = logging.getLogger("relay.client.bot")
 _ALL: Final = 0
-"""A position before all others: while it is being worked on, nothing counts as processed."""
+"""A position before all others: while it is in work, nothing counts as processed."""
 
 
 @dataclass(slots=True)
@@ -30,11 +34,11 @@ class Invocation:
     """A command that somebody invoked.
 
     Attributes:
-        id: names it, to the server.
-        text: what was said after the command.
-        sender_id: who invoked it.
-        place: where, as they name it: `kind`, `target_id`, and a group's `name`.
-        about: the message that it was in; None for a `slash_command` of a client's.
+        id: the id of the invocation, for the server.
+        text: the text after the command.
+        sender_id: the user who invoked it.
+        place: the conversation as that user names it: `kind`, `target_id`, and a group's `name`.
+        about: the id of the message that the command was in; None for a `slash_command` that a client sent.
         private: whether only the invoker sees the answers.
     """
 
@@ -49,13 +53,13 @@ class Invocation:
     _answers: int = field(default=0, repr=False)
 
     async def answer(self, content: str, *, private: bool = False, **more: Any) -> Ack | None:
-        """Answer, for all in the conversation to see or for the invoker alone; return once that is stored.
+        """Answer, for everybody in the conversation or for the invoker alone; return once the answer is stored.
 
         Args:
             more: `attachments`, `mentions`, `extra`.
 
         Returns:
-            The ack; None when an earlier run gave this answer before it was killed, perhaps in other words.
+            The ack; None when an earlier run of this program stored its answer before it was killed.
 
         Raises:
             RelayError: The server refused it: `not_found` when it is too late.
@@ -65,7 +69,7 @@ class Invocation:
         try:
             return await self.client.send("slash_response", payload, id=f"answer-{self.id}-{self._answers}")
         except RelayError as error:
-            if error.code == "conflict":
+            if error.code == ErrorCode.CONFLICT:
                 return None
             raise
 
@@ -81,34 +85,34 @@ class Bot:
 
     Args:
         at_once: the most functions that run at the same time.
-        seconds: the longest that one may take.
+        seconds: the longest time that one may take.
     """
 
     def __init__(self, client: Client, *, at_once: int = 10, seconds: float = 60.0) -> None:
         self._client = client
         self._seconds = seconds
-        self._room = trio.Semaphore(at_once)
+        self._slots = trio.Semaphore(at_once)
         self._commands: dict[str, dict[str, Any]] = {}
         self._answerers: dict[str, Answerer] = {}
         self._listeners: dict[str, Listener] = {}
         self._registered = False
-        self._working: set[int] = set()
-        self._given = 0
+        self._in_work: set[int] = set()
+        self._newest = 0
 
     def command(
         self, name: str, description: str | None = None, *, usage: str | None = None, private: bool = False
     ) -> Callable[[A], A]:
-        """Have a function answer a command; what it returns is the answer, where it returns something.
+        """Return a decorator that registers a command's function; what it returns, unless None, is the answer.
 
         Args:
-            description: what it does; the first line of the function's docstring, unless given.
-            usage: what may be said after it.
+            description: what the command does; the first line of the function's docstring unless given.
+            usage: what may follow the command.
             private: whether only the invoker sees the answers.
         """
 
         def register(function: A) -> A:
-            told = description or (inspect.getdoc(function) or name).partition("\n")[0]
-            spec = {"name": name, "description": told, "usage": usage, "private": private}
+            summary = description or (inspect.getdoc(function) or name).partition("\n")[0]
+            spec = {"name": name, "description": summary, "usage": usage, "private": private}
             self._commands[name] = {key: value for key, value in spec.items() if value}
             self._answerers[name] = function
             return function
@@ -116,9 +120,9 @@ class Bot:
         return register
 
     def on(self, type: str) -> Callable[[L], L]:
-        """Have a function see every event of another type, such as `group_message` in the bot's own groups.
+        """Return a decorator that registers a function for every event of a type, such as `group_message`.
 
-        What a limited replay left out comes as well, after what it had; at a bot's first start it does not.
+        What a limited replay left out is fetched as well, after the replay; but not at a bot's first start.
         """
 
         def register(function: L) -> L:
@@ -131,7 +135,7 @@ class Bot:
         """Register the commands and answer them, until the client is closed.
 
         Raises:
-            RelayError: The commands are refused: the user is no bot.
+            RelayError: The server refuses the commands: the user is not a bot.
             RelayClosed: The server does not want this client back.
             StateError: The state file cannot be used.
         """
@@ -142,51 +146,51 @@ class Bot:
                 async for event in self._client:
                     await self._take(event, nursery)
             except (RelayError, RelayClosed, StateError) as error:
-                raised = error  # out of the nursery it would come wrapped in a group
+                raised = error  # raised inside, the nursery would wrap it in a group
                 nursery.cancel_scope.cancel()
         if raised is not None:
             raise raised
 
     async def _take(self, event: Event, nursery: trio.Nursery) -> None:
-        if event.event == "ready" and not (self._registered and event.payload.get("resumed")):
+        if event.event == ConnectionEvent.READY and not (self._registered and event.payload.get("resumed")):
             # Not only at first: a database that was restored from a backup may know older commands.
             await self._client.send("bot_commands", {"commands": list(self._commands.values())})
             self._registered = True
         for gap in event.gaps:
-            # Invocations are in the bot's own channel. What others said is for the listeners, but not what was
-            # said before the bot was there at all.
-            if gap.kind == "self" or (self._listeners and self._client.cursor is not None):
+            # Invocations are in the bot's own channel. Other channels are for the listeners, but not what was said
+            # there before the bot's first start.
+            if gap.kind == ConversationKind.SELF or (self._listeners and self._client.cursor is not None):
                 await self._fill(gap, nursery)
         await self._begin(event, nursery)
 
     async def _fill(self, gap: Gap, nursery: trio.Nursery) -> None:
-        """Begin what a limited replay left out; until all of it is begun, nothing counts as processed."""
-        begun: set[int | None] = set()
-        self._working.add(_ALL)
+        """Start the work on a gap; until all of it has started, nothing counts as processed."""
+        started: set[int | None] = set()
+        self._in_work.add(_ALL)
         while True:
             try:
                 async for missed in self._client.read_gap(gap):
-                    if missed.message_id not in begun:
-                        begun.add(missed.message_id)
+                    if missed.message_id not in started:
+                        started.add(missed.message_id)
                         await self._begin(missed, nursery)
                 break
             except RelayError as error:
                 if not error.retry:
                     raise
                 await trio.sleep(error.retry_after or 1.0)
-        self._working.discard(_ALL)
+        self._in_work.discard(_ALL)
 
     async def _begin(self, event: Event, nursery: trio.Nursery) -> None:
         work = self._work_for(event)
         cursor = event.cursor
         if cursor is not None:
-            self._given = max(self._given, cursor)
+            self._newest = max(self._newest, cursor)
         if work is None:
             await self._acknowledge()
             return
         if cursor is not None:
-            self._working.add(cursor)
-        await self._room.acquire()
+            self._in_work.add(cursor)
+        await self._slots.acquire()
         nursery.start_soon(self._do, work, cursor)
 
     def _work_for(self, event: Event) -> Callable[[], Awaitable[None]] | None:
@@ -200,41 +204,41 @@ class Bot:
         try:
             await work()
         except RelayClosed:
-            return  # not processed: it comes again
+            return  # not processed, so it comes again
         except Exception:
             _log.exception("a bot's function failed")
         finally:
-            self._room.release()
+            self._slots.release()
         if cursor is not None:
-            self._working.discard(cursor)
+            self._in_work.discard(cursor)
         await self._acknowledge()
 
     async def _answer(self, invocation: Invocation) -> None:
         answerer = self._answerers.get(invocation.command)
         if answerer is None:
-            return  # of an older version of this bot
+            return  # a command of an older version of this bot
         try:
             with trio.fail_after(self._seconds):
-                said = await answerer(invocation)
+                content = await answerer(invocation)
         except RelayClosed:
             raise
         except Exception:
             await invocation.answer(f"/{invocation.command} failed", private=True)
             raise
-        if said is not None:
-            await invocation.answer(said)
+        if content is not None:
+            await invocation.answer(content)
 
     async def _listen(self, listener: Listener, event: Event) -> None:
         with trio.fail_after(self._seconds):
             await listener(event)
 
     async def _acknowledge(self) -> None:
-        """Count as processed what comes before all that is being worked on."""
-        await self._client.ack(min(self._working) - 1 if self._working else self._given)
+        """Acknowledge everything before the oldest event that is still in work."""
+        await self._client.ack(min(self._in_work) - 1 if self._in_work else self._newest)
 
 
 def _invocation(client: Client, event: Event) -> Invocation | None:
-    """Read an invocation; None for one whose time is over, which has become a tombstone."""
+    """Return the invocation of an event; None when it came too late, and is a tombstone."""
     payload, id = event.payload, event.message_id
     if id is None or "command" not in payload:
         return None

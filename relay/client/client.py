@@ -1,28 +1,31 @@
-"""What a program holds in its hands: send, iterate, read history."""
+"""The client as an application uses it: send, iterate, read history."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import trio
 
 from relay.client.errors import RelayError, RelayOffline, StateError
 from relay.client.events import Ack, Event, decode, encode
+from relay.client.history import HistoryReader
 from relay.client.inbox import Inbox
-from relay.client.keeper import Identity, Keeper
-from relay.client.link import Link
 from relay.client.outbox import Outbox
-from relay.client.reading import Reading
+from relay.client.pending import PendingSend
+from relay.client.persistence import Identity, Persistence
+from relay.client.reconnector import Reconnector
 from relay.client.rest import RestClient
 from relay.client.session import State
-from relay.client.ticket import Ticket
+from relay.protocol.errors import ErrorCode
+from relay.protocol.limits import MAX_NAME
 
-_FLEETING = frozenset({"typing_indicator", "connection_event"})
+_NOT_KEPT: Final = frozenset({"typing_indicator", "connection_event"})
+"""Types that are only worth sending now; `keep` of the others is true unless given."""
 
 
-class Client(Reading):
-    """A connection that mends itself; made by `relay.client.connect`.
+class Client(HistoryReader):
+    """A connection that reconnects and resumes by itself; made by `relay.client.connect`.
 
     `acknowledge` decides when an event counts as processed: "auto" once the iterator is asked for the next one
     (or the block is left without an error), "manual" when `ack` is called.
@@ -30,72 +33,72 @@ class Client(Reading):
 
     def __init__(
         self,
-        link: Link,
+        reconnector: Reconnector,
         identity: Identity,
         inbox: Inbox,
         outbox: Outbox,
-        keeper: Keeper,
+        persistence: Persistence,
         rest: Callable[[], RestClient],
         clock: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
         super().__init__(rest)
         self.acknowledge: Literal["auto", "manual"] = "auto"
-        self._link = link
+        self._reconnector = reconnector
         self._identity = identity
         self._inbox = inbox
         self._outbox = outbox
-        self._keeper = keeper
+        self._persistence = persistence
         self._clock = clock
         self._new_id = new_id
         self._iterating = False
         self._left = False
 
-    # ---- where it stands
+    # ---- state
 
     @property
     def state(self) -> State:
-        """Give `connecting`, `replaying`, `live`, `waiting` (before the next try) or `closed`."""
-        return self._link.state
+        """`connecting`, `replaying`, `live`, `waiting` (before the next try) or `closed`."""
+        return self._reconnector.state
 
     @property
     def trouble(self) -> str | None:
-        """Give why the last connection failed, or None since it last was live."""
-        return self._link.trouble
+        """Why the last connection failed; None since the client was live again."""
+        return self._reconnector.trouble
 
     @property
     def cursor(self) -> int | None:
-        """Give the position up to which everything is processed."""
+        """The position up to which everything is processed."""
         return self._inbox.cursor
 
     @property
     def epoch(self) -> str | None:
-        """Give the name of the server's log, as last heard."""
+        """The name of the server's log, from the last `ready`."""
         return self._identity.epoch
 
     @property
     def session_id(self) -> str | None:
-        """Give the lasting session's id, as last heard."""
+        """The id of the lasting session, from the last `ready`."""
         return self._identity.session_id
 
     @property
     def user_id(self) -> str | None:
-        """Give the user the token belongs to, or None before the first `ready`."""
+        """The user that the token belongs to, or None before the first `ready`."""
         return self._identity.user_id
 
     @property
     def client_id(self) -> str:
-        """Give this device's lasting id."""
+        """The lasting id of this device."""
         return self._identity.client_id
 
     @property
     def limits(self) -> dict[str, Any]:
-        """Give the server's limits, from the last `ready`."""
-        return dict(self._link.limits)
+        """The server's limits, from the last `ready`."""
+        return dict(self._reconnector.limits)
 
     @property
     def unanswered(self) -> int:
-        """Give the number of messages in the outbox."""
+        """The number of messages in the outbox."""
         return len(self._outbox)
 
     async def wait_live(self) -> None:
@@ -105,7 +108,7 @@ class Client(Reading):
             RelayClosed: The server does not want this client back, or it said goodbye.
             StateError: The state file cannot be used.
         """
-        await self._link.wait_live()
+        await self._reconnector.wait_live()
 
     # ---- sending
 
@@ -117,39 +120,41 @@ class Client(Reading):
         target_id: str | None = None,
         id: str | None = None,
         keep: bool | None = None,
-    ) -> Ticket:
-        """Put a message in the outbox, to be sent as soon as there is a connection, until it is answered.
+    ) -> PendingSend:
+        """Put a message in the outbox; it is sent as soon as there is a connection, until it is answered.
 
         `id` (1 to 64 characters) makes it the same message over any number of tries. With `keep` false (the
         default for typing indicators and connection events) it is only worth sending now: it fails with
-        `RelayOffline` when there is no connection or the connection breaks.
+        `RelayOffline` when there is no connection or it breaks before the answer.
 
         Raises:
             ValueError: The id is empty or too long.
-            TypeError: The payload is no JSON.
-            OutboxFull: Too many messages wait already.
-            RelayError: Another message with this id waits (`conflict`).
+            TypeError: The payload holds a value that JSON cannot express.
+            OutboxFull: The outbox has no room.
+            RelayError: Another message with this id waits for its answer (`conflict`).
             RelayClosed: The client is closed.
         """
         id = self._new_id() if id is None else id
-        if not 1 <= len(id) <= 64:
-            raise ValueError("a message's id has 1 to 64 characters")
-        keep = type not in _FLEETING if keep is None else keep
+        if not 1 <= len(id) <= MAX_NAME:
+            raise ValueError(f"a message's id has 1 to {MAX_NAME} characters")
+        keep = type not in _NOT_KEPT if keep is None else keep
         earlier = self._outbox.get(id)
         if earlier is not None:
             if not _is_same(earlier.frame, type, payload, target_id):
-                raise RelayError("conflict", "another message with this id still waits for its answer")
-            return earlier.ticket
+                raise RelayError(ErrorCode.CONFLICT, "another message with this id still waits for its answer")
+            return earlier.pending
         meta: dict[str, Any] = {"id": id, "client_id": self.client_id, "timestamp": self._clock()}
         if target_id is not None:
             meta["target_id"] = target_id
         frame = encode(type, payload, meta)
         if not keep and self.state not in ("replaying", "live"):
             self._refuse_when_closed()
-            return _failed(id, RelayOffline("not connected, and the message is not one to keep"))
-        most = self._link.limits.get("frame_bytes")
-        if isinstance(most, int) and 0 < most < len(frame.encode()):
-            return _failed(id, RelayError("too_large", f"the server takes frames of at most {most} bytes"))
+            return _failed(id, RelayOffline("not connected, and the message is not kept"))
+        max_bytes = self._reconnector.limits.get("frame_bytes")
+        if isinstance(max_bytes, int) and 0 < max_bytes < len(frame.encode()):
+            return _failed(
+                id, RelayError(ErrorCode.TOO_LARGE, f"the server takes frames of at most {max_bytes} bytes")
+            )
         return self._outbox.add(id, frame, target_id, keep=keep)
 
     async def send(
@@ -162,7 +167,7 @@ class Client(Reading):
         keep: bool | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - part of the public interface
     ) -> Ack:
-        """Send a message and wait for its ack; waits for room in the outbox, too.
+        """Send a message and return its ack; waits for room in the outbox first.
 
         After a timeout (seconds) or a cancellation the message stays in the outbox and may still be sent.
 
@@ -173,8 +178,8 @@ class Client(Reading):
         """
         with trio.fail_after(float("inf") if timeout is None else timeout):
             await self._outbox.wait_room()
-            ticket = self.send_nowait(type, payload, target_id=target_id, id=id, keep=keep)
-            return await ticket.wait()
+            pending = self.send_nowait(type, payload, target_id=target_id, id=id, keep=keep)
+            return await pending.wait()
 
     async def flush(self) -> None:
         """Wait until every message in the outbox has its answer.
@@ -195,7 +200,7 @@ class Client(Reading):
         self._iterating = True
         try:
             if self.acknowledge == "auto":
-                self._inbox.processed()
+                self._count_processed()
             await trio.lowlevel.checkpoint()
             await self._save()
             while True:
@@ -212,18 +217,18 @@ class Client(Reading):
             self._iterating = False
 
     async def ack(self, cursor: int) -> None:
-        """Count every event given so far at a position up to `cursor` as processed; returns when that is saved.
+        """Count every event delivered so far at a position up to `cursor` as processed; return when that is saved.
 
-        Only what was given counts: a replay comes by priority, so a high position says nothing of the rest.
+        Only delivered events count: a replay comes by priority, so a high position says nothing of the others.
 
         Raises:
             StateError: The state file cannot be written.
         """
-        self._inbox.processed(cursor)
+        self._count_processed(cursor)
         await self._save()
 
     async def goodbye(self) -> None:
-        """Leave: acknowledge, say goodbye and close with 1000; iterating ends, waiting senders are told."""
+        """Leave: acknowledge, say goodbye and close with 1000; iterating ends, who waits gets `RelayClosed`."""
         if not self._left:
             self._left = True
             if self.acknowledge == "auto":
@@ -232,14 +237,19 @@ class Client(Reading):
 
     # ---- inside
 
+    def _count_processed(self, upto: int | None = None) -> None:
+        self._inbox.processed(upto)
+        if self._inbox.caught_up:
+            self._reconnector.request_resync()
+
     async def _save(self) -> None:
-        await self._keeper.save(self._identity, self._inbox, self._outbox)
+        await self._persistence.save(self._identity, self._inbox, self._outbox)
 
     async def _keep_saving(self) -> None:
         try:
-            await self._keeper.run(self._save)
+            await self._persistence.run(self._save)
         except StateError as error:
-            self._link.fail(error)
+            self._reconnector.fail(error)
 
     async def _finish(self, clean: bool) -> None:
         try:
@@ -252,25 +262,25 @@ class Client(Reading):
             await self._close_rest()
 
     async def _depart(self) -> None:
-        await self._link.leave()
+        await self._reconnector.leave()
         self._inbox.changed.unpark_all()
         try:
             await self._save()
         except StateError as error:
-            self._link.fail(error)
+            self._reconnector.fail(error)
 
     def _refuse_when_closed(self) -> None:
         if self.state == "closed":
             self._raise_closed()
 
     def _raise_closed(self) -> NoReturn:
-        raise self._link.closed_error()
+        raise self._reconnector.closed_error()
 
 
-def _failed(id: str, error: RelayError) -> Ticket:
-    ticket = Ticket(id)
-    ticket.fail(error)
-    return ticket
+def _failed(id: str, error: RelayError) -> PendingSend:
+    pending = PendingSend(id)
+    pending.fail(error)
+    return pending
 
 
 def _is_same(frame: str, type: str, payload: Mapping[str, Any], target_id: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong for a user of the client, as one tree.
+"""The exceptions of the client, as one tree.
 
     Exception
     ├── RelayError        the server refused one message or request; the connection goes on
@@ -13,10 +13,13 @@ Anything else that comes out of this package is a bug in it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
+
+from relay.protocol import errors as protocol
+from relay.protocol.errors import ErrorCode
 
 
-class RelayError(Exception):
+class RelayError(protocol.RelayError):
     """The server refused one message or one request.
 
     `code` is one of the protocol's error codes, `retry` says whether the same thing may succeed later, and
@@ -31,19 +34,18 @@ class RelayError(Exception):
         retry_after: float | None = None,
         details: Any = None,
     ) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.retry = retry
-        self.retry_after = retry_after
-        self.details = details
+        # A newer server may have codes that are not in this client's table: they stay text.
+        super().__init__(cast(ErrorCode, code), message, retry=retry, retry_after=retry_after, details=details)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> RelayError:
-        """Build the error from an `error` frame's payload or a problem document's members."""
+        """Return the error that an `error` frame's payload or a problem document describes."""
         after = payload.get("retry_after")
         return cls(
-            str(payload.get("code") or "internal"),
+            str(payload.get("code") or ErrorCode.INTERNAL),
             str(payload.get("message") or payload.get("detail") or payload.get("title") or "refused"),
             bool(payload.get("retry", False)),
             float(after) if isinstance(after, int | float) else None,

@@ -1,4 +1,7 @@
-"""The values a user of the client sees: events, acks, gaps and pages."""
+"""The values that an application reads from the client: events, acks, gaps and pages.
+
+They are read leniently: what a newer server adds to a frame is passed on, and never an error.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+
+from relay.protocol import answers
+from relay.protocol.envelope import encode_json
+from relay.protocol.session import Event as ConnectionEvent
 
 
 class _Frame(msgspec.Struct):
@@ -50,55 +57,55 @@ class Event:
 
     @property
     def message_id(self) -> int | None:
-        """Give the position in the server's log, or None for what is not stored."""
+        """The position in the server's log, or None for what is not stored."""
         return _integer(self.meta.get("message_id"))
 
     @property
     def seq(self) -> int | None:
-        """Give the number inside the conversation, or None for what has none."""
+        """The number inside the conversation, or None for what has none."""
         return _integer(self.meta.get("seq"))
 
     @property
     def sender_id(self) -> str | None:
-        """Give the authenticated sender's user id."""
+        """The user id of the authenticated sender."""
         return _text(self.meta.get("sender_id"))
 
     @property
     def target_id(self) -> str | None:
-        """Give the user or group it went to."""
+        """The user or group it was sent to."""
         return _text(self.meta.get("target_id"))
 
     @property
     def client_id(self) -> str | None:
-        """Give the device it was sent from."""
+        """The device it was sent from."""
         return _text(self.meta.get("client_id"))
 
     @property
     def timestamp(self) -> float | None:
-        """Give the server's time in Unix seconds."""
+        """The server's time, Unix seconds."""
         return _number(self.meta.get("timestamp"))
 
     @property
     def replay(self) -> bool:
-        """Tell whether it was missed earlier and comes from the replay."""
+        """Whether it was missed earlier and comes from the replay."""
         return self.meta.get("replay") is True
 
     @property
     def event(self) -> str | None:
-        """Give a `connection_event`'s name (`ready`, `synced`, …), or None for other types."""
+        """The name of a `connection_event` (`ready`, `synced`, …), or None for other types."""
         return _text(self.payload.get("event")) if self.type == "connection_event" else None
 
     @property
     def cursor(self) -> int | None:
-        """Give the position to acknowledge once this is processed: a message's own, or `synced`'s."""
-        if self.event == "synced":
+        """The position to acknowledge once this is processed: a message's own, or that of `synced`."""
+        if self.event == ConnectionEvent.SYNCED:
             return _integer(self.payload.get("cursor"))
         return self.message_id
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """Give what a limited replay left out (`synced` only), to be fetched with `Client.fill`."""
-        found = self.payload.get("gaps") if self.event == "synced" else None
+        """The gaps of a limited replay (`synced` only), to be fetched with `Client.fill`."""
+        found = self.payload.get("gaps") if self.event == ConnectionEvent.SYNCED else None
         if not isinstance(found, list):
             return ()
         return tuple(
@@ -107,25 +114,24 @@ class Event:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """The server's word that a message is stored; fields are None where the type has none."""
+class Ack(answers.Ack, kw_only=True):
+    """The server's answer to a message that was done; `payload` is all of it, with what the type adds.
 
-    message_id: int | None
-    seq: int | None
-    timestamp: float | None
-    duplicate: bool
-    payload: dict[str, Any] = field(default_factory=dict)
+    `message_id`, `seq` and `replaces` are None where the message has none.
+    """
+
+    payload: dict[str, Any] = {}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Ack:
-        """Build the ack from an `ack` frame's payload or the answer of `POST /api/messages`."""
+        """Return the ack that an `ack` frame's payload or the answer of `POST /api/messages` is."""
         return cls(
-            _integer(payload.get("message_id")),
-            _integer(payload.get("seq")),
-            _number(payload.get("timestamp")),
-            payload.get("duplicate") is True,
-            dict(payload),
+            timestamp=_number(payload.get("timestamp")) or 0.0,
+            duplicate=payload.get("duplicate") is True,
+            message_id=_integer(payload.get("message_id")),
+            seq=_integer(payload.get("seq")),
+            replaces=_integer(payload.get("replaces")),
+            payload=dict(payload),
         )
 
 
@@ -140,7 +146,7 @@ class Page:
 
 
 def decode(frame: str | bytes) -> Event | None:
-    """Read one text frame, or give None for one that is no envelope."""
+    """Return the envelope that a text frame holds, or None where it holds none."""
     try:
         found = _decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -149,10 +155,10 @@ def decode(frame: str | bytes) -> Event | None:
 
 
 def from_object(value: object) -> Event:
-    """Build an event from a decoded envelope of a REST answer.
+    """Return an event from a decoded envelope of a REST answer.
 
     Raises:
-        ValueError: It is no envelope.
+        ValueError: It is not an envelope.
     """
     try:
         found = msgspec.convert(value, _Frame)
@@ -162,9 +168,9 @@ def from_object(value: object) -> Event:
 
 
 def encode(type: str, payload: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Write one envelope as a text frame.
+    """Return one envelope as the text of a frame.
 
     Raises:
-        TypeError: The payload holds something JSON has no word for.
+        TypeError: The payload holds a value that JSON cannot express.
     """
-    return msgspec.json.encode({"type": type, "payload": payload, "meta": meta}).decode()
+    return encode_json({"type": type, "payload": payload, "meta": meta}).decode()

@@ -1,167 +1,144 @@
-"""Reading what is stored: conversations, their history, and the gaps a limited replay leaves."""
+"""Reads what the server has stored, over REST: conversations, their history, and the gaps of a limited replay."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
 from urllib.parse import quote
 
 from relay.client.events import Event, Gap, Page, from_object
+from relay.client.paging import Events, Fetch, Pager
 from relay.client.rest import RestClient
+from relay.protocol.kinds import ConversationKind
+from relay.protocol.limits import MAX_PAGE
 
-_MOST = 200
+When = float | str | datetime | None
+"""A time: Unix seconds, ISO 8601 or a `datetime`."""
 
-
-class Events:
-    """Stored events one by one, fetched a page at a time when the last page is used up.
-
-    A class and not an async generator: leaving a loop over it early leaves nothing behind to be closed.
-    """
-
-    def __init__(self, next_page: Callable[[], Awaitable[list[Event] | None]]) -> None:
-        self._next_page = next_page
-        self._page: deque[Event] = deque()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._page:
-            page = await self._next_page()
-            if page is None:
-                raise StopAsyncIteration
-            self._page.extend(page)
-        return self._page.popleft()
+_EVERYBODY: Final = "*"
 
 
-class _Walk:
-    """Page after page in one direction, until there are no more or the caller has had enough.
+class HistoryReader:
+    """The reading half of a client; its REST client is made when it is first needed."""
 
-    `enough` names the first event beyond what is read, `last` the last one within.
-    """
+    def __init__(self, make_rest: Callable[[], RestClient]) -> None:
+        self._make_rest = make_rest
+        self._rest: RestClient | None = None
 
-    def __init__(
+    @property
+    def rest(self) -> RestClient:
+        """The REST client, with this client's token."""
+        if self._rest is None:
+            self._rest = self._make_rest()
+        return self._rest
+
+    async def history(
         self,
-        fetch: Callable[..., Awaitable[Page]],
-        query: dict[str, object],
         *,
-        newest_first: bool,
-        wanted: Callable[[Event], bool] = lambda event: True,
-        enough: Callable[[Event], bool] = lambda event: False,
-        last: Callable[[Event], bool] = lambda event: False,
-    ) -> None:
-        self._fetch = fetch
-        self._query = query
-        self._newest_first = newest_first
-        self._wanted = wanted
-        self._enough = enough
-        self._last = last
-        self._over = False
+        user: str | None = None,
+        group: str | None = None,
+        before: int | None = None,
+        after: int | None = None,
+        around: int | None = None,
+        since: When = None,
+        until: When = None,
+        q: str | None = None,
+        type: str | None = None,
+        sender: str | None = None,
+        limit: int | None = None,
+    ) -> Page:
+        """Fetch one page of a conversation, the newest without a position; positions are seqs, `limit` ≤ 200.
 
-    async def next_page(self) -> list[Event] | None:
-        if self._over:
-            return None
-        page = await self._fetch(**self._query)
-        side, onward = ("before", page.next_before) if self._newest_first else ("after", page.next_after)
-        self._over = not page.has_more or onward is None or onward == self._query.get(side)
-        self._query[side] = onward
-        found = []
-        for event in reversed(page.messages) if self._newest_first else page.messages:
-            if self._enough(event):
-                self._over = True
-                break
-            if self._wanted(event):
-                found.append(event)
-                self._over = self._over or self._last(event)
-        return found
+        Raises:
+            ValueError: Not exactly one of `user` and `group` is given.
+            RelayError: The server refused, or could not be asked.
+        """
+        return await self._conversation(user, group)(
+            before=before, after=after, around=around, since=since, until=until,
+            q=q, type=type, sender=sender, limit=limit,
+        )  # fmt: skip
 
+    def history_all(
+        self,
+        *,
+        user: str | None = None,
+        group: str | None = None,
+        newest_first: bool = False,
+        **query: object,
+    ) -> Events:
+        """Return a whole conversation, fetched page after page as needed; takes the filters of `history`.
 
-async def read_page(rest: RestClient, user: str | None, group: str | None, **query: object) -> Page:
-    """Fetch one page of a conversation.
+        Raises:
+            ValueError: Not exactly one of `user` and `group` is given.
+        """
+        query.setdefault("limit", MAX_PAGE)
+        if not newest_first and query.get("after") is None:
+            query["after"] = 0
+        return Events(Pager(self._conversation(user, group), query, newest_first=newest_first).next_page)
 
-    Raises:
-        ValueError: Not exactly one of `user` and `group` is given.
-        RelayError: The server refused.
-    """
-    return await _conversation(rest, user, group)(**query)
+    async def conversations(self) -> list[dict[str, Any]]:
+        """Fetch the user's conversations, each with its last message and unread count, in the server's order."""
+        found: list[dict[str, Any]] = []
+        cursor: object = None
+        while True:
+            answer = await self.rest.get("/api/conversations", cursor=cursor, limit=MAX_PAGE)
+            found += answer["conversations"]
+            onward = answer.get("next_cursor")
+            if not answer.get("has_more") or onward is None or onward == cursor:
+                return found
+            cursor = onward
 
+    def read_gap(self, gap: Gap) -> Events:
+        """Return the messages of a gap: oldest first in a conversation, newest first in a notification channel."""
+        if gap.kind not in (ConversationKind.USER, ConversationKind.GROUP):
+            return self._read_notifications(gap)
+        user, group = (gap.target_id, None) if gap.kind == ConversationKind.USER else (None, gap.target_id)
+        pager = Pager(
+            self._conversation(user, group),
+            {"after": gap.from_seq - 1, "limit": min(MAX_PAGE, gap.to_seq - gap.from_seq + 1)},
+            newest_first=False,
+            wanted=lambda event: event.seq is not None,
+            beyond=lambda event: event.seq is not None and event.seq > gap.to_seq,
+            last=lambda event: event.seq == gap.to_seq,
+        )
+        return Events(pager.next_page)
 
-def read_all(
-    rest: RestClient, user: str | None, group: str | None, *, newest_first: bool, **query: object
-) -> Events:
-    """Give a whole conversation message by message, fetching a page at a time.
+    async def fill(self, gap: Gap) -> list[Event]:
+        """Fetch the messages of a gap, by `seq`; they do not come out of the iterator as well."""
+        return sorted([event async for event in self.read_gap(gap)], key=lambda event: event.seq or 0)
 
-    Raises:
-        ValueError: Not exactly one of `user` and `group` is given.
-    """
-    query.setdefault("limit", _MOST)
-    if not newest_first and query.get("after") is None:
-        query["after"] = 0
-    walk = _Walk(_conversation(rest, user, group), query, newest_first=newest_first)
-    return Events(walk.next_page)
+    def _read_notifications(self, gap: Gap) -> Events:
+        # One list, by `message_id`, holds the user's own channel and everybody's, whose seqs are unrelated.
+        broadcast = gap.kind == ConversationKind.BROADCAST
 
+        def in_channel(event: Event) -> bool:
+            return (event.target_id == _EVERYBODY) == broadcast and event.seq is not None
 
-def read_gap(rest: RestClient, gap: Gap) -> Events:
-    """Give the messages of a gap, oldest first in a conversation, newest first in a notification channel."""
-    if gap.kind not in ("user", "group"):
-        return _read_notifications(rest, gap)
-    user, group = (gap.target_id, None) if gap.kind == "user" else (None, gap.target_id)
-    query = {"after": gap.from_seq - 1, "limit": min(_MOST, gap.to_seq - gap.from_seq + 1)}
-    walk = _Walk(
-        _conversation(rest, user, group),
-        dict(query),
-        newest_first=False,
-        wanted=lambda event: event.seq is not None,
-        enough=lambda event: event.seq is not None and event.seq > gap.to_seq,
-        last=lambda event: event.seq == gap.to_seq,
-    )
-    return Events(walk.next_page)
+        pager = Pager(
+            self._fetch_from("/api/notifications"),
+            {"limit": MAX_PAGE},
+            newest_first=True,
+            wanted=lambda event: in_channel(event) and (event.seq or 0) <= gap.to_seq,
+            beyond=lambda event: in_channel(event) and (event.seq or 0) < gap.from_seq,
+        )
+        return Events(pager.next_page)
 
+    def _conversation(self, user: str | None, group: str | None) -> Fetch:
+        if (user is None) == (group is None):
+            raise ValueError("history needs either user=… or group=…")
+        kind, target = ("user", user) if user is not None else ("group", group)
+        return self._fetch_from(f"/api/messages/{kind}/{quote(str(target), safe='')}")
 
-async def read_conversations(rest: RestClient) -> list[dict[str, Any]]:
-    """Give all of the user's conversations, as the server orders them."""
-    found: list[dict[str, Any]] = []
-    cursor: object = None
-    while True:
-        answer = await rest.get("/api/conversations", cursor=cursor, limit=_MOST)
-        found += answer["conversations"]
-        onward = answer.get("next_cursor")
-        if not answer.get("has_more") or onward is None or onward == cursor:
-            return found
-        cursor = onward
+    def _fetch_from(self, path: str) -> Fetch:
+        async def fetch(**query: object) -> Page:
+            return _page(await self.rest.get(path, **query))
 
+        return fetch
 
-def _read_notifications(rest: RestClient, gap: Gap) -> Events:
-    # Notifications page by message_id over both channels, the user's own and everybody's, whose seqs are apart.
-    broadcast = gap.kind == "broadcast"
-
-    def concerns(event: Event) -> bool:
-        return (event.target_id == "*") == broadcast and event.seq is not None
-
-    async def fetch(**query: object) -> Page:
-        return _page(await rest.get("/api/notifications", **query))
-
-    walk = _Walk(
-        fetch,
-        {"limit": _MOST},
-        newest_first=True,
-        wanted=lambda event: concerns(event) and (event.seq or 0) <= gap.to_seq,
-        enough=lambda event: concerns(event) and (event.seq or 0) < gap.from_seq,
-    )
-    return Events(walk.next_page)
-
-
-def _conversation(rest: RestClient, user: str | None, group: str | None) -> Callable[..., Awaitable[Page]]:
-    if (user is None) == (group is None):
-        raise ValueError("history needs either user=… or group=…")
-    kind, target = ("user", user) if user is not None else ("group", group)
-    path = f"/api/messages/{kind}/{quote(str(target), safe='')}"
-
-    async def fetch(**query: object) -> Page:
-        return _page(await rest.get(path, **query))
-
-    return fetch
+    async def _close_rest(self) -> None:
+        if self._rest is not None:
+            await self._rest.aclose()
 
 
 def _page(answer: Any) -> Page:

@@ -1,4 +1,4 @@
-"""A mirror of what its user may see, kept right by events: conversations, messages, reactions, receipts, unread.
+"""A copy of what a user may see, kept current by events: conversations, messages, reactions, receipts, unread.
 
 `Mirror` does no I/O. It is given what the server says, in any order that a resume may bring, twice where a
 client asks twice, and ends up equal to one that was loaded anew. The rules that make it so, for whoever writes
@@ -10,9 +10,9 @@ another:
 3. What `meta.replaces` names is a tombstone from then on: an older edit of the same message, an older notification
    of the same key. A deletion makes tombstones of the message's edits too, and drops its reactions.
 4. Pointers only move forward. What its user sends moves their own.
-5. A reaction to a message that is not known is passed over: the message brings it along when it is loaded.
-6. Who is removed from a group forgets it; who is added begins anew, and asks for what may be seen. So what
-   fills a gap is applied like events, and not loaded.
+5. A reaction to an unknown message is ignored: the message brings it along when it is loaded.
+6. A user who is removed from a group forgets it; one who is added starts with an empty conversation and loads what
+   may be seen. So the messages that fill a gap are applied like events, and not loaded.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from relay.client.events import Event
+from relay.protocol.bundled import UNREAD_TYPES
+from relay.protocol.kinds import ConversationKind
 
-SELF: Final = "self"
-"""The key of its user's own channel, which a notification to them goes to."""
+SELF: Final = ConversationKind.SELF.value
+"""The key of the user's own channel, which holds notifications to them."""
 
 EVERYBODY: Final = "*"
-COUNTED: Final = frozenset({"chat_message", "group_message", "notification", "poll", "slash_response"})
-"""The bundled types that make a conversation unread."""
+"""The key of the channel that goes to everybody."""
 
 
 @dataclass(slots=True)
@@ -47,24 +48,24 @@ class Message:
     edit_id: int | None = None
 
     def is_over(self, now: float) -> bool:
-        """Tell whether it is a tombstone at `now`, Unix seconds; nobody is told when a message expires."""
+        """Return whether it is a tombstone at `now`, Unix seconds; no event comes when a message expires."""
         return self.deleted_at is not None or (self.expires_at is not None and self.expires_at <= now)
 
     def erase(self, at: float) -> None:
-        """Make a tombstone of it."""
+        """Turn it into a tombstone, `at` in Unix seconds; one that is a tombstone already stays as it is."""
         if self.deleted_at is None:
             self.payload, self.edited_at, self.edit_id, self.deleted_at = {}, None, None, at
 
 
 @dataclass(slots=True)
 class Conversation:
-    """What is known of one conversation.
+    """One conversation as far as it is known.
 
     Attributes:
         receipts: the highest seq by (user, "read" or "delivered").
         reactions: who reacted how: (message id, emoji, user).
-        replaced: when messages were replaced, by their ids; known or not known yet.
-        stale: what may be seen of it changed: ask the server for its whole history, then set it False.
+        replaced: when messages were replaced, by their ids; of some only the id is known yet.
+        stale: whether its user may now see other messages: load its whole history, then set it False.
     """
 
     messages: dict[int, Message] = field(default_factory=dict)
@@ -76,19 +77,19 @@ class Conversation:
     stale: bool = False
 
     def unread(self, user_id: str, now: float) -> int:
-        """Count what others said after the read pointer and is no tombstone at `now`, Unix seconds."""
+        """Count the messages of others after the read pointer that are not tombstones at `now`, Unix seconds."""
         return sum(
             message.seq > self.read_seq and message.sender_id != user_id and not message.is_over(now)
             for message in self.messages.values()
-            if message.type in COUNTED
+            if message.type in UNREAD_TYPES
         )
 
 
 class Mirror:
-    """What one user may see.
+    """All that one user may see.
 
     Args:
-        user_id: whose device it is.
+        user_id: the user.
     """
 
     def __init__(self, user_id: str) -> None:
@@ -97,11 +98,11 @@ class Mirror:
         self.statuses: dict[str, dict[str, Any]] = {}
 
     def conversation(self, key: str) -> Conversation:
-        """Return the conversation with a user or group, SELF or EVERYBODY, made where it is not known."""
+        """Return the conversation with a user or group, SELF or EVERYBODY; an unknown one is created."""
         return self.conversations.setdefault(key, Conversation())
 
     def key(self, event: Event) -> str:
-        """Return which conversation an event belongs to, as its user names it."""
+        """Return the key of the conversation that an event belongs to, as its user names it."""
         target, sender = event.target_id or SELF, event.sender_id or ""
         if target != self.user_id:
             return target
@@ -109,14 +110,14 @@ class Mirror:
         return SELF if to_self else sender
 
     def load(self, key: str, read_seq: int, messages: Iterable[Event], latest: Iterable[Event] = ()) -> None:
-        """Take what REST answered about a conversation; it goes together with what events told meanwhile."""
+        """Merge an answer of REST about a conversation with what events have brought meanwhile."""
         conversation = self.conversation(key)
         conversation.read_seq = max(conversation.read_seq, read_seq)
         for event in (*messages, *latest):
             self._apply_to(conversation, event)
 
     def apply(self, event: Event) -> None:
-        """Take one event, live or replayed; what is no concern of a mirror's is passed over."""
+        """Apply one event, live or replayed; types that change nothing here are ignored."""
         if event.type == "status_update":
             if event.message_id is None:
                 self.statuses[event.sender_id or ""] = event.payload
@@ -127,7 +128,7 @@ class Mirror:
             self._apply_to(self.conversation(key), event)
 
     def _ends(self, key: str, event: Event) -> bool:
-        """Forget a group that its user is in no longer; begin one anew that they were added to."""
+        """Return whether its user left the group, which is then forgotten; start again where they were added."""
         what, about = event.payload.get("event"), event.payload.get("user_id")
         if what == "deleted" or (what == "member_removed" and about == self.user_id):
             self.conversations.pop(key, None)

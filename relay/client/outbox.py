@@ -1,8 +1,8 @@
-"""The messages that still want an answer, in the order they were written.
+"""The messages that have no answer yet, in the order they were written.
 
 Contract:
-    A message leaves only by an ack, a refusal for good, or, if it is not to be kept, with its connection.
-    MUST NOT reorder: what goes to the wire is always the oldest message not on it.
+    A message leaves the outbox by an ack or a final refusal; one that is not kept, also with its connection.
+    MUST NOT reorder: the next message to the wire is always the oldest one that is not on it.
     MUST NOT block: `add` refuses when full; waiting for room is the caller's choice.
     With a state file a message is on disk before it is on the wire.
 """
@@ -12,20 +12,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
 from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline
 from relay.client.events import Ack
-from relay.client.ticket import Ticket
+from relay.client.pending import PendingSend
+from relay.protocol.errors import BUSY, ErrorCode
 
-_PASSING = frozenset({"rate_limited", "overloaded"})
-_OTHER_RETRIES = 5
+_OTHER_RETRIES: Final = 5
+"""Tries after a refusal that may pass and is not among BUSY."""
 
 
 @dataclass(slots=True)
 class Message:
-    """One message in the outbox; `number` is its place in the order of writing."""
+    """One message in the outbox.
+
+    Attributes:
+        number: its place in the order of writing.
+        keep: whether it stays when its connection breaks.
+        saved: whether it may go to the wire: it is in the state file, or needs none.
+        refusals: how often the server refused it for the moment.
+    """
 
     number: int
     id: str
@@ -35,50 +44,66 @@ class Message:
     saved: bool = False
     refusals: int = 0
     on_wire: bool = False
-    ticket: Ticket = field(init=False)
+    pending: PendingSend = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ticket = Ticket(self.id)
+        self.pending = PendingSend(self.id)
 
 
 class Outbox:
-    """Keeps, orders and answers for the messages of one client."""
+    """The unanswered messages of one client.
 
-    def __init__(self, *, capacity: int, in_flight: int, durable: bool, delay: Callable[[int], float]) -> None:
+    Args:
+        capacity: the most messages it holds.
+        in_flight: the most messages on the wire.
+        durable: whether there is a state file.
+        delay: returns the seconds to wait after so many refusals.
+        on_unsaved: called when there is something to write to the state file.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        in_flight: int,
+        durable: bool,
+        delay: Callable[[int], float],
+        on_unsaved: Callable[[], None],
+    ) -> None:
         self._capacity = capacity
-        self._most_in_flight = in_flight
+        self._max_in_flight = in_flight
         self._durable = durable
         self._delay = delay
+        self._on_unsaved = on_unsaved
         self._messages: dict[str, Message] = {}
-        self._waiting: list[tuple[int, str]] = []
-        self._unsaved: dict[int, Message] = {}
-        self._answered: list[int] = []
+        self._waiting: list[tuple[int, str]] = []  # a heap, for the wire
+        self._unsaved: dict[int, Message] = {}  # for the state file
+        self._answered: list[int] = []  # to be removed from it
         self._next_number = 1
         self._on_wire = 0
-        self._window = in_flight
+        self._window = in_flight  # at present; see `refused`
         self._hold_until = 0.0
         self._closed: RelayClosed | None = None
         self.changed = trio.lowlevel.ParkingLot()
-        self.on_unsaved: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._messages)
 
     def get(self, id: str) -> Message | None:
-        """Find a message that still waits for its answer."""
+        """Return the unanswered message with this id, or None."""
         return self._messages.get(id)
 
     def restore(self, saved: Iterable[Message]) -> None:
-        """Take over the messages a former process left, oldest first."""
+        """Add the messages that an earlier process left, oldest first."""
         for message in saved:
             message.saved = True
-            message.ticket.mark_saved()
+            message.pending.mark_saved()
             self._messages[message.id] = message
             self._next_number = max(self._next_number, message.number + 1)
         self.begin()
 
-    def add(self, id: str, frame: str, target_id: str | None, *, keep: bool) -> Ticket:
-        """Append a message.
+    def add(self, id: str, frame: str, target_id: str | None, *, keep: bool) -> PendingSend:
+        """Append a message, and return what its sender waits on.
 
         Raises:
             OutboxFull: There is no room.
@@ -93,10 +118,10 @@ class Outbox:
         self._messages[id] = message
         if self._durable and keep:
             self._unsaved[message.number] = message
-            self.on_unsaved()
+            self._on_unsaved()
         else:
             self._ready(message)
-        return message.ticket
+        return message.pending
 
     async def wait_room(self) -> None:
         """Wait until `add` has room."""
@@ -104,16 +129,20 @@ class Outbox:
             await self.changed.park()
 
     async def wait_empty(self) -> None:
-        """Wait until every message has its answer."""
+        """Wait until every message has its answer.
+
+        Raises:
+            RelayClosed: The client was closed first.
+        """
         while self._messages and self._closed is None:
             await self.changed.park()
         if self._messages and self._closed is not None:
             raise self._closed
 
-    # ---- towards the wire
+    # ---- to the wire
 
     def begin(self) -> None:
-        """Start over on a new connection: everything without an answer is to be sent again, oldest first."""
+        """Start again on a new connection: every unanswered message is sent again, oldest first."""
         for message in self._messages.values():
             message.on_wire = False
         self._on_wire = 0
@@ -122,17 +151,17 @@ class Outbox:
         self.changed.unpark_all()
 
     def lost(self) -> None:
-        """Fail what is not kept beyond its connection."""
+        """Fail the messages that are not kept when their connection breaks."""
         for message in [m for m in self._messages.values() if not m.keep]:
             self._drop(message)
-            message.ticket.fail(RelayOffline("the connection broke before the answer came"))
+            message.pending.fail(RelayOffline("the connection broke before the answer came"))
 
     def limit(self, in_flight: int) -> None:
-        """Follow the server's own limit of unanswered messages, when it is the lower one."""
-        self._window = self._most_in_flight = min(self._most_in_flight, in_flight)
+        """Lower the number of messages on the wire to the server's own limit."""
+        self._window = self._max_in_flight = min(self._max_in_flight, in_flight)
 
     async def next_to_send(self) -> Message:
-        """Wait for the oldest message that may go to the wire now, and count it as being there."""
+        """Wait until a message may go to the wire, and return the oldest one; it then counts as on the wire."""
         while True:
             now = trio.current_time()
             if self._waiting and self._on_wire < self._window:
@@ -151,27 +180,27 @@ class Outbox:
     # ---- answers
 
     def acked(self, id: str, ack: Ack) -> None:
-        """Resolve a message; an id that is not here was answered before."""
+        """Answer a message with its ack; an unknown id was answered before."""
         message = self._messages.get(id)
         if message is not None:
-            self._window = min(self._most_in_flight, self._window * 2)
+            self._window = min(self._max_in_flight, self._window * 2)
             self._drop(message)
-            message.ticket.resolve(ack)
+            message.pending.resolve(ack)
 
     def refused(self, id: str, error: RelayError) -> None:
-        """Fail a message for good, or hold everything and try again from the oldest on.
+        """Answer a message with its refusal, or hold everything and try again from the oldest message on.
 
-        After a refusal that passes, the window starts again at one and doubles with each ack: sixty-four more
-        messages would only be refused too, or slip past the refused one.
+        After a refusal that may pass, one message at a time is sent, and twice as many with each ack: sixty-four
+        more would only be refused too, or overtake the refused one.
         """
         message = self._messages.get(id)
         if message is None:
             return
         message.refusals += 1
-        patient = error.code in _PASSING or message.refusals <= _OTHER_RETRIES
-        if not (error.retry and patient and message.keep):
+        try_again = error.code in BUSY or message.refusals <= _OTHER_RETRIES
+        if not (error.retry and try_again and message.keep):
             self._drop(message)
-            message.ticket.fail(error)
+            message.pending.fail(error)
             return
         wait = error.retry_after if error.retry_after is not None else self._delay(message.refusals - 1)
         self._hold_until = max(self._hold_until, trio.current_time() + wait)
@@ -183,32 +212,34 @@ class Outbox:
         self.changed.unpark_all()
 
     def refuse_largest(self, reason: str) -> None:
-        """Fail the largest message on the wire, which the server closed the connection for."""
+        """Fail the largest message on the wire: the server closed the connection because of it."""
         suspects = [m for m in self._messages.values() if m.on_wire]
         if suspects:
             culprit = max(suspects, key=lambda m: len(m.frame.encode()))
             self._drop(culprit)
-            culprit.ticket.fail(RelayError("too_large", reason or "the server takes no frame of this size"))
+            culprit.pending.fail(
+                RelayError(ErrorCode.TOO_LARGE, reason or "the server accepts no frame of this size")
+            )
 
     def close(self, closed: RelayClosed) -> None:
-        """Answer everybody who still waits; kept messages stay in the state file."""
+        """Fail all that wait; kept messages stay in the state file."""
         self._closed = closed
         for message in self._messages.values():
-            message.ticket.fail(closed)
+            message.pending.fail(closed)
         self.changed.unpark_all()
 
-    # ---- towards the disk
+    # ---- to the state file
 
     def unwritten(self) -> tuple[list[Message], list[int]]:
-        """Give what the state file lacks: messages to add, and numbers to remove."""
+        """Return what the state file lacks: messages to add, and numbers to remove."""
         return list(self._unsaved.values()), list(self._answered)
 
     def written(self, added: Iterable[Message], removed: Iterable[int]) -> None:
-        """Note what the state file now has."""
+        """Take note of what was written to the state file."""
         for message in added:
             self._unsaved.pop(message.number, None)
             message.saved = True
-            message.ticket.mark_saved()
+            message.pending.mark_saved()
             if message.id in self._messages:
                 self._ready(message)
             elif message.number not in self._answered:
@@ -218,7 +249,7 @@ class Outbox:
 
     def _ready(self, message: Message) -> None:
         message.saved = True
-        message.ticket.mark_saved()
+        message.pending.mark_saved()
         heapq.heappush(self._waiting, (message.number, message.id))
         self.changed.unpark_all()
 
@@ -228,5 +259,5 @@ class Outbox:
             self._on_wire -= 1
         if self._durable and message.keep and self._unsaved.pop(message.number, None) is None:
             self._answered.append(message.number)
-            self.on_unsaved()
+            self._on_unsaved()
         self.changed.unpark_all()

@@ -6,22 +6,19 @@ import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
 
 from relay.client.errors import RelayError, RelayOffline
-from relay.protocol.errors import said
+from relay.protocol.errors import HTTP_CODES, RETRY_STATUSES, ErrorCode, said
 
-_CODES = {400: "invalid_payload", 401: "forbidden", 403: "forbidden", 404: "not_found", 409: "conflict"}
-_CODES |= {413: "too_large", 422: "invalid_payload", 429: "rate_limited", 503: "overloaded"}
-_PASSING = frozenset({429, 502, 503, 504})
-_SECONDS = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 class RestClient:
-    """Speaks JSON with one server; every refusal is a `RelayError`, every silence a `RelayOffline`."""
+    """Speaks JSON with one server; a refusal raises `RelayError`, no answer raises `RelayOffline`."""
 
     def __init__(
         self,
@@ -34,7 +31,7 @@ class RestClient:
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout=_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
             verify=ssl_context if ssl_context is not None else True,
             transport=transport,
         )
@@ -48,7 +45,7 @@ class RestClient:
         await self.aclose()
 
     async def get(self, path: str, **params: object) -> Any:
-        """Call GET; parameters that are None are left out, times may be `datetime`s.
+        """Call GET and return the answer; parameters that are None are left out, times may be `datetime`s.
 
         Raises:
             RelayError: The server refused.
@@ -57,7 +54,7 @@ class RestClient:
         return await self.request("GET", path, params=params)
 
     async def post(self, path: str, body: object = None, *, idempotency_key: str | None = None) -> Any:
-        """Call POST with a JSON body.
+        """Call POST with a JSON body and return the answer.
 
         Raises:
             RelayError: The server refused.
@@ -79,13 +76,13 @@ class RestClient:
         return await self.request("DELETE", path)
 
     async def acknowledge(self, cursor: int, *, client_id: str | None = None) -> int:
-        """Tell how far a program that only looks in has come, as a connection does by itself; return the cursor.
+        """Acknowledge what a program without a connection has processed, and return the cursor.
 
         `client_id` names the device; without one it is the token's.
 
         Raises:
             RelayError: The server refused, as for a cursor ahead of it.
-            RelayOffline: There was no answer; saying it again does no harm.
+            RelayOffline: There was no answer; calling again does no harm.
         """
         named = {} if client_id is None else {"client_id": client_id}
         answer = await self.post("/api/messages/acknowledge", {"cursor": cursor, **named})
@@ -100,7 +97,7 @@ class RestClient:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """Make one call and give the decoded JSON of the answer, None for an empty one, bytes for other types.
+        """Make one call and return the decoded JSON of the answer, None for an empty one, bytes for other types.
 
         Raises:
             RelayError: The server refused.
@@ -111,7 +108,7 @@ class RestClient:
         if body is not None:
             content = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
-        query = {name: _word(value) for name, value in (params or {}).items() if value is not None}
+        query = {name: _text(value) for name, value in (params or {}).items() if value is not None}
         try:
             # None rather than {}: httpx would strip a query that is already in the path.
             answer = await self._http.request(method, path, params=query or None, content=content, headers=sent)
@@ -126,7 +123,7 @@ class RestClient:
         await self._http.aclose()
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     if isinstance(value, datetime):
         # A naive time is the caller's local one; the server cannot know which that is.
         return str(value.timestamp())
@@ -143,7 +140,7 @@ def _decoded(answer: httpx.Response) -> Any:
     try:
         return msgspec.json.decode(answer.content)
     except msgspec.DecodeError as error:
-        raise RelayError("internal", f"the server's answer is no JSON: {error}", retry=True) from error
+        raise RelayError(ErrorCode.INTERNAL, f"the server's answer is not JSON: {error}", retry=True) from error
 
 
 def _refusal(answer: httpx.Response) -> RelayError:
@@ -153,9 +150,10 @@ def _refusal(answer: httpx.Response) -> RelayError:
     except msgspec.DecodeError:
         problem = None
     members: dict[str, Any] = dict(problem) if isinstance(problem, dict) else {}
-    members.setdefault("code", _CODES.get(status, "internal"))
+    # A proxy's answer names no code.
+    members.setdefault("code", HTTP_CODES.get(status, ErrorCode.INTERNAL))
     members.setdefault("message", members.get("detail") or members.get("title") or f"HTTP {status}")
-    members.setdefault("retry", status in _PASSING)
+    members.setdefault("retry", status in RETRY_STATUSES)
     after = answer.headers.get("retry-after", "")
     if "retry_after" not in members and after.isdigit():
         members["retry_after"] = float(after)

@@ -1,39 +1,49 @@
-"""One connection's life: hello, ready, replay, live, and the end."""
+"""One connection of a client: hello, ready, replay, live, and the end."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import trio
 
-from relay.client.closing import RESYNC, Close, WireClosed
+from relay.client.close import CONNECTION_LOST, RESYNC, Close, WebSocketClosed
 from relay.client.errors import RelayError
 from relay.client.events import Ack, Event, decode, encode
 from relay.client.inbox import Inbox
-from relay.client.keeper import Identity
 from relay.client.outbox import Outbox
-from relay.client.wire import Wire
+from relay.client.persistence import Identity
+from relay.client.websocket import WebSocket
+from relay.protocol.errors import CloseCode
+from relay.protocol.session import Event as ConnectionEvent
 
 State = Literal["connecting", "replaying", "live", "waiting", "closed"]
+"""The states of a client; `waiting` is the time before the next try."""
 
-_ACK_SECONDS = 1.0
+_ACK_SECONDS: Final = 1.0
+"""The shortest time between two acks."""
 
 
-class Watcher(Protocol):
-    """Who is told how far a session has come."""
+class SessionCallbacks(Protocol):
+    """Called as a session makes progress."""
 
-    def is_ready(self, ready: Event) -> None:
-        """Take note of the server's answer to the hello."""
+    def on_ready(self, ready: Event) -> None:
+        """The server has answered the hello."""
 
-    def is_live(self) -> None:
-        """Take note that the replay is over."""
+    def on_live(self) -> None:
+        """The replay is over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How a session behaves; `ready_seconds` is the longest wait for the answer to the hello."""
+class SessionOptions:
+    """The options of a session.
+
+    Attributes:
+        token: proves who the user is.
+        heartbeats: whether the server's heartbeats are answered.
+        ready_seconds: the longest wait for the answer to the hello.
+    """
 
     token: str
     heartbeats: bool
@@ -41,105 +51,105 @@ class Manners:
 
 
 class Session:
-    """Speaks the protocol over one wire, between the client's inbox and outbox."""
+    """Speaks the protocol over one WebSocket, between the client's inbox and outbox."""
 
     def __init__(
         self,
-        wire: Wire,
-        manners: Manners,
+        websocket: WebSocket,
+        options: SessionOptions,
         identity: Identity,
         inbox: Inbox,
         outbox: Outbox,
-        watcher: Watcher,
+        callbacks: SessionCallbacks,
     ) -> None:
-        self._wire = wire
-        self._manners = manners
+        self._websocket = websocket
+        self._options = options
         self._identity = identity
         self._inbox = inbox
         self._outbox = outbox
-        self._watcher = watcher
+        self._callbacks = callbacks
         self._live = False
         self._heartbeat_seconds = 0.0
         self._acked: int | None = None
         self._leaving = False
         self._close: Close | None = None
-        self._suspicion: Close | None = None
+        self._write_failure: Close | None = None
         self._scope = trio.CancelScope()
 
     async def run(self) -> Close:
-        """Live until the connection ends, and tell why it did."""
+        """Run until the connection ends, and return why it did."""
         try:
-            with trio.fail_after(self._manners.ready_seconds):
+            with trio.fail_after(self._options.ready_seconds):
                 await self._greet()
-        except WireClosed as lost:
-            return lost.close
+        except WebSocketClosed as closed:
+            return closed.close
         except trio.TooSlowError:
-            return Close(1006, f"no answer to the hello within {self._manners.ready_seconds:g} s")
+            return Close(CONNECTION_LOST, f"no answer to the hello within {self._options.ready_seconds:g} s")
         async with trio.open_nursery() as nursery:
             self._scope = nursery.cancel_scope
             nursery.start_soon(self._read)
-            for job in (self._pump, self._acknowledge, self._watch):
-                nursery.start_soon(self._until_lost, job)
-        return self._close or Close(1006)
+            for job in (self._write, self._acknowledge, self._watch_silence):
+                nursery.start_soon(self._until_closed, job)
+        return self._close or Close(CONNECTION_LOST)
 
     async def leave(self) -> None:
-        """Acknowledge what is processed, say goodbye and close with 1000."""
+        """Acknowledge what is processed, say goodbye, and close with 1000."""
         self._leaving = True
         try:
             if self._inbox.cursor != self._acked:
                 await self._send_ack()
-            await self._tell({"event": "goodbye"})
-            await self._wire.close(1000)
-        except WireClosed:
-            pass  # gone is gone
+            await self._send_event({"event": ConnectionEvent.GOODBYE})
+            await self._websocket.close(CloseCode.NORMAL)
+        except WebSocketClosed:
+            pass  # it is closed already
 
     async def resync(self) -> None:
-        """Close without leaving, to have everything after the cursor brought again."""
+        """Close without a goodbye, so that the next connection brings everything after the cursor again."""
         self._leaving = True
-        await self._wire.close(RESYNC, "resync")
+        await self._websocket.close(RESYNC, "resync")
 
     # ---- the tasks of a connection
 
     async def _greet(self) -> None:
-        hello: dict[str, Any] = {"event": "hello", "token": self._manners.token}
+        hello: dict[str, Any] = {"event": ConnectionEvent.HELLO, "token": self._options.token}
         known = {
             "session_id": self._identity.session_id,
             "cursor": self._inbox.cursor,
             "epoch": self._identity.epoch,
         }
         hello |= {name: value for name, value in known.items() if value is not None}
-        await self._tell(hello)
+        await self._send_event(hello)
         while True:
-            frame = await self._wire.receive()
+            frame = await self._websocket.receive()
             event = decode(frame)
-            if event is not None and event.event == "ready":
+            if event is not None and event.event == ConnectionEvent.READY:
                 self._heartbeat_seconds = float(event.payload.get("heartbeat_seconds") or 0.0)
-                self._watcher.is_ready(event)
+                self._callbacks.on_ready(event)
                 self._inbox.announce(event, size=len(frame))
                 return
 
-    async def _until_lost(self, job: Callable[[], Awaitable[None]]) -> None:
+    async def _until_closed(self, job: Callable[[], Awaitable[None]]) -> None:
         try:
             await job()
-        except WireClosed as lost:
-            # The reader still has frames to hand over, acks maybe, and then learns the true close code.
-            self._suspicion = lost.close
+        except WebSocketClosed as closed:
+            # The reader still has frames to hand over, perhaps acks, and then learns the close code.
+            self._write_failure = closed.close
 
     async def _read(self) -> None:
         try:
             while True:
-                frame = await self._wire.receive()
+                frame = await self._websocket.receive()
                 event = decode(frame)
                 if event is not None:
                     await self._handle(event, len(frame))
-        except WireClosed as lost:
-            self._finish(lost.close)
+        except WebSocketClosed as closed:
+            self._finish(closed.close)
 
-    async def _pump(self) -> None:
+    async def _write(self) -> None:
         while not self._leaving:
             message = await self._outbox.next_to_send()
             if not self._leaving:
-                await self._wire.send(message.frame)
+                await self._websocket.send(message.frame)
 
     async def _acknowledge(self) -> None:
         while not self._leaving:
@@ -149,12 +159,12 @@ class Session:
             await self._send_ack()
             await trio.sleep(_ACK_SECONDS)
 
-    async def _watch(self) -> None:
+    async def _watch_silence(self) -> None:
         longest = 2 * self._heartbeat_seconds
         while longest > 0:
-            quiet = trio.current_time() - self._wire.last_inbound
+            quiet = trio.current_time() - self._websocket.last_inbound
             if quiet >= longest:
-                self._finish(Close(1006, f"the server was silent for {longest:g} s"))
+                self._finish(Close(CONNECTION_LOST, f"the server was silent for {longest:g} s"))
                 return
             await trio.sleep(longest - quiet)
 
@@ -166,12 +176,12 @@ class Session:
             self._take_ack(event, ref)
         elif event.type == "error" and isinstance(ref, str):
             self._outbox.refused(ref, RelayError.from_payload(event.payload))
-        elif event.event == "heartbeat":
-            if self._manners.heartbeats:
-                await self._tell(self._with_cursor("heartbeat"))
-        elif event.event == "synced":
+        elif event.event == ConnectionEvent.HEARTBEAT:
+            if self._options.heartbeats:
+                await self._send_event(self._with_cursor(ConnectionEvent.HEARTBEAT))
+        elif event.event == ConnectionEvent.SYNCED:
             self._live = True
-            self._watcher.is_live()
+            self._callbacks.on_live()
             self._inbox.offer(event, size=size, position=event.cursor)
         else:
             moves = self._live and not event.replay
@@ -181,8 +191,8 @@ class Session:
         ack = Ack.from_payload(event.payload)
         if ack.message_id is not None:
             self._inbox.remember(ack.message_id)
-            # Before `synced`, and for a duplicate (stored on an earlier connection), the ack may be ahead of
-            # messages this client has yet to be given.
+            # Before `synced` the ack may be ahead of messages that the replay still brings, and so may that of a
+            # duplicate, which was stored on an earlier connection.
             if self._live and not ack.duplicate:
                 self._inbox.mark(ack.message_id)
         if isinstance(ref, str):
@@ -190,17 +200,17 @@ class Session:
 
     async def _send_ack(self) -> None:
         self._acked = self._inbox.cursor
-        await self._tell(self._with_cursor("ack"))
+        await self._send_event(self._with_cursor(ConnectionEvent.ACK))
 
-    async def _tell(self, payload: dict[str, Any]) -> None:
-        await self._wire.send(encode("connection_event", payload, {"client_id": self._identity.client_id}))
+    async def _send_event(self, payload: dict[str, Any]) -> None:
+        await self._websocket.send(encode("connection_event", payload, {"client_id": self._identity.client_id}))
 
-    def _with_cursor(self, event: str) -> dict[str, Any]:
+    def _with_cursor(self, event: ConnectionEvent) -> dict[str, Any]:
         cursor = self._inbox.cursor
         return {"event": event} if cursor is None else {"event": event, "cursor": cursor}
 
     def _finish(self, close: Close) -> None:
         if self._close is None:
-            bare = close.code == 1006 and not close.reason
-            self._close = self._suspicion if bare and self._suspicion is not None else close
+            bare = close.code == CONNECTION_LOST and not close.reason
+            self._close = self._write_failure if bare and self._write_failure is not None else close
         self._scope.cancel()

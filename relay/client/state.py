@@ -1,7 +1,7 @@
-"""What a client keeps over restarts, in one small SQLite file of its own.
+"""The state file: one small SQLite file that holds what a client needs after a restart.
 
-Every write is one short transaction. It survives the process's `kill -9`, not the machine's power cut: the
-server's log is what must survive that, and a message resent after one is told apart by its id.
+Every write is one short transaction. It survives `kill -9`, not a power cut: that is for the server's log, which
+recognizes a message that is sent again by its id.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value ANY) STRICT;
 
 @dataclass(slots=True)
 class Saved:
-    """The contents of a state file: who the client is, where it stands, and what it still has to send."""
+    """The contents of a state file: ids and cursor, messages taken ahead of the cursor, unanswered messages."""
 
     facts: dict[str, Value] = field(default_factory=dict)
     taken: list[int] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Saved:
 
 @dataclass(slots=True)
 class Change:
-    """One transaction's worth of news."""
+    """The changes of one transaction."""
 
     facts: Mapping[str, Value]
     added: Sequence[Message]
@@ -55,7 +55,7 @@ class Change:
 
 
 class StateFile:
-    """One open state file, held by this process alone."""
+    """An open state file, locked by this process."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
@@ -66,10 +66,10 @@ class StateFile:
         """Open or create the file, or `relay-client.db` in a directory; readable by its owner only.
 
         Raises:
-            StateError: It is no state file, another process has it open, or it cannot be written.
+            StateError: It is not a state file, another process has it open, or it cannot be written.
         """
         path = where / _FILE_NAME if where.is_dir() else where
-        with _explained(path):
+        with _as_state_error(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
@@ -88,12 +88,12 @@ class StateFile:
         return cls(path, database)
 
     def load(self) -> Saved:
-        """Read everything.
+        """Return everything that the file holds.
 
         Raises:
             StateError: The file cannot be read.
         """
-        with _explained(self.path):
+        with _as_state_error(self.path):
             run = self._database.execute
             return Saved(
                 dict(run("SELECT name, value FROM facts").fetchall()),
@@ -107,13 +107,13 @@ class StateFile:
             )
 
     def write(self, change: Change) -> None:
-        """Write one change, whole or not at all.
+        """Write one change in one transaction.
 
         Raises:
             StateError: The file cannot be written.
         """
         run, many = self._database.execute, self._database.executemany
-        with _explained(self.path):
+        with _as_state_error(self.path):
             run("BEGIN IMMEDIATE")
             try:
                 if change.new_log:
@@ -133,12 +133,12 @@ class StateFile:
                 raise
 
     def close(self) -> None:
-        """Close the file and let other processes have it."""
+        """Close the file, which other processes may then open."""
         self._database.close()
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_state_error(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

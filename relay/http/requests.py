@@ -15,11 +15,12 @@ from msgspec import Meta
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from relay.protocol import limits
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
 
-MAX_PAGE: Final = 200
+MAX_PAGE: Final = limits.MAX_PAGE
 _PLACE: Final = re.compile(r"at `\$\.([a-z_]+)")
 _FIELD: Final = re.compile(r"field `([^`]{1,64})`")
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from relay.protocol.errors import ErrorCode, ProtocolError, RelayError
+from relay.protocol.limits import MAX_NAME
 
 MAX_INTEGER: Final = 2**53
 MAX_DEPTH: Final = 32
 """Nesting of a payload's free-form parts; deeper is `invalid_payload`."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 """A user id, group id, client id or message id of a client's own: 1 to 64 characters."""
 
 Integer = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]

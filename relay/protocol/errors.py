@@ -9,12 +9,15 @@ Two families, and only two::
 Everything else that is raised is a fault of our own (close code 1011) or of a plugin
 (`plugin_failed`). Close codes come in ranges with a meaning: 44xx, come back and resume; 45xx, do not
 come back unchanged. Source: the wire contract, section 4; RFC 6455 section 7.4 for 10xx.
+
+Clients take their tables from here: `relay.client` by importing them, the JavaScript SDK from the file that
+`python -m relay.protocol javascript` writes.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class ErrorCode(StrEnum):
@@ -40,6 +43,9 @@ _DISK_RETRY_SECONDS = 5
 RETRYABLE = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL})
 """Codes whose `retry` is true: the same message may succeed later, unchanged."""
 
+BUSY = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED})
+"""Codes after which a client sends the same message again as often as it takes."""
+
 HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.BAD_JSON: 400,
     ErrorCode.BAD_ENVELOPE: 400,
@@ -55,6 +61,22 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.INTERNAL: 500,
 }
 """The HTTP status that carries each code on the REST side."""
+
+HTTP_CODES: Final[dict[int, ErrorCode]] = {
+    400: ErrorCode.INVALID_PAYLOAD,
+    401: ErrorCode.FORBIDDEN,
+    403: ErrorCode.FORBIDDEN,
+    404: ErrorCode.NOT_FOUND,
+    409: ErrorCode.CONFLICT,
+    413: ErrorCode.TOO_LARGE,
+    422: ErrorCode.INVALID_PAYLOAD,
+    429: ErrorCode.RATE_LIMITED,
+    503: ErrorCode.OVERLOADED,
+}
+"""The code that a client reads from an HTTP status whose answer names none, such as a proxy's; else `internal`."""
+
+RETRY_STATUSES: Final = frozenset({429, 502, 503, 504})
+"""HTTP statuses of such answers after which the same call may succeed later."""
 
 
 class CloseCode(IntEnum):
@@ -103,6 +125,15 @@ CLOSE_REASONS: dict[CloseCode, str] = {
     CloseCode.REPLACED: "replaced by a newer connection of the same client",
 }
 
+FINAL_CLOSE_CODES: Final = frozenset({1002, 1003, 1007, 1008, 1010})
+"""Codes outside 45xx after which a client stays away: the peer cannot read its frames, or forbids them."""
+
+
+def is_final(close_code: int) -> bool:
+    """Return whether a client stays away after this close; after any other it comes back and resumes."""
+    # The whole range, so that it holds for codes of a later server as well.
+    return 4500 <= close_code <= 4599 or close_code in FINAL_CLOSE_CODES
+
 
 class RelayError(Exception):
     """A refusal that the peer is told of; the connection goes on.
@@ -110,6 +141,7 @@ class RelayError(Exception):
     Args:
         code: one of ErrorCode.
         message: what a person reads; names what was wrong and what would be right, never internals.
+        retry: whether the same message may succeed later, unchanged; by its code unless given.
         retry_after: seconds until the same message may succeed, when known.
         details: machine-readable particulars, JSON-encodable.
     """
@@ -119,19 +151,16 @@ class RelayError(Exception):
         code: ErrorCode,
         message: str,
         *,
+        retry: bool | None = None,
         retry_after: float | None = None,
         details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry = code in RETRYABLE if retry is None else retry
         self.retry_after = retry_after
         self.details = details
-
-    @property
-    def retry(self) -> bool:
-        """Whether the same message may succeed later, unchanged."""
-        return self.code in RETRYABLE
 
 
 class ProtocolError(RelayError):

@@ -61,10 +61,10 @@ async def test_acks_are_heard_by_one_who_never_iterates(peer: Peer) -> None:
         far = await peer.live(cursor=0)
         for number in range(1, 500):
             await far.message(number)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
-        await far.ack(ticket.id, 500)
-        assert (await ticket.wait()).message_id == 500
+        await far.ack(pending.id, 500)
+        assert (await pending.wait()).message_id == 500
         assert client.cursor is None
 
 
@@ -80,3 +80,14 @@ async def test_a_reset_is_told_even_to_a_full_inbox(peer: Peer) -> None:
         events = await collect(client, 5)
         assert events[-1].event == "ready"
         assert events[-1].payload["resumed"] is False
+
+
+async def test_leaving_while_behind_is_a_goodbye_and_not_a_resync(peer: Peer) -> None:
+    async with peer.connect(inbox_capacity=4) as client:
+        far = await peer.live(cursor=0)
+        for number in range(1, 10):
+            await far.message(number)
+        await trio.sleep(1)
+        assert ids(await collect(client, 4)) == [1, 2]
+    assert (await far.receive_event("goodbye"))["event"] == "goodbye"
+    assert await far.closed() == 1000

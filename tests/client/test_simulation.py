@@ -108,8 +108,8 @@ async def live_once(peer: Peer, path: Path, rng: random.Random, got: list[str], 
 async def write(client: Client, rng: random.Random, sent: list[str]) -> None:
     while len(sent) < OUTBOUND:
         text = f"out {len(sent)}"
-        ticket = client.send_nowait("chat_message", {"content": text}, target_id="bob", id=text)
-        await ticket.wait_saved()
+        pending = client.send_nowait("chat_message", {"content": text}, target_id="bob", id=text)
+        await pending.wait_saved()
         sent.append(text)
         await trio.sleep(rng.uniform(0, 1.5))
 

@@ -30,8 +30,8 @@ async def main():
 
     async with relay.client.connect("http://h", "t", state=sys.argv[1], dial=dial) as client:
         for number in range(5):
-            ticket = client.send_nowait("chat_message", {"content": str(number)}, target_id="bob", id=f"m{number}")
-        await ticket.wait_saved()
+            pending = client.send_nowait("chat_message", {"content": str(number)}, target_id="bob", id=f"m{number}")
+        await pending.wait_saved()
         print(client.client_id, flush=True)
         await trio.sleep(60)
 
@@ -113,12 +113,12 @@ async def test_a_replay_cut_by_a_restart_gives_nothing_twice(peer: Peer, tmp_pat
 async def test_unanswered_messages_go_out_after_a_restart_before_new_ones(peer: Peer, tmp_path: Path) -> None:
     async with peer.connect(state=tmp_path) as client:
         far = await peer.live()
-        tickets = [client.send_nowait("chat_message", {"content": str(n)}, target_id="bob") for n in range(4)]
+        waiting = [client.send_nowait("chat_message", {"content": str(n)}, target_id="bob") for n in range(4)]
         first = [await far.receive_message() for _ in range(4)]
-        await far.ack(tickets[1].id, 101)
-        await tickets[1].wait()
+        await far.ack(waiting[1].id, 101)
+        await waiting[1].wait()
     with pytest.raises(RelayClosed):
-        await tickets[0].wait()
+        await waiting[0].wait()
     async with peer.connect(state=tmp_path) as client:
         client.send_nowait("chat_message", {"content": "new"}, target_id="bob")
         far = await peer.live()
@@ -177,9 +177,9 @@ async def test_a_disk_that_fails_ends_the_client_with_the_reason(
         await peer.live()
         await client.wait_live()
         monkeypatch.setattr(StateFile, "write", full)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         with pytest.raises(RelayClosed):
-            await ticket.wait()
+            await pending.wait()
         with pytest.raises(StateError, match="full"):
             await client.wait_live()
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import trio
 
-from relay.client import Ack, Client, OutboxFull, RelayError, RelayOffline, Ticket
+from relay.client import Ack, Client, OutboxFull, PendingSend, RelayError, RelayOffline
 from tests.client.peer import Far, Peer
 
 
-def say(client: Client, text: str, **options: Any) -> Ticket:
+def say(client: Client, text: str, **options: Any) -> PendingSend:
     return client.send_nowait("chat_message", {"content": text}, target_id="bob", **options)
 
 
@@ -43,11 +43,11 @@ async def test_a_message_goes_out_with_its_id_target_device_and_time(peer: Peer)
 async def test_a_refusal_for_good_is_raised_where_it_is_waited_for(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
-        ticket = say(client, "hi")
+        pending = say(client, "hi")
         await far.receive_message()
-        await far.error(ticket.id, "forbidden", details={"why": "blocked"})
+        await far.error(pending.id, "forbidden", details={"why": "blocked"})
         with pytest.raises(RelayError) as refused:
-            await ticket.wait()
+            await pending.wait()
         assert (refused.value.code, refused.value.retry) == ("forbidden", False)
         assert refused.value.details == {"why": "blocked"}
         assert client.unanswered == 0
@@ -67,60 +67,60 @@ async def test_messages_written_offline_go_out_in_order_once_connected(peer: Pee
 async def test_what_was_not_answered_is_sent_again_with_the_same_frame_and_in_order(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
-        tickets = [say(client, str(number)) for number in range(6)]
+        waiting = [say(client, str(number)) for number in range(6)]
         first = [await far.receive_message() for _ in range(6)]
-        await far.ack(tickets[0].id, 101)
-        await far.ack(tickets[3].id, 102)
-        await tickets[3].wait()
+        await far.ack(waiting[0].id, 101)
+        await far.ack(waiting[3].id, 102)
+        await waiting[3].wait()
         await far.stream.aclose()
         far = await peer.live()
         say(client, "6")
         again = [await far.receive_message() for _ in range(5)]
         assert again[:4] == [first[1], first[2], first[4], first[5]]
         assert again[4]["payload"] == {"content": "6"}
-        await far.ack(tickets[1].id, 90, duplicate=True)
-        assert (await tickets[1].wait()).duplicate
+        await far.ack(waiting[1].id, 90, duplicate=True)
+        assert (await waiting[1].wait()).duplicate
 
 
 async def test_a_rate_limit_holds_everything_back_as_long_as_the_server_says(peer: Peer) -> None:
     async with peer.connect(in_flight=1) as client:
         far = await peer.live()
-        tickets = [say(client, text) for text in "abc"]
+        waiting = [say(client, text) for text in "abc"]
         assert await texts(far, 1) == ["a"]
-        await far.error(tickets[0].id, "rate_limited", retry=True, retry_after=7)
+        await far.error(waiting[0].id, "rate_limited", retry=True, retry_after=7)
         refused = trio.current_time()
         assert await texts(far, 1) == ["a"]
         assert trio.current_time() == pytest.approx(refused + 7)
-        await far.ack(tickets[0].id, 101)
+        await far.ack(waiting[0].id, 101)
         assert await texts(far, 1) == ["b"]
 
 
 async def test_after_a_rate_limit_the_window_opens_slowly(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
-        tickets = [say(client, str(number)) for number in range(8)]
+        waiting = [say(client, str(number)) for number in range(8)]
         await texts(far, 8)
-        for ticket in tickets:
-            await far.error(ticket.id, "rate_limited", retry=True, retry_after=3)
+        for pending in waiting:
+            await far.error(pending.id, "rate_limited", retry=True, retry_after=3)
         assert await texts(far, 1) == ["0"]
         await far.quiet(1)
-        await far.ack(tickets[0].id, 101)
+        await far.ack(waiting[0].id, 101)
         assert await texts(far, 2) == ["1", "2"]
         await far.quiet(1)
-        await far.ack(tickets[1].id, 102)
-        await far.ack(tickets[2].id, 103)
+        await far.ack(waiting[1].id, 102)
+        await far.ack(waiting[2].id, 103)
         assert await texts(far, 4) == ["3", "4", "5", "6"]
 
 
 async def test_other_passing_refusals_are_retried_a_few_times_only(peer: Peer) -> None:
     async with peer.connect() as client:
         far = await peer.live()
-        ticket = say(client, "a")
+        pending = say(client, "a")
         for _ in range(6):
             await texts(far, 1)
-            await far.error(ticket.id, "internal", retry=True)
+            await far.error(pending.id, "internal", retry=True)
         with pytest.raises(RelayError, match="internal"):
-            await ticket.wait()
+            await pending.wait()
 
 
 @pytest.mark.parametrize(("ours", "theirs", "window"), [(64, {}, 64), (5, {}, 5), (64, {"in_flight": 3}, 3)])
@@ -130,10 +130,10 @@ async def test_no_more_than_the_window_is_on_the_wire(
     async with peer.connect(in_flight=ours) as client:
         far = await peer.live(limits=theirs)
         assert client.state in ("replaying", "live")
-        tickets = [say(client, str(number)) for number in range(window + 2)]
+        waiting = [say(client, str(number)) for number in range(window + 2)]
         await texts(far, window)
         await far.quiet(1)
-        await far.ack(tickets[0].id, 101)
+        await far.ack(waiting[0].id, 101)
         assert await texts(far, 1) == [str(window)]
         await far.quiet(1)
 
@@ -141,13 +141,13 @@ async def test_no_more_than_the_window_is_on_the_wire(
 async def test_a_full_outbox_refuses_and_send_waits_for_room(peer: Peer) -> None:
     async with peer.connect(outbox_capacity=2) as client, trio.open_nursery() as nursery:
         far = await peer.live()
-        tickets = [say(client, "a"), say(client, "b")]
+        waiting = [say(client, "a"), say(client, "b")]
         with pytest.raises(OutboxFull):
             say(client, "c")
         nursery.start_soon(client.send, "chat_message", {"content": "c"})
         assert await texts(far, 2) == ["a", "b"]
         await far.quiet(1)
-        await far.ack(tickets[0].id, 101)
+        await far.ack(waiting[0].id, 101)
         third = await far.receive_message()
         assert third["payload"] == {"content": "c"}
         await far.ack(third["meta"]["id"], 102)
@@ -179,11 +179,11 @@ async def test_a_message_that_is_not_kept_fails_with_its_connection(peer: Peer) 
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
-        ticket = client.send_nowait("typing_indicator", {"typing": True}, target_id="bob")
+        pending = client.send_nowait("typing_indicator", {"typing": True}, target_id="bob")
         await far.receive_message()
         await far.stream.aclose()
         with pytest.raises(RelayOffline):
-            await ticket.wait()
+            await pending.wait()
         far = await peer.live()
         await far.quiet(5)
 
@@ -215,7 +215,7 @@ async def test_a_message_over_the_servers_known_limit_is_not_sent_at_all(peer: P
 async def test_flush_waits_for_the_last_answer(peer: Peer) -> None:
     async with peer.connect() as client, trio.open_nursery() as nursery:
         far = await peer.live()
-        ticket = say(client, "a")
+        pending = say(client, "a")
         await texts(far, 1)
         flushed = trio.Event()
 
@@ -226,5 +226,5 @@ async def test_flush_waits_for_the_last_answer(peer: Peer) -> None:
         nursery.start_soon(flush)
         await trio.sleep(1)
         assert not flushed.is_set()
-        await far.ack(ticket.id, 101)
+        await far.ack(pending.id, 101)
         await flushed.wait()

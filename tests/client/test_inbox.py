@@ -87,10 +87,10 @@ async def test_an_ack_moves_the_cursor_when_everything_before_is_processed(peer:
         far = await peer.live(cursor=10)
         await collect(client, 2)
         await far.message(11)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
-        await far.ack(ticket.id, 12)
-        await ticket.wait()
+        await far.ack(pending.id, 12)
+        await pending.wait()
         assert client.cursor is None
         await anext(client)
         assert client.cursor == 10
@@ -105,10 +105,10 @@ async def test_acks_move_the_cursor_of_one_who_only_sends(peer: Peer) -> None:
         await collect(client, 2)
         with trio.move_on_after(1):
             await anext(client)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
-        await far.ack(ticket.id, 11)
-        await ticket.wait()
+        await far.ack(pending.id, 11)
+        await pending.wait()
         assert client.cursor == 11
 
 
@@ -122,10 +122,10 @@ async def test_an_ack_that_may_be_ahead_of_the_flow_moves_nothing(peer: Peer, mo
             await collect(client, 2)
             with trio.move_on_after(1):
                 await anext(client)
-        ticket = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
-        await far.ack(ticket.id, 60, duplicate=moment == "duplicate")
-        await ticket.wait()
+        await far.ack(pending.id, 60, duplicate=moment == "duplicate")
+        await pending.wait()
         assert client.cursor == 10
 
 

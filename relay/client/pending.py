@@ -1,4 +1,4 @@
-"""The sender's side of one message on its way."""
+"""A message on its way, as its sender sees it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ import trio
 
 from relay.client.errors import RelayClosed
 from relay.client.events import Ack
+from relay.protocol.errors import CloseCode
 
 
-class Ticket:
-    """A message handed over with `send_nowait`, to be waited for or forgotten."""
+class PendingSend:
+    """A message that `send_nowait` put in the outbox: wait for its answer, or forget it."""
 
     def __init__(self, id: str) -> None:
         self.id = id
         self._answered = trio.Event()
         self._saved = trio.Event()
-        self._answer: Ack | Exception = RelayClosed(1000, "nothing is known of this message yet")
+        self._answer: Ack | Exception = RelayClosed(CloseCode.NORMAL, "there is no answer yet")
 
     @property
     def done(self) -> bool:
-        """Tell whether the server's answer is here, or none can come any more."""
+        """Whether the server's answer is here, or none can come any more."""
         return self._answered.is_set()
 
     async def wait(self) -> Ack:
-        """Wait for the ack; waiting again gives the same answer.
+        """Wait for the ack and return it; a second wait returns the same answer.
 
         Raises:
             RelayError: The server refused the message.
-            RelayOffline: It is one that is not kept, and the connection broke before the answer.
+            RelayOffline: The message was sent with `keep=False`, and the connection broke before the answer.
             RelayClosed: The client was closed; with a state file the message goes out at the next start.
         """
         await self._answered.wait()
@@ -36,23 +37,23 @@ class Ticket:
         return self._answer
 
     async def wait_saved(self) -> None:
-        """Wait until the message is in the state file and survives this process; at once without one."""
+        """Wait until the message is in the state file and survives this process; without one, return at once."""
         await self._saved.wait()
 
     def mark_saved(self) -> None:
-        """Let those go on who wait for the message to be safe."""
+        """Wake those who wait in `wait_saved`."""
         self._saved.set()
 
     def resolve(self, ack: Ack) -> None:
-        """Give the ack to all who wait; only the first answer counts."""
-        if not self._answered.is_set():
-            self._answer = ack
-            self._answered.set()
-            self._saved.set()
+        """Answer all who wait with the ack; only the first answer counts."""
+        self._settle(ack)
 
     def fail(self, error: Exception) -> None:
-        """Give the error to all who wait; only the first answer counts."""
+        """Answer all who wait with the error; only the first answer counts."""
+        self._settle(error)
+
+    def _settle(self, answer: Ack | Exception) -> None:
         if not self._answered.is_set():
-            self._answer = error
+            self._answer = answer
             self._answered.set()
             self._saved.set()

@@ -1,4 +1,4 @@
-"""Brings what changed in memory to the state file, in one place and one transaction at a time."""
+"""Saves what changed in memory to the state file, one transaction at a time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from relay.client.outbox import Outbox
 from relay.client.state import Change, Saved, StateFile, Value
 
 Run = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs a piece of disk work to its end."""
 
 
 async def in_thread(job: Callable[[], None]) -> None:
-    """Run a short, uncancellable piece of disk work in a thread."""
+    """Run a short piece of disk work in a thread; it cannot be cancelled."""
     await trio.to_thread.run_sync(job)
 
 
 @dataclass(slots=True)
 class Identity:
-    """Who this client is to the server."""
+    """The ids that this client and the server know each other by."""
 
     client_id: str
     session_id: str | None = None
@@ -30,7 +31,7 @@ class Identity:
     epoch: str | None = None
 
 
-class Keeper:
+class Persistence:
     """Owns the state file, if there is one; without it, everything counts as written at once."""
 
     def __init__(self, where: Path | None, run: Run = in_thread) -> None:
@@ -39,18 +40,18 @@ class Keeper:
         self._file: StateFile | None = None
         self._facts: dict[str, Value] = {}
         self._lock = trio.Lock()
-        self._news = trio.Event()
+        self._changed = trio.Event()
 
     @property
     def durable(self) -> bool:
-        """Tell whether there is a state file."""
+        """Whether there is a state file."""
         return self._where is not None
 
     async def open(self) -> Saved:
-        """Open the file and give what it holds.
+        """Open the file and return what it holds.
 
         Raises:
-            StateError: It cannot be used.
+            StateError: The file cannot be used.
         """
         if self._where is None:
             return Saved()
@@ -67,18 +68,18 @@ class Keeper:
         return saved
 
     def wake(self) -> None:
-        """Have `run` save soon."""
-        self._news.set()
+        """Ask `run` to save soon."""
+        self._changed.set()
 
     async def run(self, save: Callable[[], Awaitable[None]]) -> None:
-        """Save whenever woken; what comes during one write goes out together in the next."""
+        """Save after each `wake`; changes that come during one write share the next."""
         while True:
-            await self._news.wait()
-            self._news = trio.Event()
+            await self._changed.wait()
+            self._changed = trio.Event()
             await save()
 
     async def save(self, identity: Identity, inbox: Inbox, outbox: Outbox) -> None:
-        """Write all that changed since the last time; afterwards it survives this process.
+        """Write all that changed since the last time; it then survives this process.
 
         Raises:
             StateError: The file cannot be written.

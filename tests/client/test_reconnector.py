@@ -110,7 +110,7 @@ async def test_a_final_close_is_raised_out_of_every_wait(peer: Peer, code: int) 
     async with peer.connect() as client:
         far = await peer.live()
         await client.wait_live()
-        ticket = client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
         await far.close(code, "no")
         for _ in range(2):
             await anext(client)
@@ -120,7 +120,7 @@ async def test_a_final_close_is_raised_out_of_every_wait(peer: Peer, code: int) 
         with pytest.raises(RelayClosed):
             await client.wait_live()
         with pytest.raises(RelayClosed):
-            await ticket.wait()
+            await pending.wait()
         with pytest.raises(RelayClosed):
             client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
         assert client.state == "closed"
@@ -207,13 +207,13 @@ async def test_leaving_the_block_acknowledges_says_goodbye_and_closes_normally(p
 async def test_goodbye_ends_the_iteration_and_answers_who_waits(peer: Peer) -> None:
     async with peer.connect() as client, trio.open_nursery() as nursery:
         far = await peer.live()
-        ticket = client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
+        pending = client.send_nowait("chat_message", {"content": "hi"}, target_id="bob")
         nursery.start_soon(far.closed)
         async for event in client:
             if event.event == "synced":
                 await client.goodbye()
         with pytest.raises(RelayClosed) as closed:
-            await ticket.wait()
+            await pending.wait()
         assert closed.value.code == 1000
 
 

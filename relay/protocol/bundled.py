@@ -1,0 +1,15 @@
+"""Facts of the bundled plugins that clients know in advance.
+
+The plugins declare them, and `tests/protocol/test_bundled.py` holds this copy to what they declare: nothing here
+may import a plugin.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNREAD_TYPES: Final = frozenset({"chat_message", "group_message", "notification", "poll", "slash_response"})
+"""The message types that make a conversation unread."""
+
+MAX_FOLLOW: Final = 200
+"""The most users of one `follow`."""

@@ -1,0 +1,30 @@
+"""What relay.protocol says of the bundled plugins is what they declare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import inspect
+
+from relay.protocol.bundled import MAX_FOLLOW, UNREAD_TYPES
+from relay.testing import World
+from relay.testing import world as open_world
+
+PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
+NEED_OPTIONS = {"jwt_auth", "proxy_auth"}
+"""Ways to log in, which load only when they are told how; they have no message types."""
+
+
+async def test_the_types_that_make_a_conversation_unread_are_those_that_say_so(tmp_path: Path) -> None:
+    every = {one.stem for one in PLUGINS.iterdir() if one.name[0] not in "._"} - NEED_OPTIONS
+    async with open_world(tmp_path, RELAY_PLUGINS__ALSO=",".join(sorted(every))) as world:
+        assert world.engine.registry.broken == []
+        types = world.engine.registry.types
+        assert {name for name, type_ in types.items() if type_.unread} == UNREAD_TYPES
+
+
+async def test_as_many_users_as_it_says_can_be_followed_at_once(world: World) -> None:
+    payload = world.engine.registry.types["follow"].payload
+    assert payload is not None
+    [users] = [one.type for one in inspect.type_info(payload).fields if one.name == "user_ids"]
+    assert users.type.max_length == MAX_FOLLOW
