@@ -1,11 +1,11 @@
-/** Says how the connection is, when it is not as it should be. */
+/** The banner that tells when there is no connection. */
 
 import { button, element, fill } from "./dom.js";
 
 /** @import { Messenger } from "./messenger.js" */
 
-/** A connection is made in a moment, mostly; one that is announced sooner than this only flickers. */
-const PATIENCE_MS = 1_000;
+/** Most connections are made within this time: a banner before it would only flicker. */
+const DELAY_MS = 1_000;
 
 /** @type {Record<string, string>} */
 const TEXTS = {
@@ -38,7 +38,7 @@ export class Banner {
     const text = state === "closed" ? `Not connected: ${lastError?.message}.` : TEXTS[state];
     if (!text) fill(this.node);
     else if (this.node.firstChild || !navigator.onLine) this.#show(text);
-    else this.#timer = setTimeout(() => this.#show(text), PATIENCE_MS);
+    else this.#timer = setTimeout(() => this.#show(text), DELAY_MS);
   }
 
   /** @param {string} text */

@@ -1,4 +1,4 @@
-/** Where one writes: text, files, answers, and changes of what was said. */
+/** The composer: new messages with text and files, replies, and edits of own messages. */
 
 import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
@@ -123,7 +123,7 @@ export class Composer {
   }
 
   /**
-   * Take the files of what is pasted or dropped.
+   * Add the files that were pasted or dropped.
    *
    * @param {Event} event
    * @param {DataTransfer | null} data
@@ -175,7 +175,7 @@ export class Composer {
     const sent = isGroup
       ? messaging.sendGroupMessage(id, content, files, options)
       : messaging.sendPrivateMessage(id, content, files, options);
-    sent.catch(() => {}); // its line in the conversation tells, and offers to try again
+    sent.catch(() => {}); // its line in the conversation shows the error, with a retry button
     this.text.value = "";
     this.#files = [];
     this.#drawFiles();

@@ -1,4 +1,4 @@
-/** The open conversation: who it is with, what was said, and what is to be said. */
+/** The open conversation: its header, its messages, and the composer. */
 
 import { Composer } from "./composer.js";
 import { ask, button, element, fill, icon } from "./dom.js";
@@ -13,7 +13,7 @@ import { endText, gist, statusText } from "./texts.js";
 export class ConversationPane {
   /** @type {(() => void)[]} */
   #ends = [];
-  /** The message whose reactions are being chosen, by its key. @type {string | null} */
+  /** The key of the message whose reaction picker is open. @type {string | null} */
   picking = null;
   #newest = "";
   #loading = false;
@@ -60,7 +60,7 @@ export class ConversationPane {
     return this.view.kind === "group";
   }
 
-  /** Draw it, and keep it drawn until it is closed. */
+  /** Draw the conversation, and update it until it is closed. */
   begin() {
     const { id, store } = this;
     const changed = () => this.#changed();
@@ -85,7 +85,7 @@ export class ConversationPane {
     this.composer.close();
   }
 
-  /** Ask how the other one is, once it is known to be a user: who may not be on the list yet. */
+  /** Follow the other user's status, once it is known that it is a user: a new conversation is not on the list yet. */
   #follow() {
     const { id, view } = this;
     const isUser = view.kind === "user" || (view.kind === null && this.names.isUser(id));
@@ -94,7 +94,7 @@ export class ConversationPane {
     this.#ends.push(this.messaging.subscribeToUserStatus([id]));
   }
 
-  /** Mark what is in sight as read, if somebody looks. */
+  /** Mark the conversation as read, if its newest message is visible. */
   markRead() {
     if (document.visibilityState === "visible" && this.list.follows && this.view.unread > 0)
       this.store.markRead(this.id);
@@ -126,7 +126,7 @@ export class ConversationPane {
   }
 
   /**
-   * Tell of a change that was refused, and drop it: it has no line of its own from which it could be tried again.
+   * Show the error of a refused change, and discard the change: it has no line of its own with a retry button.
    *
    * @param {SentMessage} sent
    */
@@ -144,7 +144,7 @@ export class ConversationPane {
     try {
       await load();
     } catch (error) {
-      if (/** @type {any} */ (error).code !== "offline") this.failed(error); // the banner tells of that
+      if (/** @type {any} */ (error).code !== "offline") this.failed(error); // the banner shows that one
     } finally {
       this.#loading = false;
     }
@@ -170,7 +170,7 @@ export class ConversationPane {
     fill(this.tools, manages && button("Members", show, { class: "link" }));
   }
 
-  /** Who is in a group no longer reads and writes nothing there: say so, and who did that. @param {string} name */
+  /** Tell a user who is no longer in the group that they can neither read nor write there, and why. @param {string} name */
   #drawEnd(name) {
     const { over, messages } = this.view;
     this.composer.node.hidden = !this.end.toggleAttribute("hidden", !over);
@@ -192,12 +192,12 @@ export class ConversationPane {
         : this.isGroup
           ? `${listed(names)} ${typing.length === 1 ? "is" : "are"} typing …`
           : "typing …";
-    if (this.about.textContent !== text) fill(this.about, text); // what is said again would be read out again
+    if (this.about.textContent !== text) fill(this.about, text); // a screen reader would read the same text again
     this.about.classList.toggle("typing", typing.length > 0);
   }
 
   /**
-   * Have what others said read out.
+   * Have screen readers read a new message of another user.
    *
    * @param {MessageView | undefined} newest
    */

@@ -1,4 +1,4 @@
-/** Elements without markup: text is always text, whoever wrote it. */
+/** DOM helpers. Elements are made without markup, so text is always text, whoever wrote it. */
 
 /** @typedef {Node | string | null | undefined | false} Child */
 
@@ -6,11 +6,11 @@ const SVG = "http://www.w3.org/2000/svg";
 const ICONS = new URL("icons.svg", import.meta.url).href;
 
 /**
- * Make an element.
+ * Create an element.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, any>} [attributes] `on…` are listeners, `true` and `false` set and leave out, the rest is text
+ * @param {Record<string, any>} [attributes] `on…` are listeners; `true` sets, `false` leaves out; the rest is text
  * @param {...(Child | Child[])} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
@@ -31,7 +31,7 @@ function present(children) {
 }
 
 /**
- * Put other children into an element.
+ * Replace an element's children.
  *
  * @param {Element} parent
  * @param {...(Child | Child[])} children
@@ -41,7 +41,7 @@ export function fill(parent, ...children) {
 }
 
 /**
- * Draw one of the signs in icons.svg.
+ * Draw an icon of icons.svg.
  *
  * @param {string} name
  */
@@ -56,9 +56,9 @@ export function icon(name) {
 }
 
 /**
- * Make a button.
+ * Create a button.
  *
- * @param {string} label what it says, or, with a sign, what it is called
+ * @param {string} label its text; with a sign, its accessible name
  * @param {() => void} press
  * @param {Record<string, any>} [attributes] `sign`, a text or an icon, is shown in place of the label
  */
@@ -68,8 +68,8 @@ export function button(label, press, { sign, ...attributes } = {}) {
 }
 
 /**
- * Keep the children of an element like a list of values: nodes stay as long as their key does, so that focus, scrolling
- * and what is played in them stay as well.
+ * Keeps the children of an element in step with a list of values. A node stays as long as its key does, and with it focus,
+ * scrolling and playing media.
  *
  * @template Value
  */
@@ -112,7 +112,7 @@ export class KeyedList {
 }
 
 /**
- * Put a new node in an old one's place; the keyboard's focus goes over to the button of the same name.
+ * Replace a node with a new one. If a button in it has the focus, the new button of the same name gets it.
  *
  * @param {HTMLElement | undefined} old
  * @param {HTMLElement} made

@@ -1,4 +1,4 @@
-/** Files in messages: what they are, pictures at a glance, and downloads. An <img> sends no token, so they are fetched. */
+/** Files in messages: names, previews of pictures, downloads. All are fetched, as an <img> or a link sends no token. */
 
 import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
@@ -6,7 +6,7 @@ import { isolate, size, straight } from "./format.js";
 /** @import { MessagingAPI } from "../sdk/index.js" */
 /** @import { Attachment } from "../sdk/types.js" */
 
-/** Larger pictures are shown when they are asked for. */
+/** Larger pictures have no preview. */
 const PREVIEW_BYTES = 8_000_000;
 const PICTURES = /^image\/(?:png|jpeg|gif|webp|avif)$/;
 
@@ -25,10 +25,10 @@ export class Files {
   }
 
   /**
-   * Draw a file of a message; what it is follows when it is known.
+   * Draw a file of a message. Its name and size follow once they are loaded.
    *
    * @param {string} id
-   * @param {() => void} grown called when it took more room
+   * @param {() => void} grown called when its height changed
    */
   draw(id, grown) {
     const place = element("div", { class: "file" }, element("span", { class: "name" }, "File"));
@@ -36,7 +36,7 @@ export class Files {
     return place;
   }
 
-  /** The session is over: nothing that was loaded in it stays within reach. */
+  /** Release everything that was loaded, as the session is over. */
   close() {
     this.#closed = true;
     for (const url of this.#downloads) URL.revokeObjectURL(url);
@@ -97,7 +97,7 @@ export class Files {
 }
 
 /**
- * Return what is remembered, or make it; what failed is made again the next time.
+ * Return the remembered value, or make it. A failure is not remembered.
  *
  * @template Value
  * @param {Map<string, Promise<Value>>} memory

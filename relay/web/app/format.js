@@ -1,4 +1,4 @@
-/** Times, sizes and names as people read them. */
+/** Times, sizes, names and text directions for display. */
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -7,13 +7,13 @@ const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const SIZES = ["bytes", "KB", "MB", "GB"];
 const HUES = 12;
-/** Signs that turn the text after them round, up to the end of its line or to their counterpart. */
-const TURNS = /[\u202a-\u202e\u2066-\u2069]/gu;
-/** What is read from right to left, and signs that have anything read so. */
-const LEFTWARD = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+/** Unicode's bidirectional controls: they change the direction of the text after them. */
+const BIDI_CONTROLS = /[\u202a-\u202e\u2066-\u2069]/gu;
+/** Letters that are read from right to left, and controls that make other text so. */
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefe\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 
 /**
- * Return a text without the signs that show it in another order than it has: `gnp.exe` for what would look like a picture.
+ * Return a text without the controls that show it in another order: with them, `gnp.exe` could look like a picture's name.
  *
  * @param {string} text
  */
@@ -22,31 +22,31 @@ export function upright(text) {
 }
 
 /**
- * Return a name without the signs that would turn round what stands after it.
+ * Return a name without bidirectional controls, which would reorder the text after it.
  *
  * @param {string} name
  */
 export function straight(name) {
-  return name.replace(TURNS, "");
+  return name.replace(BIDI_CONTROLS, "");
 }
 
 /**
- * Return what somebody wrote so that it stands in a sentence of ours, or in a label, without changing the order of the rest.
+ * Return a user's text for use inside a sentence or a label: isolated, so that it does not reorder the rest.
  *
  * @param {string} text
  */
 export function isolate(text) {
-  return LEFTWARD.test(text) ? `\u2068${straight(text)}\u2069` : text;
+  return RIGHT_TO_LEFT.test(text) ? `\u2068${straight(text)}\u2069` : text;
 }
 
 /**
- * Return which way a text is read: as its first letter is.
+ * Return the direction of a text: that of its first letter.
  *
  * @param {string} text
  * @returns {"ltr" | "rtl"}
  */
 export function direction(text) {
-  return LEFTWARD.test(straight(text).match(/\p{L}/u)?.[0] ?? "") ? "rtl" : "ltr";
+  return RIGHT_TO_LEFT.test(straight(text).match(/\p{L}/u)?.[0] ?? "") ? "rtl" : "ltr";
 }
 
 /** @param {number} seconds Unix time */
@@ -67,7 +67,7 @@ export function day(seconds) {
 }
 
 /**
- * Return when a conversation was last spoken in: the time today, else the day.
+ * Return a short time: the clock time if it is today, else the day.
  *
  * @param {number} seconds Unix time
  */
@@ -90,7 +90,7 @@ export function size(bytes) {
 }
 
 /**
- * Return the class that gives somebody their colour, always the same.
+ * Return the class for a user's colour, which is always the same.
  *
  * @param {string} id
  */
@@ -112,7 +112,7 @@ export function initials(name) {
 }
 
 /**
- * Return several names as a sentence has them.
+ * Return several names as a list in a sentence.
  *
  * @param {string[]} names
  */

@@ -1,14 +1,14 @@
-/** Which parts of a text are links: as people write them, in the middle of a sentence of any script. */
+/** Links in a text: found in the way people write them, in the middle of a sentence of any script. */
 
-/** What a link may be made of; a space, a quotation mark of any kind, `<`, `>` and the full stops of East Asia end it. */
-const FIRST = /(?<![A-Za-z0-9])https?:\/\/[^\s\p{C}\p{Pi}\p{Pf}<>"`|\\^„‚\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/giu;
-/** What ends no address: punctuation of any script, but what addresses do end in. */
+/** The characters of a link: a space, a quotation mark of any kind, `<`, `>` and full-width punctuation end it. */
+const LINK = /(?<![A-Za-z0-9])https?:\/\/[^\s\p{C}\p{Pi}\p{Pf}<>"`|\\^„‚\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]+/giu;
+/** Punctuation that is not part of a link at its end: that of any script, but for the few signs that addresses end in. */
 const CLOSING = /^[^\P{P}/#%&@_\-)}\]]$/u;
 /** @type {Record<string, string>} */
 const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 
 /**
- * Take a text apart.
+ * Split a text into links and the rest.
  *
  * @param {string} text
  * @returns {{ text: string, link: boolean }[]} in order; together they are the text
@@ -17,7 +17,7 @@ export function parts(text) {
   /** @type {{ text: string, link: boolean }[]} */
   const found = [];
   let after = 0;
-  for (const { 0: run, index } of text.matchAll(FIRST)) {
+  for (const { 0: run, index } of text.matchAll(LINK)) {
     const quoted = text[index - 1] === "'" ? run.split("'", 1)[0] : run;
     const address = withoutClosing(balanced(quoted));
     if (!URL.canParse(address)) continue;
@@ -29,7 +29,7 @@ export function parts(text) {
   return found;
 }
 
-/** Cut at the first bracket that closes what was opened before the link. @param {string} run */
+/** Cut a link at the first bracket that closes one opened before it. @param {string} run */
 function balanced(run) {
   const open = [];
   for (let at = 0; at < run.length; at += 1) {

@@ -1,4 +1,4 @@
-/** The page at /: who is signed in talks; who is not comes in first. */
+/** The page at /: the messenger for a signed-in user, the sign-in form for everybody else. */
 
 import { Messenger } from "./messenger.js";
 import { BASE, dropSession, endsWithPage, readSession, watchSession, whyEnded } from "./session.js";
@@ -15,8 +15,8 @@ async function run() {
   await messenger.show(place);
 }
 
-/** Keep what was loaded at hand, so that the page opens without the server, too. Only where the browser trusts the address. */
-async function keepAtHand() {
+/** Have a service worker cache the page, so that it opens without the server. Browsers allow this over TLS only. */
+async function cachePage() {
   if (!navigator.serviceWorker) return;
   const own = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("relay", {
     createScriptURL: (/** @type {string} */ url) => url,
@@ -25,10 +25,10 @@ async function keepAtHand() {
   await navigator.serviceWorker.register(own?.createScriptURL(worker) ?? worker);
   const { active } = await navigator.serviceWorker.ready;
   const files = new Set([new URL("icons.svg", import.meta.url).href]);
-  // All that belongs to the page, whether it was loaded before the worker had it or is loaded only when it is needed.
-  const observer = new PerformanceObserver((seen) => {
+  // All files of the page: those loaded before the worker was there, and those that are loaded on demand.
+  const observer = new PerformanceObserver((loaded) => {
     const before = files.size;
-    for (const { name } of seen.getEntries()) if (/^\/(?:app|sdk)\//.test(name.slice(BASE.length))) files.add(name);
+    for (const { name } of loaded.getEntries()) if (/^\/(?:app|sdk)\//.test(name.slice(BASE.length))) files.add(name);
     if (files.size > before) active?.postMessage({ keep: [...files] });
   });
   observer.observe({ type: "resource", buffered: true });
@@ -36,5 +36,5 @@ async function keepAtHand() {
 
 watchSession(() => location.reload());
 void run();
-// Where a browser forbids that, the page works all the same.
-addEventListener("load", () => void keepAtHand().catch((fault) => console.info("relay: the page is not kept at hand:", fault)));
+// Where a browser forbids this, the page works all the same.
+addEventListener("load", () => void cachePage().catch((fault) => console.info("relay: the page is not cached:", fault)));

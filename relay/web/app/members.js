@@ -1,4 +1,4 @@
-/** Who is in a group, and what may be done about it. */
+/** The members of a group, and what this user may change about them. */
 
 import { ask, button, element, fill, icon, openDialog } from "./dom.js";
 import { isolate } from "./format.js";
@@ -8,7 +8,7 @@ import { directory, person } from "./people.js";
 /** @import { Group, Member, User } from "../sdk/types.js" */
 
 /**
- * Show a group's members.
+ * Open the dialog of a group's members.
  *
  * @param {Messenger} messenger
  * @param {string} groupId

@@ -1,4 +1,4 @@
-/** The messages of one conversation: what is loaded when, and where one stands in it. */
+/** The list of messages: loads older ones, and keeps the scroll position. */
 
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
@@ -15,7 +15,7 @@ const PAUSE_SECONDS = 300;
 export class MessageList {
   #follows = true;
   #firstKey = "";
-  /** The first message that was not read when the conversation was opened. @type {string | null | undefined} */
+  /** The key of the first unread message when the conversation was opened. @type {string | null | undefined} */
   #newKey = undefined;
 
   /** @param {ConversationPane} pane */
@@ -42,12 +42,12 @@ export class MessageList {
       root: this.node,
       rootMargin: "400px 0px 0px 0px",
     });
-    // The room changes with the window, the keyboard of a phone and what is written: the newest message stays in sight.
+    // The window, a phone's keyboard and the composer change the height: the newest message stays visible.
     this.sizes = new ResizeObserver(() => this.grown());
     this.sizes.observe(this.node);
   }
 
-  /** Whether the newest message is in sight. */
+  /** Whether the newest message is visible, and stays so when more come. */
   get follows() {
     return this.#follows;
   }
@@ -59,19 +59,19 @@ export class MessageList {
     this.list.show(this.#linesOf(view));
     const firstKey = view.messages[0]?.key ?? "";
     if (this.#follows) this.grown();
-    else if (firstKey !== this.#firstKey) node.scrollTop += node.scrollHeight - before; // older ones came in above
+    else if (firstKey !== this.#firstKey) node.scrollTop += node.scrollHeight - before; // older messages were added above
     this.#firstKey = firstKey;
     const lines = /** @type {NodeListOf<HTMLElement>} */ (this.lines.querySelectorAll(":scope > li"));
     for (const [at, line] of lines.entries()) line.tabIndex = at === lines.length - 1 ? 0 : -1;
   }
 
-  /** Look out for the need of older messages; called again after each page, as it may not have filled the window. */
+  /** Load older messages when the top comes near. Called again after each page, which may not have filled the window. */
   watch() {
     this.watcher.unobserve(this.top);
     this.watcher.observe(this.top);
   }
 
-  /** Stay at the newest message, if one was there. */
+  /** Scroll to the newest message, if it was visible before. */
   grown = () => {
     if (this.#follows) this.node.scrollTop = this.node.scrollHeight;
   };

@@ -1,9 +1,9 @@
-/** One message as a line of its conversation. */
+/** One message, drawn as a line of its conversation. */
 
+import { avatar, quoteLine } from "./avatar.js";
 import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
-import { avatar, said } from "./sidebar.js";
 import { eventText, gist, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -12,18 +12,20 @@ import { eventText, gist, stateText } from "./texts.js";
 /**
  * @typedef {object} MessageLine
  * @property {MessageView} message
- * @property {boolean} first whether somebody else spoke before, or nobody for a while
- * @property {boolean} newDay whether it is the first of its day
- * @property {boolean} newHere whether it is the first that was not read when the conversation was opened
+ * @property {boolean} first whether the message before is of another sender, or much older
+ * @property {boolean} newDay whether it is the first message of its day
+ * @property {boolean} newHere whether it was the first unread message when the conversation was opened
  * @property {string} sender the sender's name
- * @property {MessageView | null} quoted what it answers, where that is known
- * @property {number} names which names it was drawn with, besides the sender's; 0 for none
+ * @property {MessageView | null} quoted the message it answers, where that is loaded
+ * @property {number} names the version of the names it was drawn with; 0 if it shows no name but the sender's
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
 const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
 
 /**
+ * Draw a message.
+ *
  * @param {MessageLine} line
  * @param {ConversationPane} pane
  */
@@ -54,7 +56,7 @@ function eventOf(message, pane) {
 /** @param {MessageLine} line @param {ConversationPane} pane */
 function talk({ message, first, sender, quoted }, pane) {
   const { mine, payload, deletedAt } = message;
-  const among = pane.isGroup && !mine; // with a face and a name, as several speak on this side
+  const among = pane.isGroup && !mine; // with avatar and name, as several users may be on this side
   const name = element("strong", { class: `sender ${hue(message.senderId)}` }, element("bdi", {}, sender));
   const spoken = element("span", { class: "hidden" }, mine ? "You: " : `${isolate(sender)}: `);
   const bubble = element("div", { class: "bubble" }, among && first ? name : spoken);
@@ -72,7 +74,7 @@ function talk({ message, first, sender, quoted }, pane) {
 function quote(quoted, pane) {
   if (!quoted) return element("blockquote", {}, "An earlier message");
   const text = gist(quoted, pane.names);
-  return element("blockquote", { dir: direction(text) }, ...said(pane.names.of(quoted.senderId), text));
+  return element("blockquote", { dir: direction(text) }, ...quoteLine(pane.names.of(quoted.senderId), text));
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
@@ -157,7 +159,7 @@ function actions(message, pane) {
     return button(`React ${emoji}`, press, { sign: emoji, class: "quiet" });
   };
   const toggle = (/** @type {boolean} */ shown) => {
-    pane.picking = shown ? key : null; // the line may be drawn anew meanwhile
+    pane.picking = shown ? key : null; // the line may be drawn anew while it is open
     picker.hidden = !shown;
     open.setAttribute("aria-expanded", String(shown));
   };

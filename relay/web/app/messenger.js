@@ -1,6 +1,7 @@
-/** The page of who is signed in: the SDK's objects, and the parts that draw what its store holds. */
+/** The page of a signed-in user: the SDK's objects, and the parts that draw the store's views. */
 
 import { MessagingAPI, SocketManager, Store } from "../sdk/index.js";
+import { CLOSE_ACCOUNT_DISABLED, CLOSE_BAD_TOKEN, CLOSE_SESSION_REVOKED } from "../sdk/protocol.js";
 import { Banner } from "./banner.js";
 import { ConversationPane } from "./conversation.js";
 import { ask, element, fill } from "./dom.js";
@@ -13,8 +14,8 @@ import { LINK } from "./sign-in.js";
 import { dropRefused, lossQuestion } from "./unsent.js";
 
 const TITLE = document.title;
-/** The token is wrong or expired, the account is disabled, the session was revoked. @type {Set<unknown>} */
-const SIGNED_OUT = new Set([4501, 4502, 4503]);
+/** @type {Set<unknown>} */
+const SIGNED_OUT = new Set([CLOSE_BAD_TOKEN, CLOSE_ACCOUNT_DISABLED, CLOSE_SESSION_REVOKED]);
 
 export class Messenger {
   /** @type {(() => void)[]} */
@@ -22,12 +23,12 @@ export class Messenger {
   /** @type {ConversationPane | null} */
   #pane = null;
   #over = false;
-  /** What is half written in other conversations, by their ids. @type {Map<string, string>} */
+  /** Unfinished texts, by conversation. @type {Map<string, string>} */
   drafts = new Map();
 
   /**
    * @param {import("./session.js").Session} session
-   * @param {{ ending: (why?: string) => void, ended: () => void }} events told when the session is over, and when all
+   * @param {{ ending: (why?: string) => void, ended: () => void }} events ending: the session is over; ended: everything
    *   that this page had of it is gone
    */
   constructor(session, events) {
@@ -41,12 +42,12 @@ export class Messenger {
     this.notices = new Notices();
   }
 
-  /** Whose conversation is open, by the address: reloading, going back and links all lead there. */
+  /** The id of the open conversation. It is in the address, so that reloading, going back and links work. */
   get open() {
     try {
       return decodeURIComponent(location.hash.match(/^#\/(.+)$/)?.[1] ?? "");
     } catch {
-      return ""; // a link that somebody broke
+      return ""; // a broken link
     }
   }
 
@@ -76,7 +77,7 @@ export class Messenger {
    * Open a conversation.
    *
    * @param {string} id
-   * @param {number} [seq] where to go in it
+   * @param {number} [seq] the message to scroll to
    */
   async openConversation(id, seq) {
     if (this.#over) return;
@@ -90,19 +91,19 @@ export class Messenger {
   async signOut() {
     const question = lossQuestion(this.messaging.outgoing);
     if ((question && !(await ask(question, "Sign out"))) || this.#over) return;
-    this.#over = true; // what the server says of the revoked token now is no news
+    this.#over = true; // the server will close the connection for the revoked token: that is expected
     this.events.ending();
     await this.socket.rest.logout().catch((error) => error); // without a network the token stays good until it expires
     await this.#leave();
     this.events.ended();
   }
 
-  /** Tell of what failed. @param {unknown} error */
+  /** Show an error. @param {unknown} error */
   failed = (error) => this.notices.failed(error);
 
   /**
-   * The server does not want this connection back. Who is nobody to it any more signs in again, and finds what was not
-   * sent yet; the banner tells of the other reasons.
+   * The server refuses this connection for good. A user who is signed out by that signs in again, and finds their unsent
+   * messages; for other reasons the banner shows the error.
    *
    * @param {any} error
    */
@@ -115,9 +116,9 @@ export class Messenger {
   }
 
   /**
-   * End all that this page has of the session; nothing of it is there for whoever signs in next.
+   * End everything of the session on this page: nothing stays for the next user.
    *
-   * @param {boolean} [forget] whether what the browser keeps of this user goes as well
+   * @param {boolean} [forget] whether the user's data in this browser is deleted as well
    */
   async #leave(forget = true) {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
@@ -133,10 +134,10 @@ export class Messenger {
     if (forget) await this.socket.forget();
     document.title = TITLE;
     document.body.classList.remove("conversing");
-    history.replaceState(null, "", location.pathname); // whose conversation was open
+    history.replaceState(null, "", location.pathname); // the open conversation
   }
 
-  /** Say what to do with the link of an invitation: who is in already cannot come in by it. */
+  /** Refuse the link of an invitation: this user is signed in already. */
   #refuseLink() {
     if (!LINK.test(location.hash)) return;
     history.replaceState(null, "", location.pathname);

@@ -1,17 +1,17 @@
-/** What people are called: asked once each, and shown as soon as it is known. */
+/** The display names of users: each is fetched once, and shown as soon as it is known. */
 
 import { straight } from "./format.js";
 
 /** @import { ConversationSummary, MessagingAPI } from "../sdk/index.js" */
 
-const AGAIN_MS = 30_000;
+const RETRY_MS = 30_000;
 
 export class Names {
-  /** Rises whenever a name becomes known: what was drawn with names is drawn anew. */
+  /** Grows whenever a name becomes known: lines that show names are drawn anew. */
   version = 0;
   /** @type {Map<string, string>} */
   #known = new Map();
-  /** @type {Set<string>} those of them that are users' */
+  /** @type {Set<string>} the ids among them that are users' */
   #users = new Set();
   /** @type {Set<string>} */
   #asked = new Set();
@@ -24,7 +24,7 @@ export class Names {
   }
 
   /**
-   * Return somebody's name; the user id until it is known.
+   * Return a user's name; the user id until it is known.
    *
    * @param {string} userId
    */
@@ -34,7 +34,7 @@ export class Names {
   }
 
   /**
-   * Return what a conversation is called. Until the server has listed it, its own name is its id only.
+   * Return the title of a conversation. Until the server has listed it, the view's name is only its id.
    *
    * @param {ConversationSummary} conversation
    */
@@ -42,15 +42,17 @@ export class Names {
     return kind === null ? this.of(target) : straight(name);
   }
 
-  /** Tell whether somebody is known to be a user. @param {string} id */
+  /** Tell whether an id is known to be a user's. @param {string} id */
   isUser(id) {
     return this.#users.has(id);
   }
 
   /**
+   * Remember a name.
+   *
    * @param {string} id
    * @param {string} name
-   * @param {{ user?: boolean }} [options] whether it is a user's name, and not a group's
+   * @param {{ user?: boolean }} [options] user: whether it is a user's, and not a group's
    */
   learn(id, name, { user = true } = {}) {
     if (this.#known.get(id) === straight(name)) return;
@@ -60,7 +62,7 @@ export class Names {
   }
 
   /**
-   * Call back when a name became known, until the function that is returned is called.
+   * Call back when a name becomes known, until the returned function is called.
    *
    * @param {() => void} listener
    */
@@ -80,9 +82,10 @@ export class Names {
     try {
       this.learn(userId, (await this.messaging.restApi.getUser(userId)).display_name);
     } catch (error) {
-      // The id does meanwhile. Nobody of that name may come; a server that was away has it drawn, and asked for, again.
+      // The id is shown for now. Ask again later: the user may be created, or the server may come back. Where the server
+      // was away, lines must be drawn anew for that, as only drawing asks.
       const draw = /** @type {any} */ (error).code !== "not_found";
-      setTimeout(() => (this.#asked.delete(userId), draw && this.#changed()), AGAIN_MS);
+      setTimeout(() => (this.#asked.delete(userId), draw && this.#changed()), RETRY_MS);
     }
   }
 }

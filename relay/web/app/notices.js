@@ -1,10 +1,10 @@
-/** What is told for a moment: notifications, failures, and to screen readers what came in. */
+/** Short notices: notifications, errors, and new messages for screen readers. */
 
 import { button, element, fill, icon } from "./dom.js";
 import { upright } from "./format.js";
 import { sentence } from "./sign-in.js";
 
-const SHOWN_MS = 8_000;
+const NOTICE_MS = 8_000;
 
 export class Notices {
   #shown = element("div", { class: "notices", role: "status" });
@@ -15,6 +15,8 @@ export class Notices {
   }
 
   /**
+   * Show a notice for a while.
+   *
    * @param {string} title
    * @param {string} [body]
    */
@@ -23,7 +25,7 @@ export class Notices {
     if (body) notice.append(element("p", { dir: "auto" }, upright(body)));
     notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet" }));
     this.#shown.append(notice);
-    setTimeout(() => notice.remove(), SHOWN_MS);
+    setTimeout(() => notice.remove(), NOTICE_MS);
   }
 
   /** @param {unknown} error */
@@ -32,7 +34,7 @@ export class Notices {
   }
 
   /**
-   * Have something read out that others see come in.
+   * Have screen readers read a text that others see appear.
    *
    * @param {string} text
    */
@@ -40,7 +42,7 @@ export class Notices {
     fill(this.#spoken, element("p", {}, text));
   }
 
-  /** The session is over, and with it all that was told in it. */
+  /** Remove all notices, as the session is over. */
   close() {
     fill(this.#shown);
     fill(this.#spoken);

@@ -1,4 +1,4 @@
-/** What the server, or a program on it, has told: to oneself, and to everybody. */
+/** Notifications: those to this user and those to everybody, in one dialog. */
 
 import { button, element, fill, icon, openDialog } from "./dom.js";
 import { shortly, upright, wholeTime } from "./format.js";
@@ -7,7 +7,7 @@ import { shortly, upright, wholeTime } from "./format.js";
 /** @import { Messenger } from "./messenger.js" */
 
 /**
- * Make the button that opens them; it is there once there is one, and counts those that are unread.
+ * Return the button that opens the dialog. It is visible once there is a notification, and shows the unread count.
  *
  * @param {Messenger} messenger
  */

@@ -1,4 +1,4 @@
-/** What one has chosen to be seen as: what the server keeps, whichever device chose it, and not what this page remembers. */
+/** The user's own status: as the server has it, because another device may have chosen it. */
 
 import { element } from "./dom.js";
 
@@ -12,17 +12,17 @@ const CHOICES = [
   ["busy", "Busy"],
   ["offline", "Invisible"],
 ];
-/** A device that has just come is told of a moment later: until then its user seems to be gone, or away. */
+/** A device counts as connected only after a moment: until then its user seems to be offline or away. */
 const SETTLED_MS = 1_500;
-const AGAIN_MS = 30_000;
+const RETRY_MS = 30_000;
 
 export class OwnStatus {
   /** @type {(() => void)[]} */
   #ends = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** Rises with each word of what was chosen: what was asked before is old by then. */
-  #words = 0;
+  /** Counts news of the choice: an answer to an earlier question is out of date. */
+  #version = 0;
 
   /** @param {Messenger} messenger */
   constructor(messenger) {
@@ -35,12 +35,12 @@ export class OwnStatus {
       ...CHOICES.map(([value, label]) => element("option", { value }, label)),
     );
     this.#show("");
-    const seen = () => void this.#ask();
-    document.addEventListener("visibilitychange", seen);
+    const visible = () => void this.#ask();
+    document.addEventListener("visibilitychange", visible);
     this.#ends.push(
-      () => document.removeEventListener("visibilitychange", seen),
+      () => document.removeEventListener("visibilitychange", visible),
       socket.on("state", (state) => state === "connected" && void this.#ask()),
-      // With a position it is a choice of one's own, made on another device.
+      // With a message id it is a choice that the user made on another device.
       messaging.socketManager.registerHandler("status_update", ({ payload, meta }) => {
         if (meta.sender_id === session.userId && meta.message_id !== undefined) this.#take(payload);
       }),
@@ -55,7 +55,7 @@ export class OwnStatus {
 
   close() {
     clearTimeout(this.#timer);
-    this.#words += 1;
+    this.#version += 1;
     for (const end of this.#ends.splice(0)) end();
   }
 
@@ -64,9 +64,9 @@ export class OwnStatus {
     messaging.updateStatus(/** @type {Presence} */ (this.node.value)).catch(failed);
   }
 
-  /** @param {{ status: string, until?: number | null }} word */
+  /** @param {{ status: string, until?: number | null }} choice */
   #take({ status, until }) {
-    this.#words += 1;
+    this.#version += 1;
     clearTimeout(this.#timer);
     this.#show(status);
     if (until) this.#later(Math.max(0, until * 1000 - Date.now()) + SETTLED_MS);
@@ -84,22 +84,22 @@ export class OwnStatus {
   }
 
   /**
-   * Ask the server what was chosen. How others see oneself is that, while this device is connected and in the foreground.
+   * Ask the server for the choice. An older server tells only how others see the user: that is the choice while this device
+   * is connected and visible.
    *
-   * @param {string} [before] what it said a moment ago
+   * @param {string} [before] the status that it told a moment ago
    */
   async #ask(before = "") {
     const { messaging, session, socket } = this.messenger;
     const isHere = () => socket.connectionState === "connected" && document.visibilityState === "visible";
     if (!isHere()) return;
-    const asked = ++this.#words;
+    const asked = ++this.#version;
     /** @type {any} */
     const me = await messaging.restApi.getMe().catch(() => null);
-    // A server that does not tell what was chosen tells how others see it.
     const now = me?.status ? null : await messaging.restApi.getStatus(session.userId).catch(() => null);
-    if (asked !== this.#words) return; // there is a newer word
+    if (asked !== this.#version) return; // there is a newer answer
     if (me?.status) return this.#take({ status: me.status, until: me.status_until });
-    if (!now || !isHere()) return this.#later(AGAIN_MS);
+    if (!now || !isHere()) return this.#later(RETRY_MS);
     if (now.status === "online" || now.status === "busy" || now.status === before) return this.#take(now);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#ask(now.status), SETTLED_MS);

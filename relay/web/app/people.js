@@ -1,17 +1,17 @@
-/** The directory: somebody to talk to, or several for a group. */
+/** The directory of users: to begin a conversation, or to create a group. */
 
+import { avatar } from "./avatar.js";
 import { button, element, fill, openDialog } from "./dom.js";
 import { isolate, straight } from "./format.js";
-import { avatar } from "./sidebar.js";
 
 /** @import { Messenger } from "./messenger.js" */
 /** @import { User } from "../sdk/types.js" */
 
 const PAUSE_MS = 200;
-const SHOWN = 30;
+const MAX_RESULTS = 30;
 
 /**
- * Make a box in which people are looked up.
+ * Return a box to search for users.
  *
  * @param {Messenger} messenger
  * @param {(user: User) => HTMLElement} draw
@@ -25,7 +25,7 @@ export function directory(messenger, draw) {
   const search = async () => {
     const mine = ++asked;
     try {
-      const { users } = await messenger.messaging.restApi.findUsers(input.value.trim(), { limit: SHOWN });
+      const { users } = await messenger.messaging.restApi.findUsers(input.value.trim(), { limit: MAX_RESULTS });
       if (mine !== asked) return;
       const others = users.filter(({ user_id }) => user_id !== messenger.session.userId);
       for (const { user_id, display_name } of others) messenger.names.learn(user_id, display_name);
@@ -49,7 +49,7 @@ export function directory(messenger, draw) {
 }
 
 /**
- * Let somebody be chosen to talk to, or a group be made.
+ * Open the dialog that begins a conversation or creates a group.
  *
  * @param {Messenger} messenger
  */

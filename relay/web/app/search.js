@@ -1,4 +1,4 @@
-/** Looking for what was said. */
+/** The search box and its results. */
 
 import { element, fill } from "./dom.js";
 import { shortly, straight, upright } from "./format.js";
@@ -9,8 +9,8 @@ import { shortly, straight, upright } from "./format.js";
 const PAUSE_MS = 250;
 const RESULTS = 30;
 
-/** @type {Record<string, string>} */
-const SIGNS = { lt: "<", gt: ">", amp: "&", quot: '"', "#x27": "'", "#39": "'" };
+/** The HTML entities that snippets contain. @type {Record<string, string>} */
+const ENTITIES = { lt: "<", gt: ">", amp: "&", quot: '"', "#x27": "'", "#39": "'" };
 
 export class SearchBox {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -22,7 +22,7 @@ export class SearchBox {
 
   /**
    * @param {Messenger} messenger
-   * @param {HTMLElement} list what stands there while nothing is looked for
+   * @param {HTMLElement} list hidden while results are shown
    */
   constructor(messenger, list) {
     this.messenger = messenger;
@@ -77,7 +77,7 @@ export class SearchBox {
     }
   }
 
-  /** Draw what was found: anew once a name in it is known. */
+  /** Draw the results; again when a name becomes known. */
   #show() {
     const lines = this.#found.map((result) => this.#draw(result));
     if (lines.length > 0 || this.results.firstChild) fill(this.results, ...lines);
@@ -112,13 +112,13 @@ export class SearchBox {
 }
 
 /**
- * Return a snippet's text, with what was found in `<mark>`: read as text, never as markup.
+ * Return a snippet's text, with the matches in `<mark>` elements. The snippet is read as text, never as markup.
  *
  * @param {string} snippet
  */
 function marked(snippet) {
   return snippet.split(/<mark>(.*?)<\/mark>/s).map((part, at) => {
-    const text = upright(part).replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => SIGNS[name] ?? whole);
+    const text = upright(part).replace(/&([a-z]+|#x?[\da-f]+);/gi, (whole, name) => ENTITIES[name] ?? whole);
     return at % 2 ? element("mark", {}, text) : text;
   });
 }

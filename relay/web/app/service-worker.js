@@ -1,30 +1,30 @@
 /**
- * Keeps the page at hand while the server is away. Files come from the server; where it does not answer, from what was kept
- * of them. What is said to the server itself (/api, /ws) is none of its business.
+ * A service worker that opens the page while the server is away. Files come from the server; where it does not answer, they
+ * come from the cache. Calls to the server (/api, /ws) do not pass through here.
  *
- * Rule 1: never two versions at once. The server names the version of its files with each of them (`Relay-Page`); a page
- * gets all of its files in the version that its document came in, from the server or from the cache of that version. Where
- * neither has it, as in an upgrade amid a load, the page is loaded anew.
+ * Rule 1: a page never mixes two versions. The server names the version with each file (`Relay-Page`). A page gets all its
+ * files in the version of its document, from the server or from the cache of that version. Where neither has it, as when
+ * the server is upgraded during a load, the page is reloaded.
  *
- * Rule 2: a cache that fails costs nothing. What is written to it is never waited for with an answer; a version is opened
- * without the server only once all of it is kept, and only then the one before goes.
+ * Rule 2: a failing cache costs nothing. No answer waits for a write to the cache. A version is used without the server only
+ * once it is cached completely, and only then the version before is deleted.
  */
 
 /** @type {any} */
 const worker = globalThis;
 const CACHES = "relay-page";
-/** In a cache of which nothing is missing. */
+/** An entry in a cache that is complete. */
 const WHOLE = "whole";
 const VERSION = "Relay-Page";
 const OWN = /^(?:app\/|sdk\/|$)/;
-/** A file is the same for everybody here, whatever the server would vary it by for others. */
+/** The server varies files by encoding and origin; for this page they are the same. */
 const ANY = { ignoreVary: true };
-const RELOAD_APART_MS = 10_000;
+const RELOAD_PAUSE_MS = 10_000;
 
-/** Which version each page came in; those that were opened last. @type {Map<string, string>} */
+/** The version of each page, of those opened last. @type {Map<string, string>} */
 const versions = new Map();
-const MOST_PAGES = 200;
-/** There was no room for these. @type {Set<string>} */
+const MAX_PAGES = 200;
+/** Versions that did not fit into the cache. @type {Set<string>} */
 const tooLarge = new Set();
 let reloaded = 0;
 
@@ -40,7 +40,7 @@ function nameOf(version) {
 }
 
 /**
- * Do something with the caches; without them, or where they fail, it comes to nothing.
+ * Use the caches; without them, or where they fail, return undefined.
  *
  * @template Value
  * @param {() => Promise<Value>} use
@@ -55,11 +55,11 @@ async function tried(use) {
 }
 
 /** @param {string} version @param {Request | string} request @returns {Promise<Response | undefined>} */
-function kept(version, request) {
+function cached(version, request) {
   return tried(() => caches.match(request, { ...ANY, cacheName: nameOf(version) }));
 }
 
-/** Return the version that is kept as a whole. @returns {Promise<string | undefined>} */
+/** Return the version that is cached completely. @returns {Promise<string | undefined>} */
 function wholeVersion() {
   return tried(async () => {
     for (const name of await caches.keys()) {
@@ -69,14 +69,14 @@ function wholeVersion() {
   });
 }
 
-/** @param {Request} request @returns {Promise<Response | null>} null for a server that is away */
+/** @param {Request} request @returns {Promise<Response | null>} null where the server is away */
 async function fromServer(request) {
   const answer = await fetch(request).catch(() => null);
   return answer && answer.status < 500 ? answer : null;
 }
 
 /**
- * Answer with the document of a page, which says in which version it gets the rest.
+ * Answer with the document of a page. Its version is that of all other files of the page.
  *
  * @param {any} event
  */
@@ -84,9 +84,9 @@ async function open({ request, resultingClientId }) {
   const answer = await fromServer(request);
   const version = answer ? answer.headers.get(VERSION) : await wholeVersion();
   if (version) versions.set(resultingClientId, version);
-  if (versions.size > MOST_PAGES) versions.delete(/** @type {string} */ (versions.keys().next().value));
+  if (versions.size > MAX_PAGES) versions.delete(/** @type {string} */ (versions.keys().next().value));
   if (answer) return answer;
-  const document = version && (await kept(version, request.url.split(/[?#]/)[0]));
+  const document = version && (await cached(version, request.url.split(/[?#]/)[0]));
   return document || fetch(request);
 }
 
@@ -99,49 +99,49 @@ async function load({ request, clientId }) {
   const wanted = versions.get(clientId);
   const answer = await fromServer(request);
   if (answer && (!wanted || answer.headers.get(VERSION) === wanted)) return answer;
-  const version = wanted ?? (await wholeVersion()); // this worker may have begun anew since the page was opened
-  const file = version && (await kept(version, request));
+  const version = wanted ?? (await wholeVersion()); // this worker may have restarted since the page was opened
+  const file = version && (await cached(version, request));
   if (file) return file;
   if (!answer) return fetch(request);
-  if (!answer.ok) return answer; // no file of another version's, but a word of a proxy's, say
+  if (!answer.ok) return answer; // not a file of another version, but for example a proxy's error
   await reload(clientId);
   return Response.error();
 }
 
-/** Load a page anew, as its files are another version's by now. @param {string} clientId */
+/** Reload a page whose files are no longer available. @param {string} clientId */
 async function reload(clientId) {
-  if (Date.now() - reloaded < RELOAD_APART_MS) return;
+  if (Date.now() - reloaded < RELOAD_PAUSE_MS) return;
   reloaded = Date.now();
   const client = await worker.clients.get(clientId);
-  await client?.navigate(client.url).catch(() => {}); // it is gone
+  await client?.navigate(client.url).catch(() => {}); // the page is closed
 }
 
 /**
- * Keep all files of a page's version.
+ * Cache all files of a page's version.
  *
  * @param {string} clientId
- * @param {string[]} urls all that it has loaded
+ * @param {string[]} urls all files that it has loaded
  */
 async function keep(clientId, urls) {
   const whole = await wholeVersion();
   const known = versions.get(clientId);
-  if (known && (tooLarge.has(known) || (known === whole && (await allKept(known, urls))))) return;
+  if (known && (tooLarge.has(known) || (known === whole && (await allCached(known, urls))))) return;
   const document = await fromServer(new Request(worker.registration.scope));
   const version = document?.headers.get(VERSION);
-  if (!document?.ok || !version || version !== (known ?? version)) return; // an upgraded server: the next load sees to it
+  if (!document?.ok || !version || version !== (known ?? version)) return; // the server was upgraded: the next load caches the new version
   const filled = await tried(() => fill(version, document, urls.filter(isOwn)));
   if (filled === undefined) tooLarge.add(version);
   const others = await tried(() => caches.keys());
   for (const name of others ?? []) {
-    // What could not be kept is of no use, and takes room.
+    // A cache that could not be completed is of no use, and takes room.
     const goes = filled ? name !== nameOf(version) : name === nameOf(version) && whole !== version;
     if (goes && name.startsWith(CACHES)) await tried(() => caches.delete(name));
   }
 }
 
 /** @param {string} version @param {string[]} urls */
-async function allKept(version, urls) {
-  for (const url of urls.filter(isOwn)) if (!(await kept(version, url))) return false;
+async function allCached(version, urls) {
+  for (const url of urls.filter(isOwn)) if (!(await cached(version, url))) return false;
   return true;
 }
 
@@ -149,7 +149,7 @@ async function allKept(version, urls) {
  * @param {string} version
  * @param {Response} document
  * @param {string[]} urls
- * @returns {Promise<boolean>} whether all of it is kept
+ * @returns {Promise<boolean>} whether everything is cached
  */
 async function fill(version, document, urls) {
   const cache = await caches.open(nameOf(version));
@@ -166,10 +166,10 @@ async function fill(version, document, urls) {
 
 worker.addEventListener("install", () => worker.skipWaiting());
 worker.addEventListener("activate", (/** @type {any} */ event) => {
-  event.waitUntil(Promise.all([worker.clients.claim(), tried(() => caches.delete(CACHES))])); // the one of an earlier version
+  event.waitUntil(Promise.all([worker.clients.claim(), tried(() => caches.delete(CACHES))])); // the cache of an earlier version of relay
 });
 worker.addEventListener("message", (/** @type {any} */ event) => {
-  // A page that was on its way when the worker began is not the worker's yet.
+  // A page that was loading when the worker started is not controlled by it yet.
   event.waitUntil(Promise.all([worker.clients.claim(), keep(event.source.id, event.data.keep)]));
 });
 worker.addEventListener("fetch", (/** @type {any} */ event) => {

@@ -1,20 +1,22 @@
 /**
- * Who is signed in in this browser. The token is in localStorage: all tabs share one session, and it lasts until it is
- * ended. A script of somebody else's could read it there; the page's policy lets none run (no inline script, no other
- * origin, no markup made of text), and any place that our own script can read would be as open to such a one. A cookie
- * would not be, but a server that takes cookies must defend every call against other sites' forms. Signing out revokes it.
+ * The session of this browser: the signed-in user and their token. The token is in localStorage, so all tabs share one
+ * session, and it lasts until the user signs out, which revokes it.
+ *
+ * A foreign script could read the token there. The page's policy lets none run: no inline script, no other origin, no
+ * markup made from text. Any other place that our own script can read would be as open to a foreign one. An HttpOnly
+ * cookie would not be, but a server that accepts cookies must defend every call against forms of other sites.
  */
 
 const KEY = "relay.session";
-/** Why the last session ended, if somebody else ended it: all tabs tell, until somebody signs in. */
+/** The key of the reason why the server ended the last session: all tabs show it until a user signs in. */
 const WHY = "relay.signed-out";
 
-/** Where the server is: this page may be below a reverse proxy's prefix. */
+/** The server's address: the page may be under a reverse proxy's prefix. */
 export const BASE = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
 /** @typedef {{ token: string, userId: string }} Session */
 
-/** @type {Session | null} the session where the browser lets nothing be stored: it lasts as long as the page */
+/** @type {Session | null} the session where the browser forbids storage: it lasts as long as the page */
 let held = null;
 
 /** @returns {Session | null} */
@@ -22,11 +24,11 @@ export function readSession() {
   try {
     return JSON.parse(localStorage.getItem(KEY) ?? "null") ?? held;
   } catch {
-    return held; // somebody else's, or storage is forbidden
+    return held; // the value is not ours, or storage is forbidden
   }
 }
 
-/** Keep a session, where the browser lets it. @param {{ token: string, user_id: string }} login */
+/** Store a session, where the browser allows it. @param {{ token: string, user_id: string }} login */
 export function keepSession({ token, user_id }) {
   const session = { token, userId: user_id };
   held = null;
@@ -43,10 +45,10 @@ export function endsWithPage() {
   return held !== null;
 }
 
-/** @param {string} [why] for whoever did not sign out themselves */
+/** Delete the session. @param {string} [why] for a user who did not sign out themselves */
 export function dropSession(why = "") {
   try {
-    if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs look
+    if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs read it
     held = null;
     localStorage.removeItem(KEY);
   } catch {
@@ -54,7 +56,7 @@ export function dropSession(why = "") {
   }
 }
 
-/** Return why the last session ended; empty if its user did that. */
+/** Return why the last session ended; empty if the user signed out. */
 export function whyEnded() {
   try {
     return localStorage.getItem(WHY) ?? "";

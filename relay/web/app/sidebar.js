@@ -1,7 +1,8 @@
-/** All conversations, what is found in them, and oneself. */
+/** The sidebar: the list of conversations, the search, and the user's own name and status. */
 
+import { avatar, quoteLine } from "./avatar.js";
 import { button, element, fill, icon, KeyedList } from "./dom.js";
-import { direction, hue, initials, shortly, straight, wholeTime } from "./format.js";
+import { direction, shortly, straight, wholeTime } from "./format.js";
 import { notificationsButton } from "./notifications.js";
 import { OwnStatus } from "./own-status.js";
 import { startConversation } from "./people.js";
@@ -18,7 +19,7 @@ import { preview, statusText } from "./texts.js";
 export class Sidebar {
   /** @type {(() => void)[]} */
   #ends = [];
-  /** @type {Set<string>} whose statuses are asked for */
+  /** @type {Set<string>} the users whose status is followed */
   #followed = new Set();
   #open = "";
 
@@ -108,26 +109,6 @@ export class Sidebar {
   }
 }
 
-/**
- * @param {string} id
- * @param {string} name
- * @param {Presence} [status]
- */
-export function avatar(id, name, status = "unknown") {
-  const dot = status !== "unknown" && element("i", { class: `dot ${status}` });
-  return element("span", { class: `avatar ${hue(id)}`, "aria-hidden": "true" }, initials(name), dot);
-}
-
-/**
- * Draw what somebody said, on one line: neither turns the other round.
- *
- * @param {string} who nobody where it is clear
- * @param {string} text
- */
-export function said(who, text) {
-  return [who && element("bdi", {}, who), who && ": ", element("bdi", {}, text)];
-}
-
 /** @param {Line} line */
 function drawLine({ summary, name, who, text, status, open }) {
   const { target: id, lastMessage, unread, unreadMentions } = summary;
@@ -151,7 +132,7 @@ function drawLine({ summary, name, who, text, status, open }) {
     element("strong", {}, element("bdi", {}, name)),
     spoken,
     at,
-    element("span", { class: "gist", dir: direction(text) }, ...said(who, text)),
+    element("span", { class: "gist", dir: direction(text) }, ...quoteLine(who, text)),
     badge,
   );
   return element("li", {}, link);

@@ -1,6 +1,7 @@
-/** The way in: signing in, joining by an invitation, or becoming the first user by the link that the server printed. */
+/** The sign-in form: to sign in, to join by an invitation, or to become the first user by the link that the server printed. */
 
 import { RestApiClient } from "../sdk/index.js";
+import { MAX_NAME } from "../sdk/protocol.js";
 import { button, element, fill } from "./dom.js";
 import { BASE, keepSession } from "./session.js";
 
@@ -16,14 +17,14 @@ const TEXTS = {
   },
 };
 
-/** What follows the # in the link of an invitation, or of a new server. */
+/** The fragment of an invitation's link, or of a new server's. */
 export const LINK = /^#(setup|invite)=([\w-]+)$/;
 
 /**
- * Show the way in; resolves once somebody is in.
+ * Show the form; resolves once a user is signed in.
  *
  * @param {HTMLElement} place
- * @param {string} [notice] why one is here again
+ * @param {string} [notice] why the last session ended
  * @returns {Promise<void>}
  */
 export function signIn(place, notice = "") {
@@ -32,11 +33,11 @@ export function signIn(place, notice = "") {
       const [, way, code] = location.hash.match(LINK) ?? [];
       show(place, way === "setup" ? "setup" : way ? "join" : "sign-in", code ?? "", told, entered);
     };
-    // A link that is opened in a tab that shows the page already changes nothing else.
+    // Opening a link in a tab that already shows the page changes only the fragment.
     const opened = () => LINK.test(location.hash) && begin("");
     const entered = () => {
       removeEventListener("hashchange", opened);
-      history.replaceState(null, "", location.pathname); // the code is used up, and nobody's to see
+      history.replaceState(null, "", location.pathname); // the code is used up, and must not stay visible
       resolve();
     };
     addEventListener("hashchange", opened);
@@ -115,7 +116,7 @@ function fields(way, code) {
         required: true,
         autocomplete: "username",
         autocapitalize: "none",
-        maxlength: 64,
+        maxlength: MAX_NAME,
         spellcheck: "false",
       },
       joins && "Letters, digits and _ . @ + -. It stays.",
@@ -154,7 +155,7 @@ export function logo() {
 }
 
 /**
- * Return what went wrong, for people.
+ * Return an error's message as a sentence.
  *
  * @param {unknown} error
  */

@@ -1,4 +1,4 @@
-/** What messages and people are in a few words: in the list, in quotes, and where they are told of. */
+/** Short texts for messages, groups and statuses: for the list, for quotes, for screen readers. */
 
 import { ago, isolate, upright } from "./format.js";
 
@@ -19,7 +19,7 @@ const STATES = {
 };
 
 /**
- * Say what a message says, on one line.
+ * Return a message's text in one line.
  *
  * @param {MessageView} message
  * @param {Names} names
@@ -33,7 +33,7 @@ export function gist(message, names) {
 }
 
 /**
- * Say what a conversation's newest message says, and who said it, where that is to be told.
+ * Return the sender and the text of a conversation's newest message; the sender is empty where it is clear.
  *
  * @param {ConversationSummary} conversation
  * @param {Names} names
@@ -47,7 +47,7 @@ export function preview({ lastMessage: message, kind, over }, names) {
 }
 
 /**
- * Say how a group ended for whoever reads this.
+ * Return how a group ended for the reader.
  *
  * @param {EndView} end
  * @param {string} name the group's
@@ -60,7 +60,7 @@ export function endText({ event, by }, name, names) {
 }
 
 /**
- * Say what happened to a group.
+ * Return what happened to a group.
  *
  * @param {MessageView} message
  * @param {Names} names
@@ -88,7 +88,7 @@ export function eventText({ payload, senderId }, names) {
 }
 
 /**
- * Say how somebody is.
+ * Return a user's status in words.
  *
  * @param {StatusView} status
  */

@@ -1,4 +1,4 @@
-/** What this browser has not got rid of yet: what there is to lose, and what nobody needs any more. */
+/** Unsent messages and changes: what signing out would lose, and what can be discarded. */
 
 /** @import { MessagingAPI, SentMessage } from "../sdk/index.js" */
 
@@ -6,7 +6,7 @@ const MESSAGES = new Set(["chat_message", "group_message"]);
 const CHANGES = new Set(["message_edit", "message_delete"]);
 
 /**
- * Return what is to be asked before all of it is lost, or null: messages, sent never or refused, and changes of them.
+ * Return the question to ask before signing out, or null if nothing would be lost: unsent or refused messages, and changes.
  *
  * @param {readonly SentMessage[]} outgoing
  */
@@ -25,7 +25,7 @@ export function lossQuestion(outgoing) {
 }
 
 /**
- * Drop what was refused and has no line in a conversation from which it could be tried again: of now, and of earlier visits.
+ * Discard refused changes, of this visit and of earlier ones: they have no line in a conversation with a retry button.
  *
  * @param {MessagingAPI} messaging
  * @returns {() => void} ends it
@@ -36,7 +36,7 @@ export function dropRefused(messaging) {
   };
   void messaging.socketManager.opened.then(
     () => messaging.outgoing.forEach(drop),
-    () => {}, // the banner tells
+    () => {}, // the banner shows the error
   );
   return messaging.onSent(drop);
 }

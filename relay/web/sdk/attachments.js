@@ -1,14 +1,14 @@
 /**
- * Files up and down, with progress. A transfer may take as long as it needs; one that stands still for the
- * client's timeout is given up.
+ * Uploads and downloads, with progress. A transfer may take any time; one that makes no progress for the client's timeout
+ * fails.
  *
- * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
- * every bundle.
+ * Loaded on demand. It imports nothing, because bundlers put a module that is shared with a lazy one into a chunk of its
+ * own.
  */
 
 /**
  * @import { Attachment, Progress } from "./types.js"
- * @import { Transport } from "./rest/transport.js"
+ * @import { Transport } from "./rest-transport.js"
  * @typedef {Blob | { path: string, name?: string, type?: string }} Uploadable a file, or in Node its path
  * @typedef {{ name?: string, onProgress?: Progress, signal?: AbortSignal }} UploadOptions
  * @typedef {{ onProgress?: Progress, signal?: AbortSignal, range?: [number, number?] }} DownloadOptions range: first and
@@ -16,7 +16,7 @@
  */
 
 const PATH = "/api/attachments";
-/** The slowest line that is waited for where nobody tells how far an upload is, in bytes a second. */
+/** The slowest line, in bytes a second, that an upload without progress events is given time for. */
 const SLOWEST = 4096;
 const STEP = 65_536;
 
@@ -29,7 +29,7 @@ function pathOf(attachmentId) {
 }
 
 /**
- * Return a file as a Blob; a path is opened by what `relay-sdk/node` brings along.
+ * Return a file as a Blob. Paths are opened by `relay-sdk/node`, where that was imported.
  *
  * @param {Uploadable} file
  * @returns {Promise<Blob>}
@@ -51,7 +51,7 @@ export async function asBlob(file) {
  * @param {Uploadable} file
  * @param {UploadOptions} [options]
  * @returns {Promise<Attachment>}
- * @throws {RelayError} The server refused it, or (code `offline`) the transfer broke or stood still.
+ * @throws {RelayError} The server refused it, or (code `offline`) the transfer broke or made no progress.
  */
 export async function upload(transport, file, options = {}) {
   const blob = await asBlob(file);
@@ -83,7 +83,7 @@ export async function upload(transport, file, options = {}) {
  */
 
 /**
- * Send by the one thing in browsers that tells how far it is.
+ * Send by XMLHttpRequest: in browsers only that reports the progress of an upload.
  *
  * @param {Sending} sending
  * @param {Record<string, string>} headers
@@ -111,7 +111,7 @@ function putByXhr({ url, type, blob, signal, progress, transport }, headers) {
 }
 
 /**
- * Send by fetch: in Node as a stream that is counted, elsewhere whole.
+ * Send by fetch: in Node as a stream, which is counted, elsewhere as a whole.
  *
  * @param {Sending} sending
  * @param {Record<string, string>} headers
@@ -136,7 +136,7 @@ async function putByFetch({ url, type, blob, signal, progress, transport }, head
 }
 
 /**
- * Return the bytes of a file in steps, each told when it is taken.
+ * Return a stream of a file's bytes, and report each step as it is read.
  *
  * @param {Blob} blob
  * @param {Progress} progress
@@ -155,7 +155,7 @@ function counted(blob, progress) {
 }
 
 /**
- * Count an upload that tells nothing as alive for as long as a slow line would need.
+ * Report an upload without progress events as alive, for as long as a slow line would need.
  *
  * @param {Blob} blob
  * @param {Progress} progress
@@ -170,13 +170,13 @@ function patient(blob, progress) {
 }
 
 /**
- * Download a file, under the name it was sent with where the server lets it be seen.
+ * Download a file. It has the name it was uploaded with, where the server tells it.
  *
  * @param {Transport} transport
  * @param {string} attachmentId
  * @param {DownloadOptions} [options]
  * @returns {Promise<File>}
- * @throws {RelayError} It is not there or not the caller's to see, or (code `offline`) the transfer broke.
+ * @throws {RelayError} It does not exist, the caller may not see it, or (code `offline`) the transfer broke.
  */
 export async function download(transport, attachmentId, { onProgress, signal, range } = {}) {
   /** @type {Record<string, string>} */
@@ -200,7 +200,7 @@ export async function download(transport, attachmentId, { onProgress, signal, ra
 }
 
 /**
- * Return what an attachment is, by its headers.
+ * Return an attachment's name, type, size and digest, from its headers.
  *
  * @param {Transport} transport
  * @param {string} attachmentId

@@ -1,8 +1,8 @@
 /**
- * How long to wait before trying again, in seconds: exponential with full jitter.
+ * The waits between tries, in seconds: exponential with full jitter.
  *
- * `settle` is how long a connection must have been live before the count starts anew: one that dies at once after
- * every success must not be dialled at the shortest delay for ever.
+ * `settle` is the time a connection must have been live before the count starts anew. Without it, a connection that
+ * always dies at once would be dialled at the shortest wait for ever.
  */
 export class Backoff {
   /** @param {{base?: number, cap?: number, settle?: number, random?: () => number}} [options] */
@@ -14,7 +14,7 @@ export class Backoff {
   }
 
   /**
-   * Draw the wait before try number `attempt` (from 0): anything from 0 to the doubled base, capped.
+   * Draw the wait before try `attempt` (from 0): at random from 0 to `base` doubled at each try, at most `cap`.
    *
    * @param {number} attempt
    */

@@ -1,4 +1,4 @@
-/** Mistakes of callers, told at once: a TypeError names the argument and says what is wanted. */
+/** Argument checks: a wrong argument throws a TypeError that names it and says what is right. */
 
 /** @type {Record<string, [wanted: string, is: (value: any) => unknown]>} */
 const KINDS = {
@@ -23,7 +23,7 @@ const KINDS = {
   background: oneOf("inactive none"),
 };
 
-/** What each argument is, by its name; those that are not named here are of the kind that they are named after. */
+/** The kind of each argument, by its name; an argument that is not listed has the kind of its own name, if any. */
 const ARGUMENTS = Object.fromEntries(
   [
     "name userId groupId target targetId type emoji clientId attachmentId method path",
@@ -43,11 +43,11 @@ const ARGUMENTS = Object.fromEntries(
 );
 
 /**
- * Refuse what can never be right.
+ * Throw for an argument that can never be right.
  *
- * @param {Record<string, unknown>} values by the arguments' names
- * @param {Record<string, any>} [optional] those that need not be there, and may have names that nobody knows
- * @throws {TypeError} One is not what it should be.
+ * @param {Record<string, unknown>} values the required arguments, by name
+ * @param {Record<string, any>} [optional] optional arguments, by name; unknown names are ignored
+ * @throws {TypeError} An argument is wrong.
  */
 export function check(values, optional = {}) {
   for (const [name, value] of Object.entries({ ...optional, ...values })) {

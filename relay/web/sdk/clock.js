@@ -1,5 +1,5 @@
 /**
- * Where time comes from, so that tests can make it: `now` is Unix time in milliseconds.
+ * A source of time, which tests replace. `now` is Unix time in milliseconds.
  *
  * @typedef {object} Clock
  * @property {() => number} now
@@ -14,7 +14,7 @@ export const systemClock = {
   clearTimeout: (timer) => clearTimeout(timer),
 };
 
-/** One timer, set anew or stopped at will. */
+/** One timer that can be set again and stopped. */
 export class Timer {
   #clock;
   /** @type {any} */
@@ -30,7 +30,7 @@ export class Timer {
   }
 
   /**
-   * Call back once in so many seconds, in place of what was set before.
+   * Call back once after so many seconds. An earlier setting no longer counts.
    *
    * @param {number} seconds
    * @param {() => void} callback

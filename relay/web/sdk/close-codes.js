@@ -1,28 +1,26 @@
-/** Why a connection ended, and whether to come back. */
+/** What a client does after a connection ended, by its WebSocket close code. */
 
-export const GOODBYE = 1000;
-export const LOST = 1006;
-export const TOO_BIG = 1009;
-export const RESYNC = 4000; // neither 1000 nor 1001, which would end the user's grace time at once
-export const TOKEN_REFUSED = 4501;
-export const SESSION_REVOKED = 4503;
+import { FINAL_CLOSE_CODES } from "./protocol.js";
 
-// What a peer sends when it could not make sense of our frames, or forbids them: the same frames would end the same
-// way. Everything else outside 45xx is weather.
-const HOPELESS = new Set([1002, 1003, 1007, 1008, 1010]);
-const LONGEST_HINT = 300;
+/** A connection that is cut without a close frame: RFC 6455 reserves this code for that. */
+export const CLOSE_LOST = 1006;
+/** This client's own, when it connects again: 1000 or 1001 would end the user's grace time at once. */
+export const CLOSE_RESYNC = 4000;
+
+const MAX_WAIT_SECONDS = 300;
 
 /**
- * Tell whether coming back unchanged is hopeless.
+ * Tell whether the client must stay away: the server would close every further connection in the same way.
  *
  * @param {number} code
  */
 export function isFinal(code) {
-  return (code >= 4500 && code <= 4599) || HOPELESS.has(code);
+  // By range, so that a code of a later server counts as well.
+  return (code >= 4500 && code <= 4599) || FINAL_CLOSE_CODES.includes(code);
 }
 
 /**
- * Return the seconds that the server asks to wait, from the reason's text, or undefined; at most 300.
+ * Return the seconds that the server asks to wait, as the reason says, or undefined; at most 300.
  *
  * @param {number} code
  * @param {string} reason
@@ -30,5 +28,5 @@ export function isFinal(code) {
 export function retryAfter(code, reason) {
   if (code < 4400 || code > 4499) return undefined;
   const found = /retry_after\D{0,4}(\d+(?:\.\d+)?)/.exec(reason) ?? /(\d+(?:\.\d+)?)/.exec(reason);
-  return found ? Math.min(Number(found[1]), LONGEST_HINT) : undefined;
+  return found ? Math.min(Number(found[1]), MAX_WAIT_SECONDS) : undefined;
 }

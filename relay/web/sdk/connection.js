@@ -1,11 +1,12 @@
 /**
- * One WebSocket's life: opening, hello, ready, and the end, which comes once. What a library throws or a hostile peer
- * sends ends this connection and goes no further.
+ * One WebSocket connection: opening, hello, ready, and the end, which is told once. An exception of a library, or nonsense
+ * from a hostile peer, ends this connection and nothing else.
  */
 
 import { Timer } from "./clock.js";
-import { GOODBYE, LOST, RESYNC } from "./close-codes.js";
+import { CLOSE_LOST, CLOSE_RESYNC } from "./close-codes.js";
 import { Heartbeat } from "./heartbeat.js";
+import { CLOSE_NORMAL } from "./protocol.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Envelope } from "./types.js" */
@@ -15,7 +16,7 @@ const READY_SECONDS = 15;
 const CLOSE_SECONDS = 2;
 
 /**
- * @typedef {object} Manners
+ * @typedef {object} ConnectionOptions
  * @property {string} address
  * @property {any} WebSocket
  * @property {Clock} clock
@@ -26,27 +27,27 @@ const CLOSE_SECONDS = 2;
  */
 
 export class Connection {
-  #manners;
+  #options;
   #deadline;
   /** @type {Heartbeat | null} */
   #heartbeat = null;
   #over = false;
   #probes = 0;
   #why = "";
-  /** Whether there ever was a connection. */
+  /** Whether the WebSocket was open once. */
   greeted = false;
 
-  /** @param {Manners} manners */
-  constructor(manners) {
-    this.#manners = manners;
-    this.#deadline = new Timer(manners.clock);
-    this.#deadline.set(OPEN_SECONDS, () => this.drop(LOST, `no connection within ${OPEN_SECONDS} s`));
+  /** @param {ConnectionOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#deadline = new Timer(options.clock);
+    this.#deadline.set(OPEN_SECONDS, () => this.drop(CLOSE_LOST, `no connection within ${OPEN_SECONDS} s`));
     /** @type {WebSocket} */
-    const socket = (this.socket = new manners.WebSocket(manners.address, ["relay.v1"]));
+    const socket = (this.socket = new options.WebSocket(options.address, ["relay.v1"]));
     socket.onopen = () => this.#greet();
     socket.onmessage = (message) => this.#receive(message.data);
     socket.onerror = (error) => (this.#why = /** @type {any} */ (error).message ?? ""); // a browser's says nothing
-    socket.onclose = (close) => this.#finish(close.code || LOST, close.reason || this.#why);
+    socket.onclose = (close) => this.#finish(close.code || CLOSE_LOST, close.reason || this.#why);
   }
 
   /**
@@ -65,30 +66,30 @@ export class Connection {
     this.socket.send(JSON.stringify(envelope));
   }
 
-  /** Ask for a sign of life, and drop the connection unless one comes in time. @param {number} [seconds] five by default */
+  /** Probe the connection, and drop it unless an answer comes in time. @param {number} [seconds] five by default */
   check(seconds) {
     this.#heartbeat?.check(seconds);
   }
 
-  /** Say goodbye, and wait until the server has closed, two seconds at most. */
+  /** Send a goodbye, and wait until the server has closed the connection, two seconds at most. */
   async leave() {
-    if (this.socket.readyState !== 1) return this.#end(GOODBYE, "");
+    if (this.socket.readyState !== 1) return this.#end(CLOSE_NORMAL, "");
     this.tell({ event: "goodbye" });
     const closed = new Promise((resolve) => {
       const { socket } = this;
-      const deadline = new Timer(this.#manners.clock);
+      const deadline = new Timer(this.#options.clock);
       deadline.set(CLOSE_SECONDS, () => resolve(this.#abandon()));
       socket.onclose = () => {
         deadline.stop();
         resolve(undefined);
       };
     });
-    this.#end(GOODBYE, "");
+    this.#end(CLOSE_NORMAL, "");
     await closed;
   }
 
   /**
-   * End without a word; nothing that still arrives is taken.
+   * End without a goodbye; frames that still arrive are ignored.
    *
    * @param {number} code
    * @param {string} reason
@@ -96,9 +97,9 @@ export class Connection {
   drop(code, reason) {
     if (this.#over) return;
     this.socket.onclose = null;
-    this.#end(code >= 4000 ? code : RESYNC, reason);
-    if (code === LOST) this.#abandon();
-    this.#manners.onEnd(code, reason);
+    this.#end(code >= 4000 ? code : CLOSE_RESYNC, reason);
+    if (code === CLOSE_LOST) this.#abandon();
+    this.#options.onEnd(code, reason);
   }
 
   /**
@@ -114,7 +115,7 @@ export class Connection {
     }
   }
 
-  /** Some libraries can cut a connection; a browser's is left to its own deadline. */
+  /** Cut the connection, where the library can; a browser has its own deadline. */
   #abandon() {
     /** @type {any} */ (this.socket).terminate?.();
   }
@@ -126,7 +127,7 @@ export class Connection {
   #finish(code, reason) {
     if (this.#over) return;
     this.#silence();
-    this.#manners.onEnd(code, reason);
+    this.#options.onEnd(code, reason);
   }
 
   #silence() {
@@ -138,8 +139,8 @@ export class Connection {
 
   #greet() {
     this.greeted = true;
-    this.#deadline.set(READY_SECONDS, () => this.drop(LOST, `no answer to the hello within ${READY_SECONDS} s`));
-    const { client_id, ...payload } = this.#manners.hello();
+    this.#deadline.set(READY_SECONDS, () => this.drop(CLOSE_LOST, `no answer to the hello within ${READY_SECONDS} s`));
+    const { client_id, ...payload } = this.#options.hello();
     this.tell({ event: "hello", ...payload }, { client_id });
   }
 
@@ -148,7 +149,7 @@ export class Connection {
     const frame = decode(data);
     this.#heartbeat?.heard();
     if (frame?.payload.event === "ready" && !this.#heartbeat) this.#begin(frame.payload.heartbeat_seconds);
-    if (frame) this.#manners.onFrame(frame);
+    if (frame) this.#options.onFrame(frame);
   }
 
   /** @param {unknown} seconds */
@@ -156,15 +157,14 @@ export class Connection {
     this.#deadline.stop();
     const ask = () => {
       this.#probes += 1;
-      const cursor = this.#manners.cursor();
-      this.tell({ event: "heartbeat", ...(cursor === null ? {} : { cursor }) }, { id: `probe-${this.#probes}` });
+      this.tell({ event: "heartbeat", cursor: this.#options.cursor() ?? undefined }, { id: `probe-${this.#probes}` });
     };
-    this.#heartbeat = new Heartbeat(this.#manners.clock, Number(seconds) || 0, ask, (reason) => this.drop(LOST, reason));
+    this.#heartbeat = new Heartbeat(this.#options.clock, Number(seconds) || 0, ask, (reason) => this.drop(CLOSE_LOST, reason));
   }
 }
 
 /**
- * Read one frame, or return null for one that is no envelope.
+ * Return the envelope of a frame, or null for a frame that has none.
  *
  * @param {unknown} data
  * @returns {Envelope<any> | null}

@@ -1,4 +1,4 @@
-/** A promise with its two ends in one hand. @template Value */
+/** A promise that is resolved or rejected from outside. @template Value */
 export class Deferred {
   /** @type {(value: Value) => void} */
   resolve = () => {};
@@ -11,17 +11,17 @@ export class Deferred {
   });
 
   constructor() {
-    this.promise.catch(() => {}); // a failure that nobody waits for is told in other ways
+    this.promise.catch(() => {}); // a failure without a waiter is reported in other ways
   }
 }
 
-/** Those who wait for the same thing. @template Value */
+/** Callers that wait for the same value. @template Value */
 export class Waiting {
   /** @type {Set<Deferred<Value>>} */
   #all = new Set();
 
   /**
-   * Wait for it, until the signal is aborted.
+   * Wait for the value, until the signal is aborted.
    *
    * @param {AbortSignal} [signal]
    * @returns {Promise<Value>}

@@ -1,6 +1,6 @@
 /**
- * Events by name. Listeners are isolated from each other: what one throws is told as the event `error`, and the others
- * are called all the same. An error that nobody listens to, or that comes of telling one, is written to the console.
+ * Event listeners by name, isolated from each other: what one throws is emitted as `error`, and the others are called all
+ * the same. An error without a listener, and one that a listener of `error` throws, goes to the console.
  */
 
 /** @template {Record<string, any[]>} Events the arguments of each event's listeners */
@@ -9,7 +9,7 @@ export class Emitter {
   #listeners = new Map();
 
   /**
-   * Call `listener` at each event of this name, until the function that is returned is called.
+   * Call `listener` at each event of this name, until the returned function is called.
    *
    * @template {keyof Events} Name
    * @param {Name} name
@@ -28,7 +28,7 @@ export class Emitter {
   }
 
   /**
-   * Tell the listeners, in the order in which they came.
+   * Call the listeners, in the order in which they were added.
    *
    * @template {keyof Events} Name
    * @param {Name} name

@@ -1,17 +1,17 @@
 /**
- * What can go wrong for a user of the SDK.
+ * The errors of the SDK.
  *
  *     Error
- *     ├── RelayError        the server refused one message or call, or could not be asked; the connection goes on
- *     └── ConnectionClosed  the connection is over and does not come back by itself
+ *     ├── RelayError        the server refused one message or call, or could not be reached; the connection goes on
+ *     └── ConnectionClosed  the connection is closed, and the SDK does not reconnect
  *
- * Besides them: an aborted signal's reason (an `AbortError`, as of the platform), and a TypeError or RangeError for
- * an argument that can never be right.
+ * Besides them: the reason of an aborted signal (an `AbortError` by default), and a TypeError or RangeError for an argument
+ * that can never be right.
  */
 
 /**
- * One refusal. `code` is one of the protocol's error codes, or `offline` when nobody could be asked; `retry` says
- * whether the same thing may succeed later, `retryAfter` (seconds) when; `status` is that of the HTTP answer.
+ * A refusal. `code` is one of the protocol's error codes, or `offline` when the server could not be reached. `retry` tells
+ * whether the same request may succeed later, `retryAfter` after how many seconds. `status` is the HTTP status.
  */
 export class RelayError extends Error {
   /**
@@ -30,7 +30,7 @@ export class RelayError extends Error {
   }
 
   /**
-   * Build the error of an `error` frame's payload.
+   * Return the error for the payload of an `error` frame.
    *
    * @param {Partial<import("./types.js").ErrorPayload>} payload
    */
@@ -41,8 +41,8 @@ export class RelayError extends Error {
 }
 
 /**
- * The connection's end for good. `code` is the WebSocket close code: 45xx says not to come back unchanged, 1000
- * that this side left.
+ * The final end of the connection. `code` is the WebSocket close code: 45xx says not to come back unchanged, 1000 that
+ * this client left.
  */
 export class ConnectionClosed extends Error {
   /**

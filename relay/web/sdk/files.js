@@ -1,4 +1,4 @@
-/** Files by their path, for Node and Electron: importing this is what lets attachments be given as `{ path }`. */
+/** Files by path, for Node and Electron. Importing this module makes attachments of the form `{ path }` possible. */
 
 import { constants, openAsBlob } from "node:fs";
 import { access } from "node:fs/promises";
@@ -7,14 +7,14 @@ import { basename } from "node:path";
 import { paths } from "./attachments.js";
 
 /**
- * Open a file, without reading it: its bytes are read as they are sent.
+ * Open a file as a Blob. Its bytes are read when they are sent.
  *
- * @param {string | { path: string, name?: string, type?: string }} place
+ * @param {string | { path: string, name?: string, type?: string }} file
  * @returns {Promise<Blob & { name: string }>}
- * @throws {Error} There is no such file, or it may not be read.
+ * @throws {Error} The file does not exist or may not be read.
  */
-export async function openFile(place) {
-  const { path, name = basename(path), type = "" } = typeof place === "string" ? { path: place } : place;
+export async function openFile(file) {
+  const { path, name = basename(path), type = "" } = typeof file === "string" ? { path: file } : file;
   try {
     return Object.assign(await openAsBlob(path, { type }), { name });
   } catch (cause) {

@@ -1,13 +1,13 @@
-/** Holes in a conversation's numbering, as a live message leaves them. */
+/** Gaps in a conversation's seqs: a live message that is not the next one shows that some were missed. */
 
 /** @import { Envelope, ConversationKind } from "./types.js" */
 
 /** @typedef {{kind: ConversationKind, target_id: string, from_seq: number, to_seq: number}} Gap */
 
-const MOST_CONVERSATIONS = 10_000;
+const MAX_CONVERSATIONS = 10_000;
 
-/** The highest number of each conversation, to see whether a live message is the next one. */
-export class Sequences {
+/** Finds gaps, by the highest seq of each conversation. */
+export class GapDetector {
   /** @type {Map<string, {kind: ConversationKind, highest: number}>} */
   #known = new Map();
 
@@ -16,8 +16,8 @@ export class Sequences {
   }
 
   /**
-   * Take note of a message, and return the gap that it leaves, or null. A replay leaves none: it comes by priority,
-   * and says itself what it left out.
+   * Note a message, and return the gap before it, or null. A replayed message shows none: a replay comes by priority, and
+   * `synced` tells what it left out.
    *
    * @param {Envelope<any>} envelope
    * @param {string | null} userId
@@ -35,19 +35,19 @@ export class Sequences {
     if (!kind) return null;
     const highest = known?.highest ?? seq;
     this.#known.set(key, { kind, highest: Math.max(highest, seq) });
-    if (this.#known.size > MOST_CONVERSATIONS) this.#known.delete(/** @type {string} */ (this.#known.keys().next().value));
+    if (this.#known.size > MAX_CONVERSATIONS) this.#known.delete(/** @type {string} */ (this.#known.keys().next().value));
     return !replay && seq > highest + 1 ? { kind, target_id: other, from_seq: highest + 1, to_seq: seq - 1 } : null;
   }
 }
 
 /**
  * @param {string} type
- * @param {boolean} own whether it came to oneself
+ * @param {boolean} own whether its target is the user
  * @param {string} target
  * @returns {ConversationKind | undefined}
  */
 function kindOf(type, own, target) {
   if (target === "*") return "broadcast";
   if (type === "group_message" || type === "group_event") return "group";
-  return own || type === "chat_message" ? "user" : undefined; // an edit of one's own says of a target no more than its name
+  return own || type === "chat_message" ? "user" : undefined; // an own edit, say, tells its target's name and not its kind
 }

@@ -1,14 +1,15 @@
-/** The application's handlers by message type, and what they have begun and not finished. */
+/** The application's handlers, by message type. */
 
 import { Timer } from "./clock.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Envelope } from "./types.js" */
 
-/** @typedef {{replay: boolean}} Context whether it was missed earlier and comes from a replay */
+/** @typedef {{replay: boolean}} Context replay: whether it was missed earlier, and comes from a replay */
 /** @typedef {(envelope: Envelope<any>, context: Context) => unknown} Handler */
 
-const LONGEST_SECONDS = 30;
+/** A handler that never ends would hold the cursor back for ever. */
+const MAX_HANDLER_SECONDS = 30;
 
 export class Handlers {
   /** @type {Map<string, Set<Handler>>} */
@@ -26,7 +27,7 @@ export class Handlers {
   }
 
   /**
-   * @param {string} type `*` for all
+   * @param {string} type `*` for all types
    * @param {Handler} handler
    */
   add(type, handler) {
@@ -36,7 +37,7 @@ export class Handlers {
   }
 
   /**
-   * Call the handlers, each whatever the others do; gives a promise where any of them gave one.
+   * Call the handlers, isolated from each other; returns a promise where one of them did.
    *
    * @param {Envelope<any>} envelope
    * @param {Context} context
@@ -59,7 +60,7 @@ export class Handlers {
   }
 
   /**
-   * A handler that never ends would hold the cursor for ever.
+   * Wait for handlers, up to the limit.
    *
    * @param {Promise<unknown>} work
    * @param {string} type
@@ -67,8 +68,8 @@ export class Handlers {
   #within(work, type) {
     const deadline = new Timer(this.#clock);
     const late = new Promise((resolve) => {
-      deadline.set(LONGEST_SECONDS, () => {
-        this.#onFault(new Error(`a handler for ${type} was not done within ${LONGEST_SECONDS} s; the cursor goes on`));
+      deadline.set(MAX_HANDLER_SECONDS, () => {
+        this.#onFault(new Error(`a handler for ${type} was not done within ${MAX_HANDLER_SECONDS} s; the cursor goes on`));
         resolve(undefined);
       });
     });

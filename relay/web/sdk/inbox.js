@@ -1,27 +1,26 @@
 /**
- * What came from the server, on its way to the handlers, and the cursor that follows what they have processed.
+ * Messages from the server on their way to the handlers, and the cursor, which follows what they have processed.
  *
  * Contract:
- *     Each stored message is given once: by its message id, over reconnects, and over restarts with a storage.
- *     The cursor is moved by live messages, acks and `synced`, and only when all that came before is processed.
- *     MUST NOT block: a handler that returns a promise holds the cursor back, and nothing else.
+ *     Each stored message is handed over once, by its message id: over reconnects, and with a storage over restarts.
+ *     Live messages, acks and `synced` move the cursor, and only when everything before them is processed.
+ *     MUST NOT block: a handler that returns a promise holds back the cursor and nothing else.
  */
 
 /** @import { Envelope } from "./types.js" */
 
 /** @typedef {{id?: number, position?: number, done: boolean}} Entry */
-/** @typedef {(envelope: Envelope<any>, context: {replay: boolean}) => Promise<unknown> | undefined} Hand */
+/** @typedef {(envelope: Envelope<any>, context: {replay: boolean}) => Promise<unknown> | undefined} Hand calls the handlers */
 
-const REMEMBERED = 65_536;
+const MAX_SEEN = 65_536;
 
 export class Inbox {
   /** @type {number | null} the position up to which everything is processed */
   cursor = null;
-  /** @type {number | null} the position up to which everything has been given */
+  /** @type {number | null} the position up to which everything was handed over */
   reached = null;
-  /** Whether something was missed: all that comes is dropped until a resume brings it again. */
-  suspended = false;
-  /** @type {Set<number>} ids processed ahead of the cursor, by a replay */
+  #suspended = false;
+  /** @type {Set<number>} ids processed ahead of the cursor: a replay comes by priority, not in their order */
   taken = new Set();
   /** @type {Set<number>} */
   #seen = new Set();
@@ -31,7 +30,7 @@ export class Inbox {
   #onMoved;
 
   /**
-   * @param {Hand} hand gives an envelope to the handlers; the promise is theirs
+   * @param {Hand} hand calls the handlers; the promise is theirs
    * @param {() => void} onMoved
    */
   constructor(hand, onMoved) {
@@ -40,7 +39,7 @@ export class Inbox {
   }
 
   /**
-   * Begin where an earlier page or process stood.
+   * Begin where an earlier page or process stopped.
    *
    * @param {number | null} cursor
    * @param {number[]} [taken]
@@ -51,7 +50,7 @@ export class Inbox {
     for (const id of taken) this.#remember(id);
   }
 
-  /** Forget all positions: the server's log is another one now, and its numbers mean other messages. */
+  /** Forget all positions: the server has another log now, and its numbers mean other messages. */
   restart() {
     this.cursor = this.reached = null;
     this.taken.clear();
@@ -60,17 +59,32 @@ export class Inbox {
     this.#onMoved();
   }
 
+  /** Whether everything is dropped, until a replay brings it again. */
+  get suspended() {
+    return this.#suspended;
+  }
+
+  /** Drop everything from here on, as something was missed. Before the first message nothing can be missed. */
+  suspend() {
+    this.#suspended ||= this.reached !== null;
+  }
+
+  /** A replay brings again what was dropped. */
+  resume() {
+    this.#suspended = false;
+  }
+
   /**
-   * Give an envelope to the handlers, unless they had it before.
+   * Hand an envelope to the handlers, unless they had it before.
    *
    * @param {Envelope<any>} envelope
-   * @param {{position?: number, after?: Promise<unknown>, filled?: boolean}} [more] where the cursor stands once
-   *   this and everything before it is processed; what else has to be done first; whether it fills a gap
+   * @param {{position?: number, after?: Promise<unknown>, filled?: boolean}} [more] position: the cursor once this and
+   *   everything before it is processed; after: work to wait for besides; filled: whether it fills a gap
    */
   offer(envelope, { position, after, filled = false } = {}) {
-    if (this.suspended) return;
+    if (this.#suspended) return;
     const { message_id: id, seq } = envelope.meta;
-    // Not for the latest kind, which has no seq: a hello brings the present statuses, whatever their age.
+    // Only messages with a seq: a hello brings the present statuses, however old they are.
     const past = !filled && seq !== undefined && this.cursor !== null && id !== undefined && id <= this.cursor;
     if (id !== undefined && (past || this.#seen.has(id))) return this.mark(position);
     if (id !== undefined) this.#remember(id);
@@ -83,38 +97,38 @@ export class Inbox {
   }
 
   /**
-   * Move the cursor to `position` as soon as everything given before is processed.
+   * Move the cursor to `position` as soon as everything before it is processed.
    *
    * @param {number | undefined} position
    */
   mark(position) {
-    if (position === undefined || this.suspended) return;
+    if (position === undefined || this.#suspended) return;
     this.#reach(position);
     this.#pending.push({ position, done: true });
     this.#settle();
   }
 
   /**
-   * Count a message as known, so that no replay brings it: an own one that was just acked.
+   * Remember a message's id, so that it is not handed over again.
    *
    * @param {number} id
    */
   #remember(id) {
     this.#seen.add(id);
-    if (this.#seen.size > REMEMBERED) this.#seen.delete(/** @type {number} */ (this.#seen.values().next().value));
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(/** @type {number} */ (this.#seen.values().next().value));
   }
 
   /**
-   * Take note of an ack.
+   * Note the ack of an own message.
    *
    * @param {import("./types.js").AckPayload} ack
    * @param {boolean} live
    */
   acked(ack, live) {
-    if (ack.message_id === undefined || this.suspended) return;
+    if (ack.message_id === undefined || this.#suspended) return;
     this.#remember(ack.message_id);
-    // Before `synced`, and for a duplicate (stored on an earlier connection), the ack may be ahead of messages that
-    // have yet to come.
+    // Before `synced`, and for a duplicate (stored over an earlier connection), messages before the ack may still be to
+    // come: the cursor must not pass them.
     if (live && !ack.duplicate) this.mark(ack.message_id);
   }
 

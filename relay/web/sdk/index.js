@@ -1,4 +1,4 @@
-/** Everything a page or a program imports; `relay-sdk/node` has what only Node and Electron can do besides. */
+/** The SDK's public API. `relay-sdk/node` adds what only Node and Electron can do. */
 
 export * from "./types.js";
 export { ConnectionClosed, RelayError } from "./errors.js";
@@ -8,17 +8,17 @@ export { SentMessage } from "./sent-message.js";
 export { SocketManager } from "./socket-manager.js";
 export { indexedDBStorage } from "./storage/indexeddb.js";
 export { memoryStorage } from "./storage/memory.js";
-export { Store } from "./store.js";
+export { Store } from "./store/index.js";
 
 /** @typedef {import("./store/presence.js").StatusView} StatusView */
-/** @typedef {import("./store/shelves.js").ConversationSummary} ConversationSummary */
-/** @typedef {import("./store/shelves.js").ConversationView} ConversationView */
-/** @typedef {import("./store/shelves.js").EndView} EndView */
+/** @typedef {import("./store/view-cache.js").ConversationSummary} ConversationSummary */
+/** @typedef {import("./store/view-cache.js").ConversationView} ConversationView */
+/** @typedef {import("./store/view-cache.js").EndView} EndView */
 /** @typedef {import("./store/views.js").MessageView} MessageView */
 /** @typedef {import("./gaps.js").Gap} Gap */
-/** @typedef {import("./link.js").ConnectionState} ConnectionState */
+/** @typedef {import("./reconnector.js").ConnectionState} ConnectionState */
 /** @typedef {import("./options.js").SocketOptions} SocketOptions */
-/** @typedef {import("./receiving.js").Report} SyncReport */
+/** @typedef {import("./receiver.js").SyncReport} SyncReport */
 /** @typedef {import("./sent-message.js").SentState} SentState */
 /** @typedef {import("./socket-manager.js").SocketEvents} SocketEvents */
 /** @typedef {import("./storage/memory.js").Storage} Storage */

@@ -1,16 +1,16 @@
-/** What a messenger does, by name: messages, groups, presence, notifications, search; on a socket and REST. */
+/** The actions of a messenger: messages, groups, presence, notifications, search; over the socket and REST. */
 
 import { check, mistake } from "./checks.js";
-import { Statuses } from "./messaging/statuses.js";
-import { TypingNotes } from "./messaging/typing.js";
+import { Follows } from "./messaging/follows.js";
+import { TypingNotifier } from "./messaging/typing.js";
 import { Uploads } from "./messaging/uploads.js";
 
-const walks = () => import("./messaging/walks.js");
+const paging = () => import("./messaging/paging.js");
 
 /**
  * @import * as Types from "./types.js"
  * @import { Uploadable } from "./attachments.js"
- * @import { Page } from "./messaging/walks.js"
+ * @import { Page, SearchPage } from "./messaging/paging.js"
  * @import { SentMessage } from "./sent-message.js"
  * @import { RestApiClient } from "./rest-api-client.js"
  * @import { SocketManager } from "./socket-manager.js"
@@ -18,32 +18,32 @@ const walks = () => import("./messaging/walks.js");
 
 /**
  * @typedef {object} MessageOptions
- * @property {number} [replyTo] the message id of what is answered
- * @property {string[]} [mentions] the users it calls; in a group `*` calls all
- * @property {Record<string, unknown>} [extra] the application's own
- * @property {string} [id] the message's own id, by which it is stored once
- * @property {Types.Progress} [onProgress] how far its files are
- * @property {AbortSignal} [signal] takes it back, if it is not on its way yet
+ * @property {number} [replyTo] the message id of the message it answers
+ * @property {string[]} [mentions] the users it mentions; in a group `*` mentions all
+ * @property {Record<string, unknown>} [extra] fields of the application's own
+ * @property {string} [id] the message's own id: it is stored once
+ * @property {Types.Progress} [onProgress] progress of the upload of its files
+ * @property {AbortSignal} [signal] cancels it, if it was not sent yet
  */
 
 /** @typedef {string | Uploadable} AttachmentLike the id of an attachment, a File or Blob, or in Node `{ path }` */
 
 export class MessagingAPI {
-  #statuses;
+  #follows;
   #typing;
   #uploads;
 
   /**
    * @param {SocketManager} socketManager
-   * @param {RestApiClient} [restApiClient] the socket manager's own when it is left out
+   * @param {RestApiClient} [restApiClient] by default the socket manager's own
    */
   constructor(socketManager, restApiClient = socketManager?.rest) {
     check({ socketManager, restApiClient });
     this.socketManager = socketManager;
     this.restApi = restApiClient;
-    this.#statuses = new Statuses(socketManager);
+    this.#follows = new Follows(socketManager);
     this.#uploads = new Uploads(socketManager, restApiClient);
-    this.#typing = new TypingNotes(
+    this.#typing = new TypingNotifier(
       (target, typing) => void this.#send("typing_indicator", { typing }, target).catch(() => {}), // it may be lost
       () => Date.now(),
     );
@@ -61,7 +61,7 @@ export class MessagingAPI {
    * @returns {SentMessage}
    */
   sendPrivateMessage(userId, content, attachments = [], options = {}) {
-    return this.#say("chat_message", userId, content, attachments, options);
+    return this.#sendText("chat_message", userId, content, attachments, options);
   }
 
   /**
@@ -74,16 +74,16 @@ export class MessagingAPI {
    * @returns {SentMessage}
    */
   sendGroupMessage(groupId, content, attachments = [], options = {}) {
-    return this.#say("group_message", groupId, content, attachments, options);
+    return this.#sendText("group_message", groupId, content, attachments, options);
   }
 
   /**
-   * Give an own message another content.
+   * Change the content of an own message.
    *
    * @param {string} target the user or group it went to
    * @param {number} messageId
    * @param {string} content
-   * @param {{ mentions?: string[] }} [options] those of before when they are left out
+   * @param {{ mentions?: string[] }} [options] by default the mentions stay
    */
   editMessage(target, messageId, content, { mentions } = {}) {
     check({ target, messageId, content }, { mentions });
@@ -111,13 +111,13 @@ export class MessagingAPI {
     return this.#react(target, messageId, emoji, false);
   }
 
-  /** Every message that waits for its answer or was refused, oldest first; those whose files go up included. */
+  /** The messages that wait for their answer or were refused, oldest first, with those whose files are uploaded. */
   get outgoing() {
     return [...this.#uploads.messages, ...this.socketManager.outbox.messages];
   }
 
   /**
-   * Be told of every change of an own message's state, on its way up included.
+   * Call back at every change of an own message's state, uploading included.
    *
    * @param {(message: SentMessage) => void} callback
    * @returns {() => void}
@@ -133,7 +133,7 @@ export class MessagingAPI {
     if (!this.#uploads.retry(id)) this.socketManager.outbox.retry(id);
   }
 
-  /** Drop a failed message, whose failure was read. @param {string} id */
+  /** Delete a failed message. @param {string} id */
   async discardMessage(id) {
     if (!(await this.#uploads.discard(id))) this.socketManager.outbox.discard(id);
   }
@@ -146,7 +146,7 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getPrivateMessageHistory(userId, { signal, ...pagination } = {}) {
-    return (await walks()).pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
+    return (await paging()).pageOf(await this.restApi.getUserMessages(userId, pagination, { signal }));
   }
 
   /**
@@ -155,11 +155,11 @@ export class MessagingAPI {
    * @returns {Promise<Page>}
    */
   async getGroupMessageHistory(groupId, { signal, ...pagination } = {}) {
-    return (await walks()).pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
+    return (await paging()).pageOf(await this.restApi.getGroupMessages(groupId, pagination, { signal }));
   }
 
   /**
-   * Give the messages with a user one by one, newest first; a page is fetched when the last one is used up.
+   * Iterate over the messages with a user, newest first. Pages are fetched as they are needed.
    *
    * @param {string} userId
    * @param {Types.Pagination & { oldestFirst?: boolean, signal?: AbortSignal }} [options]
@@ -176,31 +176,31 @@ export class MessagingAPI {
   }
 
   /**
-   * Return all conversations, in the order of their making.
+   * Return all conversations, in the order of their creation.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<Types.ConversationRow[]>}
    */
   async getConversations(options) {
-    return (await walks()).conversationsOf(this.restApi, options);
+    return (await paging()).conversationsOf(this.restApi, options);
   }
 
   /**
-   * Fetch what no device of the user's has had yet, oldest first within its priority, and acknowledge it; what could
-   * not be acknowledged comes again. For a program that asks now and then, or starts over after a reset.
+   * Fetch and acknowledge the messages that no device of the user's has had, by priority and then oldest first. What
+   * could not be acknowledged comes again. For a program that polls, or one that starts over after a reset.
    *
    * @param {{ signal?: AbortSignal }} [options]
    * @returns {Promise<{ messages: Types.Envelope<any>[], cursor: number | null, acknowledged: boolean }>}
    */
   async synchronizeMessages(options) {
-    return (await walks()).synchronize(this.socketManager, this.restApi, options);
+    return (await paging()).synchronize(this.socketManager, this.restApi, options);
   }
 
   /**
-   * Mark messages as read, of any conversations: in each, everything up to the newest of them.
+   * Mark messages of any conversations as read: in each, everything up to the newest of them.
    *
    * @param {number[]} messageIds
-   * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only one's own devices learn of it
+   * @param {{ private?: boolean, signal?: AbortSignal }} [options] private: only the user's own devices learn of it
    */
   async markAsRead(messageIds, { signal, ...options } = {}) {
     check({ messageIds });
@@ -209,11 +209,11 @@ export class MessagingAPI {
   }
 
   /**
-   * Mark a conversation as read up to a seq; it is kept like a message until the server knows.
+   * Mark a conversation as read up to a seq. Like a message this is kept until the server has it.
    *
    * @param {string} target
    * @param {number} seq
-   * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for one's own notifications
+   * @param {{ private?: boolean, kind?: "self" }} [options] kind: `self` for the user's own notifications
    */
   markConversationRead(target, seq, options = {}) {
     check({ target, seq, options });
@@ -223,10 +223,10 @@ export class MessagingAPI {
   // ---- presence
 
   /**
-   * Choose what others see; `offline` is to be invisible.
+   * Set the status that others see; `offline` means invisible.
    *
    * @param {Types.Presence} status
-   * @param {{ text?: string, until?: number | Date }} [options] until: from when on it is `online` again; Unix seconds
+   * @param {{ text?: string, until?: number | Date }} [options] until: when it becomes `online` again; Unix seconds
    */
   updateStatus(status, { text, until } = {}) {
     check({ status }, { text, until });
@@ -235,29 +235,29 @@ export class MessagingAPI {
   }
 
   /**
-   * Follow users and be told how they are: now, and at every change.
+   * Follow users, and call back with their status: now, and at every change.
    *
    * @param {string | string[]} userIds
    * @param {(status: Types.Status) => void} [callback]
-   * @returns {() => void} ends the callbacks; whom one follows is kept by the server until `unfollow`
+   * @returns {() => void} ends the callbacks; the server keeps following until `unfollow`
    */
   subscribeToUserStatus(userIds, callback) {
     check({ userIds: [userIds].flat() }, { callback });
-    return this.#statuses.subscribe([userIds].flat(), callback);
+    return this.#follows.subscribe([userIds].flat(), callback);
   }
 
   /**
-   * Follow users no longer, on any device.
+   * Stop following users, on all devices.
    *
    * @param {string | string[]} userIds
    */
   unfollow(userIds) {
     check({ userIds: [userIds].flat() });
-    return this.#statuses.unfollow([userIds].flat());
+    return this.#follows.unfollow([userIds].flat());
   }
 
   /**
-   * Tell that one is typing. Call it at every key: it goes out every few seconds, and ends by itself.
+   * Tell a target that the user is typing. Call it at every key: it is sent every few seconds, and ends by itself.
    *
    * @param {string} target
    * @param {boolean} [typing]
@@ -270,7 +270,7 @@ export class MessagingAPI {
   // ---- notifications, search
 
   /**
-   * Be told of notifications: to oneself, to one's groups, to everybody; missed ones as well.
+   * Call back with notifications to the user, their groups and everybody; missed ones included.
    *
    * @param {(notification: Types.Envelope<"notification">, context: { replay: boolean }) => void} callback
    * @returns {() => void}
@@ -283,9 +283,9 @@ export class MessagingAPI {
   }
 
   /**
-   * @param {string} query what may be typed: docs/plugins/search.md
+   * @param {string} query its syntax is in docs/plugins/search.md
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
-   * @returns {Promise<{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }>}
+   * @returns {Promise<SearchPage>}
    */
   async searchMessages(query, { signal, ...options } = {}) {
     if (typeof query !== "string") throw mistake("query", query, "a text");
@@ -294,13 +294,13 @@ export class MessagingAPI {
   }
 
   /**
-   * Give all results one by one.
+   * Iterate over all results.
    *
    * @param {string} query
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    */
   async *searchAllMessages(query, options = {}) {
-    yield* (await walks()).resultsOf(this, query, options);
+    yield* (await paging()).resultsOf(this, query, options);
   }
 
   // ---- groups, files
@@ -308,7 +308,7 @@ export class MessagingAPI {
   /**
    * @param {string} name
    * @param {string[]} [members]
-   * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what newcomers see
+   * @param {{ groupId?: string, history?: "join" | "start" }} [options] history: what new members see
    */
   createGroup(name, members = [], { groupId, history } = {}) {
     check({ name, members }, { groupId, history });
@@ -344,10 +344,10 @@ export class MessagingAPI {
     return this.restApi.uploadAttachment(file, options);
   }
 
-  /** Stop what goes up, and listen no more; what is not sent yet is sent by the next one. */
+  /** Stop uploads and callbacks. Unsent messages are sent by the next MessagingAPI. */
   close() {
     this.#uploads.close();
-    this.#statuses.close();
+    this.#follows.close();
   }
 
   /**
@@ -357,7 +357,7 @@ export class MessagingAPI {
    * @param {AttachmentLike[]} files
    * @param {MessageOptions} options
    */
-  #say(type, target, content, files, { replyTo, mentions, extra, ...options }) {
+  #sendText(type, target, content, files, { replyTo, mentions, extra, ...options }) {
     check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
     const payload = without({ content, reply_to: replyTo, mentions, extra });
@@ -369,7 +369,7 @@ export class MessagingAPI {
 
   /** @param {(pagination: Types.Pagination) => Promise<Page>} fetch @param {Types.Pagination & { oldestFirst?: boolean }} options */
   async *#messages(fetch, options) {
-    yield* (await walks()).messagesOf(fetch, options);
+    yield* (await paging()).messagesOf(fetch, options);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} on */

@@ -1,11 +1,11 @@
-/** What a SocketManager can be told, and what it does when it is not. */
+/** The options of a SocketManager, and their defaults. */
 
 import { socketAddress } from "./address.js";
 import { Backoff } from "./backoff.js";
 import { check } from "./checks.js";
 import { systemClock } from "./clock.js";
 import { generateUniqueId } from "./ids.js";
-import { loaded } from "./loading.js";
+import { lazyImport } from "./lazy-import.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Page } from "./page-events.js" */
@@ -14,20 +14,20 @@ import { loaded } from "./loading.js";
 
 /**
  * @typedef {object} SocketOptions
- * @property {string} [clientId] the device's own lasting id; by default one is made and kept in the storage
+ * @property {string} [clientId] the device's own lasting id; by default a random one, kept in the storage
  * @property {"auto" | Storage | Promise<Storage>} [storage] "auto" is IndexedDB where there is one, else memory
- * @property {string} [name] what the storage and the tabs go by: one for each account that is used in this browser or folder
+ * @property {string} [name] names the storage and the group of tabs: one for each account used in this browser or folder
  * @property {any} [WebSocket] a class like the browser's; needed in Node before 22
  * @property {typeof fetch} [fetch]
  * @property {boolean} [tabs] whether the tabs of a browser share one connection; by default where they can
- * @property {AbortSignal} [signal] disconnects when it is aborted
+ * @property {AbortSignal} [signal] disconnects when aborted
  * @property {{base?: number, cap?: number}} [backoff] seconds between tries: up to 0.5 at first, up to 30 in the end
  * @property {number} [ackSeconds] at most one ack in so many seconds; 1
- * @property {number} [outboxLimit] messages that may wait for their answer; 10,000
- * @property {number} [inFlight] messages to one target that may be on the wire at once; 1
- * @property {number} [fillLimit] messages that may be missing in a conversation for the gap to be filled at once; 200
- * @property {"inactive" | "none"} [background] whether a page that nobody sees makes the device inactive; "inactive"
- * @property {() => number} [random] from 0 to 1, for tests, as are the next
+ * @property {number} [outboxLimit] the most messages that may wait for their answer; 10,000
+ * @property {number} [inFlight] the most messages to one target on the wire at once; 1
+ * @property {number} [fillLimit] the largest gap, in messages, that is filled at once; 200
+ * @property {"inactive" | "none"} [background] whether a hidden page makes the device inactive; "inactive"
+ * @property {() => number} [random] from 0 to 1; this and the next ones are for tests
  * @property {Clock} [clock]
  * @property {Page} [page] in place of the window
  * @property {Locks} [locks] in place of the navigator's
@@ -35,10 +35,12 @@ import { loaded } from "./loading.js";
  */
 
 /**
+ * Check the options, and fill in the defaults.
+ *
  * @param {string} baseUrl
  * @param {unknown} token
  * @param {SocketOptions} options
- * @throws {TypeError} There is no such address, or nothing that speaks WebSocket.
+ * @throws {TypeError} The address is wrong, or this platform has no WebSocket.
  */
 export function readOptions(baseUrl, token, options) {
   const around = /** @type {any} */ (globalThis);
@@ -51,19 +53,20 @@ export function readOptions(baseUrl, token, options) {
   const locks = options.locks ?? (page ? around.navigator?.locks : undefined);
   const Channel = options.BroadcastChannel ?? around.BroadcastChannel;
   const tabs = (options.tabs ?? true) && locks && Channel ? { name, token, locks, BroadcastChannel: Channel } : null;
-  const patience = { clock: options.clock ?? systemClock, backoff: new Backoff({ ...options.backoff, random: options.random }) };
+  const timing = { clock: options.clock ?? systemClock, backoff: new Backoff({ ...options.backoff, random: options.random }) };
   return {
     address,
     WebSocket,
     tabs,
     page,
     prefix: `${name}/${tabs || options.storage ? "" : tabName(around)}`,
-    storage: (/** @type {(fault: unknown) => void} */ onFault) => openStorage(options.storage ?? "auto", patience, onFault),
-    ...patience,
+    storage: (/** @type {(fault: unknown) => void} */ onFault) => openStorage(options.storage ?? "auto", timing, onFault),
+    ...timing,
     ackSeconds: options.ackSeconds ?? 1,
     limit: options.outboxLimit ?? 10_000,
     inFlight: options.inFlight ?? 1,
     fillLimit: options.fillLimit ?? 200,
+    clientId: options.clientId ?? undefined,
     background: options.background ?? "inactive",
   };
 }
@@ -72,18 +75,18 @@ export function readOptions(baseUrl, token, options) {
 
 /**
  * @param {"auto" | Storage | Promise<Storage>} storage
- * @param {{ clock: Clock, backoff: Backoff }} patience
+ * @param {{ clock: Clock, backoff: Backoff }} timing
  * @param {(fault: unknown) => void} onFault
  */
-async function openStorage(storage, patience, onFault) {
+async function openStorage(storage, timing, onFault) {
   if (storage !== "auto") return storage;
-  const { autoStorage } = await loaded(() => import("./storage/auto.js"), patience, onFault);
+  const { autoStorage } = await lazyImport(() => import("./storage/auto.js"), timing, onFault);
   return autoStorage(onFault);
 }
 
 /**
- * Without Web Locks (a page without TLS) the tabs cannot agree on who sends: each is a device of its own, over its
- * reloads.
+ * Return a storage prefix for this tab. Without Web Locks (a page without TLS) tabs cannot agree on which one sends, so each
+ * tab is a device of its own, over its reloads.
  *
  * @param {any} around
  */

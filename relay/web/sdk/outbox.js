@@ -1,58 +1,72 @@
 /**
- * The durable outbox: what was written and has no answer yet, over reloads and restarts, and what was refused, until
- * somebody tries it anew or dismisses it. All tabs see the same one; only the tab with the connection sends.
+ * The durable outbox: messages without an answer, kept over reloads and restarts, and refused messages, until the
+ * application retries or discards them. All tabs show the same outbox; only the tab with the connection sends.
+ *
+ * When another tab takes the connection over, it reads the stored messages, and each tab tells it of its own. A message
+ * that reaches it twice is taken once, by its id; one that may be on the server already is sent again with the same id,
+ * and the server answers with the first ack.
  */
 
 import { check } from "./checks.js";
 import { RelayError } from "./errors.js";
 import { generateUniqueId } from "./ids.js";
-import { errorOf, isSame, keptOf, keyOf } from "./kept.js";
+import { errorOf, isSame, keyOf, recordOf } from "./outbox-record.js";
+import { MAX_NAME } from "./protocol.js";
 import { Receipts } from "./receipts.js";
 import { SentMessage } from "./sent-message.js";
 
 /** @import { Clock } from "./clock.js" */
-/** @import { Keeper } from "./keeper.js" */
-/** @import { Kept } from "./kept.js" */
+/** @import { Persistence } from "./persistence.js" */
+/** @import { OutboxRecord } from "./outbox-record.js" */
 /** @import { Entry, Queue } from "./queue.js" */
 /** @import { Envelope } from "./types.js" */
 
 /**
- * @typedef {object} Surroundings
- * @property {Keeper} keeper
+ * @typedef {object} Uplink the other tabs
+ * @property {boolean} alone whether no other tab has a say in what is sent
+ * @property {(request: object) => void} ask asks all other tabs
+ * @property {(news: object) => void} share tells all other tabs, if this page has the connection
+ */
+
+/**
+ * @typedef {object} OutboxOptions
  * @property {Clock} clock
  * @property {number} limit
  * @property {() => Promise<void>} opened
  * @property {() => boolean} live whether there is a connection
- * @property {() => boolean} alone whether no other tab has a say in what is sent
- * @property {(request: object) => void} ask tells all other tabs
- * @property {(news: object) => void} share tells all other tabs, if this is the tab with the connection
  * @property {(message: SentMessage) => void} onChange
- * @property {() => boolean} heard whether anybody is told of changes
+ * @property {() => boolean} heard whether anybody listens to changes
  */
 
-const MOST_FAILED = 1000;
-const FLEETING = new Set(["typing_indicator", "connection_event"]);
+const MAX_FAILED = 1000;
+/** Types that are not worth sending later. */
+const TRANSIENT = new Set(["typing_indicator", "connection_event"]);
 
 export class Outbox {
-  #around;
   #queue;
+  #persistence;
+  #uplink;
+  #options;
   #receipts;
   #number = 0;
-  /** @type {Set<Entry>} written before it is known what an earlier process has left */
+  /** @type {Set<Entry>} messages written before the storage was read */
   #early = new Set();
 
   /**
    * @param {Queue} queue
-   * @param {Surroundings} around
+   * @param {Persistence} persistence
+   * @param {Uplink} uplink
+   * @param {OutboxOptions} options
    */
-  constructor(queue, around) {
-    this.#around = around;
+  constructor(queue, persistence, uplink, options) {
     this.#queue = queue;
-    queue.onAnswer = (entry) => this.#answered(entry);
-    this.#receipts = new Receipts(around.onChange);
+    this.#persistence = persistence;
+    this.#uplink = uplink;
+    this.#options = options;
+    this.#receipts = new Receipts(options.onChange);
   }
 
-  /** Every message that waits for its answer or was refused, oldest first. */
+  /** The messages that wait for their answer or were refused, oldest first. */
   get messages() {
     return this.#queue.messages;
   }
@@ -62,11 +76,7 @@ export class Outbox {
     return this.#queue.entries.get(id)?.message;
   }
 
-  /**
-   * Send a refused message anew, with its id.
-   *
-   * @param {string} id
-   */
+  /** Send a refused message again, with the same id. @param {string} id */
   retry(id) {
     check({ id });
     const entry = this.#queue.entries.get(id);
@@ -75,18 +85,14 @@ export class Outbox {
     void this.#save(entry);
   }
 
-  /**
-   * Forget a refused message.
-   *
-   * @param {string} id
-   */
+  /** Delete a refused message. @param {string} id */
   discard(id) {
     check({ id });
     const entry = this.#queue.entries.get(id);
     if (entry?.message.state !== "failed") return;
     this.#forget(entry);
-    this.#around.ask({ discard: id });
-    this.#around.onChange(entry.message);
+    this.#uplink.ask({ discard: id });
+    this.#options.onChange(entry.message);
   }
 
   /**
@@ -101,7 +107,7 @@ export class Outbox {
     await Promise.race([Promise.allSettled(waiting), aborted]);
   }
 
-  // ---- for the manager
+  // ---- for the rest of the SDK
 
   /**
    * @param {string} type
@@ -109,9 +115,9 @@ export class Outbox {
    * @param {string | null | undefined} targetId
    * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} options
    */
-  send(type, payload, targetId, { id = generateUniqueId(), keep = !FLEETING.has(type), signal }) {
-    if (id.length < 1 || id.length > 64) throw new RangeError("a message's id has 1 to 64 characters");
-    const meta = { id, ...(targetId == null ? {} : { target_id: targetId }), timestamp: this.#around.clock.now() / 1000 };
+  send(type, payload, targetId, { id = generateUniqueId(), keep = !TRANSIENT.has(type), signal }) {
+    if (id.length < 1 || id.length > MAX_NAME) throw new RangeError(`a message's id has 1 to ${MAX_NAME} characters`);
+    const meta = { id, ...(targetId == null ? {} : { target_id: targetId }), timestamp: this.#options.clock.now() / 1000 };
     /** @type {Envelope<any>} */
     const envelope = { type, payload: JSON.parse(JSON.stringify(payload)), meta };
     const earlier = this.#queue.entries.get(id);
@@ -125,68 +131,60 @@ export class Outbox {
     }
     const entry = { message, keep, saved: false, number: this.#nextNumber() };
     this.#queue.add(entry);
-    if (keep) this.#around.onChange(message);
+    if (keep) this.#options.onChange(message);
     void this.#save(entry);
-    if (signal) this.#heed(signal, message);
+    if (signal) this.#cancelOn(signal, message);
     return message;
   }
 
   /**
-   * Take over what an earlier process, or another tab, has written.
+   * Take over a message that an earlier process, or another tab, has written.
    *
-   * @param {Kept} kept
-   * @param {boolean} tried whether it may have been sent already
+   * @param {OutboxRecord} record
+   * @param {boolean} tried whether it may have reached the server
    */
-  take({ number, envelope, keep, error }, tried) {
+  restore({ number, envelope, keep, error }, tried) {
     this.#number = Math.max(this.#number, number);
-    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back
+    for (const early of this.#early) if (early.number <= number) this.#renumber(early); // the clock was set back, and it must stay behind
     const known = this.#queue.entries.get(/** @type {string} */ (envelope.meta.id));
     if (known) {
       if (known.message.state === "failed" && !error) this.#again(known);
       return;
     }
-    if (!keep && !this.#around.alone()) return;
+    if (!keep && !this.#uplink.alone) return;
     const message = this.#message(envelope);
-    message.heeded = true; // by nobody here: whoever wrote it was in another process or tab
+    message.heeded = true; // nobody in this page sent it, so a warning here would be noise
     if (error) message.become("failed", { error: RelayError.fromPayload(error) });
     this.#queue.add({ message, number, keep, saved: true, tried });
-    if (keep) this.#around.onChange(message);
+    if (keep) this.#options.onChange(message);
     this.#trim();
   }
 
-  /** Take back a message that has not been sent. @param {SentMessage} message @param {Error} [reason] */
-  async cancel(message, reason = new DOMException("the message was cancelled", "AbortError")) {
+  /** Cancel a message, if it was not sent; tells whether it was cancelled. @param {SentMessage} message @param {Error} [reason] */
+  async cancel(message, reason) {
     if (message.state !== "queued") return false;
-    if (this.#around.alone()) this.takeBack(message.id, reason);
-    else this.#around.ask({ cancel: message.id });
+    if (this.#uplink.alone) this.takeBack(message.id, reason);
+    else this.#uplink.ask({ cancel: message.id });
     await message.catch(() => {});
     return message.ack === null;
   }
 
-  /**
-   * @param {string} id
-   * @param {Error} [reason]
-   */
-  takeBack(id, reason = new DOMException("the message was cancelled", "AbortError")) {
+  /** As the tab that sends, cancel a message that was not sent. @param {string} id @param {Error} [reason] */
+  takeBack(id, reason = cancelled()) {
     const entry = this.#queue.entries.get(id);
     if (!entry || entry.tried || entry.message.state === "failed") return;
     this.#forget(entry);
     entry.message.become("failed", { error: reason });
-    this.#around.onChange(entry.message);
-    this.#around.share({ cancelled: id });
+    this.#options.onChange(entry.message);
+    this.#uplink.share({ cancelled: id });
   }
 
-  /** What this tab waits for: for a new tab with the connection, which may not know of it. */
-  get unanswered() {
-    return [...this.#queue.entries.values()].filter(({ message, keep }) => keep && message.state === "queued").map(keptOf);
-  }
-
-  /** Take note of a discard in another tab. @param {string} id */
+  /** Drop a message that another tab discarded. @param {string} id */
   drop(id) {
     const entry = this.#queue.entries.get(id);
     if (!entry) return;
     this.#forget(entry);
-    this.#around.onChange(entry.message);
+    this.#options.onChange(entry.message);
   }
 
   /** @param {Envelope<"read_receipt">} receipt @param {string | null} userId */
@@ -194,12 +192,12 @@ export class Outbox {
     this.#receipts.note(receipt, userId);
   }
 
-  /** Forget everything, as another user begins. */
+  /** Drop everything, as the user signs out. */
   clear() {
     for (const { message } of [...this.#queue.entries.values()]) {
       this.#queue.drop(message.id);
-      if (message.state === "queued") message.become("failed", { error: new DOMException("the outbox was forgotten", "AbortError") });
-      this.#around.onChange(message);
+      if (message.state === "queued") message.become("failed", { error: cancelled() });
+      this.#options.onChange(message);
     }
   }
 
@@ -211,26 +209,25 @@ export class Outbox {
   }
 
   /** @param {AbortSignal} signal @param {SentMessage} message */
-  #heed(signal, message) {
+  #cancelOn(signal, message) {
     const cancel = () => void this.cancel(message, signal.reason);
     const stop = () => signal.removeEventListener("abort", cancel);
     signal.addEventListener("abort", cancel);
     message.then(stop, stop);
   }
 
-  /** @param {boolean} keep @param {boolean} taken */
+  /** Return why a message cannot be taken, or null. @param {boolean} keep @param {boolean} taken whether its id is */
   #refusal(keep, taken) {
-    if (taken) return new RelayError("conflict", "another message with this id still waits for its answer");
-    if (!keep && !this.#around.live()) {
-      return new RelayError("offline", "not connected, and the message is not one to keep", { retry: true });
-    }
-    if (this.#queue.entries.size - this.#queue.failed.size < this.#around.limit) return null;
-    return new RelayError("outbox_full", `${this.#around.limit} messages already wait for their answer`, { retry: true });
+    if (taken) return new RelayError("conflict", "another message with this id is waiting");
+    if (!keep && !this.#options.live()) return new RelayError("offline", "not connected", { retry: true });
+    if (this.#queue.entries.size - this.#queue.failed.size < this.#options.limit) return null;
+    return new RelayError("outbox_full", `${this.#options.limit} messages are waiting`, { retry: true });
   }
 
   #nextNumber() {
-    // Time, so that tabs which know nothing of each other number alike; past it when the clock was set back.
-    this.#number = Math.max(this.#number + 1, Math.floor(this.#around.clock.now() * 1000));
+    // Numbers are microseconds, so that tabs number in the order of writing without asking each other. Where the clock
+    // was set back they simply count on.
+    this.#number = Math.max(this.#number + 1, Math.floor(this.#options.clock.now() * 1000));
     return this.#number;
   }
 
@@ -238,12 +235,12 @@ export class Outbox {
   async #save(entry) {
     if (entry.keep) {
       this.#early.add(entry);
-      await this.#around.opened().catch(() => {}); // whoever connects is told
+      await this.#options.opened().catch(() => {}); // connect() tells of it
       this.#early.delete(entry);
-      if (this.#has(entry)) await this.#around.keeper.put(keyOf(entry), keptOf(entry));
+      if (this.#has(entry)) await this.#persistence.put(keyOf(entry), recordOf(entry));
     }
-    if (!this.#has(entry)) return; // cancelled meanwhile
-    this.#around.ask({ submit: keptOf(entry) });
+    if (!this.#has(entry)) return; // cancelled during that
+    this.#uplink.ask({ submit: recordOf(entry) });
     this.#queue.ready(entry);
   }
 
@@ -265,39 +262,43 @@ export class Outbox {
     entry.refusals = 0;
     entry.message.become("queued");
     this.#queue.add(entry);
-    this.#around.onChange(entry.message);
+    this.#options.onChange(entry.message);
   }
 
   /** @param {Entry} entry */
   #forget(entry) {
     this.#queue.drop(entry.message.id);
-    void this.#around.keeper.delete(keyOf(entry));
+    void this.#persistence.delete(keyOf(entry));
   }
 
-  /** Once whoever wrote it has had the time to listen. @param {SentMessage} message */
+  /** Warn of a failure, after its author had a chance to listen. @param {SentMessage} message */
   #warn(message) {
-    this.#around.clock.setTimeout(() => this.#around.heard() || message.warn(), 0);
+    this.#options.clock.setTimeout(() => this.#options.heard() || message.warn(), 0);
   }
 
-  /** Nobody may ever look at those that failed: of too many the oldest go. */
+  /** Drop the oldest failed messages of too many: an application may never look at them. */
   #trim() {
     const [oldest] = this.#queue.failed;
-    if (oldest && this.#queue.failed.size > Math.min(MOST_FAILED, this.#around.limit)) this.drop(oldest.message.id);
+    if (oldest && this.#queue.failed.size > Math.min(MAX_FAILED, this.#options.limit)) this.drop(oldest.message.id);
   }
 
-  /** @param {Entry} entry */
-  #answered(entry) {
+  /** A message was acked or refused for good: what the queue calls. @param {Entry} entry */
+  answered(entry) {
     const { message } = entry;
     if (message.state === "failed") this.#warn(message);
     if (!entry.keep) return;
     if (message.state === "failed") {
-      void this.#around.keeper.put(keyOf(entry), keptOf(entry));
-      this.#around.share({ failed: message.id, error: errorOf(message) });
+      void this.#persistence.put(keyOf(entry), recordOf(entry));
+      this.#uplink.share({ failed: message.id, error: errorOf(message) });
       this.#trim();
     } else {
-      void this.#around.keeper.delete(keyOf(entry));
+      void this.#persistence.delete(keyOf(entry));
       this.#receipts.follow(message);
     }
-    this.#around.onChange(message);
+    this.#options.onChange(message);
   }
+}
+
+function cancelled() {
+  return new DOMException("the message was cancelled", "AbortError");
 }

@@ -1,4 +1,4 @@
-/** What a page learns of its surroundings; where there is no page, nothing. */
+/** The browser's events about a page and its network; where there is no page, there are none. */
 
 /**
  * @typedef {object} Page
@@ -8,35 +8,40 @@
  */
 
 /**
- * @param {Page | undefined} page the window
- * @param {{online: () => void, offline: () => void, visible: (visible: boolean) => void, leaving: () => void, restored: () => void}} hears
- * @returns {() => void} ends the watch
+ * @typedef {object} PageCallbacks
+ * @property {() => void} online
+ * @property {() => void} offline
+ * @property {(visible: boolean) => void} visible
+ * @property {() => void} leaving the page is closed, or put into the browser's back/forward cache
+ * @property {() => void} restored it comes back from there
  */
-export function watchPage(page, hears) {
+
+/**
+ * Call back at the page's events; returns what ends that.
+ *
+ * @param {Page | undefined} page the window
+ * @param {PageCallbacks} callbacks
+ * @returns {() => void}
+ */
+export function watchPage(page, { online, offline, visible, leaving, restored }) {
   if (!page?.document) return () => {};
   const { document } = page;
-  const online = () => hears.online();
-  const offline = () => hears.offline();
-  const visibility = () => hears.visible(isVisible(page));
-  const hide = () => hears.leaving();
-  const show = (/** @type {PageTransitionEvent} */ event) => event.persisted && hears.restored();
-  page.addEventListener("online", online);
-  page.addEventListener("offline", offline);
-  page.addEventListener("pagehide", hide);
-  page.addEventListener("pageshow", show);
-  document.addEventListener("visibilitychange", visibility);
-  document.addEventListener("resume", online);
+  /** @type {[Pick<Page, "addEventListener" | "removeEventListener">, string, (event: any) => void][]} */
+  const listeners = [
+    [page, "online", online],
+    [page, "offline", offline],
+    [page, "pagehide", leaving],
+    [page, "pageshow", (event) => event.persisted && restored()],
+    [document, "visibilitychange", () => visible(isVisible(page))],
+    [document, "resume", online], // a frozen tab runs again: its connection may be dead
+  ];
+  for (const [target, name, listener] of listeners) target.addEventListener(name, listener);
   return () => {
-    page.removeEventListener("online", online);
-    page.removeEventListener("offline", offline);
-    page.removeEventListener("pagehide", hide);
-    page.removeEventListener("pageshow", show);
-    document.removeEventListener("visibilitychange", visibility);
-    document.removeEventListener("resume", online);
+    for (const [target, name, listener] of listeners) target.removeEventListener(name, listener);
   };
 }
 
 /** @param {Page | undefined} page */
 export function isVisible(page) {
-  return page?.document ? page.document.visibilityState !== "hidden" : true;
+  return page?.document?.visibilityState !== "hidden";
 }

@@ -1,9 +1,9 @@
 /**
- * The order in which messages go to the wire, again and again until each has its answer.
+ * The send queue: puts messages on the wire in order, again and again until each has its answer.
  *
  * Contract:
- *     A message leaves only by an ack, when it is discarded or cancelled, or, if it is not to be kept, with its
- *     connection.
+ *     A message leaves by its ack, or when it is discarded or cancelled. One that is not kept (`keep: false`) also
+ *     leaves with its connection.
  *     MUST NOT reorder: of the messages to one target, at most `inFlight` are on the wire (1 by default), and none
  *     goes before one that was written earlier.
  *     A message is in the storage before it is on the wire.
@@ -11,6 +11,7 @@
 
 import { Timer } from "./clock.js";
 import { RelayError } from "./errors.js";
+import { BUSY_CODES } from "./protocol.js";
 
 /** @import { Backoff } from "./backoff.js" */
 /** @import { Clock } from "./clock.js" */
@@ -21,7 +22,7 @@ import { RelayError } from "./errors.js";
  * @typedef {object} Entry
  * @property {SentMessage} message
  * @property {number} number its place in the order of writing
- * @property {boolean} keep
+ * @property {boolean} keep whether it outlasts the connection
  * @property {boolean} saved
  * @property {boolean} [onWire]
  * @property {boolean} [tried] whether it may have reached the server
@@ -30,37 +31,41 @@ import { RelayError } from "./errors.js";
 
 /** @typedef {(envelope: Envelope<any>) => void} Send */
 
-const PASSING = new Set(["rate_limited", "overloaded"]);
+/** Tries after other errors that say `retry`: one that is not about load may never pass. */
 const OTHER_RETRIES = 5;
-const MOST_ON_WIRE = 32;
-const UNORDERED = "\n"; // no target's name: what is not kept waits for nothing
+const MAX_ON_WIRE = 32;
+/** The lane of messages that are not kept, which wait for no others. No target has this name. */
+const UNORDERED = "\n";
 
 export class Queue {
   /** @type {Map<string, Entry>} */
   entries = new Map();
-  /** @type {Set<Entry>} those of them that failed, the one that did so first at first */
+  /** @type {Set<Entry>} the failed ones among them, the first to fail first */
   failed = new Set();
-  /** @type {Map<string, Entry[]>} by target: those to send */
+  /** @type {Map<string, Entry[]>} the messages to send, by target */
   #lanes = new Map();
   /** @type {Send | null} */
   #send = null;
   #hold;
   #holdUntil = 0;
   #onWire = 0;
-  #window = MOST_ON_WIRE;
-  #most = MOST_ON_WIRE;
+  #window = MAX_ON_WIRE;
+  #maxWindow = MAX_ON_WIRE;
   #largest = Infinity;
   #clock;
   #backoff;
   #inFlight;
-  /** @type {(entry: Entry) => void} told of each message that was answered, one way or the other */
-  onAnswer = () => {};
+  #onAnswer;
 
-  /** @param {{clock: Clock, backoff: Backoff, inFlight: number}} circumstances */
-  constructor({ clock, backoff, inFlight }) {
+  /**
+   * @param {{clock: Clock, backoff: Backoff, inFlight: number}} settings
+   * @param {(entry: Entry) => void} onAnswer called for each message that was acked or refused for good
+   */
+  constructor({ clock, backoff, inFlight }, onAnswer) {
     this.#clock = clock;
     this.#backoff = backoff;
     this.#inFlight = inFlight;
+    this.#onAnswer = onAnswer;
     this.#hold = new Timer(clock);
   }
 
@@ -71,7 +76,7 @@ export class Queue {
   }
 
   /**
-   * Take a message in. One that is not saved holds those behind it back until `ready` is called.
+   * Add a message. One that is not saved holds back those behind it until `ready` is called.
    *
    * @param {Entry} entry
    */
@@ -86,7 +91,7 @@ export class Queue {
     this.#pump(target);
   }
 
-  /** @param {Entry} entry */
+  /** A message is in the storage: it may be sent. @param {Entry} entry */
   ready(entry) {
     entry.saved = true;
     this.#pump(laneOf(entry));
@@ -95,27 +100,27 @@ export class Queue {
   // ---- towards the wire
 
   /**
-   * Start over on a new connection: everything without an answer is sent again, oldest first.
+   * Start over on a new connection: every message without an answer is sent again, oldest first.
    *
    * @param {Send} send
-   * @param {Record<string, number>} limits the server's own
+   * @param {Record<string, number>} limits those of `ready`
    */
   begin(send, limits) {
     this.end();
     this.#send = send;
-    this.#window = this.#most = Math.min(MOST_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MOST_ON_WIRE);
+    this.#window = this.#maxWindow = Math.min(MAX_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MAX_ON_WIRE);
     this.#largest = limits.frame_bytes > 0 ? limits.frame_bytes : Infinity;
     this.#pumpAll();
   }
 
-  /** The connection is gone, and with it what is not kept beyond it. */
+  /** The connection is gone, and with it the messages that are not kept. */
   end() {
     this.#hold.stop();
     this.#send = null;
     this.#onWire = 0;
     for (const entry of [...this.entries.values()]) {
       entry.onWire = false;
-      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection broke before the answer came"));
+      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection was lost"));
     }
   }
 
@@ -128,16 +133,16 @@ export class Queue {
   acked(id, ack) {
     const entry = this.entries.get(id);
     if (!entry) return;
-    this.#window = Math.min(this.#most, this.#window * 2);
+    this.#window = Math.min(this.#maxWindow, this.#window * 2);
     this.#remove(entry);
     entry.message.become("sent", { ack });
-    this.onAnswer(entry);
+    this.#onAnswer(entry);
     this.#pumpAll();
   }
 
   /**
-   * Fail a message for good, or hold everything and try again from the oldest on. After a refusal that passes, the
-   * window starts again at one and doubles with each ack: many more would only be refused too.
+   * Fail a message for good; or, where it may be retried, hold all messages and start again from the oldest. After that
+   * the window starts at one and doubles with each ack: a busy server would only refuse more.
    *
    * @param {string} id
    * @param {RelayError} error
@@ -146,18 +151,17 @@ export class Queue {
     const entry = this.entries.get(id);
     if (!entry) return;
     entry.refusals = (entry.refusals ?? 0) + 1;
-    const patient = PASSING.has(error.code) || entry.refusals <= OTHER_RETRIES;
+    const patient = BUSY_CODES.includes(error.code) || entry.refusals <= OTHER_RETRIES;
     if (!(error.retry && patient && entry.keep)) return this.fail(id, error);
     const wait = error.retryAfter ?? this.#backoff.delay(entry.refusals - 1);
     this.#holdUntil = Math.max(this.#holdUntil, this.#clock.now() + wait * 1000);
     this.#window = 1;
-    if (entry.onWire) this.#onWire -= 1;
-    entry.onWire = false;
+    this.#leaveWire(entry);
     this.#pumpAll();
   }
 
   /**
-   * Fail a message for good. A kept one stays, to be seen, until it is tried anew or discarded.
+   * Fail a message for good. A kept one stays visible until it is retried or discarded.
    *
    * @param {string} id
    * @param {Error} error
@@ -171,19 +175,19 @@ export class Queue {
       this.failed.add(entry);
     }
     entry.message.become("failed", { error });
-    this.onAnswer(entry);
+    this.#onAnswer(entry);
     this.#pumpAll();
   }
 
   /**
-   * Fail the largest message on the wire, which the server closed the connection for.
+   * Fail the largest message on the wire: the server closed the connection because of its size, and it names no message.
    *
    * @param {string} reason
    */
   refuseLargest(reason) {
     const suspects = [...this.entries.values()].filter((entry) => entry.onWire);
     const [culprit] = suspects.sort((one, other) => sizeOf(other) - sizeOf(one));
-    if (culprit) this.fail(culprit.message.id, new RelayError("too_large", reason || "the server takes no frame of this size"));
+    if (culprit) this.fail(culprit.message.id, new RelayError("too_large", reason || "larger than the server takes"));
   }
 
   /**
@@ -208,6 +212,11 @@ export class Queue {
     const place = lane.indexOf(entry);
     if (place >= 0) lane.splice(place, 1);
     if (!lane.length) this.#lanes.delete(target);
+    this.#leaveWire(entry);
+  }
+
+  /** @param {Entry} entry */
+  #leaveWire(entry) {
     if (entry.onWire) this.#onWire -= 1;
     entry.onWire = false;
   }
@@ -237,7 +246,7 @@ export class Queue {
    */
   #put(entry, send) {
     if (sizeOf(entry) > this.#largest) {
-      const error = new RelayError("too_large", `the server takes frames of at most ${this.#largest} bytes`);
+      const error = new RelayError("too_large", `larger than ${this.#largest} bytes`);
       return this.fail(entry.message.id, error);
     }
     entry.onWire = entry.tried = true;

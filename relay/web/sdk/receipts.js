@@ -1,9 +1,9 @@
-/** Which sent messages the other one of a conversation of two has received and read. */
+/** Receipts: which sent messages the other user has received and read, in conversations of two. */
 
 /** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope } from "./types.js" */
 
-const MOST = 1000;
+const MAX_FOLLOWED = 1000;
 
 export class Receipts {
   /** @type {Set<SentMessage>} */
@@ -23,11 +23,11 @@ export class Receipts {
   follow(message) {
     if (message.envelope.type !== "chat_message" || !message.ack?.seq) return;
     this.#unread.add(message);
-    if (this.#unread.size > MOST) this.#unread.delete(/** @type {SentMessage} */ (this.#unread.values().next().value));
+    if (this.#unread.size > MAX_FOLLOWED) this.#unread.delete(/** @type {SentMessage} */ (this.#unread.values().next().value));
   }
 
   /**
-   * Take note of a receipt.
+   * Note a receipt.
    *
    * @param {Envelope<"read_receipt">} receipt
    * @param {string | null} userId

@@ -1,18 +1,18 @@
 /**
- * The REST API, one method a call. Bodies, queries and answers are those of docs/rest.md, name by name; what is in
- * the path comes as an argument of its own.
+ * A client of the REST API, with one method for each call. Bodies, queries and answers have the names of docs/rest.md;
+ * parts of a path are arguments of their own.
  */
 
 import { httpAddress } from "./address.js";
 import { check } from "./checks.js";
 import { RelayError } from "./errors.js";
 
-/** Loaded when a file is sent or fetched: most programs never do. */
+/** Loaded with the first file: most programs never send one. */
 const attachments = () => import("./attachments.js");
 
 /**
  * @import * as Types from "./types.js"
- * @import { Call, TransportOptions } from "./rest/transport.js"
+ * @import { Call, TransportOptions } from "./rest-transport.js"
  * @import { DownloadOptions, UploadOptions, Uploadable } from "./attachments.js"
  * @typedef {{ signal?: AbortSignal }} Options
  */
@@ -21,12 +21,12 @@ export class RestApiClient {
   #baseUrl;
   #token;
   #options;
-  /** @type {Promise<import("./rest/transport.js").Transport> | null} */
+  /** @type {Promise<import("./rest-transport.js").Transport> | null} */
   #transport = null;
 
   /**
    * @param {string} baseUrl `http(s)://` or `ws(s)://` with any path prefix; empty for the page's own origin
-   * @param {string | Types.TokenProvider | null} [authToken] a token, or who gives one out; none for a login
+   * @param {string | Types.TokenProvider | null} [authToken] a token, or a function that returns one; none for a login
    * @param {TransportOptions} [options]
    */
   constructor(baseUrl, authToken = null, options = {}) {
@@ -40,7 +40,7 @@ export class RestApiClient {
     return this.#baseUrl;
   }
 
-  /** The token, or who gives one out; what is set counts from the next call on. */
+  /** The token, or the function that returns one. A new one counts from the next call on. */
   get authToken() {
     return this.#token ?? null;
   }
@@ -51,7 +51,7 @@ export class RestApiClient {
   }
 
   /**
-   * Make any call, a plugin's say, and return its decoded answer.
+   * Make any call, for example to a plugin, and return its decoded answer.
    *
    * @param {string} method
    * @param {string} path such as `/api/users/me`
@@ -67,7 +67,7 @@ export class RestApiClient {
   // ---- accounts
 
   /**
-   * Exchange a password for a token, which this client uses from then on.
+   * Exchange a password for a token. This client uses it from then on.
    *
    * @param {{ user_id: string, password: string, client_id?: string }} body
    * @param {Options} [options]
@@ -78,7 +78,7 @@ export class RestApiClient {
   }
 
   /**
-   * Make an account and log it in, as `login` does.
+   * Create an account and log it in, as `login` does.
    *
    * @param {{ user_id: string, password: string, invite?: string, display_name?: string, client_id?: string }} body
    * @param {Options} [options]
@@ -89,7 +89,7 @@ export class RestApiClient {
   }
 
   /**
-   * Revoke the token, and forget it where it is a plain one.
+   * Revoke the token, and forget it unless a function gives tokens.
    *
    * @param {Options} [options]
    * @returns {Promise<null>}
@@ -122,14 +122,14 @@ export class RestApiClient {
   /** @param {string} clientId @param {Options} [options] @returns {Promise<null>} */
   revokeDevice(clientId, options) {
     check({ clientId });
-    // In the query: a path cannot say every id that a device may have.
+    // In the query, because a device's id may have characters that a path cannot.
     return this.request("DELETE", "/api/devices", { query: { client_id: clientId }, ...options });
   }
 
   // ---- people
 
   /**
-   * Look into the directory for a part of a user id or display name; all of it without one.
+   * Search the directory by a part of a user id or display name; without one it lists everybody.
    *
    * @param {string} [q]
    * @param {Types.ListQuery} [query]
@@ -168,7 +168,7 @@ export class RestApiClient {
   // ---- messages
 
   /**
-   * Send an envelope without a socket. With a `meta.id` it is stored once, however often the call is made.
+   * Send an envelope without a socket. With a `meta.id` it is stored once, however often it is sent.
    *
    * @param {{ type: string, payload: object, meta: Types.Meta }} envelope
    * @param {Options} [options]
@@ -288,7 +288,7 @@ export class RestApiClient {
   }
 
   /**
-   * Add a member, or give one another role.
+   * Add a member, or change a member's role.
    *
    * @param {string} groupId
    * @param {string} userId
@@ -319,7 +319,7 @@ export class RestApiClient {
   }
 
   /**
-   * Return what an attachment is, without its bytes.
+   * Return an attachment's name, type, size and digest.
    *
    * @param {string} attachmentId
    * @param {Options} [options]
@@ -331,7 +331,7 @@ export class RestApiClient {
   }
 
   /**
-   * Return an attachment's address; whoever fetches it must send the token in the `Authorization` header.
+   * Return an attachment's URL. Fetching it needs the token in the `Authorization` header.
    *
    * @param {string} attachmentId
    */
@@ -352,10 +352,10 @@ export class RestApiClient {
   }
 
   #loaded() {
-    this.#transport ??= import("./rest/transport.js").then(
+    this.#transport ??= import("./rest-transport.js").then(
       ({ Transport }) => new Transport(this.#baseUrl, () => this.#token, this.#options),
       (cause) => {
-        this.#transport = null; // it may be loaded another time
+        this.#transport = null; // the next call tries again
         throw new RelayError("offline", "its code is not loaded", { retry: true, cause });
       },
     );
@@ -382,7 +382,7 @@ export class RestApiClient {
   }
 }
 
-/** @param {string} template with the names of what stands there @param {...string} parts */
+/** @param {string} template with the names of the parts @param {...string} parts */
 function path(template, ...parts) {
   return `/api/${template.replace(/{(\w+)}/g, (_, name) => {
     const part = parts.shift();

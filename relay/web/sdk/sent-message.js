@@ -6,9 +6,9 @@ import { Emitter } from "./emitter.js";
 /** @typedef {"queued" | "sent" | "delivered" | "read" | "failed"} SentState */
 
 /**
- * A message on its way, from `sendMessage` on. It can be awaited: for the ack, which says that the server has it on
- * disk. `state` is `queued` until then, `sent` from then on, and in a conversation of two `delivered` and `read` as
- * the other's receipts come; `failed` when it was refused for good, or cancelled (`error` says why).
+ * A message that was given to `sendMessage`. Awaiting it waits for the ack, which says that the server has it on disk.
+ * `state` is `queued` until the ack and `sent` after it; in a conversation of two it becomes `delivered` and `read` with
+ * the other user's receipts. It is `failed` when the message was refused for good or cancelled: `error` says why.
  */
 export class SentMessage {
   /** @type {SentState} */
@@ -17,7 +17,7 @@ export class SentMessage {
   ack = null;
   /** @type {Error | null} */
   error = null;
-  /** Whether somebody waits for the answer or listens, and so learns of a failure. */
+  /** Whether somebody waits for the answer or listens, and so is told of a failure. */
   heeded = false;
   /** @type {Emitter<{change: [SentMessage]}>} */
   #events = new Emitter();
@@ -38,14 +38,14 @@ export class SentMessage {
   /**
    * Wait for the ack.
    *
-   * @template [Kept=AckPayload], [Failed=never]
-   * @param {((ack: AckPayload) => Kept | PromiseLike<Kept>) | null} [kept]
+   * @template [Acked=AckPayload], [Failed=never]
+   * @param {((ack: AckPayload) => Acked | PromiseLike<Acked>) | null} [acked]
    * @param {((error: any) => Failed | PromiseLike<Failed>) | null} [failed]
-   * @returns {Promise<Kept | Failed>}
+   * @returns {Promise<Acked | Failed>}
    */
-  then(kept, failed) {
+  then(acked, failed) {
     this.heeded = true;
-    return this.#answered.promise.then(kept, failed);
+    return this.#answered.promise.then(acked, failed);
   }
 
   /**
@@ -58,7 +58,7 @@ export class SentMessage {
   }
 
   /**
-   * Call `listener` at each change of state, until the function that is returned is called.
+   * Call `listener` at each change of state, until the returned function is called.
    *
    * @param {(message: SentMessage) => void} listener
    */
@@ -67,26 +67,26 @@ export class SentMessage {
     return this.#events.on("change", listener);
   }
 
-  /** Write a failure to the console that nobody else tells of; for the outbox. */
+  /** Write a failure to the console, unless somebody was told of it; for the outbox. */
   warn() {
     const { heeded, state, error, envelope } = this;
     if (heeded || state !== "failed" || error?.name === "AbortError") return;
     console.warn("relay-sdk: nobody waits for this, which failed:", error, envelope.type, envelope.meta.target_id);
   }
 
-  /** Take the message back, if it is not on its way yet; tells whether it was. */
+  /** Cancel the message, if it was not sent yet; tells whether it was cancelled. */
   cancel() {
     return this.#cancel(this);
   }
 
   /**
-   * Take over what became of it; for the outbox.
+   * Set the state; for the outbox.
    *
    * @param {SentState} state
    * @param {{ack?: AckPayload | null, error?: Error | null}} [answer]
    */
   become(state, answer = {}) {
-    if (state === "queued" && this.state === "failed") this.#answered = new Deferred(); // tried anew
+    if (state === "queued" && this.state === "failed") this.#answered = new Deferred(); // it is retried
     this.state = state;
     this.ack = answer.ack ?? this.ack;
     this.error = answer.error ?? null;

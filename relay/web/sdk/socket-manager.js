@@ -1,18 +1,16 @@
 import { check } from "./checks.js";
 import { Waiting } from "./deferred.js";
 import { Emitter, asError } from "./emitter.js";
-import { Engine } from "./engine.js";
 import { ConnectionClosed } from "./errors.js";
 import { Handlers } from "./handlers.js";
-import { generateUniqueId } from "./ids.js";
+import { Lifecycle } from "./lifecycle.js";
 import { readOptions } from "./options.js";
 import { RestApiClient } from "./rest-api-client.js";
 
-/** @import { Standing } from "./engine.js" */
 /** @import { Context } from "./handlers.js" */
-/** @import { ConnectionState } from "./link.js" */
+/** @import { ConnectionState, ConnectionStatus } from "./reconnector.js" */
 /** @import { SocketOptions } from "./options.js" */
-/** @import { Report } from "./receiving.js" */
+/** @import { SyncReport } from "./receiver.js" */
 /** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope, PayloadOf, TokenProvider } from "./types.js" */
 
@@ -24,37 +22,38 @@ import { RestApiClient } from "./rest-api-client.js";
  *   message: [envelope: Envelope<any>, context: Context],
  *   error: [error: Error],
  *   sent: [message: SentMessage],
- *   synced: [report: Report],
+ *   synced: [report: SyncReport],
  *   reset: [],
  *   leader: [leads: boolean],
  * }} SocketEvents
  */
 
 /**
- * One lasting connection to a relay server: it connects, resumes, and keeps what is to be sent until it is answered.
- * In a browser the tabs share it.
+ * A lasting connection to a relay server: it reconnects and resumes by itself, and keeps messages until they are
+ * answered. In a browser the tabs share one connection.
  */
 export class SocketManager {
   /** @type {ConnectionState} */
   connectionState = "disconnected";
-  /** Tries since the last connection that was live for a second. */
+  /** The number of tries since the last connection that was live for a second. */
   reconnectAttempts = 0;
-  /** @type {Error | null} why there is no connection, until there is one again */
+  /** @type {Error | null} the reason why there is no connection; null when connected */
   lastError = null;
   #authToken;
   #handlers;
   #signal;
-  #engine;
+  #lifecycle;
+  #core;
   /** @type {Emitter<SocketEvents>} */
   #events = new Emitter();
-  /** @type {Waiting<Record<string, any>>} for the connection */
+  /** @type {Waiting<Record<string, any>>} callers that wait for the connection */
   #waiting = new Waiting();
 
   /**
-   * @param {string} baseUrl `https://host`, with any prefix of a reverse proxy's; empty for the page's own origin
-   * @param {string | TokenProvider} authToken a token, or who gives one out, asked anew for every connection
+   * @param {string} baseUrl `https://host`, with a reverse proxy's prefix if there is one; empty for the page's own origin
+   * @param {string | TokenProvider} authToken a token, or a function that returns one, called for every connection
    * @param {SocketOptions} [options]
-   * @throws {TypeError} The address is none, or nothing here speaks WebSocket.
+   * @throws {TypeError} The address is wrong, or this platform has no WebSocket.
    */
   constructor(baseUrl, authToken, options = {}) {
     const onFault = (/** @type {unknown} */ fault) => this.report(fault);
@@ -64,7 +63,7 @@ export class SocketManager {
     this.#handlers = new Handlers(settings.clock, onFault);
     /** REST calls to the same server, with the same token. */
     this.rest = new RestApiClient(baseUrl, authToken, { fetch: options.fetch });
-    this.#engine = new Engine(
+    this.#lifecycle = new Lifecycle(
       {
         rest: this.rest,
         token: (reason) => (typeof this.authToken === "function" ? this.authToken({ reason }) : this.authToken),
@@ -74,7 +73,7 @@ export class SocketManager {
           this.#events.emit("message", envelope, context);
           return work;
         },
-        onStanding: (standing) => this.#stand(standing),
+        onStatus: (status) => this.#setStatus(status),
         onSent: (message) => this.#events.emit("sent", message),
         heard: () => this.#events.has("sent"),
         onSynced: (report) => this.#events.emit("synced", report),
@@ -83,57 +82,57 @@ export class SocketManager {
         onFault,
       },
       settings,
-      { clientId: options.clientId ?? generateUniqueId(), given: options.clientId !== undefined },
     );
+    this.#core = this.#lifecycle.core;
     this.#signal = options.signal;
     options.signal?.addEventListener("abort", () => void this.disconnect(), { once: true });
   }
 
-  // ---- where it stands
+  // ---- state
 
   get authToken() {
     return this.#authToken;
   }
 
-  /** The token from the next connection and the next call on. */
+  /** A new token counts from the next connection and the next call on. */
   set authToken(token) {
     check({ authToken: token });
     this.#authToken = token;
     this.rest.authToken = token;
   }
 
-  /** The live WebSocket, or null: without a connection, and in the tabs that use another's. */
+  /** The live WebSocket; null without a connection, and in a tab that uses another tab's. */
   get socket() {
-    return this.#engine.roles.link?.connection?.socket ?? null;
+    return this.#lifecycle.reconnector?.connection?.socket ?? null;
   }
 
-  /** The device's lasting id: final once `opened` has resolved. */
+  /** The device's lasting id. It is final once `opened` has resolved. */
   get clientId() {
-    return this.#engine.device.clientId;
+    return this.#core.device.clientId;
   }
 
   /** The user the token belongs to, or null before the first connection. */
   get userId() {
-    return this.#engine.device.userId;
+    return this.#core.device.userId;
   }
 
   get sessionId() {
-    return this.#engine.device.sessionId;
+    return this.#core.device.sessionId;
   }
 
   /** The position up to which everything is processed, or null. */
   get cursor() {
-    return this.#engine.receiving.inbox.cursor;
+    return this.#core.receiver.cursor;
   }
 
-  /** The name of the server's log, as last heard. */
+  /** The name of the server's log, as last told. */
   get epoch() {
-    return this.#engine.epoch;
+    return this.#core.receiver.epoch;
   }
 
-  /** @returns {Record<string, number>} the server's limits, as last heard */
+  /** @returns {Record<string, number>} the server's limits, as last told */
   get limits() {
-    return this.#engine.ready?.limits ?? {};
+    return this.#core.ready?.limits ?? {};
   }
 
   /** The handlers by message type; `*` has those for all. */
@@ -141,38 +140,38 @@ export class SocketManager {
     return this.#handlers.byType;
   }
 
-  /** What was written and has no answer yet, or was refused. */
+  /** The messages without an answer, and those that were refused. */
   get outbox() {
-    return this.#engine.outbox;
+    return this.#core.outbox;
   }
 
-  /** What is kept under this name: the outbox, the cursor, and what else an application puts there. */
+  /** The storage of this name: the outbox, the cursor, and whatever the application stores there. */
   get storage() {
-    return this.#engine.storage;
+    return this.#core.storage;
   }
 
-  /** Resolves when the storage is read: from then on the outbox has what earlier pages left. */
+  /** Resolves once the storage is read: from then on the outbox has the messages of earlier pages. */
   get opened() {
-    return this.#engine.opened;
+    return this.#core.opened;
   }
 
   /** Whether this tab has the connection. */
   get isLeader() {
-    return this.#engine.roles.leads;
+    return this.#lifecycle.leads;
   }
 
-  /** Tell whether this is the one tab to show notifications: the one that is seen, else the one with the connection. */
+  /** Tell whether this tab is the one to show notifications: the visible tab, else the one with the connection. */
   isNotifier() {
-    return this.#engine.roles.member?.tabs.notifies ?? true;
+    return this.#lifecycle.shared?.tabs.notifies ?? true;
   }
 
   // ---- connecting
 
   /**
-   * Connect, and stay connected; resolves with the server's `ready` once caught up. A server that cannot be reached
-   * is tried again and is no failure.
+   * Connect, and stay connected. Resolves with the server's `ready` after the replay. A server that cannot be reached is
+   * no error: it is tried again.
    *
-   * @param {{signal?: AbortSignal}} [options] gives up, unless connected by then
+   * @param {{signal?: AbortSignal}} [options] signal: gives up, unless connected by then
    * @returns {Promise<Record<string, any>>}
    * @throws {ConnectionClosed} The server does not want this client back, or it was disconnected.
    */
@@ -180,7 +179,7 @@ export class SocketManager {
     check({}, { signal });
     this.#signal?.throwIfAborted();
     signal?.throwIfAborted();
-    void this.#engine.roles.start();
+    void this.#lifecycle.start();
     try {
       return await this.ready({ signal });
     } catch (error) {
@@ -189,15 +188,15 @@ export class SocketManager {
     }
   }
 
-  /** Connect anew at once, whatever the back-off says: after a change of networks, or a sleep. */
+  /** Connect anew at once, without waiting for the back-off: after a change of networks, or a sleep. */
   async reconnect() {
-    if (!this.#engine.roles.running || this.connectionState === "closed") return this.connect();
-    this.#engine.roles.again();
+    if (!this.#lifecycle.running || this.connectionState === "closed") return this.connect();
+    this.#lifecycle.reconnect();
     return this.ready();
   }
 
   /**
-   * Wait until connected and caught up.
+   * Wait until connected and the replay is over.
    *
    * @param {{signal?: AbortSignal}} [options]
    * @returns {Promise<Record<string, any>>}
@@ -205,44 +204,43 @@ export class SocketManager {
   async ready({ signal } = {}) {
     check({}, { signal });
     signal?.throwIfAborted();
-    if (this.connectionState === "connected") return this.#engine.ready ?? {};
+    if (this.connectionState === "connected") return this.#core.ready ?? {};
     return this.#waiting.wait(signal);
   }
 
-  /** Say goodbye and stay away, until `connect` is called again; what was not sent stays in the outbox. */
+  /** Send a goodbye and stay disconnected until `connect` is called. Unsent messages stay in the outbox. */
   async disconnect() {
-    await this.#engine.roles.stop();
+    await this.#lifecycle.stop();
   }
 
-  /** Disconnect, and forget all that is kept under this name, what was not sent included: for who signs out. */
+  /** Disconnect, and delete everything stored under this name, unsent messages included: for signing out. */
   async forget() {
-    this.#engine.roles.ask({ forget: true });
-    await this.#engine.roles.stop();
-    await this.#engine.forget();
+    this.#lifecycle.ask({ forget: true });
+    await this.#lifecycle.forget();
   }
 
   // ---- messages
 
   /**
-   * Put a message in the outbox, from where it goes out, again and again, until it is answered.
+   * Put a message into the outbox. From there it is sent, again and again, until it is answered.
    *
    * @template {string} Type
    * @param {Type} type
    * @param {PayloadOf<Type>} payload
    * @param {string | null} [targetId] a user, a group, or `*`; none for types without a target
-   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} [options] the id that makes a retry safe; whether
-   *   it is worth sending later; what takes it back while it waits
+   * @param {{id?: string, keep?: boolean, signal?: AbortSignal}} [options] id: makes a retry safe; keep: whether
+   *   it is worth sending later; signal: cancels it while it waits
    * @returns {SentMessage}
    */
   sendMessage(type, payload, targetId, options = {}) {
     check({ type, payload, options }, { targetId, ...options });
-    return this.#engine.outbox.send(type, /** @type {object} */ (payload), targetId, options);
+    return this.#core.outbox.send(type, /** @type {object} */ (payload), targetId, options);
   }
 
   /**
-   * Have a handler called with each message of a type (`*`: of any), until the function that is returned is called.
-   * One that returns a promise holds the cursor back until then, so that what it did not finish comes again after a
-   * restart.
+   * Call a handler with each message of a type (`*`: of all types), until the returned function is called. A handler that
+   * returns a promise holds the cursor back until it is settled: a message whose handler did not finish comes again
+   * after a restart.
    *
    * @template {string} Type
    * @param {Type} type
@@ -278,22 +276,22 @@ export class SocketManager {
     return this.on("error", callback);
   }
 
-  /** Tell those who listen with `onError`, or else the console: for what is built on this. @param {unknown} fault */
+  /** Report an error to the listeners of `onError`, or else to the console; for code built on this class. @param {unknown} fault */
   report(fault) {
     this.#events.emit("error", asError(fault));
   }
 
   // ---- inside
 
-  /** @param {Standing} standing */
-  #stand({ state, attempts, error, retryIn }) {
+  /** @param {ConnectionStatus} status */
+  #setStatus({ state, attempts, error, retryIn }) {
     const previous = this.connectionState;
     this.connectionState = state;
     this.reconnectAttempts = attempts;
     if (error) this.lastError = error;
     if (state === "connected") this.lastError = null;
     if (state !== previous || error) this.#events.emit("state", state, previous, { error, retryIn });
-    if (state === "connected") this.#waiting.resolve(this.#engine.ready ?? {});
+    if (state === "connected") this.#waiting.resolve(this.#core.ready ?? {});
     if (state === "closed") this.#waiting.reject(error);
     if (state === "disconnected") this.#waiting.reject(new ConnectionClosed(1000, "this client said goodbye"));
   }

@@ -1,15 +1,15 @@
 /**
- * What travels between a relay server and its clients, and what REST answers. Names are the wire's own:
- * docs/protocol.md and docs/rest.md say what each means.
+ * The types of the protocol between a relay server and its clients, and of REST answers. Names are those of the wire:
+ * docs/protocol.md and docs/rest.md explain them.
  */
 
 /**
- * The payloads by message type of one's own server: `relay schema --typescript` writes them, or an application does,
+ * The payloads by message type of your own server. `relay schema --typescript` writes them, or an application does:
  * `declare module "relay-sdk" { interface MessageTypes { … } }`.
  */
 export interface MessageTypes {}
 
-/** The payloads of relay's own message types, where MessageTypes has none. */
+/** The payloads of relay's own message types, for those that MessageTypes does not have. */
 export interface CoreMessageTypes {
   chat_message: MessagePayload;
   group_message: MessagePayload;
@@ -28,7 +28,7 @@ export interface CoreMessageTypes {
   error: ErrorPayload;
 }
 
-/** A declared type's payload; of a type that nobody declared, any object. */
+/** The payload of a declared type; for another type any object. */
 export type PayloadOf<Type extends string> = Type extends keyof MessageTypes
   ? MessageTypes[Type]
   : Type extends keyof CoreMessageTypes
@@ -131,7 +131,7 @@ export interface Meta {
   replay?: boolean;
 }
 
-/** One message on the wire. A tombstone's payload is empty, whatever its type says. */
+/** One message on the wire. A tombstone's payload is empty, whatever its type. */
 export interface Envelope<Type extends string = string> {
   type: Type;
   payload: PayloadOf<Type>;
@@ -142,13 +142,13 @@ export type ConversationKind = "user" | "group" | "self" | "broadcast";
 export type Role = "owner" | "admin" | "member";
 export type Member = { user_id: string; role: Role };
 
-/** The cursor of a list: as an answer gave it. */
+/** A place in a list: `cursor` is the `next_cursor` of the page before. */
 export interface ListQuery {
   limit?: number;
   cursor?: string | number | null;
 }
 
-/** Which page of a conversation; at most one of `before`, `after` and `around`, each a seq. */
+/** A page of a conversation: at most one of `before`, `after` and `around`, each a seq. */
 export interface Pagination {
   before?: number;
   after?: number;
@@ -229,7 +229,7 @@ export interface Me extends User {
   presence_to: "everyone" | "shared" | "nobody";
   groups_from: "everyone" | "shared" | "nobody";
   receipts: boolean;
-  /** What the caller chose to show; "offline" is invisible. */
+  /** The status that the caller chose; "offline" means invisible. */
   status: "online" | "away" | "busy" | "offline";
   status_text: string | null;
   status_until: number | null;
@@ -280,8 +280,8 @@ export interface Attachment {
   sha256: string;
 }
 
-/** Asked for a token before each connection, and once more when one was refused. */
+/** A function that returns a token: called before each connection, and once more when a token was refused. */
 export type TokenProvider = (why: { reason: "first" | "reconnect" | "refused" }) => string | Promise<string>;
 
-/** How far a transfer has come, in bytes; `total` is 0 where nobody knows. */
+/** Progress of a transfer, in bytes; `total` is 0 where it is not known. */
 export type Progress = (loaded: number, total: number) => void;

@@ -1,2 +1,2 @@
-// What this module exports are types, written by hand in types.d.ts: only interfaces can be augmented.
+// The types of this module are written by hand, in types.d.ts: applications can add only to interfaces.
 export {};

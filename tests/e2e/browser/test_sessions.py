@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import PASSWORD, Place, load_anew, open_conversation, open_place, send, shows
+
+pytestmark = pytest.mark.e2e
 
 STATUS = "document.querySelector('.me select')?.value"
 PEEK = "document.body.innerText + [...document.querySelectorAll('input, textarea')].map((one) => one.value).join()"

@@ -1,12 +1,16 @@
-"""What the page says is so: of the network, of groups that are over, of names, of texts of any script and of links."""
+"""The truth of what the page shows: of the network, of groups that are over, of names, of texts of any script and of links."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import Place, load_anew, open_place, send
+
+pytestmark = pytest.mark.e2e
 
 HEADING = "document.querySelector('.conversation h2').textContent"
 BANNER = "document.querySelector('.banner').textContent"

@@ -1,18 +1,18 @@
-/** Texts of any script in sentences and labels of ours. */
+/** Text of any script inside the page's sentences and labels. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { direction, isolate, listed, straight, upright } from "../../../relay/web/app/format.js";
 
-test("a name that is read as the page is stands as it is, any other one by itself", () => {
+test("a name in the page's direction stays as it is, any other one is isolated", () => {
   for (const name of ["Bob", "Zoé Laurent", "Ж", "日本", "é́", "1", ""]) assert.equal(isolate(name), name);
   assert.equal(isolate("بوب"), "\u2068بوب\u2069");
   assert.equal(isolate("שלום"), "\u2068שלום\u2069");
   assert.equal(isolate("𞤀𞤁"), "\u2068𞤀𞤁\u2069");
 });
 
-test("no name turns what stands after it, whatever signs it has", () => {
+test("no name reorders the text after it, whatever controls it has", () => {
   for (const sign of ["\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"]) {
     assert.equal(straight(`B${sign}ob${sign}`), "Bob");
     assert.equal(isolate(`B${sign}ob`), "\u2068Bob\u2069");
@@ -20,12 +20,12 @@ test("no name turns what stands after it, whatever signs it has", () => {
   assert.equal(listed(["Ann", "\u202eBob"]), `Ann and \u2068Bob\u2069`);
 });
 
-test("a text is read as its first letter is", () => {
+test("the direction of a text is that of its first letter", () => {
   for (const text of ["Hello عالم", "1. Hello", "", "123", "😀"]) assert.equal(direction(text), "ltr", text);
   for (const text of ["مرحبا Bob", "1. שלום", "😀 عالم", "\u202aعالم"]) assert.equal(direction(text), "rtl", text);
 });
 
-test("nothing is shown in another order than it has, and what other signs say stays", () => {
+test("no text is shown in another order than it has, and other controls stay", () => {
   assert.equal(upright("gnp.\u202eexe\u202c"), "gnp.exe\u202c");
   assert.equal(upright("a\u2067ب\u2069"), "a\u2067ب\u2069");
 });

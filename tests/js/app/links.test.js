@@ -1,4 +1,4 @@
-/** What is a link in what people write. */
+/** Links in what people write. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { parts } from "../../../relay/web/app/links.js";
 /** @param {string} text */
 const links = (text) => parts(text).filter(({ link }) => link).map(({ text: address }) => address);
 
-test("an address keeps its own brackets, and none of those around it", () => {
+test("a link keeps its own brackets, and none of those around it", () => {
   const wiki = "https://x.org/Foo_(bar)";
   for (const text of [wiki, `(${wiki})`, `see ${wiki}.`, `[${wiki}]`, `(see ${wiki}), and`, `${wiki}) then`, `([a](${wiki}))`]) {
     assert.deepEqual(links(text), [wiki], text);
@@ -17,28 +17,28 @@ test("an address keeps its own brackets, and none of those around it", () => {
   assert.deepEqual(links("https://x.org/a("), ["https://x.org/a"]);
 });
 
-test("no closing punctuation of any script belongs to an address", () => {
+test("no closing punctuation of any script belongs to a link", () => {
   for (const closing of [".", ",", ";", ":", "!", "?", "'", "*", "…", "。", "、", "，", "！", "？", "：", "；", "）", "」", "』", "】", "》", "〉", "。然后", "؟", "،", "؛", "।", "॥", "։", "።", "’", "”", "»", "›", "—", "–", "...", "?!", ").", "”。"]) {
     assert.deepEqual(links(`https://x.org/a${closing}`), ["https://x.org/a"], closing);
     assert.deepEqual(links(`https://x.org/a${closing} and`), ["https://x.org/a"], closing);
   }
 });
 
-test("an address in quotation marks or angle brackets ends with them", () => {
+test("a link in quotation marks or angle brackets ends with them", () => {
   for (const [open, close] of ["<>", '""', "''", "``", "“”", "„“", "‚‘", "«»", "»«", "‹›", "「」", "『』", "《》", "【】", "（）"]) {
     assert.deepEqual(links(`a ${open}https://x.org/b${close} c`), ["https://x.org/b"], open + close);
     assert.deepEqual(links(`a${open}https://x.org/b${close}c`), ["https://x.org/b"], open + close);
   }
 });
 
-test("what addresses do end in stays", () => {
+test("characters that addresses do end with stay", () => {
   for (const address of ["https://x.org/", "https://x.org/a/", "https://x.org/a?b=c&d=%20", "https://x.org/#", "https://x.org/Foo_", "https://x.org/a-", "https://x.org/ж/日本", "https://x.org/it's", "https://x.org/a=", "https://münchen.example/ä", "HTTPS://X.org/a", "https://x.org/a,b;c:d@e!f"]) {
     assert.deepEqual(links(`${address} b`), [address]);
     assert.deepEqual(links(`请看${address}`), [address]);
   }
 });
 
-test("what is no address stays text, and the parts are the whole", () => {
+test("text that is not a link stays text, and the parts together are the whole", () => {
   for (const text of ["", "https://", "http://.", "https://)", "xhttps://x.org", "javascript:alert(1)", "ftp://x.org", "https:x.org", "https://[x"]) {
     assert.deepEqual(links(text), [], text);
   }
@@ -48,6 +48,6 @@ test("what is no address stays text, and the parts are the whole", () => {
   assert.deepEqual(links("https://x.org,https://y.org"), ["https://x.org,https://y.org"]);
 });
 
-test("a long run without an end costs no more than its length", () => {
+test("a very long link takes time in proportion to its length", () => {
   for (const run of ["(", ")", ".", "[", "https://"]) parts(`https://x.org/${run.repeat(50_000)}`);
 });

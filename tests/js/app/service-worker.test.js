@@ -1,4 +1,4 @@
-/** The worker that keeps the page at hand, among caches that may be full and a server that may go or be upgraded. */
+/** The service worker, with caches that may be full and a server that may go away or be upgraded. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ const SCOPE = "https://x.org/chat/";
 const FILES = ["app/main.js", "app/main.css", "sdk/index.js"];
 const ALL = FILES.map((name) => SCOPE + name);
 
-/** A browser's caches: with room for so many files, or for none and no reading either. */
+/** A browser's caches, with room for so many files; with room for none they cannot be read either. */
 class Caches {
   /** @type {Map<string, Map<string, any>>} */
   all = new Map();
@@ -72,7 +72,7 @@ class World {
     this.restart();
   }
 
-  /** Begin the worker anew: browsers end one that has nothing to do. */
+  /** Restart the worker, as browsers do after a while without work. */
   restart() {
     const get = async (/** @type {string} */ id) => ({ url: SCOPE, navigate: async () => void this.reloaded.push(id) });
     vm.runInNewContext(SOURCE, {
@@ -103,7 +103,7 @@ class World {
     return response?.type === "error" ? "error" : `${await response?.text()}`;
   }
 
-  /** Load a page as a browser does; gives its id and the versions of what it is made of. */
+  /** Load a page as a browser does; returns its id and the versions of its files. */
   async open() {
     this.#pages += 1;
     const id = `page ${this.#pages}`;
@@ -120,7 +120,7 @@ class World {
     await Promise.all(waits);
   }
 
-  /** Open a page, and have it kept. */
+  /** Open a page, and have it cached. */
   async visit() {
     const { id, versions } = await this.open();
     await this.keep(id);
@@ -139,7 +139,7 @@ test("after a visit the page opens without the server", async () => {
   }
 });
 
-test("a full cache, or none, costs no answer of the server's", async () => {
+test("a full or missing cache does not stop an answer of the server", async () => {
   for (const spoil of [(/** @type {World} */ { caches }) => (caches.room = 0), (/** @type {World} */ { caches }) => (caches.forbidden = true)]) {
     const world = new World();
     spoil(world);
@@ -150,7 +150,7 @@ test("a full cache, or none, costs no answer of the server's", async () => {
   }
 });
 
-test("an upgrade that there is no room for is seen online, and offline the whole version of before is", async () => {
+test("an upgrade without room in the cache is shown online, and offline the complete version before it is", async () => {
   for (const room of [4, 5, 6, 7]) {
     const world = new World();
     await world.visit();
@@ -162,7 +162,7 @@ test("an upgrade that there is no room for is seen online, and offline the whole
   }
 });
 
-test("what there is no room for is not asked for again with every page", async () => {
+test("files without room in the cache are not fetched again with every page", async () => {
   const world = new World();
   world.caches.room = 1;
   await world.visit();
@@ -171,7 +171,7 @@ test("what there is no room for is not asked for again with every page", async (
   assert.equal(world.asked.length, 4);
 });
 
-test("an upgrade replaces what was kept, all of it at once", async () => {
+test("an upgrade replaces the cached version, all of it at once", async () => {
   const world = new World();
   await world.visit();
   world.version = "2";
@@ -186,7 +186,7 @@ test("an upgrade replaces what was kept, all of it at once", async () => {
   assert.equal(world.caches.all.size, 1);
 });
 
-test("a server that goes amid a load gives no mixture: what is kept of the same version, or nothing", async () => {
+test("when the server goes away during a load, the rest comes from the cache of the same version, or not at all", async () => {
   const world = new World();
   await world.visit();
   await world.get(SCOPE);
@@ -199,7 +199,7 @@ test("a server that goes amid a load gives no mixture: what is kept of the same 
   await assert.rejects(world.get(ALL[0], id), TypeError);
 });
 
-test("a server that is upgraded amid a load has the page loaded anew, or gives it what is kept of its version", async () => {
+test("when the server is upgraded during a load, the page is reloaded, or gets the cached files of its version", async () => {
   const kept = new World();
   await kept.visit();
   const old = await kept.open();
@@ -216,7 +216,7 @@ test("a server that is upgraded amid a load has the page loaded anew, or gives i
   assert.equal(world.caches.all.size, 0, "a page of before does not have the new files kept as its own");
 });
 
-test("what a proxy answers in place of a file is handed on", async () => {
+test("a proxy's answer in place of a file is passed on", async () => {
   const world = new World();
   const { id } = await world.open();
   world.version = "";
@@ -225,7 +225,7 @@ test("what a proxy answers in place of a file is handed on", async () => {
   assert.deepEqual(world.reloaded, []);
 });
 
-test("what is said to the server itself is none of the worker's business", async () => {
+test("calls to the server do not pass through the worker", async () => {
   const world = new World();
   for (const path of ["api/users/me", "ws", "healthz", "apps/x"]) assert.equal(await world.get(SCOPE + path, "page 1"), "undefined");
   assert.deepEqual(world.asked, []);

@@ -1,8 +1,9 @@
-/** The store's rules, one by one, on envelopes as the server sends them. */
+/** The rules of the store's state, one by one, on envelopes as the server sends them. */
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
+import { UNREAD_TYPES } from "../../../relay/web/sdk/protocol.js";
 import { State } from "../../../relay/web/sdk/store/state.js";
 import { randomOf } from "../support/random.js";
 
@@ -65,7 +66,7 @@ test("a message is shown once, however often it comes", () => {
   assert.equal(state.view("ann").messages[0], messages[0], "what did not change is the same object");
 });
 
-test("of two versions the later edited one wins, in either order", () => {
+test("of two versions the later edit wins, in either order", () => {
   for (const swapped of [false, true]) {
     const state = newState();
     const { say, edit } = talk();
@@ -78,7 +79,7 @@ test("of two versions the later edited one wins, in either order", () => {
   }
 });
 
-test("a message as it was does not undo an edited one, whichever comes last", () => {
+test("an unedited version does not undo an edit, whichever comes last", () => {
   const { say } = talk();
   const first = say("ann", "Hi");
   const edited = { ...first, payload: { content: "2" }, meta: { ...first.meta, edited_at: 2, edit_id: 2 } };
@@ -89,7 +90,7 @@ test("a message as it was does not undo an edited one, whichever comes last", ()
   }
 });
 
-test("mentions that an edit clears are gone, as in a page that is loaded anew", () => {
+test("mentions that an edit clears are gone, as in a fresh page", () => {
   const { say, edit } = talk();
   const first = say("ann", "@me, hi", { mentions: ["me"] });
   const plain = edit("ann", first, "hi");
@@ -102,7 +103,7 @@ test("mentions that an edit clears are gone, as in a page that is loaded anew", 
   assert.deepEqual(payloads, [{ content: "hi" }, { content: "hi" }]);
 });
 
-test("of two edits the later one counts, also where the clock went back between them", () => {
+test("of two edits the later one counts, also when the clock was set back between them", () => {
   const { say, edit } = talk();
   const first = say("ann", "Hi", {}, { timestamp: 10_000 });
   const earlier = edit("ann", first, "Hello", { timestamp: 10_060 });
@@ -127,7 +128,7 @@ test("of two edits the later one counts, also where the clock went back between 
   }
 });
 
-test("conversations are listed by their newest message's place, whatever the clock said", () => {
+test("conversations are sorted by their newest message's id, whatever the clock said", () => {
   const state = newState();
   const said = (/** @type {number} */ position, /** @type {string} */ sender, /** @type {number} */ timestamp) =>
     state.apply({ type: "chat_message", payload: { content: "Hi" }, meta: { message_id: position, seq: 1, sender_id: sender, target_id: "me", timestamp } });
@@ -179,7 +180,7 @@ test("a page that was read before a deletion does not undo it", () => {
   assert.equal(state.summary("ann").unread, 0);
 });
 
-test("with a message its edits and reactions go", () => {
+test("a deletion takes a message's edits and reactions with it", () => {
   const state = newState();
   const { say, edit, react, delete: remove } = talk();
   const first = say("ann", "Hi");
@@ -209,7 +210,7 @@ test("a reaction to a message that comes later is shown with it", () => {
   assert.deepEqual(state.view("ann").messages[0]?.reactions, [{ emoji: "👍", userIds: ["me"], mine: true }]);
 });
 
-test("what a notification replaces is a tombstone, also when it comes later", () => {
+test("a replaced notification is a tombstone, also when it comes later", () => {
   const state = newState();
   const { raw } = talk("team");
   const [old, anew] = [raw("notification", "root", { title: "1" }), raw("notification", "root", { title: "2" }, { replaces: 1 })];
@@ -218,7 +219,7 @@ test("what a notification replaces is a tombstone, also when it comes later", ()
   assert.equal(state.summary("team").unread, 1);
 });
 
-test("unread are others' messages after the pointer; to send is also to read", () => {
+test("messages of others after the pointer are unread; sending is also reading", () => {
   const state = newState();
   const { say, receipt } = talk();
   for (const content of ["1", "2", "3"]) state.apply(say("ann", content));
@@ -232,7 +233,20 @@ test("unread are others' messages after the pointer; to send is also to read", (
   assert.equal(state.summary("ann").unread, 1);
 });
 
-test("mentions count where they call this user, or everybody", () => {
+test("the types that count as unread on the server count here, and no others", () => {
+  const state = newState();
+  const { event } = talk("team");
+  const types = [...UNREAD_TYPES, "weather_report"];
+  for (const [at, type] of types.entries()) {
+    const meta = { message_id: 100 + at, seq: 1 + at, sender_id: "ann", target_id: "me", timestamp: 1 };
+    state.apply({ type, payload: { kind: undefined }, meta });
+  }
+  assert.equal(state.summary("ann").unread + state.view("self").unread, UNREAD_TYPES.length);
+  state.apply(event("renamed", { name: "Team" }));
+  assert.equal(state.summary("team").unread, 0);
+});
+
+test("mentions count if they are of this user, or of everybody", () => {
   const state = newState();
   const { say } = talk("team");
   state.apply(say("ann", "1", { mentions: ["me"] }));
@@ -246,7 +260,7 @@ function row(more) {
   return { kind: "user", target_id: "ann", name: "Ann", role: "member", last_message: null, unread_mentions: 0, read_seq: 0, ...more };
 }
 
-test("what is unread of a conversation that is not loaded is counted by its row, and counted once", () => {
+test("unread messages that are not held are counted by the row, and counted once", () => {
   const state = newState();
   const { say, receipt } = talk();
   const messages = Array.from({ length: 10 }, (_, at) => say("ann", String(at)));
@@ -262,7 +276,7 @@ test("what is unread of a conversation that is not loaded is counted by its row,
   assert.equal(state.mirror.conversation("ann").unread.dirty, false);
 });
 
-test("when the pointer moves among what is not held, the row is asked for again", () => {
+test("when the pointer moves among messages that are not held, the row is fetched again", () => {
   const state = newState();
   const { say, receipt } = talk();
   const messages = Array.from({ length: 10 }, (_, at) => say("ann", String(at)));
@@ -274,7 +288,7 @@ test("when the pointer moves among what is not held, the row is asked for again"
   assert.equal(state.summary("ann").unread, 6);
 });
 
-test("messages that are let go stay unread", () => {
+test("messages that are dropped stay unread", () => {
   const state = newState(10);
   const { say } = talk();
   for (let at = 0; at < 200; at += 1) state.apply(say("ann", String(at)));
@@ -283,7 +297,7 @@ test("messages that are let go stay unread", () => {
   assert.equal(state.view("ann").hasOlder, true);
 });
 
-test("an older row does not undo what events told", () => {
+test("an older row does not undo newer events", () => {
   const state = newState();
   const { say } = talk();
   state.row(row({ last_seq: 3, unread: 3 }));
@@ -293,7 +307,7 @@ test("an older row does not undo what events told", () => {
   assert.equal(state.summary("ann").unread, 6);
 });
 
-test("who is removed forgets the group; who is added again begins anew", () => {
+test("a removed user forgets the group; one who is added again begins anew", () => {
   const state = newState();
   const { say, event } = talk("team");
   state.apply(say("ann", "1"));
@@ -311,7 +325,7 @@ test("who is removed forgets the group; who is added again begins anew", () => {
   assert.equal(state.conversations.length, 1, "a removal before that says nothing now");
 });
 
-test("a row or a page that was asked for before a group was left does not bring it back", () => {
+test("a row or a page that was requested before a group was left does not bring it back", () => {
   const state = newState();
   const { say, event } = talk("team");
   const [first, removed] = [say("ann", "1"), event("member_removed", { user_id: "me" })];
@@ -325,7 +339,7 @@ test("a row or a page that was asked for before a group was left does not bring 
   assert.equal(state.conversations.length, 1, "the row of after the return does");
 });
 
-test("what lies before a gap is let go, as it may be edited there, and stays unread until the server says", () => {
+test("messages before a gap are dropped, as they may be edited there, and stay unread until the server tells", () => {
   const state = newState();
   const { say } = talk();
   const messages = Array.from({ length: 9 }, (_, at) => say("ann", String(at)));
@@ -338,7 +352,7 @@ test("what lies before a gap is let go, as it may be edited there, and stays unr
   assert.equal(state.summary("ann").unread, 9);
 });
 
-test("a deletion that the row knows of already changes nothing of the count", () => {
+test("a deletion that the row has counted does not change the count", () => {
   const state = newState();
   const { say, delete: remove } = talk();
   const [first, second] = [say("ann", "1"), say("ann", "2")];
@@ -362,7 +376,7 @@ test("names and roles follow the group's events", () => {
   assert.equal(state.summary("team").role, "admin");
 });
 
-test("receipts tell how far an own message has come, and touch no others", () => {
+test("receipts set the state of own messages, and of no others", () => {
   const state = newState();
   const { say, receipt } = talk();
   for (const envelope of [say("me", "1", {}, { id: "a" }), say("me", "2", {}, { id: "b" })]) state.apply(envelope);
@@ -374,7 +388,7 @@ test("receipts tell how far an own message has come, and touch no others", () =>
   assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "delivered"]);
 });
 
-test("a notification to oneself is not said in the conversation with who sent it", () => {
+test("a notification to the user is not in the conversation with its sender", () => {
   const state = newState();
   const { raw } = talk();
   state.apply(raw("notification", "ann", { title: "Backup failed" }));
@@ -382,7 +396,7 @@ test("a notification to oneself is not said in the conversation with who sent it
   assert.equal(state.view("self").messages.length, 1);
 });
 
-test("what expires is a tombstone from then on", () => {
+test("an expired message is a tombstone", () => {
   const state = newState();
   const { raw } = talk("team");
   state.apply(raw("notification", "root", { title: "Soon over" }, { expires_at: 100 }));
@@ -393,7 +407,7 @@ test("what expires is a tombstone from then on", () => {
   assert.equal(state.view("team").messages[0]?.deletedAt, 100);
 });
 
-test("holes between what is held are gaps", () => {
+test("missing seqs between the messages held are gaps", () => {
   const state = newState();
   const { say } = talk();
   const messages = Array.from({ length: 9 }, (_, at) => say("ann", String(at)));
@@ -403,9 +417,9 @@ test("holes between what is held are gaps", () => {
   assert.deepEqual(state.view("ann").gaps, [{ fromSeq: 7, toSeq: 8 }]);
 });
 
-// ---- what is on its way
+// ---- unsent messages
 
-test("an own message is there exactly once, under one key, at every moment", () => {
+test("an own message is shown exactly once, under one key, at every moment", () => {
   const state = newState();
   const { say } = talk();
   state.apply(say("ann", "Hi"));
@@ -437,7 +451,7 @@ test("an own message that a replay brings before its ack is shown once as well",
   assert.deepEqual(state.view("ann").messages.map(({ seq }) => seq), [1]);
 });
 
-test("the late ack of a message that was edited meanwhile does not undo the edit", () => {
+test("the late ack of a message does not undo an edit that came before it", () => {
   const state = newState();
   const mine = { type: "chat_message", payload: { content: "Hello" }, meta: { id: "x", target_id: "ann", timestamp: 2 } };
   state.sent(sent(mine), false);
@@ -447,7 +461,7 @@ test("the late ack of a message that was edited meanwhile does not undo the edit
   assert.deepEqual(contents(state), ["Edited"]);
 });
 
-test("echoes keep the order in which they were written, and failed ones stay until they are read", () => {
+test("unsent messages keep the order in which they were written, and failed ones stay until they are discarded", () => {
   const state = newState();
   const [one, two] = ["1", "2"].map((content) => ({
     type: "chat_message", payload: { content }, meta: { id: content, target_id: "ann", timestamp: 2 },
@@ -460,7 +474,7 @@ test("echoes keep the order in which they were written, and failed ones stay unt
   assert.deepEqual(contents(state), ["2"]);
 });
 
-test("edits, deletions and reactions of one's own show at once, and go back when they are refused", () => {
+test("own edits, deletions and reactions show at once, and are undone when they are refused", () => {
   const state = newState();
   const { say } = talk();
   state.apply(say("me", "Hi", {}, { id: "a" }));
@@ -483,16 +497,16 @@ test("edits, deletions and reactions of one's own show at once, and go back when
   assert.deepEqual(contents(state), ["†"]);
 });
 
-test("a receipt on its way counts at once", () => {
+test("an unsent receipt counts at once", () => {
   const state = newState();
   state.apply(talk().say("ann", "Hi"));
   state.sent(sent({ type: "read_receipt", payload: { up_to_seq: 1 }, meta: { id: "r", target_id: "ann" } }), false);
   assert.equal(state.summary("ann").unread, 0);
 });
 
-// ---- what passes
+// ---- typing and statuses
 
-test("typing ends by a word, by a message, and by itself", () => {
+test("typing ends by an event, by a message, and by itself", () => {
   const state = newState();
   const types = (typing = true, device = "1") => ({ type: "typing_indicator", payload: { typing }, meta: { sender_id: "ann", target_id: "me", client_id: device } });
   state.apply(types());
@@ -511,7 +525,7 @@ test("typing ends by a word, by a message, and by itself", () => {
   assert.deepEqual(state.typing.view("ann"), []);
 });
 
-test("statuses are what was heard last, and unknown of whom nothing was heard", () => {
+test("a status is the last one received, and unknown before the first", () => {
   const state = newState();
   assert.equal(state.statuses.view("ann").status, "unknown");
   const unknown = state.statuses.view("ann");
@@ -526,7 +540,7 @@ test("statuses are what was heard last, and unknown of whom nothing was heard", 
 
 // ---- a group that is over
 
-test("a group that its user was removed from keeps its name, tells who did it, and nobody types there", () => {
+test("a group that its user was removed from keeps its name, tells who did it, and shows nobody typing", () => {
   const state = newState();
   const { say, event, raw } = talk("g");
   const first = say("ann", "Hi");
@@ -548,7 +562,7 @@ test("a group that its user was removed from keeps its name, tells who did it, a
   assert.deepEqual([state.view("g").over?.event, state.view("g").over?.by], ["deleted", "ben"]);
 });
 
-test("what was written to a group that is over is still listed, to be taken back, and does not revive it", () => {
+test("an unsent message to a group that is over is still listed, and does not revive the group", () => {
   const state = newState();
   const { say, event } = talk("g");
   for (const envelope of [say("ann", "Hi"), event("member_removed", { user_id: "me" })]) state.apply(envelope);
@@ -563,7 +577,7 @@ test("what was written to a group that is over is still listed, to be taken back
 
 // ---- any order
 
-test("whatever order a resume brings, with doubles, the same is shown", () => {
+test("in whatever order events come, and twice, the same is shown", () => {
   for (let seed = 1; seed <= 60; seed += 1) {
     const random = randomOf(seed);
     const { say, edit, react, receipt, delete: remove } = talk();

@@ -1,4 +1,4 @@
-/** The Store on a small server of its own: what it loads, when it tells, what it lets go. */
+/** The Store against a minimal server: loading, subscriptions, dropping of messages. */
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -6,7 +6,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { MessagingAPI, RestApiClient, Store } from "../../../relay/web/sdk/index.js";
 import { World } from "../fakes/world.js";
 
-/** A world with REST: alice, who talked with bob before. */
+/** A world with REST, and an earlier conversation of alice and bob. */
 class Rest {
   /** @type {string[]} */
   asked = [];
@@ -82,7 +82,7 @@ function contents(store) {
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_700_000_000_000 }));
 afterEach(() => mock.timers.reset());
 
-test("the list is there after one look at the server, before there is a connection", async () => {
+test("the list is there after one fetch, before there is a connection", async () => {
   const rest = new Rest();
   rest.rows = [row(3)];
   const { store } = await started({ rest, connect: false });
@@ -103,7 +103,7 @@ test("a server that cannot be reached is asked again", async () => {
   assert.equal(/** @type {any} */ (store.connection.error).code, "offline");
 });
 
-test("a conversation is loaded page by page, and one call asks once", async () => {
+test("a conversation is loaded page by page, and two calls at once fetch once", async () => {
   const rest = new Rest();
   rest.rows = [row(5)];
   rest.pages = { "?limit=2": page([message(4), message(5)], true), "?before=4&limit=2": page([message(2), message(3)], true), "?before=2&limit=2": page([message(1)]) };
@@ -117,7 +117,7 @@ test("a conversation is loaded page by page, and one call asks once", async () =
   assert.deepEqual([contents(store), store.conversation("bob").hasOlder], [["1", "2", "3", "4", "5"], false]);
 });
 
-test("what lies between is a gap, and loaded as one", async () => {
+test("missing messages are a gap, and are loaded as one", async () => {
   const rest = new Rest();
   rest.rows = [row(9)];
   rest.pages = { "?limit=1": page([message(9)], true), "?around=2&limit=3": page([message(1), message(2), message(3)], true), "?before=9&limit=5": page([4, 5, 6, 7, 8].map((seq) => message(seq)), true) };
@@ -129,7 +129,7 @@ test("what lies between is a gap, and loaded as one", async () => {
   assert.deepEqual([contents(store).length, store.conversation("bob").gaps], [9, []]);
 });
 
-test("subscribers are told once of many changes, of what they asked for, and until they are not", async () => {
+test("subscribers are called once for many changes, for their own path, until they unsubscribe", async () => {
   const { world, store } = await started();
   /** @type {string[]} */
   const told = [];
@@ -146,7 +146,7 @@ test("subscribers are told once of many changes, of what they asked for, and unt
   assert.equal(told.filter((one) => one === "bob").length, 1);
 });
 
-test("a subscriber that fails does not keep the others from being told", async () => {
+test("a subscriber that throws does not stop the others", async () => {
   const { world, store } = await started();
   const errors = mock.method(console, "error", () => {});
   let told = 0;
@@ -161,7 +161,7 @@ test("a subscriber that fails does not keep the others from being told", async (
   errors.mock.restore();
 });
 
-test("snapshots are the same until something of them changes", async () => {
+test("views are the same objects until something in them changes", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];
   const { world, store } = await started({ rest });
@@ -174,7 +174,7 @@ test("snapshots are the same until something of them changes", async () => {
   assert.ok(Object.isFrozen(store.conversations) && Object.isFrozen(store.conversation("bob").messages));
 });
 
-test("an own message is shown at every moment, once, from its writing to its ack", async () => {
+test("an own message is shown exactly once, from its writing to its ack", async () => {
   const { store, messaging } = await started();
   /** @type {string[]} */
   const seen = [];
@@ -185,7 +185,7 @@ test("an own message is shown at every moment, once, from its writing to its ack
   assert.deepEqual(seen, ["i:x queued", "i:x sent"]);
 });
 
-test("what is in the outbox is shown over a restart, before there is a connection", async () => {
+test("messages in the outbox are shown after a restart, before there is a connection", async () => {
   const { world, socket, messaging } = await started();
   await socket.disconnect();
   messaging.sendPrivateMessage("bob", "Later", [], { id: "x" });
@@ -199,7 +199,7 @@ test("what is in the outbox is shown over a restart, before there is a connectio
   assert.deepEqual(store.conversation("bob").messages.map(({ key, state }) => [key, state]), [["i:x", "sent"]]);
 });
 
-test("a failed message stays until it is dropped or sent anew", async () => {
+test("a failed message stays until it is discarded or retried", async () => {
   const { world, store, messaging } = await started();
   const allow = world.relay.refuse;
   world.relay.refuse = () => ({ code: "forbidden", message: "no", retry: false });
@@ -215,7 +215,7 @@ test("a failed message stays until it is dropped or sent anew", async () => {
   assert.deepEqual(store.conversation("bob").messages.map(({ state, error }) => [state, error]), [["sent", null]]);
 });
 
-test("of a conversation that nobody looks at the newest messages are held; who scrolled keeps what was loaded", async () => {
+test("of a conversation without subscribers only the newest messages are held; with one, those loaded by scrolling stay", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];
   const { world, store } = await started({ rest, options: { keep: 10 } });
@@ -230,7 +230,7 @@ test("of a conversation that nobody looks at the newest messages are held; who s
   assert.equal(store.conversation("bob").unread, 200);
 });
 
-test("a notification that expires is no longer unread, without a word of the server's", async () => {
+test("an expired notification is no longer unread, without an event of the server", async () => {
   const rest = new Rest();
   const notice = { type: "notification", payload: { title: "Soon over" }, meta: { message_id: 1, seq: 1, sender_id: "root", target_id: "*", timestamp: 1, expires_at: 1_700_000_060 } };
   rest.notifications = [notice];
@@ -243,7 +243,7 @@ test("a notification that expires is no longer unread, without a word of the ser
   assert.ok(told > 0);
 });
 
-test("another life of the server's database is loaded anew", async () => {
+test("after a reset everything is loaded anew", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];
   rest.pages = { "?limit=50": page([message(1, "before")]) };
@@ -260,7 +260,7 @@ test("another life of the server's database is loaded anew", async () => {
   assert.deepEqual(contents(store), ["restored"], "what is looked at is loaded again");
 });
 
-test("whom an application asks about is followed in another life of the database as well", async () => {
+test("users that the application follows are followed again after a reset", async () => {
   const { world, messaging } = await started();
   messaging.subscribeToUserStatus(["bob", "carol"], () => {});
   await pass();
@@ -273,7 +273,7 @@ test("whom an application asks about is followed in another life of the database
   assert.deepEqual(follows, [["bob", "carol"], ["bob", "carol"]]);
 });
 
-test("nobody types, as far as anybody knows, once the connection is gone", async () => {
+test("typing ends when the connection is lost", async () => {
   const { world, socket, store } = await started();
   world.relay.socket.say("typing_indicator", { typing: true }, { sender_id: "bob", target_id: "alice", client_id: "1" });
   await pass(0.01);
@@ -283,7 +283,7 @@ test("nobody types, as far as anybody knows, once the connection is gone", async
   assert.deepEqual([store.typing("bob"), store.connection.state], [[], "disconnected"]);
 });
 
-test("markRead says nothing where there is nothing to say", async () => {
+test("markRead sends nothing where everything is read", async () => {
   const { world, store } = await started();
   store.markRead("bob");
   world.relay.write("1");
@@ -294,7 +294,7 @@ test("markRead says nothing where there is nothing to say", async () => {
   assert.equal(world.relay.log.filter(({ type }) => type === "read_receipt").length, 1);
 });
 
-test("a store that is closed hears no more", async () => {
+test("a closed store no longer follows the server", async () => {
   const { world, store } = await started();
   store.close();
   world.relay.write("1");

@@ -1,11 +1,11 @@
-/** The stores of a browser's tabs, which share one connection: what one says, the others show, once. */
+/** The stores of a browser's tabs, which share one connection. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { MessagingAPI, RestApiClient, Store } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/filling.js";
-import "../../../relay/web/sdk/tabs/member.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/gap-fill.js";
+import "../../../relay/web/sdk/tabs/shared-connection.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
 import { FakeBrowser } from "../fakes/browser.js";
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
@@ -41,7 +41,7 @@ function shown({ store }) {
   return store.conversation("bob").messages.map(({ payload, state, mine }) => `${mine ? "I" : "bob"}: ${payload.content} (${state})`);
 }
 
-test("what one tab says is shown in all, on its way and stored, and what comes as well", async () => {
+test("all tabs show a message of one tab, unsent and stored, and incoming ones", async () => {
   const tabs = new Tabs();
   const pages = [await tabs.open(), await tabs.open(), await tabs.open()];
   tabs.world.relay.answers = false;
@@ -58,7 +58,7 @@ test("what one tab says is shown in all, on its way and stored, and what comes a
   for (const { store } of pages) store.close();
 });
 
-test("a message that failed is dropped in all tabs", async () => {
+test("a failed message is discarded in all tabs", async () => {
   const tabs = new Tabs();
   const pages = [await tabs.open(), await tabs.open()];
   tabs.world.relay.refuse = () => ({ code: "forbidden", message: "no", retry: false });
@@ -71,7 +71,7 @@ test("a message that failed is dropped in all tabs", async () => {
   for (const { store } of pages) store.close();
 });
 
-test("when the tab with the connection is gone, the others go on where they were", async () => {
+test("when the tab with the connection is gone, the others continue where they were", async () => {
   const tabs = new Tabs();
   const [first, second] = [await tabs.open(), await tabs.open()];
   tabs.world.relay.write("one");

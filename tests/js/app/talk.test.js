@@ -1,8 +1,8 @@
 /**
- * Several people on several devices talk, edit, delete, react, read, leave and come back, are cut off and limited in what
- * a resume brings, while the server is killed. At the end every store shows what a fresh one loads.
+ * A random conversation: several users on several devices write, edit, delete, react, read, leave and come back. They are
+ * cut off, replays are limited, and the server is killed. At the end every store shows what a fresh one loads.
  *
- * `TALK_SEEDS=1,2,3` runs others; a failure names its seed.
+ * `TALK_SEEDS=1,2,3` runs other seeds; a failure names its seed.
  */
 
 import assert from "node:assert/strict";
@@ -28,7 +28,7 @@ class Talk {
     this.server = server;
     this.tokens = tokens;
     this.random = randomOf(seed);
-    /** When the last of what was told to expire does, Unix seconds. */
+    /** When the last expiring message expires, Unix seconds. */
     this.expired = 0;
     this.devices = USERS.flatMap((user, at) => (at < 2 ? [user, user] : [user]).map((name) => this.device(name)));
   }
@@ -117,7 +117,7 @@ class Talk {
     await this.devices[0]?.messaging.renameGroup(this.random.pick(GROUPS), `Name ${this.random.number()}`);
   }
 
-  /** An admin tells something to a user, a group or everybody, perhaps in place of what was told before. */
+  /** An admin notifies a user, a group or everybody, perhaps replacing an earlier notification. */
   async notify() {
     const payload = {
       title: `news ${this.random.number()}`,
@@ -169,7 +169,7 @@ class Talk {
     await this.settle();
   }
 
-  /** Have everybody come back, and everything arrive. */
+  /** Reconnect all devices, and wait until everything has arrived. */
   async settle() {
     await Promise.all(this.devices.map((device) => device.socket.connect()));
     for (const device of this.devices) {
@@ -218,14 +218,14 @@ function lines(rows) {
   return drawn.sort((one, other) => (String(one[0]) < String(other[0]) ? -1 : 1));
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store */
 async function told(store) {
   while (store.notifications.hasOlder) await store.loadOlderNotifications(200);
   const { messages, unread } = store.notifications;
   return { unread, drawn: messages.map(({ key, payload, deletedAt }) => ({ key, payload, deleted: deletedAt !== null })) };
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store @param {string} target */
 async function all(store, target) {
   store.subscribe(`conversation:${target}`, () => {}); // somebody looks at it, so that nothing is let go
   await store.loadOlder(target, 200);
@@ -233,11 +233,11 @@ async function all(store, target) {
   for (let gap; (gap = store.conversation(target).gaps[0]); ) await store.loadGap(target, gap, 200);
 }
 
-/** @param {import("../../../relay/web/sdk/store.js").Store} store @param {string} target */
+/** @param {import("../../../relay/web/sdk/store/index.js").Store} store @param {string} target */
 function shown(store, target) {
   const { messages, receipts, unread } = store.conversation(target);
   const drawn = messages.map(({ key, seq, type, payload, editedAt, deletedAt, reactions, state }) => ({
-    // Of a tombstone it does not matter since when it is one.
+    // The time of a tombstone does not matter.
     key, seq, type, payload, editedAt, deleted: deletedAt !== null, state,
     reactions: [...reactions].sort((one, other) => (one.emoji < other.emoji ? -1 : 1)),
   }));
@@ -245,7 +245,7 @@ function shown(store, target) {
 }
 
 for (const seed of SEEDS) {
-  test(`after a talk every store shows what a fresh one loads (seed ${seed})`, { timeout: 300_000 }, async () => {
+  test(`after a random conversation every store shows what a fresh one loads (seed ${seed})`, { timeout: 300_000 }, async () => {
     const server = await new Server({ ...UNLIMITED, replay: { limit: 25 } }).start();
     server.run("user", "add", "root", "--admin");
     const talk = new Talk(server, server.users("root", ...USERS), seed);

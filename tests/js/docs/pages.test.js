@@ -1,4 +1,4 @@
-/** The code of the SDK's pages is run: a page from top to bottom, as alice, against the real server. */
+/** The code of the SDK's documentation: each page runs from top to bottom, as alice, against the real server. */
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { Server } from "../support/server.js";
 const DOCS = fileURLToPath(new URL("../../../docs/sdk/", import.meta.url));
 const SDK = new URL("../../../relay/web/sdk/", import.meta.url);
 const PAGES = ["index", "socket-manager", "outbox", "tabs", "messaging-api", "rest-api-client", "store", "recipes"];
-/** Those that take a connection for granted. */
+/** The pages that need a connection. */
 const CONNECTED = ["recipes", "tabs"];
 const MADE = `
 import { MessagingAPI as TheMessagingAPI, SocketManager as TheSocketManager, Store as TheStore } from "relay-sdk";
@@ -42,7 +42,7 @@ before(async () => {
 
 after(() => server?.close());
 
-/** What a page of the browser's has that the recipes touch. */
+/** The parts of a browser's page that the recipes use. */
 function document() {
   const elements = new Map();
   const element = () => ({
@@ -58,7 +58,7 @@ function document() {
 }
 
 /**
- * Run the blocks of a page as one module, each in a scope of its own functions, and give what the last ones exported.
+ * Run the blocks of a page as one module, each with functions of its own, and return the exports of the last ones.
  *
  * @param {string} name
  */
@@ -96,7 +96,7 @@ for (const name of PAGES) {
 }
 
 /**
- * What the recipes are for comes about.
+ * The recipes do what they are for.
  *
  * @param {any} module
  */

@@ -39,7 +39,7 @@ function client(name, options = {}) {
   return socket;
 }
 
-/** What was said between two, as the server has it. */
+/** The messages between two users, as the server has them. */
 async function history(name, other) {
   const rest = new RestApiClient(server.url, tokens[name]);
   const messages = [];
@@ -80,7 +80,7 @@ test("a second connection of the same device takes over", async () => {
   await Promise.all([one.disconnect(), two.disconnect()]);
 });
 
-test("what is said while the server is killed and started again arrives once and in order", async () => {
+test("messages sent while the server is killed and restarted arrive once and in order", async () => {
   const [carol, dave] = [client("carol"), client("dave")];
   await Promise.all([carol.connect(), dave.connect()]);
   const expected = [];
@@ -102,7 +102,7 @@ test("what is said while the server is killed and started again arrives once and
   await Promise.all([carol.disconnect(), dave.disconnect()]);
 });
 
-test("a program that was away gets what it missed, once, over its own restarts", async () => {
+test("a program that was away gets missed messages once, over its own restarts", async () => {
   const storage = memoryStorage();
   const [erin, alice] = [client("erin", { storage }), client("alice")];
   await Promise.all([erin.connect(), alice.connect()]);
@@ -119,7 +119,7 @@ test("a program that was away gets what it missed, once, over its own restarts",
   await Promise.all([later.disconnect(), alice.disconnect()]);
 });
 
-test("over more than a replay brings, the gap is filled and nothing is missing", async () => {
+test("when more was missed than a replay brings, the gap is filled and nothing is missing", async () => {
   await server.stop();
   server.settings.replay = { limit: 20 };
   await server.start();
@@ -142,7 +142,7 @@ test("over more than a replay brings, the gap is filled and nothing is missing",
   await Promise.all([erin.disconnect(), dave.disconnect()]);
 });
 
-test("what a killed program has in its outbox file is sent by the next, once and in order", async () => {
+test("messages in the outbox file of a killed program are sent by the next one, once and in order", async () => {
   const journal = join(server.folder, "talker", "relay.journal");
   const [first, last] = [1, 240];
   let next = first;
@@ -165,7 +165,7 @@ test("what a killed program has in its outbox file is sent by the next, once and
   await storage.close();
 });
 
-/** Run the talker; `kept` is the highest number that it has on its disk. */
+/** Run the talker; `kept` is the highest number on its disk. */
 function talk(journal, first, last) {
   const program = fileURLToPath(new URL("talker.js", import.meta.url));
   const child = spawn(process.execPath, [program, server.url, tokens.alice, journal, String(first), String(last)]);

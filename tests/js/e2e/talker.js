@@ -1,6 +1,6 @@
 /**
- * A program that writes numbered messages to bob, as fast as its outbox takes them, until it is killed. It prints the
- * number of each message that its outbox has kept: `node talker.js URL TOKEN JOURNAL FIRST LAST`.
+ * A program that sends numbered messages to bob, as fast as its outbox takes them, until it is killed. It prints the
+ * number of each message that its outbox has stored: `node talker.js URL TOKEN JOURNAL FIRST LAST`.
  */
 
 import { WebSocket } from "ws";
@@ -13,7 +13,7 @@ const storage = await fileStorage(journal);
 const kept = { ...storage, get: (key) => storage.get(key), getAll: (prefix) => storage.getAll(prefix), close: () => storage.close(), apply };
 const socket = new SocketManager(url, token, { WebSocket, storage: kept, backoff: { base: 0.05, cap: 0.2 } });
 
-/** Say which messages are on the disk, once they are. */
+/** Print the numbers of the messages that are on the disk. */
 async function apply(batch) {
   await storage.apply(batch);
   for (const [kind, key, value] of batch) {

@@ -1,4 +1,4 @@
-/** The main process of docs/sdk/electron, as it stands there, under Node with what it uses of Electron; a real server. */
+/** The main process of docs/sdk/electron, unchanged, under Node with a fake of Electron, against a real server. */
 
 import assert from "node:assert/strict";
 import { fork, spawnSync } from "node:child_process";
@@ -14,7 +14,7 @@ import { Server } from "../support/server.js";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const EXAMPLE = join(ROOT, "docs/sdk/electron");
 
-/** The application's folder, with the packages that npm would have put there. */
+/** The application's folder, with the packages that npm would have installed. */
 function install() {
   const folder = mkdtempSync(join(tmpdir(), "relay-electron-"));
   cpSync(EXAMPLE, folder, { recursive: true });
@@ -29,7 +29,7 @@ function install() {
   return folder;
 }
 
-/** The application, running; `ask` is what its window would. */
+/** The running application; `ask` does what its window would. */
 class Application {
   #number = 0;
   /** @type {any} */
@@ -145,7 +145,7 @@ test("the example signs in, talks, sleeps, is killed with messages unsent, and g
   }
 });
 
-test("the window can reach the main process by the bridge's functions only", () => {
+test("the window can reach the main process only by the bridge's functions", () => {
   const preload = readFileSync(join(EXAMPLE, "preload.cjs"), "utf8");
   const main = readFileSync(join(EXAMPLE, "main.js"), "utf8");
   const asked = [...preload.matchAll(/invoke\("([^"]+)"/g)].map((found) => found[1]);

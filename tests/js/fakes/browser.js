@@ -1,10 +1,10 @@
-/** A browser with tabs: Web Locks and BroadcastChannels that its tabs share, and pages that can be seen or killed. */
+/** A fake browser: its tabs share Web Locks and BroadcastChannels, and can be hidden, frozen and killed. */
 
 export class FakeBrowser {
   channels = new Set();
   #locks = new Map();
 
-  /** Open a tab; its parts are options of a SocketManager. */
+  /** Open a tab. Its parts are options of a SocketManager. */
   tab({ visible = true } = {}) {
     return new FakeTab(this, visible);
   }
@@ -17,9 +17,9 @@ export class FakeBrowser {
 
 class FakeTab {
   dead = false;
-  /** Whether it is in the page cache: what is said meanwhile is lost to it. */
+  /** Whether it is in the page cache: channel messages are lost to it then. */
   frozen = false;
-  /** Whether it is held back: what is said meanwhile waits. */
+  /** Whether it is frozen: channel messages wait then. */
   suspended = false;
   #backlog = [];
   #sockets = [];
@@ -57,13 +57,13 @@ class FakeTab {
     };
   }
 
-  /** What a tab is made with. */
+  /** The options of a SocketManager in this tab. */
   get options() {
     const { page, locks, BroadcastChannel } = this;
     return { page, locks, BroadcastChannel };
   }
 
-  /** A clock whose timers run as the tab's, and not at all once it is gone. */
+  /** A clock whose timers run as tasks of the tab, and not at all once it is killed. */
   clock(base) {
     return {
       now: base.now,
@@ -79,7 +79,7 @@ class FakeTab {
     };
   }
 
-  /** WebSockets that hear nothing while the tab is held back, and end with it. */
+  /** WebSockets that receive nothing while the tab is frozen, and end with it. */
   WebSocket(network) {
     const tab = this;
     return class extends network.WebSocket {
@@ -105,7 +105,7 @@ class FakeTab {
     this.fire("visibilitychange");
   }
 
-  /** Run something as the browser does: not while the tab is held back, and never once it is gone. */
+  /** Run a task of the tab: not while it is frozen, and never once it is killed. */
   soon(work) {
     if (this.suspended || this.frozen) this.#backlog.push(work);
     else queueMicrotask(() => !this.dead && work());
@@ -116,7 +116,7 @@ class FakeTab {
     for (const work of this.#backlog.splice(0)) this.soon(work);
   }
 
-  /** The tab is gone, without a word; its locks are free. */
+  /** Kill the tab: no event tells it, and its locks are freed. */
   kill() {
     this.dead = true;
     for (const socket of this.#sockets) socket.onClosed();

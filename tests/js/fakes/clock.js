@@ -1,6 +1,6 @@
-/** A clock that stands still until it is told to go on. */
+/** A fake clock, which moves only when it is advanced. */
 
-/** Let everything that is ready to run do so: promises, and what they begin. */
+/** Run everything that is ready: promises, and what they begin. */
 export async function settle() {
   for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -24,7 +24,7 @@ export class FakeClock {
     return this.#timers.size;
   }
 
-  /** Go on by so many seconds; whatever is due runs at its time, and what it begins as well. */
+  /** Advance by so many seconds. Timers run at their time, those that they set as well. */
   async advance(seconds) {
     const end = this.#now + seconds * 1000;
     await settle();
@@ -39,7 +39,7 @@ export class FakeClock {
     this.#now = end;
   }
 
-  /** Let time pass while nothing runs, as in a sleep of the machine; then what was due meanwhile runs. */
+  /** Let time pass while nothing runs, as in a sleep of the machine. Timers that were due run after it. */
   async sleep(seconds) {
     this.#now += seconds * 1000;
     await this.advance(0);

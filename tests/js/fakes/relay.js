@@ -1,6 +1,6 @@
 /**
- * A server as small as can be that keeps the contract: it stores each id once, numbers what it stores, and brings what
- * a cursor lacks. `alice` is who connects; others speak through `write`.
+ * A minimal server that keeps the contract: it stores each id once, numbers what it stores, and replays what comes after a
+ * cursor. The client is `alice`; other users send through `write`.
  */
 
 const PRIORITY = { notification: 10, chat_message: 20, group_message: 30 };
@@ -14,7 +14,7 @@ export class FakeRelay {
   connections = new Map();
   hellos = [];
   acks = [];
-  /** Return an error's payload to refuse a message. */
+  /** Returns an error's payload to refuse a message. */
   refuse = () => null;
   /** Whether acks are sent. */
   answers = true;
@@ -29,12 +29,12 @@ export class FakeRelay {
     };
   }
 
-  /** Somebody writes to alice, or alice on another device. */
+  /** Another user writes to alice, or alice does so on another device. */
   write(content, { sender = "bob", target = this.user, type = "chat_message" } = {}) {
     return this.#store({ type, payload: { content }, meta: { target_id: target } }, sender, null);
   }
 
-  /** The history over HTTP: `GET /api/messages/user/…` with `after` and `limit`. */
+  /** Answer the history over HTTP: `GET /api/messages/user/…` with `after` and `limit`. */
   fetch = async (address) => {
     const url = new URL(address);
     const [after, limit] = ["after", "limit"].map((name) => Number(url.searchParams.get(name)));
@@ -44,7 +44,7 @@ export class FakeRelay {
     return Response.json({ messages, latest: [], has_more: false, next_before: null, next_after: null });
   };
 
-  /** What alice wrote to a target, in the order of the log. */
+  /** Return what alice wrote to a target, in the order of the log. */
   written(target) {
     const own = this.log.filter(({ meta }) => meta.sender_id === this.user && meta.target_id === target);
     return own.map(({ payload }) => payload.content);

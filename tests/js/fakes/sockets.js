@@ -1,9 +1,9 @@
-/** WebSockets of which the test is the other end. */
+/** Fake WebSockets: the test is the server's end. */
 
-/** The network: hand its `WebSocket` to the client; `sockets` has all that were opened, the newest last. */
+/** The network: the client gets its `WebSocket`; `sockets` has all that were opened, the newest last. */
 export class FakeNetwork {
   sockets = [];
-  /** What happens to a new socket; by default it waits for `accept` or `fail`. */
+  /** Called with a new socket; by default it waits for `accept` or `fail`. */
   onSocket = () => {};
 
   constructor() {
@@ -30,9 +30,9 @@ export class FakeSocket {
   onerror = null;
   /** The frames that the client has sent. */
   sent = [];
-  /** How the client has closed, if it has. */
+  /** How the client closed it, if it did. */
   closed = null;
-  /** What happens to a frame of the client's. */
+  /** Called with a frame of the client's. */
   onFrame = () => {};
   onClosed = () => {};
 

@@ -1,7 +1,7 @@
-/** A client under test with everything around it: the clock, the network, a small server, and a storage. */
+/** A client under test with its surroundings: a clock, a network, a minimal server and a storage. */
 
 import { SocketManager } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/rest/transport.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/rest-transport.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
 import { memoryStorage } from "../../../relay/web/sdk/storage/memory.js";
 import { FakeClock, settle } from "./clock.js";
 import { FakeRelay } from "./relay.js";
@@ -16,7 +16,7 @@ export class World {
     if (relay) this.relay = new FakeRelay(this.network);
   }
 
-  /** Make a client of this world; `log` has what it told, in order. */
+  /** Return a client of this world; `log` has its events, in order. */
   client(options = {}, token = "token") {
     const { clock, network, storage } = this;
     const defaults = { clock, storage, WebSocket: network.WebSocket, random: () => 0.5, fetch: this.relay?.fetch ?? refused };
@@ -30,7 +30,7 @@ export class World {
     return socket;
   }
 
-  /** Make a client that is connected. */
+  /** Return a client that is connected. */
   async connected(options, token) {
     const socket = this.client(options, token);
     socket.connect().catch(() => {});

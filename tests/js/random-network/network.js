@@ -1,4 +1,4 @@
-/** A bad network: a TCP proxy that delays, splits, cuts, resets and holds what passes through it, as a seed has it. */
+/** A bad network: a TCP proxy that delays, splits, cuts, resets and holds the traffic, as the seed decides. */
 
 import net from "node:net";
 
@@ -9,7 +9,7 @@ const LONGEST_DELAY_MS = 60;
 const LONGEST_HOLD_MS = 1_800;
 /** Bytes that are still sent in pieces; a file need not be. */
 const SPLIT_BYTES = 4_096;
-/** Faults of a second. */
+/** Faults per second. */
 const PER_SECOND = 4;
 
 export class Network {
@@ -37,7 +37,7 @@ export class Network {
   }
 
   /**
-   * Do harm for a while, at intervals that the seed has.
+   * Cause faults for a while, at intervals that the seed decides.
    *
    * @param {number} seconds
    */
@@ -57,7 +57,7 @@ export class Network {
     }
   }
 
-  /** From now on everything gets through, at once; what was held does as well. */
+  /** Let everything through from now on, held data as well. */
   heal() {
     this.#whole = true;
     for (const line of this.#lines) line.release();
@@ -95,7 +95,7 @@ export class Network {
   }
 }
 
-/** One connection through the network: what comes in at one end goes out at the other, in order. */
+/** One connection through the network: bytes pass from one end to the other, in order. */
 class Line {
   onEnd = () => {};
   #held = Promise.resolve();
@@ -104,7 +104,7 @@ class Line {
   /**
    * @param {Socket} near
    * @param {Socket} far
-   * @param {Network | null} network which does it harm, or null
+   * @param {Network | null} network the one that causes faults, or null
    */
   constructor(near, far, network) {
     this.near = near;
@@ -120,7 +120,7 @@ class Line {
     }
   }
 
-  /** @param {number} milliseconds in which nothing passes, and nobody is told */
+  /** @param {number} milliseconds in which nothing passes, without a close */
   hold(milliseconds) {
     this.#held = new Promise((resolve) => (this.#release = resolve));
     setTimeout(this.#release, milliseconds).unref();

@@ -1,4 +1,4 @@
-/** `make chaos`: node run.js [--seconds 300] [--seed N]; prints the seed, so that a failure can be had again. */
+/** `make chaos`: node run.js [--seconds 300] [--seed N]; prints the seed, so that a failure can be repeated. */
 
 import { parseArgs } from "node:util";
 

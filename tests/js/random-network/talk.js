@@ -15,13 +15,13 @@ const GROUP = "team";
 const PAUSE_MS = 300;
 const MOST_MESSAGES = 6_000;
 const PATIENCE_SECONDS = 60;
-/** Everything within 2 s of a silent network, as heartbeats come every second. */
+/** A silent network is noticed within 2 s, as heartbeats come every second. */
 const SETTINGS = { ...UNLIMITED, heartbeat: { interval_seconds: 1 } };
 
 /**
  * @param {number} seed
  * @param {number} seconds
- * @returns {Promise<Record<string, number>>} what happened, counted
+ * @returns {Promise<Record<string, number>>} the number of each event
  */
 export async function talkInABadNetwork(seed, seconds) {
   const server = await new Server(SETTINGS).start();
@@ -53,7 +53,7 @@ export async function talkInABadNetwork(seed, seconds) {
  * @param {number} seconds
  */
 async function run(server, network, devices, tokens, seed, seconds) {
-  /** What each device said to whom, in its order: ids by device and target. @type {Map<string, string[]>} */
+  /** The ids that each device sent, in order, by device and target. @type {Map<string, string[]>} */
   const said = new Map();
   for (const device of devices) void device.socket.connect();
   const talking = devices.map((device, at) => talk(device, said, randomOf(seed * 1000 + at), seconds));

@@ -4,7 +4,7 @@ import { WebSocket } from "ws";
 
 import { MessagingAPI, SocketManager, Store, memoryStorage } from "../../../relay/web/sdk/index.js";
 
-/** Settings under which tests talk as fast as they can. */
+/** Settings without rate limits, so that tests can send at full speed. */
 export const UNLIMITED = {
   limits: {
     messages_per_second: 0, messages_burst: 0, hellos_per_minute: 0, logins_per_minute: 0,
@@ -43,7 +43,7 @@ export class Device {
 }
 
 /**
- * Wait until something is true, and give it.
+ * Wait until a condition is true, and return its value.
  *
  * @template Value
  * @param {() => Value | Promise<Value>} condition

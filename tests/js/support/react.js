@@ -1,4 +1,4 @@
-/** The hooks of React's that the recipes use, as strict as React about what it is given. */
+/** The React hooks that the recipes use, as strict as React about their arguments. */
 
 /** @template {Function} Callback @param {Callback} callback @param {unknown[]} _dependencies */
 export function useCallback(callback, _dependencies) {

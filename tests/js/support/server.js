@@ -1,4 +1,4 @@
-/** The real server in a process of its own, on a free port and a folder that goes with it. */
+/** The real server in a process of its own, on a free port, with a temporary folder. */
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -27,7 +27,7 @@ export class Server {
     this.url = "";
   }
 
-  /** Start it, on the port of before where there was one, and wait until it takes connections. */
+  /** Start it, on the same port as before, and wait until it accepts connections. */
   async start() {
     writeFileSync(this.config, toml(this.settings));
     const child = spawn(RELAY, ["serve", "--config", this.config], { stdio: ["ignore", "pipe", "pipe"] });
@@ -51,7 +51,7 @@ export class Server {
   }
 
   /**
-   * Make users, and return a token for each.
+   * Create users, and return a token for each.
    *
    * @param {...string} names
    * @returns {Record<string, string>}
@@ -64,7 +64,7 @@ export class Server {
   }
 
   /**
-   * Run a command of relay's, and return what it prints.
+   * Run a relay command, and return its output.
    *
    * @param {...string} words
    */
@@ -74,17 +74,17 @@ export class Server {
     return done.stdout;
   }
 
-  /** End it as a power cut would. */
+  /** Kill it, as a power cut would. */
   kill() {
     return this.#end("SIGKILL");
   }
 
-  /** Have it stop; it stays where it is, to be started again. */
+  /** Stop it; its folder stays, and it can be started again. */
   stop() {
     return this.#end("SIGTERM");
   }
 
-  /** Stop it, and forget all that it kept. */
+  /** Stop it, and delete its folder. */
   async close() {
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });

@@ -8,11 +8,11 @@ test("the longest wait doubles with each try, up to the cap", () => {
   assert.deepEqual([0, 1, 2, 3, 4, 5, 6, 7].map((attempt) => longest.delay(attempt)), [0.5, 1, 2, 4, 8, 16, 30, 30]);
 });
 
-test("the jitter is full: a wait may be anything from nothing on", () => {
+test("the jitter is full: a wait may be anything from zero up to the longest", () => {
   assert.equal(new Backoff({ random: () => 0 }).delay(9), 0);
   assert.equal(new Backoff({ random: () => 0.5 }).delay(1), 0.5);
 });
 
-test("ten thousand tries overflow nothing", () => {
+test("ten thousand tries do not overflow", () => {
   assert.equal(new Backoff({ random: () => 1 }).delay(10_000), 30);
 });

@@ -15,7 +15,7 @@ test("a heartbeat is answered with the cursor", async () => {
   assert.deepEqual(world.network.last.sent.at(-1).payload, { event: "heartbeat", cursor: 1 });
 });
 
-test("a server that speaks is asked nothing", async () => {
+test("a server that sends messages is not probed", async () => {
   const world = new World();
   await world.connected();
   for (let beat = 0; beat < 20; beat += 1) {
@@ -26,7 +26,7 @@ test("a server that speaks is asked nothing", async () => {
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("a silence of one and a half intervals is asked about, and an answer is enough", async () => {
+test("after a silence of one and a half intervals the client probes, and an answer is enough", async () => {
   const world = new World();
   const socket = await world.connected();
   await world.clock.advance(300);
@@ -35,7 +35,7 @@ test("a silence of one and a half intervals is asked about, and an answer is eno
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("a half-open connection is dropped within two intervals and made anew", async () => {
+test("a half-open connection is dropped within two intervals, and another one is made", async () => {
   const world = new World();
   const socket = await world.connected();
   const [dead] = world.network.sockets;
@@ -51,7 +51,7 @@ test("a half-open connection is dropped within two intervals and made anew", asy
   assert.deepEqual(socket.contents, []);
 });
 
-test("after a sleep the connection is asked at once, and dropped after five seconds without an answer", async () => {
+test("after a sleep the client probes at once, and drops the connection after five seconds without an answer", async () => {
   const world = new World();
   await world.connected();
   world.network.last.onFrame = () => {};
@@ -63,7 +63,7 @@ test("after a sleep the connection is asked at once, and dropped after five seco
   assert.equal(world.network.sockets.length, 2);
 });
 
-test("after a sleep that the connection outlived nothing is made anew", async () => {
+test("after a sleep that the connection survived there is no new connection", async () => {
   const world = new World();
   const socket = await world.connected();
   await world.clock.sleep(3600);
@@ -72,7 +72,7 @@ test("after a sleep that the connection outlived nothing is made anew", async ()
   assert.equal(socket.connectionState, "connected");
 });
 
-test("back online or seen again: a connection is asked for a sign of life", async () => {
+test("a page that is online or visible again probes its connection", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   await world.connected({ page: tab.page, tabs: false });
@@ -84,7 +84,7 @@ test("back online or seen again: a connection is asked for a sign of life", asyn
   assert.equal(probes(world.network.last).length, 2);
 });
 
-test("offline, says the page: a connection that does not answer within a second is over, one that does goes on", async () => {
+test("when the page goes offline, a connection that does not answer within a second is dropped, and one that does stays", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   const socket = await world.connected({ page: tab.page, tabs: false, random: () => 1 });
@@ -98,7 +98,7 @@ test("offline, says the page: a connection that does not answer within a second 
   assert.equal(socket.connectionState, "reconnecting");
 });
 
-test("back online or seen again: a wait for the next try is over", async () => {
+test("a page that is online or visible again ends the wait for the next try", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   const socket = await world.connected({ page: tab.page, tabs: false, random: () => 1 });
@@ -111,7 +111,7 @@ test("back online or seen again: a wait for the next try is over", async () => {
   }
 });
 
-test("a page that nobody sees makes the device inactive, over a reconnect as well", async () => {
+test("a hidden page makes the device inactive, over a reconnect as well", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   await world.connected({ page: tab.page, tabs: false });
@@ -132,7 +132,7 @@ test("background: none leaves the device active", async () => {
   assert.equal(world.network.last.all("inactive").length, 0);
 });
 
-test("a page that goes leaves its connection to the grace time, and goes on when it comes back", async () => {
+test("a page that is left drops its connection without a goodbye, and connects again when it comes back", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   const socket = await world.connected({ page: tab.page, tabs: false });

@@ -39,7 +39,7 @@ test("a message is in the storage before it is on the wire", async () => {
   assert.deepEqual(wire(world), ["hi"]);
 });
 
-test("what was written without a connection goes out in order once there is one", async () => {
+test("messages written without a connection are sent in order once there is one", async () => {
   const world = new World();
   const socket = world.client();
   for (const content of ["one", "two", "three"]) say(socket, content);
@@ -48,7 +48,7 @@ test("what was written without a connection goes out in order once there is one"
   assert.deepEqual(world.relay.written("bob"), ["one", "two", "three"]);
 });
 
-test("a conversation's next message waits for the answer, other conversations' do not", async () => {
+test("the next message to a target waits for the answer, messages to other targets do not", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.answers = false;
@@ -57,7 +57,7 @@ test("a conversation's next message waits for the answer, other conversations' d
   assert.deepEqual(wire(world), ["b1", "c1"]);
 });
 
-test("inFlight lets more of a conversation go out at once", async () => {
+test("inFlight lets more messages to one target be sent at once", async () => {
   const world = new World();
   const socket = await world.connected({ inFlight: 3 });
   world.relay.answers = false;
@@ -76,7 +76,7 @@ test("the server's own limit of unanswered messages counts when it is the lower 
   assert.equal(wire(world).length, 2);
 });
 
-test("without an answer a message goes out again over the next connection, with its id, and is stored once", async () => {
+test("a message without an answer is sent again over the next connection, with its id, and is stored once", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.answers = false;
@@ -89,7 +89,7 @@ test("without an answer a message goes out again over the next connection, with 
   assert.deepEqual(world.relay.written("bob"), ["hi"]);
 });
 
-test("a reload or a kill loses nothing: the next process sends it, with its id", async () => {
+test("after a reload or a kill the next process sends the message, with its id", async () => {
   const world = new World();
   const first = await world.connected();
   world.relay.answers = false;
@@ -110,7 +110,7 @@ test("a reload or a kill loses nothing: the next process sends it, with its id",
   assert.deepEqual(await world.storage.getAll("relay.test/ws:default/outbox/"), []);
 });
 
-test("order holds over a clock that was set back", async () => {
+test("the order holds when the clock is set back", async () => {
   const world = new World();
   const first = world.client();
   say(first, "one");
@@ -123,7 +123,7 @@ test("order holds over a clock that was set back", async () => {
   assert.deepEqual(second.outbox.messages.map(({ envelope }) => envelope.payload.content), ["one", "two", "three"]);
 });
 
-test("rate_limited holds everything as long as the server says, and goes on from the oldest", async () => {
+test("rate_limited holds all messages as long as the server says, and the oldest goes first then", async () => {
   const world = new World();
   const socket = await world.connected();
   let refusals = 3;
@@ -139,7 +139,7 @@ test("rate_limited holds everything as long as the server says, and goes on from
   assert.ok(messages.every(({ state }) => state === "sent"));
 });
 
-test("another error that may pass is tried five times more, then it is a failure", async () => {
+test("after another error that says retry, a message is tried five times more and then fails", async () => {
   const world = new World();
   const socket = await world.connected();
   let tries = 0;
@@ -151,7 +151,7 @@ test("another error that may pass is tried five times more, then it is a failure
   await assert.rejects(message, { name: "RelayError", code: "internal" });
 });
 
-test("a refusal for good fails the message, which stays to be seen, and the next goes on", async () => {
+test("a final refusal fails the message, which stays visible, and the next one is sent", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.refuse = ({ payload }) => (payload.content === "bad" ? { code: "forbidden", message: "no", retry: false } : null);
@@ -166,7 +166,7 @@ test("a refusal for good fails the message, which stays to be seen, and the next
   assert.equal(next.outbox.get(bad.id).error.code, "forbidden");
 });
 
-test("a failed message can be tried anew, with its id, or discarded", async () => {
+test("a failed message can be retried, with its id, or discarded", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.refuse = () => ({ code: "forbidden", message: "no", retry: false });
@@ -196,7 +196,7 @@ test("the same id is the same message; with other content it is a conflict", asy
   assert.equal(socket.outbox.messages.length, 1);
 });
 
-test("an id of no or too many characters, and a payload that is no JSON, are refused at once", () => {
+test("an empty or too long id, and a payload that is not JSON, are refused at once", () => {
   const socket = new World().client();
   assert.throws(() => say(socket, "hi", "bob", { id: "" }), RangeError);
   assert.throws(() => say(socket, "hi", "bob", { id: "x".repeat(65) }), RangeError);
@@ -205,7 +205,7 @@ test("an id of no or too many characters, and a payload that is no JSON, are ref
   assert.throws(() => socket.sendMessage("note", round, "bob"), TypeError);
 });
 
-test("what the caller changes later does not change the message", async () => {
+test("changes of the caller's object do not change the message", async () => {
   const world = new World();
   const socket = world.client();
   const payload = { content: "hi" };
@@ -216,7 +216,7 @@ test("what the caller changes later does not change the message", async () => {
   assert.deepEqual(world.relay.written("bob"), ["hi"]);
 });
 
-test("typing is only worth sending now: without a connection it fails, and a break ends it", async () => {
+test("typing is not kept: without a connection it fails, and a lost connection ends it", async () => {
   const world = new World();
   const socket = world.client();
   const early = socket.sendMessage("typing_indicator", { typing: true }, "bob");
@@ -243,7 +243,7 @@ test("typing does not wait behind messages without an answer", async () => {
   assert.equal(world.network.last.all("typing_indicator").length, 1);
 });
 
-test("a message that was not sent yet can be cancelled, also by a signal", async () => {
+test("a message that was not sent can be cancelled, also by a signal", async () => {
   const world = new World();
   const socket = world.client();
   const abort = new AbortController();
@@ -272,14 +272,14 @@ test("a message that may have reached the server cannot be cancelled", async () 
   assert.equal(message.state, "sent");
 });
 
-test("a full outbox says so", async () => {
+test("a full outbox refuses messages with outbox_full", async () => {
   const socket = new World().client({ outboxLimit: 2 });
   const messages = ["one", "two", "three"].map((content) => say(socket, content));
   await assert.rejects(messages[2], { code: "outbox_full" });
   assert.equal(socket.outbox.messages.length, 2);
 });
 
-test("those that failed do not fill the outbox; the oldest of too many go, over restarts as well", async () => {
+test("failed messages do not fill the outbox; the oldest of too many are dropped, over restarts as well", async () => {
   const world = new World();
   const socket = await world.connected({ outboxLimit: 5 });
   world.relay.refuse = ({ payload }) => (payload.content.startsWith("bad") ? { code: "forbidden", message: "no", retry: false } : null);
@@ -299,7 +299,7 @@ test("those that failed do not fill the outbox; the oldest of too many go, over 
   assert.equal((await world.storage.getAll("relay.test/ws:default/outbox/")).length, 3);
 });
 
-test("a refusal that nobody waits for is written to the console, one that somebody learns of is not", async (context) => {
+test("a refusal goes to the console only if nobody waits for it or listens", async (context) => {
   const written = context.mock.method(console, "warn", () => {});
   const world = new World();
   const socket = await world.connected();
@@ -330,7 +330,7 @@ test("a frame over the server's limit fails at once and is not sent", async () =
   assert.deepEqual(wire(world), ["short"]);
 });
 
-test("when the server closes with 1009 the largest message on the wire fails, and the others go out", async () => {
+test("when the server closes with 1009 the largest message on the wire fails, and the others are sent", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.answers = false;
@@ -344,7 +344,7 @@ test("when the server closes with 1009 the largest message on the wire fails, an
   assert.equal((await small).message_id, 1);
 });
 
-test("in a conversation of two the other's receipts make a message delivered and read", async () => {
+test("in a conversation of two the other user's receipts make a message delivered and read", async () => {
   const world = new World();
   const socket = await world.connected();
   const told = [];
@@ -362,7 +362,7 @@ test("in a conversation of two the other's receipts make a message delivered and
   assert.deepEqual(told, ["one queued", "two queued", "one sent", "two sent", "one delivered", "two delivered", "one read", "two read"]);
 });
 
-test("a storage that fails is told to onError, and messages go out all the same", async () => {
+test("an error of the storage goes to onError, and messages are sent all the same", async () => {
   const world = new World();
   const socket = await world.connected();
   world.storage.apply = async () => {
@@ -372,7 +372,7 @@ test("a storage that fails is told to onError, and messages go out all the same"
   assert.equal(socket.errors[0].message, "the disk is full");
 });
 
-test("ten thousand messages go out in order and within seconds", async () => {
+test("ten thousand messages are sent in order and within seconds", async () => {
   const world = new World();
   const socket = world.client();
   for (let number = 0; number < 10_000; number += 1) say(socket, `${number}`, number % 2 ? "bob" : "carol");

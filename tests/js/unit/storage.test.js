@@ -9,7 +9,7 @@ import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 
 import { indexedDBStorage, memoryStorage } from "../../../relay/web/sdk/index.js";
 import { autoStorage } from "../../../relay/web/sdk/storage/auto.js";
-import { Keeper } from "../../../relay/web/sdk/keeper.js";
+import { Persistence } from "../../../relay/web/sdk/persistence.js";
 import { fileStorage } from "../../../relay/web/sdk/node.js";
 import { scopedStorage } from "../../../relay/web/sdk/storage/scoped.js";
 
@@ -74,7 +74,7 @@ test("indexeddb: a batch with a value that cannot be stored changes nothing", as
   assert.equal(await storage.get("a"), 2);
 });
 
-test("indexeddb: a database that the browser took away is opened again", async () => {
+test("indexeddb: a database that the browser closed is opened again", async () => {
   const indexedDB = new IDBFactory();
   const storage = await indexedDBStorage({ indexedDB });
   await storage.apply([["put", "a", 1]]);
@@ -87,7 +87,7 @@ test("indexeddb: a database that the browser took away is opened again", async (
   assert.equal(await storage.get("a"), undefined);
 });
 
-/** An IndexedDB of which this and that never answers. */
+/** An IndexedDB of which some requests never answer. */
 class Silent extends IDBFactory {
   opens = true;
   answers = true;
@@ -125,7 +125,7 @@ for (const [what, spoil] of Object.entries({
   });
 }
 
-test("auto: when IndexedDB stops answering, what is written then goes to memory, and nothing waits twice", async (context) => {
+test("auto: when IndexedDB stops answering, memory takes its place, and nothing waits twice", async (context) => {
   globalThis.indexedDB = new Silent();
   context.after(() => delete globalThis.indexedDB);
   const faults = [];
@@ -142,7 +142,7 @@ test("auto: when IndexedDB stops answering, what is written then goes to memory,
   assert.equal(faults.length, 1);
 });
 
-test("auto: a browser that forbids IndexedDB, in whatever way, has memory, which is told once", async (context) => {
+test("auto: in a browser that forbids IndexedDB memory takes its place, and that is reported once", async (context) => {
   context.after(() => delete globalThis.indexedDB);
   const forbidden = () => {
     throw new DOMException("access is denied", "SecurityError");
@@ -157,7 +157,7 @@ test("auto: a browser that forbids IndexedDB, in whatever way, has memory, which
   }
 });
 
-test("scoped: two parts of one storage see nothing of each other", async () => {
+test("scoped: two parts of one storage do not see each other's keys", async () => {
   const shared = memoryStorage();
   const [one, two] = ["one/", "two/"].map((prefix) => scopedStorage(async () => shared, prefix));
   await one.apply([["put", "a", 1]]);
@@ -165,7 +165,7 @@ test("scoped: two parts of one storage see nothing of each other", async () => {
   assert.deepEqual(await shared.getAll(""), [["one/a", 1]]);
 });
 
-test("file: what was written is there when it is opened again, and only its owner may read it", async () => {
+test("file: data is there when it is opened again, and only its owner may read it", async () => {
   const path = fresh();
   const storage = await fileStorage(path);
   await storage.apply([["put", "a", 1], ["put", "b", 2]]);
@@ -176,7 +176,7 @@ test("file: what was written is there when it is opened again, and only its owne
   await again.close();
 });
 
-test("file: torn at any byte, it holds the whole batches before, and goes on", async () => {
+test("file: torn at any byte, it has all whole batches before, and can be written", async () => {
   const path = fresh();
   const storage = await fileStorage(path);
   await storage.apply([["put", "a", 1]]);
@@ -196,7 +196,7 @@ test("file: torn at any byte, it holds the whole batches before, and goes on", a
   }
 });
 
-test("file: garbage at the end is cut, also such as a crash of the machine leaves", async () => {
+test("file: garbage at the end is cut off, also what a crash of the machine leaves", async () => {
   const path = fresh();
   const storage = await fileStorage(path);
   await storage.apply([["put", "a", 1]]);
@@ -208,7 +208,7 @@ test("file: garbage at the end is cut, also such as a crash of the machine leave
   await again.close();
 });
 
-test("file: many changes do not make it grow without end", async () => {
+test("file: it does not grow without end", async () => {
   const path = fresh();
   const storage = await fileStorage(path);
   for (let number = 0; number < 60; number += 1) await storage.apply([["put", "a", "x".repeat(100_000) + number]]);
@@ -219,7 +219,7 @@ test("file: many changes do not make it grow without end", async () => {
   await again.close();
 });
 
-test("file: a compaction that was cut leaves the old file as it was", async () => {
+test("file: an interrupted compaction leaves the old file as it was", async () => {
   const path = fresh();
   const storage = await fileStorage(path);
   await storage.apply([["put", "a", 1]]);
@@ -239,7 +239,7 @@ test("file: a second one is refused, in this process and in another, until the f
   assert.match(await inAnotherProcess(path), /opened/);
 });
 
-test("file: the lock of a process that is gone, or whose number another one has now, holds nobody up", async () => {
+test("file: the lock of a process that is gone, or whose process id was reused, does not count", async () => {
   const path = fresh();
   await (await fileStorage(path)).close();
   for (const stale of ["999999999 1", `${process.pid} 1`]) {
@@ -248,7 +248,7 @@ test("file: the lock of a process that is gone, or whose number another one has 
   }
 });
 
-test("file: what cannot be written is refused, and what was there stays whole", async () => {
+test("file: a failed write is refused, and the file stays whole", async () => {
   const storage = await fileStorage(fresh());
   await storage.apply([["put", "a", 1]]);
   const round = {};
@@ -258,22 +258,22 @@ test("file: what cannot be written is refused, and what was there stays whole", 
   await assert.rejects(storage.apply([["put", "c", 1]]), /is closed/);
 });
 
-test("keeper: what comes during one write goes together in the next, and each is told when it is safe", async () => {
+test("persistence: changes during one write go together into the next, and each resolves when it is stored", async () => {
   const batches = [];
   const releases = [];
   const storage = { apply: (batch) => (batches.push(batch.map(([, key]) => key)), new Promise((resolve) => releases.push(resolve))) };
-  const keeper = new Keeper(/** @type {any} */ (storage), assert.fail);
+  const persistence = new Persistence(/** @type {any} */ (storage), assert.fail);
   const done = [];
-  for (const key of ["a", "b"]) void keeper.put(key, 1).then(() => done.push(key));
+  for (const key of ["a", "b"]) void persistence.put(key, 1).then(() => done.push(key));
   await turns();
-  for (const key of ["c", "d", "c"]) void keeper.put(key, 2).then(() => done.push(key));
+  for (const key of ["c", "d", "c"]) void persistence.put(key, 2).then(() => done.push(key));
   await turns();
   assert.deepEqual(batches, [["a", "b"]]);
   releases[0]();
   await turns();
   assert.deepEqual(done, ["a", "b"]);
   assert.deepEqual(batches, [["a", "b"], ["c", "d"]]);
-  const flushed = keeper.flush();
+  const flushed = persistence.flush();
   releases[1]();
   await flushed;
   assert.deepEqual(done, ["a", "b", "c", "d", "c"]);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { memoryStorage } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/tabs/member.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/filling.js";
+import "../../../relay/web/sdk/tabs/shared-connection.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
+import "../../../relay/web/sdk/gap-fill.js";
 import { settle } from "../fakes/clock.js";
 import { FakeBrowser } from "../fakes/browser.js";
 import { World } from "../fakes/world.js";
@@ -40,7 +40,7 @@ test("ten tabs have one connection and one client id", async () => {
   assert.equal(tabs[3].socket.limits.in_flight, 256);
 });
 
-test("ten tabs that open at once have one connection, too", async () => {
+test("ten tabs that open at once have one connection as well", async () => {
   const world = new Tabbed();
   const tabs = await Promise.all(Array.from({ length: 10 }, () => world.open()));
   assert.equal(world.network.sockets.length, 1);
@@ -76,7 +76,7 @@ test("tabs of different names have a connection each", async () => {
   assert.notEqual(one.socket.clientId, two.socket.clientId);
 });
 
-test("what comes reaches the handlers of every tab once", async () => {
+test("a message reaches the handlers of every tab once", async () => {
   const world = new Tabbed();
   const tabs = [await world.open(), await world.open(), await world.open()];
   world.relay.write("one");
@@ -89,7 +89,7 @@ test("what comes reaches the handlers of every tab once", async () => {
   assert.deepEqual(new Set(world.relay.acks).size, world.relay.acks.length);
 });
 
-test("a message of any tab is sent by the one with the connection, and all tabs see what becomes of it", async () => {
+test("the tab with the connection sends the messages of all tabs, and all tabs see their states", async () => {
   const world = new Tabbed();
   const [leader, follower, third] = [await world.open(), await world.open(), await world.open()];
   const told = [];
@@ -106,7 +106,7 @@ test("a message of any tab is sent by the one with the connection, and all tabs 
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("a refusal, a second try, a discard and a cancel are the same in all tabs", async () => {
+test("a refusal, a retry, a discard and a cancel count in all tabs", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   world.relay.refuse = () => ({ code: "forbidden", message: "no", retry: false });
@@ -130,7 +130,7 @@ test("a refusal, a second try, a discard and a cancel are the same in all tabs",
   assert.deepEqual(leader.socket.outbox.messages.map(({ envelope }) => envelope.payload.content), ["on its way"]);
 });
 
-test("a cancel in a tab without the connection counts where the connection will be", async () => {
+test("a cancel in a tab without the connection counts in the tab that will have it", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open({ random: () => 1 }), await world.open()];
   world.relay.cut(4404, "retry_after=60");
@@ -145,7 +145,7 @@ test("a cancel in a tab without the connection counts where the connection will 
   assert.deepEqual(world.relay.written("bob"), []);
 });
 
-test("typing goes out from a follower, and is no message of the other tabs", async () => {
+test("typing of a follower is sent, and does not show in the other tabs", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   follower.socket.sendMessage("typing_indicator", { typing: true }, "bob");
@@ -154,7 +154,7 @@ test("typing goes out from a follower, and is no message of the other tabs", asy
   assert.deepEqual(leader.socket.outbox.messages, []);
 });
 
-test("when the tab with the connection is killed another goes on from where it stood itself", async () => {
+test("when the tab with the connection is killed another one connects, from its own position", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   world.relay.write("one");
@@ -170,7 +170,7 @@ test("when the tab with the connection is killed another goes on from where it s
   assert.deepEqual(follower.socket.contents, ["one", "two"]);
 });
 
-test("what the killed tab had to send is sent by the next, once and in order", async () => {
+test("the messages of a killed tab are sent by the next one, once and in order", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   world.relay.answers = false;
@@ -185,7 +185,7 @@ test("what the killed tab had to send is sent by the next, once and in order", a
   assert.equal(own.state, "sent");
 });
 
-test("an answer that the killed tab had and nobody heard of is asked for again", async () => {
+test("a message whose answer only the killed tab had is sent again", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   follower.frozen = true; // the word that it is sent gets lost
@@ -200,7 +200,7 @@ test("an answer that the killed tab had and nobody heard of is asked for again",
   assert.deepEqual(world.relay.written("bob"), ["hi"]);
 });
 
-test("a tab that closes says so: no goodbye while others are there, one from the last", async () => {
+test("only the last tab that closes sends a goodbye", async () => {
   const world = new Tabbed();
   const [one, two] = [await world.open(), await world.open()];
   await one.socket.disconnect();
@@ -213,7 +213,7 @@ test("a tab that closes says so: no goodbye while others are there, one from the
   assert.equal(world.network.last.all("goodbye").length, 1);
 });
 
-test("a frozen tab that missed something finds out by the next thing that it hears, and gets it", async () => {
+test("a frozen tab that missed news notices it by the next news, and gets it", async () => {
   const world = new Tabbed();
   const [leader, follower, third] = [await world.open(), await world.open(), await world.open()];
   world.relay.write("one");
@@ -232,7 +232,7 @@ test("a frozen tab that missed something finds out by the next thing that it hea
   assert.ok([leader, follower, third].every(({ socket }) => socket.cursor === 4));
 });
 
-test("while the first handlers still work, a new connection is no reset in any tab, and who missed something gets it", async () => {
+test("while the first handlers work, a new connection resets no tab, and a tab that missed messages gets them", async () => {
   const world = new Tabbed();
   world.relay.write("one");
   const leader = await world.open({ prepare: (socket) => socket.registerHandler("chat_message", () => new Promise(() => {})) });
@@ -255,7 +255,7 @@ test("while the first handlers still work, a new connection is no reset in any t
   assert.equal(new Set(follower.socket.contents).size, follower.socket.contents.length);
 });
 
-test("a frozen tab that hears nothing more finds out when it is seen again", async () => {
+test("a frozen tab that hears nothing more notices it when it is visible again", async () => {
   const world = new Tabbed();
   await world.open();
   const follower = await world.open({ visible: false });
@@ -268,7 +268,7 @@ test("a frozen tab that hears nothing more finds out when it is seen again", asy
   assert.deepEqual(follower.socket.contents, ["one"]);
 });
 
-test("a tab that comes back from the page cache gets what it missed", async () => {
+test("a tab that comes back from the page cache gets the messages it missed", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   follower.fire("pagehide");
@@ -280,7 +280,7 @@ test("a tab that comes back from the page cache gets what it missed", async () =
   assert.deepEqual(leader.socket.contents, ["one"]);
 });
 
-test("a leader that comes back from the page cache follows the one that took its place", async () => {
+test("a leader that comes back from the page cache follows the tab that took its place", async () => {
   const world = new Tabbed();
   const [one, two] = [await world.open(), await world.open()];
   one.fire("pagehide");
@@ -295,7 +295,7 @@ test("a leader that comes back from the page cache follows the one that took its
   assert.equal(world.relay.connections.size, 1);
 });
 
-test("a leader that answers nobody (suspended with its lock) is replaced by a tab that is seen", async () => {
+test("a leader that does not answer (suspended with its lock) is replaced by a visible tab", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   leader.suspended = true;
@@ -314,7 +314,7 @@ test("a leader that answers nobody (suspended with its lock) is replaced by a ta
   assert.equal(world.relay.connections.size, 1);
 });
 
-test("a tab that nobody sees takes nothing from a leader that is silent", async () => {
+test("a hidden tab does not replace a silent leader", async () => {
   const world = new Tabbed();
   const leader = await world.open();
   const follower = await world.open({ visible: false });
@@ -323,7 +323,7 @@ test("a tab that nobody sees takes nothing from a leader that is silent", async 
   assert.ok(!follower.socket.isLeader);
 });
 
-test("all tabs are closed together, and connect in any of them takes all back", async () => {
+test("all tabs are closed together, and connect in any of them connects all", async () => {
   const world = new Tabbed();
   const [leader, follower, third] = [await world.open(), await world.open(), await world.open()];
   world.relay.cut(4503, "session revoked");
@@ -340,7 +340,7 @@ test("all tabs are closed together, and connect in any of them takes all back", 
   assert.equal(world.relay.connections.size, 1);
 });
 
-test("a tab that opens when the others are closed tries for itself", async () => {
+test("a tab that opens when the others are closed connects by itself", async () => {
   const world = new Tabbed();
   const leader = await world.open();
   world.relay.cut(4503, "session revoked");
@@ -357,7 +357,7 @@ test("a tab that opens when the others are closed tries for itself", async () =>
   assert.equal(last.socket.connectionState, "closed");
 });
 
-test("the tab of a closed leader closes, and the next does not come back unasked", async () => {
+test("when the tab of a closed leader is closed, the next one does not connect by itself", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   world.relay.cut(4502, "account disabled");
@@ -368,7 +368,7 @@ test("the tab of a closed leader closes, and the next does not come back unasked
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("the device is active while any tab is seen, over kills as well", async () => {
+test("the device is active while any tab is visible, over kills as well", async () => {
   const world = new Tabbed();
   const [leader, follower] = [await world.open(), await world.open()];
   const { last } = world.network;
@@ -386,7 +386,7 @@ test("the device is active while any tab is seen, over kills as well", async () 
   assert.equal(last.all("inactive").length, 2);
 });
 
-test("exactly one tab shows notifications: the one seen last, else the one with the connection", async () => {
+test("exactly one tab shows notifications: the one visible last, else the one with the connection", async () => {
   const world = new Tabbed();
   const tabs = [await world.open(), await world.open(), await world.open({ visible: false })];
   const notifiers = () => tabs.filter(({ dead }) => !dead).map(({ socket }) => socket.isNotifier());
@@ -403,7 +403,7 @@ test("exactly one tab shows notifications: the one seen last, else the one with 
   assert.equal(notifiers().filter(Boolean).length, 1);
 });
 
-test("a tab with another user's token and no name of its own hears nothing of the first, and is told what to do", async () => {
+test("a tab with another user's token and no name of its own hears nothing of the first, and its error says what to do", async () => {
   const world = new Tabbed();
   const alice = await world.open();
   world.relay.user = "carol";
@@ -417,7 +417,7 @@ test("a tab with another user's token and no name of its own hears nothing of th
   assert.deepEqual(alice.socket.contents, ["for alice"]);
 });
 
-test("a follower learns by what the leader says that it is of another user", async () => {
+test("a follower learns from the leader's snapshot that it is of another user", async () => {
   const world = new Tabbed();
   const provider = async () => "token";
   await world.open({ token: provider });
@@ -428,7 +428,7 @@ test("a follower learns by what the leader says that it is of another user", asy
   assert.equal(carol.socket.lastError.code, "wrong_user");
 });
 
-test("a seen follower reminds the leader, whose timers may be held back, that the wait is over", async () => {
+test("a visible follower reminds the leader, whose timers may be slowed down, that the wait is over", async () => {
   const world = new Tabbed();
   const slow = { ...world.clock, setTimeout: (callback, ms) => world.clock.setTimeout(callback, ms + 60_000) };
   const throttled = await world.open({ visible: false, clock: slow });
@@ -454,7 +454,7 @@ for (const seed of seeds()) {
   });
 }
 
-/** RELAY_TURMOIL=400 tries so many others. */
+/** RELAY_TURMOIL=400 runs that many other seeds. */
 function seeds() {
   const count = Number(process.env.RELAY_TURMOIL ?? 12);
   const first = count > 12 ? 1000 : 1;

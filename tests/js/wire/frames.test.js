@@ -3,15 +3,15 @@ import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 
 import { Names } from "./names.js";
-import "../../../relay/web/sdk/tabs/member.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/filling.js";
+import "../../../relay/web/sdk/tabs/shared-connection.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
+import "../../../relay/web/sdk/gap-fill.js";
 import { settle } from "../fakes/clock.js";
 import { FakeBrowser } from "../fakes/browser.js";
 import { World } from "../fakes/world.js";
 
 const FOLDER = new URL("../../wire/", import.meta.url);
 
-/** One scenario on its way: the real SocketManager over sockets of which the scenario is the other end. */
+/** A scenario that runs: the real SocketManager over fake sockets, of which the scenario is the server's end. */
 class Player {
   world = new World({ relay: false });
   tab = new FakeBrowser().tab();
@@ -44,7 +44,7 @@ class Player {
     await settle();
   }
 
-  /** The client has said nothing that was not expected. */
+  /** Check that the client has sent nothing unexpected. */
   finish() {
     assert.deepEqual(this.#last?.sent.slice(this.#heard) ?? [], [], "the client said as well");
     assert.equal(this.world.network.sockets.length, this.#opened, "the client opened a connection as well");
@@ -125,7 +125,7 @@ for (const name of readdirSync(FOLDER).filter((file) => file.endsWith(".json")))
   });
 }
 
-test("a comparison is strict, and a name stands for one value", () => {
+test("the comparison is strict, and a placeholder stands for one value", () => {
   const names = new Names();
   assert.throws(() => names.check({ a: 1 }, { a: 1, b: 2 }));
   assert.throws(() => names.check({ a: 1 }, { a: "1" }));

@@ -1,4 +1,4 @@
-/** What the names in angles of a scenario stand for. */
+/** The values of a scenario's placeholders, which are names in angle brackets. */
 
 import assert from "node:assert/strict";
 
@@ -10,7 +10,7 @@ export class Names {
     this.known = known;
   }
 
-  /** Put in what the names stand for; a new one stands for itself. */
+  /** Replace placeholders with their values; a new placeholder stands for itself. */
   fill(value) {
     if (Array.isArray(value)) return value.map((one) => this.fill(one));
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, this.fill(one)]));
@@ -25,7 +25,7 @@ export class Names {
     assert.deepEqual(this.#seen(expected, actual), actual);
   }
 
-  /** The expected value, with what the actual one has for the names that allow for it. */
+  /** Return the expected value, with the actual one's values for placeholders that allow any. */
   #seen(expected, actual) {
     if (Array.isArray(expected)) return expected.map((one, place) => this.#seen(one, actual?.[place]));
     if (expected && typeof expected === "object") {

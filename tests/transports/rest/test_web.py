@@ -126,7 +126,7 @@ def test_the_page_has_at_hand_what_the_sdk_loads_when_it_needs_it():
     page = (web.FOLDER / "app" / "index.html").read_text(encoding="utf-8")
     later = imported("app/main.js", later=True) - imported("app/main.js")
     assert re.findall(r'rel="modulepreload" href="([^"]+)"', page) == sorted(later)
-    assert "sdk/tabs/member.js" in later
+    assert "sdk/tabs/shared-connection.js" in later
 
 
 def imported(path: str, *, later: bool = False) -> set[str]:

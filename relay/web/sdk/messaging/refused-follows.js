@@ -1,4 +1,4 @@
-/** What becomes of users that cannot be followed; loaded when there are some. */
+/** Handles refused follows. Loaded when there are some. */
 
 import { RelayError } from "../errors.js";
 
@@ -6,17 +6,17 @@ import { RelayError } from "../errors.js";
 /** @import { SocketManager } from "../socket-manager.js" */
 
 /**
- * Follow those of a refused request that can be followed, as one that is unknown spoils all, and tell of each other one.
+ * One unknown user makes the server refuse a whole request: halve it until each user is followed or reported.
  *
  * @param {SocketManager} socket
  * @param {SentMessage} sent
  * @param {string[]} userIds
- * @param {any} error the refusal, or null when the answer names those that are unknown
+ * @param {any} error the refusal, or null when the answer names the unknown users
  * @param {(userIds: string[]) => Promise<void>} follow
  */
 export async function tellRefused(socket, sent, userIds, error, follow) {
-  socket.outbox.discard(sent.id); // nobody else knows of it
-  if (error && !(error instanceof RelayError)) return; // forgotten, as somebody signs out
+  socket.outbox.discard(sent.id); // the application did not send it, and cannot retry it
+  if (error && !(error instanceof RelayError)) return; // cancelled, as the user signs out
   if (error && !error.retry && userIds.length > 1) {
     const half = Math.ceil(userIds.length / 2);
     await follow(userIds.slice(0, half));

@@ -1,11 +1,12 @@
-/** Telling others that one is typing: not at every key, and no longer than one does. */
+/** Sends typing indications: not one for every key, and none after a message. */
 
-/** The server's own indication ends after six seconds; it is renewed well before. */
+/** The server ends an indication after this time; it is renewed well before. */
+const TYPING_SECONDS = 6;
 const RENEW_SECONDS = 4;
 
-export class TypingNotes {
-  /** @type {Map<string, number>} when it was said last, by target */
-  #said = new Map();
+export class TypingNotifier {
+  /** @type {Map<string, number>} when the last indication was sent, by target */
+  #sent = new Map();
   #send;
   #now;
 
@@ -20,20 +21,20 @@ export class TypingNotes {
 
   /** @param {string} target @param {boolean} typing */
   note(target, typing) {
-    const said = this.#said.get(target);
-    const lasts = said !== undefined && this.#now() - said < 1000 * (typing ? RENEW_SECONDS : 6);
+    const sent = this.#sent.get(target);
+    const lasts = sent !== undefined && this.#now() - sent < 1000 * (typing ? RENEW_SECONDS : TYPING_SECONDS);
     if (typing === lasts) return;
-    if (typing) this.#said.set(target, this.#now());
-    else this.#said.delete(target);
+    if (typing) this.#sent.set(target, this.#now());
+    else this.#sent.delete(target);
     if (typing || lasts) this.#send(target, typing);
   }
 
   /**
-   * Note that a message went out, which ends it without a word.
+   * Note that a message was sent: that ends the indication by itself.
    *
    * @param {string} target
    */
   ended(target) {
-    this.#said.delete(target);
+    this.#sent.delete(target);
   }
 }

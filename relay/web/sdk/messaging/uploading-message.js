@@ -1,9 +1,9 @@
 import { SentMessage } from "../sent-message.js";
 
-/** A message whose files go up (its state is `uploading` then), and from then on what became of it. */
+/** A message with files to upload: its state is `uploading` at first, and then that of the message itself. */
 export class UploadingMessage extends SentMessage {
-  /** From 0 to 1, of all files together. */
+  /** The progress of all files together, from 0 to 1. */
   progress = 0;
-  /** @type {SentMessage | null} the message itself, once its files are up */
+  /** @type {SentMessage | null} the message itself, once its files are uploaded */
   sent = null;
 }

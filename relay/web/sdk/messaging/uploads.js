@@ -1,6 +1,6 @@
 /**
- * Messages whose files are on their way up. How they get there is in uploading.js, which is loaded when it is needed:
- * most pages and bots never send a file.
+ * Messages whose files are being uploaded. The upload itself is in upload-worker.js, which is loaded on demand: most pages
+ * and bots never send a file.
  */
 
 import { generateUniqueId } from "../ids.js";
@@ -15,15 +15,17 @@ import { UploadingMessage } from "./uploading-message.js";
  */
 
 /**
- * @typedef {object} Saved what is kept of a message
+ * @typedef {object} Saved a message as it is stored
  * @property {string} type
  * @property {Record<string, any>} payload
  * @property {string} target
  * @property {number} timestamp
- * @property {(string | Uploadable)[]} files ids of those that are up
+ * @property {(string | Uploadable)[]} files uploaded ones are ids
  */
 
 /** @typedef {{ message: UploadingMessage, saved: Saved, stop: AbortController, onProgress?: Progress }} Job */
+
+/** @typedef {{ begin(job: Job): void, resume(keys: string[]): void }} Worker what sends the files, in upload-worker.js */
 
 const PREFIX = "uploads/";
 
@@ -33,7 +35,7 @@ export class Uploads {
   closing = new AbortController();
   /** @type {Set<(message: SentMessage) => void>} */
   #listeners = new Set();
-  /** @type {Promise<import("./uploading.js").Uploading> | null} */
+  /** @type {Promise<Worker> | null} */
   #worker = null;
   #end;
 
@@ -41,7 +43,7 @@ export class Uploads {
   constructor(socket, rest) {
     this.socket = socket;
     this.rest = rest;
-    // While there is a connection: without one, it could not be loaded when it is needed.
+    // Load it while there is a connection: without one it could not be loaded when it is needed.
     this.#end = socket.on("state", (state) => state === "connected" && void this.#work().catch(() => {}));
     const kept = socket.storage.getAll(PREFIX);
     kept.then(async (entries) => entries.length > 0 && (await this.#work()).resume(entries.map(([key]) => key))).catch((error) => {
@@ -49,7 +51,7 @@ export class Uploads {
     });
   }
 
-  /** @returns {UploadingMessage[]} those that the outbox does not know yet */
+  /** @returns {UploadingMessage[]} those that are not in the outbox yet */
   get messages() {
     return [...this.jobs.values()].flatMap(({ message }) => (message.sent ? [] : [message]));
   }
@@ -66,7 +68,7 @@ export class Uploads {
     this.warn(message);
   }
 
-  /** Have a failure told that nobody listens to. @param {SentMessage} message */
+  /** Warn of a failure that nobody listens to. @param {SentMessage} message */
   warn(message) {
     if (message.state === "failed") setTimeout(() => this.#listeners.size || message.warn());
   }
@@ -97,7 +99,7 @@ export class Uploads {
   }
 
   /**
-   * Try again; tells whether the message is one of these.
+   * Retry a message; tells whether it is one of these.
    *
    * @param {string} id
    */
@@ -109,7 +111,7 @@ export class Uploads {
   }
 
   /**
-   * Drop a message; tells whether it is one of these.
+   * Delete a message; tells whether it was one of these.
    *
    * @param {string} id
    */
@@ -125,7 +127,7 @@ export class Uploads {
     await this.socket.storage.apply([["delete", PREFIX + id]]);
   }
 
-  /** Stop; what is kept goes on with the next one. */
+  /** Stop. Stored messages go on with the next Uploads. */
   close() {
     this.closing.abort();
     this.#end();
@@ -157,8 +159,8 @@ export class Uploads {
   }
 
   #work() {
-    this.#worker ??= import("./uploading.js").then(({ Uploading }) => new Uploading(this));
-    this.#worker.catch(() => (this.#worker = null)); // it may be loaded another time
+    this.#worker ??= import("./upload-worker.js").then(({ UploadWorker }) => new UploadWorker(this));
+    this.#worker.catch(() => (this.#worker = null)); // the next use tries again
     return this.#worker;
   }
 }

@@ -1,4 +1,4 @@
-/** Where things are kept when nobody says where: in IndexedDB, or in memory where that is not to be had. */
+/** The default storage: IndexedDB, or memory where that is not available. */
 
 import { indexedDBStorage } from "./indexeddb.js";
 import { memoryStorage } from "./memory.js";
@@ -6,9 +6,9 @@ import { memoryStorage } from "./memory.js";
 /** @import { Storage } from "./memory.js" */
 
 /**
- * Open IndexedDB; without it, or when it does not answer (at first or later), what is kept lasts as long as the page.
+ * Open IndexedDB. Where there is none, or it stops answering, memory takes its place: data then lasts as long as the page.
  *
- * @param {(fault: unknown) => void} onFault told once, if memory takes its place
+ * @param {(fault: unknown) => void} onFault called if memory takes its place
  * @returns {Promise<Storage>}
  */
 export async function autoStorage(onFault) {
@@ -17,7 +17,7 @@ export async function autoStorage(onFault) {
   try {
     if (globalThis.indexedDB) held = await indexedDBStorage();
   } catch (fault) {
-    onFault(fault); // a private window, or a browser that lets this page keep nothing
+    onFault(fault); // a private window, or a browser that forbids this page to store anything
   }
   /**
    * @template Value

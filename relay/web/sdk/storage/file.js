@@ -1,9 +1,10 @@
 /**
- * Storage in one file, for Node and Electron's main process: a journal, one JSON batch a line, each with a checksum.
+ * A storage in one file, for Node and Electron's main process: a journal with one JSON batch a line, each with a checksum.
  *
  * Contract:
- *     A batch is on the disk when `apply` resolves, and whole or not at all whatever happens: a torn last line is cut.
- *     One process at a time: the file beside it, with `.lock` at its end, names it.
+ *     A batch is on the disk when `apply` resolves, and whatever happens it is there whole or not at all: a torn last line
+ *     is cut off.
+ *     One process at a time: the file with `.lock` at its end names it.
  */
 
 import { createHash } from "node:crypto";
@@ -18,7 +19,7 @@ import { lock, unlock } from "./lock.js";
 const COMPACT_BYTES = 1024 * 1024;
 
 /**
- * Open a storage in a file, readable by its owner only; it is made where there is none.
+ * Open a storage in a file that only its owner can read; it is created where there is none.
  *
  * @param {string} path
  * @returns {Promise<Storage>}
@@ -116,7 +117,7 @@ class Journal {
     this.#bytes += line.length;
   }
 
-  /** Write what is there into a new file, and put it in the old one's place. */
+  /** Write all entries into a new file, and rename it over the old one. */
   async #compact() {
     /** @type {Change[]} */
     const puts = [...this.#entries].map(([key, value]) => ["put", key, value]);
@@ -154,7 +155,7 @@ function checksum(text) {
 }
 
 /**
- * Read whole lines up to the first that is not one: there a crash has torn the end.
+ * Read whole lines, up to the first broken one: there a crash has torn the end.
  *
  * @param {Buffer} data
  */
@@ -178,7 +179,7 @@ function absent(error) {
   throw error;
 }
 
-/** A new name in a folder is safe once the folder is. @param {string} path */
+/** Sync a folder: a new name in it is safe only then. @param {string} path */
 async function syncFolder(path) {
   const folder = await open(dirname(path), "r").catch(() => null); // Windows opens no folders
   await folder?.sync().catch(() => {});

@@ -1,11 +1,11 @@
-/** Storage in the browser's IndexedDB: one database for all names, shared by the tabs. */
+/** A storage in the browser's IndexedDB: one database for all names, shared by the tabs. */
 
 /** @import { Storage } from "./memory.js" */
 
 const STORE = "entries";
 const LAST = "\uffff";
 const OPEN_SECONDS = 5;
-/** Long, as a file of many megabytes may be on its way to a slow disk. */
+/** Long, as a file of many megabytes may be written to a slow disk. */
 const WORK_SECONDS = 60;
 
 /**
@@ -13,7 +13,7 @@ const WORK_SECONDS = 60;
  *
  * @param {{database?: string, indexedDB?: { open(name: string, version?: number): any }}} [options]
  * @returns {Promise<Storage>}
- * @throws {DOMException} The browser has none to give, as in some private windows, or (a `TimeoutError`) does not answer.
+ * @throws {DOMException} The browser has none, as in some private windows, or (a `TimeoutError`) does not answer.
  */
 export async function indexedDBStorage({ database = "relay-sdk", indexedDB = globalThis.indexedDB } = {}) {
   /** @type {Promise<IDBDatabase> | null} */
@@ -40,14 +40,14 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
         const result = work(transaction.objectStore(STORE));
         transaction.oncomplete = () => resolve(result());
       } catch (error) {
-        transaction.abort(); // or what went before would stay
+        transaction.abort(); // or the changes before this one would stay
         reject(error);
       }
     });
     return within(seconds, done, () => transaction.abort());
   }
 
-  await transact("readonly", ask, OPEN_SECONDS); // some open, and then say nothing
+  await transact("readonly", ask, OPEN_SECONDS); // some browsers open it, and then never answer
   return {
     blobs: true,
     get: (key) =>
@@ -83,7 +83,7 @@ function ask(store) {
 /**
  * @param {{ open(name: string, version?: number): any }} indexedDB
  * @param {string} name
- * @param {() => void} gone told when it could not be opened, or when the browser takes it away: the next use opens it again
+ * @param {() => void} gone called when it could not be opened, or the browser closes it: the next use opens it again
  * @returns {Promise<IDBDatabase>}
  */
 function openDatabase(indexedDB, name, gone) {
@@ -115,14 +115,14 @@ function openDatabase(indexedDB, name, gone) {
 }
 
 /**
- * Wait for what a browser may never answer.
+ * Wait for a request that a browser may never answer.
  *
  * @template Value
  * @param {number} seconds
  * @param {Promise<Value>} work
  * @param {() => void} late
  * @returns {Promise<Value>}
- * @throws {DOMException} It was not done in time; `name` is `TimeoutError`.
+ * @throws {DOMException} There was no answer in time; `name` is `TimeoutError`.
  */
 async function within(seconds, work, late) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -133,7 +133,7 @@ async function within(seconds, work, late) {
       try {
         late();
       } catch {
-        // a transaction that is over already
+        // the transaction is over already
       }
     }, seconds * 1000);
   });

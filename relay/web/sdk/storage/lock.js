@@ -1,4 +1,4 @@
-/** One process at a time: a file beside the storage's, with `.lock` at its end, names the process that has it. */
+/** A lock between processes: a file beside the storage's, with `.lock` at its end, names the process that holds it. */
 
 import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 
@@ -6,7 +6,7 @@ import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
  * Take the lock.
  *
  * @param {string} path
- * @throws {Error} Another process has it; `code` is `ELOCKED`.
+ * @throws {Error} Another process holds it; `code` is `ELOCKED`.
  */
 export async function lock(path) {
   const lockFile = `${path}.lock`;
@@ -24,7 +24,8 @@ export async function lock(path) {
 }
 
 /**
- * Take away the lock of a process that is gone; two that try so at once must not take away each other's.
+ * Remove the lock of a process that is gone; tells whether that worked. Two processes may try so at once, so the file is
+ * renamed first: if it turns out to be the other's new lock, it is put back.
  *
  * @param {string} lockFile
  * @param {string} holder
@@ -45,7 +46,7 @@ export async function unlock(path) {
 
 /**
  * @param {string} lockFile
- * @param {string} holder its process and when that began
+ * @param {string} holder the process id, and when that process began
  */
 async function isHeld(lockFile, holder) {
   const [pid, start] = holder.split(" ");
@@ -55,10 +56,10 @@ async function isHeld(lockFile, holder) {
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === "ESRCH") return false;
   }
-  return !start || start === (await startOf(Number(pid))); // else its number was given to another process
+  return !start || start === (await startOf(Number(pid))); // else the process id was reused
 }
 
-/** When a process began, where the system says so (Linux), to tell it from a later one with its number. @param {number} pid */
+/** Return when a process began, where the system tells (Linux): a later process may have the same id. @param {number} pid */
 async function startOf(pid) {
   const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";

@@ -1,12 +1,12 @@
-/** Storage that lasts as long as the page or the process. */
+/** A storage in memory, which lasts as long as the page or the process. */
 
 /**
- * Where the outbox, the cursor and the device's id are kept. Values are such as JSON can say; an `apply` is whole or
- * not at all, and has reached the disk, where there is one, when it resolves.
+ * A store for the outbox, the cursor and the device's id. Values are JSON values. An `apply` happens whole or not at all;
+ * when it resolves it is on the disk, where there is one.
  *
  * @typedef {object} Storage
  * @property {(key: string) => Promise<any>} get the value, or undefined
- * @property {(prefix: string) => Promise<[string, any][]>} getAll the pairs whose keys begin so, in the keys' order
+ * @property {(prefix: string) => Promise<[string, any][]>} getAll the pairs whose keys begin with it, in the keys' order
  * @property {(batch: Change[]) => Promise<void>} apply
  * @property {() => Promise<void>} close
  * @property {boolean} [blobs] whether values may hold Blobs
@@ -15,7 +15,7 @@
 /** @typedef {["put", key: string, value: any] | ["delete", key: string]} Change */
 
 /**
- * Make a storage in memory. Managers that share it, one after the other, find what the earlier one left.
+ * Return a storage in memory. SocketManagers that use it one after the other find each other's data.
  *
  * @returns {Storage}
  */

@@ -1,8 +1,8 @@
 /** @import { Storage } from "./memory.js" */
 
 /**
- * Return a part of a storage: its keys begin with `prefix`, which nobody inside sees. It is opened when it is first
- * used.
+ * Return a part of a storage: its keys begin with `prefix`, which users of the part do not see. The storage is opened at the
+ * first use.
  *
  * @param {() => Promise<Storage>} open
  * @param {string} prefix

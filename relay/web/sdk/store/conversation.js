@@ -1,4 +1,4 @@
-/** What is known of one conversation: the rules of mirror.js for its messages, reactions, receipts and pointers. */
+/** One conversation of the mirror: its messages, reactions, receipts and read pointer, by the rules of mirror.js. */
 
 import { isEqual, read, wins } from "./message.js";
 import { Unread } from "./unread.js";
@@ -6,8 +6,8 @@ import { Unread } from "./unread.js";
 /** @import { Envelope } from "../types.js" */
 /** @import { Message } from "./message.js" */
 
-const MOST_OVER = 2_000;
-const MOST_REACTIONS = 2_000;
+const MAX_OVER = 2_000;
+const MAX_REACTIONS = 2_000;
 
 export class Conversation {
   /** @type {Map<number, Message>} by seq */
@@ -18,19 +18,19 @@ export class Conversation {
   receipts = new Map();
   /** @type {Map<number, Map<string, { emoji: string, userId: string, on: boolean, position: number }>>} by message id */
   reactions = new Map();
-  /** What is known to be over, known or not known yet: since when, by message id. @type {Map<number, number>} */
+  /** When messages were deleted, replaced or expired, by message id: also of messages not held. @type {Map<number, number>} */
   over = new Map();
-  /** The newest edit that says something, by the id of what it is about. @type {Map<number, number>} */
+  /** The seq of the newest valid edit, by the id of the edited message. @type {Map<number, number>} */
   edits = new Map();
-  /** The seqs of messages whose reactions were not asked for: a page that has them is still to be loaded. @type {Set<number>} */
+  /** The seqs of messages whose reactions are not known: a page with them is still to be loaded. @type {Set<number>} */
   partial = new Set();
-  /** The seq of the newest message known of. */
+  /** The seq of the newest message that is known. */
   lastSeq = 0;
-  /** Before this, nothing is the user's to see. */
+  /** The seq at which the user joined: they may not see earlier messages. */
   joinedSeq = 0;
-  /** Whether what may be seen of it changed: ask the server for it anew. */
+  /** Whether the user may see other messages than before: the server must be asked again. */
   stale = false;
-  /** Whether it began again with an event: what events bring of it may lack reactions of before. */
+  /** Whether it began with an event: the messages that events bring may lack earlier reactions. */
   anew = false;
   #changed;
 
@@ -47,7 +47,7 @@ export class Conversation {
   }
 
   /**
-   * Take a message by itself, as the list of conversations tells the last one of each.
+   * Take a message without its reactions, as the list of conversations has the last one of each.
    *
    * @param {Envelope<any>} envelope
    */
@@ -61,7 +61,7 @@ export class Conversation {
    * Take an envelope of this conversation's.
    *
    * @param {Envelope<any>} envelope
-   * @param {{ whole?: boolean }} [options] whether all that belongs to it comes along, as in a page
+   * @param {{ whole?: boolean }} [options] whole: whether its reactions come along, as in a page
    */
   take(envelope, { whole = !this.anew } = {}) {
     const { seq } = envelope.meta;
@@ -86,7 +86,7 @@ export class Conversation {
   }
 
   /**
-   * Move the user's own pointer, if it is forward.
+   * Move the user's own read pointer forward.
    *
    * @param {number} seq
    */
@@ -96,7 +96,7 @@ export class Conversation {
   }
 
   /**
-   * Make a tombstone of a message.
+   * Turn a message into a tombstone, and its edits with it.
    *
    * @param {number} messageId
    * @param {number} at
@@ -104,7 +104,7 @@ export class Conversation {
   end(messageId, at) {
     this.unread.ends(messageId);
     if (!this.over.has(messageId)) this.over.set(messageId, at);
-    if (this.over.size > MOST_OVER) this.over.delete(/** @type {number} */ (this.over.keys().next().value));
+    if (this.over.size > MAX_OVER) this.over.delete(/** @type {number} */ (this.over.keys().next().value));
     this.reactions.delete(messageId);
     const edit = this.messages.get(this.edits.get(messageId) ?? 0);
     this.edits.delete(messageId);
@@ -116,7 +116,7 @@ export class Conversation {
   }
 
   /**
-   * Make tombstones of what has expired.
+   * Turn expired messages into tombstones.
    *
    * @param {number} now Unix seconds
    */
@@ -129,7 +129,7 @@ export class Conversation {
   }
 
   /**
-   * Forget the oldest messages but `most`; what is unread among them still counts.
+   * Drop the oldest messages above `most`; unread ones among them still count.
    *
    * @param {number} most
    */
@@ -139,9 +139,9 @@ export class Conversation {
   }
 
   /**
-   * Forget what came before something that was missed: it may be edited or deleted there.
+   * Drop the messages up to the end of a gap: messages that were missed may have edited or deleted them.
    *
-   * @param {number} upTo the last seq that was missed
+   * @param {number} upTo the last seq of the gap
    */
   missed(upTo) {
     this.unread.dirty = true;
@@ -199,8 +199,8 @@ export class Conversation {
   }
 
   /**
-   * Give a message the content of its newest edit, unless it has that of a newer one already: newer by its id, whatever
-   * its time.
+   * Give a message the content of its newest edit, unless it has that of a newer one: newer by its id, as times say
+   * nothing of order.
    *
    * @param {Message} message
    */
@@ -209,7 +209,7 @@ export class Conversation {
     if (!edit || edit.deletedAt !== undefined || (message.editId ?? 0) > edit.messageId) return;
     const { content, mentions } = edit.payload;
     const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
-    if (!payload.mentions?.length) delete payload.mentions; // as the server has it
+    if (!payload.mentions?.length) delete payload.mentions; // as the server stores it
     if (message.editId === edit.messageId && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp, editId: edit.messageId });
   }
@@ -226,11 +226,11 @@ export class Conversation {
     if ((given.get(key)?.position ?? 0) > position) return;
     given.set(key, { emoji, userId, on, position });
     this.reactions.set(messageId, given);
-    if (this.reactions.size > MOST_REACTIONS) this.#forgetReactions();
+    if (this.reactions.size > MAX_REACTIONS) this.#forgetReactions();
     this.#changed(about?.seq);
   }
 
-  /** Forget reactions to what is not known; the messages bring them along when they are loaded. */
+  /** Drop reactions to messages that are not held: a page brings them along with the messages. */
   #forgetReactions() {
     for (const messageId of this.reactions.keys()) {
       if (!this.seqs.has(messageId)) this.reactions.delete(messageId);

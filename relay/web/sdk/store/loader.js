@@ -1,5 +1,6 @@
-/** What the store fetches: the list of conversations, pages, and again what it may have missed. */
+/** The store's REST calls: pages of conversations, the list of conversations, notifications. */
 
+import { MAX_PAGE } from "../protocol.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 
 /**
@@ -21,7 +22,7 @@ export function fetchPage(rest, key, kind, pagination) {
 }
 
 /**
- * Return all rows of the list of conversations.
+ * Return all rows of the list of conversations, page by page.
  *
  * @param {RestApiClient} rest
  * @param {AbortSignal} signal
@@ -32,7 +33,7 @@ export async function fetchRows(rest, signal) {
   /** @type {number | null} */
   let cursor = null;
   do {
-    const answer = await rest.getConversations({ cursor, limit: 200 }, { signal });
+    const answer = await rest.getConversations({ cursor, limit: MAX_PAGE }, { signal });
     rows.push(...answer.conversations);
     cursor = answer.has_more ? answer.next_cursor : null;
   } while (cursor !== null);
@@ -40,7 +41,7 @@ export async function fetchRows(rest, signal) {
 }
 
 /**
- * Return the newest notifications, and how far they are read: of the user's own channel and of everybody's.
+ * Return the newest notifications, and the read pointers of both channels: the user's own and everybody's.
  *
  * @param {RestApiClient} rest
  * @param {string} userId
@@ -51,7 +52,7 @@ export async function fetchNotifications(rest, userId, signal) {
   const pointers = new Map();
   for (const [key, body] of /** @type {const} */ ([[SELF, { target_id: userId, kind: "self" }], [EVERYBODY, { target_id: EVERYBODY }]])) {
     if (!page.messages.some(({ meta }) => (meta.target_id === EVERYBODY) === (key === EVERYBODY))) continue;
-    // A pointer that does not move is told all the same, and nothing is stored.
+    // REST tells a pointer only when it is set. Setting it to 0 never moves it, and stores nothing.
     const { read } = await rest.markRead({ ...body, up_to_seq: 0, private: true }, { signal });
     pointers.set(key, read[0]);
   }

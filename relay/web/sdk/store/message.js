@@ -1,9 +1,10 @@
-/** Messages as they are read, and which of two versions of one counts. */
+/** Messages as the store holds them, and which of two versions of a message counts. */
 
 /** @import { Envelope } from "../types.js" */
 
 /**
- * A message as it now is; never changed, but replaced. A tombstone's payload is empty.
+ * A message in its present version. The object never changes: another version is another object. A tombstone's payload is
+ * empty.
  *
  * @typedef {object} Message
  * @property {number} messageId
@@ -41,8 +42,8 @@ export function read({ type, payload, meta }) {
 }
 
 /**
- * Tell whether what is known is kept. Of two equal ones it is, so that whoever looks at it sees no change. Of its
- * edits the one with the highest id counts; times say nothing of which is newer, as the server's clock may step.
+ * Tell whether the known version stays. It does if both are equal, so that views do not change without need. Of its
+ * edits the one with the highest id counts: times do not tell which is newer, as the server's clock may step.
  *
  * @param {Message} known
  * @param {Message} other

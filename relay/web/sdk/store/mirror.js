@@ -1,51 +1,50 @@
 /**
- * A mirror of what its user may see, kept right by events: conversations, messages, reactions, receipts, unread.
+ * A copy of what one user may see on the server, updated by events: conversations, messages, reactions, receipts, unread
+ * counts. It does no I/O. Events may come in any order that a resume brings, and twice: the result equals a mirror that
+ * was loaded anew. The rules are those of the Python client's `Mirror`:
  *
- * It does no I/O. It is given what the server says, in any order that a resume may bring, twice where a client asks
- * twice, and ends up equal to one that was loaded anew. The rules are those of the Python client's `Mirror`:
- *
- * 1. Of two versions of a message a deleted one wins. Of its edits the one with the highest id counts (`edit_id`), and times
- *    say nothing of order: a clock may step.
- * 2. A message without a payload and with `deleted_at` is a tombstone: it keeps its `seq` and says nothing.
- * 3. What `meta.replaces` names is a tombstone from then on. A deletion makes tombstones of the message's edits too, and
- *    drops its reactions.
- * 4. Pointers only move forward. What its user sends moves their own.
+ * 1. Of two versions of a message a deleted one wins. Of its edits the one with the highest id counts (`edit_id`): times
+ *    say nothing of order, as clocks may step.
+ * 2. A message with `deleted_at` and an empty payload is a tombstone: it keeps its `seq`.
+ * 3. The message that `meta.replaces` names becomes a tombstone. A deletion turns the message's edits into tombstones
+ *    too, and drops its reactions.
+ * 4. Read pointers only move forward. A message that the user sends moves their own.
  * 5. Of a reaction the newest value counts, by its own message id.
- * 6. Who is removed from a group forgets it; who is added begins anew, and asks for what may be seen.
+ * 6. A user who is removed from a group forgets it. One who is added begins anew, and asks what may be seen.
  *
- * Unlike there, a conversation may be known in part; unread.js counts what is not held.
+ * Unlike the Python client's, this mirror may hold a conversation in part; unread.js counts what is not held.
  */
 
+import { UNREAD_TYPES } from "../protocol.js";
 import { Conversation } from "./conversation.js";
-import { COUNTED } from "./unread.js";
 
 /** @import { Envelope } from "../types.js" */
 
-/** The key of the user's own channel, which a notification to them goes to. */
+/** The key of the user's own channel, where notifications to them go. */
 export const SELF = "self";
 export const EVERYBODY = "*";
 
 export class Mirror {
   /** @type {Map<string, Conversation>} */
   conversations = new Map();
-  /** What was left or deleted, and by which message. @type {Map<string, { position: number, event: Envelope<any> }>} */
+  /** Groups that the user left or that were deleted, with the event. @type {Map<string, { position: number, event: Envelope<any> }>} */
   #ended = new Map();
   #changed;
   #counted;
 
   /**
    * @param {string} userId whose device it is
-   * @param {(key: string, seq?: number) => void} [changed] told which conversation changed, and which message of it
+   * @param {(key: string, seq?: number) => void} [changed] called with the conversation that changed, and the seq of the message
    * @param {Iterable<string>} [counted] the types that make a conversation unread
    */
-  constructor(userId, changed = () => {}, counted = COUNTED) {
+  constructor(userId, changed = () => {}, counted = UNREAD_TYPES) {
     this.userId = userId;
     this.#counted = new Set(counted);
     this.#changed = changed;
   }
 
   /**
-   * Return the conversation with a user or group, SELF or EVERYBODY, made where it is not known.
+   * Return the conversation of a key (a user, a group, SELF or EVERYBODY); it is made where there is none.
    *
    * @param {string} key
    */
@@ -59,7 +58,7 @@ export class Mirror {
   }
 
   /**
-   * Return which conversation an envelope belongs to, as its user names it.
+   * Return the key of the conversation that an envelope belongs to.
    *
    * @param {Envelope<any>} envelope
    */
@@ -70,21 +69,21 @@ export class Mirror {
   }
 
   /**
-   * Take what REST answered about a conversation; it goes together with what events told meanwhile.
+   * Take a page that REST returned; events that came before it stay.
    *
    * @param {string} key
    * @param {Envelope<any>[]} messages
    * @param {Envelope<any>[]} [latest]
    */
   load(key, messages, latest = []) {
-    if (this.isEnded(key)) return; // asked for before it was left
+    if (this.isEnded(key)) return; // the page was requested before the group was left
     const conversation = this.conversation(key);
     for (const envelope of messages) conversation.take(envelope, { whole: true });
     for (const envelope of latest) conversation.take(envelope);
   }
 
   /**
-   * Tell whether a group was left, as far as a position says nothing else.
+   * Tell whether a group has ended for its user, unless something at `position` came after that.
    *
    * @param {string} key
    * @param {number} [position]
@@ -94,7 +93,7 @@ export class Mirror {
   }
 
   /**
-   * Return the event that ended a group for its user; null for what goes on.
+   * Return the event that ended a group for its user, or null.
    *
    * @param {string} key
    */
@@ -103,7 +102,7 @@ export class Mirror {
   }
 
   /**
-   * Take one event, live or replayed; tells whether it was about a conversation.
+   * Take one event, live or replayed; tells whether it changed a conversation.
    *
    * @param {Envelope<any>} envelope
    */
@@ -113,14 +112,14 @@ export class Mirror {
     const key = this.key(envelope);
     if (position <= (this.#ended.get(key)?.position ?? 0)) return false;
     if (envelope.type === "group_event" && this.#ends(key, envelope, position)) return true;
-    // What is no message says nothing of a conversation of which nothing is known; its row brings the same.
+    // A receipt or reaction alone does not make a conversation: the server's row of it brings the same.
     if (envelope.meta.seq === undefined && !this.conversations.has(key)) return false;
     this.conversation(key).take(envelope);
     return true;
   }
 
   /**
-   * Forget a group that its user is in no longer; begin one anew that they were added to.
+   * Forget a group that its user left, and begin anew a group that they were added to; tells whether it ended.
    *
    * @param {string} key
    * @param {Envelope<any>} envelope
@@ -131,7 +130,7 @@ export class Mirror {
     const known = this.conversations.get(key);
     const mine = payload.user_id === this.userId;
     if (payload.event !== "deleted" && !(mine && /^member_(added|removed)$/.test(payload.event))) return false;
-    if (known && meta.seq !== undefined && meta.seq <= known.joinedSeq) return false; // what fills a gap may be older
+    if (known && meta.seq !== undefined && meta.seq <= known.joinedSeq) return false; // an event that fills a gap may be older
     this.conversations.delete(key);
     if (payload.event !== "member_added") this.#ended.set(key, { position, event: envelope });
     this.#changed(key);

@@ -1,9 +1,9 @@
-/** Who types where, and how others are: what passes and is never stored. */
+/** The statuses of users, and who is typing where: both come from events alone, and are never stored. */
 
 /** @import { Envelope, Presence } from "../types.js" */
 
-/** The server ends an indication after six seconds; later than that, its word was lost. */
-const LASTS_SECONDS = 8;
+/** The server ends an indication after six seconds. After eight, that message of the server's was lost. */
+const TYPING_SECONDS = 8;
 
 /** @typedef {{ userId: string, status: Presence, text: string | null, until: number | null, lastSeen: number | null }} StatusView */
 
@@ -42,7 +42,7 @@ export class Typing {
   }
 
   /**
-   * Return who types in a conversation, by user id.
+   * Return the ids of the users who type in a conversation.
    *
    * @param {string} key
    */
@@ -51,7 +51,7 @@ export class Typing {
   }
 
   /**
-   * Take an indication, or a message that ends one.
+   * Take an indication, or a message: its sender has stopped typing.
    *
    * @param {string} key
    * @param {Envelope<any>} envelope
@@ -62,13 +62,13 @@ export class Typing {
     clearTimeout(here.get(who));
     const was = here.delete(who);
     const types = type === "typing_indicator" && payload.typing;
-    if (types) here.set(who, setTimeout(() => this.take(key, { type, payload: { typing: false }, meta }), LASTS_SECONDS * 1000));
+    if (types) here.set(who, setTimeout(() => this.take(key, { type, payload: { typing: false }, meta }), TYPING_SECONDS * 1000));
     if (here.size > 0) this.#timers.set(key, here);
     else this.#timers.delete(key);
     if (was !== types) this.#show(key);
   }
 
-  /** Nobody types there any more, as far as its user is told. @param {string} key */
+  /** End all indications of a conversation that its user left. @param {string} key */
   end(key) {
     const timers = this.#timers.get(key);
     if (!timers) return;
@@ -77,7 +77,7 @@ export class Typing {
     this.#show(key);
   }
 
-  /** Nobody types any more, as far as anybody knows: the connection is gone. */
+  /** End all indications, as the connection is gone. */
   clear() {
     for (const key of [...this.#timers.keys()]) this.end(key);
   }

@@ -1,6 +1,6 @@
 /**
- * Fetches what events alone do not tell: the list of conversations at first, after a reset, and whenever something of one
- * is not known for sure. One fetch at a time, and less and less often while it does not help.
+ * Fetches what events alone do not tell: the list of conversations at first, after a reset, and whenever a conversation
+ * is not known for sure. One fetch runs at a time; while fetching does not help, the waits between fetches grow.
  */
 
 import { RelayError } from "../errors.js";
@@ -15,14 +15,16 @@ import { EVERYBODY, SELF } from "./mirror.js";
  * @import { State } from "./state.js"
  */
 
-const SOON_SECONDS = 0.05;
-const APART_SECONDS = 1;
+/** Changes within this time share one fetch. */
+const GATHER_SECONDS = 0.05;
+/** The least time between two fetches. */
+const PAUSE_SECONDS = 1;
 const FIRST_WAIT_SECONDS = 0.5;
-const LONGEST_WAIT_SECONDS = 60;
+const MAX_WAIT_SECONDS = 60;
 const PREVIEW = 20;
 
 export class Refresher {
-  /** @type {Set<string>} what changed since it was looked at last */
+  /** @type {Set<string>} conversations that changed since they were checked last */
   #changed = new Set();
   /** @type {Deferred<void>} */
   #ready = new Deferred();
@@ -50,7 +52,7 @@ export class Refresher {
     this.#owner = owner;
     this.#end = messaging.socketManager.on("state", (state) => {
       if (state !== "connected" || (this.#connected && !this.#again)) return;
-      // What came between the first load and the connection, another tab may have had.
+      // Between the first fetch and this connection, messages may have gone to another tab's connection.
       this.#connected = true;
       this.want();
     });
@@ -61,23 +63,23 @@ export class Refresher {
   }
 
   /**
-   * Have a conversation looked at, whether all of it is known.
+   * Check soon whether everything about a conversation is known.
    *
    * @param {string} key
    */
-  look(key) {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#lookAtChanged());
+  check(key) {
+    if (this.#changed.size === 0) queueMicrotask(() => this.#checkChanged());
     this.#changed.add(key);
   }
 
-  /** Begin anew: the server's database is another one, or the user. */
+  /** Begin anew: the server has another database, or the user is another one. */
   reset() {
     this.#notifications = true;
     this.want();
   }
 
   /**
-   * Take what a replay left out.
+   * Note what a replay left out.
    *
    * @param {Gap[]} gaps
    */
@@ -92,11 +94,11 @@ export class Refresher {
    *
    * @param {number} [seconds]
    */
-  want(seconds = SOON_SECONDS) {
+  want(seconds = GATHER_SECONDS) {
     this.#again = true;
     if (this.#running || this.#closing.signal.aborted) return;
     clearTimeout(this.#timer);
-    const wait = Math.max(seconds, APART_SECONDS - (Date.now() - this.#ended) / 1000);
+    const wait = Math.max(seconds, PAUSE_SECONDS - (Date.now() - this.#ended) / 1000);
     this.#timer = setTimeout(() => void this.#run(), wait * 1000);
   }
 
@@ -106,19 +108,19 @@ export class Refresher {
     clearTimeout(this.#timer);
   }
 
-  #lookAtChanged() {
+  #checkChanged() {
     const state = this.#owner.state(null);
     const incomplete = [...this.#changed].some((key) => isIncomplete(state, key));
     this.#changed.clear();
     if (!incomplete) return;
-    this.#tries = 0; // something is new: it may help now
+    this.#tries = 0; // something is new: a fetch may help now
     this.want();
   }
 
-  /** @returns {number} longer each time in a row, as what does not help need not be done often */
+  /** Return the seconds until the next fetch: more after each one in a row that did not help. */
   #wait() {
-    if (this.#tries === 0) return SOON_SECONDS;
-    return Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** this.#tries);
+    if (this.#tries === 0) return GATHER_SECONDS;
+    return Math.min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** this.#tries);
   }
 
   async #run() {
@@ -136,7 +138,7 @@ export class Refresher {
       this.#owner.failed(/** @type {Error} */ (error));
       this.#tries += 1;
       this.#again = true;
-      // What is refused for good is tried again with the next connection, when the token may be another.
+      // A final refusal is tried again only with the next connection, which may have another token.
       if (error instanceof RelayError && !error.retry) return;
     } finally {
       this.#running = false;
@@ -155,7 +157,7 @@ export class Refresher {
     const state = this.#owner.state(this.#me.user_id);
     const rows = await fetchRows(rest, signal);
     for (const row of rows) state.row(row);
-    state.lookedAt(rows.map((row) => row.target_id));
+    state.listed(rows.map((row) => row.target_id));
     if (this.#notifications || state.mirror.conversation(SELF).unread.dirty) {
       const { page, pointers } = await fetchNotifications(rest, state.userId, signal);
       state.notifications(page, pointers);
@@ -166,12 +168,12 @@ export class Refresher {
       const page = await fetchPage(rest, key, kind, { limit: PREVIEW });
       state.page(key, page, { older: true });
     }
-    if (state !== this.#owner.state(null)) this.#again = true; // a reset came meanwhile
+    if (state !== this.#owner.state(null)) this.#again = true; // a reset came during the fetch
   }
 }
 
 /**
- * Tell whether something of a conversation is to be asked for.
+ * Tell whether the server must be asked about a conversation.
  *
  * @param {State} state
  * @param {string} key

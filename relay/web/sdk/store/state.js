@@ -1,54 +1,54 @@
-/** What the store holds, without any I/O: the mirror, and the echoes of what is on its way. */
+/** The state of the store, without any I/O: the mirror of the server, optimistic updates, and the cache of views. */
 
-import { Echoes, seqOfChanged, storedEnvelope } from "./echoes.js";
+import { OptimisticUpdates, seqOfChanged, storedEnvelope } from "./optimistic.js";
 import { EVERYBODY, Mirror, SELF } from "./mirror.js";
 import { Statuses, Typing } from "./presence.js";
-import { Shelves } from "./shelves.js";
+import { ViewCache } from "./view-cache.js";
 import { keyOf, shownSeqs } from "./views.js";
 
 /**
  * @import { ConversationRow, Envelope } from "../types.js"
- * @import { Outgoing } from "./echoes.js"
+ * @import { Outgoing } from "./optimistic.js"
  * @import { Facts } from "./views.js"
  */
 
 /** @typedef {{ counted?: Iterable<string>, echoed: Iterable<string>, most: (key: string) => number }} StateOptions */
 
-/** So many more than it may hold a conversation gathers before the oldest go. */
+/** A conversation may hold this many messages above its limit, so that it is not trimmed at each message. */
 const SLACK = 50;
 
 export class State {
   /** @type {Map<string, Facts>} */
   facts = new Map();
-  /** @type {Set<string>} conversations of which there is nothing older to load */
+  /** @type {Set<string>} conversations of which nothing older is left to load */
   complete = new Set();
   /** @type {Set<string>} conversations whose newest page was loaded */
   opened = new Set();
-  /** @type {Map<number, { key: string, at: number }>} what will expire, by message id */
+  /** @type {Map<number, { key: string, at: number }>} messages that will expire, by message id */
   expiring = new Map();
   statuses = new Statuses();
-  #newest = 0; // the highest position that is known of
-  #shelves = new Shelves(this);
-  /** @type {WeakSet<object>} the acks that are applied */
-  #taken = new WeakSet();
+  #newest = 0; // the newest message id that is known
+  #views = new ViewCache(this);
+  /** @type {WeakSet<object>} the acks that were applied */
+  #applied = new WeakSet();
   #most;
   #touch;
 
   /**
    * @param {string} userId
-   * @param {(path: string, key?: string) => void} touch told what changed
+   * @param {(path: string, key?: string) => void} touch called with the path of what changed
    * @param {StateOptions} options
    */
   constructor(userId, touch, { counted, echoed, most }) {
     this.userId = userId;
     this.mirror = new Mirror(userId, (key, seq) => this.#changed(key, seq), counted);
-    this.echoes = new Echoes(echoed);
+    this.optimistic = new OptimisticUpdates(echoed);
     this.typing = new Typing((key) => this.#typed(key));
     this.#most = most;
     this.#touch = touch;
   }
 
-  // ---- what comes
+  // ---- from the server and from this device
 
   /** @param {Envelope<any>} envelope */
   apply(envelope) {
@@ -75,10 +75,10 @@ export class State {
   }
 
   /**
-   * Take what became of a message of this device's; one that is gone was taken back, or its failure was read.
+   * Take the state of a message of this device.
    *
    * @param {Outgoing} sent
-   * @param {boolean} gone
+   * @param {boolean} gone whether it was cancelled or discarded
    */
   sent(sent, gone) {
     const { type, payload, meta } = sent.envelope;
@@ -88,12 +88,12 @@ export class State {
     if (type === "read_receipt" && payload.up_to_seq && sent.state !== "failed") {
       this.mirror.conversations.get(key)?.read(payload.up_to_seq);
     }
-    if (type === "read_receipt" && sent.ack) this.#changed(key); // the server's own count goes by it from now on
+    if (type === "read_receipt" && sent.ack) this.#changed(key); // the server's count goes by it from now on
     const stored = storedEnvelope(sent, this.userId);
-    if (stored && this.#brings(key, sent)) this.apply(stored);
-    if (!this.echoes.take(key, sent, gone, this.#newest)) return;
+    if (stored && this.#isNews(key, sent)) this.apply(stored);
+    if (!this.optimistic.take(key, sent, gone, this.#newest)) return;
     const conversation = this.mirror.isEnded(key) ? null : this.mirror.conversation(key);
-    this.#shelves.changedMessage(key, `i:${sent.id}`);
+    this.#views.changedMessage(key, `i:${sent.id}`);
     this.#changed(key, conversation ? seqOfChanged(conversation, sent) : undefined);
     this.#touch(`message:${key}/i:${sent.id}`);
   }
@@ -105,7 +105,7 @@ export class State {
    */
   row(row) {
     const key = row.target_id;
-    if (this.mirror.isEnded(key, row.last_message?.meta.message_id)) return; // it is from before that
+    if (this.mirror.isEnded(key, row.last_message?.meta.message_id)) return; // the row is older than that
     const conversation = this.mirror.conversation(key);
     const known = this.facts.get(key);
     if (!known || known.seq <= row.last_seq) {
@@ -119,11 +119,11 @@ export class State {
   }
 
   /**
-   * Take a page; `older` says that it is the newest one, or the one before what is held.
+   * Take a page of messages.
    *
    * @param {string} key
    * @param {{ messages: Envelope<any>[], latest?: Envelope<any>[], has_more: boolean }} page
-   * @param {{ older?: boolean }} [options]
+   * @param {{ older?: boolean }} [options] whether it is the newest page, or the one before the messages held
    */
   page(key, page, { older = false } = {}) {
     this.mirror.load(key, page.messages, page.latest);
@@ -137,7 +137,7 @@ export class State {
   }
 
   /**
-   * Take a page of notifications, and how far they are read where that was asked.
+   * Take a page of notifications, and the read pointers where they were fetched.
    *
    * @param {import("../types.js").NotificationsAnswer} page
    * @param {Map<string, { up_to_seq: number, unread: number }>} [pointers]
@@ -157,22 +157,22 @@ export class State {
   }
 
   /**
-   * Note that the server was asked for all conversations.
+   * Note that the server has listed all conversations.
    *
-   * @param {string[]} keys those it has
+   * @param {string[]} keys those on its list
    */
-  lookedAt(keys) {
+  listed(keys) {
     const known = new Set([...keys, SELF, EVERYBODY]);
     for (const [key, conversation] of this.mirror.conversations) {
       if (conversation.stale) this.opened.delete(key);
       conversation.stale = false;
-      // Not asked for again before something new is said there.
+      // Not on the list: it is not asked for again before a new message comes.
       if (!known.has(key)) this.facts.set(key, { kind: null, name: key, role: null, seq: conversation.lastSeq, roleSeq: 0 });
     }
   }
 
   /**
-   * Tell whether a page of a conversation is to be loaded, for there to be something to show.
+   * Tell whether a page of a conversation must be loaded before there is a message to show.
    *
    * @param {string} key
    */
@@ -184,7 +184,7 @@ export class State {
   }
 
   /**
-   * Forget what lies before a gap that a resume left: it may have been changed there.
+   * Drop the messages before the end of a gap that a resume left: what was missed may have changed them.
    *
    * @param {{ kind: string, target_id: string, to_seq: number }} gap
    */
@@ -194,7 +194,7 @@ export class State {
   }
 
   /**
-   * Forget the oldest messages of a conversation that nobody looks at.
+   * Drop the oldest messages of a conversation above its limit.
    *
    * @param {string} key
    */
@@ -203,7 +203,7 @@ export class State {
     if (conversation?.trim(this.#most(key))) this.complete.delete(key);
   }
 
-  /** Make tombstones of what has expired. @param {number} now Unix seconds */
+  /** Turn expired messages into tombstones. @param {number} now Unix seconds */
   expire(now) {
     for (const [messageId, { key, at }] of [...this.expiring]) {
       if (at > now) continue;
@@ -212,25 +212,25 @@ export class State {
     }
   }
 
-  // ---- what is drawn
+  // ---- views
 
   /** The conversations, the one with the newest message first. */
   get conversations() {
-    return this.#shelves.conversations;
+    return this.#views.conversations;
   }
 
   /** @param {string} key */
   summary(key) {
-    return this.#shelves.summary(key);
+    return this.#views.summary(key);
   }
 
   /** @param {string} key */
   view(key) {
-    return this.#shelves.view(key);
+    return this.#views.view(key);
   }
 
   /**
-   * Return the lowest seq that is held.
+   * Return the lowest seq held, or null.
    *
    * @param {string} key
    */
@@ -243,7 +243,7 @@ export class State {
     return oldest;
   }
 
-  // ---- what changed
+  // ---- changes
 
   /** @param {number} [position] */
   #note(position = 0) {
@@ -256,11 +256,11 @@ export class State {
     const message = seq === undefined ? undefined : conversation?.messages.get(seq);
     if (message) this.#changedMessage(key, message);
     if (!conversation) {
-      // What a group was called is told as long as its end is.
+      // A group's name stays as long as its end is shown.
       for (const held of [...(this.mirror.endOf(key) ? [] : [this.facts]), this.complete, this.opened]) held.delete(key);
       this.typing.end(key);
     }
-    this.#shelves.changed(key);
+    this.#views.changed(key);
     this.#touch(`conversation:${key}`, key);
     this.#touch("conversations");
   }
@@ -268,27 +268,27 @@ export class State {
   /** @param {string} key @param {import("./message.js").Message} message */
   #changedMessage(key, message) {
     const name = keyOf(message, this.userId);
-    this.#shelves.changedMessage(key, name);
+    this.#views.changedMessage(key, name);
     this.#touch(`message:${key}/${name}`);
     if (message.expiresAt !== undefined && message.deletedAt === undefined) {
       this.expiring.set(message.messageId, { key, at: message.expiresAt });
     } else this.expiring.delete(message.messageId);
     if (message.senderId !== this.userId || message.id === undefined) return;
-    const changed = this.echoes.stored(key, message.id);
+    const changed = this.optimistic.stored(key, message.id);
     const conversation = this.mirror.conversations.get(key);
     if (changed && conversation) this.#changed(key, seqOfChanged(conversation, changed));
   }
 
   /** @param {string} key */
   #typed(key) {
-    this.#shelves.changed(key);
+    this.#views.changed(key);
     this.#touch(`typing:${key}`);
     this.#touch(`conversation:${key}`);
     this.#touch("conversations");
   }
 
   /**
-   * Keep the name and the role right.
+   * Update a group's name and this user's role from an event.
    *
    * @param {string} key
    * @param {Envelope<any>} envelope
@@ -296,26 +296,26 @@ export class State {
   #regroup(key, { payload, meta }) {
     const facts = this.facts.get(key);
     const seq = meta.seq ?? 0;
-    if (!facts) return; // its row says so
-    // What fills a gap comes later than what is newer.
+    if (!facts) return; // the server's row will bring both
+    // An event that fills a gap comes after newer ones.
     if (payload.event === "renamed" && seq > facts.seq) this.facts.set(key, { ...facts, name: payload.name, seq });
     const mine = payload.user_id === this.userId;
-    // Who makes another the owner is an admin from then on; no event says so.
+    // An owner who makes another user the owner becomes an admin. No event tells that.
     const role = mine ? payload.role : payload.role === "owner" && facts.role === "owner" ? "admin" : undefined;
     if (role && seq > facts.roleSeq) this.facts.set(key, { ...facts, role, roleSeq: seq });
     this.#changed(key);
   }
 
   /**
-   * Tell whether an ack says something new.
+   * Tell whether an ack brings something new.
    *
    * @param {string} key
    * @param {Outgoing} sent
    */
-  #brings(key, { ack }) {
-    if (!ack || this.#taken.has(ack)) return false;
-    this.#taken.add(ack);
-    // Of one that was stored earlier the server has told, perhaps changed since.
+  #isNews(key, { ack }) {
+    if (!ack || this.#applied.has(ack)) return false;
+    this.#applied.add(ack);
+    // A duplicate was stored earlier: the message that the server sent then may have changed since.
     return !(ack.duplicate && this.mirror.conversations.get(key)?.seqs.has(/** @type {number} */ (ack.message_id)));
   }
 }

@@ -1,4 +1,4 @@
-/** Who wants to know of what: changes are gathered and told once, in a microtask, however many there were. */
+/** Subscribers by path. Changes are gathered, and each subscriber is called once, in a microtask. */
 
 export class Subscriptions {
   /** @type {Map<string, Set<() => void>>} */
@@ -7,7 +7,7 @@ export class Subscriptions {
   #changed = new Set();
   #onFault;
 
-  /** @param {(fault: unknown) => void} onFault is told what a callback throws */
+  /** @param {(fault: unknown) => void} onFault called with what a callback throws */
   constructor(onFault) {
     this.#onFault = onFault;
   }
@@ -17,7 +17,7 @@ export class Subscriptions {
    *
    * @param {string} path
    * @param {() => void} callback
-   * @param {() => void} [onLast] called when nobody is left who wants to know
+   * @param {() => void} [onLast] called when the last subscriber of the path is gone
    */
   add(path, callback, onLast) {
     const callbacks = this.#callbacks.get(path) ?? new Set();
@@ -35,7 +35,7 @@ export class Subscriptions {
   }
 
   /**
-   * Note that something changed.
+   * Note a change.
    *
    * @param {string} path
    */

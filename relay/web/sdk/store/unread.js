@@ -1,18 +1,24 @@
 /**
- * How much of a conversation is unread, of which perhaps only a part is held.
+ * The unread count of a conversation of which only some messages may be held.
  *
- * The count is that of the messages held after the read pointer, and of `hidden`: how many more the server counted up to
- * `rowSeq`. Its row of the conversation gives that, and what is loaded or let go later changes nothing of the sum. What
- * cannot be known without looking (an unknown message is deleted; the pointer moves among unknown ones) makes it
- * `dirty`: then the row is to be asked for again.
+ * The server's row of the conversation counts all unread messages up to its last seq, `rowSeq`. Of those, `hidden` is
+ * the number that is not held. So the count is: the messages held after the read pointer, plus `hidden`. Loading or
+ * dropping messages moves them between the two parts, and leaves the sum as it is.
+ *
+ * Some changes cannot be counted without looking: an unknown message is deleted, or the pointer moves among unknown
+ * ones. They make the count `dirty`: the best guess is shown, and the row is fetched again.
  */
 
 /** @import { ConversationRow } from "../types.js" */
-/** @import { Conversation } from "./conversation.js" */
 /** @import { Message } from "./message.js" */
 
-/** The types that make a conversation unread. */
-export const COUNTED = ["chat_message", "group_message", "notification"];
+/**
+ * @typedef {object} Counted a Conversation, as much of it as counts
+ * @property {string} userId
+ * @property {ReadonlySet<string>} counted the types that make it unread
+ * @property {ReadonlyMap<number, Message>} messages by seq
+ * @property {(messageId: number) => Message | undefined} byId
+ */
 
 export class Unread {
   readSeq = 0;
@@ -21,12 +27,12 @@ export class Unread {
   dirty = false;
   #conversation;
 
-  /** @param {Conversation} conversation */
+  /** @param {Counted} conversation */
   constructor(conversation) {
     this.#conversation = conversation;
   }
 
-  /** What is unread, as well as it is known. */
+  /** The unread messages and mentions, as far as they are known. */
   get count() {
     const held = this.#held(this.readSeq, Infinity);
     return {
@@ -36,7 +42,8 @@ export class Unread {
   }
 
   /**
-   * Take a message that is not held; what the row knows of already changes nothing of the sum.
+   * Run `take`, which adds a message that is not held yet. The row has counted it already if its seq is not above
+   * `rowSeq`: then `hidden` shrinks by what the messages held have grown, and the sum stays the same.
    *
    * @param {number} seq
    * @param {() => void} take
@@ -46,7 +53,7 @@ export class Unread {
     const before = this.#held(this.readSeq, Infinity);
     const readSeq = this.readSeq;
     take();
-    if (this.readSeq !== readSeq) return; // the pointer's move has seen to it
+    if (this.readSeq !== readSeq) return; // an own message moved the pointer, and `read` has corrected `hidden`
     const after = this.#held(this.readSeq, Infinity);
     this.hidden = {
       messages: this.hidden.messages + before.messages - after.messages,
@@ -55,7 +62,7 @@ export class Unread {
   }
 
   /**
-   * Take the server's word.
+   * Take the server's row.
    *
    * @param {Pick<ConversationRow, "last_seq" | "read_seq" | "unread" | "unread_mentions">} row
    */
@@ -64,14 +71,16 @@ export class Unread {
     const held = this.#held(row.read_seq, row.last_seq);
     this.rowSeq = row.last_seq;
     this.hidden = { messages: row.unread - held.messages, mentions: row.unread_mentions - held.mentions };
+    // A deletion after the row may be of a hidden message, and the row still counts it.
     this.dirty = this.hidden.messages !== 0 && this.#endedSince(row.last_seq);
+    // The pointer may have moved here already and the server not know of it yet: start from its pointer, and move again.
     const readSeq = this.readSeq;
     this.readSeq = row.read_seq;
     this.read(readSeq);
   }
 
   /**
-   * Move the pointer forward; tells whether that was so.
+   * Move the read pointer forward; tells whether it moved.
    *
    * @param {number} seq
    */
@@ -83,6 +92,7 @@ export class Unread {
     if (seq >= this.rowSeq) this.hidden = { messages: 0, mentions: 0 };
     else if (messages !== 0) {
       const left = this.#unknown(seq, this.rowSeq);
+      // Unknown messages on both sides of the pointer: which of them were the unread ones is not known.
       this.dirty ||= messages < 0 || (passed > 0 && left > 0);
       this.hidden = { messages: Math.min(messages, left), mentions: Math.min(mentions, left) };
     }
@@ -90,7 +100,7 @@ export class Unread {
   }
 
   /**
-   * Note that a message is over that may be a hidden one.
+   * Note that a message was deleted, expired or replaced; it may be a hidden one.
    *
    * @param {number} messageId
    */
@@ -101,13 +111,13 @@ export class Unread {
     if (seq > this.readSeq) this.dirty = true;
   }
 
-  /** Note that a message was edited that is not held: it may mention others now. */
+  /** Note that a message was edited that is not held: it may mention other users now. */
   edited() {
     if (this.hidden.messages > 0) this.dirty = true;
   }
 
   /**
-   * Count messages as hidden that are let go.
+   * Count messages as hidden that are about to be dropped.
    *
    * @param {number[]} seqs
    */
@@ -119,7 +129,7 @@ export class Unread {
       this.hidden = { messages: this.hidden.messages + messages, mentions: this.hidden.mentions + mentions };
     }
     const rowSeq = Math.max(this.rowSeq, ...seqs);
-    this.dirty ||= this.#unknown(this.rowSeq, rowSeq) > 0; // what is still to come between is not counted yet
+    this.dirty ||= this.#unknown(this.rowSeq, rowSeq) > 0; // messages that are still missing between are not counted yet
     this.rowSeq = rowSeq;
   }
 
@@ -140,13 +150,13 @@ export class Unread {
     const { userId, counted } = this.#conversation;
     if (deletedAt !== undefined || senderId === userId) return { messages: 0, mentions: 0 };
     const { mentions } = payload;
-    // An edit's mentions are those of the message that it changed.
+    // An edit repeats the mentions of the message that it changed.
     const calls = type !== "message_edit" && Array.isArray(mentions) && (mentions.includes(userId) || mentions.includes("*"));
     return { messages: counted.has(type) ? 1 : 0, mentions: calls ? 1 : 0 };
   }
 
   /**
-   * Count the seqs of which nothing is held, after one and up to another.
+   * Count the seqs without a message held, after one seq and up to another.
    *
    * @param {number} after
    * @param {number} upTo
@@ -157,7 +167,7 @@ export class Unread {
     return count;
   }
 
-  /** Tell whether something was deleted or replaced later than a row knows. @param {number} seq */
+  /** Tell whether a message after `seq` deletes or edits another. @param {number} seq */
   #endedSince(seq) {
     for (const message of this.#conversation.messages.values()) {
       if (message.seq > seq && (message.type === "message_delete" || message.type === "message_edit")) return true;

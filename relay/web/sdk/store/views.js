@@ -1,22 +1,19 @@
-/**
- * What an application draws, as values that never change: whoever holds the one of before sees by `===` that nothing
- * happened.
- */
+/** Views: what an application draws, as values that never change. Two equal by `===` show the same. */
 
 /** @import { ConversationKind, Role } from "../types.js" */
-/** @import { Conversation } from "./conversation.js"
- * @import { Message } from "./message.js" */
-/** @import { Echoes, Outgoing } from "./echoes.js" */
+/** @import { Conversation } from "./conversation.js" */
+/** @import { Message } from "./message.js" */
+/** @import { OptimisticUpdates, Outgoing } from "./optimistic.js" */
 
 /** @typedef {{ emoji: string, userIds: readonly string[], mine: boolean }} ReactionView */
 
 /**
  * @typedef {object} MessageView
- * @property {string} key the same from the first echo on: what a list is keyed by
+ * @property {string} key identifies it in a list; the same before and after it is stored
  * @property {string} conversation
  * @property {number | null} messageId null until it is stored
  * @property {number | null} seq
- * @property {string | null} id as its sender gave it
+ * @property {string | null} id the sender's own
  * @property {string} type
  * @property {string} senderId
  * @property {boolean} mine
@@ -27,24 +24,29 @@
  * @property {number | null} expiresAt
  * @property {readonly ReactionView[]} reactions
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
- * @property {boolean} pending whether a change of it is still on its way
+ * @property {boolean} pending whether a change of it is not stored yet
  * @property {Error | null} error why it failed
- * @property {number | null} progress from 0 to 1, while its files go up
+ * @property {number | null} progress from 0 to 1, while its files are uploaded
  */
 
 /**
- * @typedef {object} Facts what the list of conversations says of one
- * @property {ConversationKind | null} kind null until the server has said
+ * @typedef {object} Facts what the server's list of conversations tells of one
+ * @property {ConversationKind | null} kind null until the server has told
  * @property {string} name
  * @property {Role | null} role
- * @property {number} seq up to which message the name is right
- * @property {number} roleSeq up to which the role is
+ * @property {number} seq the message up to which the name is right
+ * @property {number} roleSeq the message up to which the role is right
  */
 
-/** Types that change others' messages, and are not shown themselves. */
-const UNSHOWN = new Set(["message_edit", "message_delete"]);
+/** Types that change other messages, and are not shown themselves. */
+const HIDDEN = new Set(["message_edit", "message_delete"]);
 
-/** @param {{ senderId: string, id?: string, messageId: number }} message @param {string} userId */
+/**
+ * Return a message's key: by its own id where this user sent it, as it has no message id before it is stored.
+ *
+ * @param {{ senderId: string, id?: string, messageId: number }} message
+ * @param {string} userId
+ */
 export function keyOf({ senderId, id, messageId }, userId) {
   return senderId === userId && id !== undefined ? `i:${id}` : `m:${messageId}`;
 }
@@ -53,18 +55,18 @@ export function keyOf({ senderId, id, messageId }, userId) {
  * Return the seqs that are shown, in order.
  *
  * @param {Conversation} conversation
- * @param {{ partial?: boolean }} [options] with those of which a page is still to be loaded
+ * @param {{ partial?: boolean }} [options] partial: also those whose page is still to be loaded
  */
 export function shownSeqs(conversation, { partial = false } = {}) {
   const seqs = [];
   for (const { seq, type } of conversation.messages.values()) {
-    if (!UNSHOWN.has(type) && (partial || !conversation.partial.has(seq))) seqs.push(seq);
+    if (!HIDDEN.has(type) && (partial || !conversation.partial.has(seq))) seqs.push(seq);
   }
   return seqs.sort((a, b) => a - b);
 }
 
 /**
- * Return the ranges between the messages held of which nothing is held, both ends included.
+ * Return the ranges of seqs missing between the messages held; both ends are missing.
  *
  * @param {Conversation} conversation
  */
@@ -79,14 +81,16 @@ export function gapsOf(conversation) {
 }
 
 /**
+ * Return the view of a stored message, with those changes of it that are not stored yet.
+ *
  * @param {string} key
  * @param {Conversation} conversation
  * @param {Message} message
- * @param {Echoes} echoes
+ * @param {OptimisticUpdates} optimistic
  * @returns {MessageView}
  */
-export function messageView(key, conversation, message, echoes) {
-  const changes = echoes.changesOf(key, message.messageId);
+export function messageView(key, conversation, message, optimistic) {
+  const changes = optimistic.changesOf(key, message.messageId);
   const changed = changes.reduce((now, sent) => withChange(now, sent), message);
   const mine = message.senderId === conversation.userId;
   return Object.freeze({
@@ -111,8 +115,8 @@ export function messageView(key, conversation, message, echoes) {
   });
 }
 
-/** @param {string} key @param {string} userId @param {Outgoing} sent @returns {MessageView} */
-export function echoView(key, userId, sent) {
+/** Return the view of a message that is not stored yet. @param {string} key @param {string} userId @param {Outgoing} sent @returns {MessageView} */
+export function unsentView(key, userId, sent) {
   const { type, payload, meta } = sent.envelope;
   return Object.freeze({
     key: `i:${sent.id}`,
@@ -137,7 +141,7 @@ export function echoView(key, userId, sent) {
 }
 
 /**
- * Return a message as it will be after a change that is on its way.
+ * Return a message as it will be once a change of it is stored.
  *
  * @param {Message} message
  * @param {Outgoing} sent
@@ -173,7 +177,7 @@ function reactionsOf(conversation, messageId, changes) {
 }
 
 /**
- * Return how far an own message has come: as far as anybody else has read it, or it reached them.
+ * Return the state of an own message: `read` or `delivered` as soon as one other user has read or received it.
  *
  * @param {Conversation} conversation
  * @param {number} seq

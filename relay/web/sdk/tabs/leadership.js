@@ -1,9 +1,9 @@
 /**
- * Which of a browser's tabs has the connection: the one that holds a Web Lock. The browser frees it when the tab is
- * closed or crashes, and gives it to the next that waits.
+ * Leader election among the tabs of a browser: the tab that holds a Web Lock leads, and has the connection. The browser
+ * frees the lock when the tab is closed or crashes, and gives it to the next tab that waits.
  */
 
-/** @typedef {{ request: (name: string, ...how: any[]) => Promise<any> }} Locks as the navigator's; in words that need no browser's declarations */
+/** @typedef {{ request: (name: string, ...how: any[]) => Promise<any> }} Locks the navigator's, declared here for programs without a browser's declarations */
 /** @typedef {new (name: string) => { onmessage: any, postMessage: (data: any) => void, close: () => void }} Channels */
 
 export class Leadership {
@@ -15,13 +15,13 @@ export class Leadership {
   #release = null;
   /** @type {AbortController | null} ends the waiting */
   #waiting = null;
-  #turn = 0; // what was asked for in an earlier one is not wanted any more
+  #turn = 0; // a lock that was requested in an earlier turn is not wanted any more
 
   /**
    * @param {Locks} locks
    * @param {string} name
    * @param {() => void} gained
-   * @param {() => void} lost told when another tab took it away
+   * @param {() => void} lost called when another tab took the lock away
    */
   constructor(locks, name, gained, lost) {
     this.#locks = locks;
@@ -34,21 +34,21 @@ export class Leadership {
     return this.#release !== null;
   }
 
-  /** Wait in line. */
+  /** Wait for the lock. */
   seek() {
     if (this.held || this.#waiting) return;
     this.#waiting = new AbortController();
     this.#request({ signal: this.#waiting.signal });
   }
 
-  /** Take it away from a tab that does not answer any more, or has given up. */
+  /** Take the lock away from a tab that does not answer, or has given up. */
   seize() {
     if (this.held) return;
     this.#stopWaiting();
     this.#request({ steal: true });
   }
 
-  /** Give it up, or leave the line. */
+  /** Free the lock, or stop waiting for it. */
   resign() {
     this.#stopWaiting();
     this.#release?.();
@@ -68,7 +68,7 @@ export class Leadership {
     const turn = this.#turn;
     const held = new Promise((resolve) => (release = () => resolve(undefined)));
     const hold = () => {
-      if (turn !== this.#turn) return undefined; // and with that it is free again
+      if (turn !== this.#turn) return undefined; // that frees the lock again
       this.#waiting = null;
       this.#release = release;
       this.#gained();
@@ -84,7 +84,7 @@ export class Leadership {
 }
 
 /**
- * Hold a lock for as long as this tab lives, so that others can tell; returns what ends it.
+ * Hold a lock for as long as this tab lives, by which the leader notices its end. Returns a function that frees it.
  *
  * @param {Locks} locks
  * @param {string} name
@@ -98,7 +98,7 @@ export function holdLife(locks, name) {
 }
 
 /**
- * Call back when the tab that holds this lock is gone; returns what ends the watch.
+ * Call back when the tab that holds this lock is gone. Returns a function that ends the watch.
  *
  * @param {Locks} locks
  * @param {string} name

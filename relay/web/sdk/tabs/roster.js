@@ -1,4 +1,4 @@
-/** Which tabs there are, as the leader knows them: who is seen, and who shows the notifications. */
+/** The leader's list of tabs: which are visible, and which one shows the notifications. */
 
 import { watchLife } from "./leadership.js";
 
@@ -28,7 +28,7 @@ export class Roster {
   }
 
   /**
-   * Take note of a tab.
+   * Note a tab.
    *
    * @param {string} id
    * @param {boolean} visible
@@ -37,7 +37,7 @@ export class Roster {
     const known = this.#tabs.get(id);
     if (known?.visible === visible) return;
     const unwatch = known?.unwatch ?? (id === this.#own ? () => {} : watchLife(this.#locks, this.#prefix + id, () => this.remove(id)));
-    this.#tabs.delete(id); // the last to be seen comes last
+    this.#tabs.delete(id); // the tab that became visible last comes last
     this.#tabs.set(id, { visible, unwatch });
     this.#onChange();
   }
@@ -58,7 +58,7 @@ export class Roster {
 
   /** @returns {Count} */
   count() {
-    const seen = [...this.#tabs].filter(([, { visible }]) => visible);
-    return { tabs: this.#tabs.size, visible: seen.length > 0, notifier: seen.at(-1)?.[0] ?? this.#own };
+    const visible = [...this.#tabs].filter(([, tab]) => tab.visible);
+    return { tabs: this.#tabs.size, visible: visible.length > 0, notifier: visible.at(-1)?.[0] ?? this.#own };
   }
 }

@@ -1,7 +1,9 @@
 /**
- * One connection for all tabs of a browser that go by the same name. One tab leads: it has the connection, shares
- * what comes over it, and sends what the others ask for. When it goes, another leads. What the leader shares is
- * numbered, so that a tab which missed something (frozen, or back from the page cache) finds out and asks for it.
+ * Messages between the tabs of a browser that share a name. One tab leads: it has the connection, shares the frames of the
+ * server, and sends what the others ask for. When it is closed, another tab leads.
+ *
+ * The leader numbers its news, so that a tab that missed some (frozen, or back from the page cache) notices it and asks
+ * for a replay. Numbers begin again with each leader's term. Requests are numbered by each tab, for the same reason.
  */
 
 import { Timer } from "../clock.js";
@@ -14,26 +16,28 @@ import { Roster } from "./roster.js";
 /** @import { Channels, Locks } from "./leadership.js" */
 
 /**
- * @typedef {object} Hears
- * @property {() => void} leads this tab leads now
- * @property {() => void} resigned this tab does not lead any more
- * @property {() => object} snapshot how things stand, for a tab that joins
- * @property {(snapshot: any) => void} welcomed
- * @property {(news: any) => void} news what the leader shares
- * @property {() => void} missed some of it was lost
- * @property {(snapshot: any) => void} answered the leader is there, and this is how things stand
- * @property {(request: any, missed: boolean) => void} request what another tab asks for, and whether some of it was lost
+ * @typedef {object} TabsCallbacks
+ * @property {() => void} leads this tab leads from now on
+ * @property {() => void} resigned this tab no longer leads
+ * @property {() => object} snapshot returns the leader's state, for a tab that joins
+ * @property {(snapshot: any) => void} welcomed the leader's state, for this tab that joins
+ * @property {(news: any) => void} news news of the leader's
+ * @property {() => void} missed some news was lost
+ * @property {(snapshot: any) => void} answered the leader is there; its state
+ * @property {(request: any, missed: boolean) => void} request a request of another tab's, and whether an earlier one was lost
  * @property {(count: Count) => void} counted
  */
 
+/** After this time without news, a visible tab asks whether the leader is there. */
 const SILENCE_SECONDS = 10;
+/** After this time without an answer it takes the lead itself. */
 const ANSWER_SECONDS = 5;
 
 export class Tabs {
   id = generateUniqueId();
   /** @type {Count} */
   count = { tabs: 1, visible: true, notifier: "" };
-  #hears;
+  #callbacks;
   #prefix;
   #locks;
   #Channel;
@@ -41,30 +45,30 @@ export class Tabs {
   #channel = null;
   #leadership;
   #roster;
-  #watch;
-  #patience;
+  #silence;
+  #deadline;
   #endLife = () => {};
-  /** Whether this tab is seen. */
+  /** Whether this tab is visible. */
   visible = true;
   #term = "";
   #number = 0;
   #asked = 0;
-  /** @type {Map<string, number>} how often each tab has asked for something */
+  /** @type {Map<string, number>} the number of the last request, by tab */
   #requests = new Map();
 
   /**
-   * @param {{name: string, clock: Clock, locks: Locks, BroadcastChannel: Channels}} means
-   * @param {Hears} hears
+   * @param {{name: string, clock: Clock, locks: Locks, BroadcastChannel: Channels}} platform
+   * @param {TabsCallbacks} callbacks
    */
-  constructor({ name, clock, locks, BroadcastChannel }, hears) {
-    this.#hears = hears;
+  constructor({ name, clock, locks, BroadcastChannel }, callbacks) {
+    this.#callbacks = callbacks;
     this.#locks = locks;
     this.#Channel = BroadcastChannel;
     this.#prefix = `relay-sdk:${name}:`;
     this.#leadership = new Leadership(locks, `${this.#prefix}leader`, () => this.#lead(), () => this.#stepDown());
     this.#roster = new Roster(locks, `${this.#prefix}tab:`, this.id, () => this.#recount());
-    this.#watch = new Timer(clock);
-    this.#patience = new Timer(clock);
+    this.#silence = new Timer(clock);
+    this.#deadline = new Timer(clock);
   }
 
   get joined() {
@@ -95,8 +99,8 @@ export class Tabs {
     if (!this.#channel) return;
     this.#post({ kind: "leave" });
     this.#roster.clear();
-    this.#watch.stop();
-    this.#patience.stop();
+    this.#silence.stop();
+    this.#deadline.stop();
     this.#leadership.resign();
     this.#endLife();
     this.#channel.close();
@@ -104,26 +108,26 @@ export class Tabs {
     this.#term = "";
   }
 
-  /** Lead, whoever does now. */
+  /** Take the lead away from whichever tab has it. */
   seize() {
     this.#leadership.seize();
   }
 
-  /** Tell the leader whether this tab is seen; one that is looks after the leader. @param {boolean} visible */
+  /** Note whether this tab is visible, and tell the leader; only visible tabs check the leader. @param {boolean} visible */
   show(visible) {
     this.visible = visible;
     if (this.leading) this.#roster.note(this.id, visible);
     else if (this.#channel) this.#ping();
   }
 
-  /** As the leader, tell all tabs. @param {object} news */
+  /** As the leader, share news with all tabs. @param {object} news */
   share(news) {
     if (!this.leading) return;
     this.#number += 1;
     this.#post({ kind: "news", term: this.#term, number: this.#number, news });
   }
 
-  /** Tell all tabs, whoever leads. @param {object} request */
+  /** Send a request to all tabs; the leader serves it. @param {object} request */
   ask(request) {
     this.#asked += 1;
     this.#post({ kind: "request", request, number: this.#asked });
@@ -152,18 +156,18 @@ export class Tabs {
   }
 
   #lead() {
-    this.#watch.stop();
-    this.#patience.stop();
+    this.#silence.stop();
+    this.#deadline.stop();
     this.#term = generateUniqueId();
     this.#number = 0;
     this.#roster.note(this.id, this.visible);
-    this.#hears.leads();
+    this.#callbacks.leads();
     this.#post({ kind: "lead" });
   }
 
   #stepDown() {
     this.#roster.clear();
-    this.#hears.resigned();
+    this.#callbacks.resigned();
     this.#leadership.seek();
     this.#follow();
   }
@@ -177,7 +181,7 @@ export class Tabs {
   /** @param {{from: string, visible: boolean}} message */
   #welcome({ from, visible }) {
     if (!this.leading) return;
-    this.#post({ kind: "welcome", to: from, term: this.#term, number: this.#number, count: this.count, snapshot: this.#hears.snapshot() });
+    this.#post({ kind: "welcome", to: from, term: this.#term, number: this.#number, count: this.count, snapshot: this.#callbacks.snapshot() });
     this.#roster.note(from, visible);
   }
 
@@ -188,29 +192,29 @@ export class Tabs {
     const missed = known && number > this.#number;
     [this.#term, this.#number] = [term, number];
     this.#count(count);
-    if (!known) this.#hears.welcomed(snapshot);
-    else if (missed) this.#hears.missed();
-    else this.#hears.answered(snapshot);
+    if (!known) this.#callbacks.welcomed(snapshot);
+    else if (missed) this.#callbacks.missed();
+    else this.#callbacks.answered(snapshot);
   }
 
   /** @param {{from: string, number: number, request: any}} message */
   #request({ from, number, request }) {
     const expected = (this.#requests.get(from) ?? number - 1) + 1;
     this.#requests.set(from, number);
-    this.#hears.request(request, number > expected);
+    this.#callbacks.request(request, number > expected);
   }
 
   /** @param {{term: string, number: number, news: any}} message */
   #news({ term, number, news }) {
     if (this.leading) return;
     this.#heard();
-    if (term !== this.#term) return; // before the welcome, which comes with what it says
+    if (term !== this.#term) return; // news before the welcome: the snapshot has them
     const missed = number > this.#number + 1;
     if (number <= this.#number) return;
     this.#number = number;
-    if (missed) this.#hears.missed();
+    if (missed) this.#callbacks.missed();
     if (news.count) this.#count(news.count);
-    else this.#hears.news(news);
+    else this.#callbacks.news(news);
   }
 
   #recount() {
@@ -223,18 +227,18 @@ export class Tabs {
   /** @param {Count} count */
   #count(count) {
     this.count = count;
-    this.#hears.counted(count);
+    this.#callbacks.counted(count);
   }
 
   // ---- a leader that does not answer
 
   #heard() {
-    this.#patience.stop();
-    this.#watch.set(SILENCE_SECONDS, () => this.visible && this.#ping());
+    this.#deadline.stop();
+    this.#silence.set(SILENCE_SECONDS, () => this.visible && this.#ping());
   }
 
   #ping() {
     this.#post({ kind: this.#term ? "ping" : "join", visible: this.visible });
-    if (!this.#patience.running && this.visible) this.#patience.set(ANSWER_SECONDS, () => this.seize());
+    if (!this.#deadline.running && this.visible) this.#deadline.set(ANSWER_SECONDS, () => this.seize());
   }
 }

@@ -10,7 +10,7 @@ const socket = make();
 const messaging = new MessagingAPI(socket);
 const { rest, outbox } = socket;
 
-/** What a caller may get wrong, and what the TypeError says. */
+/** Wrong arguments, and the text of the TypeError. */
 const MISTAKES = {
   "new SocketManager()": [() => new SocketManager(), /authToken is undefined; right is a text or a function/],
   "an address that is none": [() => make({}, "t", "not an address"), /baseUrl is 'not an address'; right is an address with http/],
@@ -126,7 +126,7 @@ for (const [mistake, [call, said]] of Object.entries(MISTAKES)) {
   });
 }
 
-test("every public method that takes something is among the mistakes", () => {
+test("every public method with arguments is among the tested ones", () => {
   const tried = Object.values(MISTAKES).map(([call]) => String(call)).join("\n");
   const without = new Set(["constructor", "reconnect", "disconnect", "forget", "isNotifier", "report", "close", "getConversations", "synchronizeMessages"]);
   for (const Class of [SocketManager, MessagingAPI]) {
@@ -137,7 +137,7 @@ test("every public method that takes something is among the mistakes", () => {
   }
 });
 
-test("what may be left out may be left out, and null stands for nothing", () => {
+test("optional arguments may be left out or null", () => {
   make({ clientId: undefined, signal: undefined, tabs: true, storage: "auto" });
   new RestApiClient("https://relay.test");
   messaging.updateStatus("busy", { text: undefined, until: new Date() });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConnectionClosed, SocketManager, memoryStorage } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/why-not.js"; // loaded when it is needed, and a test has no time to wait for a disk
+import "../../../relay/web/sdk/diagnosis.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 
@@ -27,7 +27,7 @@ test("the token goes into the hello and nowhere else", async () => {
   assert.ok(!world.network.last.url.includes("token"));
 });
 
-test("a network that is down is no failure of connect: it goes on trying", async () => {
+test("connect goes on trying while the network is down", async () => {
   const world = new World({ relay: false });
   const socket = world.client();
   const connected = socket.connect();
@@ -57,7 +57,7 @@ test("the waits between tries grow with full jitter, and start anew after a conn
   assert.deepEqual(waits, [0.5, 1, 2, 0.5]);
 });
 
-test("a draining server's retry_after is kept to exactly", async () => {
+test("the client waits exactly the retry_after of a draining server", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.cut(4404, "server is draining; retry_after=7");
@@ -84,7 +84,7 @@ test("connect rejects when the server does not want this client", async () => {
   await assert.rejects(socket.connect(), { name: "ConnectionClosed", code: 4501 });
 });
 
-test("a connection that was replaced stays closed, and connect takes it back", async () => {
+test("a replaced connection stays closed until connect is called", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.cut(4510, "replaced");
@@ -94,7 +94,7 @@ test("a connection that was replaced stays closed, and connect takes it back", a
   assert.equal(socket.lastError, null);
 });
 
-test("a token provider is asked for every connection, and told why", async () => {
+test("a token provider is called for every connection, with the reason", async () => {
   const world = new World();
   const reasons = [];
   const provider = async ({ reason }) => (reasons.push(reason), "token");
@@ -104,7 +104,7 @@ test("a token provider is asked for every connection, and told why", async () =>
   assert.deepEqual(reasons, ["first", "reconnect"]);
 });
 
-test("a refused token is asked for anew, once", async () => {
+test("after a refused token the provider is called once more", async () => {
   const world = new World();
   const reasons = [];
   const socket = await world.connected({}, ({ reason }) => (reasons.push(reason), reason === "refused" ? "token" : "old"));
@@ -117,7 +117,7 @@ test("a refused token is asked for anew, once", async () => {
   assert.equal(socket.connectionState, "closed");
 });
 
-test("a token provider that fails, or never answers, is asked again later", async () => {
+test("a token provider that fails, or never answers, is called again later", async () => {
   const world = new World();
   let asked = 0;
   const socket = await world.connected({}, () => {
@@ -133,7 +133,7 @@ test("a token provider that fails, or never answers, is asked again later", asyn
   assert.equal(socket.connectionState, "connected");
 });
 
-test("a token that cannot be had is no_token, and none is sent", async () => {
+test("without a token the error is no_token, and no hello is sent", async () => {
   const world = new World();
   const tokens = [() => Promise.reject(new Error("no session")), () => undefined];
   for (const provider of tokens) {
@@ -146,7 +146,7 @@ test("a token that cannot be had is no_token, and none is sent", async () => {
   assert.equal(world.network.sockets.length, 0);
 });
 
-test("any 45xx is final, with its reason", async () => {
+test("every 45xx is final, with its reason", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.cut(4577, "pages of https://other.example are not let in; [server] allowed_origins lists those that are");
@@ -155,7 +155,7 @@ test("any 45xx is final, with its reason", async () => {
   assert.deepEqual([socket.lastError.code, socket.lastError.reason.slice(0, 30)], [4577, "pages of https://other.example"]);
 });
 
-/** What a client whose connection never opens says at its second try. */
+/** The error at the second try of a client whose connection never opens. */
 async function whyNotConnected(fetch, error = {}) {
   const world = new World({ relay: false });
   world.network.onSocket = (socket) =>
@@ -189,7 +189,7 @@ for (const [what, fetch, said] of [
   });
 }
 
-test("a page of another origin that may not read the answer is told of allowed_origins", async (context) => {
+test("a page of another origin that may not read the answer learns of allowed_origins", async (context) => {
   globalThis.location = { origin: "https://page.example" };
   context.after(() => delete globalThis.location);
   context.mock.method(globalThis, "fetch", async () => new Response());
@@ -197,12 +197,12 @@ test("a page of another origin that may not read the answer is told of allowed_o
   assert.match(error.reason, /relay\.test lets no page of https:\/\/page\.example in: is that in \[server\] allowed_origins/);
 });
 
-test("the platform's own reason is passed on", async () => {
+test("the platform's own reason is part of the error", async () => {
   const error = await whyNotConnected(undefined, { message: "connect ECONNREFUSED 127.0.0.1:8699" });
   assert.match(error.message, /^1006: connect ECONNREFUSED 127\.0\.0\.1:8699/);
 });
 
-test("an upgrade that hangs is given up after ten seconds, a hello without an answer after fifteen", async () => {
+test("a hanging upgrade fails after ten seconds, a hello without an answer after fifteen", async () => {
   const world = new World({ relay: false });
   const socket = await world.connected();
   await world.clock.advance(9.9);
@@ -217,7 +217,7 @@ test("an upgrade that hangs is given up after ten seconds, a hello without an an
   assert.match(socket.lastError.message, /no answer to the hello/);
 });
 
-test("disconnect says goodbye and waits for the server's close, two seconds at most", async () => {
+test("disconnect sends a goodbye and waits for the server's close, two seconds at most", async () => {
   const world = new World();
   const socket = await world.connected();
   await socket.disconnect();
@@ -232,7 +232,7 @@ test("disconnect says goodbye and waits for the server's close, two seconds at m
   await leaving;
 });
 
-test("who waits for the connection is told that it was disconnected", async () => {
+test("callers that wait for the connection get an error when it is disconnected", async () => {
   const world = new World({ relay: false });
   const socket = world.client();
   const connected = socket.connect();
@@ -243,7 +243,7 @@ test("who waits for the connection is told that it was disconnected", async () =
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("an aborted connect disconnects; one that was aborted before begins nothing", async () => {
+test("an aborted connect disconnects; one that was aborted before does nothing", async () => {
   const world = new World({ relay: false });
   const socket = world.client();
   const abort = new AbortController();
@@ -256,7 +256,7 @@ test("an aborted connect disconnects; one that was aborted before begins nothing
   assert.equal(world.network.sockets.length, 1);
 });
 
-test("the manager's own signal disconnects", async () => {
+test("the signal in the options disconnects", async () => {
   const world = new World();
   const abort = new AbortController();
   const socket = await world.connected({ signal: abort.signal });
@@ -277,7 +277,7 @@ test("reconnect does not wait, and starts the back-off anew", async () => {
   assert.equal(world.network.sockets.length, 3);
 });
 
-test("frames that are no envelopes end nothing", async () => {
+test("frames that are not envelopes are ignored", async () => {
   const world = new World();
   const socket = await world.connected();
   for (const text of ["", "nonsense", "null", "[]", "5", '{"payload":{}}', '{"type":7}', '{"type":"x","payload":null,"meta":null}']) {
@@ -288,7 +288,7 @@ test("frames that are no envelopes end nothing", async () => {
   assert.deepEqual(socket.contents, ["still here"]);
 });
 
-test("a client id that is given counts; one that is made is kept in the storage", async () => {
+test("a client id from the options counts; a generated one is kept in the storage", async () => {
   const world = new World();
   const first = await world.connected();
   await first.disconnect();
@@ -299,7 +299,7 @@ test("a client id that is given counts; one that is made is kept in the storage"
   assert.equal(world.relay.hellos.at(-1).client_id, "kitchen");
 });
 
-test("a client id that is made is one and the same over starts without a connection", async () => {
+test("a generated client id stays the same over starts without a connection", async () => {
   const world = new World({ relay: false });
   const ids = [];
   for (let start = 0; start < 3; start += 1) {
@@ -310,7 +310,7 @@ test("a client id that is made is one and the same over starts without a connect
   assert.equal(new Set(ids).size, 1);
 });
 
-test("a token of another user than the storage's sends nothing and closes", async () => {
+test("with a token of another user than the storage's nothing is sent, and the connection closes", async () => {
   const world = new World();
   const alice = await world.connected();
   await alice.disconnect();
@@ -326,7 +326,7 @@ test("a token of another user than the storage's sends nothing and closes", asyn
   assert.deepEqual(apart.outbox.messages, []);
 });
 
-test("forget erases what was kept, so that another user may begin", async () => {
+test("forget deletes everything stored, so that another user may begin", async () => {
   const world = new World();
   const socket = await world.connected();
   await socket.disconnect();
@@ -341,7 +341,7 @@ test("forget erases what was kept, so that another user may begin", async () => 
   assert.equal(world.relay.log.length, 0);
 });
 
-test("an address that is none, or nothing that speaks WebSocket, is refused at once", () => {
+test("a wrong address, or a platform without WebSocket, is refused at once", () => {
   const { WebSocket } = new World().network;
   assert.throws(() => new SocketManager("ftp://relay.test", "token", { WebSocket }), TypeError);
   assert.throws(() => new SocketManager("", "token", { WebSocket }), TypeError);

@@ -5,7 +5,7 @@ import { settle } from "../fakes/clock.js";
 import { FakeBrowser } from "../fakes/browser.js";
 import { World } from "../fakes/world.js";
 
-test("an error that nobody listens to is written to the console, and a listener that throws repeats nothing", async () => {
+test("an error without a listener goes to the console, and a listener that throws is not called again for it", async () => {
   const world = new World();
   const socket = await world.connected();
   const written = mock.method(console, "error", () => {});
@@ -27,7 +27,7 @@ test("an error that nobody listens to is written to the console, and a listener 
   written.mock.restore();
 });
 
-test("a listener of a message that throws keeps nothing from going on", async () => {
+test("a message's listener that throws does not stop the outbox", async () => {
   const world = new World();
   const socket = await world.connected();
   const written = mock.method(console, "error", () => {});
@@ -42,7 +42,7 @@ test("a listener of a message that throws keeps nothing from going on", async ()
   written.mock.restore();
 });
 
-test("connect, disconnect and connect again in one breath make one connection", async () => {
+test("connect, disconnect and connect again at once make one connection", async () => {
   const world = new World();
   const tab = new FakeBrowser().tab();
   const socket = world.client({ page: tab.page, tabs: false });
@@ -56,7 +56,7 @@ test("connect, disconnect and connect again in one breath make one connection", 
   assert.equal(world.network.last.all("inactive").length, 1);
 });
 
-test("a connect while the goodbye is on its way is not undone by it", async () => {
+test("a connect during the goodbye is not undone by it", async () => {
   const world = new World();
   const socket = await world.connected();
   world.network.last.onFrame = () => {}; // the server takes its time
@@ -67,21 +67,21 @@ test("a connect while the goodbye is on its way is not undone by it", async () =
   assert.equal(socket.connectionState, "connected");
 });
 
-test("a signal that was aborted before connect lets nothing begin", async () => {
+test("with a signal that was aborted before, connect does nothing", async () => {
   const world = new World();
   const socket = world.client({ signal: AbortSignal.abort() });
   await assert.rejects(socket.connect(), { name: "AbortError" });
   assert.equal(world.network.sockets.length, 0);
 });
 
-test("a storage that cannot be opened closes the connection, and says why", async () => {
+test("a storage that cannot be opened closes the connection, with its error", async () => {
   const world = new World();
   const socket = world.client({ storage: Promise.reject(Object.assign(new Error("in use by another process"), { code: "ELOCKED" })) });
   await assert.rejects(socket.connect(), { code: "ELOCKED" });
   assert.equal(socket.connectionState, "closed");
 });
 
-test("a message that was discarded or answered does not come back when another tab's are read from the storage", async () => {
+test("a discarded or answered message does not come back when messages of another tab are read from the storage", async () => {
   const world = new World();
   const browser = new FakeBrowser();
   const tab = browser.tab();
@@ -108,7 +108,7 @@ test("a message that was discarded or answered does not come back when another t
   assert.deepEqual(told.filter((state) => state === "queued").length, 2);
 });
 
-/** Another tab comes and asks, after something of what it asked was lost. */
+/** Another tab sends requests, of which one is lost: the tab with the connection reads the storage again. */
 async function refresh(socket, browser) {
   const other = browser.tab();
   const [own] = browser.channels;

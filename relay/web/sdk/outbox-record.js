@@ -1,18 +1,18 @@
-/** A message of the outbox as the storage has it, and as tabs tell each other of it. */
+/** An outbox message as plain data: in the storage, and between tabs. Field names are a format: stored data has them. */
 
 /** @import { Entry } from "./queue.js" */
 /** @import { SentMessage } from "./sent-message.js" */
 /** @import { Envelope } from "./types.js" */
 
-/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} Kept what the storage has */
+/** @typedef {{number: number, envelope: Envelope<any>, keep: boolean, error?: object}} OutboxRecord */
 
-/** Where a message is kept: in the order of writing. @param {Entry} entry */
+/** Return the storage key of a message: keys sort in the order of writing. @param {Entry} entry */
 export function keyOf({ number, message }) {
   return `outbox/${String(number).padStart(17, "0")}/${message.id}`;
 }
 
-/** @param {Entry} entry @returns {Kept} */
-export function keptOf({ number, message, keep }) {
+/** @param {Entry} entry @returns {OutboxRecord} */
+export function recordOf({ number, message, keep }) {
   return { number, keep, envelope: message.envelope, ...(message.error ? { error: errorOf(message) } : {}) };
 }
 

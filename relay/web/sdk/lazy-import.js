@@ -2,16 +2,16 @@
 /** @import { Clock } from "./clock.js" */
 
 /**
- * Load a module that is needed, again and again: a network that is away while it is loaded must not cost more than a
- * wait. (Browsers of before 2026 may remember the failure until the page is loaded anew.)
+ * Load a module, and try again until it is loaded: without a network this must cost no more than a wait. (Browsers from
+ * before 2026 may remember the failure until the page is reloaded.)
  *
  * @template Module
  * @param {() => Promise<Module>} load
- * @param {{ clock: Clock, backoff: Backoff }} patience
- * @param {(fault: unknown) => void} onFault told of each failure
+ * @param {{ clock: Clock, backoff: Backoff }} settings
+ * @param {(fault: unknown) => void} onFault called with each failure
  * @returns {Promise<Module>}
  */
-export async function loaded(load, { clock, backoff }, onFault) {
+export async function lazyImport(load, { clock, backoff }, onFault) {
   for (let tries = 0; ; tries += 1) {
     try {
       return await load();

@@ -1,8 +1,7 @@
-/** Walking through all of what the server has, page by page; loaded when somebody does. Imports nothing, as attachments.js. */
+/** Iteration over all pages of a list. Loaded on demand; imports nothing, for the reason that attachments.js gives. */
 
 /**
  * @import * as Types from "../types.js"
- * @import { MessagingAPI } from "../messaging-api.js"
  * @import { RestApiClient } from "../rest-api-client.js"
  * @import { SocketManager } from "../socket-manager.js"
  */
@@ -11,10 +10,19 @@
  * @typedef {object} Page
  * @property {Types.Envelope<any>[]} messages oldest first
  * @property {Types.Envelope<any>[]} latest the reactions to them, and with the newest page how far everybody has read
- * @property {boolean} hasMore whether there are more in the page's direction
- * @property {number | null} nextBefore goes on to older ones, as `before`
- * @property {number | null} nextAfter goes on to newer ones, as `after`
+ * @property {boolean} hasMore whether more follow in the page's direction
+ * @property {number | null} nextBefore the `before` of the next page of older ones
+ * @property {number | null} nextAfter the `after` of the next page of newer ones
  */
+
+/**
+ * @typedef {object} Searcher a MessagingAPI
+ * @property {(query: string, options: Types.SearchQuery & { signal?: AbortSignal }) => Promise<SearchPage>} searchMessages
+ * @typedef {{ results: Types.SearchAnswer["results"], hasMore: boolean, nextCursor: string | number | null }} SearchPage
+ */
+
+/** The most that one page may have: MAX_PAGE of protocol.js. */
+const LIMIT = 200;
 
 /** @param {Types.HistoryAnswer} answer @returns {Page} */
 export function pageOf({ messages, latest, has_more: hasMore, next_before: nextBefore, next_after: nextAfter }) {
@@ -22,7 +30,7 @@ export function pageOf({ messages, latest, has_more: hasMore, next_before: nextB
 }
 
 /**
- * Give the messages of a conversation one by one: newest first, or from `after` on oldest first.
+ * Iterate over the messages of a conversation: newest first, or from `after` on oldest first.
  *
  * @param {(pagination: Types.Pagination) => Promise<Page>} fetch
  * @param {Types.Pagination & { oldestFirst?: boolean }} options
@@ -33,7 +41,7 @@ export async function* messagesOf(fetch, { oldestFirst, ...pagination }) {
   let position = forwards ? { after: pagination.after ?? 0 } : { before: pagination.before };
   const { before, after, around, ...filters } = pagination;
   for (;;) {
-    const page = await fetch({ limit: 200, ...filters, ...position });
+    const page = await fetch({ limit: LIMIT, ...filters, ...position });
     yield* forwards ? page.messages : page.messages.toReversed();
     const next = forwards ? page.nextAfter : page.nextBefore;
     if (!page.hasMore || next === null) return;
@@ -42,7 +50,7 @@ export async function* messagesOf(fetch, { oldestFirst, ...pagination }) {
 }
 
 /**
- * Give the elements of a list one by one.
+ * Iterate over the elements of a list.
  *
  * @template Element, Cursor
  * @param {(cursor: Cursor | undefined) => Promise<{ elements: Element[], hasMore: boolean, nextCursor: Cursor | null }>} fetch
@@ -67,7 +75,7 @@ async function* elementsOf(fetch) {
  */
 export async function conversationsOf(rest, options) {
   const rows = elementsOf(async (/** @type {number | undefined} */ cursor) => {
-    const answer = await rest.getConversations({ cursor, limit: 200 }, options);
+    const answer = await rest.getConversations({ cursor, limit: LIMIT }, options);
     return { elements: answer.conversations, hasMore: answer.has_more, nextCursor: answer.next_cursor };
   });
   const all = [];
@@ -76,9 +84,9 @@ export async function conversationsOf(rest, options) {
 }
 
 /**
- * Give all results of a search one by one.
+ * Iterate over all results of a search.
  *
- * @param {MessagingAPI} messaging
+ * @param {Searcher} messaging
  * @param {string} query
  * @param {Types.SearchQuery & { signal?: AbortSignal }} options
  */
@@ -90,7 +98,7 @@ export function resultsOf(messaging, query, options) {
 }
 
 /**
- * Fetch what no device has had yet, and acknowledge it.
+ * Fetch the messages that no device has had, and acknowledge them.
  *
  * @param {SocketManager} socket
  * @param {RestApiClient} rest
@@ -102,7 +110,7 @@ export async function synchronize(socket, rest, options) {
   /** @type {number | null} */
   let cursor = null;
   for (let more = true; more; ) {
-    const page = await rest.getUndelivered({ cursor, limit: 200 }, options);
+    const page = await rest.getUndelivered({ cursor, limit: LIMIT }, options);
     messages.push(...page.messages);
     more = page.has_more && page.cursor !== cursor;
     cursor = page.cursor;
@@ -119,6 +127,6 @@ async function acknowledge(socket, rest, cursor, options) {
   } catch (error) {
     options?.signal?.throwIfAborted();
     socket.report(error);
-    return false; // what was fetched must not be lost for it
+    return false; // the fetched messages are returned all the same
   }
 }

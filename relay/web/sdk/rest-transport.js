@@ -1,37 +1,32 @@
 /**
- * One call over HTTP: its deadline, its tries, and what became of it. Every refusal is a `RelayError` with the
- * code of its problem (RFC 9457), every silence one with the code `offline`. Loaded with the first call.
+ * HTTP calls with a deadline and retries. A refusal is a `RelayError` with the code of its problem (RFC 9457); a call
+ * without an answer is one with the code `offline`. Loaded with the first call.
  */
 
-import { RelayError } from "../errors.js";
+import { RelayError } from "./errors.js";
+import { HTTP_CODES, RETRY_STATUSES } from "./protocol.js";
 
-/** @import { TokenProvider } from "../types.js" */
+/** @import { TokenProvider } from "./types.js" */
 
 /**
  * @typedef {object} Call
- * @property {Record<string, unknown>} [query] parameters; those that are null or undefined are left out, a Date is a time
+ * @property {Record<string, unknown>} [query] parameters; null and undefined are left out, a Date becomes a time
  * @property {unknown} [body] sent as JSON
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal} [signal]
- * @property {boolean} [again] whether the call may be made again when nobody knows what became of it; by default all
- *   but POST may
+ * @property {boolean} [again] whether the call may be repeated when its outcome is not known; by default all but
+ *   POST may
  * @property {boolean} [open] whether it needs no token
  */
 
 /**
  * @typedef {object} TransportOptions
  * @property {typeof fetch} [fetch]
- * @property {number} [timeout] seconds for a call with all its tries, 30 by default
+ * @property {number} [timeout] seconds for a call with all its tries; 30
  * @property {() => number} [random] from 0 to 1, for the pauses between tries
  */
 
-/** @type {Record<number, string>} */
-const CODES = {
-  400: "invalid_payload", 401: "forbidden", 403: "forbidden", 404: "not_found", 409: "conflict",
-  413: "too_large", 429: "rate_limited", 503: "overloaded",
-};
-const PASSING = new Set([429, 502, 503, 504]);
-const TRIES = 4;
+const MAX_TRIES = 4;
 const BASE_SECONDS = 0.5;
 
 export class Transport {
@@ -40,7 +35,7 @@ export class Transport {
 
   /**
    * @param {string} baseUrl `http(s)://`, without a slash at its end
-   * @param {() => string | TokenProvider | null | undefined} token the present one
+   * @param {() => string | TokenProvider | null | undefined} token returns the current one
    * @param {TransportOptions} options
    */
   constructor(baseUrl, token, options) {
@@ -48,7 +43,8 @@ export class Transport {
     this.#token = token;
     this.#options = options;
     this.timeout = options.timeout ?? 30;
-    // Looked up at each call, so that what wraps the global one later is used; called bare, as browsers demand.
+    // The global is looked up at each call, so that a later wrapper is used. It is called as a plain function, which
+    // browsers demand.
     this.fetch = /** @type {typeof fetch} */ ((input, init) => (options.fetch ?? globalThis.fetch)(input, init));
   }
 
@@ -57,7 +53,7 @@ export class Transport {
   }
 
   /**
-   * Make a call and return the answer, read whole: JSON decoded, null when empty, text otherwise.
+   * Make a call and return its answer: decoded JSON, null for an empty body, else text.
    *
    * @param {string} method
    * @param {string} path
@@ -70,7 +66,7 @@ export class Transport {
   }
 
   /**
-   * Return the headers that say who asks.
+   * Return the headers that authenticate the caller.
    *
    * @param {"first" | "refused"} [reason]
    * @returns {Promise<Record<string, string>>}
@@ -81,7 +77,7 @@ export class Transport {
   }
 
   /**
-   * Return the address of a path with its parameters.
+   * Return the URL of a path with its parameters.
    *
    * @param {string} path
    * @param {Record<string, unknown>} [query]
@@ -92,7 +88,7 @@ export class Transport {
   }
 
   /**
-   * Make a call, and have its answer read; `read` is given the means to say that bytes still come.
+   * Make a call and read its answer with `read`, which calls `alive` while bytes still arrive.
    *
    * @template Answer
    * @param {string} method
@@ -109,7 +105,7 @@ export class Transport {
   }
 
   /**
-   * Run something under the deadline of a call, which starts anew whenever it says that it is alive.
+   * Run an action under the deadline of a call. Each call of `alive` starts the deadline anew.
    *
    * @template Answer
    * @param {string} method
@@ -125,7 +121,7 @@ export class Transport {
     /** @type {ReturnType<typeof setTimeout> | null} */
     let timer = begin();
     const alive = () => {
-      if (timer === null) return; // what is told after the end
+      if (timer === null) return; // called after the end
       clearTimeout(timer);
       timer = begin();
     };
@@ -160,10 +156,10 @@ export class Transport {
         const refusal = /** @type {RelayError} */ (error);
         if (signal.aborted || !(error instanceof RelayError)) throw error;
         if (refusal.status === 401 && reason === "first" && typeof this.token === "function") {
-          reason = "refused"; // a token that has just run out: whoever gives them out has another
+          reason = "refused"; // the token may have just expired: ask for another one
           continue;
         }
-        if (!again || !refusal.retry || tried === TRIES) throw error;
+        if (!again || !refusal.retry || tried === MAX_TRIES) throw error;
         await pause(refusal.retryAfter ?? this.#delay(tried), signal);
       }
     }
@@ -194,7 +190,7 @@ export class Transport {
   }
 
   /**
-   * Return the error for a call that got no answer.
+   * Return the error for a call without an answer.
    *
    * @param {string} method
    * @param {string} path
@@ -206,7 +202,7 @@ export class Transport {
   }
 
   /**
-   * Return the error that a refusal tells of; of one that is no problem of relay's, what its status says.
+   * Return the error for a refusal; where the body is not a problem of relay's, the error for its status.
    *
    * @param {number} status
    * @param {string} text
@@ -215,10 +211,10 @@ export class Transport {
   refusal(status, text, wait) {
     const problem = parsed(text);
     return new RelayError(
-      problem.code ?? CODES[status] ?? "internal",
+      problem.code ?? HTTP_CODES[status] ?? "internal",
       problem.detail ?? problem.title ?? `HTTP ${status}`,
       {
-        retry: problem.retry ?? PASSING.has(status),
+        retry: problem.retry ?? RETRY_STATUSES.includes(status),
         retryAfter: problem.retry_after ?? (wait && /^\d+$/.test(wait) ? Number(wait) : undefined),
         details: problem.details,
         status,
@@ -243,7 +239,7 @@ function parsed(text) {
     const value = JSON.parse(text);
     return value && typeof value === "object" ? value : {};
   } catch {
-    return {}; // a proxy's page, and no problem: the status has to do
+    return {}; // a proxy's page: the status must do
   }
 }
 

@@ -1,14 +1,14 @@
-/** Why there is no connection, which browsers keep to themselves; loaded when there is none. */
+/** A diagnosis of a failed connection: browsers do not tell pages the reason. Loaded when a connection fails. */
 
 /** @import { RelayError } from "./errors.js" */
 /** @import { RestApiClient } from "./rest-api-client.js" */
 
 /**
- * Ask a server whether it is one, and return in a sentence what is wrong with its address.
+ * Ask the server's address over HTTP, and return in a sentence what is wrong with it.
  *
  * @param {RestApiClient} rest
  */
-export async function whyNot(rest) {
+export async function diagnose(rest) {
   const { baseUrl } = rest;
   const { origin } = /** @type {any} */ (globalThis).location ?? {};
   try {
@@ -17,7 +17,7 @@ export async function whyNot(rest) {
   } catch (error) {
     const { code, status } = /** @type {RelayError} */ (error);
     if (code !== "offline") return `nothing at ${baseUrl} speaks relay (GET /healthz: HTTP ${status}); the address is the server's own, without /ws`;
-    // What this page may not read may still be there.
+    // Something may answer there that this page may not read: without CORS a page learns only that it answers.
     const there = origin && !baseUrl.startsWith(origin) && (await fetch(`${baseUrl}/healthz`, { mode: "no-cors" }).then(() => true, () => false));
     if (!there) return `nothing answers at ${baseUrl}`;
     return `what answers at ${baseUrl} lets no page of ${origin} in: is that in [server] allowed_origins?`;

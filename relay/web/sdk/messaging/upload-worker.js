@@ -1,21 +1,22 @@
 /**
- * How the files of messages get to the server. A message is kept, with its files where the storage can hold them, until
- * the server has it; an upload that breaks is made again once there is a connection. It takes its place among the other
- * messages when its files are there.
+ * Uploads the files of messages. A message is stored until the server has it, with its files where the storage can hold
+ * them. A broken upload is repeated once there is a connection. When its files are uploaded, the message goes into the
+ * outbox like any other.
  *
- * Loaded when it is needed, and so imports nothing: what it shared with other modules would be a piece of its own in
- * every bundle.
+ * Loaded on demand. It imports nothing, because bundlers put a module that is shared with a lazy one into a chunk of its
+ * own.
  */
 
 /** @import { SentMessage } from "../sent-message.js" */
 /** @import { Job, Uploads } from "./uploads.js" */
 
 const PREFIX = "uploads/"; // as in uploads.js
-const LONGEST_WAIT_SECONDS = 30;
+const MAX_WAIT_SECONDS = 30;
 
-export class Uploading {
+export class UploadWorker {
   #uploads;
-  #unkept = false;
+  /** Whether a storage that cannot hold files was reported. */
+  #reported = false;
 
   /** @param {Uploads} uploads */
   constructor(uploads) {
@@ -23,7 +24,7 @@ export class Uploading {
   }
 
   /**
-   * Go on with what an earlier page or process left, once it is gone.
+   * Go on with the messages of an earlier page or process, once it has ended.
    *
    * @param {string[]} keys
    */
@@ -62,7 +63,7 @@ export class Uploading {
   }
 
   /**
-   * Upload one file, however often it takes.
+   * Upload one file, and retry as long as that may help.
    *
    * @param {Job} job
    * @param {number} at
@@ -81,7 +82,7 @@ export class Uploading {
       } catch (error) {
         const { retry, retryAfter } = /** @type {import("../errors.js").RelayError} */ (error);
         if (signal.aborted || !retry) throw error;
-        await this.#wait(retryAfter ?? Math.min(LONGEST_WAIT_SECONDS, 0.5 * 2 ** tried), signal);
+        await this.#wait(retryAfter ?? Math.min(MAX_WAIT_SECONDS, 0.5 * 2 ** tried), signal);
       }
     }
   }
@@ -107,7 +108,7 @@ export class Uploading {
       void this.#uploads.forget(message.id);
       for (const end of ends.splice(0)) end();
     };
-    // A discard changes no state.
+    // A discard is no change of state: the socket's event tells of it.
     const ends = [sent.onChange(follow), this.#uploads.socket.on("sent", (changed) => changed.id === sent.id && follow())];
     follow();
   }
@@ -118,19 +119,19 @@ export class Uploading {
     const key = PREFIX + message.id;
     try {
       await storage.apply([["put", key, saved]]);
-      // A storage of JSON, in Node, takes paths but no Blobs: then the message lasts as long as the process.
+      // A storage of JSON, in Node, can hold paths but no Blobs: then the message lasts as long as the process.
       const { files } = await storage.get(key);
       const spoilt = saved.files.some((file, at) => file instanceof Blob && !(files[at] instanceof Blob));
       if (spoilt) await storage.apply([["delete", key]]);
     } catch (fault) {
-      // Some browsers keep no Blobs, and disks are full: the message goes out all the same.
-      if (!this.#unkept) this.#uploads.socket.report(fault);
-      this.#unkept = true;
+      // Some browsers store no Blobs, and disks fill up: the message is sent all the same.
+      if (!this.#reported) this.#uploads.socket.report(fault);
+      this.#reported = true;
     }
   }
 
   /**
-   * Do something when no other tab does it.
+   * Run an action that no other tab may run at the same time.
    *
    * @param {string} key
    * @param {() => Promise<void>} action
@@ -141,13 +142,13 @@ export class Uploading {
     const { signal } = this.#uploads.closing;
     locks.request(`relay-sdk ${key}`, { signal }, action).catch((/** @type {unknown} */ error) => {
       if (signal.aborted) return;
-      if (/** @type {Error} */ (error)?.name === "SecurityError") return action(); // this page may have no locks
+      if (/** @type {Error} */ (error)?.name === "SecurityError") return action(); // the browser forbids this page locks
       this.#uploads.socket.report(error);
     });
   }
 
   /**
-   * Wait, or until there is a connection again.
+   * Wait so many seconds, or until there is a connection.
    *
    * @param {number} seconds
    * @param {AbortSignal} signal

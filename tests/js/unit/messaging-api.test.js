@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { MessagingAPI } from "../../../relay/web/sdk/index.js";
-import "../../../relay/web/sdk/messaging/refused-follows.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/messaging/walks.js";
+import "../../../relay/web/sdk/messaging/refused-follows.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
+import "../../../relay/web/sdk/messaging/paging.js";
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 
 const status = (user_id, status = "online") => ({ user_id, status, text: null, until: null, last_seen: null });
 
-/** A connected client, and what a server says to `follow`, which is its own affair. */
+/** A connected client, and a server with its own answers to `follow`. */
 async function following(answer) {
   const world = new World({ relay: false });
   const socket = world.client();
@@ -35,7 +35,7 @@ const refusing = (unknown) => (ids, meta) =>
     ? ["error", { code: "not_found", message: "there is no such user", retry: false }, meta]
     : ["ack", { timestamp: 1, duplicate: false, statuses: ids.map((id) => status(id)) }, meta];
 
-test("one unknown user costs the others nothing, and is told of: on a server that refuses the whole", async () => {
+test("an unknown user is reported and the others are followed, on a server that refuses the whole request", async () => {
   const { socket, messaging, heard, hear } = await following(refusing(["nobody", "noone"]));
   messaging.subscribeToUserStatus(["bob", "nobody", "carol", "noone", "dave"], hear);
   await settle();
@@ -46,7 +46,7 @@ test("one unknown user costs the others nothing, and is told of: on a server tha
   assert.deepEqual(socket.outbox.messages, []);
 });
 
-test("one unknown user costs the others nothing, and is told of: on a server that names it", async () => {
+test("an unknown user is reported and the others are followed, on a server that names the unknown ones", async () => {
   const { socket, messaging, heard, hear } = await following((ids, meta) => {
     const statuses = ids.filter((id) => id !== "nobody").map((id) => status(id));
     return ["ack", { timestamp: 1, duplicate: false, statuses, unknown: ids.filter((id) => id === "nobody") }, meta];
@@ -57,7 +57,7 @@ test("one unknown user costs the others nothing, and is told of: on a server tha
   assert.deepEqual(socket.errors.map(({ code, details }) => [code, details.user_id]), [["not_found", "nobody"]]);
 });
 
-test("how somebody is comes once at first, whether the hello or the answer to the request says it", async () => {
+test("the first status comes once, whether the hello or the ack of the request brings it", async () => {
   const { world, messaging, heard, hear } = await following(refusing([]));
   const { user_id, ...payload } = status("bob");
   world.network.last.say("status_update", payload, { sender_id: user_id });
@@ -68,7 +68,7 @@ test("how somebody is comes once at first, whether the hello or the answer to th
   assert.deepEqual(heard, ["bob online", "bob busy"]);
 });
 
-test("a callback that throws stops no other, and is told to onError", async () => {
+test("a callback that throws does not stop the others, and its error goes to onError", async () => {
   const { socket, messaging, heard, hear } = await following(refusing([]));
   messaging.subscribeToUserStatus("bob", () => {
     throw new Error("a fault of the application's");
@@ -79,7 +79,7 @@ test("a callback that throws stops no other, and is told to onError", async () =
   assert.deepEqual(socket.errors.map(({ message }) => message), ["a fault of the application's"]);
 });
 
-/** What a server that has two messages to deliver says. */
+/** The answers of a server that has two undelivered messages. */
 function undelivered(acknowledged) {
   const asked = [];
   const fetch = async (address, { method, body }) => {
@@ -99,7 +99,7 @@ test("without a connection synchronizeMessages acknowledges over REST", async ()
   assert.deepEqual(asked, ["GET /api/messages/undelivered", 'POST /api/messages/acknowledge {"cursor":7}']);
 });
 
-test("an acknowledgement that fails costs none of what was fetched, and is told", async () => {
+test("fetched messages are returned even if the acknowledgement fails, and its error is reported", async () => {
   const { fetch } = undelivered(() => Response.json({ code: "not_found", detail: "there is no such call" }, { status: 404 }));
   const socket = new World({ relay: false }).client({ fetch });
   const { messages, acknowledged } = await new MessagingAPI(socket).synchronizeMessages();

@@ -1,14 +1,14 @@
-/** Who follows whom, and who is told how they are. */
+/** The users that this one follows, and the callbacks with their statuses. */
+
+import { MAX_FOLLOW } from "../protocol.js";
 
 /** @import { AckPayload, Status } from "../types.js" */
 /** @import { SocketManager } from "../socket-manager.js" */
 
-const MOST_AT_ONCE = 200;
-
-export class Statuses {
+export class Follows {
   /** @type {Map<string, Set<(status: Status) => void>>} */
   #callbacks = new Map();
-  /** @type {Map<string, Status>} how those are whom somebody asks about */
+  /** @type {Map<string, Status>} the last status of each user */
   #known = new Map();
   /** @type {Set<string>} */
   #followed = new Set();
@@ -20,7 +20,7 @@ export class Statuses {
     this.#socket = socket;
     this.#ends = [
       socket.registerHandler("status_update", ({ payload, meta }) => {
-        // With a message id it is what the user themselves chose, which their own devices are told.
+        // With a message id it is the choice that a user made, which only their own devices get: not what others see.
         if (meta.message_id === undefined && meta.sender_id) this.#tell({ ...BLANK, ...payload, user_id: meta.sender_id });
       }),
       socket.on("reset", () => this.#begin([...this.#callbacks.keys()])),
@@ -58,7 +58,7 @@ export class Statuses {
     for (const end of this.#ends) end();
   }
 
-  /** Follow anew, on a server whose database is another one now. @param {string[]} userIds */
+  /** Follow anew, as the server has another database. @param {string[]} userIds */
   #begin(userIds) {
     this.#followed.clear();
     this.#known.clear();
@@ -67,7 +67,7 @@ export class Statuses {
 
   /** @param {string[]} userIds */
   #followAll(userIds) {
-    for (let at = 0; at < userIds.length; at += MOST_AT_ONCE) void this.#follow(userIds.slice(at, at + MOST_AT_ONCE));
+    for (let at = 0; at < userIds.length; at += MAX_FOLLOW) void this.#follow(userIds.slice(at, at + MAX_FOLLOW));
   }
 
   /** @param {string[]} userIds */
@@ -78,12 +78,12 @@ export class Statuses {
     let error = null;
     const ack = await sent.catch((fault) => ((error = fault), /** @type {Partial<AckPayload>} */ ({})));
     for (const status of /** @type {Status[]} */ (ack.statuses ?? [])) {
-      // The hello may have brought it before, and whoever subscribed since was told what is known.
+      // The hello may have brought the same status before the ack: do not call back twice.
       if (!isSame(this.#known.get(status.user_id), status)) this.#tell(status);
     }
     const refused = error ? userIds : /** @type {string[]} */ (ack.unknown ?? []);
     if (refused.length === 0) return;
-    for (const userId of refused) this.#followed.delete(userId); // whoever subscribes again tries again
+    for (const userId of refused) this.#followed.delete(userId); // the next subscription tries again
     const { tellRefused } = await import("./refused-follows.js");
     await tellRefused(this.#socket, sent, refused, error, (some) => this.#follow(some));
   }

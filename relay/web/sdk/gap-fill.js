@@ -1,13 +1,13 @@
-/** Fetches by REST what a gap left out; loaded when there is one. */
+/** Gap filling: fetches missed messages by REST. Loaded when there is a gap. */
+
+import { MAX_PAGE } from "./protocol.js";
 
 /** @import { Gap } from "./gaps.js" */
 /** @import { RestApiClient } from "./rest-api-client.js" */
 /** @import { Envelope } from "./types.js" */
 
-const PAGE = 200;
-
 /**
- * Fetch what a gap left out, oldest first.
+ * Fetch the messages of a gap, oldest first.
  *
  * @param {RestApiClient} rest
  * @param {Gap} gap
@@ -18,7 +18,7 @@ export async function fetchGap(rest, gap) {
   /** @type {Envelope<any>[]} */
   const found = [];
   for (let after = gap.from_seq - 1; after < gap.to_seq; ) {
-    const limit = Math.min(PAGE, gap.to_seq - after);
+    const limit = Math.min(MAX_PAGE, gap.to_seq - after);
     const read = gap.kind === "user" ? rest.getUserMessages : rest.getGroupMessages;
     const page = await read.call(rest, gap.target_id, { after, limit });
     found.push(...page.messages);
@@ -30,7 +30,8 @@ export async function fetchGap(rest, gap) {
 }
 
 /**
- * Notifications are paged by message id, newest first, and both channels together.
+ * Fetch the notifications of a gap. REST pages them by message id, from the newest on, and both channels together: so
+ * pages are read back until the gap's first seq is reached, ten at most.
  *
  * @param {RestApiClient} rest
  * @param {Gap} gap
@@ -41,7 +42,7 @@ async function fetchNotifications(rest, gap) {
   /** @type {number | undefined} */
   let before;
   for (let pages = 0; pages < 10; pages += 1) {
-    const page = await rest.getNotifications({ limit: PAGE, ...(before === undefined ? {} : { before }) });
+    const page = await rest.getNotifications({ limit: MAX_PAGE, ...(before === undefined ? {} : { before }) });
     const here = page.messages.filter(({ meta }) => (meta.target_id === "*") === (gap.kind === "broadcast"));
     found = [...here, ...found];
     const oldest = here[0]?.meta.seq;

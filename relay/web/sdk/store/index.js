@@ -1,34 +1,35 @@
 /**
- * What a messenger draws, kept right by itself: conversations, messages with the echoes of what is on its way, unread
- * counts, presence, typing. Views never change; `subscribe` tells when there is another one.
+ * The state that a messenger draws: conversations, messages (those not stored yet included), unread counts, presence,
+ * typing. It follows the server by itself. Views never change; `subscribe` tells when there is a new one.
  */
 
-import { check, mistake } from "./checks.js";
-import { Refresher } from "./store/refresher.js";
-import { fetchPage } from "./store/loader.js";
-import { EVERYBODY, SELF } from "./store/mirror.js";
-import { State } from "./store/state.js";
-import { Subscriptions } from "./store/subscriptions.js";
+import { check, mistake } from "../checks.js";
+import { Refresher } from "./refresher.js";
+import { fetchPage } from "./loader.js";
+import { EVERYBODY, SELF } from "./mirror.js";
+import { State } from "./state.js";
+import { Subscriptions } from "./subscriptions.js";
 
 /**
- * @import { ConversationSummary, ConversationView } from "./store/shelves.js"
- * @import { StatusView } from "./store/presence.js"
- * @import { MessageView } from "./store/views.js"
- * @import { MessagingAPI } from "./messaging-api.js"
- * @import { Me } from "./types.js"
+ * @import { ConversationSummary, ConversationView } from "./view-cache.js"
+ * @import { StatusView } from "./presence.js"
+ * @import { MessageView } from "./views.js"
+ * @import { MessagingAPI } from "../messaging-api.js"
+ * @import { Me } from "../types.js"
  */
 
 /**
  * @typedef {object} StoreOptions
- * @property {number} [keep] messages that are held of a conversation nobody scrolls in; 300
- * @property {string[]} [echoed] the types that are shown before they are stored; chat and group messages
- * @property {string[]} [counted] the types that make a conversation unread; those and notifications
+ * @property {number} [keep] messages held of a conversation in which nobody scrolls; 300
+ * @property {string[]} [echoed] the types that are shown before they are stored; by default chat and group messages
+ * @property {string[]} [counted] the types that make a conversation unread; by default the bundled types that do so on the server
  */
 
 /** @typedef {{ messages: readonly MessageView[], unread: number, hasOlder: boolean }} NotificationsView */
 /** @typedef {{ state: string, error: Error | null }} ConnectionView */
 
-const LONGEST_TIMER_SECONDS = 2 ** 20;
+/** Timers of more than 2³¹ ms fire at once. */
+const MAX_TIMER_SECONDS = 2 ** 20;
 
 export class Store {
   #messaging;
@@ -36,7 +37,7 @@ export class Store {
   #subscriptions = new Subscriptions((fault) => console.error("relay-sdk: a store's subscriber failed", fault));
   #state;
   #refresher;
-  /** @type {Map<string, number>} so many messages were loaded by scrolling */
+  /** @type {Map<string, number>} the number of messages loaded by scrolling, by conversation */
   #scrolled = new Map();
   /** @type {Map<string, Promise<void>>} */
   #loading = new Map();
@@ -82,7 +83,7 @@ export class Store {
     this.#refresher.want();
   }
 
-  /** Resolves once the list of conversations is there. */
+  /** Resolves once the list of conversations is loaded. */
   get ready() {
     return this.#refresher.ready;
   }
@@ -93,7 +94,7 @@ export class Store {
   }
 
   /**
-   * Return a conversation with its messages, those on their way last; of one that is not known, an empty one.
+   * Return a conversation with its messages, unsent ones last. An unknown conversation is empty.
    *
    * @param {string} id a user's or a group's
    * @returns {ConversationView}
@@ -102,7 +103,7 @@ export class Store {
     return this.#state.view(id);
   }
 
-  /** What was told to the user, and to everybody. @returns {NotificationsView} */
+  /** The notifications to the user, and to everybody. @returns {NotificationsView} */
   get notifications() {
     const own = this.#state.view(SELF);
     const everybodys = this.#state.view(EVERYBODY);
@@ -116,28 +117,28 @@ export class Store {
     return view;
   }
 
-  /** Who this is, once the server has said. */
+  /** The user's own account, once the server has told. */
   get me() {
     return this.#me;
   }
 
-  /** How the connection is, and what went wrong last. */
+  /** The state of the connection, and its last error. */
   get connection() {
     return this.#connection;
   }
 
-  /** @param {string} userId @returns {StatusView} as last heard; `unknown` of whom nobody follows */
+  /** @param {string} userId @returns {StatusView} as last heard; `unknown` for users whom nobody follows */
   presence(userId) {
     return this.#state.statuses.view(userId);
   }
 
-  /** @param {string} id a conversation's @returns {readonly string[]} who types there */
+  /** @param {string} id a conversation's @returns {readonly string[]} the users who type there */
   typing(id) {
     return this.#state.typing.view(id);
   }
 
   /**
-   * Call `callback` after changes, until the function that is returned is called; many changes at once call it once.
+   * Call `callback` after changes, until the returned function is called. Many changes at once call it once.
    *
    * @param {string} path `conversations`, `conversation:ID`, `message:ID/KEY`, `presence:USER`, `typing:ID`,
    *   `notifications`, `me` or `connection`
@@ -153,7 +154,7 @@ export class Store {
   }
 
   /**
-   * Load the newest messages of a conversation, or the next older ones; together with a call that is on its way.
+   * Load the newest messages of a conversation, or the next older ones. A second call during the first shares it.
    *
    * @param {string} id
    * @param {number} [limit]
@@ -161,12 +162,12 @@ export class Store {
   loadOlder(id, limit = 50) {
     if (id === SELF || id === EVERYBODY) return this.loadOlderNotifications(limit);
     const before = this.#state.opened.has(id) ? this.#state.oldestSeq(id) : null;
-    // The newest page comes first, whatever is held: it tells how far everybody has read as well.
+    // The newest page comes first, even if messages are held: only that page has everybody's receipts.
     return this.#load(id, before === null ? { limit } : { before, limit }, true);
   }
 
   /**
-   * Load the messages around one, to jump there.
+   * Load the messages around a seq, to jump there.
    *
    * @param {string} id
    * @param {number} seq
@@ -177,7 +178,7 @@ export class Store {
   }
 
   /**
-   * Load what is missing between two messages, from its end on.
+   * Load messages of a gap, the newest first.
    *
    * @param {string} id
    * @param {{ fromSeq: number, toSeq: number }} gap one of the conversation's `gaps`
@@ -196,10 +197,10 @@ export class Store {
   }
 
   /**
-   * Mark a conversation as read up to its newest message; its unread count is 0 at once.
+   * Mark a conversation as read up to its newest message. Its unread count is 0 at once.
    *
    * @param {string} id
-   * @param {{ private?: boolean }} [options] private: only one's own devices learn of it
+   * @param {{ private?: boolean }} [options] private: only the user's own devices learn of it
    */
   markRead(id, options = {}) {
     const conversation = this.#state.mirror.conversations.get(id);
@@ -215,7 +216,7 @@ export class Store {
     this.markRead(EVERYBODY);
   }
 
-  /** Listen no more. */
+  /** Stop following the server. */
   close() {
     for (const end of this.#ends) end();
     this.#refresher.close();
@@ -223,7 +224,7 @@ export class Store {
     clearTimeout(this.#expiryTimer);
   }
 
-  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} [older] */
+  /** @param {string} id @param {import("../types.js").Pagination} pagination @param {boolean} [older] */
   #load(id, pagination, older = false) {
     const what = `${id} ${JSON.stringify(pagination)}`;
     const running = this.#loading.get(what) ?? this.#fetch(id, pagination, older).finally(() => this.#loading.delete(what));
@@ -231,7 +232,7 @@ export class Store {
     return running;
   }
 
-  /** @param {string} id @param {import("./types.js").Pagination} pagination @param {boolean} older */
+  /** @param {string} id @param {import("../types.js").Pagination} pagination @param {boolean} older */
   async #fetch(id, pagination, older) {
     await this.ready;
     const state = this.#state;
@@ -239,14 +240,14 @@ export class Store {
     const kind = state.facts.get(id)?.kind ?? null;
     const page = await fetchPage(restApi, id, kind, pagination).catch((error) => {
       if (kind !== null || error.code !== "not_found") throw error;
-      return fetchPage(restApi, id, "group", pagination); // one of which nothing is known yet
+      return fetchPage(restApi, id, "group", pagination); // its kind was not known, and it is not a user
     });
-    if (state !== this.#state) return; // of a database that is another one now
+    if (state !== this.#state) return; // a reset came during the fetch
     this.#scrolled.set(id, (this.#scrolled.get(id) ?? 0) + page.messages.length);
     state.page(id, page, { older });
   }
 
-  /** @param {import("./store/echoes.js").Outgoing} sent */
+  /** @param {import("./optimistic.js").Outgoing} sent */
   #sent(sent) {
     const held = sent.state !== "failed" || this.#messaging.outgoing.some(({ id }) => id === sent.id);
     this.#state.sent(sent, !held);
@@ -257,7 +258,7 @@ export class Store {
   }
 
   /**
-   * Return what is held for a user; of another one than before, nothing is.
+   * Return the state of a user; it begins empty for another user than before.
    *
    * @param {string | null} userId
    */
@@ -266,7 +267,7 @@ export class Store {
     return this.#state;
   }
 
-  /** @param {import("./socket-manager.js").Gap[]} gaps */
+  /** @param {import("../socket-manager.js").Gap[]} gaps */
   #missed(gaps) {
     for (const gap of gaps) this.#state.missed(gap);
     this.#refresher.missed(gaps);
@@ -305,7 +306,7 @@ export class Store {
     this.#subscriptions.touch(path);
     if (key === undefined) return;
     if (key === SELF || key === EVERYBODY) this.#subscriptions.touch("notifications");
-    this.#refresher.look(key);
+    this.#refresher.check(key);
     this.#awaitExpiry();
   }
 
@@ -332,7 +333,7 @@ export class Store {
         this.#state.expire(Date.now() / 1000);
         this.#awaitExpiry();
       },
-      Math.min(LONGEST_TIMER_SECONDS, Math.max(0, next - now)) * 1000,
+      Math.min(MAX_TIMER_SECONDS, Math.max(0, next - now)) * 1000,
     );
   }
 }

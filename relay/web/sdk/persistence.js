@@ -1,8 +1,8 @@
-/** Brings what changed in memory to the storage, one batch at a time: what comes during one goes together in the next. */
+/** Writes changes to the storage in batches: changes made during one write go together into the next. */
 
 /** @import { Change, Storage } from "./storage/memory.js" */
 
-export class Keeper {
+export class Persistence {
   #storage;
   #onFault;
   /** @type {Map<string, Change>} */
@@ -22,7 +22,7 @@ export class Keeper {
   }
 
   /**
-   * Write a value; resolves when it is safe, or when it cannot be made so, which `onFault` is told.
+   * Write a value; resolves when it is stored, or when that failed, which `onFault` is told.
    *
    * @param {string} key
    * @param {unknown} value

@@ -1,4 +1,4 @@
-/** MessagingAPI and RestApiClient against the real server: every method does what it says. */
+/** MessagingAPI and RestApiClient against the real server, every method. */
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -93,7 +93,7 @@ test("every call of RestApiClient is answered by the server", async () => {
   await device.close();
 });
 
-test("a refusal of the server's is a RelayError", async () => {
+test("a refusal of the server is a RelayError", async () => {
   await assert.rejects(alice.messaging.restApi.getUser("nobody"), { name: "RelayError", code: "not_found", status: 404 });
   await assert.rejects(alice.messaging.restApi.getUserMessages("bob", { limit: 500 }), { code: "invalid_payload" });
 });
@@ -111,7 +111,7 @@ test("a private message with all its options arrives as it was sent", async () =
   assert.deepEqual([line?.target, line?.unreadMentions], ["alice", 1]);
 });
 
-test("a message goes on its way, is sent, delivered and read", async () => {
+test("a message is queued, sent, delivered and read", async () => {
   /** @type {string[]} */
   const states = [];
   const sent = alice.messaging.sendPrivateMessage("bob", "How far?");
@@ -140,7 +140,7 @@ test("messages are edited, deleted, reacted to, and read by ids", async () => {
   await until(() => shown()?.deletedAt !== null, "the deletion");
 });
 
-test("a group is made, renamed, talked in, joined and left", async () => {
+test("a group can be created, renamed, written to, joined and left", async () => {
   const { group_id: group } = await alice.messaging.createGroup("The team", ["bob"], { groupId: "team", history: "start" });
   await alice.messaging.sendGroupMessage(group, "Lunch, everybody", [], { mentions: ["*"] });
   await until(() => contents(bob, "team").includes("Lunch, everybody"), "the message");
@@ -156,7 +156,7 @@ test("a group is made, renamed, talked in, joined and left", async () => {
   assert.ok(contents(bob, "team").includes("Lunch, everybody"), "its history is there from the start");
 });
 
-test("history comes by pages and one by one, either way", async () => {
+test("history comes in pages and one by one, in both directions", async () => {
   for (let count = 1; count <= 7; count += 1) await alice.messaging.sendPrivateMessage("carol", String(count));
   const page = await alice.messaging.getPrivateMessageHistory("carol", { limit: 3 });
   assert.deepEqual(page.messages.map(({ payload }) => payload.content), ["5", "6", "7"]);
@@ -179,7 +179,7 @@ test("history comes by pages and one by one, either way", async () => {
   assert.ok(rows.some(({ target_id }) => target_id === "team"));
 });
 
-test("search finds by pages and one by one", async () => {
+test("search results come in pages and one by one", async () => {
   for (const word of ["zebra one", "zebra two", "zebra three"]) await alice.messaging.sendPrivateMessage("carol", word);
   const page = await alice.messaging.searchMessages("zebra", { limit: 2, order: "newest", user: "carol" });
   assert.deepEqual(page.results.map(({ message }) => message.payload.content), ["zebra three", "zebra two"]);
@@ -189,7 +189,7 @@ test("search finds by pages and one by one", async () => {
   assert.equal(all.length, 3);
 });
 
-test("synchronizeMessages without a connection brings what no device had, and acknowledges it", async () => {
+test("synchronizeMessages without a connection returns what no device has had, and acknowledges it", async () => {
   await alice.messaging.sendPrivateMessage("dave", "Are you there?");
   const dave = new Device(server.url, tokens.dave ?? "");
   const came = await dave.messaging.synchronizeMessages();
@@ -218,7 +218,7 @@ test("synchronizeMessages with a connection acknowledges over it", async () => {
 
 // ---- presence and notifications
 
-test("statuses of users are told at once, at every change, and no more after the end", async () => {
+test("callbacks get statuses at once and at every change, until they end", async () => {
   /** @type {string[]} */
   const heard = [];
   const end = alice.messaging.subscribeToUserStatus("bob", ({ status, text }) => heard.push(`${status} ${text}`));
@@ -238,7 +238,7 @@ test("statuses of users are told at once, at every change, and no more after the
   assert.deepEqual((await alice.messaging.restApi.getFollowingStatus()).statuses, []);
 });
 
-test("one unknown user costs the others nothing; of those who are followed the first status comes once", async (context) => {
+test("an unknown user does not stop the others; the first status of each comes once", async (context) => {
   const carol = await new Device(server.url, tokens.carol ?? "").connect();
   context.after(() => carol.close());
   /** @type {string[]} */
@@ -256,7 +256,7 @@ test("one unknown user costs the others nothing; of those who are followed the f
   assert.equal(heard.length, 2, String(heard));
 });
 
-test("a wrong path and a wrong port say what is wrong", async () => {
+test("the error of a wrong path or port says what is wrong", async () => {
   for (const [url, said] of /** @type {[string, RegExp][]} */ ([
     [`${server.url}/ws`, /Unexpected server response: 404; nothing at \S+\/ws speaks relay \(GET \/healthz: HTTP 404\)/],
     ["http://127.0.0.1:1", /connect ECONNREFUSED 127\.0\.0\.1:1; nothing answers at http:\/\/127\.0\.0\.1:1/],
@@ -273,7 +273,7 @@ test("a wrong path and a wrong port say what is wrong", async () => {
   }
 });
 
-test("typing is told while it lasts, and no more often than needed", async () => {
+test("typing is sent while it lasts, and no more often than needed", async () => {
   /** @type {boolean[]} */
   const heard = [];
   const end = bob.socket.registerHandler("typing_indicator", ({ payload }) => heard.push(payload.typing));
@@ -289,7 +289,7 @@ test("typing is told while it lasts, and no more often than needed", async () =>
   end();
 });
 
-test("notifications are told, counted and read", async () => {
+test("notifications arrive, are counted and can be read", async () => {
   /** @type {string[]} */
   const heard = [];
   const end = alice.messaging.subscribeToNotifications(({ payload }) => heard.push(payload.title));

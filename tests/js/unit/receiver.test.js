@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import "../../../relay/web/sdk/tabs/member.js"; // loaded when it is needed, and a test has no time to wait for a disk
-import "../../../relay/web/sdk/filling.js";
+import "../../../relay/web/sdk/tabs/shared-connection.js"; // loaded on demand; loaded here before, as a test on virtual time cannot wait for the disk
+import "../../../relay/web/sdk/gap-fill.js";
 import { settle } from "../fakes/clock.js";
 import { World } from "../fakes/world.js";
 
@@ -24,7 +24,7 @@ const message = (seq, id = seq) => ({
   meta: { message_id: id, seq, sender_id: "bob", target_id: "alice" },
 });
 
-test("handlers get the messages of their type, in order, and those of all types get all", async () => {
+test("handlers get the messages of their type in order, and handlers of * get all", async () => {
   const world = new World();
   const socket = await world.connected();
   const [chats, all] = [[], []];
@@ -39,7 +39,7 @@ test("handlers get the messages of their type, in order, and those of all types 
   assert.ok(socket.messageHandlers.get("chat_message") instanceof Set);
 });
 
-test("a handler that throws is told to onError and stops nobody", async () => {
+test("an error of a handler goes to onError and does not stop the others", async () => {
   const world = new World();
   const socket = await world.connected();
   socket.registerHandler("chat_message", () => {
@@ -68,7 +68,7 @@ test("live messages, acks and synced move the cursor, a replay does not", async 
   assert.equal(socket.cursor, 3);
 });
 
-test("a resume names cursor, epoch and session, and brings what was missed once", async () => {
+test("a resume sends cursor, epoch and session, and brings missed messages once", async () => {
   const world = new World();
   const socket = await world.connected();
   world.relay.write("one");
@@ -80,7 +80,7 @@ test("a resume names cursor, epoch and session, and brings what was missed once"
   assert.deepEqual(socket.contents, ["one", "two"]);
 });
 
-test("a replay that is cut short begins anew, and each message is given once", async () => {
+test("a replay that is cut begins anew, and each message is handed over once", async () => {
   const world = new World();
   const socket = await world.connected();
   const { last } = world.network;
@@ -116,7 +116,7 @@ test("the position outlives the process, in the middle of a replay as well", asy
   assert.equal(third.last.sent[0].payload.epoch, "epoch-1");
 });
 
-test("a handler's promise holds the cursor back, and not what comes after", async () => {
+test("a handler's promise holds back the cursor, and not later messages", async () => {
   const world = new World();
   const socket = await world.connected();
   let finish;
@@ -131,7 +131,7 @@ test("a handler's promise holds the cursor back, and not what comes after", asyn
   assert.equal(socket.cursor, 2);
 });
 
-test("a first connection that ends while a handler still works is no reset: each message is given once", async () => {
+test("a first connection that ends while a handler works causes no reset: each message is handed over once", async () => {
   const world = new World();
   world.relay.write("one");
   world.relay.write("two");
@@ -152,7 +152,7 @@ test("a first connection that ends while a handler still works is no reset: each
   assert.deepEqual([resets, socket.contents], [0, ["one", "two", "three"]]);
 });
 
-test("a handler that ends between the hello and its answer makes no reset of it", async () => {
+test("a handler that ends between the hello and its answer causes no reset", async () => {
   const world = new World({ relay: false });
   const socket = world.client();
   let resets = 0;
@@ -181,7 +181,7 @@ test("a handler that ends between the hello and its answer makes no reset of it"
   assert.deepEqual([resets, socket.contents], [0, ["n1"]]);
 });
 
-test("a handler that never ends is told of after thirty seconds, and the cursor goes on", async () => {
+test("a handler that never ends is reported after thirty seconds, and the cursor moves on", async () => {
   const world = new World();
   const socket = await world.connected();
   socket.registerHandler("chat_message", () => new Promise(() => {}));
@@ -191,7 +191,7 @@ test("a handler that never ends is told of after thirty seconds, and the cursor 
   assert.equal(socket.cursor, 1);
 });
 
-test("acks go out at most once a second, and the last one before the goodbye", async () => {
+test("acks are sent at most once a second, and the last one before the goodbye", async () => {
   const world = new World();
   const socket = await world.connected({ ackSeconds: 1 });
   await world.clock.advance(2);
@@ -205,7 +205,7 @@ test("acks go out at most once a second, and the last one before the goodbye", a
   assert.deepEqual(world.relay.acks, [1, 3, 4]);
 });
 
-test("a new epoch, or a cursor that the server does not know, is a reset", async () => {
+test("a new epoch, or a cursor that the server does not know, causes a reset", async () => {
   const world = new World();
   const socket = await world.connected();
   let resets = 0;
@@ -222,14 +222,14 @@ test("a new epoch, or a cursor that the server does not know, is a reset", async
   assert.equal(socket.cursor, 1);
 });
 
-test("errors of no message, and only those, are told to onError", async () => {
+test("only errors that belong to no message go to onError", async () => {
   const world = new World();
   const socket = await world.connected();
   world.network.last.say("error", { code: "bad_json", message: "no JSON", retry: false });
   assert.equal(socket.errors[0].code, "bad_json");
 });
 
-test("the gaps of a limited replay are filled by REST, oldest first, before synced is told", async () => {
+test("the gaps of a limited replay are filled by REST, oldest first, before synced is emitted", async () => {
   const world = new World({ relay: false });
   const calls = [];
   const socket = await world.connected({ fetch: history([1, 2, 3, 4, 5].map((seq) => message(seq)), calls) });
@@ -254,7 +254,7 @@ test("the gaps of a limited replay are filled by REST, oldest first, before sync
   assert.match(calls[0], /^https:\/\/relay\.test\/api\/messages\/user\/bob\?after=0&limit=3$/);
 });
 
-test("gaps over the limit are left, and told", async () => {
+test("gaps over the limit are reported and not filled", async () => {
   const world = new World({ relay: false });
   const calls = [];
   const socket = await world.connected({ fetch: history([], calls), fillLimit: 10 });
@@ -288,7 +288,7 @@ test("gaps of notifications are filled from their list", async () => {
   assert.deepEqual(titles, ["t1*", "t2*"]);
 });
 
-test("a gap that REST cannot fill is left, and the error told", async () => {
+test("a gap that REST cannot fill is reported, with the error", async () => {
   const world = new World({ relay: false });
   const fetch = async () => Response.json({ code: "forbidden", detail: "no", retry: false }, { status: 403 });
   const socket = await world.connected({ fetch });
@@ -305,7 +305,7 @@ test("a gap that REST cannot fill is left, and the error told", async () => {
   assert.equal(socket.cursor, 5);
 });
 
-test("a live message that leaves a hole in its conversation has it filled", async () => {
+test("a gap before a live message is filled", async () => {
   const world = new World();
   const socket = await world.connected({ fetch: history([1, 2, 3, 4].map((seq) => message(seq))) });
   const { last } = world.network;
@@ -315,7 +315,7 @@ test("a live message that leaves a hole in its conversation has it filled", asyn
   assert.deepEqual(socket.contents, ["n1", "n4", "n2", "n3"]);
 });
 
-test("own messages, other conversations and one's own edits leave no hole", async () => {
+test("own messages, other conversations and own edits show no gap", async () => {
   const world = new World();
   const calls = [];
   const socket = await world.connected({ fetch: history([], calls) });

@@ -1,4 +1,4 @@
-/** RestApiClient on a fake fetch: what each method asks for, and what becomes of answers, refusals and silence. */
+/** RestApiClient on a fake fetch: the request of each method, and answers, refusals and missing answers. */
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -10,7 +10,7 @@ const BASE = "https://chat.example.org/relay";
 /** @typedef {{ method: string, path: string, body: any, headers: Record<string, string> }} Asked */
 
 /**
- * A client whose calls are answered from a list; the last answer is given again and again.
+ * A client whose calls are answered from a list. The last answer is repeated.
  *
  * @param {(Response | Error | (() => Response))[]} answers
  * @param {any} [token]
@@ -128,7 +128,7 @@ test("the base URL keeps its prefix and loses its last slash; sockets' schemes a
   assert.throws(() => address(""), /there is no page/);
 });
 
-test("a login's token is used from then on, and forgotten by a logout", async () => {
+test("the token of a login is used from then on, and a logout deletes it", async () => {
   const { asked, rest } = client([json({ token: "rly_new", user_id: "a", expires_at: null }), json({})], null);
   await rest.login({ user_id: "a", password: "p" });
   assert.equal(rest.authToken, "rly_new");
@@ -137,7 +137,7 @@ test("a login's token is used from then on, and forgotten by a logout", async ()
   assert.equal(rest.authToken, null);
 });
 
-test("a problem is a RelayError with all it says", async () => {
+test("a problem is a RelayError with all its fields", async () => {
   const { rest } = client([problem(404, { code: "not_found", detail: "there is no user 'x'", retry: false, details: { a: 1 } })]);
   await assert.rejects(rest.getUser("x"), (error) => {
     assert.ok(error instanceof RelayError);
@@ -149,17 +149,17 @@ test("a problem is a RelayError with all it says", async () => {
   });
 });
 
-test("a refusal that is no problem of relay's goes by its status", async () => {
+test("the code of a refusal that is not a problem of relay's is that of its status", async () => {
   const { rest } = client([new Response("<h1>No</h1>", { status: 413 })]);
   await assert.rejects(rest.getMe(), { code: "too_large", message: "HTTP 413", retry: false });
 });
 
-test("an answer that is no JSON though it says so is an error", async () => {
+test("an answer that says it is JSON and is not is an error", async () => {
   const { rest } = client([new Response("{", { headers: { "Content-Type": "application/json" } })]);
   await assert.rejects(rest.createGroup({ name: "T" }), { code: "internal", message: "the server's answer is no JSON" });
 });
 
-test("a call that may be made again is, after a broken network", async () => {
+test("a call that may be repeated is repeated when the network breaks", async () => {
   const { asked, rest } = client([new TypeError("fetch failed"), new Response("", { status: 502 }), json({ user_id: "a" })]);
   const me = rest.getMe();
   await pass(2);
@@ -175,7 +175,7 @@ test("after four tries it is offline", async () => {
   assert.equal(asked.length, 4);
 });
 
-test("what makes something each time is not tried again", async () => {
+test("a call that creates something each time is not repeated", async () => {
   const { asked, rest } = client([new TypeError("fetch failed")]);
   await assert.rejects(rest.createGroup({ name: "T" }), { code: "offline" });
   const { id: _, ...meta } = envelope.meta;
@@ -192,7 +192,7 @@ test("a message with an id is sent again", async () => {
   assert.equal(asked.length, 2);
 });
 
-test("a wait that the server asks for is kept to", async () => {
+test("a call waits as long as the server asks", async () => {
   const { asked, rest } = client([problem(429, { code: "rate_limited", retry: true, retry_after: 3 }), json({})]);
   const me = rest.getMe();
   await pass(2.9);
@@ -202,7 +202,7 @@ test("a wait that the server asks for is kept to", async () => {
   assert.equal(asked.length, 2);
 });
 
-test("a call that nobody answers is given up after its time", async () => {
+test("a call without an answer fails after its timeout", async () => {
   const silent = /** @type {any} */ (
     (/** @type {string} */ _url, /** @type {any} */ { signal }) =>
       new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)))
@@ -213,7 +213,7 @@ test("a call that nobody answers is given up after its time", async () => {
   await me;
 });
 
-test("a pause between tries ends with its signal", async () => {
+test("an aborted signal ends the pause between tries", async () => {
   const { rest } = client([problem(503, { code: "overloaded", retry: true, retry_after: 20 })]);
   const ending = new AbortController();
   const me = assert.rejects(rest.getMe({ signal: ending.signal }), { name: "AbortError" });
@@ -222,7 +222,7 @@ test("a pause between tries ends with its signal", async () => {
   await me;
 });
 
-test("who gives out tokens is asked for another one when the first is refused", async () => {
+test("the token provider is called for another token when the first is refused", async () => {
   /** @type {string[]} */
   const reasons = [];
   const provider = async (/** @type {{ reason: string }} */ { reason }) => {
@@ -235,13 +235,13 @@ test("who gives out tokens is asked for another one when the first is refused", 
   assert.deepEqual(asked.map(({ headers }) => headers.Authorization), ["Bearer rly_first", "Bearer rly_refused"]);
 });
 
-test("two refused tokens are enough", async () => {
+test("after two refused tokens the call fails", async () => {
   const { asked, rest } = client([problem(401, { code: "forbidden" })], () => "rly_old");
   await assert.rejects(rest.getMe(), { code: "forbidden", status: 401 });
   assert.equal(asked.length, 2);
 });
 
-test("an attachment's address has no token in it", () => {
+test("an attachment's URL has no token in it", () => {
   const { rest } = client();
   assert.equal(rest.attachmentUrl("a_1"), `${BASE}/api/attachments/a_1`);
 });

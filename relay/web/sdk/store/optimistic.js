@@ -1,13 +1,13 @@
 /**
- * What this device has said and the server has not stored yet: messages to be shown at the end of their conversation, and
- * changes of messages (edits, deletions, reactions) to be shown as if they had happened.
+ * Optimistic updates: what this device sent and the server has not stored yet. New messages are shown at the end of
+ * their conversation; changes of messages (edits, deletions, reactions) are shown as if they had happened.
  */
 
 /** @import { Envelope } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
 
 /**
- * @typedef {object} Outgoing a SentMessage, or one whose files are on their way up
+ * @typedef {object} Outgoing a SentMessage, or one whose files are being uploaded
  * @property {string} id
  * @property {Envelope<any>} envelope
  * @property {string} state
@@ -17,16 +17,16 @@
  */
 
 const CHANGES = new Set(["message_edit", "message_delete", "reaction"]);
-const MOST_STORED = 5_000;
+const MAX_STORED = 5_000;
 
-export class Echoes {
+export class OptimisticUpdates {
   /** @type {Map<string, Map<string, Outgoing>>} by conversation and id */
   messages = new Map();
   /** @type {Map<string, Map<string, Outgoing>>} */
   changes = new Map();
-  /** Where each message was written: after everything that was stored then, by its id. @type {Map<string, number>} */
+  /** The newest message id that was known when each was written, by the message's own id. @type {Map<string, number>} */
   #places = new Map();
-  /** @type {Set<string>} the ids of own messages that are known to be stored */
+  /** @type {Set<string>} the own ids of messages that are known to be stored */
   #stored = new Set();
   #shown;
 
@@ -36,20 +36,20 @@ export class Echoes {
   }
 
   /**
-   * Take what became of an own message; tells whether something is shown otherwise now.
+   * Note the state of an own message; tells whether something looks different now.
    *
    * @param {string} key
    * @param {Outgoing} sent
-   * @param {boolean} gone whether it is taken back, or its failure was read
-   * @param {number} [newest] the position of the newest message that is known of
+   * @param {boolean} gone whether it was cancelled or discarded
+   * @param {number} [newest] the newest message id that is known
    */
   take(key, sent, gone, newest = 0) {
     const change = CHANGES.has(sent.envelope.type);
     if (!change && !this.#shown.has(sent.envelope.type)) return false;
     const all = change ? this.changes : this.messages;
     const held = all.get(key) ?? new Map();
-    const over = gone || sent.ack || this.#stored.has(sent.id) || (change && sent.state === "failed");
-    if (over) {
+    const done = gone || sent.ack || this.#stored.has(sent.id) || (change && sent.state === "failed");
+    if (done) {
       this.#places.delete(sent.id);
       if (!held.delete(sent.id)) return false;
       if (held.size === 0) all.delete(key);
@@ -61,11 +61,11 @@ export class Echoes {
   }
 
   /**
-   * Return where the newest message of a conversation that is not stored stands among all: what waits comes after
-   * everything, in the order in which it was written, as it will be stored then; what failed where it was written.
+   * Return the place of a conversation's newest unsent message among all messages. One that waits comes after
+   * everything stored, as it will when it is stored itself; one that failed stays where it was written.
    *
    * @param {string} key
-   * @returns {[number, number]} a position, and which of those that were written there
+   * @returns {[number, number]} a message id, and its turn among the unsent messages
    */
   placeOf(key) {
     const last = [...(this.messages.get(key)?.values() ?? [])].at(-1);
@@ -75,7 +75,7 @@ export class Echoes {
   }
 
   /**
-   * Note that an own message is stored: from now on it is shown as what it is. Returns the change that it was.
+   * Note that an own message is stored, so that the stored one is shown. Returns it if it was a change.
    *
    * @param {string} key
    * @param {string} id
@@ -83,7 +83,7 @@ export class Echoes {
   stored(key, id) {
     this.#stored.add(id);
     this.#places.delete(id);
-    if (this.#stored.size > MOST_STORED) this.#stored.delete(/** @type {string} */ (this.#stored.values().next().value));
+    if (this.#stored.size > MAX_STORED) this.#stored.delete(/** @type {string} */ (this.#stored.values().next().value));
     this.messages.get(key)?.delete(id);
     const changed = this.changes.get(key)?.get(id);
     this.changes.get(key)?.delete(id);
@@ -91,7 +91,7 @@ export class Echoes {
   }
 
   /**
-   * Return the changes of a message that are on their way, oldest first.
+   * Return the changes of a message that are not stored yet, oldest first.
    *
    * @param {string} key
    * @param {number} messageId
@@ -103,11 +103,11 @@ export class Echoes {
 }
 
 /**
- * Return the envelope that the server would bring for an own message that it has acked.
+ * Return the envelope that the server would send for an own message that it has acked.
  *
  * @param {Outgoing} sent
  * @param {string} userId
- * @returns {Envelope<any> | null} null for what is not stored
+ * @returns {Envelope<any> | null} null for types that are not stored
  */
 export function storedEnvelope({ envelope, ack }, userId) {
   if (ack?.message_id === undefined) return null;

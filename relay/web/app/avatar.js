@@ -1,0 +1,29 @@
+/** People as they are drawn everywhere: their avatar, and a line of what one of them said. */
+
+import { element } from "./dom.js";
+import { hue, initials } from "./format.js";
+
+/** @import { Presence } from "../sdk/types.js" */
+
+/**
+ * Draw somebody's initials in their colour, with a dot for their status where it is known.
+ *
+ * @param {string} id
+ * @param {string} name
+ * @param {Presence} [status]
+ */
+export function avatar(id, name, status = "unknown") {
+  const dot = status !== "unknown" && element("i", { class: `dot ${status}` });
+  return element("span", { class: `avatar ${hue(id)}`, "aria-hidden": "true" }, initials(name), dot);
+}
+
+/**
+ * Draw what somebody said, on one line. Name and text are isolated: in scripts of different directions neither reorders
+ * the other.
+ *
+ * @param {string} who empty where it is clear
+ * @param {string} text
+ */
+export function quoteLine(who, text) {
+  return [who && element("bdi", {}, who), who && ": ", element("bdi", {}, text)];
+}
