@@ -9,7 +9,7 @@ JS := tests/js/node_modules
 TSC := $(JS)/.bin/tsc
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench crash chaos fuzz size sdk clean
+.PHONY: help run test lint floors bench crash chaos fuzz size sdk clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and typ
 	$(BIN)/mypy
 	@if [ -x $(TSC) ]; then for part in sdk app; do echo "$(TSC) -p relay/web/$$part"; $(TSC) -p relay/web/$$part || exit 1; done; \
 		else echo "the types of the SDK and of the page are not checked: no $(TSC)"; fi
+
+floors: $(VENV)/.installed-dev ## Print the import graph: floors, circles, what plugins import (ARGS=--dot for Graphviz)
+	@$(BIN)/python -m tests.floors $(ARGS)
 
 bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -1,44 +1,11 @@
-"""The floors: a module imports its own floor and those below it, and each library has one door."""
+"""The laws of the floors: no import up, no circle of files, one door for each library, plugins within their contract."""
 
-import ast
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from relay.protocol.errors import CloseCode, ErrorCode
-from relay.protocol.session import Event
+from tests.floors import FLOORS, ROOT, Import, arrows_up, circle, graph, imports, modules, outside_the_contract
 
-ROOT = Path(__file__).resolve().parent.parent
-RELAY = ROOT / "relay"
-
-FLOORS = [
-    "protocol",
-    "settings",
-    "wakeup",
-    "storage",
-    "services",
-    "plugin",
-    "http",
-    "engine",
-    "transports",
-    "app",
-    "cli",
-]
-BESIDE = {
-    "client": {"protocol", "client"},
-    "testing": {
-        "protocol",
-        "settings",
-        "storage",
-        "services",
-        "plugin",
-        "http",
-        "engine",
-        "transports",
-        "testing",
-    },
-}
 ONE_DOOR = {
     "hypercorn": {"relay/transports/rest/serving.py"},
     "h11": {"relay/transports/rest/serving.py"},
@@ -54,118 +21,61 @@ ONE_DOOR = {
     "idna": {"relay/http/addresses.py"},
     "trio_websocket": {"relay/transports/odd_frames.py", "relay/client"},
 }
-GROUND_FLOOR_MAY_USE = {"msgspec"}
+NO_IO = {"msgspec", "relay", "__future__", "collections", "enum", "re", "struct", "typing"}
+"""All that the ground floor imports."""
 
 
-def modules() -> list[Path]:
-    return sorted(path for path in RELAY.rglob("*.py"))
+def named(steps: list[Import]) -> str:
+    """Return imports as lines to go to."""
+    return "".join(f"\n  {step.place} imports {step.name or step.module} from {step.module}" for step in steps)
 
 
-def plugins() -> list[Path]:
-    return sorted((ROOT / "plugins").rglob("*.py"))
+def test_no_import_goes_up() -> None:
+    up = list(arrows_up())
+    assert not up, named(up)
 
 
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-    return found
+def test_every_module_is_on_a_floor() -> None:
+    folders = {path.relative_to(ROOT / "relay").parts[0].removesuffix(".py") for path in modules("relay").values()}
+    assert folders == {*FLOORS, "client", "testing", "__init__", "__main__"}
 
 
-def imported_modules(name: str, path: Path, known: dict[str, Path]) -> set[str]:
-    """Return the modules of this tree that one imports, also for types alone."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package.split(".")[: 1 - node.level or None], node.module or ""]).strip(".")
-            base = base if node.level else node.module or ""
-            found.update(
-                f"{base}.{alias.name}" if f"{base}.{alias.name}" in known else base for alias in node.names
-            )
-    return (found & known.keys()) - {name}
+def test_no_files_import_each_other_in_a_circle() -> None:
+    found = circle(graph("relay", "plugins"))
+    assert not found, named(found)
 
 
-def floor_of(dotted: str) -> str | None:
-    parts = dotted.split(".")
-    return parts[1] if parts[0] == "relay" and len(parts) > 1 else None
+def test_bundled_plugins_import_the_authors_contract_alone() -> None:
+    outside = list(outside_the_contract())
+    assert not outside, named(outside)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_floor_imports_itself_and_those_below_it(path: Path) -> None:
-    own = path.relative_to(RELAY).parts[0].removesuffix(".py")
-    used = {floor for name in imports(path) if (floor := floor_of(name)) is not None}
-    if own in BESIDE:
-        assert used <= BESIDE[own]
-    elif own in FLOORS:
-        allowed = set(FLOORS[: FLOORS.index(own) + 1]) | ({"client"} if own == "cli" else set())
-        assert used <= allowed, f"{own} imports {used - allowed}"
-    else:
-        assert own in {"__init__", "__main__"}
-
-
-@pytest.mark.parametrize("path", [*modules(), *plugins()], ids=lambda path: str(path.relative_to(ROOT)))
-def test_each_library_is_named_behind_its_one_door(path: Path) -> None:
-    relative = str(path.relative_to(ROOT))
-    for name in imports(path):
-        doors = ONE_DOOR.get(name.split(".")[0])
-        if doors is not None:
-            assert any(relative == door or relative.startswith(door + "/") for door in doors), (
-                f"{relative} imports {name}; only {sorted(doors)} may"
-            )
-
-
-def test_no_module_can_be_reached_from_what_it_imports() -> None:
-    """So that there is an order in which a reader meets no name before its module."""
-    paths = [*modules(), *(ROOT / "plugins").rglob("*.py")]
-    known = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths
-    }
-    graph = {name: imported_modules(name, path, known) for name, path in known.items()}
-    assert "relay.plugin.types" in graph["relay.plugin"]
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as circle:
-        pytest.fail(" imports ".join(reversed(circle.args[1])))
-
-
-def test_the_python_client_imports_the_ground_floor_and_nothing_else_of_relay() -> None:
-    used = set().union(*(imports(path) for path in (RELAY / "client").glob("*.py")))
-    assert "relay" not in used
-    assert {floor_of(name) for name in used} - {None} == {"protocol", "client"}
-
-
-def test_the_python_client_spells_no_code_of_the_protocol_out() -> None:
-    codes: set[object] = {*CloseCode, *(str(code) for code in ErrorCode), *(str(event) for event in Event)}
-    codes -= {"ack"}  # also the type of an answer, which has no constant
-    for path in (RELAY / "client").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Compare | ast.Call):
-                spelled = {one.value for one in ast.iter_child_nodes(node) if isinstance(one, ast.Constant)}
-                assert not spelled & codes, f"{path.name}:{node.lineno}: {spelled & codes}"
+@pytest.mark.parametrize("library", ONE_DOOR)
+def test_each_library_is_named_behind_its_one_door(library: str) -> None:
+    doors = ONE_DOOR[library]
+    inside = [step for path in modules("relay", "plugins").values() for step in imports(path)]
+    named_in = {str(step.path.relative_to(ROOT)): step for step in inside if step.module.split(".")[0] == library}
+    others = [
+        step
+        for name, step in named_in.items()
+        if not any(name == door or name.startswith(door + "/") for door in doors)
+    ]
+    assert not others, f"only {sorted(doors)} may:{named(others)}"
 
 
 def test_the_ground_floor_performs_no_io() -> None:
-    for path in set((RELAY / "protocol").glob("*.py")) - {RELAY / "protocol" / "__main__.py"}:
-        for name in imports(path):
-            top = name.split(".")[0]
-            assert top not in {"trio", "sqlite3", "logging", "time", "os", "socket", "random", "datetime"}, path
-            assert top in GROUND_FLOOR_MAY_USE | {
-                "relay",
-                "__future__",
-                "collections",
-                "enum",
-                "struct",
-                "re",
-                "typing",
-            }
+    ground = [
+        step
+        for name, path in modules("relay/protocol").items()
+        for step in imports(path)
+        if name != "relay.protocol.__main__"  # a command, which prints
+    ]
+    others = [step for step in ground if step.module.split(".")[0] not in NO_IO]
+    assert not others, named(others)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", modules("relay", "plugins").values(), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_file_is_longer_than_a_reader_can_hold(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
