@@ -7,7 +7,7 @@ no `handle` becomes a submission at once, which is what makes batches large and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay.engine.drafts import (
     Original,
@@ -33,6 +33,22 @@ from relay.services.limits import Rates
 from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
 from relay.services.router import Submission
 from relay.storage.turns import reading_for
+
+
+class Route(NamedTuple):
+    """What every message of one type meets on its way, looked up once.
+
+    Attributes:
+        guard, server: of the plugin that the type belongs to.
+        hooked: whether `before` hooks see its messages.
+        direct: whether its messages need no wait, where their conversation is in memory.
+    """
+
+    type_: MessageType
+    guard: Guard
+    server: Server
+    hooked: bool
+    direct: bool
 
 
 class Dispatcher:
@@ -65,6 +81,7 @@ class Dispatcher:
         self._now = now
         self._content_characters = content_characters
         self._payload_bytes = payload_bytes or 1 << 62
+        self._routes: dict[str, Route] = {}
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -75,23 +92,21 @@ class Dispatcher:
         Raises:
             RelayError: the message is refused.
         """
-        type_ = self._registry.types.get(envelope.type)
-        if type_ is None or type_.handle is not None or type_.scope is not None or not type_.from_clients:
-            return None
-        if any(step.waits for step in self._hooks.steps(type_.name)):
-            return None
+        route = self._routes.get(envelope.type) or self._find_route(envelope.type)
         target_id = envelope.meta.target_id
-        if target_id is None or not type_.targets or ConversationKind.SELF in type_.targets:
+        if route is None or not route.direct or target_id is None:
             return None
+        type_ = route.type_
         conversation = self._channels.find_nowait(sender.user_id, target_id)
         if conversation is None:
             return None
         if paced:
             self._rates.take_message(sender, transient=type_.kind is Kind.TRANSIENT)
         payload = type_.read(envelope.payload)
-        draft, original = self._checked(type_, sender, envelope, payload, conversation)
-        self._hooks.before_nowait(draft)
-        return self._submission(draft, envelope.meta, original, conversation)
+        draft, original = self._checked(route, sender, envelope, payload, conversation)
+        if route.hooked:
+            self._hooks.before_nowait(draft)
+        return self._submission(route, draft, envelope.meta, original, conversation)
 
     async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:
         """Return the submission; wait for the conversation, async hooks and the type's `handle` where needed.
@@ -102,21 +117,23 @@ class Dispatcher:
         Raises:
             RelayError: the message is refused, or its plugin failed.
         """
-        known = self._registry.types.get(envelope.type)
+        route = self._find_route(envelope.type)
         if paced:
-            self._rates.take_message(sender, transient=known is not None and known.kind is Kind.TRANSIENT)
-        type_ = self._type(envelope.type)
+            self._rates.take_message(sender, transient=route is not None and route.type_.kind is Kind.TRANSIENT)
+        route = _require_route(route, envelope.type)
+        type_ = route.type_
         if type_.scope is not None:
             require_scope(sender.identity, type_.scope)
         payload = type_.read(envelope.payload)
         conversation = await self._find_conversation(type_, sender, payload, envelope.meta.target_id)
-        draft, original = self._checked(type_, sender, envelope, payload, conversation)
+        draft, original = self._checked(route, sender, envelope, payload, conversation)
         with reading_for(sender.user_id):
             if type_.handle is not None:
-                await self._handle(type_, draft)
-            await self._hooks.before(draft)
+                await self._handle(route, draft)
+            if route.hooked:
+                await self._hooks.before(draft)
         self._check_content(draft)
-        return self._submission(draft, envelope.meta, original, conversation)
+        return self._submission(route, draft, envelope.meta, original, conversation)
 
     def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of a plugin's own message, for which no permission is checked.
@@ -124,8 +141,22 @@ class Dispatcher:
         Raises:
             RelayError: `plugin_failed`.
         """
+        route = _require_route(self._find_route(draft.type.name), draft.type.name, from_clients=False)
         original = None if own_id is None else original_of(draft)
-        return self._submission(draft, Meta(id=own_id), original, None)
+        return self._submission(route, draft, Meta(id=own_id), original, None)
+
+    def _find_route(self, name: str) -> Route | None:
+        """Return the route of a type; None where no plugin adds it."""
+        route = self._routes.get(name)
+        type_ = self._registry.types.get(name)
+        if route is None and type_ is not None:
+            guard, steps = self._registry.owner(name), self._hooks.steps(name)
+            to_others = bool(type_.targets) and ConversationKind.SELF not in type_.targets
+            direct = type_.handle is None and type_.scope is None and type_.from_clients and to_others
+            direct = direct and not any(step.waits for step in steps)
+            route = Route(type_, guard, self._server_of(guard.plugin), bool(steps), direct)
+            self._routes[name] = route
+        return route
 
     async def _find_conversation(
         self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
@@ -146,16 +177,8 @@ class Dispatcher:
             return await channels.notified(target_id)
         return await channels.find(sender.user_id, target_id)
 
-    def _type(self, name: str) -> MessageType:
-        type_ = self._registry.types.get(name)
-        if type_ is None:
-            raise RelayError(ErrorCode.UNKNOWN_TYPE, f"there is no message type {name[:80]!r} on this server")
-        if not type_.from_clients:
-            raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is sent by the server only")
-        return type_
-
     def _checked(
-        self, type_: MessageType, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
+        self, route: Route, sender: Sender, envelope: Envelope, payload: Any, conversation: Conversation
     ) -> tuple[Draft, Original | None]:
         """Check every precondition that needs no wait, then run the type's own `prepare`.
 
@@ -163,7 +186,7 @@ class Dispatcher:
             The draft, and for a message with an id its original payload. Its digest is taken before plugin code
             may change the payload, which may come out differently at each retry.
         """
-        guard = self._registry.owner(type_.name)
+        type_, guard, server = route.type_, route.guard, route.server
         guard.check()
         target_id = envelope.meta.target_id or ""
         if type_.roles is not None and conversation.kind is ConversationKind.GROUP:
@@ -172,7 +195,6 @@ class Dispatcher:
             if type_.scope is None:
                 require_place(sender.identity, conversation, target_id)
             require_kind(conversation, type_.targets, type_.name)
-        server = self._server_of(guard.plugin)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
         original = None if envelope.meta.id is None else original_of(draft)
@@ -183,9 +205,9 @@ class Dispatcher:
                 raise guard.refusal() from None
         if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
             require_scope(sender.identity, NOTIFY)
-        if type_.handle is None and self._hooks.steps(type_.name):
+        if type_.handle is None and route.hooked:
             # A broken payload is the type's own failure, and not that of the hooks that see it next.
-            self._check_payload(draft)
+            self._check_payload(route, draft)
         return draft, original
 
     def _check_content(self, draft: Draft) -> None:
@@ -196,20 +218,20 @@ class Dispatcher:
                 f"content has at most {self._content_characters} characters; this has {len(content)}",
             )
 
-    async def _handle(self, type_: MessageType, draft: Draft) -> None:
+    async def _handle(self, route: Route, draft: Draft) -> None:
         """Await the type's own `handle` under the deadline; what it raises is answered `plugin_failed`."""
+        type_, guard = route.type_, route.guard
         assert type_.handle is not None  # noqa: S101 - the caller looked
-        guard = self._registry.owner(type_.name)
         try:
             await guard.call_async(f"handle, for {type_.name!r}", type_.handle, draft)
         except PluginFailed:
             raise guard.refusal() from None
-        if self._hooks.steps(type_.name):
-            self._check_payload(draft)
+        if route.hooked:
+            self._check_payload(route, draft)
 
-    def _check_payload(self, draft: Draft) -> None:
+    def _check_payload(self, route: Route, draft: Draft) -> None:
         """Check that a payload which the type's own code has seen still fits its type."""
-        guard = self._registry.owner(draft.type.name)
+        guard = route.guard
         try:
             guard.call(f"the payload of {draft.type.name!r}", draft.type.check, draft.payload)
         except PluginFailed:
@@ -241,7 +263,7 @@ class Dispatcher:
             raise guard.refusal() from None
 
     def _submission(
-        self, draft: Draft, meta: Meta, original: Original | None, sent_to: Conversation | None
+        self, route: Route, draft: Draft, meta: Meta, original: Original | None, sent_to: Conversation | None
     ) -> Submission:
         """Return the submission of a draft that plugins' code has finished.
 
@@ -250,7 +272,7 @@ class Dispatcher:
                 goes elsewhere, its plugin answers for that; None for a plugin's own message.
         """
         type_, sender, conversation = draft.type, draft.sender, draft.conversation
-        guard = self._registry.owner(type_.name)
+        guard = route.guard
         form: StoredForm | None = None
         if type_.without_functions and original is not None and is_original(draft, original):
             payload = original.payload  # most messages: no plugin's code is called, so none has to be guarded
@@ -280,6 +302,14 @@ class Dispatcher:
         except PluginFailed:
             raise guard.refusal() from None
         return Timeout(type_.lasts_seconds, over)
+
+
+def _require_route(route: Route | None, name: str, *, from_clients: bool = True) -> Route:
+    if route is None:
+        raise RelayError(ErrorCode.UNKNOWN_TYPE, f"there is no message type {name[:80]!r} on this server")
+    if from_clients and not route.type_.from_clients:
+        raise RelayError(ErrorCode.FORBIDDEN, f"a {route.type_.name} is sent by the server only")
+    return route
 
 
 def _require_role(type_: MessageType, conversation: Conversation, user_id: str) -> None:
