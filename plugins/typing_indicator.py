@@ -10,7 +10,7 @@ LASTS_SECONDS = 6.0
 
 
 class TypingIndicator(Payload):
-    """Whether the sender is typing."""
+    """A sign that the sender is typing, or has stopped."""
 
     typing: Annotated[bool, Meta(description="false when the sender has stopped")]
 

@@ -58,7 +58,7 @@ class Invoked(Payload):
 
 
 class Answered(Payload):
-    """Whether only the bot and the invoker see the answer; the ack of a retry may lack it, when it is too late."""
+    """The visibility of an answer: whether only the bot and the invoker see it; the ack of a retry may lack it, when it is too late."""
 
     private: bool | None = None
 

@@ -17,7 +17,7 @@ blueprint = Blueprint("bots", __name__)
 
 
 class BotsQuery(Query, frozen=True):
-    """Where to go on."""
+    """The place in the list to continue from."""
 
     cursor: Word = None
     limit: Limit = 50

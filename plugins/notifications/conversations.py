@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What follows from a part of the log.
+    """The notifications that follow from a part of the log.
 
     Attributes:
         reached: the position up to which it was read.

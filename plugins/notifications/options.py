@@ -80,7 +80,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def actions(self) -> tuple[Do, ...]:
-        """What is to be done, as a tuple."""
+        """The actions of a rule, as a tuple."""
         return (self.do,) if isinstance(self.do, str) else tuple(self.do)
 
 

@@ -33,7 +33,7 @@ class Preferences(NamedTuple):
 
 
 class Muted(NamedTuple):
-    """How a user muted a conversation.
+    """A conversation that a user muted, and for how long.
 
     Attributes:
         until: Unix seconds; None for ever.
@@ -108,7 +108,7 @@ class MutedAnswer(msgspec.Struct):
 
 
 class Settings(msgspec.Struct):
-    """What a user chose."""
+    """The preferences of a user."""
 
     do_not_disturb_until: float | None
     quiet_hours: QuietHours | None
@@ -117,7 +117,7 @@ class Settings(msgspec.Struct):
 
 
 class SettingsChange(Body, frozen=True):
-    """What is to be changed; null takes a choice back."""
+    """Changes of preferences; null takes a choice back."""
 
     do_not_disturb_until: Until | UnsetType | None = UNSET
     quiet_hours: QuietHours | UnsetType | None = UNSET

@@ -60,7 +60,7 @@ class Targets(msgspec.Struct):
 
 
 class Trial(msgspec.Struct):
-    """Whether a test arrived at its target, and why not."""
+    """The result of a test: whether it arrived at its target, and if not, why."""
 
     delivered: bool
     error: str | None
@@ -73,7 +73,7 @@ class Confirmation(Body, frozen=True):
 
 
 class Shared(NamedTuple):
-    """What the views of one server share.
+    """The state that the views of one server share.
 
     Attributes:
         tests, codes: bound how often a user may have a test or a code sent.

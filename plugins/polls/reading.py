@@ -22,7 +22,7 @@ class Option(msgspec.Struct):
 
 
 class PollAnswer(msgspec.Struct, omit_defaults=True):
-    """How a poll stands; `mine` is what the caller voted for, by the options' numbers."""
+    """The results of a poll; `mine` is what the caller voted for, by the options' numbers."""
 
     message_id: int
     author_id: str
@@ -38,7 +38,7 @@ class PollAnswer(msgspec.Struct, omit_defaults=True):
 
 
 class Voter(msgspec.Struct):
-    """Who voted for what."""
+    """A vote of one user."""
 
     user_id: str
     choices: list[int]
@@ -53,7 +53,7 @@ class VotersAnswer(msgspec.Struct):
 
 
 class VotersQuery(Query, frozen=True):
-    """Where to go on."""
+    """The place in the list to continue from."""
 
     cursor: Word = None
     limit: Limit = 50

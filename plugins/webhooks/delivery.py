@@ -29,7 +29,7 @@ _RUNNING = "deliverer"
 
 
 class Outcome(Enum):
-    """How the delivery of a backlog goes on after one message."""
+    """The outcome of one message, by which the delivery of a backlog goes on."""
 
     NEXT = auto()
     RETRY = auto()

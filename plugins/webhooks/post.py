@@ -131,7 +131,7 @@ def _sign(secret: str, delivery_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Delivery(NamedTuple):
-    """What is posted, unchanged at each attempt.
+    """The body that is posted, unchanged at each attempt.
 
     Attributes:
         delivery_id: the receiver recognizes a repeated delivery by it.

@@ -57,7 +57,7 @@ class HookView(msgspec.Struct):
 
 
 class Replayed(msgspec.Struct):
-    """How many dead letters are delivered once more."""
+    """The number of dead letters that are delivered once more."""
 
     replayed: int
 

@@ -44,7 +44,7 @@ _decoder: Final = msgspec.json.Decoder(Line)
 
 
 class Problem(msgspec.Struct):
-    """Why a message was not stored; `line` counts from 0 within the request."""
+    """The reason why a message was not stored; `line` counts from 0 within the request."""
 
     line: int
     code: ErrorCode

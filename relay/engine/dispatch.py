@@ -36,7 +36,7 @@ from relay.storage.turns import reading_for
 
 
 class Route(NamedTuple):
-    """What every message of one type meets on its way, looked up once.
+    """The way of all messages of one type, looked up once.
 
     Attributes:
         guard, server: of the plugin that the type belongs to.

@@ -15,7 +15,7 @@ _DISK_SECONDS: Final = 30.0
 
 
 class Slice(NamedTuple):
-    """What became of a part of the log.
+    """The outcome of one part of the log.
 
     Attributes:
         reached: the position up to which it was read.

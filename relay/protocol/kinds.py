@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How long a message of a type lives (the wire contract, section 2)."""
+    """The lifetime of a type's messages (the wire contract, section 2)."""
 
     STREAM = "stream"
     """Stored, each one with a `seq`; resume brings every one; never dropped."""
@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class ConversationKind(StrEnum):
-    """Who is in a conversation."""
+    """The members of a conversation, by its kind."""
 
     USER = "user"
     """Two people (or one with themself)."""

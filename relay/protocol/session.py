@@ -22,7 +22,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 
 
 class State(StrEnum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     GREETING = "greeting"
     """No hello has come; nothing else is welcome."""
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What leads from one state to the next."""
+    """A step from one state to the next."""
 
     HELLO = "hello"
     """The client's hello came."""
@@ -148,7 +148,7 @@ def advance(state: State, step: Step) -> State:
 
 
 class Progress:
-    """How far a client has come, by the cursors of its heartbeats; shows whether it lost something on its side.
+    """The progress of a client, by the cursors of its heartbeats; it shows whether the client lost something.
 
     Attributes:
         announced: the position of the last heartbeat that the client was sent.

@@ -29,7 +29,7 @@ class Socket(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """What waits to be sent."""
+        """The frames that wait to be sent."""
 
     def flush(self) -> None:
         """Send what waits in the outbox, now or as soon as the peer takes it; never blocks or raises."""

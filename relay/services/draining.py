@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Drain:
-    """Whether a server is ending, and when it must have ended: one state for all who act otherwise then.
+    """The end of a server: whether it has begun, and its deadline; one object for all who ask.
 
     Args:
         on_deadline: called with each deadline that is set, on trio's clock.

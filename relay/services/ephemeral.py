@@ -25,7 +25,7 @@ MAX_PER_USER: Final = 100
 
 
 class Timeout(NamedTuple):
-    """How a transient message ends.
+    """The end of a transient message.
 
     Attributes:
         seconds: how long it lasts if the device does not repeat it.

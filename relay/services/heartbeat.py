@@ -34,7 +34,7 @@ class Socket(Protocol):
 
     @property
     def peer(self) -> Peer:
-        """Who is at its other end."""
+        """The name of the peer, for the log."""
 
     @property
     def closed(self) -> trio.Event:

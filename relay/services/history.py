@@ -56,7 +56,7 @@ def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *
 
 
 class _Asked(NamedTuple):
-    """What a user asks for: messages before or after a seq, around one, or the newest; at most `limit`."""
+    """A request for a page: messages before or after a seq, around one, or the newest; at most `limit`."""
 
     limit: int
     before: int | None

@@ -41,7 +41,7 @@ class Delivered(NamedTuple):
 
 
 class Resumption(NamedTuple):
-    """Where a connection begins, and the replay that it is owed.
+    """The start of a connection: its cursor, and the replay that it is owed.
 
     Attributes:
         resumed: whether it begins at the client's own cursor.

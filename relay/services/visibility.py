@@ -30,7 +30,7 @@ def visible_status(viewer: str, row: PresenceRow, state: PresenceState | None, *
 
 
 class ViewedRows(NamedTuple):
-    """What is read of some users to show them to a viewer.
+    """The rows that are read of some users to show them to a viewer.
 
     Attributes:
         rows: by user id; users who do not exist are left out.
@@ -57,7 +57,7 @@ def read_viewed(connection: sqlite3.Connection, viewer: str, user_ids: Sequence[
 
 
 class PresenceSnapshot(NamedTuple):
-    """What a hello reads of presence: the user's own row, and the users whom they follow."""
+    """The presence that a hello reads: the user's own row, and the users whom they follow."""
 
     own: PresenceRow
     followed: ViewedRows

@@ -110,7 +110,7 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the administrator changes about one message type; None leaves it as its plugin declares it."""
+    """Changes of the administrator to one message type; None leaves it as its plugin declares it."""
 
     priority: (
         Annotated[

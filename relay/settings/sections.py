@@ -174,7 +174,7 @@ class ReplaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class TimeoutsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long the server waits for a peer, a plugin or the end of connections."""
+    """Time limits: for peers, plugins and the end of connections."""
 
     head_seconds: Annotated[
         Seconds,

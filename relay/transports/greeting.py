@@ -30,7 +30,7 @@ _SEEN_SECONDS: Final = 3600
 
 
 class Greeting:
-    """What is said at the beginning of a connection, until it is ready.
+    """The beginning of a connection, until it is ready.
 
     Args:
         credentials: what the upgrade's head says of who this is, a token in its Authorization header for one.
