@@ -58,7 +58,7 @@ class Invoked(Payload):
 
 
 class Answered(Payload):
-    """The visibility of an answer: whether only the bot and the invoker see it; the ack of a retry may lack it, when it is too late."""
+    """The visibility of an answer: private where only the bot and the invoker see it; a late retry's ack may lack it."""
 
     private: bool | None = None
 

@@ -119,6 +119,18 @@ async def shows(page: Page, contents: list[str]) -> None:
     await page.wait(f"JSON.stringify({SAID}) === {json.dumps(json.dumps(contents, separators=(',', ':')))}")
 
 
+async def stored(page: Page, text: str) -> None:
+    """Wait until a message is in the browser's storage: what is shown before that would not outlive the tab."""
+    entries = """await new Promise((resolve) => {
+        const opening = indexedDB.open("relay-sdk");
+        opening.onsuccess = () => {
+            const reading = opening.result.transaction("entries").objectStore("entries").getAll();
+            reading.onsuccess = () => { opening.result.close(); resolve(JSON.stringify(reading.result)); };
+        };
+    })"""
+    await page.wait(f"({entries}).includes({json.dumps(text)})")
+
+
 async def state(page: Page, content: str, wanted: str) -> None:
     """Wait until a message of one's own has come so far, or farther: one that was sent may be read by then."""
     enough = ARRIVED[ARRIVED.index(wanted) :] if wanted in ARRIVED else [wanted]

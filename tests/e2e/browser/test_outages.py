@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser.people import SAID, open_place, send, shows, state
+from tests.e2e.browser.people import SAID, open_place, send, shows, state, stored
 
 pytestmark = pytest.mark.e2e
 
@@ -69,10 +69,12 @@ async def test_what_waits_outlives_a_reload_and_a_closed_tab(chromium: str, tmp_
         await alice.wait(AT_HAND)
         place.network.cut()
         await send(alice, "before the reload")
+        await stored(alice, "before the reload")
         await alice.reload()
         await alice.wait(f"{SAID}.includes('before the reload')")
         await send(alice, "after the reload")
         await state(alice, "after the reload", "queued")
+        await stored(alice, "after the reload")
         await alice.close()
         place.network.restore()
         again = await place.tab("alice", "/#/bob")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import Place, load_anew, open_place, send
+from tests.e2e.browser.people import Place, load_anew, open_place, send, state
 
 pytestmark = pytest.mark.e2e
 
@@ -37,13 +37,13 @@ async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(
     chromium: str, tmp_path: Path
 ) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        toml = (
-            place.server.config.read_text()
-        )  # with the heartbeat as it is by default, silence means nothing for long
+        # With the heartbeat as it is by default, silence means nothing for long.
+        toml = place.server.config.read_text()
         place.server.config.write_text(toml.replace("interval_seconds = 1\n", "interval_seconds = 25\n"))
         place.server.restart()
         page = await place.signed_in("alice", "bob")
-        await page.wait(f"{BANNER} === ''")
+        await send(page, "Connected")  # the banner is empty before there is a connection, too
+        await state(page, "Connected", "sent")
         await network(page, offline=True)
         place.network.hold()  # what is emulated leaves open connections alone
         await page.wait(f"{BANNER}.includes('No connection')", seconds=10)
@@ -51,7 +51,7 @@ async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(
         await network(page, offline=False)
         await page.wait(f"{BANNER} === ''")
         await send(page, "Back")
-        await page.wait("document.querySelector('.message').dataset.state !== 'queued'")
+        await state(page, "Back", "sent")
 
 
 async def test_who_is_removed_from_a_group_is_told_by_whom_and_writes_there_no_more(
