@@ -58,7 +58,7 @@ class Invoked(Payload):
 
 
 class Answered(Payload):
-    """The visibility of an answer: private where only the bot and the invoker see it; a late retry's ack may lack it."""
+    """The visibility of an answer, private or not, in the ack; a late retry's ack may lack it."""
 
     private: bool | None = None
 

@@ -41,7 +41,7 @@ async def test_every_type_is_listed_with_all_that_clients_ask_for(relay_world: R
             "editable": True, "deletable": True, "ttl_seconds": 60, "lasts_seconds": None, "max_bytes": None,
             "answer": None,
         }  # fmt: skip
-        assert chat["description"].startswith("What people say")
+        assert chat["description"].startswith("A text that people write")
         Draft202012Validator.check_schema(schema)
         Draft202012Validator(schema).validate({"content": "hello"})
         assert not Draft202012Validator(schema).is_valid({"content": "hello", "colour": "red"})

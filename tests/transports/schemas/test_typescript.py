@@ -89,7 +89,7 @@ export { text, status, move, wrong, empty, pawn };
 def test_a_payload_is_an_interface_with_comments_unions_and_optional_fields(registry: Registry) -> None:
     told = typescript(registry)
     assert 'declare module "relay-sdk" {\n  interface MessageTypes {\n    chat_message: ChatMessage;\n' in told
-    assert "/** What people say: text, what it answers," in told
+    assert "/** A text that people write, with attachments," in told
     assert "  extra?: Record<string, unknown>;\n" in told
     assert '  level?: "error" | "info" | "success" | "warning";\n' in told
     assert "connection_event" not in told
