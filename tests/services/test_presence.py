@@ -389,6 +389,23 @@ async def test_a_newcomer_to_a_group_is_told_of_and_nobody_else(world: World) ->
 
 
 @pytest.mark.world("alice", "bob", "carol")
+async def test_who_comes_back_to_a_group_is_shown_again_once_they_speak_there(world: World) -> None:
+    bob, _ = await world.connect("bob"), await world.connect("alice")
+    carol = await world.connect("carol")
+    await show_to(world, "carol", "shared")
+    await world.engine.groups.create("alice", "Team", ["bob", "carol"], "team")
+    await follow(bob, "carol")
+    await carol.say("team", "hello", type="group_message")
+    assert told(await bob.drain(), "carol") == ["online"]
+    await world.engine.groups.remove_member("alice", "team", "carol")
+    assert told(await bob.drain(), "carol") == ["unknown"]
+    await world.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
+    assert told(await bob.drain(), "carol") == ["unknown"]
+    await carol.say("team", "back", type="group_message")
+    assert told(await bob.drain(), "carol") == ["online"]
+
+
+@pytest.mark.world("alice", "bob", "carol")
 async def test_a_group_of_people_who_show_themselves_to_all_tells_nothing(world: World) -> None:
     bob = await world.connect("bob")
     await world.connect("alice")
