@@ -24,7 +24,7 @@ def _to(package: str, names: str = "", **renamed: str) -> dict[str, str]:
 
 MOVED: Final[Mapping[str, Mapping[str, str]]] = {
     "relay.plugin": _to("relay.plugin", Coming="DeviceEvent"),
-    "relay.plugin.bell": _to("relay.wakeup", Bell="Wakeup"),
+    "relay.plugin.bell": _to("relay.plugin", Bell="Wakeup"),
     "relay.plugin.choices": _to("relay.plugin", "with_choices"),
     "relay.plugin.describing": _to("relay.http", described="endpoint"),
     "relay.plugin.outward": _to("relay.http", "Address is_public mapped seconds_to_wait words_of"),
