@@ -41,11 +41,21 @@ class Wakeup:
         self._set = False
 
     async def wait(self, seconds: float = math.inf) -> bool:
-        """Wait until it is set, at most `seconds`; reset it, and return whether it was set."""
+        """Wait until it is set, at most `seconds`; reset it, and return whether it was set.
+
+        Raises:
+            trio.BusyResourceError: another task waits for it.
+        """
         return await self.wait_until(math.inf if seconds == math.inf else trio.current_time() + seconds)
 
     async def wait_until(self, deadline: float = math.inf) -> bool:
-        """Wait until it is set or `deadline` comes, on trio's clock; reset it, and return whether it was set."""
+        """Wait until it is set or `deadline` comes, on trio's clock; reset it, and return whether it was set.
+
+        Raises:
+            trio.BusyResourceError: another task waits for it.
+        """
+        if self._waiting is not None:
+            raise trio.BusyResourceError("another task waits for this wakeup; each task needs one of its own")
         event = trio.Event()
         self._waiting = (event, get_ident(), trio.lowlevel.current_trio_token())
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 
+import pytest
 import trio
 import trio.testing
 
@@ -71,3 +72,19 @@ async def test_another_thread_wakes_a_task() -> None:
         with trio.fail_after(1_000_000):
             await trio.to_thread.run_sync(threading.Event().wait, 0.05)
     assert woken == [True]
+
+
+async def test_a_second_task_that_waits_is_told_so_and_the_first_one_goes_on() -> None:
+    wakeup = Wakeup()
+    ended: list[bool] = []
+
+    async def wait() -> None:
+        ended.append(await wakeup.wait())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError, match="one of its own"):
+            await wakeup.wait(1)
+        wakeup.set()
+    assert ended == [True]

@@ -384,4 +384,7 @@ class Server(Protocol):
         """Wait until `wake` is called, at most `seconds`; for one task of the plugin's.
 
         A transaction that was running when `wake` was called is committed by then.
+
+        Raises:
+            trio.BusyResourceError: another task waits here; give it a `Wakeup` of its own.
         """
