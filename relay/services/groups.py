@@ -244,6 +244,7 @@ class Groups:
 
         def remember() -> None:
             conversation.members.pop(member, None)
+            conversation.spoke.discard(member)  # who comes back has yet to speak again
 
         payload = {"event": "member_removed", "user_id": member}
         await self._change(conversation, user_id, payload, apply, remember, check)

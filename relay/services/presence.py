@@ -161,7 +161,6 @@ class PresenceService:
                 self._mark_changed(entry.sender_id)
         elif entry.type == "group_event":
             event = msgspec.json.decode(entry.payload)
-            conversation.spoke.intersection_update(conversation.members)  # who comes back has yet to speak again
             if event["event"] == "deleted":
                 self._deleted_groups.append(entry.channel_id)
                 self._wakeup.set()
