@@ -8,7 +8,7 @@ import trio
 from jwt.exceptions import PyJWTError
 
 from relay.http import CallFailed, HttpClient
-from relay.plugin import Server
+from relay.plugin import Server, Wakeup
 
 from .claims import refused
 from .options import Algorithm, Options
@@ -33,7 +33,7 @@ class Keys:
         self._fixed: dict[str, Any] = {}
         self._by_id: dict[str | None, dict[str, Any]] = {}
         self._taken_at = self._tried_at = float("-inf")
-        self._asked = trio.Event()
+        self._asked = Wakeup()
         self._done = trio.Event()
         self._fetching = False
         if options.secret is not None:
@@ -77,7 +77,7 @@ class Keys:
                 await self._renew(server)
             finally:
                 self._fetching = False
-                self._asked = trio.Event()
+                self._asked.clear()  # who asked meanwhile has the answer as well
                 self._done.set()
                 self._done = trio.Event()
 

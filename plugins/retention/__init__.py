@@ -15,6 +15,7 @@ from relay.plugin import (
     RelayError,
     Server,
     StorageFailed,
+    Wakeup,
     hookimpl,
 )
 
@@ -55,7 +56,7 @@ class Scheduler:
     def __init__(self, server: Server, options: Options) -> None:
         self._server = server
         self._options = options
-        self._asked = trio.Event()
+        self._asked = Wakeup()
         self._done = trio.Event()
         self._outcomes: list[dict[str, Any]] = []
 
@@ -64,10 +65,8 @@ class Scheduler:
         while True:
             last, now = await self._server.read(last_done), self._server.now()
             due = next_run(last, now, self._options.at, self._options.every_minutes)
-            with trio.move_on_after(min(due - now, LONGEST_WAIT)):
-                await self._asked.wait()
-            if self._asked.is_set() or due <= self._server.now():
-                self._asked = trio.Event()
+            asked = await self._asked.wait(min(due - now, LONGEST_WAIT))
+            if asked or due <= self._server.now():
                 await self._apply()
 
     async def _apply(self) -> None:

@@ -108,7 +108,7 @@ class Deliverer:
 
     async def _scan(self) -> None:
         while True:
-            await self._log_grew.wait(float("inf"))
+            await self._log_grew.wait()
             while await self._scan_page():
                 self._ready.set()
 

@@ -148,8 +148,7 @@ class Dispatcher:
     def _find_route(self, name: str) -> Route | None:
         """Return the route of a type; None where no plugin adds it."""
         route = self._routes.get(name)
-        type_ = self._registry.types.get(name)
-        if route is None and type_ is not None:
+        if route is None and (type_ := self._registry.types.get(name)) is not None:
             guard, steps = self._registry.owner(name), self._hooks.steps(name)
             to_others = bool(type_.targets) and ConversationKind.SELF not in type_.targets
             direct = type_.handle is None and type_.scope is None and type_.from_clients and to_others

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -15,6 +14,7 @@ from relay.plugin.registrations import BackgroundTask
 from relay.plugin.types import Server
 from relay.services.supervision import supervise
 from relay.storage.errors import StorageError
+from relay.wakeup import Wakeup
 
 _BACKLOG: Final = 10_000
 """How many events may wait for one plugin; one more is dropped, and counted as its failure."""
@@ -74,12 +74,10 @@ class PluginTasks:
 
     async def _run_plugin(self, guard: Guard, background: bool) -> None:
         """Run one plugin's tasks until it is quarantined, and again when it is resumed."""
-        changed = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-        # A plugin may fail on the writer's thread.
-        guard.when_changed(lambda: _soon(token, lambda: changed.set()))
+        changed = Wakeup()  # a plugin may fail on the writer's thread
+        guard.when_changed(changed.set)
         while True:
-            changed = trio.Event()
+            changed.clear()
             if guard.quarantined:
                 await changed.wait()
                 continue
@@ -128,8 +126,3 @@ async def _keep_running(guard: Guard, server: Server, task: BackgroundTask) -> N
             raise RuntimeError(f"plugin {guard.plugin!r}") from failed
 
     await supervise(f"task {task.name!r} of plugin {guard.plugin!r}", run)
-
-
-def _soon(token: trio.lowlevel.TrioToken, told: Callable[[], None]) -> None:
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(told)

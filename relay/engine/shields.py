@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import trio
 
+from relay.wakeup import Wakeup
+
 GRACE_SECONDS: Final = 2.0
 """How long shielded code may go on after its deadline."""
 
@@ -45,7 +47,7 @@ class Shields:
     def __init__(self) -> None:
         self._scopes: dict[trio.CancelScope, float] = {}
         self._wakes_at = math.inf
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
         self._ends_at = self._gives_up_at = math.inf
         self._running = trio.CancelScope(shield=True)
 
@@ -59,7 +61,7 @@ class Shields:
         with trio.fail_after(seconds) as scope:
             due = self._scopes[scope] = scope.deadline + GRACE_SECONDS
             if due < self._wakes_at:
-                self._wake.set()
+                self._wakeup.set()
             try:
                 yield
             finally:
@@ -78,7 +80,7 @@ class Shields:
     def lift_later(self, scope: trio.CancelScope) -> None:
         """Lift the shields in a scope that was cancelled, after the grace; call `forget` once it has ended."""
         self._scopes[scope] = trio.current_time() + GRACE_SECONDS
-        self._wake.set()
+        self._wakeup.set()
 
     def forget(self, scope: trio.CancelScope) -> None:
         """Stop watching a scope."""
@@ -88,7 +90,7 @@ class Shields:
         """Let no shield last beyond a moment of trio's clock, the end of the server; an earlier moment holds."""
         self._ends_at = min(self._ends_at, moment)
         self._gives_up_at = self._ends_at + _STUCK_SECONDS
-        self._wake.set()
+        self._wakeup.set()
 
     def close(self) -> None:
         """End shields at the server's deadline, where it has one, or after the grace: all else has ended."""
@@ -111,9 +113,7 @@ class Shields:
         with self._running:
             while True:
                 self._wakes_at = min([*self._scopes.values(), self._ends_at])
-                with trio.move_on_at(self._wakes_at):
-                    await self._wake.wait()
-                self._wake = trio.Event()
+                await self._wakeup.wait_until(self._wakes_at)
                 await self._lift_due(give_up)
 
     async def _lift_due(self, give_up: Callable[[], Awaitable[None]] | None) -> None:

@@ -14,9 +14,8 @@ from typing import Protocol
 import trio
 
 from relay.protocol.errors import CloseCode, Disconnect
+from relay.services.deadlines import NEVER
 from relay.wakeup import Wakeup
-
-_NEVER = float("inf")
 
 
 class Peer(Protocol):
@@ -34,7 +33,7 @@ class Socket(Protocol):
 
     @property
     def peer(self) -> Peer:
-        """The name of the peer, for the log."""
+        """The peer at its other end."""
 
     @property
     def closed(self) -> trio.Event:
@@ -102,7 +101,7 @@ class HeartbeatSupervisor:
                     heappush(self._due, (self._look(session, now), number, session, False))
                 elif self._check(session):
                     self.check_soon(session)
-            await self._wakeup.wait(self._due[0][0] - trio.current_time() if self._due else _NEVER)
+            await self._wakeup.wait_until(self._due[0][0] if self._due else NEVER)
 
     def _look(self, session: Watched, now: float) -> float:
         """Do what is due for one connection, and return when to look again."""

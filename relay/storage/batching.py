@@ -11,6 +11,7 @@ import trio
 
 from relay.storage.errors import StorageError
 from relay.storage.jobs import Job, Runner, T, Waiting
+from relay.wakeup import Wakeup
 
 _WAIT_SECONDS: Final = 0.01
 """How long a job waits for others to share its commit."""
@@ -25,13 +26,13 @@ class BatchingWriter:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._waiting: list[tuple[Waiting, trio.Event]] = []
-        self._wake = trio.Event()
+        self._wakeup = Wakeup()
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction with others; return once it is committed. A job that raises fails alone."""
         waiting, done = Waiting(job), trio.Event()
         self._waiting.append((waiting, done))
-        self._wake.set()
+        self._wakeup.set()
         await done.wait()
         result: T = waiting.result.unwrap()
         return result
@@ -39,9 +40,9 @@ class BatchingWriter:
     async def run(self) -> None:
         """Commit what has gathered, in a loop that never ends."""
         while True:
-            await self._wake.wait()
+            await self._wakeup.wait()
             await trio.sleep(_WAIT_SECONDS)
-            self._wake = trio.Event()
+            self._wakeup.clear()  # what came meanwhile is written now
             gathered, self._waiting = self._waiting, []
             group = [waiting for waiting, _ in gathered]
             try:

@@ -30,6 +30,7 @@ from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, ru
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced
 from relay.storage.turns import Turns, current_reader
+from relay.wakeup import Wakeup
 
 _LOOK_EVERY: Final = 20_000
 """SQLite's steps between two checks of a read's budget: a millisecond or two."""
@@ -133,7 +134,7 @@ class ThreadRunner:
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
         self._closed = False
-        self._erased = trio.Event()
+        self._erased = Wakeup()
 
     def observe(self, observer: TransactionObserver) -> None:
         """Set the observer that is called, on the writer's thread, about every change of messages from now on."""
@@ -159,7 +160,6 @@ class ThreadRunner:
     async def wait_erased(self) -> None:
         """Wait until something was erased and committed since the last call."""
         await self._erased.wait()
-        self._erased = trio.Event()
 
     async def _run(self, waiting: Waiting) -> Any:
         if self._closed:
@@ -213,15 +213,11 @@ class ThreadRunner:
                     run_group(self._writer, inside, self._on_rollback, self.health)
                 if len(inside) < len(group):
                     _run_outside(self._writer, group)
-                # The flag is set here and the event on trio's thread: trio's objects are not safe on any other.
+                if self._writer.erased:
+                    self._writer.erased = False
+                    self._erased.set()
                 with suppress(trio.RunFinishedError):
-                    if self._writer.erased:
-                        self._writer.erased = False
-                        self._token.run_sync_soon(self._tell_erased)
                     self._token.run_sync_soon(_deliver, group)
-
-    def _tell_erased(self) -> None:
-        self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for a job, then take every one that is waiting; the flag is True when the end was asked for."""
@@ -291,7 +287,7 @@ class InlineRunner:
         self._on_rollback = on_rollback
         self.health = Health(path, trio.current_time)
         self.moved: Callable[[], bool] = _stays
-        self._erased = trio.Event()
+        self._erased = Wakeup()
 
     def observe(self, observer: TransactionObserver) -> None:
         """Set the observer that is called about every change of messages from now on."""
@@ -321,7 +317,6 @@ class InlineRunner:
     async def wait_erased(self) -> None:
         """Wait until something was erased and committed since the last call."""
         await self._erased.wait()
-        self._erased = trio.Event()
 
     async def read(self, job: Job[T], *, inline: bool = False) -> T:
         """Run `job` on the reader."""

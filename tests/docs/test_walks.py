@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,6 @@ def in_order(noted: Calls, named: list[str]) -> list[str]:
     return [path for path in dict.fromkeys(path for path, _ in noted) if path in named]
 
 
-def index_of(noted: Calls, is_it: Callable[[tuple[str, str]], bool]) -> int:
-    return next(index for index, call in enumerate(noted) if is_it(call))
-
-
 @pytest.fixture
 async def said(world: World) -> Calls:
     """Give a test the calls that a chat message costs, once everything is warm."""
@@ -85,7 +81,7 @@ async def test_a_message_takes_its_walk_back(said: Calls) -> None:
 async def test_a_hook_in_the_transaction_takes_its_walk(said: Calls) -> None:
     named = steps("A hook in the transaction: `stored` of the search plugin")
     assert len(named) == 5
-    appended = index_of(said, lambda call: call == ("relay/storage/log.py", "append"))
+    appended = said.index(("relay/storage/log.py", "append"))
     assert in_order(said[appended:], named) == named
 
 
