@@ -1,0 +1,128 @@
+"""Facilities of a server for plugins that need no message type: reading, writing, sending and waiting."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from relay.plugin.services import Services
+from relay.storage.entry import Entry
+from relay.storage.jobs import Job
+
+T = TypeVar("T")
+
+
+class Facilities(Protocol):
+    """The facilities of a server that need no message type: see `relay.plugin.Server`.
+
+    Attributes:
+        plugin: the plugin's own name.
+        log: a logger of its name.
+        memory: a dict of the plugin's own, kept as long as this server runs.
+    """
+
+    plugin: str
+    log: logging.Logger
+    memory: dict[str, Any]
+
+    @property
+    def services(self) -> Services:
+        """The services by name: `server.services.presence`, `.groups`, `.channels`."""
+
+    @property
+    def handler_seconds(self) -> float:
+        """The longest that one awaited call of the plugin's code may take: `[timeouts] handler_seconds`."""
+
+    @property
+    def failures(self) -> int:
+        """How often the plugin's code failed, since the start."""
+
+    def failed(self, what: str, fault: BaseException) -> None:
+        """Count and log a failure of the plugin's own code that it caught itself; from any thread.
+
+        Args:
+            what: names the code that failed, for the log.
+        """
+
+    def count(self, what: str, kind: str = "") -> None:
+        """Add one to a counter of the plugin's in `/metrics`.
+
+        Args:
+            what, kind: from a small fixed set: each pair is a counter of its own.
+        """
+
+    def now(self) -> float:
+        """Return Unix seconds."""
+
+    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+        """Run `job(connection)` on a connection that can only read, and return its answer.
+
+        Args:
+            inline: run it on the event loop, without a thread: for a row or two found by their key.
+        """
+
+    async def write(self, job: Job[T]) -> T:
+        """Run `job(connection)` in a transaction; return its answer once that is committed.
+
+        Raises:
+            StorageFailed: the disk failed; nothing was written.
+        """
+
+    async def stored_beyond(self, position: int) -> int:
+        """Wait until the log's end is beyond a position, and return it.
+
+        Messages are not slowed down by it: so a task can follow the log by a cursor of its own.
+        """
+
+    async def erase(self, message_ids: Sequence[int]) -> list[int]:
+        """Make tombstones of stream messages, as a deletion does, and return which became one.
+
+        Args:
+            message_ids: a few hundred at a time, as nothing else is stored meanwhile.
+
+        Raises:
+            StorageFailed: the disk failed; nothing was erased.
+        """
+
+    async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
+        """Create a user where there is none, and tell whether one was created.
+
+        Raises:
+            RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
+        """
+
+    async def send(
+        self,
+        user_id: str,
+        type_name: str,
+        payload: dict[str, Any],
+        target_id: str | None,
+        *,
+        own_id: str | None = None,
+        scopes: frozenset[str] = frozenset(),
+        depth: int = 0,
+    ) -> Entry:
+        """Send a message as a user, with every check that a message of theirs meets; return it once it is stored.
+
+        Args:
+            own_id: the idempotency key: the same one again stores nothing and returns the first.
+            scopes: what it may do besides what any user may.
+            depth: for a program's answer: `answer_depth` of the message that it answers.
+
+        Raises:
+            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+
+    def wake(self) -> None:
+        """Wake the background task that waits in `woken`; from any thread, so that hooks can call it."""
+
+    async def woken(self, seconds: float = math.inf) -> None:
+        """Wait until `wake` is called, at most `seconds`; for one task of the plugin's.
+
+        A transaction that was running when `wake` was called is committed by then.
+
+        Raises:
+            trio.BusyResourceError: another task waits here; give it a `Wakeup` of its own.
+        """
