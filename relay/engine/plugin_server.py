@@ -17,6 +17,7 @@ from relay.engine.hooks import Hooks
 from relay.engine.registry import Registry
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.services import Services
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import encode_json
@@ -54,6 +55,7 @@ class PluginServer(Server):
         hooks: Hooks,
         dispatcher: Dispatcher,
         submitter: Submitter,
+        slash_commands: SlashCommands,
         pace: TokenBuckets,
         now: Callable[[], float],
     ) -> None:
@@ -68,6 +70,7 @@ class PluginServer(Server):
         self._hooks = hooks
         self._dispatcher = dispatcher
         self._submitter = submitter
+        self._slash_commands = slash_commands
         self._pace = pace
         self._now = now
         self._wakeup = Wakeup()
@@ -79,6 +82,10 @@ class PluginServer(Server):
     @property
     def message_types(self) -> Registry:
         return self._registry
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        return self._slash_commands
 
     @property
     def handler_seconds(self) -> float:

@@ -26,6 +26,7 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -40,6 +41,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.services import Services
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
@@ -90,6 +92,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Migration",
     "Routes",
     "SessionHook",
+    "SlashCommand",
+    "SlashInvocation",
+    "SlashAnswer",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -127,6 +132,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Server",
     "Services",
     "MessageTypes",
+    "SlashCommands",
+    "OfferedCommand",
     "TokenBuckets",
     # Tasks that follow the log, and try again.
     "LogCursor",

@@ -11,6 +11,7 @@ import msgspec
 
 from relay.plugin import validation
 from relay.plugin.facilities import Facilities
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.payloads import explain, free_form_fields, plain_value
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
@@ -237,6 +238,10 @@ class Server(Facilities, Protocol):
     @property
     def message_types(self) -> MessageTypes:
         """The message types of all plugins."""
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        """The slash commands of all plugins."""
 
     async def post(
         self,

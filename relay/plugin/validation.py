@@ -65,6 +65,29 @@ def functions(owner: str, part: Any, *names: str) -> None:
         _check_arguments(owner, name, function, arguments)
 
 
+def called(owner: str, name: str, function: object, arguments: tuple[str, ...]) -> None:
+    """Check that a function, plain or async, can be called with these arguments.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if not callable(function):
+        raise TypeError(f"{owner}: {name} is {function!r:.80}; it is a function of {', '.join(arguments)}")
+    _check_arguments(owner, name, function, arguments)
+
+
+def line(owner: str, name: str, value: object, longest: int) -> None:
+    """Check that a value is one line of text with a bounded length.
+
+    Raises:
+        TypeError, ValueError: naming what is right.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a text")
+    if not value.strip() or len(value) > longest or "\n" in value:
+        raise ValueError(f"{owner}: {name} is one line of 1 to {longest} characters")
+
+
 def _waits(function: Callable[..., Any], *, generator: bool) -> bool:
     asked = (function, getattr(function, "__call__", None))  # noqa: B004 - an object's own may be async def
     return any(
