@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Integer, Mentions, Name, Payload
+from relay.plugin import Actions, Integer, Mentions, Name, Payload
 
 LONGEST = 4000
 """The most characters after a command."""
@@ -85,6 +85,7 @@ class SlashResponse(Payload):
     attachments: Annotated[list[Name], Meta(max_length=20)] = []
     mentions: Mentions = []
     extra: dict[str, Any] | None = None
+    actions: Actions | None = None
     command: str | None = None
     invoked_by: Name | None = None
     reply_to: Integer | None = None

@@ -136,7 +136,7 @@ def of_plugin(offered: OfferedCommand) -> Command:
 def resolve(
     server: Server, connection: sqlite3.Connection, name: str, bot_id: str | None, channel_id: int
 ) -> Command:
-    """Return the command that is meant: the named bot's, else a plugin's, else that of the bot here, else the only one.
+    """Return the command that is meant: the named bot's, a plugin's, that of the bot here, or the only one.
 
     Raises:
         RelayError: `not_found` where there is none, naming a similar one; `conflict` for several, naming them.

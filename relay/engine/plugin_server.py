@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from relay.engine.hooks import Hooks
 from relay.engine.registry import Registry
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.invocations import SlashCommands
 from relay.plugin.services import Services
 from relay.plugin.types import Draft, MessageType, Server
@@ -166,6 +168,12 @@ class PluginServer(Server):
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)
+
+    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
+        type_ = self._registry.types.get(answer.type)
+        if type_ is None or type_.acted is None:
+            return None
+        return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
 
     def check_size(self, type_: MessageType, payload: str) -> None:
         self._dispatcher.check_size(type_, payload)

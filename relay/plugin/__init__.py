@@ -13,6 +13,23 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.actions import (
+    Action,
+    ActionAnswer,
+    ActionOutcome,
+    Actions,
+    Button,
+    CheckboxField,
+    Choice,
+    DateField,
+    Form,
+    FormField,
+    NumberField,
+    Select,
+    SelectField,
+    TextField,
+    is_date,
+)
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -104,6 +121,21 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Payload",
     "Text",
     "Mentions",
+    "Actions",
+    "Action",
+    "Button",
+    "Select",
+    "Choice",
+    "Form",
+    "FormField",
+    "TextField",
+    "NumberField",
+    "SelectField",
+    "CheckboxField",
+    "DateField",
+    "ActionAnswer",
+    "ActionOutcome",
+    "is_date",
     "Name",
     "Integer",
     "MAX_INTEGER",

@@ -24,7 +24,7 @@ class SlashCommand:
     """A slash command. Register it from `relay_slash_commands`; people type it where plugin `bots` is enabled.
 
     Args:
-        name: what is typed after the slash: a lower-case letter, then `a-z`, digits, `_`, `-`; 32 characters at most.
+        name: what is typed after the slash: a lower-case letter, then `a-z`, digits, `_`, `-`; 32 characters.
         description: what it does, in one line.
         run: `run(server, invocation)`, plain or async, under `[timeouts] handler_seconds`: returns the answer, a
             text or a `SlashAnswer`; None for no answer. Raise `RelayError` to tell the invoker what is wrong.

@@ -22,6 +22,7 @@ _PLAIN: Final = {
     "search_text": (("payload",), ""),
     "over": (("payload",), ""),
     "sql": (("connection",), ""),
+    "acted": (("server", "connection", "answer"), _INSIDE),
     "stored": (("server", "connection", "entries"), _INSIDE),
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
@@ -174,7 +175,7 @@ def message_type(type_: Any) -> None:
     number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
     number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
     number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
-    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over")
+    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over", "acted")
 
 
 def command(part: Any) -> None:
