@@ -15,7 +15,7 @@ async def send_notice(server: Server, user_id: str, sender_id: str, notice: dict
     limits = server.memory.setdefault("notices", TokenBuckets(1.0, NOTICES, "notices", trio.current_time))
     if limits.wait_for(user_id):
         return
-    own = server.services.channels.own_devices(user_id)
+    own = server.conversations.own_devices(user_id)
     try:
         await server.post(sender_id, "slash_notice", notice, own)
     except RelayError as refused:  # too many at once; later nobody needs it any more

@@ -98,7 +98,7 @@ async def _run(server: Server, waiting: Waiting) -> None:
 
 
 async def _answer(server: Server, waiting: Waiting) -> None:
-    place = await server.services.channels.at(waiting.address)
+    place = await server.conversations.at(waiting.address)
     if place is None or waiting.sender_id not in place.members:
         raise RelayError(ErrorCode.NOT_FOUND, f"you are no longer where you invoked /{waiting.command}")
     answer = await server.slash_commands.run(
@@ -135,7 +135,7 @@ async def _post(server: Server, waiting: Waiting, place: Conversation, answer: S
         "plugin": None if offered is None else offered.plugin,
         "reply_to": None if answer.private else waiting.about,
     }
-    to = await server.services.channels.own(waiting.sender_id) if answer.private else place
+    to = await server.conversations.own(waiting.sender_id) if answer.private else place
     await server.post(waiting.sender_id, "slash_response", payload, to, shape=shape)
 
 

@@ -128,7 +128,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
     except RelayError as refused:  # not left to `deliver`, where a user over the limit would hold up all others
         await _refuse(server, waiting, str(refused))
         return
-    place = await server.services.channels.at(address)
+    place = await server.conversations.at(address)
     if place is None:  # a group that is deleted
         await _forget_one(server, waiting)
         return
@@ -137,7 +137,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
         waiting.sender_id,
         "slash_command",
         {"command": name},
-        await server.services.channels.own(command.bot_id or waiting.sender_id),
+        await server.conversations.own(command.bot_id or waiting.sender_id),
         shape=lambda draft: shape_draft(draft, invocation, options),
     )
 

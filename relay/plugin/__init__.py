@@ -43,6 +43,16 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.interfaces import (
+    ConnectedDevice,
+    Conversations,
+    Devices,
+    Groups,
+    Messages,
+    Presence,
+    SharedSettings,
+    Users,
+)
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -57,7 +67,6 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
-from relay.plugin.services import Services
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
@@ -72,6 +81,7 @@ from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
+    User,
     create_token,
     create_user,
     get_user,
@@ -162,7 +172,14 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "move_read_pointer",
     # The server as one plugin sees it.
     "Server",
-    "Services",
+    "Users",
+    "Groups",
+    "Conversations",
+    "Messages",
+    "Devices",
+    "ConnectedDevice",
+    "Presence",
+    "SharedSettings",
     "MessageTypes",
     "SlashCommands",
     "OfferedCommand",
@@ -203,6 +220,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_views",
     "user_address",
     # Users, tokens and presence.
+    "User",
     "kind_of",
     "NOTIFY",
     "SeenStatus",
