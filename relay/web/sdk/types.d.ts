@@ -179,7 +179,7 @@ export interface HistoryAnswer {
   next_after: number | null;
 }
 
-export interface NotificationsAnswer extends Omit<HistoryAnswer, "latest"> {
+export interface NotificationsAnswer extends HistoryAnswer {
   unread: number;
 }
 
