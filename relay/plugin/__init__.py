@@ -26,6 +26,7 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.page import Page
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -88,6 +89,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
+    "Page",
     "Routes",
     "SessionHook",
     # Message types: their payloads, and a message before it is stored.

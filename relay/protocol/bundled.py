@@ -12,7 +12,7 @@ UNREAD_TYPES: Final = frozenset({"chat_message", "group_message", "notification"
 """The message types that make a conversation unread."""
 
 NAMES_ITS_MESSAGE: Final = frozenset({"reaction"})
-"""The latest types whose payload says by itself what it is about, and what replaces what; `meta` does not repeat it."""
+"""Latest types whose payload says what it is about, and what replaces what: `meta` does not repeat it."""
 
 MAX_FOLLOW: Final = 200
 """The most users of one `follow`."""
