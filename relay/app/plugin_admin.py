@@ -31,6 +31,7 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
             "types": ", ".join(loaded.types),
             "reason": loaded.guard.reason or loaded.guard.last or "",
             "description": loaded.description,
+            "page_faults": _page_faults(engine, loaded.name),
         }
         for loaded in registry.loaded
     ]
@@ -45,7 +46,12 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
 
 def _idle(name: str, state: str, reason: str) -> dict[str, Any]:
     row = {"name": name, "state": state, "source": "", "failures": 0, "types": "", "reason": reason}
-    return row | {"description": ""}
+    return row | {"description": "", "page_faults": 0}
+
+
+def _page_faults(engine: Engine, name: str) -> int:
+    """Return how often pages told that a plugin's page module failed."""
+    return sum(times for (what, _), times in engine.server_of(name).counts.items() if what == "page_fault")
 
 
 async def resume_plugin(engine: Engine, name: str) -> None:

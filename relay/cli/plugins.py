@@ -35,6 +35,8 @@ def list_plugins(as_json: bool) -> None:
     for row in rows:
         if row["reason"]:
             click.echo(f"\n{row['name']}: {printable(row['reason'])}")
+        if times := row["page_faults"]:
+            click.echo(f"\n{row['name']}: its page module failed {times} times; the log says how")
 
 
 @plugins.command()
