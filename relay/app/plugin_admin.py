@@ -13,6 +13,7 @@ from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
 from relay.engine.loader import load_plugins
 from relay.engine.registry import PARTS, Registry
+from relay.plugin.page import Page
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
@@ -131,6 +132,8 @@ def _called(part: Any) -> str:
     name = getattr(part, "name", None)
     if isinstance(name, str):
         return name
+    if isinstance(part, Page):
+        return part.module if part.folder is not None else "a module"
     given = [field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name))]
     blueprint = getattr(part, "blueprint", None)
     return str(blueprint.name) if blueprint is not None else " and ".join(given)
