@@ -77,7 +77,9 @@ async def test_from_the_command_to_a_task_ticked_off_by_somebody_else(chromium: 
     assert (new, serve) == ("relay plugins new tasks --page", "relay serve")
     for line in (new, test):
         words = [sys.executable, "-m", *line.split()]
-        done = subprocess.run(words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     written = [tmp_path / "plugins.d" / "tasks" / name for name in ("__init__.py", "page/tasks.js")]
     assert all(len(path.read_text().splitlines()) <= MAX_LINES for path in written)
@@ -154,7 +156,9 @@ async def test_a_module_that_hangs_the_page_is_set_aside_by_the_next_one(chromiu
         await trio.sleep(3.1)  # the browser's own clock: a younger mark may be that of a tab which runs
         again = await place.tab("alice", "/#/bob")
         await again.wait(f"JSON.stringify({CARDS}) === '[\"round and round\"]'")
-        await again.wait("document.querySelector('.notice strong')?.textContent === 'The extension loops is set aside'")
+        await again.wait(
+            "document.querySelector('.notice strong')?.textContent === 'The extension loops is set aside'"
+        )
         assert "(hang), as the browser of alice tells: the page hung while it ran" in await logged(place, "(hang)")
         again.errors.clear()
         await again.click("Try again")
