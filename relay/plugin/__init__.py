@@ -26,7 +26,7 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -89,7 +89,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
-    "Page",
+    "PageExtension",
     "Routes",
     "SessionHook",
     # Message types: their payloads, and a message before it is stored.

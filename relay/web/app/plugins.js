@@ -5,9 +5,8 @@
 
 import { UNREAD_TYPES } from "../sdk/protocol.js";
 import { element } from "./dom.js";
-import {
-  acceptElement, acceptText, boxed, findHanging, guarded, isAside, marked, markLoading, pressed, takeBack, tell, watchLater,
-} from "./plugin-guard.js";
+import { acceptElement, acceptText, boxed, guarded, marked, pressed, tell, watchLater } from "./plugin-guard.js";
+import { findHanging, isAside, markLoading, takeBack } from "./plugin-marks.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */

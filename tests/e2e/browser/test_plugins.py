@@ -23,7 +23,7 @@ CARDS = "[...document.querySelectorAll('.fields .lead')].map((one) => one.textCo
 WATCH = "document.addEventListener('securitypolicyviolation', (event) => (globalThis.violated = event.violatedDirective))"
 
 PLUGIN = """
-from relay.plugin import Kind, MessageType, Page, Payload, hookimpl
+from relay.plugin import Kind, MessageType, PageExtension, Payload, hookimpl
 
 class Said(Payload):
     text: str
@@ -34,7 +34,7 @@ def relay_message_types():
 
 @hookimpl
 def relay_page():
-    return Page(module={module!r})
+    return PageExtension(module={module!r})
 """
 
 WRONG = {

@@ -17,11 +17,11 @@ from relay.transports.rest.app import make_app
 from tests.plugin.authors import returning, write
 
 PAGE = """
-from relay.plugin import Page
+from relay.plugin import PageExtension
 
 @hookimpl
 def relay_page():
-    return Page(folder="page", options={"colour": "red"})
+    return PageExtension(folder="page", options={"colour": "red"})
 """
 STATE = 'made() + [MessageType(name="t_state", payload=P, kind=Kind.LATEST)]'
 
