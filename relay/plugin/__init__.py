@@ -54,7 +54,7 @@ from relay.plugin.interfaces import (
     Users,
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -118,7 +118,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
-    "Page",
+    "PageExtension",
     "Routes",
     "SessionHook",
     "SlashCommand",
