@@ -17,6 +17,7 @@ import trio
 
 from relay.engine.discovery import Found, bundled_directory, find, in_directory
 from relay.engine.guard import Guard, Rules, in_words
+from relay.engine.moved import used_services
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.page_files import read_page
@@ -149,6 +150,8 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         guard = Guard(name, registry.rules)
         page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
         registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, page), parts)
+        if found.source != "bundled":
+            registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:
