@@ -13,6 +13,23 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.actions import (
+    Action,
+    ActionAnswer,
+    ActionOutcome,
+    Actions,
+    Button,
+    CheckboxField,
+    Choice,
+    DateField,
+    Form,
+    FormField,
+    NumberField,
+    Select,
+    SelectField,
+    TextField,
+    is_date,
+)
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -36,6 +53,7 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
+from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.page import Page
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -50,6 +68,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
@@ -102,6 +121,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Page",
     "Routes",
     "SessionHook",
+    "SlashCommand",
+    "SlashInvocation",
+    "SlashAnswer",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -111,6 +133,21 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Payload",
     "Text",
     "Mentions",
+    "Actions",
+    "Action",
+    "Button",
+    "Select",
+    "Choice",
+    "Form",
+    "FormField",
+    "TextField",
+    "NumberField",
+    "SelectField",
+    "CheckboxField",
+    "DateField",
+    "ActionAnswer",
+    "ActionOutcome",
+    "is_date",
     "Name",
     "Integer",
     "MAX_INTEGER",
@@ -146,6 +183,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Presence",
     "SharedSettings",
     "MessageTypes",
+    "SlashCommands",
+    "OfferedCommand",
     "TokenBuckets",
     # Tasks that follow the log, and try again.
     "LogCursor",
