@@ -28,6 +28,7 @@ from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.registry import Registry
+from relay.engine.schedules import Schedules
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -82,7 +83,8 @@ class Engine:
         self.now = now
         self.epoch = epoch
         self.drain = Drain(registry.rules.shields.end_at)
-        self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
+        self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
+        self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)
         self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
@@ -159,6 +161,7 @@ class Engine:
                 dispatcher=self.dispatcher,
                 submitter=self.submitter,
                 pace=self._plugin_pace,
+                jobs=self.schedules.of(plugin),
                 now=self.now,
             )
         return known

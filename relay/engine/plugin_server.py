@@ -15,6 +15,7 @@ from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
 from relay.engine.hooks import Hooks
 from relay.engine.registry import Registry
+from relay.engine.schedules import PluginJobs
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.services import Services
@@ -55,6 +56,7 @@ class PluginServer(Server):
         dispatcher: Dispatcher,
         submitter: Submitter,
         pace: TokenBuckets,
+        jobs: PluginJobs,
         now: Callable[[], float],
     ) -> None:
         self.plugin = guard.plugin
@@ -69,12 +71,17 @@ class PluginServer(Server):
         self._dispatcher = dispatcher
         self._submitter = submitter
         self._pace = pace
+        self._jobs = jobs
         self._now = now
         self._wakeup = Wakeup()
 
     @property
     def services(self) -> Services:
         return self._services
+
+    @property
+    def jobs(self) -> PluginJobs:
+        return self._jobs
 
     @property
     def message_types(self) -> Registry:

@@ -20,6 +20,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
 from relay.plugin.types import MessageType
 
 Part = TypeVar("Part")
@@ -31,6 +32,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_authenticators": Authenticator,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
+    "relay_schedules": Schedule,
     "relay_routes": Routes,
     "relay_commands": Command,
 }
@@ -194,7 +196,7 @@ class Registry:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
                 raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
-        for name in ("relay_background", "relay_migrations"):
+        for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
         wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
         check_claims(self.paths, wanted)

@@ -26,6 +26,7 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.jobs import Jobs
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -39,6 +40,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule, cron, every
 from relay.plugin.services import Services
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
@@ -72,6 +74,7 @@ from relay.storage.messages import find_in_channel, note_edit, read_first, read_
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
+from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -128,6 +131,12 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Services",
     "MessageTypes",
     "TokenBuckets",
+    # Work at set times.
+    "Schedule",
+    "every",
+    "cron",
+    "Jobs",
+    "ScheduledJob",
     # Tasks that follow the log, and try again.
     "LogCursor",
     "Slice",

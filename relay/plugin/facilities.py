@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
+from relay.plugin.jobs import Jobs
 from relay.plugin.services import Services
 from relay.storage.entry import Entry
 from relay.storage.jobs import Job
@@ -30,6 +31,10 @@ class Facilities(Protocol):
     @property
     def services(self) -> Services:
         """The services by name: `server.services.presence`, `.groups`, `.channels`."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """The plugin's scheduled jobs."""
 
     @property
     def handler_seconds(self) -> float:

@@ -20,6 +20,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -60,6 +61,11 @@ def relay_migrations() -> list[Migration]:  # type: ignore[empty-body]
 @hookspec
 def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empty-body]
     """Return tasks that run while the server does."""
+
+
+@hookspec
+def relay_schedules(options: Any) -> list[Schedule]:  # type: ignore[empty-body]
+    """Return work at set times, which survives restarts."""
 
 
 @hookspec
