@@ -29,6 +29,7 @@ from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.registry import Registry
 from relay.engine.schedules import Schedules
+from relay.engine.slash_commands import PluginSlashCommands
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -143,6 +144,7 @@ class Engine:
             payload_bytes=limits.message_bytes,
         )
         self.submitter = Submitter(runner=self.runner, dispatcher=self.dispatcher, router=self.router)
+        self.slash_commands = PluginSlashCommands(self.registry.parts, self.server_of)
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
 
@@ -160,6 +162,7 @@ class Engine:
                 hooks=self.hooks,
                 dispatcher=self.dispatcher,
                 submitter=self.submitter,
+                slash_commands=self.slash_commands,
                 pace=self._plugin_pace,
                 jobs=self.schedules.of(plugin),
                 now=self.now,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Final
+from typing import Final, Never
 
 import relay.http
 import relay.plugin
@@ -72,6 +72,28 @@ INTERNAL: Final = frozenset(
 
 ARGUMENTS: Final[Mapping[str, str]] = {"brief": "inline"}
 """New names of the arguments of `Server`'s methods, by the old ones."""
+
+SERVICES: Final[Mapping[str, str]] = {
+    "accounts": "server.users",
+    "channels": "server.conversations, and server.groups.get for a group by its id",
+    "connections": "server.devices",
+    "epoch": "server.epoch",
+    "groups": "server.groups",
+    "history": "server.messages, and server.conversations.of_message",
+    "presence": "server.presence",
+    "router": "server.position",
+    "settings": "server.settings, which has limits and server",
+}
+"""What a plugin uses now instead of a service that it reached by `server.services`."""
+
+
+class MovedServices:
+    """`server.services`, as it was: it has no service any more, and tells what there is instead."""
+
+    def __getattr__(self, name: str) -> Never:
+        new = SERVICES.get(name, "nothing that plugins may use")
+        raise AttributeError(f"server.services.{name} is now {new}; docs/plugins/hooks.md has the interfaces")
+
 
 _NO_NAME: Final = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _NO_ARGUMENT: Final = re.compile(r"PluginServer\.\w+\(\) got an unexpected keyword argument '(\w+)'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,14 +12,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from relay.engine import interfaces
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
 from relay.engine.hooks import Hooks
+from relay.engine.interfaces import Services
+from relay.engine.moved import MovedServices
 from relay.engine.registry import Registry
 from relay.engine.schedules import PluginJobs
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
-from relay.plugin.services import Services
+from relay.plugin.actions import ActionAnswer, ActionOutcome
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import encode_json
 from relay.services.channels import Conversation
@@ -55,6 +60,7 @@ class PluginServer(Server):
         hooks: Hooks,
         dispatcher: Dispatcher,
         submitter: Submitter,
+        slash_commands: SlashCommands,
         pace: TokenBuckets,
         jobs: PluginJobs,
         now: Callable[[], float],
@@ -64,28 +70,42 @@ class PluginServer(Server):
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
         self.memory: dict[str, Any] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.users = interfaces.PluginUsers(services)
+        self.groups = interfaces.PluginGroups(services)
+        self.conversations = interfaces.PluginConversations(services)
+        self.messages = interfaces.PluginMessages(services)
+        self.devices = interfaces.PluginDevices(services)
+        self.presence = interfaces.PluginPresence(services)
+        self.settings = interfaces.shared_settings(services.settings)
+        self.epoch = services.epoch
         self._services = services
         self._runner = runner
         self._registry = registry
         self._hooks = hooks
         self._dispatcher = dispatcher
         self._submitter = submitter
+        self._slash_commands = slash_commands
         self._pace = pace
-        self._jobs = jobs
+        self.jobs = jobs
         self._now = now
         self._wakeup = Wakeup()
 
     @property
-    def services(self) -> Services:
-        return self._services
+    def services(self) -> MovedServices:
+        """The names that plugins of earlier versions reached services by; each raises with the new one."""
+        return MovedServices()
 
     @property
-    def jobs(self) -> PluginJobs:
-        return self._jobs
+    def position(self) -> int:
+        return self._services.router.position
 
     @property
     def message_types(self) -> Registry:
         return self._registry
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        return self._slash_commands
 
     @property
     def handler_seconds(self) -> float:
@@ -166,6 +186,12 @@ class PluginServer(Server):
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)
+
+    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
+        type_ = self._registry.types.get(answer.type)
+        if type_ is None or type_.acted is None:
+            return None
+        return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
 
     def check_size(self, type_: MessageType, payload: str) -> None:
         self._dispatcher.check_size(type_, payload)

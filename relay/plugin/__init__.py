@@ -13,6 +13,23 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.actions import (
+    Action,
+    ActionAnswer,
+    ActionOutcome,
+    Actions,
+    Button,
+    CheckboxField,
+    Choice,
+    DateField,
+    Form,
+    FormField,
+    NumberField,
+    Select,
+    SelectField,
+    TextField,
+    is_date,
+)
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -26,6 +43,17 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.interfaces import (
+    ConnectedDevice,
+    Conversations,
+    Devices,
+    Groups,
+    Messages,
+    Presence,
+    SharedSettings,
+    Users,
+)
+from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.jobs import Jobs
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -41,7 +69,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.schedules import Schedule, cron, every
-from relay.plugin.services import Services
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
@@ -55,6 +83,7 @@ from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
+    User,
     create_token,
     create_user,
     get_user,
@@ -93,6 +122,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Migration",
     "Routes",
     "SessionHook",
+    "SlashCommand",
+    "SlashInvocation",
+    "SlashAnswer",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -102,6 +134,21 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Payload",
     "Text",
     "Mentions",
+    "Actions",
+    "Action",
+    "Button",
+    "Select",
+    "Choice",
+    "Form",
+    "FormField",
+    "TextField",
+    "NumberField",
+    "SelectField",
+    "CheckboxField",
+    "DateField",
+    "ActionAnswer",
+    "ActionOutcome",
+    "is_date",
     "Name",
     "Integer",
     "MAX_INTEGER",
@@ -128,8 +175,17 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "move_read_pointer",
     # The server as one plugin sees it.
     "Server",
-    "Services",
+    "Users",
+    "Groups",
+    "Conversations",
+    "Messages",
+    "Devices",
+    "ConnectedDevice",
+    "Presence",
+    "SharedSettings",
     "MessageTypes",
+    "SlashCommands",
+    "OfferedCommand",
     "TokenBuckets",
     # Work at set times.
     "Schedule",
@@ -173,6 +229,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_views",
     "user_address",
     # Users, tokens and presence.
+    "User",
     "kind_of",
     "NOTIFY",
     "SeenStatus",

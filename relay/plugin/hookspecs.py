@@ -21,6 +21,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -76,3 +77,8 @@ def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
 @hookspec
 def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
     """Return commands that `relay` has while this plugin is enabled."""
+
+
+@hookspec
+def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
+    """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""

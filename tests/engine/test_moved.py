@@ -45,7 +45,8 @@ def test_a_module_of_relays_own_is_gone(module: str) -> None:
 
 
 def test_renamed_arguments_are_those_of_the_server() -> None:
-    taken = {name for method in vars(Server).values() for name in getattr(method, "__annotations__", {})}
+    methods = [method for part in Server.__mro__ for method in vars(part).values()]
+    taken = {name for method in methods for name in getattr(method, "__annotations__", {})}
     assert set(ARGUMENTS.values()) <= taken
     assert not set(ARGUMENTS) & taken
 
