@@ -234,9 +234,7 @@ def schedule(part: Any) -> None:
     owner = f"Schedule {part.name!r:.80}"
     if not isinstance(part.name, str) or not _SCHEDULE_NAME.fullmatch(part.name):
         raise ValueError(f"{owner}: name is 1 to 64 of a-z, 0-9, _ and -, a letter first")
-    if not callable(part.run):
-        raise TypeError(f"{owner}: run is {part.run!r:.80}; it is a function of server, job")
-    _check_arguments(owner, "run", part.run, ("server", "job"))
+    called(owner, "run", part.run, ("server", "job"))
     number(owner, "seconds", part.seconds, least=0.1)
     if part.seconds is None or part.seconds > 3600:
         raise ValueError(f"{owner}: seconds is {part.seconds!r}; a run may take 3600 s at most")
