@@ -19,6 +19,7 @@ from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
 from relay.engine.moved import MovedServices
 from relay.engine.registry import Registry
+from relay.engine.schedules import PluginJobs
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.actions import ActionAnswer, ActionOutcome
@@ -61,6 +62,7 @@ class PluginServer(Server):
         submitter: Submitter,
         slash_commands: SlashCommands,
         pace: TokenBuckets,
+        jobs: PluginJobs,
         now: Callable[[], float],
     ) -> None:
         self.plugin = guard.plugin
@@ -84,6 +86,7 @@ class PluginServer(Server):
         self._submitter = submitter
         self._slash_commands = slash_commands
         self._pace = pace
+        self.jobs = jobs
         self._now = now
         self._wakeup = Wakeup()
 

@@ -22,6 +22,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
@@ -34,6 +35,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_authenticators": Authenticator,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
+    "relay_schedules": Schedule,
     "relay_routes": Routes,
     "relay_commands": Command,
     "relay_slash_commands": SlashCommand,
@@ -201,7 +203,7 @@ class Registry:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
                 raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
-        for name in ("relay_background", "relay_migrations"):
+        for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
         self._check_slash_commands(parts["relay_slash_commands"])
         wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")

@@ -55,6 +55,7 @@ from relay.plugin.interfaces import (
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.page import Page
+from relay.plugin.jobs import Jobs
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -68,6 +69,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule, cron, every
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
@@ -102,6 +104,7 @@ from relay.storage.messages import find_in_channel, note_edit, read_first, read_
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
+from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -186,6 +189,12 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SlashCommands",
     "OfferedCommand",
     "TokenBuckets",
+    # Work at set times.
+    "Schedule",
+    "every",
+    "cron",
+    "Jobs",
+    "ScheduledJob",
     # Tasks that follow the log, and try again.
     "LogCursor",
     "Slice",

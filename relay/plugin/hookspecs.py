@@ -21,6 +21,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
@@ -62,6 +63,11 @@ def relay_migrations() -> list[Migration]:  # type: ignore[empty-body]
 @hookspec
 def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empty-body]
     """Return tasks that run while the server does."""
+
+
+@hookspec
+def relay_schedules(options: Any) -> list[Schedule]:  # type: ignore[empty-body]
+    """Return work at set times, which survives restarts."""
 
 
 @hookspec

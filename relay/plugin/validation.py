@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, get_type_hints
@@ -29,6 +30,8 @@ _PLAIN: Final = {
     "erased": (("server", "connection", "message_ids"), _INSIDE),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
+
+_SCHEDULE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 _EITHER: Final = {
     "handle": ("draft",),
@@ -220,3 +223,18 @@ def message_hook(hook: Any) -> None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
     functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")
+
+
+def schedule(part: Any) -> None:
+    """Check a schedule.
+
+    Raises:
+        TypeError, ValueError: naming what is wrong with it and what is right.
+    """
+    owner = f"Schedule {part.name!r:.80}"
+    if not isinstance(part.name, str) or not _SCHEDULE_NAME.fullmatch(part.name):
+        raise ValueError(f"{owner}: name is 1 to 64 of a-z, 0-9, _ and -, a letter first")
+    called(owner, "run", part.run, ("server", "job"))
+    number(owner, "seconds", part.seconds, least=0.1)
+    if part.seconds is None or part.seconds > 3600:
+        raise ValueError(f"{owner}: seconds is {part.seconds!r}; a run may take 3600 s at most")
