@@ -33,6 +33,7 @@ class Text(Payload):
     reply_to: Annotated[Integer | None, Meta(description="the `message_id` of what it answers")] = None
     mentions: Mentions = []
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
+    interrupted: Annotated[bool, Meta(description="whether its sender did not come to its end")] = False
 
 
 def check_future(field: str, moment: float | None, entry: Entry) -> None:
