@@ -206,10 +206,9 @@ class MessageStream:
         return payload | more
 
     async def _edit(self, message_id: int, payload: dict[str, Any]) -> Ack:
-        edit = {
-            "message_id": message_id,
-            **{name: payload[name] for name in ("content", "mentions") if name in payload},
-        }
+        edit: dict[str, Any] = {"message_id": message_id, "content": self.text}
+        if "mentions" in payload:
+            edit["mentions"] = payload["mentions"]
         ack = await self._client.send("message_edit", edit, target_id=self._target_id, id=self.id + _EDIT)
         return msgspec.structs.replace(ack, message_id=message_id, seq=None)
 

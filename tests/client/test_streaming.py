@@ -83,19 +83,17 @@ async def test_a_long_pause_ends_nothing_and_a_broken_connection_is_gone_over(wo
         dialled.append(await world.dial())
         return dialled[-1]
 
-    async with connected(world, dial=dial) as client:
-        async with client.stream("bob") as stream:
-            await stream.write("one, ")
-            await trio.sleep(45)
-            assert text_of(await frames(bob)) == "one, "
-            await trio.aclose_forcefully(dialled[-1])
-            await stream.write("two, ")
-            await trio.sleep(5)
-            await stream.write("three")
-            whole = (await world.rest("GET", "/api/streams/alice", "bob")).body["streams"]
-            await trio.sleep(1)
-            whole = (await world.rest("GET", "/api/streams/alice", "bob")).body["streams"]
-            assert [one["text"] for one in whole] == ["one, two, three"]
+    async with connected(world, dial=dial) as client, client.stream("bob") as stream:
+        await stream.write("one, ")
+        await trio.sleep(45)
+        assert text_of(await frames(bob)) == "one, "
+        await trio.aclose_forcefully(dialled[-1])
+        await stream.write("two, ")
+        await trio.sleep(5)
+        await stream.write("three")
+        await trio.sleep(1)
+        whole = (await world.rest("GET", "/api/streams/alice", "bob")).body["streams"]
+        assert [one["text"] for one in whole] == ["one, two, three"]
     assert [one["payload"]["content"] for one in await world.history("bob", "user", "alice")] == [
         "one, two, three"
     ]
@@ -133,11 +131,15 @@ async def test_who_was_away_too_long_edits_what_the_server_has_stored(world: Wor
 async def test_an_exception_stores_what_there_is_and_a_cancel_leaves_nothing(world: World) -> None:
     bob = await world.connect("bob")
     async with connected(world) as client:
-        with pytest.raises(ZeroDivisionError):
+
+        async def divide() -> None:
             async with client.stream("bob") as stream:
                 await stream.write("1 / 0 = ")
                 await trio.sleep(1)
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await divide()
         await trio.sleep(1)
         (row,) = await world.history("bob", "user", "alice")
         assert row["payload"] == {"content": "1 / 0 = ", "interrupted": True}
@@ -170,11 +172,13 @@ def relay_message_hooks(options: Any) -> list[MessageHook]:
 
 async def test_a_refusal_reaches_the_writer(tmp_path: Path) -> None:
     async with plugged(tmp_path, FILTER) as (world, _alice, _bob), connected(world) as client:
+        stream = client.stream("bob")
+        await stream.write("what the frak")
+        await trio.sleep(1)
         with pytest.raises(RelayError, match="mind your words"):
-            async with client.stream("bob") as stream:
-                await stream.write("what the frak")
-                await trio.sleep(1)
-                await stream.write("?")
+            await stream.write("?")
+        with pytest.raises(RelayError, match="mind your words"):
+            await stream.end()
         assert await world.history("bob", "user", "alice") == []
 
 
