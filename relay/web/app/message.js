@@ -4,6 +4,7 @@ import { avatar, quoteLine } from "./avatar.js";
 import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
+import { growingText } from "./streaming.js";
 import { eventText, gist, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -21,7 +22,7 @@ import { eventText, gist, stateText } from "./texts.js";
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
-const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
+const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!", streaming: "…" };
 
 /**
  * Draw a message.
@@ -78,7 +79,9 @@ function quote(quoted, pane) {
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
-function body({ payload, deletedAt, state, progress }, pane) {
+function body(message, pane) {
+  const { payload, deletedAt, state, progress } = message;
+  if (state === "streaming") return [growingText(message, pane)];
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
   /** @type {HTMLElement[]} */
   const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(payload.content)))] : [];
@@ -103,7 +106,8 @@ function when({ timestamp }) {
 
 /** @param {MessageView} message */
 function foot(message) {
-  const { mine, state, editedAt } = message;
+  const { mine, payload, state, editedAt } = message;
+  const changed = editedAt !== null ? "edited" : payload.interrupted ? "interrupted" : false;
   const sign =
     mine &&
     element(
@@ -111,7 +115,7 @@ function foot(message) {
       { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
       SIGNS[state],
     );
-  return element("footer", {}, editedAt !== null && "edited", when(message), sign);
+  return element("footer", {}, changed, when(message), sign);
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */

@@ -16,6 +16,7 @@ const STATES = {
   delivered: "Delivered",
   read: "Read",
   failed: "Not sent",
+  streaming: "Being written",
 };
 
 /**
