@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple
@@ -14,6 +15,7 @@ from relay.engine.registry import Owned
 from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
 from relay.plugin.types import Draft, MessageType, Server
+from relay.protocol.errors import RelayError
 from relay.services.router import Submission
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
@@ -188,6 +190,15 @@ class Hooks:
         event = DeviceEvent(user_id, client_id, address)
         for owned in self._sessions:
             self._queue(owned.guard, "connected", owned.part.connected, event)
+
+    def live(self, user_id: str, client_id: str, address: str) -> None:
+        """Call the `live` hooks for a device that can be sent transient messages from now on."""
+        for owned in self._sessions:
+            guard, call = owned.guard, owned.part.live
+            if call is not None and not guard.quarantined:
+                with suppress(PluginFailed, RelayError):
+                    event = DeviceEvent(user_id, client_id, address)
+                    guard.call("live", call, self._server_of(guard.plugin), event)
 
     def disconnected(self, user_id: str, client_id: str, address: str) -> None:
         """Queue a device whose connection has ended for the `disconnected` hooks."""

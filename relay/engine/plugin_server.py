@@ -14,7 +14,7 @@ import msgspec
 
 from relay.engine import interfaces
 from relay.engine.dispatch import Dispatcher
-from relay.engine.guard import Guard
+from relay.engine.guard import Guard, PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
 from relay.engine.moved import MovedServices
@@ -26,6 +26,8 @@ from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.invocations import SlashCommands
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import encode_json
+from relay.protocol.errors import RelayError
+from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
 from relay.services.limits import TokenBuckets
 from relay.storage import tombstones
@@ -173,9 +175,7 @@ class PluginServer(Server):
         shape: Callable[[Draft], None] | None = None,
     ) -> Entry:
         self._pace.take(self.plugin)
-        type_ = self._registry.types.get(type_name)
-        if type_ is None or self._registry.owner(type_name) is not self.guard:
-            raise ValueError(f"{type_name!r} is not a message type of the plugin {self.plugin!r}; use send")
+        type_ = self._own_type(type_name)
         with waiting_for_relay():
             checked = type_.read(msgspec.Raw(encode_json(payload)))
             sender, target_id = InternalSender(Identity(user_id=user_id)), conversation.target_id(user_id)
@@ -183,6 +183,51 @@ class PluginServer(Server):
             if shape is not None:
                 shape(draft)
             return await self._submitter.post(draft, own_id)
+
+    def tell(
+        self,
+        conversation: Conversation,
+        type_name: str,
+        payload: dict[str, Any],
+        *,
+        sender_id: str,
+        client_id: str | None = None,
+        only: tuple[str, str] | None = None,
+    ) -> None:
+        type_ = self._own_type(type_name)
+        if type_.kind is not Kind.TRANSIENT:
+            raise ValueError(f"a {type_name} is stored; only transient messages are told")
+        entry = Entry(
+            channel_id=conversation.channel_id,
+            type=type_name,
+            kind=Kind.TRANSIENT,
+            sender_id=sender_id,
+            target_id=conversation.target_id(sender_id),
+            client_id=client_id,
+            own_id=None,
+            digest=None,
+            payload=type_.check(type_.read(msgspec.Raw(encode_json(payload)))),
+            sent_at=None,
+        )
+        self._services.router.tell(entry, conversation, only)
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        def guarded(entry: Entry) -> None:
+            with suppress(PluginFailed, RelayError):
+                self.guard.call("when_stored", call, entry)  # type: ignore[arg-type] # it is not None
+
+        self._services.router.when_stored(user_id, own_id, None if call is None else guarded)
+
+    def _own_type(self, name: str) -> MessageType:
+        """Return a message type of this plugin's own.
+
+        Raises:
+            ValueError: it is another plugin's.
+        """
+        type_ = self._registry.types.get(name)
+        if type_ is None or self._registry.owner(name) is not self.guard:
+            raise ValueError(f"{name!r} is not a message type of the plugin {self.plugin!r}; use send")
+        return type_
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)

@@ -54,8 +54,8 @@ from relay.plugin.interfaces import (
     Users,
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
-from relay.plugin.page import Page
 from relay.plugin.jobs import Jobs
+from relay.plugin.page import Page
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,

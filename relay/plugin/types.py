@@ -61,6 +61,8 @@ class Draft:
         conversation: the conversation that the message goes to. `handle` may set another, with its `target_id`:
             then permissions are not checked again, and the ack has no `seq`.
         only_sender: deliver to the sender's own devices only; for latest and transient types.
+        passed_on: set it to False where the type's code passes the message on by itself, with `Server.tell`: it is
+            acked, and delivered to nobody; for transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
         server: the server as the type's plugin sees it: `draft.server.groups`.
@@ -77,6 +79,7 @@ class Draft:
     apply: Apply | None = None
     after: After | None = None
     only_sender: bool = False
+    passed_on: bool = True
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
@@ -116,6 +119,8 @@ class MessageType:
         lasts_seconds: for a transient type: if the device does not repeat it for so long, the payload of `over` is
             sent. A stream message to the same conversation, and the end of the device's connection, do the same.
         over: for a type that lasts: returns the payload that ends another; None where that one ends itself.
+        paced: False for a transient type whose code bounds its rate itself: then `[limits] typing_per_second` does
+            not count.
         answer: a struct of the further fields of its ack, where the type's code sets `draft.answer`: for tools
             that read schemas.
         prepare: checks or changes the draft; plain code that must not block.
@@ -143,6 +148,7 @@ class MessageType:
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
+    paced: bool = True
     answer: type[msgspec.Struct] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
@@ -170,6 +176,8 @@ class MessageType:
         if self.acted is not None and not has_actions(self.payload):
             text = "`acted` is for a payload with a field `actions: Actions | None = None`"
             raise ValueError(f"message type {self.name!r}: {text}")
+        if not self.paced and (self.kind is not Kind.TRANSIENT or self.handle is None):
+            raise ValueError(f"message type {self.name!r}: paced=False needs a transient type and a `handle`")
         answer: Any = self.answer
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
@@ -280,6 +288,38 @@ class Server(Facilities, Protocol):
         Raises:
             ValueError: the type is another plugin's.
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
+        """
+
+    def tell(
+        self,
+        conversation: Conversation,
+        type_name: str,
+        payload: dict[str, Any],
+        *,
+        sender_id: str,
+        client_id: str | None = None,
+        only: tuple[str, str] | None = None,
+    ) -> None:
+        """Pass a transient message of one of this plugin's own types on, now, and wait for nothing.
+
+        It goes to the devices of the members that are connected and active, and is the first to be dropped when a
+        queue fills. Nobody's permission is asked, and nothing is counted towards a rate.
+
+        Args:
+            client_id: the sender's device, which is left out.
+            only: the one device to tell, by its user and client id; None for all of them.
+
+        Raises:
+            ValueError: the type is another plugin's, or is stored.
+        """
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        """Have plain code called once, as soon as a message of a user with this id of theirs is stored.
+
+        It costs other messages nothing. Forget it with None once it is not needed any more.
+
+        Args:
+            call: it must not wait; the message is delivered right after it.
         """
 
     async def check_draft(self, draft: Draft) -> None:

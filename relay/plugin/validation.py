@@ -28,6 +28,7 @@ _PLAIN: Final = {
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
+    "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
 

@@ -35,6 +35,7 @@ BUNDLED_PLUGINS = (
     "read_receipt",
     "status_update",
     "typing_indicator",
+    "message_stream",
     "follow",
     "connection_event",
     "answers",

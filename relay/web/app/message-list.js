@@ -2,6 +2,7 @@
 
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
+import { growsOn } from "./streaming.js";
 import { isTalk } from "./texts.js";
 
 /** @import { ConversationView, MessageView } from "../sdk/index.js" */
@@ -36,7 +37,10 @@ export class MessageList {
     this.list = new KeyedList(this.lines, {
       key: (/** @type {MessageLine | GapLine} */ line) => ("gap" in line ? line.key : line.message.key),
       same: (one, other) =>
-        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
+        Object.entries(one).every(([name, value]) => {
+          const next = /** @type {any} */ (other)[name];
+          return name === "gap" || next === value || (name === "message" && growsOn(value, next));
+        }),
       draw: (line) => ("gap" in line ? this.#drawGap(line) : drawMessage(line, pane)),
     });
     this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), {

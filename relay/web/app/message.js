@@ -7,6 +7,7 @@ import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
 import { drawByPlugin, messageActions } from "./plugins.js";
+import { growingText } from "./streaming.js";
 import { eventText, gist, isTalk, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -24,7 +25,7 @@ import { eventText, gist, isTalk, stateText } from "./texts.js";
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
-const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
+const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!", streaming: "…" };
 
 /**
  * Draw a message.
@@ -78,6 +79,7 @@ function quote(quoted, pane) {
 /** @param {MessageView} message @param {ConversationPane} pane */
 function body(message, pane) {
   const { payload, deletedAt, state, progress } = message;
+  if (state === "streaming") return [growingText(message, pane)];
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
   const shown = content(message, pane);
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
@@ -110,7 +112,8 @@ function when({ timestamp }) {
 
 /** @param {MessageView} message */
 function foot(message) {
-  const { mine, state, editedAt } = message;
+  const { mine, payload, state, editedAt } = message;
+  const changed = editedAt !== null ? "edited" : payload.interrupted ? "interrupted" : false;
   const sign =
     mine &&
     element(
@@ -118,7 +121,7 @@ function foot(message) {
       { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
       SIGNS[state],
     );
-  return element("footer", {}, editedAt !== null && "edited", when(message), sign);
+  return element("footer", {}, changed, when(message), sign);
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
