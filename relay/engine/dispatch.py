@@ -135,14 +135,19 @@ class Dispatcher:
         self._check_content(draft)
         return self._submission(route, draft, envelope.meta, original, conversation)
 
-    def post(self, draft: Draft, own_id: str | None) -> Submission:
+    async def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of a plugin's own message, for which no permission is checked.
 
+        The `before` hooks of other plugins see it: what they forbid does not pass in this way either.
+
         Raises:
-            RelayError: `plugin_failed`.
+            RelayError: a hook's refusal, or `plugin_failed`.
         """
         route = _require_route(self._find_route(draft.type.name), draft.type.name, from_clients=False)
         original = None if own_id is None else original_of(draft)
+        if route.hooked:
+            self._check_payload(route, draft)
+            await self._hooks.before(draft, route.guard)
         return self._submission(route, draft, Meta(id=own_id), original, None)
 
     def _find_route(self, name: str) -> Route | None:

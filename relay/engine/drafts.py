@@ -106,19 +106,21 @@ def entry_of(
     if draft.only_sender:
         entry.only_for = sender.user_id
     if draft.apply is not None:
-        entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply))
+        entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply, type_))
     if draft.after is not None:
         entry.after = guard.inside(f"after, for {type_.name!r}", draft.after)
     return entry
 
 
-def _checked_apply(apply: Apply) -> Apply:
-    """Return an `apply` that raises TypeError where it would return something that cannot be stored."""
+def _checked_apply(apply: Apply, type_: MessageType) -> Apply:
+    """Return an `apply` that raises TypeError or ValueError where it would return what its type does not allow."""
 
     def checked(connection: sqlite3.Connection, entry: Entry) -> str | None:
         payload = apply(connection, entry)
         if payload is not None and not isinstance(payload, str):
             raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
+        if payload is not None:
+            type_.load(payload)
         return payload
 
     return checked

@@ -28,6 +28,7 @@ from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.registry import Registry
+from relay.engine.required import RequiredPlugins
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -83,7 +84,8 @@ class Engine:
         self.epoch = epoch
         self.drain = Drain(registry.rules.shields.end_at)
         self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
-        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
+        self.required = RequiredPlugins(registry, settings.plugins.required)
+        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks, self.required)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
         self._make_accounts()

@@ -78,4 +78,4 @@ class Submitter:
         Raises:
             RelayError: it is refused.
         """
-        return await self._router.send(self._dispatcher.post(draft, own_id))
+        return await self._router.send(await self._dispatcher.post(draft, own_id))

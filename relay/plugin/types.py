@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -78,6 +78,25 @@ class Draft:
     answer: dict[str, Any] | None = None
     edits: int | None = None
     depth: int = 0
+
+
+class Delivery(NamedTuple):
+    """A message on its way to one user, as `MessageHook.for_recipient` sees it.
+
+    Attributes:
+        message_id, seq: None for a transient message; `seq` is None for a latest value as well.
+        payload: decoded; a copy that the hook may change and return.
+        target_id: the target as its sender named it: a group's id, or the other user's in a conversation of two.
+        timestamp: when the server took it, Unix seconds.
+    """
+
+    message_id: int | None
+    seq: int | None
+    type: str
+    sender_id: str
+    target_id: str
+    payload: Any
+    timestamp: float
 
 
 Prepare = Callable[[Draft], None]
