@@ -207,7 +207,7 @@ class Dispatcher:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
             except PluginFailed:
                 raise guard.refusal() from None
-        if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
+        if conversation.kind is ConversationKind.BROADCAST and draft.only_for is None:
             require_scope(sender.identity, NOTIFY)
         if type_.handle is None and route.hooked:
             # A broken payload is the type's own failure, and not that of the hooks that see it next.
@@ -286,7 +286,7 @@ class Dispatcher:
         self.check_size(type_, payload)
         # Attributes that are as relay made them need no check.
         changed = conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
-        changed = changed or draft.expires_at is not None or draft.answer is not None
+        changed = changed or draft.expires_at is not None or draft.answer is not None or draft.only_for is not None
         if changed and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()

@@ -103,8 +103,8 @@ def entry_of(
         answer=draft.answer,
         depth=draft.depth,
     )
-    if draft.only_sender:
-        entry.only_for = sender.user_id
+    if draft.only_for is not None:
+        entry.only_for = draft.only_for
     if draft.apply is not None:
         entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply, type_))
     if draft.after is not None:
@@ -150,6 +150,13 @@ def problem_of(draft: Draft) -> str | None:
             return f"draft.answer is {_shown(answer)}; it is a dict that JSON can say, or None: {error}"
     if not isinstance(places[0], Conversation) or not isinstance(places[1], str):
         return "draft.conversation is a Conversation, and draft.target_id a text"
+    only_for: Any = draft.only_for
+    if only_for is not None and not isinstance(only_for, str):
+        return f"draft.only_for is {_shown(only_for)}; it is a user id, or None"
+    if only_for is not None and draft.type.kind is Kind.STREAM:
+        return (
+            "draft.only_for is for latest and transient types: a stream message has a seq that all members share"
+        )
     if type(depth) is not int:
         return f"draft.depth is {_shown(depth)}; it is a whole number"
     return None

@@ -14,6 +14,7 @@ from relay.engine.registry import Owned
 from relay.engine.required import RequiredPlugins, Step
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
 from relay.plugin.types import Draft, Server
+from relay.protocol.errors import RelayError
 from relay.services.router import Submission
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited

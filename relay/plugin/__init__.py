@@ -40,7 +40,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.services import Services
-from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
+from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
@@ -102,6 +102,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Name",
     "Integer",
     "MAX_INTEGER",
+    "Delivery",
     "Draft",
     "Sender",
     "Conversation",

@@ -12,12 +12,13 @@ import msgspec
 from relay.plugin import validation
 from relay.plugin.facilities import Facilities
 from relay.plugin.payloads import explain, free_form_fields, plain_value
-from relay.protocol.envelope import check_plain, encode_json
+from relay.protocol.envelope import SentEnvelope, check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 from relay.storage.entry import After, Apply, Entry
+from relay.storage.history import Record
 
 T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -57,7 +58,8 @@ class Draft:
         after: set it to run code once the message is stored: `entry.message_id` and `entry.seq` are known.
         conversation: the conversation that the message goes to. `handle` may set another, with its `target_id`:
             then permissions are not checked again, and the ack has no `seq`.
-        only_sender: deliver to the sender's own devices only; for latest and transient types.
+        only_for: deliver it to this user's devices only, and show it to nobody else; for latest and transient
+            types. `only_sender = True` says the same of the sender.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
         server: the server as the type's plugin sees it; its services: `draft.server.services.groups`.
@@ -73,11 +75,20 @@ class Draft:
     server: Server
     apply: Apply | None = None
     after: After | None = None
-    only_sender: bool = False
+    only_for: str | None = None
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
     depth: int = 0
+
+    @property
+    def only_sender(self) -> bool:
+        """Whether it is for its sender's own devices only."""
+        return self.only_for == self.sender.user_id
+
+    @only_sender.setter
+    def only_sender(self, alone: bool) -> None:
+        self.only_for = self.sender.user_id if alone else None
 
 
 class Delivery(NamedTuple):
@@ -281,11 +292,50 @@ class Server(Facilities, Protocol):
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
+    async def whisper(
+        self,
+        user_ids: Sequence[str],
+        type_name: str,
+        payload: dict[str, Any],
+        conversation: Conversation,
+        *,
+        sender_id: str,
+        own_id: str | None = None,
+    ) -> list[Entry]:
+        """Send a message of one of this plugin's own types to some members of a conversation; nobody else sees it.
+
+        Of a transient type it goes to those who are connected now. Of a latest type it is stored, one row for each
+        of them in one transaction: their other devices get it, and history has it in `latest`. A newer one
+        replaces the older of the same type, sender, recipient and `key`. Its `meta.only_for` is the recipient.
+
+        Args:
+            user_ids: the recipients, 500 at most.
+            sender_id: in whose name it is sent.
+            own_id: the idempotency key; each recipient's row has it with the recipient's id.
+
+        Returns:
+            One entry for each recipient, in their order.
+
+        Raises:
+            ValueError: the type is another plugin's, or a stream type: its messages have a `seq`, which all
+                members share.
+            RelayError: `not_found` where a recipient is not in the conversation; it is refused; `rate_limited`.
+        """
+
     async def check_draft(self, draft: Draft) -> None:
         """Call every `before` hook for a draft that is not sent itself: a message as an edit would leave it.
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
+        """
+
+    def differs(self, type_name: str) -> bool:
+        """Tell whether a `for_recipient` hook may change what single users get of a type's messages."""
+
+    def envelopes(self, user_id: str, records: Sequence[Record]) -> list[SentEnvelope]:
+        """Return stored messages as one user gets them now, after every `for_recipient` hook; on any thread.
+
+        Whatever shows a message to somebody takes it from here, and not from the row itself.
         """
 
     def check_size(self, type_: MessageType, payload: str) -> None:
