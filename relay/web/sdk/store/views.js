@@ -25,7 +25,7 @@
  * @property {readonly ReactionView[]} reactions
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
  * @property {boolean} pending whether a change of it is not stored yet
- * @property {Error | null} error why it failed
+ * @property {Error | null} error why it failed, or waits though there is a connection
  * @property {number | null} progress from 0 to 1, while its files are uploaded
  */
 
