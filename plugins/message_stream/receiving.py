@@ -97,7 +97,7 @@ async def _shown(draft: Draft, stream: Stream, text: str) -> str:
 
 
 def _check_length(draft: Draft, text: str) -> None:
-    most = draft.server.services.settings.limits.content_characters
+    most = draft.server.settings.limits.content_characters
     if most and len(text) > most:
         raise RelayError(
             ErrorCode.TOO_LARGE, f"a streamed text has at most {most} characters; this would have {len(text)}"

@@ -71,7 +71,7 @@ from relay.plugin.registrations import (
 )
 from relay.plugin.schedules import Schedule, cron, every
 from relay.plugin.slash_commands import SlashCommand
-from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
+from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
@@ -154,6 +154,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Name",
     "Integer",
     "MAX_INTEGER",
+    "Delivery",
     "Draft",
     "Sender",
     "Conversation",

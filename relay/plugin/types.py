@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -60,7 +60,8 @@ class Draft:
         after: set it to run code once the message is stored: `entry.message_id` and `entry.seq` are known.
         conversation: the conversation that the message goes to. `handle` may set another, with its `target_id`:
             then permissions are not checked again, and the ack has no `seq`.
-        only_sender: deliver to the sender's own devices only; for latest and transient types.
+        only_for: deliver it to this user's devices only, and show it to nobody else; for latest and transient
+            types. `only_sender = True` says the same of the sender.
         passed_on: set it to False where the type's code passes the message on by itself, with `Server.tell`: it is
             acked, and delivered to nobody; for transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
@@ -78,12 +79,40 @@ class Draft:
     server: Server
     apply: Apply | None = None
     after: After | None = None
-    only_sender: bool = False
+    only_for: str | None = None
     passed_on: bool = True
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
     depth: int = 0
+
+    @property
+    def only_sender(self) -> bool:
+        """Whether it is for its sender's own devices only."""
+        return self.only_for == self.sender.user_id
+
+    @only_sender.setter
+    def only_sender(self, alone: bool) -> None:
+        self.only_for = self.sender.user_id if alone else None
+
+
+class Delivery(NamedTuple):
+    """A message on its way to one user, as `MessageHook.for_recipient` sees it.
+
+    Attributes:
+        message_id, seq: None for a transient message; `seq` is None for a latest value as well.
+        payload: decoded; a copy that the hook may change and return.
+        target_id: the target as its sender named it: a group's id, or the other user's in a conversation of two.
+        timestamp: when the server took it, Unix seconds.
+    """
+
+    message_id: int | None
+    seq: int | None
+    type: str
+    sender_id: str
+    target_id: str
+    payload: Any
+    timestamp: float
 
 
 Prepare = Callable[[Draft], None]
@@ -290,50 +319,11 @@ class Server(Facilities, Protocol):
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
-    def tell(
-        self,
-        conversation: Conversation,
-        type_name: str,
-        payload: dict[str, Any],
-        *,
-        sender_id: str,
-        client_id: str | None = None,
-        only: tuple[str, str] | None = None,
-    ) -> None:
-        """Pass a transient message of one of this plugin's own types on, now, and wait for nothing.
-
-        It goes to the devices of the members that are connected and active, and is the first to be dropped when a
-        queue fills. Nobody's permission is asked, and nothing is counted towards a rate.
-
-        Args:
-            client_id: the sender's device, which is left out.
-            only: the one device to tell, by its user and client id; None for all of them.
-
-        Raises:
-            ValueError: the type is another plugin's, or is stored.
-        """
-
-    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
-        """Have plain code called once, as soon as a message of a user with this id of theirs is stored.
-
-        It costs other messages nothing. Forget it with None once it is not needed any more.
-
-        Args:
-            call: it must not wait; the message is delivered right after it.
-        """
-
     async def check_draft(self, draft: Draft) -> None:
         """Call every `before` hook for a draft that is not sent itself: a message as an edit would leave it.
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
-        """
-
-    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
-        """Call the `acted` of the type of an answered message, in the transaction that stores the answer.
-
-        Raises:
-            RelayError: its refusal, or `plugin_failed`.
         """
 
     def check_size(self, type_: MessageType, payload: str) -> None:

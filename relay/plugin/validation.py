@@ -27,6 +27,7 @@ _PLAIN: Final = {
     "stored": (("server", "connection", "entries"), _INSIDE),
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
+    "for_recipient": (("server", "delivery", "user_id"), "what waits is `before`, which changes it for everybody"),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
     "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
@@ -223,7 +224,11 @@ def message_hook(hook: Any) -> None:
     if hook.types is not None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
-    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")
+    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed", "for_recipient")
+    if type(hook.required) is not bool:
+        raise TypeError(f"{owner}: required is {hook.required!r:.80}; it is True or False")
+    if hook.required and hook.before is None and hook.for_recipient is None:
+        raise TypeError(f"{owner}: required is for a hook with `before` or `for_recipient`, and this has neither")
 
 
 def schedule(part: Any) -> None:

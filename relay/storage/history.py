@@ -14,11 +14,11 @@ from relay.storage.text_scan import CONTENT, TextScan
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces, edit_id, depth"
+    " deleted_at, expires_at, replaces, edit_id, depth, NULL"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL, NULL, NULL, about, key"
+    " NULL, NULL, NULL, NULL, about, key, only_for"
 )
 
 
@@ -48,6 +48,7 @@ class Record(NamedTuple):
     depth: int | None = None
     about: int | None = None
     key: str = ""
+    only_for: str | None = None
 
     @property
     def size(self) -> int:

@@ -126,6 +126,9 @@ function foot(message) {
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function failed({ id, error, state }, pane) {
+  if (state === "queued" && error) {
+    return element("p", { class: "failure", role: "status" }, `Not sent yet: ${error.message}. It is sent again by itself.`);
+  }
   if (state !== "failed" || id === null) return null;
   const again = button("Try again", () => pane.messaging.retryMessage(id).catch(pane.failed), { class: "link" });
   const drop = button("Discard", () => pane.messaging.discardMessage(id).catch(pane.failed), { class: "link" });

@@ -32,7 +32,7 @@ import { actionsOf } from "./actions.js";
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed" | "streaming"} state `sent` for others' messages;
  *   `streaming` for one that grows until it is stored
  * @property {boolean} pending whether a change of it is not stored yet
- * @property {Error | null} error why it failed
+ * @property {Error | null} error why it failed, or waits though there is a connection
  * @property {number | null} progress from 0 to 1, while its files are uploaded
  */
 
