@@ -60,7 +60,7 @@ class ReminderPayload(Payload):
 
 
 class Due(msgspec.Struct):
-    """When a reminder comes, Unix seconds."""
+    """The time of a reminder, Unix seconds."""
 
     at: float
 
