@@ -17,9 +17,9 @@ from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
+from relay.engine.jobs import PluginJobs
 from relay.engine.moved import MovedServices
 from relay.engine.registry import Registry
-from relay.engine.schedules import PluginJobs
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.actions import ActionAnswer, ActionOutcome

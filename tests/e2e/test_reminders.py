@@ -11,7 +11,7 @@ from tests.e2e.world import World, unique
 
 pytestmark = pytest.mark.e2e
 
-KILLS = 3
+KILLS = 2
 EACH = 20
 """Reminders that are due around one kill: half of them in a conversation, half for their author alone."""
 

@@ -181,6 +181,13 @@ async def test_what_changed_while_the_plugin_was_off_is_looked_at_when_it_is_due
         assert (await jobs(world), guard.failures) == ([], 0)
 
 
+async def test_one_that_is_refused_at_its_time_does_not_wait_for_ever(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", RELAY_TYPES__REMINDER__MAX_BYTES="40", **ON) as world:
+        await remind(await world.connect("alice"), "a text that is too long", when="in 10m")
+        await trio.sleep(601)
+        assert (await came(world, "bob", "user", "alice"), await listed(world), await jobs(world)) == ([], [], [])
+
+
 async def test_after_a_crash_at_any_moment_each_reminder_comes_once(
     relay_world: RelayWorld, tmp_path: Path
 ) -> None:
