@@ -212,7 +212,7 @@ def _check_address(address: Any) -> None:
     """
     if isinstance(address, int):
         raise ValueError(f"at takes an address such as 'group:team', not {address!r}; a channel_id is for `by_id`")
-    if address != EVERYBODY and str(address).partition(":")[0] not in ("user", "group", "self"):
+    if address != EVERYBODY and not str(address).startswith(("user:", "group:", "self:")):
         raise ValueError(
             f"{address!r} is no address: use group_address, user_address or draft.conversation.address;"
             " what a user names is for `find`"

@@ -136,7 +136,7 @@ class Conversations(Protocol):
 
 
 class Messages(Protocol):
-    """The stored messages of a server, as a user may see them."""
+    """The stored messages of a server, for those who may see them."""
 
     async def get(self, user_id: str, message_id: int) -> Record:
         """Return a stored message of the kind stream, a tombstone too, if the user may see it.
