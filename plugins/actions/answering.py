@@ -176,7 +176,7 @@ def _check_open(connection: sqlite3.Connection, known: State, user_id: str, opti
 
 
 async def _written_in(draft: Draft, message_id: int) -> Conversation | None:
-    """Return the conversation of a message of the sender's own, who need not be in it: a bot that was invoked there."""
+    """Return the conversation of a message of the sender's own; a bot that was invoked there is not in it."""
     sent_by = (message_id, draft.sender.user_id)
     row = await draft.server.read(
         lambda connection: connection.execute(

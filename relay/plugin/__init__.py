@@ -54,6 +54,7 @@ from relay.plugin.interfaces import (
     Users,
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
+from relay.plugin.page import Page
 from relay.plugin.jobs import Jobs
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -120,6 +121,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
+    "Page",
     "Routes",
     "SessionHook",
     "SlashCommand",

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
+from relay.plugin.page import Page
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -82,3 +83,8 @@ def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
 @hookspec
 def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
     """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""
+
+
+@hookspec
+def relay_page(options: Any) -> Page:  # type: ignore[empty-body]
+    """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

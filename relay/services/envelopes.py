@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from relay.protocol.bundled import NAMES_ITS_MESSAGE
 from relay.protocol.envelope import SentEnvelope, SentMeta, encode, encode_error, encode_json
 from relay.storage.entry import Entry
 from relay.storage.history import Record
@@ -15,7 +16,7 @@ _NO_PAYLOAD: Final = msgspec.Raw(b"{}")
 
 def sent_meta(message: Entry | Record) -> SentMeta:
     """Return the `meta` that a message has live and from the log."""
-    return SentMeta(
+    meta = SentMeta(
         message_id=message.message_id,
         seq=message.seq,
         id=message.own_id,
@@ -28,6 +29,17 @@ def sent_meta(message: Entry | Record) -> SentMeta:
         replaces=message.replaces,
         depth=message.depth or None,
     )
+    if message.about is not None:
+        meta.about, meta.key = _subject(message)
+    return meta
+
+
+def _subject(message: Entry | Record) -> tuple[int | None, str | None]:
+    """Return the message that a latest value is about, and its key where that says more."""
+    stored = message.message_id is not None and message.seq is None
+    if message.about is None or not stored or message.type in NAMES_ITS_MESSAGE:
+        return None, None
+    return message.about, message.key if message.key != str(message.about) else None
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -53,6 +65,11 @@ def ack_payload(entry: Entry) -> dict[str, object]:
         payload["seq"] = entry.seq
     if entry.replaces is not None:
         payload["replaces"] = entry.replaces
+    about, key = _subject(entry)
+    if about is not None:
+        payload["about"] = about
+        if key is not None:
+            payload["key"] = key
     if entry.answer is not None:
         payload |= entry.answer
     return payload

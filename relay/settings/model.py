@@ -38,6 +38,7 @@ BUNDLED_PLUGINS = (
     "follow",
     "connection_event",
     "answers",
+    "actions",
     "search",
 )
 
