@@ -41,6 +41,7 @@ function showNotifications(messenger) {
   };
   const dialog = openDialog("Notifications", element("div", {}, list, older));
   dialog.addEventListener("close", store.subscribe("notifications", draw));
+  dialog.addEventListener("close", names.onChange(draw));
   draw();
 }
 
