@@ -53,7 +53,7 @@ class Remind(Payload):
 
 
 class ReminderPayload(Payload):
-    """What was to be remembered, and the `remind` that asked for it."""
+    """The text of a reminder, and the `remind` that asked for it."""
 
     text: str
     remind: Integer
