@@ -30,7 +30,7 @@ export function notificationsButton(messenger) {
 
 /** @param {Messenger} messenger */
 function showNotifications(messenger) {
-  const { store, failed } = messenger;
+  const { store, names, failed } = messenger;
   const list = element("ol", { class: "told-so-far" });
   const older = button("Older ones", () => store.loadOlderNotifications().catch(failed), { class: "link" });
   const draw = () => {
