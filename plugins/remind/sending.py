@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import Draft, Entry, RelayError, ScheduledJob, Server, erase_messages
+from relay.plugin import Draft, Entry, RelayError, ScheduledJob, Server, Unchanged, erase_messages
 
 from .options import Options
 from .table import find, forget, of_group, of_user
@@ -26,13 +26,17 @@ async def remind(server: Server, job: ScheduledJob, options: Options) -> None:
     if reminder.only_me:
         await server.ensure_user(options.sender)
 
+    def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+        if find(connection, reminder.message_id) is None:  # deleted at this moment
+            raise Unchanged
+
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         if reminder.only_me:  # what asked for it is of no more use, and would stand among the notifications
             erase_messages(connection, [reminder.message_id], entry.timestamp)
         forget(server, connection, [reminder.message_id])
 
     def shape(draft: Draft) -> None:
-        draft.after = after
+        draft.apply, draft.after = apply, after
 
     payload = {"text": text, "remind": reminder.message_id}
     sender = options.sender if reminder.only_me else reminder.user_id
