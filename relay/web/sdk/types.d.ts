@@ -129,6 +129,10 @@ export interface Meta {
   replaces?: number;
   depth?: number;
   replay?: boolean;
+  /** The one user who is sent it. */
+  only_for?: string;
+  /** Whether its payload is not shown for now, and is empty. */
+  withheld?: boolean;
 }
 
 /** One message on the wire. A tombstone's payload is empty, whatever its type. */
