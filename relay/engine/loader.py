@@ -20,6 +20,7 @@ from relay.engine.guard import Guard, Rules, in_words
 from relay.engine.moved import used_services
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
+from relay.engine.page_files import read_page
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
 from relay.http.paths import Claimed
 from relay.plugin import hookspecs
@@ -149,7 +150,8 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         types = tuple(type_.name for type_ in parts["relay_message_types"])
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
-        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
+        page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
+        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, page), parts)
         if found.source != "bundled":
             registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
     except (KeyboardInterrupt, MemoryError):
@@ -201,6 +203,10 @@ def _check_names(module: ModuleType) -> None:
 
 def _checked(hook: str, kind: type[Any], answer: Any) -> list[Any]:
     """Return what a hook returned, as a list of parts of one kind."""
+    if hook == "relay_page":
+        if not isinstance(answer, kind):
+            raise BadHook(f"{hook} returned {answer!r:.80}; return a {kind.__name__}")
+        return [answer]
     if not isinstance(answer, list | tuple):
         raise BadHook(f"{hook} returned {answer!r}; return a list of {kind.__name__}")
     for part in answer:

@@ -10,7 +10,9 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from relay.engine.guard import Guard, Rules
+from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -33,8 +35,9 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_background": BackgroundTask,
     "relay_routes": Routes,
     "relay_commands": Command,
+    "relay_page": PageExtension,
 }
-"""The class of the parts that each hook returns a list of."""
+"""The class of the parts that each hook returns a list of; `relay_page` returns one."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class LoadedPlugin:
         source: "bundled", "directory" or "installed".
         description: the first line of its docstring.
         options: its table of the configuration, as it is given to its hooks.
+        page: what it brings to relay's own page; served in quarantine, too, as the page draws old messages.
     """
 
     name: str
@@ -83,6 +87,7 @@ class LoadedPlugin:
     guard: Guard
     description: str = ""
     options: Any = None
+    page: PageFiles | None = None
 
 
 @dataclass

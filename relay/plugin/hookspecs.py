@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -70,3 +71,8 @@ def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
 @hookspec
 def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
     """Return commands that `relay` has while this plugin is enabled."""
+
+
+@hookspec
+def relay_page(options: Any) -> PageExtension:  # type: ignore[empty-body]
+    """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from relay.protocol.bundled import NAMES_ITS_MESSAGE
 from relay.protocol.envelope import SentEnvelope, SentMeta, encode, encode_error, encode_json
 from relay.storage.entry import Entry
 from relay.storage.history import Record
@@ -56,7 +57,7 @@ ALIKE: Final = Alike()
 
 def sent_meta(message: Entry | Record) -> SentMeta:
     """Return the `meta` that a message has live and from the log."""
-    return SentMeta(
+    meta = SentMeta(
         message_id=message.message_id,
         seq=message.seq,
         id=message.own_id,
@@ -70,6 +71,17 @@ def sent_meta(message: Entry | Record) -> SentMeta:
         depth=message.depth or None,
         only_for=message.only_for,
     )
+    if message.about is not None:
+        meta.about, meta.key = _subject(message)
+    return meta
+
+
+def _subject(message: Entry | Record) -> tuple[int | None, str | None]:
+    """Return the message that a latest value is about, and its key where that says more."""
+    stored = message.message_id is not None and message.seq is None
+    if message.about is None or not stored or message.type in NAMES_ITS_MESSAGE:
+        return None, None
+    return message.about, message.key if message.key != str(message.about) else None
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -130,6 +142,11 @@ def ack_payload(entry: Entry) -> dict[str, object]:
         payload["seq"] = entry.seq
     if entry.replaces is not None:
         payload["replaces"] = entry.replaces
+    about, key = _subject(entry)
+    if about is not None:
+        payload["about"] = about
+        if key is not None:
+            payload["key"] = key
     if entry.answer is not None:
         payload |= entry.answer
     return payload

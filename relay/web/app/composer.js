@@ -2,6 +2,7 @@
 
 import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
+import { composerActions } from "./plugins.js";
 import { gist } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -14,6 +15,7 @@ export class Composer {
   #answers = null;
   /** @type {MessageView | null} */
   #edits = null;
+  #labels = "";
 
   /** @param {ConversationPane} pane */
   constructor(pane) {
@@ -44,6 +46,7 @@ export class Composer {
     });
     const attach = button("Attach files", () => picker.click(), { sign: icon("file"), class: "quiet" });
     const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, icon("send"));
+    this.pluginButtons = element("span", { class: "plugin-buttons" });
     this.node = element(
       "form",
       {
@@ -54,8 +57,17 @@ export class Composer {
       },
       this.about,
       this.chosen,
-      element("div", { class: "line" }, attach, picker, this.text, send),
+      element("div", { class: "line" }, attach, picker, this.pluginButtons, this.text, send),
     );
+  }
+
+  /** Draw the buttons of plugins. */
+  drawPluginButtons() {
+    const actions = composerActions(this.pane.id);
+    const labels = actions.map(({ label }) => label).join("\n");
+    if (labels === this.#labels) return;
+    this.#labels = labels;
+    fill(this.pluginButtons, ...actions.map(({ label, sign, press }) => button(label, press, { sign: sign ?? icon("new"), class: "quiet" })));
   }
 
   focus() {

@@ -1,10 +1,12 @@
 /** One message, drawn as a line of its conversation. */
 
 import { avatar, quoteLine } from "./avatar.js";
+import { drawCard } from "./cards.js";
 import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
-import { eventText, gist, stateText } from "./texts.js";
+import { drawByPlugin, messageActions } from "./plugins.js";
+import { eventText, gist, isTalk, stateText } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -35,22 +37,17 @@ export function drawMessage(line, pane) {
     newDay && element("div", { class: "day" }, element("span", {}, day(message.timestamp))),
     newHere && element("div", { class: "new" }, element("span", {}, "New")),
   ];
-  const isTalk = message.type === "chat_message" || message.type === "group_message";
-  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, !isTalk && "event"]
+  const isEvent = message.type === "group_event";
+  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, isEvent && "event"]
     .filter(Boolean)
     .join(" ");
-  const inside = isTalk ? talk(line, pane) : [element("p", {}, eventOf(message, pane), " ", when(message))];
+  const inside = isEvent ? [element("p", {}, eventText(message, pane.names), " ", when(message))] : talk(line, pane);
   return element(
     "li",
     { class: classes, tabindex: -1, "data-key": message.key, "data-state": message.state },
     ...above,
     ...inside,
   );
-}
-
-/** @param {MessageView} message @param {ConversationPane} pane */
-function eventOf(message, pane) {
-  return message.type === "group_event" ? eventText(message, pane.names) : gist(message, pane.names);
 }
 
 /** @param {MessageLine} line @param {ConversationPane} pane */
@@ -78,15 +75,22 @@ function quote(quoted, pane) {
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
-function body({ payload, deletedAt, state, progress }, pane) {
+function body(message, pane) {
+  const { payload, deletedAt, state, progress } = message;
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
-  /** @type {HTMLElement[]} */
-  const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(payload.content)))] : [];
+  const shown = content(message, pane);
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
   for (const id of files) shown.push(pane.files.draw(id, pane.list.grown));
   if (state === "uploading")
     shown.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
   return shown;
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
+function content(message, pane) {
+  if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
+  const { content: text } = message.payload;
+  return text ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))] : [];
 }
 
 /** @param {string} text */
@@ -179,7 +183,8 @@ function actions(message, pane) {
     picker,
     open,
     button("Reply", () => pane.composer.reply(message), { sign: icon("reply"), class: "quiet" }),
-    mine && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    ...messageActions(message).map(({ label, sign, press }) => button(label, press, { sign, class: "quiet" })),
+    mine && isTalk(message) && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
     mine && button("Delete", () => void pane.remove(message), { sign: icon("delete"), class: "quiet" }),
   );
 }

@@ -8,6 +8,8 @@ import { ask, element, fill } from "./dom.js";
 import { Files } from "./files.js";
 import { Names } from "./names.js";
 import { Notices } from "./notices.js";
+import { sendFaultsBy } from "./plugin-guard.js";
+import { beginPlugins, counted, echoed, endPlugins } from "./plugins.js";
 import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { LINK } from "./sign-in.js";
@@ -36,7 +38,7 @@ export class Messenger {
     this.events = events;
     this.socket = new SocketManager(BASE, session.token, { name: session.userId });
     this.messaging = new MessagingAPI(this.socket);
-    this.store = new Store(this.messaging);
+    this.store = new Store(this.messaging, { counted, echoed });
     this.names = new Names(this.messaging);
     this.files = new Files(this.messaging);
     this.notices = new Notices();
@@ -53,6 +55,8 @@ export class Messenger {
 
   /** @param {HTMLElement} place */
   async show(place) {
+    beginPlugins(this);
+    sendFaultsBy((fault) => void this.socket.rest.request("POST", "/api/page/faults", { body: fault }).catch(() => {}));
     this.sidebar = new Sidebar(this);
     this.main = element("main", {});
     const banner = new Banner(this);
@@ -123,6 +127,8 @@ export class Messenger {
   async #leave(forget = true) {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const end of this.#ends.splice(0)) end();
+    sendFaultsBy(null);
+    endPlugins();
     this.#pane?.close();
     this.sidebar?.close();
     this.files.close();

@@ -100,6 +100,10 @@ export interface AckPayload {
   timestamp: number;
   duplicate: boolean;
   replaces?: number;
+  /** Of a latest value: the message that it says something of. */
+  about?: number;
+  /** Of a latest value: what it replaces by, where that is not `about`. */
+  key?: string;
   [name: string]: unknown;
 }
 
@@ -127,6 +131,8 @@ export interface Meta {
   deleted_at?: number;
   expires_at?: number;
   replaces?: number;
+  about?: number;
+  key?: string;
   depth?: number;
   replay?: boolean;
   /** The one user who is sent it. */

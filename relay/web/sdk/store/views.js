@@ -2,6 +2,7 @@
 
 /** @import { ConversationKind, Role } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
+/** @import { LatestView } from "./latest.js" */
 /** @import { Message } from "./message.js" */
 /** @import { OptimisticUpdates, Outgoing } from "./optimistic.js" */
 
@@ -23,6 +24,7 @@
  * @property {number | null} deletedAt
  * @property {number | null} expiresAt
  * @property {readonly ReactionView[]} reactions
+ * @property {readonly LatestView[]} latest other latest values about it, such as votes, the newest last
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
  * @property {boolean} pending whether a change of it is not stored yet
  * @property {Error | null} error why it failed, or waits though there is a connection
@@ -108,6 +110,7 @@ export function messageView(key, conversation, message, optimistic) {
     deletedAt: changed.deletedAt ?? null,
     expiresAt: message.expiresAt ?? null,
     reactions: changed.deletedAt === undefined ? reactionsOf(conversation, message.messageId, changes) : [],
+    latest: conversation.latest.of(message.messageId),
     state: mine ? stateOf(conversation, message.seq) : "sent",
     pending: changes.length > 0,
     error: null,
@@ -133,6 +136,7 @@ export function unsentView(key, userId, sent) {
     deletedAt: null,
     expiresAt: null,
     reactions: [],
+    latest: [],
     state: /** @type {"queued"} */ (sent.state),
     pending: false,
     error: sent.error,
