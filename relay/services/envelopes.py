@@ -81,7 +81,9 @@ def _subject(message: Entry | Record) -> tuple[int | None, str | None]:
     stored = message.message_id is not None and message.seq is None
     if message.about is None or not stored or message.type in NAMES_ITS_MESSAGE:
         return None, None
-    return message.about, message.key if message.key != str(message.about) else None
+    # A whisper's row has its reader's id before the key, as each of them has a row.
+    key = message.key if message.only_for is None else message.key.removeprefix(f"{message.only_for}:")
+    return message.about, key if key != str(message.about) else None
 
 
 def encode_entry(entry: Entry) -> bytes:

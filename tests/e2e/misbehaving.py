@@ -108,7 +108,7 @@ async def whispering(server: Any, entry: Any) -> None:
 
 async def whisper(server: Any, about: Any, text: Any) -> None:
     """Whisper what no type allows, to somebody who is not there."""
-    conversation = await server.services.channels.find("mallory", "mark")
+    conversation = await server.conversations.find("mallory", "mark")
     await server.whisper(["nobody"] if text == 5 else ["mark"], OWN + "whisper", {"text": 5}, conversation, sender_id="mallory")
 
 
