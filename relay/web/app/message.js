@@ -7,6 +7,7 @@ import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from 
 import { parts } from "./links.js";
 import { drawByPlugin, messageActions } from "./plugins.js";
 import { eventText, gist, isTalk, stateText } from "./texts.js";
+import { drawWhisper, whispersIn } from "./whispers.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -64,6 +65,7 @@ function talk({ message, first, sender, quoted }, pane) {
     element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
     reactions(message, pane),
     failed(message, pane),
+    ...whispersIn(message.latest).map(drawWhisper),
   ];
 }
 
@@ -89,7 +91,8 @@ function body(message, pane) {
 /** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
 function content(message, pane) {
   if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
-  const { content: text } = message.payload;
+  const { content: text, attachments } = message.payload;
+  if (!text && !attachments?.length && message.messageId !== null) return [element("p", { class: "deleted" }, "This message cannot be shown now.")];
   return text ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))] : [];
 }
 
