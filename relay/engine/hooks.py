@@ -99,14 +99,17 @@ class Hooks:
         Raises:
             RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
         """
-        what = f"before, for {draft.type.name!r}"
+        what, server = f"before, for {draft.type.name!r}", draft.server
         for step in self.steps(draft.type.name):
             if self._is_called(step) and step.guard is not but:
+                draft.server = self._server_of(step.guard.plugin)
                 try:
                     await step.guard.call_async(what, step.call, draft)
                     step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
                     raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     def before_nowait(self, draft: Draft) -> None:
         """Do the same, where none of the hooks is async.
@@ -114,14 +117,17 @@ class Hooks:
         Raises:
             RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
         """
-        what = f"before, for {draft.type.name!r}"
+        what, server = f"before, for {draft.type.name!r}", draft.server
         for step in self.steps(draft.type.name):
             if self._is_called(step):
+                draft.server = self._server_of(step.guard.plugin)
                 try:
                     step.guard.call(what, step.call, draft)
                     step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
                     raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     # In the writer's transaction: relay.storage.observer.TransactionObserver.
 

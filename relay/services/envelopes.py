@@ -71,7 +71,7 @@ def sent_meta(message: Entry | Record) -> SentMeta:
         depth=message.depth or None,
         only_for=message.only_for,
     )
-    if message.about is not None:
+    if message.about is not None or message.only_for is not None:
         meta.about, meta.key = _subject(message)
     return meta
 
@@ -79,9 +79,12 @@ def sent_meta(message: Entry | Record) -> SentMeta:
 def _subject(message: Entry | Record) -> tuple[int | None, str | None]:
     """Return the message that a latest value is about, and its key where that says more."""
     stored = message.message_id is not None and message.seq is None
-    if message.about is None or not stored or message.type in NAMES_ITS_MESSAGE:
+    # A whisper's row has its reader's id before the key, as each of them has a row.
+    key = message.key.removeprefix(f"{message.only_for}:")
+    whispered = key != message.key
+    if not (message.about is not None or whispered) or not stored or message.type in NAMES_ITS_MESSAGE:
         return None, None
-    return message.about, message.key if message.key != str(message.about) else None
+    return message.about, key if key and key != str(message.about) else None
 
 
 def encode_entry(entry: Entry) -> bytes:

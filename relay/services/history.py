@@ -13,7 +13,7 @@ from relay.protocol.envelope import SentEnvelope
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
-from relay.services.envelopes import ALIKE, PerRecipient, envelopes
+from relay.services.envelopes import ALIKE, ForUser, PerRecipient, envelopes
 from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
@@ -284,7 +284,9 @@ class HistorySaver:
         return result
 
     async def find(self, user_id: str, message_id: int) -> Found:
-        """Return a stream message that a user may see, a tombstone too.
+        """Return a stream message that a user may see, as they get it; a tombstone too.
+
+        One that is withheld from them has no payload either.
 
         Raises:
             RelayError: `not_found` if it does not exist, or the user may not see it.
@@ -300,4 +302,8 @@ class HistorySaver:
         found = await self._runner.read(read)
         if found is None:
             raise not_found(f"message {message_id}")
+        record, recipients = found.record, self._recipients
+        if record.payload is not None and recipients.any and recipients.concern(record.type):
+            (payload,) = recipients.payloads([ForUser(record, user_id)])
+            return found._replace(record=record._replace(payload=payload))
         return found

@@ -14,7 +14,7 @@ from relay.storage.text_scan import CONTENT, TextScan
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces, edit_id, depth, NULL"
+    " deleted_at, expires_at, replaces, edit_id, depth"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"

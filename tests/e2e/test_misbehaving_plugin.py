@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import misbehaving
 from tests.e2e.server import Tables
 from tests.e2e.wire import hello
-from tests.e2e.world import World, unique
+from tests.e2e.world import Device, World, unique
 
 pytestmark = pytest.mark.e2e
 
@@ -45,6 +45,7 @@ REFUSES = {
 
 BESIDE = {
     "search_text": PLAIN,
+    "whisper in committed": ("raises", "returns junk", "waits"),
     "stored": PLAIN,
     "edited": PLAIN,
     "erased": PLAIN,
@@ -167,6 +168,55 @@ def test_what_fails_beside_a_message_costs_nobody_anything(odd: tuple[Odd, Bysta
         assert bystanders.fault is None, way
 
 
+@pytest.mark.parametrize("hook", ["before, required", "whisper in before"])
+def test_what_a_required_hook_fails_at_is_refused_to_be_sent_again(odd: tuple[Odd, Bystanders], hook: str) -> None:
+    plugin, bystanders = odd
+    for way in SHIELDED if hook == "before, required" else ("raises", "returns junk", "waits"):
+        before = plugin.standing()["failures"]
+        plugin.choose(hook, way)
+        answer = plugin.send("odd_required", {"text": way})
+        plugin.choose("", "")
+        if hook == "whisper in before" and way == "returns junk":  # the whisper is refused, and so is its message
+            assert answer["payload"]["code"] == "invalid_payload", answer
+        else:
+            assert (answer["payload"].get("code"), answer["payload"].get("retry")) == ("overloaded", True), (way, answer)
+            plugin.said(hook, way, before)
+        acked(plugin.send("odd_required", {"text": f"well after {way}"}))
+        assert bystanders.fault is None, way
+    stored = plugin.world.history("mallory", peer="mark")
+    assert not [one for one in stored if one["payload"].get("text") in SHIELDED]
+
+
+@pytest.mark.parametrize("kind", ["look", "look_hard"])
+def test_what_fails_at_one_recipient_costs_the_others_nothing(odd: tuple[Odd, Bystanders], kind: str) -> None:
+    plugin, bystanders = odd
+    hook = "for_recipient" if kind == "look" else "for_recipient, required"
+    mark = plugin.world.device("mark")
+    for way in PLAIN:
+        before = plugin.standing()["failures"]
+        plugin.choose(hook, way)
+        answer = plugin.send(f"odd_{kind}", {"text": way})
+        acked(answer)
+        at = answer["payload"]["message_id"]
+        got = received(mark, at)
+        plugin.choose("", "")
+        assert got["payload"] == ({"text": way} if kind == "look" else {}), (way, got)
+        assert got["meta"].get("withheld", False) is (kind == "look_hard")
+        plugin.said(hook, way, before)
+        assert bystanders.fault is None, way
+        seen = {row["meta"]["message_id"]: row["payload"] for row in plugin.world.history("mark", peer="mallory")}
+        assert seen[at] == {"text": "for mark"}
+    mark.close()
+
+
+def received(device: Device, message_id: int) -> dict[str, Any]:
+    """Read on until a message comes, and return it."""
+    deadline = time.monotonic() + 8
+    while (one := device.take(deadline - time.monotonic()))["meta"].get("message_id") != message_id:
+        pass
+    return one
+
+
 def talk(plugin: Odd) -> None:
     """Say something, say it anew and take it back: each is acked, and done."""
     first = plugin.send("chat_message", {"content": "first"})["payload"]["message_id"]
@@ -184,6 +234,7 @@ def visit(plugin: Odd) -> None:
 
 
 DOES: dict[str, Callable[[Odd], None]] = {
+    "whisper in committed": lambda plugin: acked(plugin.send("odd_required", {"text": "well"})),
     "search_text": lambda plugin: acked(plugin.send("odd_search", {"text": "needle"})),
     "stored": talk,
     "edited": talk,

@@ -14,6 +14,7 @@ from relay.app.plugin_admin import checked, list_plugins
 from relay.engine.loader import load
 from relay.plugin import RelayError
 from relay.settings import load as read_settings
+from relay.storage.accounts import create_token
 from relay.testing import RelayWorld, World
 from relay.testing import world as open_world
 
@@ -55,14 +56,14 @@ async def refused_with(world: World, content: str, own_id: str, by: str) -> dict
         body = {"type": "chat_message", "payload": {"content": content}, "meta": {"id": own_id, "target_id": "bob"}}
         problem = await world.rest("POST", "/api/messages", "alice", json_body=body)
         assert problem.status == 503, problem.body
-        assert float(problem.headers["Retry-After"]) == problem.body["retry_after"]
+        assert int(problem.headers["retry-after"]) == problem.body["retry_after"]
         return problem.body | {"message": problem.body["detail"]}
     if by == "import":
         meta = {"id": own_id, "sender_id": "alice", "target_id": "bob"}
         line = json.dumps({"type": "chat_message", "payload": {"content": content}, "meta": meta})
         answer = await perform(engine, "import", {"lines": [line]})
-        assert answer["stored"] == 0, answer
-        return {"code": "overloaded", "retry": True, "message": str(answer["problems"])}
+        assert (answer["taken"], answer["stored"], answer["problems"]) == (0, 0, []), answer
+        return {"code": "overloaded", "retry": True, "message": answer["busy"]}
     server = engine.server_of("notices")
     with pytest.raises(RelayError) as refusal:
         if by == "a plugin's send":
@@ -97,7 +98,7 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
             assert (answer["payload"]["code"], answer["payload"]["retry"]) == ("overloaded", True)
             assert "'word_filter' must check this message, and" in answer["payload"]["message"]
         assert guard.quarantined
-        assert "what it must check is refused until it is taken back" in caplog.body.decode()
+        assert "what it must check is refused until it is taken back" in caplog.text
 
         for by in WAYS:
             error = await refused_with(world, FORBIDDEN, f"bad-{WAYS.index(by)}", by)
@@ -106,7 +107,7 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         edit = {"message_id": good["payload"]["message_id"], "content": FORBIDDEN}
         assert (await alice.request("message_edit", edit, "bob"))["payload"]["code"] == "overloaded"
         assert [one["payload"]["content"] for one in await world.history("bob", "user", "alice")] == ["hello"]
-        typing = await alice.request("typing_indicator", {"is_typing": True}, "bob")
+        typing = await alice.request("typing_indicator", {"typing": True}, "bob")
         assert typing["type"] == "ack", "what it does not check passes"
 
         ready = await world.rest("GET", "/readyz")
@@ -115,7 +116,10 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         assert ready.body["reasons"] == [
             "the plugin 'word_filter' is required, and failed too often and is set aside"
         ]
-        metrics = (await world.rest("GET", "/metrics")).body.decode()
+        world.tokens["prometheus"] = await world.engine.runner.write(
+            lambda connection: create_token(connection, "alice", 0, origin="cli", scopes=("metrics",))
+        )
+        metrics = (await world.rest("GET", "/metrics", "prometheus")).body.decode()
         assert 'relay_required_plugin_lacking{plugin="word_filter"} 1.0' in metrics
         refusals = guard.rules.failures + len(WAYS) + 1
         assert f'relay_required_refusals_total{{plugin="word_filter"}} {refusals:.1f}' in metrics
@@ -166,12 +170,12 @@ async def test_without_a_plugin_that_the_operator_requires_no_message_passes(
         assert (await world.rest("GET", "/readyz")).body["checks"]["required_plugins"] is False
         row = next(row for row in await list_plugins(world.engine) if row["name"] == "word_filter")
         assert (row["state"], row["reason"].startswith("required, so what it must")) == ("left out", True)
-    assert "plugin 'word_filter' is required and left out, so every message is refused" in caplog.body.decode()
+    assert "plugin 'word_filter' is required and left out, so every message is refused" in caplog.text
 
 
 def test_a_required_plugin_is_loaded_and_a_name_that_is_none_is_met_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text('[plugins]\nrequired = ["webhook", "polls"]\n')
-    rows = {row["name"]: row for row in checked(read_settings(tmp_path / "relay.toml"), ())}
+    rows = {row["name"]: row for row in checked(read_settings(tmp_path / "relay.toml", {}), ())}
     assert "did you mean webhooks?" in rows["webhook"]["reason"]
     assert rows["polls"]["remark"].endswith(
         "[plugins] required names it, and it has no hook `before` or `for_recipient`"

@@ -9,6 +9,7 @@ import { parts } from "./links.js";
 import { drawByPlugin, messageActions } from "./plugins.js";
 import { growingText } from "./streaming.js";
 import { eventText, gist, isTalk, stateText } from "./texts.js";
+import { drawWhisper, whispersIn } from "./whispers.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -66,6 +67,7 @@ function talk({ message, first, sender, quoted }, pane) {
     element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
     reactions(message, pane),
     failed(message, pane),
+    ...whispersIn(message.latest).map(drawWhisper),
   ];
 }
 
@@ -93,7 +95,8 @@ function body(message, pane) {
 /** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
 function content(message, pane) {
   if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
-  const { content: text, command, invoked_by: by } = message.payload;
+  const { attachments, content: text, command, invoked_by: by } = message.payload;
+  if (!text && !attachments?.length && message.messageId !== null) return [element("p", { class: "deleted" }, "This message cannot be shown now.")];
   const used = command && by && element("p", { class: "used" }, `${isolate(pane.names.of(by))} used /${upright(command)}`);
   return [used, text && element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))].filter(Boolean);
 }

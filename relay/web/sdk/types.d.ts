@@ -176,6 +176,10 @@ export interface Meta {
   key?: string;
   depth?: number;
   replay?: boolean;
+  /** The one user who is sent it. */
+  only_for?: string;
+  /** Whether its payload is not shown for now, and is empty. */
+  withheld?: boolean;
 }
 
 /** One message on the wire. A tombstone's payload is empty, whatever its type. */

@@ -66,7 +66,7 @@ export class State {
       return;
     }
     if (type === "message_stream") return this.piece(envelope);
-    if (type === "connection_event" || (type !== "typing_indicator" && meta.message_id === undefined)) return;
+    if (type === "connection_event" || (type !== "typing_indicator" && meta.message_id === undefined && !isWhisper(meta))) return;
     const key = this.mirror.key(envelope);
     this.#note(meta.message_id);
     if (type === "typing_indicator" && this.mirror.isEnded(key)) return;
@@ -358,4 +358,9 @@ export class State {
     // A duplicate was stored earlier: the message that the server sent then may have changed since.
     return !(ack.duplicate && this.mirror.conversations.get(key)?.seqs.has(/** @type {number} */ (ack.message_id)));
   }
+}
+
+/** Tell whether something that is not stored is for this user alone, in a conversation. @param {import("../types.js").Meta} meta */
+function isWhisper({ only_for: reader, target_id: target }) {
+  return reader !== undefined && target !== undefined;
 }

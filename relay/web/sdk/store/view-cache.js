@@ -1,10 +1,12 @@
 /** A cache of the views that an application draws: made when asked for, and the same object until something in it changes. */
 
 import { Conversation } from "./conversation.js";
+import { CONVERSATION } from "./latest.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
 
 /**
+ * @import { LatestView } from "./latest.js"
  * @import { Mirror } from "./mirror.js"
  * @import { OptimisticUpdates, Outgoing } from "./optimistic.js"
  * @import { Typing } from "./presence.js"
@@ -40,7 +42,8 @@ import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
 /**
  * @typedef {ConversationSummary & {
  *   messages: readonly MessageView[], hasOlder: boolean, gaps: readonly { fromSeq: number, toSeq: number }[],
- * }} ConversationView
+ *   whispers: readonly LatestView[],
+ * }} ConversationView whispers: what only this user sees, and is about no message
  */
 
 /**
@@ -164,6 +167,7 @@ export class ViewCache {
     const hasOlder = !this.#source.complete.has(key) && (oldest === null ? conversation.unread.rowSeq > 0 : oldest > 1);
     return (cached.view = Object.freeze({
       ...this.summary(key), messages: Object.freeze(messages), hasOlder, gaps: Object.freeze(gapsOf(conversation)),
+      whispers: conversation.latest.of(CONVERSATION),
     }));
   }
 
