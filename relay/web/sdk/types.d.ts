@@ -23,6 +23,7 @@ export interface CoreMessageTypes {
   follow: { user_ids: string[]; follow: boolean };
   search: SearchQuery & { q: string };
   typing_indicator: { typing: boolean };
+  message_stream: StreamPayload;
   connection_event: { event: string; [name: string]: unknown };
   ack: AckPayload;
   error: ErrorPayload;
@@ -41,6 +42,15 @@ export interface MessagePayload {
   reply_to?: number;
   mentions?: string[];
   extra?: Record<string, unknown>;
+  interrupted?: boolean;
+}
+
+export interface StreamPayload {
+  stream_id: string;
+  offset?: number;
+  text?: string;
+  reply_to?: number;
+  cancelled?: boolean;
 }
 
 export interface NotificationPayload {
