@@ -29,7 +29,7 @@ async def handle(draft: Draft) -> None:
 def live(server: Any, event: Any) -> None:
     if event.client_id == "broken":
         raise ValueError("broken")
-    place = server.services.channels.own_devices(event.user_id)
+    place = server.conversations.own_devices(event.user_id)
     server.tell(place, "t", {"n": 7}, sender_id=event.user_id, only=(event.user_id, event.client_id))
 
 @hookimpl

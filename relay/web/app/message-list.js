@@ -3,6 +3,7 @@
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
 import { growsOn } from "./streaming.js";
+import { isTalk } from "./texts.js";
 
 /** @import { ConversationView, MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -148,7 +149,7 @@ export class MessageList {
    */
   #lineOf(message, last) {
     const { payload, reactions, senderId, timestamp, type } = message;
-    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || type === "group_event";
+    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || !isTalk(message);
     const goesOn = last?.senderId === senderId && last.type === type && Math.abs(timestamp - last.timestamp) < PAUSE_SECONDS;
     const date = new Date(timestamp * 1000).toDateString();
     const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;

@@ -4,6 +4,7 @@
  */
 
 import { check, mistake } from "../checks.js";
+import { SentMessage } from "../sent-message.js";
 import { Refresher } from "./refresher.js";
 import { onEcho } from "../messaging/stream-echo.js";
 import { fetchPage } from "./loader.js";
@@ -48,6 +49,8 @@ export class Store {
   #expiryTimer;
   /** @type {(() => void)[]} */
   #ends;
+  /** @type {WeakSet<object>} the messages whose waiting is noted */
+  #watched = new WeakSet();
   /** @type {Me | null} */
   #me = null;
   /** @type {ConnectionView} */
@@ -257,12 +260,29 @@ export class Store {
 
   /** @param {import("./optimistic.js").Outgoing} sent */
   #sent(sent) {
+    this.#watch(sent);
     const held = sent.state !== "failed" || this.#messaging.outgoing.some(({ id }) => id === sent.id);
     this.#state.sent(sent, !held);
   }
 
   #takeOutgoing() {
-    for (const sent of this.#messaging.outgoing) this.#state.sent(sent, false);
+    for (const sent of this.#messaging.outgoing) {
+      this.#watch(sent);
+      this.#state.sent(sent, false);
+    }
+  }
+
+  /**
+   * Note it, too, when a message goes on waiting because the server could not take it yet: `error` says why.
+   *
+   * @param {import("./optimistic.js").Outgoing} sent
+   */
+  #watch(sent) {
+    if (this.#watched.has(sent) || !(sent instanceof SentMessage)) return;
+    this.#watched.add(sent);
+    sent.onChange(({ state, error }) => {
+      if (state === "queued" && error) this.#state.sent(sent, false);
+    });
   }
 
   /**
