@@ -52,11 +52,7 @@ async def refused_with(world: World, content: str, own_id: str, by: str) -> dict
         assert answer["type"] == "error", answer
         return dict(answer["payload"])
     if by == "rest":
-        body = {
-            "type": "chat_message",
-            "payload": {"content": content},
-            "meta": {"id": own_id, "target_id": "bob"},
-        }
+        body = {"type": "chat_message", "payload": {"content": content}, "meta": {"id": own_id, "target_id": "bob"}}
         problem = await world.rest("POST", "/api/messages", "alice", json_body=body)
         assert problem.status == 503, problem.body
         assert float(problem.headers["Retry-After"]) == problem.body["retry_after"]
@@ -91,9 +87,7 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         alice = await world.connect("alice")
         good = await alice.request("chat_message", {"content": "hello"}, "bob")
         assert good["type"] == "ack"
-        assert (await alice.request("chat_message", {"content": FORBIDDEN}, "bob"))["payload"][
-            "code"
-        ] == "forbidden"
+        assert (await alice.request("chat_message", {"content": FORBIDDEN}, "bob"))["payload"]["code"] == "forbidden"
         assert (await world.rest("GET", "/readyz")).body["status"] == "ready"
 
         guard = world.engine.registry.guard("word_filter")
@@ -130,16 +124,12 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         assert row["reason"].startswith("required, so what it must check is refused: 10 failures")
 
         guard.resume()
-        assert (await alice.request("chat_message", {"content": FORBIDDEN}, "bob"))["payload"][
-            "code"
-        ] == "forbidden"
+        assert (await alice.request("chat_message", {"content": FORBIDDEN}, "bob"))["payload"]["code"] == "forbidden"
         assert (await alice.request("chat_message", {"content": "again"}, "bob", id="bad-0"))["type"] == "ack"
         assert (await world.rest("GET", "/readyz")).body["status"] == "ready"
 
 
-async def test_late_and_with_junk_a_required_filter_refuses_as_well(
-    relay_world: RelayWorld, tmp_path: Path
-) -> None:
+async def test_late_and_with_junk_a_required_filter_refuses_as_well(relay_world: RelayWorld, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import trio\nfrom relay.plugin import MessageHook, hookimpl\n"
         "async def before(draft):\n"
@@ -195,10 +185,7 @@ def test_required_without_a_hook_that_checks_is_refused_at_the_start(tmp_path: P
         "    return [MessageHook(stored=lambda server, connection, entries: None, required=True)]\n"
     )
     (broken,) = load((), [tmp_path], {}).broken
-    assert (
-        "odd.py:4: TypeError: MessageHook: required is for a hook with `before` or `for_recipient`"
-        in broken.reason
-    )
+    assert "odd.py:4: TypeError: MessageHook: required is for a hook with `before` or `for_recipient`" in broken.reason
 
 
 async def test_an_operator_may_require_what_its_author_did_not(
