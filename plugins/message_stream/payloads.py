@@ -26,7 +26,7 @@ class MessageStream(Payload):
 
 
 class Taken(msgspec.Struct):
-    """How many characters the text has now, and the type of the message that is to end it; not of a cancelled one."""
+    """The length of the text, and the type of the message that is to end it; neither of a cancelled stream."""
 
     offset: int | None = None
     type: str | None = None

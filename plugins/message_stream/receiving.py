@@ -85,6 +85,8 @@ async def _begun(draft: Draft, piece: MessageStream, streams: Streams, options: 
 async def _shown(draft: Draft, stream: Stream, text: str) -> str:
     """Return the text so far as every `before` hook of the message that it becomes leaves it.
 
+    Where single readers may get another text than others, they see none before the end: see `for_recipient`.
+
     Raises:
         RelayError: a hook refuses it, or failed.
     """
@@ -93,7 +95,9 @@ async def _shown(draft: Draft, stream: Stream, text: str) -> str:
     said = Text(content=text, reply_to=stream.reply_to)
     seen = Draft(final, said, draft.sender, draft.conversation, draft.target_id, server)
     await server.check_draft(seen)
-    return said.content if seen.payload is said else str(seen.payload.content)
+    if server.differs(stream.type):
+        return ""
+    return str(seen.payload.content)
 
 
 def _check_length(draft: Draft, text: str) -> None:

@@ -77,6 +77,7 @@ async def _interrupt(server: Server, streams: Streams, stream: Stream, options: 
                 return
     finally:
         stream.ending = False
+        streams.wakeup.set()  # for its next silence
 
 
 def _interrupted(stream: Stream) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Streams in memory: the texts so far, bounded in number and size."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import trio
@@ -95,7 +96,7 @@ class Streams:
         self._ended: dict[Key, None] = {}
         self._left: deque[str] = deque()
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Stream]:
         return iter(list(self.by_key.values()))
 
     def count_of(self, user_id: str) -> int:

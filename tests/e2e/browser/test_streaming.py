@@ -59,4 +59,3 @@ async def test_a_streamed_message_grows_in_two_browsers_and_ends_as_one(chromium
             await page.wait(f"document.querySelectorAll('.is-sent').length >= 1 && {SAID}.length === 1")
         assert await bob.evaluate("globalThis.spoken") == 1
         assert "edited" not in await bob.evaluate(f"{LAST}.textContent")
-

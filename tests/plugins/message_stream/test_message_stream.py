@@ -263,3 +263,24 @@ async def test_the_streams_of_an_erased_account_go_with_it(world: World) -> None
     await world.engine.leaving.erase("alice")
     assert (await bob.next("message_stream"))["payload"] == {"stream_id": "s1", "cancelled": True}
     assert (await world.rest("GET", "/api/streams/alice", "bob")).body == {"streams": []}
+
+
+REDACTS = """
+from relay.plugin import MessageHook
+
+def for_recipient(server: Any, delivery: Any, user_id: str) -> Any:
+    return None
+
+@hookimpl
+def relay_message_hooks(options: Any) -> list[MessageHook]:
+    return [MessageHook(types=frozenset({"chat_message"}), for_recipient=for_recipient)]
+"""
+
+
+async def test_no_text_is_shown_before_its_end_where_readers_may_get_different_ones(tmp_path: Path) -> None:
+    async with plugged(tmp_path, REDACTS) as (world, alice, bob):
+        assert (await piece(alice, 0, "for some eyes only"))["offset"] == 18
+        assert await read(bob) == ""
+        (found,) = (await world.rest("GET", "/api/streams/alice", "bob")).body["streams"]
+        assert found["text"] == ""
+        assert "eyes" not in str(await (await world.connect("bob", "phone")).drain())

@@ -76,7 +76,7 @@ export class Store {
     this.#ends = [
       socket.on("message", (envelope) => this.#stateOf(socket.userId).apply(envelope)),
       messaging.onSent((sent) => this.#sent(sent)),
-      onEcho(messaging, (envelope) => this.#state.piece(envelope)),
+      onEcho(messaging, (envelope) => this.#stateOf(socket.userId).piece(envelope)),
       socket.on("state", (state, _previous, detail) => this.#connect({ state, error: detail?.error ?? null })),
       socket.on("synced", ({ gaps, filled = [] }) => {
         this.#state.streams.synced();
