@@ -19,6 +19,7 @@ from typing import Final
 import trio
 
 from relay.engine import factories
+from relay.engine.asking import Asking
 from relay.engine.authentication import Authentication
 from relay.engine.dispatch import Dispatcher
 from relay.engine.hooks import Hooks
@@ -31,6 +32,7 @@ from relay.engine.registry import Registry
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
+from relay.services.accounts import Accounts
 from relay.services.channels import ChannelManager
 from relay.services.draining import Drain
 from relay.services.expiry import Expiry
@@ -39,6 +41,7 @@ from relay.services.leaving import Leaving
 from relay.services.limits import Rates
 from relay.services.purging import Purging
 from relay.services.refusals import Refusals
+from relay.services.registration import Registration
 from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.batching import BatchingWriter
@@ -84,6 +87,9 @@ class Engine:
         self.drain = Drain(registry.rules.shields.end_at)
         self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
         self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
+        self.asking = Asking(
+            registry.parts, self.server_of, self.plugin_tasks.queue, settings.attachments.scan_seconds
+        )
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
         self._make_accounts()
@@ -94,7 +100,7 @@ class Engine:
         settings, runner, now = self.settings, self.runner, self.now
         self.batched_writes = BatchingWriter(runner)
         self.connections = factories.make_connections(settings)
-        self.channels = ChannelManager(runner, now)
+        self.channels = ChannelManager(runner, now, self.asking)
         self.expiry = Expiry(runner, now)
         self.presence = factories.make_presence(
             settings, runner, self.connections, now, self.hooks.presence, self.drain
@@ -106,24 +112,28 @@ class Engine:
         self.offline_queue = factories.make_offline_queue(
             settings, runner, self.epoch, self.registry.priority, receipts.send
         )
-        self.groups = factories.make_groups(settings, self.channels, self.router, rows, now)
+        self.groups = factories.make_groups(settings, self.channels, self.router, rows, now, self.asking)
 
     def _make_accounts(self) -> None:
         """Make what knows users and what they uploaded, and ends both."""
         settings, runner, now = self.settings, self.runner, self.now
         self.refusals = Refusals(trio.current_time)
-        self.accounts = factories.make_accounts(
-            settings, runner, self.connections, now, self.rates.wrong_passwords
+        self.accounts = Accounts(runner, self.connections, now)
+        self.logins = factories.make_logins(
+            settings, runner, self.accounts, self.connections, now, self.rates.wrong_passwords, self.asking
         )
+        mode = settings.accounts.registration
+        self.registration = Registration(runner, self.logins, now, mode=mode, asked=self.asking)
         self.authentication = Authentication(
             accounts=self.accounts,
+            registration=self.registration,
             refusals=self.refusals,
             authenticators=self.registry.parts["relay_authenticators"],
+            password_authenticators=self.registry.parts["relay_password_authenticators"],
             server_of=self.server_of,
             runner=runner,
-            now=now,
         )
-        self.attachments = factories.make_attachments(settings, runner, now)
+        self.attachments = factories.make_attachments(settings, runner, now, self.asking)
         self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
         self.purging = Purging(runner, settings.storage.purge_seconds, self.hooks.purge)
 

@@ -13,6 +13,7 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -51,6 +52,7 @@ from relay.services.channels import Conversation
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
+from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     create_token,
@@ -90,6 +92,17 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Migration",
     "Routes",
     "SessionHook",
+    # What it is asked before something happens that is no message.
+    "AccountHook",
+    "ConversationHook",
+    "UploadHook",
+    "PasswordAuthenticator",
+    "NewUser",
+    "RegisteredUser",
+    "NewName",
+    "NewConversation",
+    "MemberChange",
+    "Upload",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",

@@ -11,6 +11,7 @@ from relay.services.connections import WebSocketManager
 from relay.services.groups import Groups
 from relay.services.history import HistorySaver
 from relay.services.presence import PresenceService
+from relay.services.registration import Registration
 from relay.services.router import MessageRouter
 from relay.settings import Settings
 
@@ -26,5 +27,6 @@ class Services(Protocol):
     groups: Groups
     history: HistorySaver
     presence: PresenceService
+    registration: Registration
     router: MessageRouter
     epoch: str

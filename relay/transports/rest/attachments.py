@@ -65,7 +65,7 @@ class Uploaded(Answer, frozen=True):
     optional_body=True,
     body_types=["application/octet-stream", "multipart/form-data"],
     answers={201: Uploaded},
-    refusals=[ErrorCode.RATE_LIMITED],
+    refusals=[ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
     headers={"Content-Disposition": "its `filename` is the file's name, where the query has none"},
     answer_headers={201: {"Location": "the file's path"}},
 )
