@@ -24,6 +24,7 @@ from relay.storage import accounts as table
 from relay.storage.attachments import CHUNK_BYTES, any_blob
 from relay.testing import World
 from relay.testing import world as open_world
+from tests.docs.conversation import blocks
 from tests.docs.test_docs import read, rows
 
 HEAD = """
@@ -435,6 +436,15 @@ async def test_a_file_is_read_renamed_and_kept_or_gone_without_a_byte(tmp_path: 
             await world.rest("GET", f"/api/attachments/{kept.body['attachment_id']}", "u0")
         ).body == b"x" * size
         assert guard_of(world).failures == 0
+
+
+async def test_the_scanner_that_is_shown_finds_what_lies_across_two_parts(tmp_path: Path) -> None:
+    (code,) = [block.text for block in blocks(read(PAGE)) if "def relay_upload_hooks" in block.text]
+    async with plugged(tmp_path, code, "u0") as world:
+        virus = b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE"
+        assert (await upload(world, b"x" * (CHUNK_BYTES - 7) + virus)).body["detail"] == "this file is a virus"
+        assert (await upload(world, b"PK\x03\x04")).body["detail"] == "archives are not taken here"
+        assert (await upload(world, b"x" * CHUNK_BYTES + virus[:-1])).status == 201
 
 
 async def test_a_scan_has_a_deadline_of_its_own_and_a_file_that_is_not_scanned_is_gone(tmp_path: Path) -> None:

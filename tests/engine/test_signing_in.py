@@ -82,6 +82,8 @@ async def test_relays_own_password_is_tried_first_and_either_lets_in(tmp_path: P
         directory().answers["alice"] = lambda password: claim("alice") if password == "theirs" else None
         assert (await log_in(world, "alice", "theirs")).status == 200
         assert (await log_in(world, "alice", "neither")).status == 403
+        directory().answers["alice"] = claim("alice")
+        assert (await log_in(world, "alice", "")).status == 403
 
 
 async def test_whoever_is_refused_gets_the_same_answer_after_the_same_work(
