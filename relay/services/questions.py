@@ -7,7 +7,7 @@ are given an `Asked`, and `NOBODY` where there is none to ask.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -145,6 +145,23 @@ class MemberChange(_Fixed):
     was: Role | None
 
 
+class _Parts:
+    """Chunks, one after the other; not a generator, which whoever ends a loop early would have to close."""
+
+    def __init__(self, read: Callable[[int], Awaitable[bytes]] | None, count: int) -> None:
+        self._read = read
+        self._left = iter(range(count))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        number = next(self._left, None)
+        if number is None or self._read is None:
+            raise StopAsyncIteration
+        return await self._read(number)
+
+
 @dataclass(slots=True, kw_only=True)
 class Upload:
     """A file that a user uploads.
@@ -164,11 +181,10 @@ class Upload:
     sha256: str = ""
     chunk: Callable[[int], Awaitable[bytes]] | None = None
 
-    async def parts(self) -> AsyncGenerator[bytes, None]:
-        """Yield the stored bytes in order, 128 KiB at a time; none before all are here."""
-        if self.chunk is not None and self.size is not None:
-            for number in range((self.size + CHUNK_BYTES - 1) // CHUNK_BYTES):
-                yield await self.chunk(number)
+    def parts(self) -> AsyncIterator[bytes]:
+        """Return the stored bytes in order, 128 KiB at a time; none before all are here."""
+        count = 0 if self.chunk is None or self.size is None else (self.size + CHUNK_BYTES - 1) // CHUNK_BYTES
+        return _Parts(self.chunk, count)
 
     def changeable(self) -> frozenset[str]:
         """Return the attributes that a plugin may change."""
