@@ -58,7 +58,7 @@ async def handle(draft: Draft, options: Options) -> None:
         refuse_later(draft, refused)
         return
     rate_limits(draft.server, options).take(user_id)
-    draft.conversation, draft.target_id = await draft.server.services.channels.own(found.bot_id), ""
+    draft.conversation, draft.target_id = await draft.server.conversations.own(found.bot_id), ""
     draft.answer = {"bot": found.bot_id}
     shape_draft(draft, Invocation(found, said.text, place, depth=depth), options)
 
@@ -104,7 +104,7 @@ def refuse_later(draft: Draft, refusal: RelayError) -> None:
         raise refusal
 
     # Not the conversation that it was sent to: an ack of this message has no `seq` there.
-    draft.conversation = draft.server.services.channels.own_devices(draft.sender.user_id)
+    draft.conversation = draft.server.conversations.own_devices(draft.sender.user_id)
     draft.apply = apply
 
 

@@ -123,7 +123,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
     except RelayError as refused:  # not left to `deliver`, where a user over the limit would hold up all others
         await _refuse(server, waiting, str(refused))
         return
-    place = await server.services.channels.at(address)
+    place = await server.conversations.at(address)
     if place is None:  # a group that is deleted
         await _forget_one(server, waiting)
         return
@@ -132,7 +132,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
         waiting.sender_id,
         "slash_command",
         {"command": name},
-        await server.services.channels.own(command.bot_id),
+        await server.conversations.own(command.bot_id),
         shape=lambda draft: shape_draft(draft, invocation, options),
     )
 
@@ -194,7 +194,7 @@ async def send_notice(server: Server, user_id: str, sender_id: str, notice: dict
     limits = server.memory.setdefault("notices", TokenBuckets(1.0, NOTICES, "notices", trio.current_time))
     if limits.wait_for(user_id):
         return
-    own = server.services.channels.own_devices(user_id)
+    own = server.conversations.own_devices(user_id)
     try:
         await server.post(sender_id, "slash_notice", notice, own)
     except RelayError as refused:  # too many at once; later nobody needs it any more

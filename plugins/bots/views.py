@@ -119,7 +119,7 @@ async def commands(server: Server, caller: Caller, query: CommandsQuery) -> Comm
 async def channel_of(server: Server, user_id: str, target_id: str) -> int:
     """Return the conversation that a user means; 0 where they have none, whether or not somebody else has."""
     for address in (group_address(target_id), user_address(user_id, target_id)):
-        place = await server.services.channels.at(address)
+        place = await server.conversations.at(address)
         if place is not None and user_id in place.members:
             return place.channel_id
     return 0

@@ -273,4 +273,4 @@ def unread(
 
 def is_active(server: Server, user_id: str) -> bool:
     """Tell whether a user is at a device: connected, and not in the background."""
-    return any(connection.active for connection in server.services.connections.of(user_id).values())
+    return any(device.active for device in server.devices.of(user_id))

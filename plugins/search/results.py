@@ -146,7 +146,7 @@ def _best_first(rows: list[tuple[int, str]], query: Query, beyond: Position | No
 
 def _fitting(server: Server, connection: sqlite3.Connection, page: list[int]) -> int:
     """Return how many messages from the beginning of a page fit into the bytes of one page."""
-    return read_first(connection, page, server.services.settings.limits.page_bytes or NO_BOUND).taken
+    return read_first(connection, page, server.settings.limits.page_bytes or NO_BOUND).taken
 
 
 def _shown(server: Server, connection: sqlite3.Connection, page: list[int], query: Query) -> list[dict[str, Any]]:

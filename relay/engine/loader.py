@@ -17,6 +17,7 @@ import trio
 
 from relay.engine.discovery import Found, bundled_directory, find, in_directory
 from relay.engine.guard import Guard, Rules, in_words
+from relay.engine.moved import used_services
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
@@ -139,6 +140,8 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
         registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
+        if found.source != "bundled":
+            registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:

@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from relay.engine import interfaces
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
 from relay.engine.hooks import Hooks
+from relay.engine.interfaces import Services
+from relay.engine.moved import MovedServices
 from relay.engine.registry import Registry
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
-from relay.plugin.services import Services
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import encode_json
 from relay.services.channels import Conversation
@@ -62,6 +64,14 @@ class PluginServer(Server):
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
         self.memory: dict[str, Any] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.users = interfaces.PluginUsers(services)
+        self.groups = interfaces.PluginGroups(services)
+        self.conversations = interfaces.PluginConversations(services)
+        self.messages = interfaces.PluginMessages(services)
+        self.devices = interfaces.PluginDevices(services)
+        self.presence = interfaces.PluginPresence(services)
+        self.settings = interfaces.shared_settings(services.settings)
+        self.epoch = services.epoch
         self._services = services
         self._runner = runner
         self._registry = registry
@@ -73,8 +83,13 @@ class PluginServer(Server):
         self._wakeup = Wakeup()
 
     @property
-    def services(self) -> Services:
-        return self._services
+    def services(self) -> MovedServices:
+        """The names that plugins of earlier versions reached services by; each raises with the new one."""
+        return MovedServices()
+
+    @property
+    def position(self) -> int:
+        return self._services.router.position
 
     @property
     def message_types(self) -> Registry:

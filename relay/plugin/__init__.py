@@ -27,6 +27,16 @@ from relay.plugin.checks import (
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
+from relay.plugin.interfaces import (
+    ConnectedDevice,
+    Conversations,
+    Devices,
+    Groups,
+    Messages,
+    Presence,
+    SharedSettings,
+    Users,
+)
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -40,7 +50,6 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
-from relay.plugin.services import Services
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
@@ -55,6 +64,7 @@ from relay.services.permissions import NOTIFY, is_group_admin
 from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
+    User,
     create_token,
     create_user,
     get_user,
@@ -138,7 +148,14 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "move_read_pointer",
     # The server as one plugin sees it.
     "Server",
-    "Services",
+    "Users",
+    "Groups",
+    "Conversations",
+    "Messages",
+    "Devices",
+    "ConnectedDevice",
+    "Presence",
+    "SharedSettings",
     "MessageTypes",
     "TokenBuckets",
     # Tasks that follow the log, and try again.
@@ -177,6 +194,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_views",
     "user_address",
     # Users, tokens and presence.
+    "User",
     "kind_of",
     "NOTIFY",
     "SeenStatus",

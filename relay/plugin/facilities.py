@@ -7,7 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from relay.plugin.services import Services
+from relay.plugin.interfaces import (
+    Conversations,
+    Devices,
+    Groups,
+    Messages,
+    Presence,
+    SharedSettings,
+    Users,
+)
 from relay.storage.entry import Entry
 from relay.storage.jobs import Job
 
@@ -21,15 +29,26 @@ class Facilities(Protocol):
         plugin: the plugin's own name.
         log: a logger of its name.
         memory: a dict of the plugin's own, kept as long as this server runs.
+        users, groups, conversations, messages, devices, presence: the interfaces by subject.
+        settings: the operator's settings that plugins may rely on.
+        epoch: the id of this database's log: a position of one log means nothing in another.
     """
 
     plugin: str
     log: logging.Logger
     memory: dict[str, Any]
+    users: Users
+    groups: Groups
+    conversations: Conversations
+    messages: Messages
+    devices: Devices
+    presence: Presence
+    settings: SharedSettings
+    epoch: str
 
     @property
-    def services(self) -> Services:
-        """The services by name: `server.services.presence`, `.groups`, `.channels`."""
+    def position(self) -> int:
+        """The log's end: the `message_id` up to which everything was sent out."""
 
     @property
     def handler_seconds(self) -> float:

@@ -60,7 +60,7 @@ class Draft:
         only_sender: deliver to the sender's own devices only; for latest and transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
-        server: the server as the type's plugin sees it; its services: `draft.server.services.groups`.
+        server: the server as the type's plugin sees it: `draft.server.groups`.
         edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
         depth: for a program's answer: `answer_depth` of the message that it answers.
     """

@@ -26,6 +26,13 @@ class Place(NamedTuple):
     target_id: str
 
 
+class Found(NamedTuple):
+    """A stored message that a user may see, and the address of its conversation."""
+
+    record: Record
+    address: str
+
+
 class _Shown(NamedTuple):
     """A page, the latest values about its messages, and whether some of those are left out."""
 
@@ -228,3 +235,22 @@ class HistorySaver:
         if result is None:
             raise not_found("message among these")
         return result
+
+    async def find(self, user_id: str, message_id: int) -> Found:
+        """Return a stream message that a user may see, a tombstone too.
+
+        Raises:
+            RelayError: `not_found` if it does not exist, or the user may not see it.
+        """
+
+        def read(connection: Any) -> Found | None:
+            for at in messages.locate(connection, [message_id]):
+                seen = history.present(connection, at.channel_id, user_id)
+                if seen is not None and seen.sees(connection, at.seq):
+                    return Found(messages.read_records(connection, [message_id])[message_id], seen.address)
+            return None
+
+        found = await self._runner.read(read)
+        if found is None:
+            raise not_found(f"message {message_id}")
+        return found

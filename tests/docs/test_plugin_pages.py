@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,23 @@ from relay.plugin import (
     AccountHook,
     Claim,
     ConversationHook,
+    Conversations,
     Credentials,
     DeviceEvent,
+    Devices,
+    Groups,
     MemberChange,
     MessageHook,
+    Messages,
     NewConversation,
     NewName,
     NewUser,
+    Presence,
     RegisteredUser,
     Server,
     SessionHook,
     UploadHook,
+    Users,
 )
 from tests.docs.conversation import blocks
 from tests.docs.test_docs import DOCS, read, rows
@@ -56,6 +63,22 @@ def test_the_members_of_a_server_are_those_that_are_promised() -> None:
     protocols = [part for part in Server.__mro__ if part.__module__.startswith("relay.plugin.")]
     members = {name for part in protocols for name in (*vars(part), *part.__annotations__)}
     assert first_cells("`Server`") == {name for name in members if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("protocol", [Users, Groups, Conversations, Messages, Devices, Presence])
+def test_the_members_of_an_interface_are_those_that_are_promised(protocol: type) -> None:
+    members = {name for name in vars(protocol) if not name.startswith("_")}
+    assert first_cells(f"`{protocol.__name__}`") == members
+    told = {row[0].strip("`").removeprefix("await ") for row in rows(HOOKS, f"`{protocol.__name__}`")}
+    assert told == {signature(vars(protocol)[name]) for name in members}
+
+
+def signature(method: Any) -> str:
+    """Return a method as the pages write it: its name, and its parameters without self and types."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    bare = [one.replace(annotation=one.empty) for one in parameters]
+    text = f"{method.__name__}{inspect.Signature(bare)}"
+    return re.sub(r"<Role\.(\w+): '\w+'>", r"Role.\1", text)
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,8 @@ CONVERSATIONS: dict[str, Way] = {
     "WebSocket": by_socket,
     "POST /api/messages": rest("POST", "/api/messages", json_body=message("u{n}")),
     "Server.send": plugin_does(lambda server, n: server.send("u0", "chat_message", {"content": "x"}, f"u{n}")),
+    "Conversations.find": plugin_does(lambda server, n: server.conversations.find("u0", f"u{n}")),
+    "Groups.create": plugin_does(lambda server, n: server.groups.create("u0", "P", [f"u{n}"], f"plug{n}")),
     "relay import": partial(imports, sender="u{n}"),
     "POST /api/groups": rest(
         "POST", "/api/groups", json_body={"group_id": "rest{n}", "name": "R", "members": ["u{n}"]}
@@ -194,9 +196,10 @@ CONVERSATIONS: dict[str, Way] = {
 CHANGES: dict[str, Way] = {
     "PUT /api/groups/…/members": rest("PUT", MEMBERS + "u{n}", json_body={"role": "admin"}),
     "relay group add": operation("group.add", group_id="team", user_id="u{n}", role="admin"),
-    "Server.services.groups": plugin_does(
-        lambda server, n: server.services.groups.put_member("u0", "team", f"u{n}", Role.ADMIN)
+    "Groups.put_member": plugin_does(
+        lambda server, n: server.groups.put_member("u0", "team", f"u{n}", Role.ADMIN)
     ),
+    "Groups.remove_member": plugin_does(lambda server, n: server.groups.remove_member("u0", "team", f"u{n}")),
     "DELETE /api/groups/…/members": rest("DELETE", MEMBERS + "u{n}"),
     "DELETE of oneself": rest("DELETE", MEMBERS + "u{n}", "u{n}"),
     "relay group remove": operation("group.remove", group_id="team", user_id="u{n}"),
