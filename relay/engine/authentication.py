@@ -6,7 +6,7 @@ For a password that is not relay's own, plugins are asked as well.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ class Authentication:
     Args:
         refusals: logs who is refused.
         registration: creates the users of claims.
-        authenticators, password_authenticators: those of plugins.
+        parts: all registered parts, by hook; of these, authenticators.
         server_of: returns the server as a plugin sees it, by the plugin's name.
 
     Attributes:
@@ -48,19 +48,25 @@ class Authentication:
         accounts: Accounts,
         registration: Registration,
         refusals: Refusals,
-        authenticators: Sequence[Owned[Authenticator]],
-        password_authenticators: Sequence[Owned[PasswordAuthenticator]],
+        parts: Mapping[str, Sequence[Owned[Any]]],
         server_of: Callable[[str], Server],
         runner: Runner,
     ) -> None:
         self._accounts = accounts
         self._registration = registration
         self._refusals = refusals
-        self._authenticators = sorted(authenticators, key=lambda owned: owned.part.order)
-        self._password_authenticators = sorted(password_authenticators, key=lambda owned: owned.part.order)
+        self._parts = parts
         self._server_of = server_of
         self._runner = runner
-        self.by_plugins = bool(self._authenticators)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Sort the authenticators by order; again when plugins have changed."""
+        listed: Sequence[Owned[Authenticator]] = self._parts["relay_authenticators"]
+        self._authenticators = sorted(listed, key=lambda owned: owned.part.order)
+        self.by_plugins = bool(listed)
+        by_password: Sequence[Owned[PasswordAuthenticator]] = self._parts["relay_password_authenticators"]
+        self._by_password = sorted(by_password, key=lambda owned: owned.part.order)
 
     async def identify(self, credentials: Credentials) -> Identity:
         """Return who somebody is; a refusal is logged.
@@ -135,7 +141,7 @@ class Authentication:
             RelayError: a plugin's refusal; `plugin_failed` where one could not be asked, and no other knew.
         """
         failed: Guard | None = None
-        for guard, part in ((owned.guard, owned.part) for owned in self._password_authenticators):
+        for guard, part in ((owned.guard, owned.part) for owned in self._by_password):
             if guard.quarantined:
                 failed = guard
                 continue

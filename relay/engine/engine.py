@@ -128,8 +128,7 @@ class Engine:
             accounts=self.accounts,
             registration=self.registration,
             refusals=self.refusals,
-            authenticators=self.registry.parts["relay_authenticators"],
-            password_authenticators=self.registry.parts["relay_password_authenticators"],
+            parts=self.registry.parts,
             server_of=self.server_of,
             runner=runner,
         )
