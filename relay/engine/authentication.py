@@ -6,11 +6,12 @@ For a password that is not relay's own, plugins are asked as well.
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
-from relay.engine.guard import Guard, PluginFailed
+from relay.engine.guard import PASSED_ON, Guard, PluginFailed
 from relay.engine.registry import Owned
 from relay.plugin.asking import PasswordAuthenticator
 from relay.plugin.registrations import Authenticator, Claim, Credentials
@@ -25,8 +26,8 @@ from relay.storage import accounts as stored
 from relay.storage.accounts import Identity, User
 from relay.storage.jobs import Runner
 
-_PASSED_ON: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.PLUGIN_FAILED})
-"""Refusals of a login that say nothing of a name or a password: they are passed on as they are."""
+_AS_THEY_ARE: Final = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.PLUGIN_FAILED})
+"""Refusals of a login that say nothing of a name or a password; all others are told as `forbidden`."""
 
 
 class Authentication:
@@ -160,7 +161,7 @@ class Authentication:
                 failed = guard
                 continue
             except RelayError as refused:
-                if refused.code in _PASSED_ON:
+                if refused.code in _AS_THEY_ARE:
                     raise
                 # Whatever its code, it answers a login, and not the request for a name that is taken or not there.
                 raise RelayError(ErrorCode.FORBIDDEN, refused.message) from None
@@ -201,10 +202,12 @@ async def _ask_discreetly(
         # Not a failure: who types "is" as their password could set the plugin aside with it.
         text = refused.message.replace(password, "…") if password else refused.message
         raise RelayError(refused.code, text, retry_after=refused.retry_after) from None
-    except Exception as fault:
-        if password in str(fault):
-            raise RuntimeError(f"it raised {type(fault).__name__}, whose text had the password in it") from None
-        raise
+    except BaseException as fault:
+        if isinstance(fault, BaseExceptionGroup) and (passed_on := fault.split(PASSED_ON)[0]) is not None:
+            raise passed_on from None
+        if isinstance(fault, PASSED_ON) or password not in "".join(traceback.format_exception(fault)):
+            raise
+        raise RuntimeError(f"it raised {type(fault).__name__}, whose text had the password in it") from None
     return claim
 
 

@@ -107,12 +107,9 @@ async def test_whoever_is_refused_gets_the_same_answer_after_the_same_work(
         for name in ("alice", "tokenonly", "unknown", "off", "absent"):
             directory().asked.clear()
             compared.clear()
-            began = trio.current_time()
             answer = await log_in(world, name, "wrong")
-            took = round(trio.current_time() - began, 1)
-            seen.add((answer.status, answer.body["detail"], len(directory().asked), len(compared), took))
-        assert len(seen) == 1, seen
-        assert next(iter(seen))[:4] == (403, "the user or the password is wrong", 1, 1)
+            seen.add((answer.status, answer.body["detail"], len(directory().asked), len(compared)))
+        assert seen == {(403, "the user or the password is wrong", 1, 1)}
 
 
 async def test_wrong_passwords_are_bounded_and_right_ones_cost_nothing(tmp_path: Path) -> None:
@@ -178,6 +175,12 @@ def tell(password):
     except KeyError as fault:
         raise ValueError(f"cannot bind with {password}") from fault
 
+def group(password):
+    raise ExceptionGroup("both", [ValueError(password)])
+
+def leave(password):
+    raise SystemExit(password)
+
 def refuse(password):
     raise RelayError(ErrorCode.FORBIDDEN, f"{password} is wrong")
 """
@@ -185,9 +188,10 @@ def refuse(password):
     async with plugged(tmp_path, code) as world:
         module = directory()
         module.answers |= {"tells": module.tell, "refuses": module.refuse, "junk": lambda password: [password]}
-        for name in ("tells", "refuses", "junk", "nobody"):
+        module.answers |= {"groups": module.group, "leaves": module.leave}
+        for name in ("tells", "refuses", "junk", "groups", "leaves", "nobody"):
             assert secret not in str(await log_in(world, name, secret))
-        assert guard_of(world).failures == 2
+        assert guard_of(world).failures == 4
     assert "cannot bind" not in caplog.text
     assert secret not in caplog.text
     with sqlite3.connect(tmp_path / "relay.db") as connection:
