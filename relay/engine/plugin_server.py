@@ -33,7 +33,7 @@ from relay.services.channels import Conversation
 from relay.services.envelopes import envelopes
 from relay.services.limits import TokenBuckets
 from relay.storage import tombstones
-from relay.storage.accounts import Identity, ensure_user
+from relay.storage.accounts import Identity
 from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.history import Record
@@ -147,10 +147,8 @@ class PluginServer(Server):
         return await self.write(lambda connection: tombstones.erase_messages(connection, message_ids, at))
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
-        now = self.now()
-        return await self.write(
-            lambda connection: ensure_user(connection, user_id, now, display_name=display_name)
-        )
+        with waiting_for_relay():
+            return await self._services.registration.ensure(user_id, display_name, "plugin")
 
     async def send(
         self,

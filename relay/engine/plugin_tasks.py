@@ -43,7 +43,14 @@ class PluginTasks:
         self._schedules = schedules
         self._background: Sequence[Owned[BackgroundTask]] = parts["relay_background"]
         committed = [owned for owned in parts["relay_message_hooks"] if owned.part.committed is not None]
-        with_tasks = (*committed, *parts["relay_session_hooks"], *self._background, *parts["relay_schedules"])
+        told = [owned for owned in parts["relay_account_hooks"] if owned.part.registered is not None]
+        with_tasks = (
+            *committed,
+            *told,
+            *parts["relay_session_hooks"],
+            *self._background,
+            *parts["relay_schedules"],
+        )
         self._guards: Collection[Guard] = {owned.guard.plugin: owned.guard for owned in with_tasks}.values()
         self._running: set[str] = set()
         self._queues: dict[str, trio.MemorySendChannel[tuple[str, Callable[..., Any], tuple[Any, ...]]]] = {}

@@ -12,6 +12,7 @@ import msgspec
 from relay.engine.guard import Guard, Rules
 from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -33,6 +34,10 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_message_hooks": MessageHook,
     "relay_session_hooks": SessionHook,
     "relay_authenticators": Authenticator,
+    "relay_password_authenticators": PasswordAuthenticator,
+    "relay_account_hooks": AccountHook,
+    "relay_conversation_hooks": ConversationHook,
+    "relay_upload_hooks": UploadHook,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
     "relay_schedules": Schedule,

@@ -66,7 +66,7 @@ class Draft:
             acked, and delivered to nobody; for transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
-        server: the server as the type's plugin sees it, in a `before` hook as the hook's does: `draft.server.groups`.
+        server: the server as its plugin sees it, in a `before` hook as the hook's plugin: `draft.server.groups`.
         edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
         depth: for a program's answer: `answer_depth` of the message that it answers.
     """

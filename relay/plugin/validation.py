@@ -43,6 +43,16 @@ _EITHER: Final = {
     "disconnected": ("server", "event"),
     "presence": ("server", "user_id", "status"),
     "identify": ("server", "credentials"),
+    "sign_in": ("server", "name", "password", "address"),
+    "register": ("server", "new"),
+    "registered": ("server", "user"),
+    "name": ("server", "new"),
+    "begin": ("server", "new"),
+    "join": ("server", "change"),
+    "leave": ("server", "change"),
+    "change_role": ("server", "change"),
+    "upload": ("server", "upload"),
+    "scan": ("server", "upload"),
     "run": ("server",),
 }
 """Functions that may be `async def`: their arguments."""
@@ -161,6 +171,16 @@ def number(owner: str, name: str, value: object, *, whole: bool = False, least: 
     if type(value) not in kinds or not math.isfinite(value) or value < least:  # type: ignore[arg-type, operator]
         bound = "" if least == -math.inf else f", {least:g} at least"
         raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a {'whole ' if whole else ''}number{bound}")
+
+
+def flag(owner: str, name: str, value: object) -> None:
+    """Check that a value is True or False.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if type(value) is not bool:
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is True or False")
 
 
 def message_type(type_: Any) -> None:

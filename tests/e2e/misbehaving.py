@@ -7,16 +7,20 @@ import trio
 
 from relay.http import Blueprint, request, server
 from relay.plugin import (
+    AccountHook,
     Authenticator,
     BackgroundTask,
     Claim,
+    ConversationHook,
     Kind,
     MessageHook,
     MessageType,
+    PasswordAuthenticator,
     Payload,
     Routes,
     Schedule,
     SessionHook,
+    UploadHook,
     hookimpl,
 )
 
@@ -199,6 +203,40 @@ def relay_authenticators() -> list[Authenticator]:
         return None
 
     return [Authenticator(identify=identify)]
+
+
+def asked(hook: str) -> Any:
+    """Return what is asked before something happens, and allows it."""
+
+    async def ask(*_arguments: Any) -> Any:
+        return 5 if await spoil_async(hook) else None
+
+    return ask
+
+
+@hookimpl
+def relay_password_authenticators() -> list[PasswordAuthenticator]:
+    """Add somebody who knows no password."""
+    return [PasswordAuthenticator(sign_in=asked("sign_in"))]
+
+
+@hookimpl
+def relay_account_hooks() -> list[AccountHook]:
+    """Add what is asked about accounts."""
+    return [AccountHook(register=asked("register"), name=asked("a user's name"))]
+
+
+@hookimpl
+def relay_conversation_hooks() -> list[ConversationHook]:
+    """Add what is asked about conversations and groups."""
+    names = ("begin", "join", "leave", "change_role")
+    return [ConversationHook(**{name: asked(name) for name in names}, name=asked("a group's name"))]
+
+
+@hookimpl
+def relay_upload_hooks() -> list[UploadHook]:
+    """Add what is asked about files."""
+    return [UploadHook(upload=asked("upload"), scan=asked("scan"))]
 
 
 @hookimpl
