@@ -12,6 +12,7 @@ import msgspec
 from relay.engine.guard import Guard, Rules
 from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -22,6 +23,7 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
@@ -32,8 +34,13 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_message_hooks": MessageHook,
     "relay_session_hooks": SessionHook,
     "relay_authenticators": Authenticator,
+    "relay_password_authenticators": PasswordAuthenticator,
+    "relay_account_hooks": AccountHook,
+    "relay_conversation_hooks": ConversationHook,
+    "relay_upload_hooks": UploadHook,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
+    "relay_schedules": Schedule,
     "relay_routes": Routes,
     "relay_commands": Command,
     "relay_slash_commands": SlashCommand,
@@ -201,7 +208,7 @@ class Registry:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
                 raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
-        for name in ("relay_background", "relay_migrations"):
+        for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
         self._check_slash_commands(parts["relay_slash_commands"])
         wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")

@@ -30,6 +30,7 @@ from relay.plugin.actions import (
     TextField,
     is_date,
 )
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -54,6 +55,7 @@ from relay.plugin.interfaces import (
     Users,
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
+from relay.plugin.jobs import Jobs
 from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -68,8 +70,9 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule, cron, every
 from relay.plugin.slash_commands import SlashCommand
-from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
+from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
@@ -80,6 +83,7 @@ from relay.services.channels import Conversation
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
+from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     User,
@@ -102,6 +106,7 @@ from relay.storage.messages import find_in_channel, note_edit, read_first, read_
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
+from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -124,6 +129,17 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SlashCommand",
     "SlashInvocation",
     "SlashAnswer",
+    # What it is asked before something happens that is no message.
+    "AccountHook",
+    "ConversationHook",
+    "UploadHook",
+    "PasswordAuthenticator",
+    "NewUser",
+    "RegisteredUser",
+    "NewName",
+    "NewConversation",
+    "MemberChange",
+    "Upload",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -151,6 +167,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Name",
     "Integer",
     "MAX_INTEGER",
+    "Delivery",
     "Draft",
     "Sender",
     "Conversation",
@@ -186,6 +203,12 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SlashCommands",
     "OfferedCommand",
     "TokenBuckets",
+    # Work at set times.
+    "Schedule",
+    "every",
+    "cron",
+    "Jobs",
+    "ScheduledJob",
     # Tasks that follow the log, and try again.
     "LogCursor",
     "Slice",

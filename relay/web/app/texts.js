@@ -18,6 +18,7 @@ const STATES = {
   delivered: "Delivered",
   read: "Read",
   failed: "Not sent",
+  streaming: "Being written",
 };
 
 /** Tell whether a message is a text, of people's or a bot's answer. @param {{ type: string }} message */
