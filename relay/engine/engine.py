@@ -28,7 +28,11 @@ from relay.engine.migrations import migrate_plugins
 from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
+from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
+from relay.engine.required import RequiredPlugins
+from relay.engine.schedules import Schedules
+from relay.engine.slash_commands import PluginSlashCommands
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -85,11 +89,14 @@ class Engine:
         self.now = now
         self.epoch = epoch
         self.drain = Drain(registry.rules.shields.end_at)
-        self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
-        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
-        self.asking = Asking(
-            registry.parts, self.server_of, self.plugin_tasks.queue, settings.attachments.scan_seconds
-        )
+        self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
+        self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)
+        self.required = RequiredPlugins(registry, settings.plugins.required)
+        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks, self.required)
+        most = settings.limits.message_bytes
+        self.recipients = RecipientHooks(registry, self.server_of, self.required, most)
+        queue, scan_seconds = self.plugin_tasks.queue, settings.attachments.scan_seconds
+        self.asking = Asking(registry.parts, self.server_of, queue, self.required, scan_seconds)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
         self._make_accounts()
@@ -106,11 +113,14 @@ class Engine:
             settings, runner, self.connections, now, self.hooks.presence, self.drain
         )
         observers = [self.presence.observe, self.expiry.observe, self.hooks.observe]
-        self.router = factories.make_router(settings, runner, rows, self.connections, now, position, observers)
-        self.history = HistorySaver(runner, self.channels, self.registry.counted, settings.limits.page_bytes)
+        self.router = factories.make_router(
+            settings, runner, rows, self.connections, now, position, observers, self.recipients
+        )
+        most = settings.limits.page_bytes
+        self.history = HistorySaver(runner, self.channels, self.registry.counted, most, self.recipients)
         receipts = DeliveredReceipts(self.channels, self.router)
         self.offline_queue = factories.make_offline_queue(
-            settings, runner, self.epoch, self.registry.priority, receipts.send
+            settings, runner, self.epoch, self.registry.priority, receipts.send, self.recipients
         )
         self.groups = factories.make_groups(settings, self.channels, self.router, rows, now, self.asking)
 
@@ -150,6 +160,7 @@ class Engine:
             payload_bytes=limits.message_bytes,
         )
         self.submitter = Submitter(runner=self.runner, dispatcher=self.dispatcher, router=self.router)
+        self.slash_commands = PluginSlashCommands(self.registry.parts, self.server_of)
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
 
@@ -165,9 +176,12 @@ class Engine:
                 runner=self.runner,
                 registry=self.registry,
                 hooks=self.hooks,
+                recipients=self.recipients,
                 dispatcher=self.dispatcher,
                 submitter=self.submitter,
+                slash_commands=self.slash_commands,
                 pace=self._plugin_pace,
+                jobs=self.schedules.of(plugin),
                 now=self.now,
             )
         return known

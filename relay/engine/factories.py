@@ -11,6 +11,7 @@ from relay.services.attachments import Attachments
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
 from relay.services.draining import Drain
+from relay.services.envelopes import PerRecipient
 from relay.services.groups import Groups
 from relay.services.limits import TokenBuckets
 from relay.services.logins import Logins
@@ -60,6 +61,7 @@ def make_router(
     now: Now,
     position: int,
     observers: Sequence[Observer],
+    recipients: PerRecipient,
 ) -> MessageRouter:
     """Return the router, whose log ends at `position`."""
     return MessageRouter(
@@ -71,6 +73,7 @@ def make_router(
         pending=settings.limits.pending,
         position=position,
         observers=observers,
+        recipients=recipients,
     )
 
 
@@ -80,9 +83,11 @@ def make_offline_queue(
     epoch: str,
     priority: Callable[[str], int],
     tell_delivered: Callable[[list[Delivered]], None],
+    recipients: PerRecipient,
 ) -> OfflineQueue:
     """Return the offline queue."""
-    return OfflineQueue(runner, epoch, settings.replay.limit, priority, tell_delivered, settings.limits.page_bytes)
+    limit, most = settings.replay.limit, settings.limits.page_bytes
+    return OfflineQueue(runner, epoch, limit, priority, tell_delivered, most, recipients)
 
 
 def make_groups(

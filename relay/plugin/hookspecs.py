@@ -12,6 +12,7 @@ import msgspec
 import pluggy
 
 from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
+from relay.plugin.page import Page
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -21,6 +22,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -84,6 +87,11 @@ def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empt
 
 
 @hookspec
+def relay_schedules(options: Any) -> list[Schedule]:  # type: ignore[empty-body]
+    """Return work at set times, which survives restarts."""
+
+
+@hookspec
 def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
     """Return paths of this plugin's own, as Quart blueprints."""
 
@@ -91,3 +99,13 @@ def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
 @hookspec
 def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
     """Return commands that `relay` has while this plugin is enabled."""
+
+
+@hookspec
+def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
+    """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""
+
+
+@hookspec
+def relay_page(options: Any) -> Page:  # type: ignore[empty-body]
+    """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

@@ -2,6 +2,8 @@
 
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
+import { growsOn } from "./streaming.js";
+import { isTalk } from "./texts.js";
 
 /** @import { ConversationView, MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -35,7 +37,10 @@ export class MessageList {
     this.list = new KeyedList(this.lines, {
       key: (/** @type {MessageLine | GapLine} */ line) => ("gap" in line ? line.key : line.message.key),
       same: (one, other) =>
-        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
+        Object.entries(one).every(([name, value]) => {
+          const next = /** @type {any} */ (other)[name];
+          return name === "gap" || next === value || (name === "message" && growsOn(value, next));
+        }),
       draw: (line) => ("gap" in line ? this.#drawGap(line) : drawMessage(line, pane)),
     });
     this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), {
@@ -144,7 +149,7 @@ export class MessageList {
    */
   #lineOf(message, last) {
     const { payload, reactions, senderId, timestamp, type } = message;
-    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || type === "group_event";
+    const hasNames = payload.reply_to !== undefined || reactions.length > 0 || !isTalk(message);
     const goesOn = last?.senderId === senderId && last.type === type && Math.abs(timestamp - last.timestamp) < PAUSE_SECONDS;
     const date = new Date(timestamp * 1000).toDateString();
     const newDay = !last || new Date(last.timestamp * 1000).toDateString() !== date;

@@ -9,7 +9,7 @@
  * 3. The message that `meta.replaces` names becomes a tombstone. A deletion turns the message's edits into tombstones
  *    too, and drops its reactions.
  * 4. Read pointers only move forward. A message that the user sends moves their own.
- * 5. Of a reaction the newest value counts, by its own message id.
+ * 5. Of a reaction, and of any other latest value about a message, the newest counts, by its own message id.
  * 6. A user who is removed from a group forgets it. One who is added begins anew, and asks what may be seen.
  *
  * Unlike the Python client's, this mirror may hold a conversation in part; unread.js counts what is not held.
