@@ -13,7 +13,10 @@ MOST_BYTES = 131_072
 Values = Annotated[
     dict[
         Annotated[str, Meta(max_length=32)],
-        Annotated[str, Meta(max_length=4000)] | bool | Annotated[float, Meta(ge=-(2**53), le=2**53)],
+        Annotated[str, Meta(max_length=4000)]
+        | bool
+        | Annotated[int, Meta(ge=-(2**53), le=2**53)]
+        | Annotated[float, Meta(ge=-(2**53), le=2**53)],
     ],
     Meta(max_length=20, description="the values of a form, by the names of its fields"),
 ]

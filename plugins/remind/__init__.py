@@ -53,14 +53,14 @@ class Remind(Payload):
 
 
 class ReminderPayload(Payload):
-    """What was to be remembered, and the `remind` that asked for it."""
+    """The text of a reminder, and the `remind` that asked for it."""
 
     text: str
     remind: Integer
 
 
 class Due(msgspec.Struct):
-    """When a reminder comes, Unix seconds."""
+    """The time of a reminder, Unix seconds."""
 
     at: float
 

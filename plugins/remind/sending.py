@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import Draft, Entry, ScheduledJob, Server, erase_messages
+from relay.plugin import Draft, Entry, RelayError, ScheduledJob, Server, Unchanged, erase_messages
 
 from .options import Options
 from .table import find, forget, of_group, of_user
@@ -26,17 +26,26 @@ async def remind(server: Server, job: ScheduledJob, options: Options) -> None:
     if reminder.only_me:
         await server.ensure_user(options.sender)
 
+    def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+        if find(connection, reminder.message_id) is None:  # deleted at this moment
+            raise Unchanged
+
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         if reminder.only_me:  # what asked for it is of no more use, and would stand among the notifications
             erase_messages(connection, [reminder.message_id], entry.timestamp)
         forget(server, connection, [reminder.message_id])
 
     def shape(draft: Draft) -> None:
-        draft.after = after
+        draft.apply, draft.after = apply, after
 
     payload = {"text": text, "remind": reminder.message_id}
     sender = options.sender if reminder.only_me else reminder.user_id
-    await server.post(sender, "reminder", payload, place, own_id=job.run_id, shape=shape)
+    try:
+        await server.post(sender, "reminder", payload, place, own_id=job.run_id, shape=shape)
+    except RelayError as refused:
+        if not refused.retry:  # the job is over, and so is what it was for
+            await server.write(partial(forget, server, message_ids=[reminder.message_id]))
+        raise
 
 
 def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:

@@ -17,10 +17,10 @@ from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
+from relay.engine.jobs import PluginJobs
 from relay.engine.moved import MovedServices
 from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
-from relay.engine.schedules import PluginJobs
 from relay.engine.submitter import InternalSender, Submitter, check_recipients
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.actions import ActionAnswer, ActionOutcome

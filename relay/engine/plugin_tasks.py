@@ -117,7 +117,7 @@ class PluginTasks:
             if background and owned.guard is guard:
                 nursery.start_soon(_keep_running, guard, server, owned.part)
         if background and self._schedules.registered(guard.plugin):
-            nursery.start_soon(self._schedules.of(guard.plugin).run, guard, server)
+            nursery.start_soon(self._schedules.run, guard, server)
 
 
 async def _call_events(guard: Guard, server: Server, receive: trio.MemoryReceiveChannel[Any]) -> None:

@@ -56,7 +56,7 @@ from relay.plugin.interfaces import (
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
 from relay.plugin.jobs import Jobs
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -123,7 +123,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
-    "Page",
+    "PageExtension",
     "Routes",
     "SessionHook",
     "SlashCommand",

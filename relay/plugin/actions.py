@@ -1,4 +1,4 @@
-"""Actions of a message: buttons, selects and forms in its payload, one user's answer, and what comes of it.
+"""Actions of a message: buttons, selects and forms in its payload, one user's answer, and their outcome.
 
 A payload struct has them by a field `actions: Actions | None = None`. They are checked when they are decoded.
 """
@@ -21,13 +21,13 @@ MOST_BYTES: Final = 32_768
 LONGEST_TEXT: Final = 4000
 """The most characters of a text in a form."""
 
-_LARGEST: Final = float(2**53)
+_LARGEST: Final = 2**53
 
 Label = Annotated[str, Meta(min_length=1, max_length=80, description="what people read on it")]
 ActionId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$(?!\n)", description="its id, in the answer")]
 FieldName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)", description="its name, in the answer")]
 Length = Annotated[int, Meta(ge=0, le=LONGEST_TEXT)]
-Number = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
+Number = Annotated[int, Meta(ge=-_LARGEST, le=_LARGEST)] | Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 Day = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d$(?!\n)", description="a date, YYYY-MM-DD")]
 Value = str | bool | float | int
 """The value of one field of an answered form."""
@@ -44,7 +44,7 @@ Choices = Annotated[list[Choice], Meta(min_length=1, max_length=50)]
 
 
 class _Field(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every field of a form has."""
+    """The base of a form's fields: name, label, and whether it has to be filled in."""
 
     name: FieldName
     label: Label
@@ -102,7 +102,7 @@ FormField = TextField | NumberField | SelectField | CheckboxField | DateField
 
 
 class _Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every action has."""
+    """The base of actions: id, label, style, and a question before it is sent."""
 
     id: ActionId
     label: Label
@@ -186,7 +186,7 @@ class ActionAnswer(NamedTuple):
 
 
 class ActionOutcome(NamedTuple):
-    """What becomes of a message's actions after an answer.
+    """The consequences of an answer for a message's actions.
 
     Attributes:
         close: whether nobody can answer any more.

@@ -12,7 +12,7 @@ import msgspec
 import pluggy
 
 from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -107,5 +107,5 @@ def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[em
 
 
 @hookspec
-def relay_page(options: Any) -> Page:  # type: ignore[empty-body]
+def relay_page(options: Any) -> PageExtension:  # type: ignore[empty-body]
     """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

@@ -1,4 +1,4 @@
-"""The page extension: JavaScript modules and styles by which a plugin's messages are drawn in relay's own page."""
+"""The page module of a plugin: JavaScript and styles by which relay's own page draws the plugin's messages."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
-    """What a plugin brings to relay's own page. Return it from `relay_page`.
+class PageExtension:
+    """A plugin's page module with its files. Return it from `relay_page`.
 
     Args:
         folder: the folder with the files, beside the plugin's own file; None where `module` is a source text.
         module: the JavaScript module that the page loads: the name of a file in the folder, or its source text.
         styles: style sheets: names of files in the folder, or source texts.
-        options: what the module finds in `relay.options`: a value that JSON can say, or a struct. Nothing secret:
-            everybody can read it.
+        options: for the module, in its `relay`: a value that JSON can say, or a struct. Nothing secret: everybody
+            can read it.
     """
 
     folder: str | Path | None = None
@@ -27,14 +27,18 @@ class Page:
 
     def __post_init__(self) -> None:
         if self.folder is not None and not isinstance(self.folder, str | Path):
-            raise TypeError(f"Page: folder is {self.folder!r:.80}; write the folder's name, as in folder='page'")
+            raise TypeError(
+                f"relay_page: folder is {self.folder!r:.80}; write the folder's name, as in folder='page'"
+            )
         if not isinstance(self.module, str):
-            raise TypeError(f"Page: module is {self.module!r:.80}; it is the name of a file, or a source text")
+            raise TypeError(
+                f"relay_page: module is {self.module!r:.80}; it is the name of a file, or a source text"
+            )
         if self.folder is None and "\n" not in self.module and self.module.endswith(".js"):
             raise TypeError(
-                f"Page: module is {self.module!r:.80} and there is no folder; write folder='page' for the folder"
+                f"relay_page: module is {self.module!r:.80}, without a folder; write folder='page' for the folder"
                 " that has the file, or give the module's source text"
             )
         if isinstance(self.styles, str) or not all(isinstance(style, str) for style in self.styles):
-            raise TypeError(f"Page: styles is {self.styles!r:.80}; write a list of texts")
+            raise TypeError(f"relay_page: styles is {self.styles!r:.80}; write a list of texts")
         object.__setattr__(self, "styles", tuple(self.styles))

@@ -11,7 +11,8 @@ PLUGIN: Final = Template('''\
 import sqlite3
 
 from relay.plugin import (
-    Draft, Entry, ErrorCode, Integer, Kind, MessageType, Page, Payload, RelayError, find_message, hookimpl,
+    Draft, Entry, ErrorCode, Integer, Kind, MessageType, PageExtension, Payload, RelayError, find_message,
+    hookimpl,
 )  # fmt: skip
 
 
@@ -58,9 +59,9 @@ def relay_message_types() -> list[MessageType]:
 
 
 @hookimpl
-def relay_page() -> Page:
+def relay_page() -> PageExtension:
     """Draw it in relay's own page: by page/$name.js, beside this file."""
-    return Page(folder="page", module="$name.js")
+    return PageExtension(folder="page", module="$name.js")
 ''')
 
 MODULE: Final = Template("""\
@@ -77,7 +78,8 @@ export const types = {
         const told = await relay.send("${name}_done", { message_id: message.messageId, done: box.checked });
         if (!told) box.checked = done; // refused; the page has told why
       };
-      const box = element("input", { type: "checkbox", checked: done, onchange: tick });
+      const unsent = message.messageId === null;
+      const box = element("input", { type: "checkbox", checked: done, disabled: unsent, onchange: tick });
       const text = element("span", { dir: "auto" }, message.payload.text);
       return element(
         "div",
@@ -103,9 +105,10 @@ function state(message) {
 /** Open the form. */
 function write(relay) {
   const text = element("input", { "aria-label": "What is to be done?", required: true, autofocus: true });
-  const send = async (event) => {
+  const send = (event) => {
     event.preventDefault();
-    if (await relay.send("$name", { text: text.value })) dialog.close();
+    relay.send("$name", { text: text.value });
+    dialog.close();
   };
   const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, "Send"));
   const dialog = openDialog("What is to be done?", element("form", { onsubmit: send }, text, choice));

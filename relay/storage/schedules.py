@@ -39,7 +39,7 @@ class Ended(NamedTuple):
     """A run that has ended.
 
     Attributes:
-        next_due: when the job is due again; None for one that is over.
+        next_due: where the run is over: when the job is due again; None for a job that is over as well.
         retry_at: when the same run is tried again; None for a run that is over.
         attempts: how many attempts count from now on, where it is tried again.
         error: what went wrong, in words.
@@ -52,27 +52,25 @@ class Ended(NamedTuple):
     error: str | None = None
 
 
-def add(
-    connection: sqlite3.Connection, plugin: str, schedule: str, key: str, *, at: float, data: str, most: int
-) -> bool:
-    """Add a job, or replace the one of the same key; return False where the plugin has too many.
+def add(connection: sqlite3.Connection, plugin: str, schedule: str, key: str, *, at: float, data: str) -> None:
+    """Add a job, or replace the one of the same key.
 
     Args:
         data: a JSON object.
-        most: how many jobs the plugin may have.
     """
-    place = (plugin, schedule, key)
-    known = connection.execute(
-        "SELECT 1 FROM scheduled_jobs WHERE plugin = ? AND schedule = ? AND key = ?", place
-    ).fetchone()
-    if known is None and count(connection, plugin) >= most:
-        return False
     connection.execute(
         "INSERT OR REPLACE INTO scheduled_jobs (plugin, schedule, key, due_at, try_at, run_id, data)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*place, at, at, _run_id(), data),
+        (plugin, schedule, key, at, at, _run_id(), data),
     )
-    return True
+
+
+def exists(connection: sqlite3.Connection, plugin: str, schedule: str, key: str) -> bool:
+    """Tell whether there is a job of this key."""
+    found = connection.execute(
+        "SELECT 1 FROM scheduled_jobs WHERE plugin = ? AND schedule = ? AND key = ?", (plugin, schedule, key)
+    )
+    return found.fetchone() is not None
 
 
 def count(connection: sqlite3.Connection, plugin: str) -> int:

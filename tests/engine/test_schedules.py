@@ -18,6 +18,7 @@ from relay.settings import load
 from relay.testing import EPOCH, World
 from relay.testing import world as open_world
 from relay.testing.world import serving
+from tests.engine.test_misbehaving import metrics
 
 PLUGIN = """
 import trio
@@ -272,7 +273,9 @@ async def test_in_quarantine_jobs_wait_and_run_after_the_resume(tmp_path: Path) 
         assert guard.quarantined
         assert [job.key for _at, job in runs(world)] == ["a", "a"]
         assert [(job.key, job.attempt) for job in await server.jobs.waiting("once")] == [("a", 2), ("b", 0)]
-        assert world.engine.schedules.of("odd").overdue() == pytest.approx(494)
+        figures = await metrics(world)
+        assert b'relay_plugin_jobs_overdue_seconds{plugin="odd"} 494.' in figures
+        assert b'relay_plugin_counted_total{kind="failed",plugin="odd",what="jobs"} 2.0' in figures
         guard.resume()
         await trio.sleep(1)
         assert server.memory["done"] == ["a", "b"]
@@ -292,6 +295,20 @@ async def test_a_run_that_a_crash_cut_short_begins_again_with_the_same_run_id(tm
             await trio.sleep(40)
             assert again.engine.server_of("odd").memory["done"] == ["a"]
             assert await again.engine.server_of("odd").jobs.waiting("once") == []
+
+
+async def test_a_job_that_takes_the_server_down_each_time_is_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scheduled(tmp_path) as world:
+        await world.engine.server_of("odd").jobs.add("once", at=EPOCH + 100, key="a")
+        await world.engine.runner.write(
+            lambda c: c.execute("UPDATE scheduled_jobs SET attempts = 12, began_at = 1")
+        )
+        await trio.sleep(200)
+        assert runs(world) == []
+        assert await world.engine.server_of("odd").jobs.waiting("once") == []
+    assert "job 'once', 'a' is given up after 12 attempts: its runs were cut short" in caplog.text
 
 
 async def test_jobs_of_a_schedule_that_is_gone_wait_for_it_and_a_rule_that_changed_gets_a_new_time(

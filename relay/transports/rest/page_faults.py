@@ -42,12 +42,13 @@ class PageFault(Struct, forbid_unknown_fields=True):
 async def page_faults(engine: Engine, caller: Caller, body: PageFault) -> None:
     """Take a fault of a plugin's page module, for the plugin's author."""
     if not any(loaded.name == body.plugin and loaded.page for loaded in engine.registry.loaded):
-        raise not_found(f"plugin {body.plugin!r} with a page extension")
+        raise not_found(f"plugin {body.plugin!r} with a page module")
     _buckets().take(caller.user_id)
     server = engine.server_of(body.plugin)
     server.count("page_fault", body.kind)
+    shown = "".join(one if one.isprintable() else " " for one in body.text)  # no line that looks like another's
     text = "its page module failed (%s), as the browser of %s tells: %s"
-    server.log.warning(text, body.kind, caller.user_id, body.text)
+    server.log.warning(text, body.kind, caller.user_id, shown)
 
 
 def _buckets() -> TokenBuckets:

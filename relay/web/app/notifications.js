@@ -30,7 +30,7 @@ export function notificationsButton(messenger) {
 
 /** @param {Messenger} messenger */
 function showNotifications(messenger) {
-  const { store, failed } = messenger;
+  const { store, names, failed } = messenger;
   const list = element("ol", { class: "told-so-far" });
   const older = button("Older ones", () => store.loadOlderNotifications().catch(failed), { class: "link" });
   const draw = () => {
@@ -41,6 +41,7 @@ function showNotifications(messenger) {
   };
   const dialog = openDialog("Notifications", element("div", {}, list, older));
   dialog.addEventListener("close", store.subscribe("notifications", draw));
+  dialog.addEventListener("close", names.onChange(draw));
   draw();
 }
 

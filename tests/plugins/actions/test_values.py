@@ -65,7 +65,7 @@ def test_an_answer_that_fits_is_taken(answer: dict[str, Any]) -> None:
         ({"action": "order", "values": {"what": "", "sure": True}}, "what is required"),
         ({"action": "order", "values": RIGHT | {"what": "c"}}, "what is a text of 2 to 5 characters"),
         ({"action": "order", "values": RIGHT | {"what": 5}}, "what is a text"),
-        ({"action": "order", "values": RIGHT | {"pieces": 10}}, "pieces is a number from 1.0 up to 9.5"),
+        ({"action": "order", "values": RIGHT | {"pieces": 10}}, "pieces is a number from 1 up to 9.5"),
         ({"action": "order", "values": RIGHT | {"pieces": True}}, "pieces is a number"),
         ({"action": "order", "values": RIGHT | {"size": "m"}}, "size is one of s, l"),
         ({"action": "order", "values": RIGHT | {"sure": "yes"}}, "sure is true or false"),

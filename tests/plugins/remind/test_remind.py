@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from relay.protocol.errors import ErrorCode
@@ -144,6 +145,23 @@ async def test_deleting_takes_it_back_by_message_and_by_rest(relay_world: RelayW
         assert await notified(world, "alice") == []
 
 
+async def test_one_that_is_deleted_at_the_very_moment_does_not_come(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        known = await remind(await world.connect("alice"), "x", when="in 10m")
+        users = world.engine.server_of("remind").users
+        get = users.get
+
+        async def get_late(user_id: str) -> Any:
+            assert (await world.rest("DELETE", f"/api/reminders/{known}", "alice")).status == 204
+            return await get(user_id)
+
+        monkeypatch.setattr(users, "get", get_late)
+        await trio.sleep(700)
+        assert (await came(world, "bob", "user", "alice"), await jobs(world)) == ([], [])
+
+
 async def test_who_leaves_or_goes_is_forgotten(relay_world: RelayWorld) -> None:
     async with relay_world(None, "alice", "bob", "carol", **ON) as world:
         groups = world.engine.groups
@@ -179,6 +197,13 @@ async def test_what_changed_while_the_plugin_was_off_is_looked_at_when_it_is_due
         assert await came(world, "alice", "group", "team") == []
         assert await came(world, "alice", "user", "bob") == []
         assert (await jobs(world), guard.failures) == ([], 0)
+
+
+async def test_one_that_is_refused_at_its_time_does_not_wait_for_ever(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", RELAY_TYPES__REMINDER__MAX_BYTES="40", **ON) as world:
+        await remind(await world.connect("alice"), "a text that is too long", when="in 10m")
+        await trio.sleep(601)
+        assert (await came(world, "bob", "user", "alice"), await listed(world), await jobs(world)) == ([], [], [])
 
 
 async def test_after_a_crash_at_any_moment_each_reminder_comes_once(
