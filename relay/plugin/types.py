@@ -62,7 +62,8 @@ class Draft:
             types. `only_sender = True` says the same of the sender.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
-        server: the server as the type's plugin sees it; in a `before` hook, as the hook's plugin does: `draft.server.groups`.
+        server: the server as the type's plugin sees it, with `draft.server.groups`; in a `before` hook, as
+            the hook's plugin does.
         edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
         depth: for a program's answer: `answer_depth` of the message that it answers.
     """
