@@ -66,13 +66,7 @@ def read_page(page: PageExtension, beside: Path) -> PageFiles:
 def _files_of(page: PageExtension, folder: Path) -> dict[str, File]:
     if not folder.is_dir():
         raise ValueError(f"relay_page: there is no folder {folder}; it is looked for beside the plugin's file")
-    files: dict[str, File] = {}
-    size = 0
-    for name, file in read_folder(folder, PLUGIN_TYPES):
-        size += len(file.data)
-        if size > MAX_BYTES:
-            raise ValueError(f"relay_page: the files in {folder} have more than {MAX_BYTES >> 20} MiB together")
-        files[name] = file
+    files = dict(read_folder(folder, PLUGIN_TYPES, MAX_BYTES))
     for name, end in _named(page):
         if name not in files:
             hint = did_you_mean(name, files)

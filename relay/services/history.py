@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from relay.protocol.bundled import NAMES_ITS_MESSAGE
 from relay.protocol.envelope import SentEnvelope
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
@@ -196,14 +197,25 @@ class HistorySaver:
         }
 
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
-        """Return a user's conversations, with the last message and the number of unread ones in each."""
-        listed, further = await self._runner.read(
-            lambda connection: summaries.summaries(
+        """Return a user's conversations, with the last message and the number of unread ones in each.
+
+        `latest` of a row holds the latest values about its last message, without reactions; it may be missing.
+        """
+
+        def read(connection: Any) -> tuple[list[summaries.Summary], int | None, list[Record]]:
+            listed, further = summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
             )
-        )
+            ids = [summary.last.message_id for summary in listed if summary.last]
+            return listed, further, messages.about(connection, user_id, ids, self._page_bytes)
+
+        listed, further, about = await self._runner.read(read)
         last = [summary.last for summary in listed if summary.last]
         shown = dict(zip((record.message_id for record in last), self._shown(user_id, last), strict=True))
+        latest: dict[int, list[SentEnvelope]] = {}
+        said = [record for record in about if record.type not in NAMES_ITS_MESSAGE]
+        for record, envelope in zip(said, self._shown(user_id, said), strict=True):
+            latest.setdefault(record.about or 0, []).append(envelope)
         rows = [
             {
                 "kind": summary.kind,
@@ -216,6 +228,11 @@ class HistorySaver:
                 "unread": summary.unread,
                 "unread_mentions": summary.unread_mentions,
             }
+            | (
+                {"latest": latest[summary.last.message_id]}
+                if summary.last and summary.last.message_id in latest
+                else {}
+            )
             for summary in listed
         ]
         return {"conversations": rows, "has_more": further is not None, "next_cursor": further}

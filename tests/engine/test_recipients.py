@@ -180,6 +180,17 @@ async def test_it_is_asked_for_those_who_are_there_and_for_its_types_only(
         assert not world.engine.recipients.concern("chat_message")
 
 
+def test_one_that_an_edit_would_go_around_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from relay.plugin import MessageHook, hookimpl\n"
+        "@hookimpl\ndef relay_message_hooks():\n"
+        "    look = lambda server, delivery, user_id: None\n"
+        "    return [MessageHook(types=frozenset({'chat_message'}), for_recipient=look)]\n"
+    )
+    (remark,) = load(("chat_message", "message_edit"), [tmp_path], {}).remarks
+    assert "its for_recipient is for 'chat_message', whose edits come as message_edit" in remark
+
+
 def test_an_async_one_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text(
         "from relay.plugin import MessageHook, hookimpl\n"

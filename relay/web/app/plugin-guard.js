@@ -37,13 +37,22 @@ export function sendFaultsBy(send) {
  * @param {unknown} fault
  */
 export function tell(plugin, kind, where, fault) {
-  const text = `${where}: ${fault instanceof Error ? `${fault.name}: ${fault.message}` : String(fault)}`.slice(0, MAX_TEXT);
+  const text = `${where}: ${inWords(fault)}`.slice(0, MAX_TEXT);
   const once = `${plugin} ${kind} ${text}`;
   if (told.has(once) || told.size >= MAX_TOLD) return;
   told.add(once);
   console.error(`relay: the page module of the plugin ${plugin} failed: ${text}`, fault);
   if (sender) sender({ plugin, kind, text });
   else waiting.push({ plugin, kind, text });
+}
+
+/** @param {any} fault */
+function inWords(fault) {
+  try {
+    return fault instanceof Error ? `${fault.name}: ${fault.message}` : String(fault);
+  } catch {
+    return "it raised what cannot be read";
+  }
 }
 
 /**
@@ -150,7 +159,7 @@ export function watchLater() {
     const plugin = at.match(/\/plugins\/([a-z][a-z0-9_]*)\//)?.[1];
     if (plugin) tell(plugin, "later", "after it was called", fault);
   };
-  addEventListener("error", ({ error, filename }) => blame(error, filename || error?.stack || ""));
-  addEventListener("unhandledrejection", ({ reason }) => blame(reason, reason?.stack ?? ""));
+  addEventListener("error", ({ error, filename }) => blame(error, `${filename} ${error?.stack}`));
+  addEventListener("unhandledrejection", ({ reason }) => blame(reason, String(reason?.stack)));
   addEventListener("pagehide", removeMarks);
 }
