@@ -118,7 +118,7 @@ class Dispatcher:
             RelayError: the message is refused, or its plugin failed.
         """
         route = self._find_route(envelope.type)
-        if paced:
+        if paced and (route is None or route.type_.paced):
             self._rates.take_message(sender, transient=route is not None and route.type_.kind is Kind.TRANSIENT)
         route = _require_route(route, envelope.type)
         type_ = route.type_

@@ -6,7 +6,7 @@ import hashlib
 import math
 import sqlite3
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from relay.engine.guard import Guard
 from relay.plugin.types import Draft, MessageType
@@ -14,6 +14,9 @@ from relay.protocol.envelope import Meta, encode_json
 from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
 from relay.storage.entry import Apply, Entry
+
+NOBODY: Final = ""
+"""No user has this id: a message for it is delivered to nobody."""
 
 
 class Original(NamedTuple):
@@ -105,6 +108,8 @@ def entry_of(
     )
     if draft.only_for is not None:
         entry.only_for = draft.only_for
+    if not draft.passed_on:
+        entry.only_for = NOBODY
     if draft.apply is not None:
         entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply, type_))
     if draft.after is not None:

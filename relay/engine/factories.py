@@ -14,8 +14,10 @@ from relay.services.draining import Drain
 from relay.services.envelopes import PerRecipient
 from relay.services.groups import Groups
 from relay.services.limits import TokenBuckets
+from relay.services.logins import Logins
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
+from relay.services.questions import Asked
 from relay.services.router import MessageRouter, Observer
 from relay.settings import Settings
 from relay.storage.jobs import Runner
@@ -89,29 +91,36 @@ def make_offline_queue(
 
 
 def make_groups(
-    settings: Settings, channels: ChannelManager, router: MessageRouter, rows: Log, now: Now
+    settings: Settings, channels: ChannelManager, router: MessageRouter, rows: Log, now: Now, asked: Asked
 ) -> Groups:
     """Return the group service."""
-    limits = settings.limits
-    return Groups(channels, router, rows, now, max_members=limits.group_members, max_groups=limits.groups_per_user)
+    members, groups = settings.limits.group_members, settings.limits.groups_per_user
+    return Groups(channels, router, rows, now, max_members=members, max_groups=groups, asked=asked)
 
 
-def make_accounts(
-    settings: Settings, runner: Runner, connections: WebSocketManager, now: Now, wrong_passwords: TokenBuckets
-) -> Accounts:
-    """Return the account service."""
-    return Accounts(
+def make_logins(
+    settings: Settings,
+    runner: Runner,
+    accounts: Accounts,
+    connections: WebSocketManager,
+    now: Now,
+    wrong_passwords: TokenBuckets,
+    asked: Asked,
+) -> Logins:
+    """Return the service of passwords and logins."""
+    return Logins(
         runner,
+        accounts,
         connections,
         now,
         token_days=settings.accounts.token_days,
         password_min_length=settings.accounts.password_min_length,
-        registration=settings.accounts.registration,
+        asked=asked,
         wrong_passwords=wrong_passwords,
     )
 
 
-def make_attachments(settings: Settings, runner: Runner, now: Now) -> Attachments:
+def make_attachments(settings: Settings, runner: Runner, now: Now, asked: Asked) -> Attachments:
     """Return the attachment service."""
     files = settings.attachments
     return Attachments(
@@ -123,6 +132,7 @@ def make_attachments(settings: Settings, runner: Runner, now: Now) -> Attachment
         upload_seconds=files.upload_minutes * 60,
         keep_seconds=files.keep_unused_hours * 3600,
         collect_seconds=files.collect_minutes * 60,
+        asked=asked,
     )
 
 

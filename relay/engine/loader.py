@@ -116,7 +116,7 @@ def load(
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += [*_unused_hooks(registry), *_shown_by_edits(registry)]
+    registry.remarks += [*_unused_hooks(registry), *_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
@@ -142,6 +142,13 @@ def _shown_by_edits(registry: Registry) -> Iterator[str]:
                 f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
                 " message_edit with the new text; add that to its types"
             )
+
+
+def _unheard_commands(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
+    if "slash_command" not in registry.types:
+        for plugin in sorted({owned.guard.plugin for owned in registry.parts["relay_slash_commands"]}):
+            yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
 
 
 def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,21 +14,26 @@ import msgspec
 
 from relay.engine import interfaces
 from relay.engine.dispatch import Dispatcher
-from relay.engine.guard import Guard
+from relay.engine.guard import Guard, PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
+from relay.engine.jobs import PluginJobs
 from relay.engine.moved import MovedServices
 from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
 from relay.engine.submitter import InternalSender, Submitter, check_recipients
 from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.actions import ActionAnswer, ActionOutcome
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import SentEnvelope, encode_json
+from relay.protocol.errors import RelayError
+from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
 from relay.services.envelopes import envelopes
 from relay.services.limits import TokenBuckets
 from relay.storage import tombstones
-from relay.storage.accounts import Identity, ensure_user
+from relay.storage.accounts import Identity
 from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.history import Record
@@ -60,7 +66,9 @@ class PluginServer(Server):
         recipients: RecipientHooks,
         dispatcher: Dispatcher,
         submitter: Submitter,
+        slash_commands: SlashCommands,
         pace: TokenBuckets,
+        jobs: PluginJobs,
         now: Callable[[], float],
     ) -> None:
         self.plugin = guard.plugin
@@ -83,7 +91,9 @@ class PluginServer(Server):
         self._recipients = recipients
         self._dispatcher = dispatcher
         self._submitter = submitter
+        self._slash_commands = slash_commands
         self._pace = pace
+        self.jobs = jobs
         self._now = now
         self._wakeup = Wakeup()
 
@@ -99,6 +109,10 @@ class PluginServer(Server):
     @property
     def message_types(self) -> Registry:
         return self._registry
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        return self._slash_commands
 
     @property
     def handler_seconds(self) -> float:
@@ -133,10 +147,8 @@ class PluginServer(Server):
         return await self.write(lambda connection: tombstones.erase_messages(connection, message_ids, at))
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
-        now = self.now()
-        return await self.write(
-            lambda connection: ensure_user(connection, user_id, now, display_name=display_name)
-        )
+        with waiting_for_relay():
+            return await self._services.registration.ensure(user_id, display_name, "plugin")
 
     async def send(
         self,
@@ -172,6 +184,40 @@ class PluginServer(Server):
             if shape is not None:
                 shape(draft)
             return await self._submitter.post(draft, own_id)
+
+    def tell(
+        self,
+        conversation: Conversation,
+        type_name: str,
+        payload: dict[str, Any],
+        *,
+        sender_id: str,
+        client_id: str | None = None,
+        only: tuple[str, str] | None = None,
+    ) -> None:
+        type_ = self._own_type(type_name)
+        if type_.kind is not Kind.TRANSIENT:
+            raise ValueError(f"a {type_name} is stored; only transient messages are told")
+        entry = Entry(
+            channel_id=conversation.channel_id,
+            type=type_name,
+            kind=Kind.TRANSIENT,
+            sender_id=sender_id,
+            target_id=conversation.target_id(sender_id),
+            client_id=client_id,
+            own_id=None,
+            digest=None,
+            payload=type_.check(type_.read(msgspec.Raw(encode_json(payload)))),
+            sent_at=None,
+        )
+        self._services.router.tell(entry, conversation, only)
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        def guarded(entry: Entry) -> None:
+            with suppress(PluginFailed, RelayError):
+                self.guard.call("when_stored", call, entry)  # type: ignore[arg-type] # it is not None
+
+        self._services.router.when_stored(user_id, own_id, None if call is None else guarded)
 
     async def whisper(
         self,
@@ -212,6 +258,12 @@ class PluginServer(Server):
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)
+
+    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
+        type_ = self._registry.types.get(answer.type)
+        if type_ is None or type_.acted is None:
+            return None
+        return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
 
     def differs(self, type_name: str) -> bool:
         return self._recipients.concern(type_name)

@@ -89,12 +89,15 @@ class DeviceEvent(NamedTuple):
 class SessionHook:
     """Code that runs when devices connect and when users leave. Register it from `relay_session_hooks`.
 
-    All but `left` run in the plugin's own task, after the fact, under the deadline.
+    All but `live` and `left` run in the plugin's own task, after the fact, under the deadline.
 
     Args:
         connected: `connected(server, event)`: a device said hello and was accepted.
         disconnected: `disconnected(server, event)`: its connection has ended, for whatever reason.
         presence: `presence(server, user_id, status)`: a user's presence changed, as others see it.
+        live: `live(server, event)`, plain code that must not block, runs as soon as a device can be sent transient
+            messages: after its replay, and when it comes back from the background. `Server.tell` brings it
+            what still counts of those that it missed.
         left: `left(server, connection, user_id)` runs in the transaction that ends an account which is being
             erased, on the writer's thread: delete what the plugin stores about that user. Their messages are
             erased afterwards, with a call of `MessageHook.erased`.
@@ -103,10 +106,11 @@ class SessionHook:
     connected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
     disconnected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
+    live: Callable[[Server, DeviceEvent], None] | None = None
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        validation.functions("SessionHook", self, "connected", "disconnected", "presence")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live")
 
 
 class Credentials(NamedTuple):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from relay.plugin import validation
+from relay.plugin.actions import ActionAnswer, ActionOutcome, Actions
 from relay.plugin.facilities import Facilities
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.payloads import explain, free_form_fields, plain_value
-from relay.protocol.envelope import SentEnvelope, check_plain, encode_json
+from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 from relay.storage.entry import After, Apply, Entry
-from relay.storage.history import Record
 
 T = TypeVar("T")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -60,10 +62,11 @@ class Draft:
             then permissions are not checked again, and the ack has no `seq`.
         only_for: deliver it to this user's devices only, and show it to nobody else; for latest and transient
             types. `only_sender = True` says the same of the sender.
+        passed_on: set it to False where the type's code passes the message on by itself, with `Server.tell`: it is
+            acked, and delivered to nobody; for transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
-        server: the server as the type's plugin sees it, with `draft.server.groups`; in a `before` hook, as
-            the hook's plugin does.
+        server: the server as its plugin sees it, in a `before` hook as the hook's plugin: `draft.server.groups`.
         edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
         depth: for a program's answer: `answer_depth` of the message that it answers.
     """
@@ -77,6 +80,7 @@ class Draft:
     apply: Apply | None = None
     after: After | None = None
     only_for: str | None = None
+    passed_on: bool = True
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
@@ -113,6 +117,7 @@ class Delivery(NamedTuple):
 
 Prepare = Callable[[Draft], None]
 Handle = Callable[[Draft], Awaitable[None]]
+Acted = Callable[["Server", sqlite3.Connection, ActionAnswer], "ActionOutcome | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +148,14 @@ class MessageType:
         lasts_seconds: for a transient type: if the device does not repeat it for so long, the payload of `over` is
             sent. A stream message to the same conversation, and the end of the device's connection, do the same.
         over: for a type that lasts: returns the payload that ends another; None where that one ends itself.
+        paced: False for a transient type whose code bounds its rate itself: then `[limits] typing_per_second` does
+            not count.
         answer: a struct of the further fields of its ack, where the type's code sets `draft.answer`: for tools
             that read schemas.
         prepare: checks or changes the draft; plain code that must not block.
         handle: the same, awaited under `[timeouts] handler_seconds`; its sender's next messages wait for it.
+        acted: `acted(server, connection, answer)` runs in the transaction of a user's answer to the `actions` of
+            such a message, on the writer's thread; may refuse with `RelayError`, and return an `ActionOutcome`.
     """
 
     name: str
@@ -168,9 +177,11 @@ class MessageType:
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
+    paced: bool = True
     answer: type[msgspec.Struct] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
+    acted: Acted | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
     without_functions: bool = field(init=False, repr=False, compare=False)
@@ -191,6 +202,11 @@ class MessageType:
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
             )
+        if self.acted is not None and not has_actions(self.payload):
+            text = "`acted` is for a payload with a field `actions: Actions | None = None`"
+            raise ValueError(f"message type {self.name!r}: {text}")
+        if not self.paced and (self.kind is not Kind.TRANSIENT or self.handle is None):
+            raise ValueError(f"message type {self.name!r}: paced=False needs a transient type and a `handle`")
         answer: Any = self.answer
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
@@ -245,6 +261,12 @@ class MessageType:
         return text
 
 
+def has_actions(payload: type[msgspec.Struct]) -> bool:
+    """Tell whether messages with this payload may have actions."""
+    hint = get_type_hints(payload).get("actions") if "actions" in payload.__struct_fields__ else None
+    return hint is Actions or Actions in get_args(hint)
+
+
 class MessageTypes(Protocol):
     """The message types of all plugins."""
 
@@ -268,6 +290,10 @@ class Server(Facilities, Protocol):
     @property
     def message_types(self) -> MessageTypes:
         """The message types of all plugins."""
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        """The slash commands of all plugins."""
 
     async def post(
         self,
@@ -293,50 +319,11 @@ class Server(Facilities, Protocol):
             RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
-    async def whisper(
-        self,
-        user_ids: Sequence[str],
-        type_name: str,
-        payload: dict[str, Any],
-        conversation: Conversation,
-        *,
-        sender_id: str,
-        own_id: str | None = None,
-    ) -> list[Entry]:
-        """Send a message of one of this plugin's own types to some members of a conversation; nobody else sees it.
-
-        Of a transient type it goes to those who are connected now. Of a latest type it is stored, one row for each
-        of them in one transaction: their other devices get it, and history has it in `latest`. A newer one
-        replaces the older of the same type, sender, recipient and `key`. Its `meta.only_for` is the recipient.
-
-        Args:
-            user_ids: the recipients, 500 at most.
-            sender_id: in whose name it is sent.
-            own_id: the idempotency key; each recipient's row has it with the recipient's id.
-
-        Returns:
-            One entry for each recipient, in their order.
-
-        Raises:
-            ValueError: the type is another plugin's, or a stream type: its messages have a `seq`, which all
-                members share.
-            RelayError: `not_found` where a recipient is not in the conversation; it is refused; `rate_limited`.
-        """
-
     async def check_draft(self, draft: Draft) -> None:
         """Call every `before` hook for a draft that is not sent itself: a message as an edit would leave it.
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
-        """
-
-    def differs(self, type_name: str) -> bool:
-        """Tell whether a `for_recipient` hook may change what single users get of a type's messages."""
-
-    def envelopes(self, user_id: str, records: Sequence[Record]) -> list[SentEnvelope]:
-        """Return stored messages as one user gets them now, after every `for_recipient` hook; on any thread.
-
-        Whatever shows a message to somebody takes it from here, and not from the row itself.
         """
 
     def check_size(self, type_: MessageType, payload: str) -> None:

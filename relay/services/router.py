@@ -139,8 +139,9 @@ class MessageRouter:
         self._storing = False
         self._position_waiters = trio.lowlevel.ParkingLot()
         self.position = position
-        self.indicators = Indicators(self._send_indicator_end)
+        self.indicators = Indicators(self.tell)
         self._observers = observers
+        self._awaited: dict[tuple[str, str], Callable[[Entry], None]] = {}
         self._per_recipient = recipients
 
     def submit_nowait(self, submission: Submission) -> None:
@@ -293,6 +294,8 @@ class MessageRouter:
             members = (entry.only_for,)
         if entry.kind is Kind.STREAM:
             self.indicators.message_stored(entry, submission.conversation)
+        if self._awaited and (told := self._awaited.pop((entry.sender_id, entry.own_id or ""), None)) is not None:
+            told(entry)
         plain = text_frame(encode_entry(entry))
         frames = self._frames(entry, members) if self._per_recipient.any else None
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
@@ -350,13 +353,6 @@ class MessageRouter:
             self._push_transient(entry, submission.conversation, origin)
         self._connections.flush()
 
-    def _send_indicator_end(self, entry: Entry, conversation: Conversation) -> None:
-        """Send the end of an indicator to the members, but not to its own device."""
-        entry.timestamp = self._now()
-        origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
-        self._push_transient(entry, conversation, origin)
-        self._connections.flush()
-
     def _push_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
         users = self._recipients(conversation) if entry.only_for is None else (entry.only_for,)
         frames = self._frames(entry, users)
@@ -365,6 +361,25 @@ class MessageRouter:
             return
         for user_id, frame in frames.items():
             self.fan_out_transient(frame, (user_id,), origin)
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        """Call a function once, when a message of a user with this id is stored; None forgets it."""
+        if call is None:
+            self._awaited.pop((user_id, own_id), None)
+        else:
+            self._awaited[user_id, own_id] = call
+
+    def tell(self, entry: Entry, conversation: Conversation, only: tuple[str, str] | None = None) -> None:
+        """Send a transient message to the members' devices but the one it is from, or to one device, now."""
+        entry.timestamp = self._now()
+        if only is None:
+            origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
+            self._push_transient(entry, conversation, origin)
+        elif (connection := self._connections.of(only[0]).get(only[1])) is not None:
+            frames = self._frames(entry, (only[0],))
+            frame = text_frame(encode_entry(entry)) if frames is None else frames[only[0]]
+            connection.push_transient(frame)
+        self._connections.flush()
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
         """Send a frame that is never stored to users' devices that are live and active, now."""

@@ -7,15 +7,20 @@ import trio
 
 from relay.http import Blueprint, request, server
 from relay.plugin import (
+    AccountHook,
     Authenticator,
     BackgroundTask,
     Claim,
+    ConversationHook,
     Kind,
     MessageHook,
     MessageType,
+    PasswordAuthenticator,
     Payload,
     Routes,
+    Schedule,
     SessionHook,
+    UploadHook,
     hookimpl,
 )
 
@@ -204,6 +209,40 @@ def relay_authenticators() -> list[Authenticator]:
     return [Authenticator(identify=identify)]
 
 
+def asked(hook: str) -> Any:
+    """Return what is asked before something happens, and allows it."""
+
+    async def ask(*_arguments: Any) -> Any:
+        return 5 if await spoil_async(hook) else None
+
+    return ask
+
+
+@hookimpl
+def relay_password_authenticators() -> list[PasswordAuthenticator]:
+    """Add somebody who knows no password."""
+    return [PasswordAuthenticator(sign_in=asked("sign_in"))]
+
+
+@hookimpl
+def relay_account_hooks() -> list[AccountHook]:
+    """Add what is asked about accounts."""
+    return [AccountHook(register=asked("register"), name=asked("a user's name"))]
+
+
+@hookimpl
+def relay_conversation_hooks() -> list[ConversationHook]:
+    """Add what is asked about conversations and groups."""
+    names = ("begin", "join", "leave", "change_role")
+    return [ConversationHook(**{name: asked(name) for name in names}, name=asked("a group's name"))]
+
+
+@hookimpl
+def relay_upload_hooks() -> list[UploadHook]:
+    """Add what is asked about files."""
+    return [UploadHook(upload=asked("upload"), scan=asked("scan"))]
+
+
 @hookimpl
 def relay_background() -> list[BackgroundTask]:
     """Add a task that misbehaves when it is woken."""
@@ -214,6 +253,17 @@ def relay_background() -> list[BackgroundTask]:
             await spoil_async("background")
 
     return [BackgroundTask(name="odd", run=run)]
+
+
+@hookimpl
+def relay_schedules() -> list[Schedule]:
+    """Add the job that the view adds, which is due at once; a run is not to misbehave twice."""
+
+    async def run(server: Any, job: Any) -> None:
+        if job.attempt == 1:
+            await spoil_async("job")
+
+    return [Schedule(name="odd", run=run, seconds=0.4)]
 
 
 @hookimpl
@@ -236,6 +286,7 @@ def relay_routes() -> list[Routes]:
         """Choose what misbehaves from now on."""
         chosen.update(await request.get_json())
         server().wake()
+        await server().jobs.add("odd", at=0, key="odd")
         return {}
 
     @made.get("/odd/standing")

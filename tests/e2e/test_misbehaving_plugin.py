@@ -54,12 +54,35 @@ BESIDE = {
     "disconnected": NO_JUNK,
     "presence": ("raises", "loops"),
     "background": ("raises a bare one", "loops"),
+    "job": ("raises", "exits", "raises a bare one", "blocks", "loops", "waits", "waits behind a shield"),
 }
 """What costs nobody anything, by the hook: the ways."""
+
+MEMBER = "/api/groups/odd/members/mark"
+ASKED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "register": ("POST", "/api/register", {"json": {"user_id": "late", "password": "correct horse"}}),
+    "a user's name": ("PATCH", "/api/users/me", {"json": {"display_name": "Mallory"}}),
+    "begin": (
+        "POST",
+        "/api/messages",
+        {"json": {"type": "chat_message", "payload": {"content": "hi"}, "meta": {"target_id": "visitor"}}},
+    ),
+    "join": ("PUT", MEMBER, {}),
+    "change_role": ("PUT", MEMBER, {"json": {"role": "admin"}}),
+    "leave": ("DELETE", MEMBER, {}),
+    "a group's name": ("PATCH", "/api/groups/odd", {"json": {"name": "Odder"}}),
+    "upload": ("POST", "/api/attachments?name=a.txt", {"content": b"hello"}),
+    "scan": ("POST", "/api/attachments?name=a.txt", {"content": b"hello"}),
+    "sign_in": ("POST", "/api/login", {"json": {"user_id": "mark", "password": "guess"}}),
+}
+"""What is asked about requests, by the hook: the request, which is possible once those before it were done."""
 
 SETTINGS: Tables = {
     "plugins": {"blocking_seconds": 0.2, "quarantine_failures": 0},
     "timeouts": {"handler_seconds": 0.4},
+    "attachments": {"scan_seconds": 0.4},
+    "accounts": {"registration": "open"},
+    "limits": {"logins_per_minute": 0, "wrong_passwords_per_hour": 0},
 }
 
 
@@ -246,6 +269,7 @@ DOES: dict[str, Callable[[Odd], None]] = {
     "disconnected": visit,
     "presence": visit,
     "background": lambda plugin: None,  # to choose it has woken it
+    "job": lambda plugin: None,  # to choose it has added one
 }
 
 
@@ -267,6 +291,28 @@ def test_while_one_fails_to_say_what_it_keeps_all_is_kept(odd: tuple[Odd, Bystan
         assert [row["payload"] for row in rows if row["meta"]["message_id"] == stays] == [{"content": way}]
         acked(plugin.send("message_delete", {"message_id": stays}))
         assert bystanders.fault is None, way
+
+
+def test_what_fails_when_it_is_asked_refuses_that_alone_and_leaves_nothing_of_it(
+    odd: tuple[Odd, Bystanders],
+) -> None:
+    plugin, bystanders = odd
+    rest = plugin.world.rest("mallory")
+    assert rest.post("/api/groups", json={"group_id": "odd", "name": "Odd"}).status_code == 201
+    for hook, (method, path, given) in ASKED.items():
+        for way in ("raises", "returns junk", "blocks", "waits"):
+            before = plugin.standing()["failures"]
+            plugin.choose(hook, way)
+            answer = rest.request(method, path, **given)
+            plugin.choose("", "")
+            assert (answer.status_code, answer.json()["code"]) == (502, "plugin_failed"), (hook, way, answer.text)
+            plugin.said(hook, way, before)
+            assert bystanders.fault is None, (hook, way)
+        answer = rest.request(method, path, **given)
+        assert answer.status_code in ((403,) if hook == "sign_in" else (200, 201, 204)), (hook, answer.text)
+    assert len(plugin.world.history("mallory", peer="visitor")) == 1
+    events = [row["payload"]["event"] for row in plugin.world.history("mallory", group="odd")]
+    assert events == ["created", "member_added", "role_changed", "member_removed", "renamed"]
 
 
 @pytest.mark.parametrize("hook", ["view", "before_request"])

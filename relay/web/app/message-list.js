@@ -2,6 +2,7 @@
 
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
+import { growsOn } from "./streaming.js";
 import { isTalk } from "./texts.js";
 import { drawWhisper, whispersIn } from "./whispers.js";
 
@@ -39,7 +40,10 @@ export class MessageList {
     this.list = new KeyedList(this.lines, {
       key: (/** @type {Line} */ line) => ("message" in line ? line.message.key : line.key),
       same: (one, other) =>
-        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
+        Object.entries(one).every(([name, value]) => {
+          const next = /** @type {any} */ (other)[name];
+          return name === "gap" || next === value || (name === "message" && growsOn(value, next));
+        }),
       draw: (line) => {
         if ("whisper" in line) return element("li", { class: "message", tabindex: -1 }, drawWhisper(line.whisper));
         return "gap" in line ? this.#drawGap(line) : drawMessage(line, pane);

@@ -10,6 +10,7 @@ import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
  * @import { Mirror } from "./mirror.js"
  * @import { OptimisticUpdates, Outgoing } from "./optimistic.js"
  * @import { Typing } from "./presence.js"
+ * @import { Streams } from "./streams.js"
  * @import { Facts, MessageView } from "./views.js"
  */
 
@@ -51,6 +52,7 @@ import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
  * @property {Mirror} mirror
  * @property {OptimisticUpdates} optimistic
  * @property {Typing} typing
+ * @property {Streams} streams
  * @property {ReadonlyMap<string, Facts>} facts
  * @property {ReadonlySet<string>} complete conversations of which nothing older is left to load
  * @property {(key: string) => number | null} oldestSeq
@@ -86,6 +88,12 @@ export class ViewCache {
     if (!this.#source.mirror.conversations.has(key)) this.#cache.delete(key);
     else if (cached) cached.view = cached.summary = null;
     this.#list = null;
+  }
+
+  /** Note that a streamed message of a conversation grew, or is over: no summary shows one. @param {string} key */
+  streamed(key) {
+    const cached = this.#cache.get(key);
+    if (cached) cached.view = null;
   }
 
   /**
@@ -152,8 +160,9 @@ export class ViewCache {
     if (cached.view) return cached.view;
     const { conversation } = cached;
     const unsent = [...(this.#source.optimistic.messages.get(key)?.values() ?? [])].map((sent) => this.#unsent(cached, key, sent));
-    const messages = [...shownSeqs(conversation).map((seq) => this.#message(cached, key, seq)), ...unsent];
-    cached.messages = new Map(messages.map((message) => [message.key, message]));
+    const stored = shownSeqs(conversation).map((seq) => this.#message(cached, key, seq));
+    const messages = [...stored, ...this.#source.streams.views(key), ...unsent];
+    cached.messages = new Map([...stored, ...unsent].map((message) => [message.key, message]));
     const oldest = this.#source.oldestSeq(key);
     const hasOlder = !this.#source.complete.has(key) && (oldest === null ? conversation.unread.rowSeq > 0 : oldest > 1);
     return (cached.view = Object.freeze({
