@@ -9,7 +9,7 @@ from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Final
 
-from relay.engine.guard import PluginFailed
+from relay.engine.guard import Guard, PluginFailed
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
 from relay.engine.required import RequiredPlugins, Step
