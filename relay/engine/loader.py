@@ -117,8 +117,7 @@ def load(
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += _unused_hooks(registry)
-    registry.remarks += _unheard_commands(registry)
+    registry.remarks += [*_unused_hooks(registry), *_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
@@ -130,6 +129,20 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             hint = f"; {meant}" if meant else ""
             whose = f"plugin {owned.guard.plugin!r}"
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
+
+
+def _shown_by_edits(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each `for_recipient` hook that edits go around, as they bring the new text."""
+    for owned in registry.parts["relay_message_hooks"]:
+        types = owned.part.types
+        if owned.part.for_recipient is None or types is None or "message_edit" in types:
+            continue
+        editable = [name for name in sorted(types & registry.types.keys()) if registry.types[name].editable]
+        if editable and "message_edit" in registry.types:
+            yield (
+                f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
+                " message_edit with the new text; add that to its types"
+            )
 
 
 def _unheard_commands(registry: Registry) -> Iterator[str]:
