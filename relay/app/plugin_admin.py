@@ -22,7 +22,7 @@ from relay.transports.rest.app import own_paths
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     """Return every plugin with its state, and with the reason if it does not run."""
-    registry = engine.registry
+    registry, lacking = engine.registry, engine.required.lacking()
     rows = [
         {
             "name": loaded.name,
@@ -37,6 +37,9 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
         for loaded in registry.loaded
     ]
     rows += [_idle(broken.name, "left out", broken.reason) for broken in registry.broken]
+    for row in rows:
+        if row["name"] in lacking:
+            row["reason"] = f"required, so what it must check is refused: {row['reason']}"
     named = {row["name"] for row in rows}
     others = {**installed(), **in_directory(bundled_directory(), "bundled")}
     rows += [

@@ -17,6 +17,7 @@ import trio
 
 from relay.engine.discovery import Found, bundled_directory, find, in_directory
 from relay.engine.guard import Guard, Rules, in_words
+from relay.engine.moved import used_services
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.page_files import read_page
@@ -41,7 +42,7 @@ def bundled_only(settings: Settings) -> Settings:
     """Return the settings without the plugins that are not bundled: `relay serve --safe-mode`."""
     plugins = settings.plugins
     bundled = in_directory(bundled_directory(), "bundled")
-    wanted = [*plugins.enabled, *plugins.also]
+    wanted = [*plugins.enabled, *plugins.also, *plugins.required]
     left_out = [name for name in wanted if name not in bundled]
     _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
     kept = [name for name in wanted if name in bundled]
@@ -65,7 +66,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         _clock_of_any_thread(),
     )
     registry = load(
-        [*plugins.enabled, *plugins.also],
+        [*plugins.enabled, *plugins.also, *plugins.required],
         [Path(folder) for folder in plugins.directories],
         plugins.options,
         rules,
@@ -73,6 +74,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         places=plugins.places,
         paths=paths,
     )
+    registry.remarks += _nothing_to_require(registry, plugins.required)
     if log_problems:
         for broken in registry.broken:
             _log.error("%s", broken)
@@ -115,6 +117,7 @@ def load(
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
     registry.remarks += _unused_hooks(registry)
+    registry.remarks += _unheard_commands(registry)
     return registry
 
 
@@ -126,6 +129,22 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             hint = f"; {meant}" if meant else ""
             whose = f"plugin {owned.guard.plugin!r}"
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
+
+
+def _unheard_commands(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
+    if "slash_command" not in registry.types:
+        for plugin in sorted({owned.guard.plugin for owned in registry.parts["relay_slash_commands"]}):
+            yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
+
+
+def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
+    """Yield a remark for each plugin that is required and has no hook that could hold a message back."""
+    hooks = registry.parts["relay_message_hooks"]
+    checking = {owned.guard.plugin for owned in hooks if owned.part.before or owned.part.for_recipient}
+    for name in required:
+        if registry.guard(name) is not None and name not in checking:
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook `before` or `for_recipient`"
 
 
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:
@@ -141,6 +160,8 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         guard = Guard(name, registry.rules)
         page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
         registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, page), parts)
+        if found.source != "bundled":
+            registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:

@@ -123,6 +123,11 @@ export class ConversationPane {
     this.attend(on ? messaging.react(id, messageId, emoji) : messaging.unreact(id, messageId, emoji));
   }
 
+  /** @param {number} messageId */
+  closeActions(messageId) {
+    this.attend(this.messaging.socketManager.sendMessage("action_close", { message_id: messageId }));
+  }
+
   /** @param {MessageView} message */
   async remove({ messageId }) {
     if (messageId === null || !(await ask("Delete this message for everybody?", "Delete"))) return;
@@ -166,7 +171,7 @@ export class ConversationPane {
     this.panel.show();
     this.list.show(view);
     this.markRead();
-    this.#speak(view.messages.at(-1));
+    this.#speak(view.messages.findLast(({ state }) => state !== "streaming")); // that one is read when it is whole
   }
 
   #drawTools() {

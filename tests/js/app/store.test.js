@@ -215,6 +215,21 @@ test("a failed message stays until it is discarded or retried", async () => {
   assert.deepEqual(store.conversation("bob").messages.map(({ state, error }) => [state, error]), [["sent", null]]);
 });
 
+test("a message that the server cannot take yet says why it waits, and is sent by itself once it can", async () => {
+  const { world, store, messaging } = await started();
+  const allow = world.relay.refuse;
+  world.relay.refuse = () => ({ code: "overloaded", message: "the filter is set aside", retry: true, retry_after: 2 });
+  const sent = messaging.sendPrivateMessage("bob", "1", [], { id: "a" });
+  const seen = () => store.conversation("bob").messages.map(({ state, error }) => [state, error?.message ?? null]);
+  await pass();
+  assert.deepEqual(seen(), [["queued", "the filter is set aside"]]);
+  world.relay.refuse = allow;
+  await world.clock.advance(3);
+  await pass();
+  assert.deepEqual(seen(), [["sent", null]]);
+  assert.equal((await sent).duplicate, false);
+});
+
 test("of a conversation without subscribers only the newest messages are held; with one, those loaded by scrolling stay", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];
