@@ -147,7 +147,7 @@ class Dispatcher:
         original = None if own_id is None else original_of(draft)
         if route.hooked:
             self._check_payload(route, draft)
-            await self._hooks.before(draft, route.guard)
+            await self._hooks.before(draft, route.guard.plugin)
         return self._submission(route, draft, Meta(id=own_id), original, None)
 
     def _find_route(self, name: str) -> Route | None:

@@ -90,18 +90,18 @@ class Hooks:
         """Return the error for a message that a hook failed at."""
         return self._required.refusal(step.guard) if step.required else step.guard.refusal()
 
-    async def before(self, draft: Draft, but: Guard | None = None) -> None:
+    async def before(self, draft: Draft, but: str | None = None) -> None:
         """Call every `before` hook of a draft's type; one that fails refuses the message.
 
         Args:
-            but: of the plugin whose own message it is: its own hooks are passed over.
+            but: the plugin whose own message it is: its own hooks are passed over.
 
         Raises:
             RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
         """
         what, server = f"before, for {draft.type.name!r}", draft.server
         for step in self.steps(draft.type.name):
-            if self._is_called(step) and step.guard is not but:
+            if self._is_called(step) and step.guard.plugin != but:
                 draft.server = self._server_of(step.guard.plugin)
                 try:
                     await step.guard.call_async(what, step.call, draft)

@@ -22,6 +22,7 @@ from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.page_files import read_page
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.required import holding
 from relay.http.paths import Claimed
 from relay.plugin import hookspecs
 from relay.settings import Settings
@@ -116,8 +117,7 @@ def load(
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += _unused_hooks(registry)
-    registry.remarks += _unheard_commands(registry)
+    registry.remarks += [*_unused_hooks(registry), *_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
@@ -131,6 +131,20 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
 
 
+def _shown_by_edits(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each `for_recipient` hook that edits go around, as they bring the new text."""
+    for owned in registry.parts["relay_message_hooks"]:
+        types = owned.part.types
+        if owned.part.for_recipient is None or types is None or "message_edit" in types:
+            continue
+        editable = [name for name in sorted(types & registry.types.keys()) if registry.types[name].editable]
+        if editable and "message_edit" in registry.types:
+            yield (
+                f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
+                " message_edit with the new text; add that to its types"
+            )
+
+
 def _unheard_commands(registry: Registry) -> Iterator[str]:
     """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
     if "slash_command" not in registry.types:
@@ -139,12 +153,12 @@ def _unheard_commands(registry: Registry) -> Iterator[str]:
 
 
 def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
-    """Yield a remark for each plugin that is required and has no hook that could hold a message back."""
-    hooks = registry.parts["relay_message_hooks"]
-    checking = {owned.guard.plugin for owned in hooks if owned.part.before or owned.part.for_recipient}
+    """Yield a remark for each plugin that is required and has no hook that could hold anything back."""
+    checking = {owned.guard.plugin for owned in holding(registry)}
     for name in required:
         if registry.guard(name) is not None and name not in checking:
-            yield f"plugin {name!r}: [plugins] required names it, and it has no hook `before` or `for_recipient`"
+            hooks = "`before` or `for_recipient`, and none of those that are asked"
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook {hooks}"
 
 
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:

@@ -141,7 +141,7 @@ class RecipientHooks:
         except msgspec.DecodeError as misfit:
             raise ValueError(f"for_recipient returned what is no {type_.name}: {misfit}") from misfit
         if len(text) * 4 > self._most and len(text.encode()) > self._most:
-            raise ValueError(f"for_recipient returned more than [limits] message_bytes: {len(text)} characters")
+            raise ValueError(f"for_recipient returned {len(text)} characters, more than a message may have")
         return text
 
     def _hooks(self, type_name: str) -> tuple[Owned[MessageHook], ...]:

@@ -23,7 +23,7 @@ class ForUser(NamedTuple):
 
 
 class PerRecipient(Protocol):
-    """What single recipients get instead of a message as it is stored: plugins may translate or redact.
+    """The payloads that single recipients get instead of those that are stored: plugins may translate or redact.
 
     Attributes:
         any: whether any message may differ; False on most servers.

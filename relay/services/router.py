@@ -297,7 +297,7 @@ class MessageRouter:
         if self._awaited and (told := self._awaited.pop((entry.sender_id, entry.own_id or ""), None)) is not None:
             told(entry)
         plain = text_frame(encode_entry(entry))
-        frames = self._frames(entry, members)
+        frames = self._frames(entry, members) if self._per_recipient.any else None
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
         pushed = 0
         for user_id in members:
@@ -318,7 +318,7 @@ class MessageRouter:
     def _frames(self, entry: Entry, users: Iterable[str]) -> dict[str, bytes] | None:
         """Return the frames of a message for those who are connected, where plugins may make them differ."""
         differing = self._per_recipient
-        if not differing.any or not differing.concern(entry.type):
+        if not differing.concern(entry.type):
             return None
         online = [user_id for user_id in users if self._connections.of(user_id)]
         return {user_id: text_frame(text) for user_id, text in encode_for(entry, online, differing).items()}

@@ -21,7 +21,9 @@ async def test_the_filter_that_is_shown_does_what_the_page_says(relay_world: Rel
         await world.engine.groups.create("alice", "Team", ["bob", "carol"], "team")
         conversation = Conversation(world)
         for name, device in (("alice", "laptop"), ("bob", "phone"), ("carol", "phone")):
-            conversation.devices["client" if name == "alice" else name] = await world.connect(name, f"{name}-{device}")
+            conversation.devices["client" if name == "alice" else name] = await world.connect(
+                name, f"{name}-{device}"
+            )
         frames = [block for block in shown if block.language == "json"]
         for block in frames:
             await conversation.play(block)

@@ -114,7 +114,9 @@ async def whispering(server: Any, entry: Any) -> None:
 async def whisper(server: Any, about: Any, text: Any) -> None:
     """Whisper what no type allows, to somebody who is not there."""
     conversation = await server.conversations.find("mallory", "mark")
-    await server.whisper(["nobody"] if text == 5 else ["mark"], OWN + "whisper", {"text": 5}, conversation, sender_id="mallory")
+    await server.whisper(
+        ["nobody"] if text == 5 else ["mark"], OWN + "whisper", {"text": 5}, conversation, sender_id="mallory"
+    )
 
 
 @hookimpl
@@ -166,7 +168,9 @@ def relay_message_hooks() -> list[MessageHook]:
         MessageHook(types=frozenset({OWN + "required"}), before=before_required, required=True),
         MessageHook(types=frozenset({OWN + "required"}), committed=whispering),
         MessageHook(types=frozenset({OWN + "look"}), for_recipient=look("for_recipient")),
-        MessageHook(types=frozenset({OWN + "look_hard"}), for_recipient=look("for_recipient, required"), required=True),
+        MessageHook(
+            types=frozenset({OWN + "look_hard"}), for_recipient=look("for_recipient, required"), required=True
+        ),
         MessageHook(types=frozenset({OWN + "before"}), before=before),
         MessageHook(types=frozenset({OWN + "slow"}), before=before_async),
         MessageHook(stored=inside("stored"), edited=inside("edited"), erased=inside("erased")),

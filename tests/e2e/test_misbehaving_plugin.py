@@ -201,7 +201,10 @@ def test_what_a_required_hook_fails_at_is_refused_to_be_sent_again(odd: tuple[Od
         if hook == "whisper in before" and way == "returns junk":  # the whisper is refused, and so is its message
             assert answer["payload"]["code"] == "invalid_payload", answer
         else:
-            assert (answer["payload"].get("code"), answer["payload"].get("retry")) == ("overloaded", True), (way, answer)
+            assert (answer["payload"].get("code"), answer["payload"].get("retry")) == ("overloaded", True), (
+                way,
+                answer,
+            )
             plugin.said(hook, way, before)
         acked(plugin.send("odd_required", {"text": f"well after {way}"}))
         assert bystanders.fault is None, way

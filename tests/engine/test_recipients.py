@@ -94,7 +94,9 @@ async def test_on_every_way_a_user_gets_what_the_hook_says_and_the_others_the_me
         edit = {"message_id": place, "content": "a secret after all"}
         assert (await alice.request("message_edit", edit, "team"))["type"] == "ack"
         assert (await carol.next("message_edit"))["payload"]["content"] == "a ***** after all"
-        assert contents((await get(world, "carol", "/api/messages/group/team"))["messages"]) == ["a ***** after all"]
+        assert contents((await get(world, "carol", "/api/messages/group/team"))["messages"]) == [
+            "a ***** after all"
+        ]
         stored = await world.engine.runner.read(
             lambda found: found.execute("SELECT payload FROM log WHERE message_id = ?", (place,)).fetchone()
         )
@@ -102,9 +104,7 @@ async def test_on_every_way_a_user_gets_what_the_hook_says_and_the_others_the_me
 
 
 @pytest.mark.parametrize("path", ["/api/search?q=secret", "/api/messages/group/team?q=secret"])
-async def test_a_search_does_not_tell_what_was_changed(
-    relay_world: RelayWorld, tmp_path: Path, path: str
-) -> None:
+async def test_a_search_does_not_tell_what_was_changed(relay_world: RelayWorld, tmp_path: Path, path: str) -> None:
     async with hooked(relay_world, tmp_path) as world:
         alice = await world.connect("alice")
         await alice.request("group_message", {"content": TEXT}, "team")
@@ -152,7 +152,9 @@ async def test_where_it_fails_the_message_goes_out_as_it_is_or_is_withheld_if_th
             assert one["meta"].get("withheld", False) is required
             assert one["meta"]["seq"] == 2
         others = (await bob.next("group_message"))["payload"]
-        assert others == ({} if required and text == "junk" else {"content": text}), "one's failure is not another's"
+        assert others == ({} if required and text == "junk" else {"content": text}), (
+            "one's failure is not another's"
+        )
         guard = world.engine.registry.guard("redact")
         assert guard is not None
         assert guard.failures == 2, "once for the message, and once for the page"
@@ -176,6 +178,17 @@ async def test_it_is_asked_for_those_who_are_there_and_for_its_types_only(
         await alice.request("chat_message", {"content": "hello"}, "bob")
         assert sorted(asked) == [("group_message", "alice"), ("group_message", "bob")]
         assert not world.engine.recipients.concern("chat_message")
+
+
+def test_one_that_an_edit_would_go_around_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(
+        "from relay.plugin import MessageHook, hookimpl\n"
+        "@hookimpl\ndef relay_message_hooks():\n"
+        "    look = lambda server, delivery, user_id: None\n"
+        "    return [MessageHook(types=frozenset({'chat_message'}), for_recipient=look)]\n"
+    )
+    (remark,) = load(("chat_message", "message_edit"), [tmp_path], {}).remarks
+    assert "its for_recipient is for 'chat_message', whose edits come as message_edit" in remark
 
 
 def test_an_async_one_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ async def test_of_a_transient_type_it_is_for_who_is_there_now(relay_world: Relay
         assert (await carol.next())["type"] == "group_message"
 
 
-async def test_what_cannot_be_whispered_is_refused_with_the_reason(relay_world: RelayWorld, tmp_path: Path) -> None:
+async def test_what_cannot_be_whispered_is_refused_with_the_reason(
+    relay_world: RelayWorld, tmp_path: Path
+) -> None:
     async with noted(relay_world, tmp_path) as (_world, server, team):
         with pytest.raises(ValueError, match="'talk' is a stream type: its messages have a seq"):
             await server.whisper(["alice"], "talk", {"text": "x"}, team, sender_id="carol")

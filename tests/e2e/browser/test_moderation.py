@@ -58,7 +58,9 @@ async def test_a_whisper_is_for_one_alone_and_what_a_filter_set_aside_must_check
         await send(alice, "no frak it all")
         await alice.wait(f"{REASON}.includes('strict_filter')")
         said = str(await alice.evaluate(REASON))
-        assert said.startswith("Not sent yet: the plugin 'strict_filter' must check this message, and failed too often")
+        assert said.startswith(
+            "Not sent yet: the plugin 'strict_filter' must check this message, and failed too often"
+        )
         assert said.endswith("It is sent again by itself.")
         assert place.said("bob", "alice") == ["darn it"]
         the_server_says_why(place)

@@ -230,6 +230,23 @@ test("a message that the server cannot take yet says why it waits, and is sent b
   assert.equal((await sent).duplicate, false);
 });
 
+test("what is whispered, stored or not, is with its message or with its conversation", async () => {
+  const { world, store } = await started();
+  world.relay.write("hello");
+  await pass();
+  const position = store.conversation("bob").messages[0].messageId ?? 0;
+  const note = (/** @type {string} */ text, /** @type {object} */ meta) =>
+    world.relay.socket.say("note", { text }, { sender_id: "bob", target_id: "alice", timestamp: 9, only_for: "alice", ...meta });
+  note("about it", { message_id: position + 1, about: position });
+  note("stored", { message_id: position + 2, key: "k" });
+  note("replaced", { message_id: position + 3, key: "k" });
+  note("now", { timestamp: 10 });
+  await pass();
+  const view = store.conversation("bob");
+  assert.deepEqual(view.messages[0].latest.map(({ payload, whispered }) => [payload.text, whispered]), [["about it", true]]);
+  assert.deepEqual(view.whispers.map(({ payload }) => payload.text), ["replaced", "now"]);
+});
+
 test("of a conversation without subscribers only the newest messages are held; with one, those loaded by scrolling stay", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];
