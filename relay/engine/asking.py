@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.registry import Owned
+from relay.engine.required import RequiredPlugins
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.types import Server
-from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.questions import Question, RegisteredUser, Upload, What
+from relay.protocol.kinds import ConversationKind
+from relay.services.questions import NewConversation, Question, RegisteredUser, Upload, What
 
 _ACCOUNTS: Final = "relay_account_hooks"
 _CONVERSATIONS: Final = "relay_conversation_hooks"
@@ -33,9 +34,6 @@ _HOOKS: Final[dict[What, tuple[str, str]]] = {
 }
 """The hook whose parts are asked, and their function."""
 
-_RETRY_SECONDS: Final = 10.0
-"""Seconds until it may be tried again: somebody has to look at the plugin first."""
-
 
 class Asking:
     """Asks the plugins' hooks; see `relay.services.questions.Asked`.
@@ -44,6 +42,7 @@ class Asking:
         parts: all registered parts, by hook; looked at each time, so they may change.
         server_of: returns the server as a plugin sees it, by the plugin's name.
         queue: queues what a plugin is told after the fact.
+        required: those without which nothing passes that they are asked about.
         scan_seconds: the deadline of one scan of a file.
     """
 
@@ -52,11 +51,13 @@ class Asking:
         parts: Mapping[str, Sequence[Owned[Any]]],
         server_of: Callable[[str], Server],
         queue: Callable[..., None],
+        required: RequiredPlugins,
         scan_seconds: float,
     ) -> None:
         self._parts = parts
         self._server_of = server_of
         self._queue = queue
+        self._required = required
         self._scan_seconds = scan_seconds
 
     async def ask(self, what: What, question: Question) -> None:
@@ -65,16 +66,18 @@ class Asking:
         Raises:
             RelayError: a refusal; `plugin_failed`; `overloaded` where a required hook does not work.
         """
+        task = "check this message" if _is_of_a_message(question) else "allow this"
+        self._required.check_all_there(task)
         hook, name = _HOOKS[what]
         for owned in self._owned(hook):
             function = getattr(owned.part, name)
             if function is None:
                 continue
-            guard, required = owned.guard, owned.part.required
+            guard, required = owned.guard, self._required.requires(owned)
             if guard.quarantined and not required:
                 continue
             if guard.quarantined or not await self._is_answered(guard, name, function, question):
-                raise _lacking(guard) if required else guard.refusal()
+                raise self._required.refusal(guard, task) if required else guard.refusal()
 
     def registered(self, user: RegisteredUser) -> None:
         """Tell every hook that an account was created, in each plugin's own task."""
@@ -107,6 +110,11 @@ class Asking:
         return True
 
 
+def _is_of_a_message(question: Question) -> bool:
+    """Tell whether it is asked on behalf of a message: the first one of two users."""
+    return isinstance(question, NewConversation) and question.kind is ConversationKind.USER
+
+
 def _charged(chunk: Callable[[int], Awaitable[bytes]] | None) -> Callable[[int], Awaitable[bytes]]:
     """Return what reads a chunk, such that a wait for it is charged to relay and not to the plugin."""
 
@@ -116,13 +124,6 @@ def _charged(chunk: Callable[[int], Awaitable[bytes]] | None) -> Callable[[int],
             return await chunk(number)
 
     return read
-
-
-def _lacking(guard: Guard) -> RelayError:
-    """Return the refusal of what a required hook must allow, and cannot."""
-    state = "is set aside" if guard.quarantined else "failed; the server's log says how"
-    text = f"the plugin {guard.plugin!r} must allow this, and {state}; try again once that is mended"
-    return RelayError(ErrorCode.OVERLOADED, text, retry_after=_RETRY_SECONDS)
 
 
 def _values(question: Question) -> dict[str, Any]:

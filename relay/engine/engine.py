@@ -96,7 +96,7 @@ class Engine:
         most = settings.limits.message_bytes
         self.recipients = RecipientHooks(registry, self.server_of, self.required, most)
         queue, scan_seconds = self.plugin_tasks.queue, settings.attachments.scan_seconds
-        self.asking = Asking(registry.parts, self.server_of, queue, scan_seconds)
+        self.asking = Asking(registry.parts, self.server_of, queue, self.required, scan_seconds)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
         self._make_accounts()

@@ -22,6 +22,7 @@ from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.page_files import read_page
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.required import holding
 from relay.http.paths import Claimed
 from relay.plugin import hookspecs
 from relay.settings import Settings
@@ -152,12 +153,12 @@ def _unheard_commands(registry: Registry) -> Iterator[str]:
 
 
 def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
-    """Yield a remark for each plugin that is required and has no hook that could hold a message back."""
-    hooks = registry.parts["relay_message_hooks"]
-    checking = {owned.guard.plugin for owned in hooks if owned.part.before or owned.part.for_recipient}
+    """Yield a remark for each plugin that is required and has no hook that could hold anything back."""
+    checking = {owned.guard.plugin for owned in holding(registry)}
     for name in required:
         if registry.guard(name) is not None and name not in checking:
-            yield f"plugin {name!r}: [plugins] required names it, and it has no hook `before` or `for_recipient`"
+            hooks = "`before` or `for_recipient`, and none of those that are asked"
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook {hooks}"
 
 
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:

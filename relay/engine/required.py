@@ -1,7 +1,8 @@
-"""Required plugins: while one of them does not work, the messages that it must check are refused, not let through.
+"""Required plugins: while one of them does not work, what it must check or allow is refused, not let through.
 
 A hook says `required=True`, or the operator names the plugin in `[plugins] required`. Only the operator's word
-holds for a plugin that cannot be loaded: nobody knows then which messages it was for, so every message is refused.
+holds for a plugin that cannot be loaded: nobody knows then what it was for, so every message is refused, and
+everything that plugins are asked about (`relay.engine.asking`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ from typing import Any, Final, NamedTuple
 
 from relay.engine.guard import Guard
 from relay.engine.registry import Owned, Registry
-from relay.plugin.registrations import MessageHook
 from relay.plugin.types import Draft
 from relay.protocol.errors import ErrorCode, RelayError
 
 _log: Final = logging.getLogger("relay")
+HOLDING: Final = {
+    "relay_message_hooks": ("before", "for_recipient"),
+    "relay_account_hooks": ("register", "name"),
+    "relay_conversation_hooks": ("begin", "join", "leave", "change_role", "name"),
+    "relay_upload_hooks": ("upload", "scan"),
+}
+"""The functions that can hold something back, by hook."""
+
 RETRY_SECONDS: Final = 10.0
 """Seconds until a refused message should be sent again: somebody has to look at the plugin first."""
 
@@ -45,7 +53,7 @@ class RequiredPlugins:
         names: the plugins that the operator requires.
 
     Attributes:
-        refused: how many messages were refused for want of each plugin.
+        refused: how much was refused for want of each plugin.
     """
 
     def __init__(self, registry: Registry, names: Sequence[str]) -> None:
@@ -53,13 +61,13 @@ class RequiredPlugins:
         self._names = frozenset(names)
         self._watched: set[Guard] = set()
         self.refused: Counter[str] = Counter()
-        for owned in registry.parts["relay_message_hooks"]:
+        for owned in holding(registry):
             self.requires(owned)  # from now on it is told in the log when one is set aside
         for name, reason in self._left_out().items():
             _log.error("plugin %r is required and left out, so every message is refused: %s", name, reason)
 
-    def requires(self, owned: Owned[MessageHook]) -> bool:
-        """Tell whether messages may not pass without a hook."""
+    def requires(self, owned: Owned[Any]) -> bool:
+        """Tell whether nothing may pass without a hook."""
         required = owned.part.required or owned.guard.plugin in self._names
         if required and owned.guard not in self._watched:
             self._watched.add(owned.guard)
@@ -78,22 +86,34 @@ class RequiredPlugins:
     def lacking(self) -> dict[str, str]:
         """Return each required plugin that does not work, with the reason in words for everybody."""
         lacking = dict.fromkeys(self._left_out(), "left out at the start")
-        for owned in self._registry.parts["relay_message_hooks"]:
-            if owned.guard.quarantined and self.requires(owned) and checks(owned.part):
+        for owned in holding(self._registry):
+            if owned.guard.quarantined and self.requires(owned):
                 lacking[owned.guard.plugin] = "failed too often and is set aside"
         return lacking
 
     def names(self) -> list[str]:
         """Return all required plugins, in the order of the alphabet."""
-        hooks = self._registry.parts["relay_message_hooks"]
+        hooks = holding(self._registry)
         return sorted(self._names | {owned.guard.plugin for owned in hooks if owned.part.required})
 
-    def refusal(self, guard: Guard) -> RelayError:
-        """Return the error for a message that a required plugin could not check; it is counted."""
+    def check_all_there(self, task: str) -> None:
+        """Refuse what plugins are asked about, where one that the operator requires was left out.
+
+        Args:
+            task: what it would have had to do, for the refusal's text.
+
+        Raises:
+            RelayError: `overloaded`.
+        """
+        for step in self.absent() if self._names else ():
+            raise self.refusal(step.guard, task)
+
+    def refusal(self, guard: Guard, task: str = "check this message") -> RelayError:
+        """Return the error for what a required plugin could not check or allow; it is counted."""
         name = guard.plugin
         self.refused[name] += 1
         state = self.lacking().get(name, "failed; the server's log says how")
-        text = f"the plugin {name!r} must check this message, and {state}; it can be sent once that is mended"
+        text = f"the plugin {name!r} must {task}, and {state}; try again once that is mended"
         return RelayError(ErrorCode.OVERLOADED, text, retry_after=RETRY_SECONDS)
 
     def _left_out(self) -> dict[str, str]:
@@ -103,9 +123,14 @@ class RequiredPlugins:
         return {name: reasons.get(name, "it is not there") for name in sorted(self._names - loaded)}
 
 
-def checks(hook: MessageHook) -> bool:
-    """Tell whether a hook can hold a message back."""
-    return hook.before is not None or hook.for_recipient is not None
+def holding(registry: Registry) -> list[Owned[Any]]:
+    """Return the hooks that can hold something back."""
+    return [
+        owned
+        for hook, names in HOLDING.items()
+        for owned in registry.parts[hook]
+        if any(getattr(owned.part, name) is not None for name in names)
+    ]
 
 
 def _pass(_draft: Draft) -> None:
@@ -116,4 +141,4 @@ def _tell(guard: Guard) -> None:
     if guard.quarantined:
         _log.error("plugin %r is required: what it must check is refused until it is taken back", guard.plugin)
     else:
-        _log.warning("plugin %r, which is required, checks messages again", guard.plugin)
+        _log.warning("plugin %r, which is required, checks again", guard.plugin)

@@ -39,7 +39,8 @@ class AccountHook:
     order: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, "register", "name", "registered")
+        validation.functions("AccountHook", self, "registered")
+        _check(self, "register", "name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,9 @@ class PasswordAuthenticator:
 def _check(hook: Any, *names: str) -> None:
     """Check a hook when it is made.
 
+    Args:
+        names: its functions that can refuse.
+
     Raises:
         TypeError: naming what is wrong with it and what is right.
     """
@@ -120,3 +124,5 @@ def _check(hook: Any, *names: str) -> None:
     validation.number(owner, "order", hook.order)
     validation.flag(owner, "required", hook.required)
     validation.functions(owner, hook, *names)
+    if hook.required and all(getattr(hook, name) is None for name in names):
+        raise TypeError(f"{owner}: required is for a hook that can refuse, with {' or '.join(names)}")

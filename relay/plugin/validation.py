@@ -245,8 +245,7 @@ def message_hook(hook: Any) -> None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
     functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed", "for_recipient")
-    if type(hook.required) is not bool:
-        raise TypeError(f"{owner}: required is {hook.required!r:.80}; it is True or False")
+    flag(owner, "required", hook.required)
     if hook.required and hook.before is None and hook.for_recipient is None:
         raise TypeError(f"{owner}: required is for a hook with `before` or `for_recipient`, and this has neither")
 

@@ -68,7 +68,7 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             description="Plugins that must check messages, such as a word filter; they are loaded as those of "
             "`also` are. While one of them does not work, what it checks is refused as `overloaded`, to be sent "
-            "again. While one could not be loaded, that is every message.",
+            "again. While one could not be loaded, that is every message, and whatever plugins are asked about.",
             examples=["word_filter"],
         ),
     ] = msgspec.field(default_factory=list)

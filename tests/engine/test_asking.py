@@ -347,8 +347,27 @@ async def test_a_plugin_in_quarantine_is_passed_over_unless_it_is_required(tmp_p
             assert codes == (["plugin_failed"] * 2 + [None] if alone else ["overloaded"] * 3)
             if required:
                 assert answer["payload"]["retry"] is True
-                assert "must allow this, and is set aside" in answer["payload"]["message"]
+                assert "must check this message, and failed too often" in answer["payload"]["message"]
+                assert world.engine.required.lacking() == {"asked": "failed too often and is set aside"}
+                assert world.engine.required.refused["asked"] == 3
                 guard_of(world).resume()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["fails", "left out"])
+async def test_what_the_operator_requires_is_asked_or_nothing_happens(tmp_path: Path, there: bool) -> None:
+    if not there:
+        (tmp_path / "plugins").mkdir()
+        (tmp_path / "plugins" / "filter.py").write_text("1 / 0")
+    name = "asked" if there else "filter"
+    settings = {"RELAY_PLUGINS__REQUIRED": f'["{name}"]'}
+    folder = tmp_path / "plugins"
+    folder.mkdir(exist_ok=True)
+    (folder / "asked.py").write_text(HEAD + hooks("AccountHook", f"name={'fail' if there else 'print'}"))
+    async with open_world(tmp_path, RELAY_PLUGINS__DIRECTORIES=f'["{folder}"]', **settings) as world:
+        refusal = str(await add(world, "new"))
+        assert f"the plugin {name!r} must allow this, and " in refusal
+        assert ("the server's log says how" if there else "left out at the start") in refusal
+        assert await shown(world, "new") is None
 
 
 async def test_hooks_are_asked_in_their_order_and_see_what_those_before_them_made(tmp_path: Path) -> None:
@@ -468,6 +487,7 @@ async def test_a_scan_has_a_deadline_of_its_own_and_a_file_that_is_not_scanned_i
         ("AccountHook(register='x')", "register is 'x'; it is a function of server, new"),
         ("AccountHook(register=lambda new: None)", "it is called as register(server, new), but this takes (new)"),
         ("ConversationHook(join=no, required='yes')", "required is 'yes'; it is True or False"),
+        ("AccountHook(registered=no, required=True)", "required is for a hook that can refuse"),
         ("UploadHook(scan=no, order='first')", "order is 'first'; it is a number"),
         ("PasswordAuthenticator(sign_in=lambda server, name: None)", "sign_in(server, name, password, address)"),
     ],

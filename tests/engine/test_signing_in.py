@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import argon2
 import pytest
 import trio
 
@@ -52,8 +55,25 @@ async def give_password(world: World, user_id: str) -> None:
     )
 
 
+@asynccontextmanager
+async def opened(folder: Path, code: str = DIRECTORY, *users: str, **environ: str) -> AsyncIterator[World]:
+    """Run a server with the plugin, which compares passwords without a thread: virtual time waits for none."""
+    async with plugged(folder, code, *users, **environ) as world:
+        passwords = world.engine.logins.passwords
+
+        async def matches(kept: str, password: str) -> bool:
+            try:
+                return CHEAP.verify(kept, password)
+            except argon2.exceptions.VerificationError:
+                return False
+
+        passwords.matches = matches  # type: ignore[method-assign]
+        passwords._decoy = CHEAP.hash("nobody's")
+        yield world
+
+
 async def test_who_is_known_elsewhere_gets_an_account_and_the_token_of_a_login(tmp_path: Path) -> None:
-    async with plugged(tmp_path, DIRECTORY, "alice") as world:
+    async with opened(tmp_path, DIRECTORY, "alice") as world:
         until = world.engine.now() + 100
         directory().answers["Carol@x"] = claim(
             "carol", display_name="Carol C.", scopes={"notify"}, expires_at=until
@@ -75,7 +95,7 @@ async def test_who_is_known_elsewhere_gets_an_account_and_the_token_of_a_login(t
 
 
 async def test_relays_own_password_is_tried_first_and_either_lets_in(tmp_path: Path) -> None:
-    async with plugged(tmp_path, DIRECTORY, "alice") as world:
+    async with opened(tmp_path, DIRECTORY, "alice") as world:
         await give_password(world, "alice")
         assert (await log_in(world, "alice", PASSWORD)).status == 200
         assert directory().asked == []
@@ -89,9 +109,8 @@ async def test_relays_own_password_is_tried_first_and_either_lets_in(tmp_path: P
 async def test_whoever_is_refused_gets_the_same_answer_after_the_same_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with plugged(tmp_path, DIRECTORY, "alice", "tokenonly") as world:
+    async with opened(tmp_path, DIRECTORY, "alice", "tokenonly") as world:
         await give_password(world, "alice")
-        await world.engine.logins.passwords.prepare()
         directory().answers["off"] = claim("tokenonly")
         directory().answers["absent"] = claim("nobody", create=False)
         await world.engine.accounts.set_disabled("tokenonly", True)
@@ -112,17 +131,9 @@ async def test_whoever_is_refused_gets_the_same_answer_after_the_same_work(
         assert seen == {(403, "the user or the password is wrong", 1, 1)}
 
 
-async def test_wrong_passwords_are_bounded_and_right_ones_cost_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def matches(_kept: str, _password: str) -> bool:
-        """Compare without a thread, which virtual time would not wait for."""
-        return False
-
+async def test_wrong_passwords_are_bounded_and_right_ones_cost_nothing(tmp_path: Path) -> None:
     settings = {"RELAY_LIMITS__WRONG_PASSWORDS_PER_HOUR": "3", "RELAY_LIMITS__LOGINS_PER_MINUTE": "0"}
-    async with plugged(tmp_path, DIRECTORY, **settings) as world:
-        monkeypatch.setattr(world.engine.logins.passwords, "matches", matches)
-        monkeypatch.setattr(world.engine.logins.passwords, "_decoy", "a hash")
+    async with opened(tmp_path, DIRECTORY, **settings) as world:
         directory().answers["carol"] = lambda password: claim("carol") if password == "theirs" else None
         for _ in range(9):
             assert (await log_in(world, "dave", "theirs")).status in (403, 429)
@@ -149,7 +160,7 @@ async def test_wrong_passwords_are_bounded_and_right_ones_cost_nothing(
 async def test_what_fails_knows_nobody_and_says_that_it_failed(
     tmp_path: Path, answer: str, status: int, detail: str
 ) -> None:
-    async with plugged(tmp_path, DIRECTORY, "alice") as world:
+    async with opened(tmp_path, DIRECTORY, "alice") as world:
         await world.engine.groups.create("alice", "Team", [], "group")
         await give_password(world, "alice")
         directory().answers["carol"] = eval(answer, vars(directory()))  # the test's own
@@ -161,7 +172,7 @@ async def test_what_fails_knows_nobody_and_says_that_it_failed(
 
 async def test_a_plugin_that_cannot_be_asked_is_told_and_others_are_asked(tmp_path: Path) -> None:
     code = DIRECTORY.replace("return [", "return [PasswordAuthenticator(sign_in=fail, order=-1), ")
-    async with plugged(tmp_path, code, RELAY_PLUGINS__QUARANTINE_FAILURES="3") as world:
+    async with opened(tmp_path, code, RELAY_PLUGINS__QUARANTINE_FAILURES="3") as world:
         directory().answers["carol"] = claim("carol")
         assert (await log_in(world, "carol")).status == 200
         assert (await log_in(world, "dave")).body["code"] == "plugin_failed"
@@ -193,7 +204,7 @@ def refuse(password):
     raise RelayError(ErrorCode.FORBIDDEN, f"{password} is wrong")
 """
     )
-    async with plugged(tmp_path, code) as world:
+    async with opened(tmp_path, code) as world:
         module = directory()
         module.answers |= {"tells": module.tell, "refuses": module.refuse, "junk": lambda password: [password]}
         module.answers |= {"groups": module.group, "leaves": module.leave}
@@ -207,7 +218,7 @@ def refuse(password):
 
 
 async def test_who_has_no_password_here_is_told_so_when_they_change_it(tmp_path: Path) -> None:
-    async with plugged(tmp_path, DIRECTORY) as world:
+    async with opened(tmp_path) as world:
         directory().answers["carol"] = claim("carol")
         token = (await log_in(world, "carol")).body["token"]
         body = {"password": "another horse", "current_password": "theirs"}

@@ -25,6 +25,7 @@ export class PluginPanel {
     this.#drawButtons(offered);
     const open = offered.find(({ name }) => name === this.#open);
     this.node.hidden = !open;
+    for (const [at, toggle] of [...this.buttons.children].entries()) toggle.setAttribute("aria-expanded", String(offered[at] === open));
     if (!open || this.content.querySelector("input:focus, textarea:focus, select:focus")) return; // what is typed stays
     fill(this.heading, open.label);
     this.node.setAttribute("aria-label", open.label);
@@ -33,7 +34,7 @@ export class PluginPanel {
 
   close() {
     this.#open = "";
-    this.node.hidden = true;
+    this.show();
     fill(this.content);
   }
 

@@ -38,7 +38,7 @@ export function gist(message, names) {
   if (type === "group_event") return eventText(message, names);
   if (!isTalk(message)) return upright(textByPlugin(message)) || cardText(type, payload, names);
   const files = payload.attachments?.length ?? 0;
-  return upright(payload.content ?? "") || (files === 1 ? "A file" : `${files} files`);
+  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : "A message");
 }
 
 /**
