@@ -219,6 +219,8 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "import": admin_import.import_messages,
     "plugin.list": plugin_admin.list_plugins,
     "plugin.resume": plugin_admin.resume_plugin,
+    "plugin.reload": plugin_admin.reload_plugin,
+    "plugin.unload": plugin_admin.unload_plugin,
     "plugin.command": plugin_admin.run_command,
 }
 

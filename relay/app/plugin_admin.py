@@ -60,6 +60,24 @@ async def resume_plugin(engine: Engine, name: str) -> None:
     guard.resume()
 
 
+async def reload_plugin(engine: Engine, name: str) -> dict[str, Any]:
+    """Load a plugin's code and options anew, or for the first time; see `relay.engine.reloading`.
+
+    Raises:
+        RelayError: `not_found`; `conflict` with the reason where the old code stays; `overloaded`.
+    """
+    return (await engine.reloader.reload(name))._asdict()
+
+
+async def unload_plugin(engine: Engine, name: str) -> dict[str, Any]:
+    """Take a plugin out until it is loaded again.
+
+    Raises:
+        RelayError: `not_found`; `overloaded`.
+    """
+    return (await engine.reloader.unload(name))._asdict()
+
+
 async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> Any:
     """Run a plugin's command and return its result.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from relay.engine.guard import Guard, PluginFailed
@@ -25,7 +25,7 @@ class Authentication:
 
     Args:
         refusals: logs who is refused.
-        authenticators: those of plugins.
+        parts: all registered parts, by hook; of these, authenticators.
         server_of: returns the server as a plugin sees it, by the plugin's name.
         now: Unix seconds.
 
@@ -38,18 +38,24 @@ class Authentication:
         *,
         accounts: Accounts,
         refusals: Refusals,
-        authenticators: Sequence[Owned[Authenticator]],
+        parts: Mapping[str, Sequence[Owned[Any]]],
         server_of: Callable[[str], Server],
         runner: Runner,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
         self._refusals = refusals
-        self._authenticators = sorted(authenticators, key=lambda owned: owned.part.order)
+        self._parts = parts
         self._server_of = server_of
         self._runner = runner
         self._now = now
-        self.by_plugins = bool(self._authenticators)
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Sort the authenticators by order; again when plugins have changed."""
+        listed: Sequence[Owned[Authenticator]] = self._parts["relay_authenticators"]
+        self._authenticators = sorted(listed, key=lambda owned: owned.part.order)
+        self.by_plugins = bool(listed)
 
     async def identify(self, credentials: Credentials) -> Identity:
         """Return who somebody is; a refusal is logged.

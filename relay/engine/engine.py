@@ -28,6 +28,7 @@ from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.registry import Registry
+from relay.engine.reloading import Reloader
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -75,6 +76,7 @@ class Engine:
         *,
         epoch: str,
         position: int,
+        inline: bool = False,
     ) -> None:
         self.settings = settings
         self.runner = runner
@@ -88,6 +90,7 @@ class Engine:
         self._make_messaging(rows, position)
         self._make_accounts()
         self._make_dispatch()
+        self._make_reloader(inline)
 
     def _make_messaging(self, rows: Log, position: int) -> None:
         """Make what stores, delivers and finds messages."""
@@ -118,7 +121,7 @@ class Engine:
         self.authentication = Authentication(
             accounts=self.accounts,
             refusals=self.refusals,
-            authenticators=self.registry.parts["relay_authenticators"],
+            parts=self.registry.parts,
             server_of=self.server_of,
             runner=runner,
             now=now,
@@ -143,6 +146,28 @@ class Engine:
         self.submitter = Submitter(runner=self.runner, dispatcher=self.dispatcher, router=self.router)
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
+
+    def _make_reloader(self, inline: bool) -> None:
+        """Make what changes plugins, and tell the services that keep something of them."""
+        for arrange in (self._forget_servers, self.hooks.arrange, self.authentication.arrange):
+            self.registry.when_changed(arrange)
+        self.registry.when_changed(self.plugin_tasks.arrange)
+        self.reloader = Reloader(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            router=self.router,
+            runner=self.runner,
+            tasks=self.plugin_tasks,
+            settings=self.settings,
+            drain=self.drain,
+            now=self.now,
+            inline=inline,
+        )
+
+    def _forget_servers(self) -> None:
+        """Forget the servers that code of before was given: new code gets one of its own, without its memory."""
+        known = self._servers.items()
+        self._servers = {name: one for name, one in known if self.registry.guard(name) is one.guard}
 
     def server_of(self, plugin: str) -> PluginServer:
         """Return the server as a plugin sees it, by the plugin's name."""
@@ -209,7 +234,7 @@ async def open_engine(
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         registry = await _prepared_plugins(settings, paths or {}, runner, now())
-        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position)
+        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position, inline=inline)
         runner.observe(engine.hooks)
         await engine.presence.recover()
         rules, seconds = registry.rules, 0 if inline else settings.plugins.blocking_seconds

@@ -20,6 +20,7 @@ from relay.engine.guard import Guard, Rules, in_words
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.watchdog import Watch
 from relay.http.paths import Claimed
 from relay.plugin import hookspecs
 from relay.settings import Settings
@@ -45,7 +46,7 @@ def bundled_only(settings: Settings) -> Settings:
     _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
     kept = [name for name in wanted if name in bundled]
     return msgspec.structs.replace(
-        settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[])
+        settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[], file=None)
     )
 
 
@@ -112,12 +113,12 @@ def load(
     wanted, missing = find(enabled, directories)
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
-        _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += _unused_hooks(registry)
+        load_one(registry, found, options.get(found.name, {}), places or {})
+    registry.remarks += unused_hooks(registry)
     return registry
 
 
-def _unused_hooks(registry: Registry) -> Iterator[str]:
+def unused_hooks(registry: Registry) -> Iterator[str]:
     """Yield a remark for each hook that names a message type which no plugin adds."""
     for owned in registry.parts["relay_message_hooks"]:
         for name in sorted((owned.part.types or frozenset()) - registry.types.keys()):
@@ -127,29 +128,43 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
 
 
-def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:
-    """Add one plugin to the registry, as loaded or as broken."""
+def load_one(
+    registry: Registry,
+    found: Found,
+    options: dict[str, Any],
+    places: Mapping[str, str],
+    *,
+    watch: Watch | None = None,
+    place: int | None = None,
+) -> None:
+    """Add one plugin to the registry, as loaded or as broken.
+
+    Args:
+        watch: of the thread that this is called on; None for that of the event loop.
+        place: its place in the order of loading; None for the end.
+    """
     name = found.name
-    watch = registry.rules.loop
+    watch = watch or registry.rules.loop
     try:
         module = watch.run(name, found.load)
         path = found.path or Path(module.__file__ or name)
-        parts, read = watch.run(name, _call_hooks, name, module, options, places)
+        parts, struct, read = watch.run(name, _call_hooks, name, module, options, places)
         types = tuple(type_.name for type_ in parts["relay_message_types"])
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
-        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
+        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, struct), parts, place)
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:
         reason = reason_of(fault, found.path)
-        registry.broken.append(BrokenPlugin(name, found.path, reason, found.entry.value if found.entry else None))
+        broken = BrokenPlugin(name, found.path, reason, found.entry.value if found.entry else None)
+        registry.broken = [*registry.broken, broken]
 
 
 def _call_hooks(
     name: str, module: ModuleType, options: dict[str, Any], places: Mapping[str, str]
-) -> tuple[dict[str, list[Any]], Any]:
-    """Call a plugin's hooks, and return what they registered, by hook, with its options as its own struct.
+) -> tuple[dict[str, list[Any]], type[msgspec.Struct] | None, Any]:
+    """Call a plugin's hooks; return what they registered, by hook, with its struct and its options as that struct.
 
     Raises:
         BadOptions: its table in the configuration does not fit.
@@ -172,7 +187,7 @@ def _call_hooks(
         arguments = {} if hook == "relay_migrations" else {"options": read}
         answers = getattr(manager.hook, hook)(**arguments)
         parts[hook] = [part for answer in answers for part in _checked(hook, kind, answer)]
-    return parts, read
+    return parts, structs[0] if structs else None, read
 
 
 def _check_names(module: ModuleType) -> None:

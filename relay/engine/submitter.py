@@ -78,4 +78,5 @@ class Submitter:
         Raises:
             RelayError: it is refused.
         """
+        await self._dispatcher.resumed()
         return await self._router.send(self._dispatcher.post(draft, own_id))

@@ -47,7 +47,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
             if is_plugin_option(key):
                 places[dotted(key)] = given.origin
                 places |= {dotted((*key, *path)): f"{given.file}:{line}" for path, line in given.inside.items()}
-    return _build(values, places)
+    return _build(values, places, path)
 
 
 def _default_paths(base: Path) -> dict[KeyPath, Any]:
@@ -76,7 +76,7 @@ def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
     return [given["server", present[0]].problem(f"needs {missing} as well", "TLS takes both or neither")]
 
 
-def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings:
+def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str], source: Path | None) -> Settings:
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTION_TYPES}
     types: dict[str, dict[str, Any]] = {}
     options: dict[str, Any] = {}
@@ -87,7 +87,8 @@ def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings
             types.setdefault(path[1], {})[path[2]] = value
         else:
             sections[path[0]][path[1]] = value
-    sections["plugins"] |= {"options": options, "places": dict(places)}
+    file = None if source is None else str(source.absolute())
+    sections["plugins"] |= {"options": options, "places": dict(places), "file": file}
     built: dict[str, Any] = {name: struct(**sections[name]) for name, struct in SECTION_TYPES.items()}
     return Settings(**built, types={name: TypeSettings(**keys) for name, keys in types.items()})
 

@@ -107,6 +107,7 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = 200.0
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
+    file: str | None = None
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
