@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
@@ -36,7 +37,9 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     ]
     rows += [_idle(broken.name, "left out", broken.reason) for broken in registry.broken]
     named = {row["name"] for row in rows}
+    folders = [in_directory(Path(folder), "directory") for folder in engine.settings.plugins.directories]
     others = {**installed(), **in_directory(bundled_directory(), "bundled")}
+    others |= {name: found for folder in reversed(folders) for name, found in folder.items()}
     rows += [
         _idle(name, "off", "") | {"source": found.source} for name, found in others.items() if name not in named
     ]

@@ -116,7 +116,7 @@ async def test_types_appear_and_become_unknown(tmp_path: Path) -> None:
         await send(alice, "b", "other")
         assert await answers(alice, 2) == {"a": "unknown_type", "b": "ack"}
         after = (await mine.world.rest("GET", "/api/types", "alice")).body
-        assert {one["type"] for one in after["types"]} ^ {one["type"] for one in before["types"]} == {"t", "other"}
+        assert {one["name"] for one in after["types"]} ^ {one["name"] for one in before["types"]} == {"t", "other"}
 
 
 async def test_its_options_are_read_again_and_nobody_elses(tmp_path: Path) -> None:
