@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
 
-from relay.engine.discovery import bundled_directory, in_directory, installed
 from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
 from relay.engine.loader import load_plugins
-from relay.engine.registry import PARTS, Registry
+from relay.engine.plugin_states import parts_of, states
+from relay.engine.registry import Registry
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
@@ -22,33 +20,7 @@ from relay.transports.rest.app import own_paths
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     """Return every plugin with its state, and with the reason if it does not run."""
-    registry = engine.registry
-    rows = [
-        {
-            "name": loaded.name,
-            "state": "set aside" if loaded.guard.quarantined else "running",
-            "source": loaded.source,
-            "failures": loaded.guard.failures,
-            "types": ", ".join(loaded.types),
-            "reason": loaded.guard.reason or loaded.guard.last or "",
-            "description": loaded.description,
-        }
-        for loaded in registry.loaded
-    ]
-    rows += [_idle(broken.name, "left out", broken.reason) for broken in registry.broken]
-    named = {row["name"] for row in rows}
-    folders = [in_directory(Path(folder), "directory") for folder in engine.settings.plugins.directories]
-    others = {**installed(), **in_directory(bundled_directory(), "bundled")}
-    others |= {name: found for folder in reversed(folders) for name, found in folder.items()}
-    rows += [
-        _idle(name, "off", "") | {"source": found.source} for name, found in others.items() if name not in named
-    ]
-    return rows
-
-
-def _idle(name: str, state: str, reason: str) -> dict[str, Any]:
-    row = {"name": name, "state": state, "source": "", "failures": 0, "types": "", "reason": reason}
-    return row | {"description": ""}
+    return [{**msgspec.structs.asdict(row), "types": ", ".join(row.types)} for row in states(engine)]
 
 
 async def resume_plugin(engine: Engine, name: str) -> None:
@@ -130,22 +102,11 @@ def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
     registry = load_for(msgspec.structs.replace(settings, plugins=plugins))
     rows = [{"name": broken.name, "reason": broken.reason, "adds": ""} for broken in registry.broken]
     for loaded in registry.loaded:
-        counts = []
-        for hook in PARTS:
-            listed = [owned.part for owned in registry.parts[hook] if owned.guard is loaded.guard]
-            if listed:
-                what = hook.removeprefix("relay_").replace("_", " ")
-                counts.append(f"{what}: {', '.join(_called(part) for part in listed)}")
+        counts = [
+            f"{hook.removeprefix('relay_').replace('_', ' ')}: {', '.join(names)}"
+            for hook, names in parts_of(registry, loaded).items()
+        ]
         remarks = "; ".join(one for one in registry.remarks if one.startswith(f"plugin {loaded.name!r}:"))
         row = {"name": loaded.name, "reason": "", "adds": "; ".join(counts) or "nothing"}
         rows.append(row | ({"remark": remarks} if remarks else {}))
     return [row for row in rows if not names or row["name"] in names]
-
-
-def _called(part: Any) -> str:
-    name = getattr(part, "name", None)
-    if isinstance(name, str):
-        return name
-    given = [field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name))]
-    blueprint = getattr(part, "blueprint", None)
-    return str(blueprint.name) if blueprint is not None else " and ".join(given)

@@ -47,6 +47,16 @@ class Found:
         assert self.path is not None  # noqa: S101 - it has one of the two
         return _import(self.module, self.path)
 
+    def file_of_entry(self) -> Path | None:
+        """Return the file of an installed plugin's module, without importing it; None where that is not known."""
+        if self.entry is None:
+            return None
+        try:
+            spec = importlib.util.find_spec(self.entry.module)
+        except (ImportError, ValueError):
+            return None
+        return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
     @property
     def module(self) -> str:
         """The name of its module among those that are imported."""

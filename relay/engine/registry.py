@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -48,6 +49,18 @@ A plugin may be loaded anew while the server runs. What uses a kind of part keep
 """
 
 
+class BadPart(ValueError):
+    """A part that cannot be taken: another plugin has the same, or its own has it twice.
+
+    Attributes:
+        hook: the hook that returned it.
+    """
+
+    def __init__(self, hook: str, text: str) -> None:
+        super().__init__(text)
+        self.hook = hook
+
+
 @dataclass(frozen=True)
 class Owned(Generic[Part]):
     """A registered part, with the guard of the plugin that registered it."""
@@ -86,6 +99,8 @@ class LoadedPlugin:
         description: the first line of its docstring.
         options: its table of the configuration, as it is given to its hooks.
         struct: the struct that its table is read into; None for a plugin without one.
+        origins: where each option that was given is, such as "relay.toml:12", by its dotted name.
+        since: when it was loaded, Unix seconds.
     """
 
     name: str
@@ -96,6 +111,8 @@ class LoadedPlugin:
     description: str = ""
     options: Any = None
     struct: type[msgspec.Struct] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    since: float = field(default_factory=time.time)
 
 
 @dataclass
@@ -202,21 +219,25 @@ class Registry:
             place: its place in the order of loading; None for the end.
 
         Raises:
-            ValueError: another plugin has a message type, a path or a command already, or a name is there twice.
+            BadPart: another plugin has a message type, a path or a command already, or a name is there twice.
         """
         owners, commands = dict(self._owner), dict(self._commands)
         for type_ in parts["relay_message_types"]:
             if type_.name in owners:
-                raise ValueError(f"message type {type_.name!r} is taken by plugin {owners[type_.name].plugin!r}")
+                taken = owners[type_.name].plugin
+                raise BadPart("relay_message_types", f"message type {type_.name!r} is taken by plugin {taken!r}")
             owners[type_.name] = plugin.guard
         for command in parts["relay_commands"]:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
-                raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
+                raise BadPart("relay_commands", f"command {command.name!r} is taken by plugin {taken!r}")
         for name in ("relay_background", "relay_migrations"):
             _check_distinct(name, (part.name for part in parts[name]))
-        wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
-        check_claims(self.paths, wanted)
+        try:
+            wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
+            check_claims(self.paths, wanted)
+        except (TypeError, ValueError) as refused:
+            raise BadPart("relay_routes", str(refused)) from None
         self.paths = self.paths | wanted
         self._owner, self._commands = owners, commands
         self.types = self.types | {type_.name: type_ for type_ in parts["relay_message_types"]}
@@ -294,5 +315,5 @@ def _check_distinct(hook: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{hook} returned {name!r} twice")
+            raise BadPart(hook, f"{hook} returned {name!r} twice")
         seen.add(name)

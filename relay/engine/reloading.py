@@ -13,14 +13,14 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import trio
 
 from relay.engine.discovery import Found, Reimport, find
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
-from relay.engine.loader import load_one, unused_hooks
+from relay.engine.loader import leave_out_dead_hooks, load_one
 from relay.engine.migrations import migrate_plugins
 from relay.engine.overrides import override_types
 from relay.engine.plugin_tasks import PluginTasks
@@ -32,6 +32,7 @@ from relay.services.router import MessageRouter
 from relay.settings import Settings, SettingsError, load
 from relay.storage.jobs import Runner
 
+T = TypeVar("T")
 _log: Final = logging.getLogger("relay")
 _IMPORT_SECONDS: Final = 15.0
 """How long importing a plugin may take; it runs on a thread of its own, and holds nobody up."""
@@ -102,7 +103,32 @@ class Reloader:
                 `overloaded` where the server is too busy or ends.
         """
         async with self._one_at_a_time:
-            return await self._reload(name)
+            try:
+                return await self._reload(name)
+            except RelayError as refused:
+                _log.warning("%s", refused.message)
+                raise
+
+    async def reload_after(self, name: str, edit: Callable[[], Callable[[], None]]) -> Changed:
+        """Edit the settings file, then load a plugin anew; where that is refused, the edit is undone.
+
+        Args:
+            edit: changes the file and returns what undoes that; called on a thread of its own.
+
+        Raises:
+            RelayError: as `reload` does, and what `edit` raises.
+        """
+        async with self._one_at_a_time:
+            undo = await self._aside(edit)
+            try:
+                return await self._reload(name)
+            except BaseException:
+                undo()
+                raise
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Do what may take a while on a thread; on the event loop where time is virtual."""
+        return work() if self._inline else await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
     async def unload(self, name: str) -> Changed:
         """Take a plugin out until it is loaded again; its types are unknown from then on.
@@ -114,6 +140,7 @@ class Reloader:
             candidate = self._registry.copy()
             if candidate.remove(name) is None:
                 raise not_found(f"plugin {name!r} at work")
+            leave_out_dead_hooks(candidate, [])
             return await self._change(name, candidate, "removed")
 
     async def _reload(self, name: str) -> Changed:
@@ -152,11 +179,8 @@ class Reloader:
         def work() -> None:
             load_one(candidate, found, options, places, watch=watch, place=place)
 
-        if self._inline:
-            work()
-            return
         with trio.move_on_after(_IMPORT_SECONDS) as limit:
-            await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+            await self._aside(work)
         if limit.cancelled_caught:
             raise _refused(found.name, f"importing it takes longer than {_IMPORT_SECONDS:g} s")
 
@@ -166,6 +190,7 @@ class Reloader:
         Raises:
             RelayError: `conflict`.
         """
+        leave_out_dead_hooks(candidate, [name])
         for broken in candidate.broken:
             if broken.name == name:
                 self._note_broken(candidate, name)
@@ -176,7 +201,6 @@ class Reloader:
         kept = {type_: place for type_, place in candidate.priorities.items() if type_ not in own}
         chosen = {type_: one.priority for type_, one in changes.items() if one.priority is not None}
         candidate.priorities = kept | chosen
-        candidate.remarks = list(unused_hooks(candidate))
         now = self._now()
         failed = await self._runner.write(lambda connection: migrate_plugins(connection, candidate, now))
         if name in failed:

@@ -97,7 +97,7 @@ class SessionHook:
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        validation.functions("SessionHook", self, "connected", "disconnected", "presence")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "left")
 
 
 class Credentials(NamedTuple):

@@ -143,16 +143,19 @@ def _redacted(path: KeyPath, value: object) -> object:
     if field and field.kind in ("integer", "number"):
         return value
     names = path[1:] if field else path[2:]
-    return _without_secrets(value, is_secret=any(map(_SECRET.search, names)))
+    return _without_secrets(value, is_secret=any(map(sounds_secret, names)))
+
+
+def sounds_secret(name: str) -> bool:
+    """Tell whether the name of a key sounds like that of a secret."""
+    return _SECRET.search(name) is not None
 
 
 def _without_secrets(value: object, *, is_secret: bool) -> object:
     if is_secret:
         return REDACTED if value or isinstance(value, bool | int | float) else value
     if isinstance(value, dict):
-        return {
-            key: _without_secrets(inner, is_secret=bool(_SECRET.search(str(key)))) for key, inner in value.items()
-        }
+        return {key: _without_secrets(inner, is_secret=sounds_secret(str(key))) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_secrets(inner, is_secret=False) for inner in value]
     return value

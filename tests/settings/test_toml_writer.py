@@ -34,7 +34,9 @@ def test_a_list_grows_and_shrinks_and_all_else_stays(tmp_path: Path, layout: str
     file.save({})
     assert tomllib.loads(path.read_text())["plugins"]["also"] == [*(was or []), "retention"]
     after = iter(path.read_text().splitlines())
-    assert all(line in after for line in before.splitlines() if not line.startswith("also")), "lines moved, or went"
+    assert all(line in after for line in before.splitlines() if not line.startswith("also")), (
+        "lines moved, or went"
+    )
     for comment in ("# first", "# as ever", "# few", "# why not"):
         assert (comment in path.read_text()) == (comment in before)
     file = SettingsFile(path)

@@ -27,13 +27,14 @@ from relay.transports.rest import (
     history,
     messages,
     metrics,
+    plugins,
     problems,
     schemas,
     users,
     web,
 )
 from relay.transports.rest.access import EXTENSION, check_still, mount
-from relay.transports.rest.calls import Call, calls
+from relay.transports.rest.calls import CALLS, Call, calls
 
 BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
@@ -49,6 +50,7 @@ BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     ),
     devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
     health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    plugins.blueprint: "The administration of plugins, for admins: states, figures, options, and what they may do.",
     metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
     schemas.blueprint: (
         "Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`."
@@ -112,7 +114,7 @@ def make_app(engine: Engine) -> QuartTrio:
     """Return the application that serves everything in docs/rest.md."""
     app = _App("relay.transports.rest", static_folder=None)
     app.extensions[EXTENSION] = engine
-    app.extensions[schemas.CALLS] = all_calls
+    app.extensions[CALLS] = all_calls
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
     # The stream below has its own deadlines, which grow with what arrives; a fixed one would cut off slow peers.
     app.config["BODY_TIMEOUT"] = None

@@ -1,0 +1,148 @@
+"""The plugins as operators see them: their states, figures, parts and options, with secrets left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from relay.engine.discovery import bundled_directory, in_directory, installed
+from relay.engine.engine import Engine
+from relay.engine.registry import PARTS, LoadedPlugin, Registry
+from relay.settings.loading import REDACTED, sounds_secret
+
+State = Literal["running", "set aside", "left out", "off"]
+
+
+class PluginState(msgspec.Struct, frozen=True, kw_only=True):
+    """One plugin in a list.
+
+    Attributes:
+        source: "bundled", "directory" or "installed"; "" where it is not known.
+        failures: since it was loaded.
+        reason: why it does not run, or its last failure; "" for neither.
+    """
+
+    name: str
+    state: State
+    source: str
+    failures: int = 0
+    types: list[str] = []
+    reason: str = ""
+    description: str = ""
+
+
+def states(engine: Engine) -> list[PluginState]:
+    """Return every plugin: those that were loaded, in their order, those left out, and those that are off."""
+    registry = engine.registry
+    found = [_state(loaded) for loaded in registry.loaded]
+    found += [
+        PluginState(name=one.name, state="left out", source="", reason=one.reason) for one in registry.broken
+    ]
+    named = {row.name for row in found}
+    folders = [in_directory(Path(folder), "directory") for folder in engine.settings.plugins.directories]
+    others = {**installed(), **in_directory(bundled_directory(), "bundled")}
+    others |= {name: one for folder in reversed(folders) for name, one in folder.items()}
+    off = [(name, one.source) for name, one in others.items() if name not in named]
+    return found + [PluginState(name=name, state="off", source=source) for name, source in off]
+
+
+def _state(loaded: LoadedPlugin) -> PluginState:
+    guard = loaded.guard
+    return PluginState(
+        name=loaded.name,
+        state="set aside" if guard.quarantined else "running",
+        source=loaded.source,
+        failures=guard.failures,
+        types=list(loaded.types),
+        reason=guard.reason or guard.last or "",
+        description=loaded.description,
+    )
+
+
+def parts_of(registry: Registry, loaded: LoadedPlugin) -> dict[str, list[str]]:
+    """Return what a plugin registered: by hook, each part by its name or by what it does."""
+    found = {}
+    for hook in PARTS:
+        own = [owned.part for owned in registry.parts[hook] if owned.guard is loaded.guard]
+        if own:
+            found[hook] = [called(part) for part in own]
+    return found
+
+
+def called(part: Any) -> str:
+    """Return a part's name, or the names of its functions."""
+    name = getattr(part, "name", None)
+    if isinstance(name, str):
+        return name
+    blueprint = getattr(part, "blueprint", None)
+    if blueprint is not None:
+        return str(blueprint.name)
+    return " and ".join(field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name)))
+
+
+def option_schema(loaded: LoadedPlugin) -> dict[str, Any] | None:
+    """Return the JSON Schema of a plugin's options: types, bounds, defaults, texts; None without a struct."""
+    if loaded.struct is None:
+        return None
+    schemas, parts = msgspec.json.schema_components([loaded.struct], ref_template="#/$defs/{name}")
+    name = schemas[0].get("$ref", "").rpartition("/")[2]
+    top = parts.pop(name, schemas[0])
+    return {**top, **({"$defs": parts} if parts else {})}
+
+
+def option_values(loaded: LoadedPlugin) -> dict[str, Any]:
+    """Return a plugin's options as they are in force; secrets are `(redacted)`."""
+    if loaded.struct is None:
+        return {}
+    values: dict[str, Any] = msgspec.to_builtins(loaded.options)
+    schema = option_schema(loaded) or {}
+    return {key: _masked(key, value, schema, schema.get("properties", {})) for key, value in values.items()}
+
+
+def is_secret(key: str, described: Mapping[str, Any]) -> bool:
+    """Tell whether an option is secret: its schema says writeOnly, or its name sounds like it."""
+    return bool(described.get("writeOnly")) or sounds_secret(key)
+
+
+def _masked(key: str, value: Any, schema: Mapping[str, Any], fields: Mapping[str, Any]) -> Any:
+    described = fields.get(key, {})
+    if isinstance(value, Mapping):
+        inner = _fields_inside(described, schema)
+        return {name: _masked(name, one, schema, inner) for name, one in value.items()}
+    if is_secret(key, described) and (isinstance(value, str | list) and value):
+        return REDACTED
+    if isinstance(value, list):
+        inner = _fields_inside(described.get("items", {}), schema)
+        return [
+            {name: _masked(name, one, schema, inner) for name, one in entry.items()}
+            if isinstance(entry, Mapping)
+            else entry
+            for entry in value
+        ]
+    return value
+
+
+def _fields_inside(described: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a table that a schema describes, by a reference or as one of several."""
+    for one in (described, *described.get("anyOf", ())):
+        if "$ref" in one:
+            one = schema.get("$defs", {}).get(one["$ref"].rpartition("/")[2], {})
+        if "properties" in one:
+            fields: Mapping[str, Any] = one["properties"]
+            return fields
+    return {}
+
+
+def why_not_writable(engine: Engine) -> str | None:
+    """Return why no option can be changed from here; None where they can."""
+    file = engine.settings.plugins.file
+    if file is None:
+        return "this server was started without a settings file, or in safe mode"
+    if not os.access(file, os.W_OK) or not os.access(Path(file).resolve().parent, os.W_OK):
+        return f"{file}, or its folder, is not writable by the server"
+    return None
