@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +18,8 @@ from relay.engine.registry import PARTS, LoadedPlugin, Registry
 from relay.settings.loading import REDACTED, sounds_secret
 
 State = Literal["running", "set aside", "left out", "off"]
+_ATTRIBUTE: Final = re.compile(r"^(\w+): (.*(?:\n +.*)*)", re.MULTILINE)
+"""One line of "Attributes:" in a docstring, with the indented lines that go on."""
 
 
 class PluginState(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +93,24 @@ def option_schema(loaded: LoadedPlugin) -> dict[str, Any] | None:
     """Return the JSON Schema of a plugin's options: types, bounds, defaults, texts; None without a struct."""
     if loaded.struct is None:
         return None
-    schemas, parts = msgspec.json.schema_components([loaded.struct], ref_template="#/$defs/{name}")
-    name = schemas[0].get("$ref", "").rpartition("/")[2]
-    top = parts.pop(name, schemas[0])
-    return {**top, **({"$defs": parts} if parts else {})}
+    try:
+        (top,), parts = msgspec.json.schema_components([loaded.struct], ref_template="#/$defs/{name}")
+    except TypeError:  # one of its types is none that JSON Schema has
+        return {"type": "object"}
+    for part in parts.values():
+        _put_texts(part)
+    top = parts.pop(top.get("$ref", "").rpartition("/")[2], top)
+    return {**top, "$defs": parts} if parts else top
+
+
+def _put_texts(schema: dict[str, Any]) -> None:
+    """Give each field what the docstring of its struct says of it, below "Attributes:"."""
+    about, _, attributes = inspect.cleandoc(schema.get("description", "")).partition("Attributes:\n")
+    if about:
+        schema["description"] = about.strip()
+    for name, text in _ATTRIBUTE.findall(inspect.cleandoc(attributes)):
+        if name in schema.get("properties", {}):
+            schema["properties"][name].setdefault("description", " ".join(text.split()))
 
 
 def option_values(loaded: LoadedPlugin) -> dict[str, Any]:

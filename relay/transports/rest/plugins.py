@@ -214,9 +214,7 @@ def _whole(engine: Engine, name: str) -> Plugin:
         last_failure=loaded.guard.last,
         counts=[Counted(what=what, kind=kind, count=count) for (what, kind), count in counts],
         hooks=hooks,
-        calls=[
-            PluginCall(method=one.method, path=one.path, access=one.access) for one in calls if one.plugin == name
-        ],
+        calls=[PluginCall(method=one.method, path=one.path, access=one.access) for one in own],
         commands=hooks.get("relay_commands", []),
         options=_options(engine, loaded),
     )

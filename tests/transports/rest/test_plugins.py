@@ -30,6 +30,12 @@ class Place(msgspec.Struct, forbid_unknown_fields=True):
     password: str = ""
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
+    """`[plugins.mine]`.
+
+    Attributes:
+        places: where notes go, one
+            or more.
+    """
     most: Annotated[int, Meta(ge=1, le=50, description="How many notes.")] = 10
     api_token: str = ""
     salt: Annotated[str, Meta(extra_json_schema={"writeOnly": True})] = ""
@@ -140,6 +146,8 @@ async def test_one_is_told_whole_and_its_secrets_are_not(tmp_path: Path) -> None
         assert options["schema"]["properties"]["most"] == {
             "type": "integer", "minimum": 1, "maximum": 50, "default": 10, "description": "How many notes.",
         }  # fmt: skip
+        assert options["schema"]["description"] == "`[plugins.mine]`."
+        assert options["schema"]["properties"]["places"]["description"] == "where notes go, one or more."
         assert options["values"] == {
             "most": 20,
             "api_token": "(redacted)",
@@ -170,7 +178,7 @@ async def test_options_are_changed_in_the_file_and_in_force(tmp_path: Path) -> N
 async def test_options_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
     async with mine(tmp_path) as world:
         for change, told in (
-            ({"most": 99}, "`most`"),
+            ({"most": 99}, "plugins.mine.most: Expected `int` <= 50"),
             ({"moost": 9}, "did you mean most?"),
             ({"api_token": "(redacted)"}, "stands for a secret"),
         ):
