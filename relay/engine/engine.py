@@ -21,6 +21,7 @@ import trio
 from relay.engine import factories
 from relay.engine.authentication import Authentication
 from relay.engine.dispatch import Dispatcher
+from relay.engine.guard import PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.loader import load_plugins
 from relay.engine.migrations import migrate_plugins
@@ -170,11 +171,16 @@ class Engine:
         self._servers = {name: one for name, one in known if self.registry.guard(name) is one.guard}
 
     def server_of(self, plugin: str) -> PluginServer:
-        """Return the server as a plugin sees it, by the plugin's name."""
+        """Return the server as a plugin sees it, by the plugin's name.
+
+        Raises:
+            PluginFailed: the plugin was taken out a moment ago.
+        """
         known = self._servers.get(plugin)
         if known is None:
             guard = self.registry.guard(plugin)
-            assert guard is not None  # noqa: S101 - only loaded plugins are served
+            if guard is None:
+                raise PluginFailed
             known = self._servers[plugin] = PluginServer(
                 guard,
                 services=self,

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import os
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -108,7 +109,7 @@ def _put_texts(schema: dict[str, Any]) -> None:
     about, _, attributes = inspect.cleandoc(schema.get("description", "")).partition("Attributes:\n")
     if about:
         schema["description"] = about.strip()
-    for name, text in _ATTRIBUTE.findall(inspect.cleandoc(attributes)):
+    for name, text in _ATTRIBUTE.findall(textwrap.dedent(attributes)):
         if name in schema.get("properties", {}):
             schema["properties"][name].setdefault("description", " ".join(text.split()))
 

@@ -35,7 +35,7 @@ class BadHook(TypeError):
 
 
 class Registered(NamedTuple):
-    """What a plugin registered.
+    """The parts of one plugin, and its options.
 
     Attributes:
         parts: by hook.

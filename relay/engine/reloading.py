@@ -13,13 +13,13 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple
 
 import trio
 
 from relay.engine.discovery import Found, Reimport, find
 from relay.engine.dispatch import Dispatcher
-from relay.engine.guard import Guard
+from relay.engine.guard import Guard, in_words
 from relay.engine.loader import leave_out_dead_hooks, load_one
 from relay.engine.migrations import migrate_plugins
 from relay.engine.overrides import override_types
@@ -32,7 +32,6 @@ from relay.services.router import MessageRouter
 from relay.settings import Settings, SettingsError, load
 from relay.storage.jobs import Runner
 
-T = TypeVar("T")
 _log: Final = logging.getLogger("relay")
 _IMPORT_SECONDS: Final = 15.0
 """How long importing a plugin may take; it runs on a thread of its own, and holds nobody up."""
@@ -47,7 +46,7 @@ State = Literal["loaded", "reloaded", "removed"]
 
 
 class Changed(NamedTuple):
-    """What became of a plugin.
+    """The result of a change of one plugin.
 
     Attributes:
         types_added, types_removed: message types that are new, and that are unknown from now on.
@@ -119,16 +118,12 @@ class Reloader:
             RelayError: as `reload` does, and what `edit` raises.
         """
         async with self._one_at_a_time:
-            undo = await self._aside(edit)
+            undo = edit() if self._inline else await trio.to_thread.run_sync(edit)
             try:
                 return await self._reload(name)
             except BaseException:
                 undo()
                 raise
-
-    async def _aside(self, work: Callable[[], T]) -> T:
-        """Do what may take a while on a thread; on the event loop where time is virtual."""
-        return work() if self._inline else await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
     async def unload(self, name: str) -> Changed:
         """Take a plugin out until it is loaded again; its types are unknown from then on.
@@ -179,8 +174,11 @@ class Reloader:
         def work() -> None:
             load_one(candidate, found, options, places, watch=watch, place=place)
 
+        if self._inline:
+            work()
+            return
         with trio.move_on_after(_IMPORT_SECONDS) as limit:
-            await self._aside(work)
+            await trio.to_thread.run_sync(work, abandon_on_cancel=True)
         if limit.cancelled_caught:
             raise _refused(found.name, f"importing it takes longer than {_IMPORT_SECONDS:g} s")
 
@@ -210,7 +208,7 @@ class Reloader:
         """Hold messages until those before them are stored, and put a registry's plugins in place of the present.
 
         Raises:
-            RelayError: `overloaded`; nothing has changed.
+            RelayError: `overloaded`, or `conflict` where a service cannot take the new parts; nothing has changed.
         """
         old, types = self._registry.guard(name), set(self._registry.types)
         step = _Step(self._registry, candidate)
@@ -224,6 +222,8 @@ class Reloader:
         finally:
             step.over = True
             self._dispatcher.resume()
+        if step.fault is not None:
+            raise _refused(name, in_words(step.fault)) from step.fault
         if not step.taken:
             raise RelayError(
                 ErrorCode.OVERLOADED, "the disk is too slow for a change of plugins; try again", retry_after=2.0
@@ -246,18 +246,29 @@ class Reloader:
 
 
 class _Step:
-    """The one step in which plugins change; called off where it could not begin in time."""
+    """The one step in which plugins change; called off where it could not begin in time.
+
+    Attributes:
+        taken: whether they have changed.
+        over: whether it is called off.
+        fault: the reason that they have not.
+    """
 
     def __init__(self, registry: Registry, candidate: Registry) -> None:
         self._registry = registry
         self._candidate = candidate
         self.taken = self.over = False
+        self.fault: Exception | None = None
 
     def take(self) -> None:
         """Change the plugins, unless nobody waits for it any more."""
-        if not self.over:
+        if self.over:
+            return
+        try:
             self._registry.become(self._candidate)
             self.taken = True
+        except Exception as fault:
+            self.fault = fault
 
 
 def _find(name: str, settings: Settings) -> Found:

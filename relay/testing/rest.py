@@ -26,9 +26,13 @@ class Rest:
     """The REST side of an engine; its responses are checked against its OpenAPI document."""
 
     def __init__(self, engine: Engine) -> None:
-        self._app = RestApp(engine)
+        self._current = RestApp(engine)
         self._answers = answers_of(engine)
         engine.registry.when_changed(lambda: self._expect(engine))
+
+    @property
+    def _app(self) -> Any:
+        return self._current.app
 
     def _expect(self, engine: Engine) -> None:
         """Read the server's description again: its plugins have changed."""

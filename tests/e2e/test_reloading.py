@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -159,9 +160,28 @@ def test_under_200_messages_a_second_nothing_is_lost_and_nobody_is_disconnected(
     assert all(f'"drafted":{version}' in payload for version, payload in seen), "drafted by one, stored by another"
 
 
-def _seen(world: World) -> list[tuple[int, str]]:
-    import sqlite3
+def test_the_command_tells_what_came_and_went_and_what_is_next(world: World) -> None:
+    file = world.server.folder / "plugins.d" / "odd.py"
+    file.write_text(PLUGIN.format(version=1).replace('name="note"', 'name="memo"').replace('{"note"}', '{"memo"}'))
+    told = world.server.relay("plugins", "reload", "odd")
+    assert told == "odd: reloaded; new message types: memo; unknown from now on: note\n"
+    assert world.server.relay("plugins", "unload", "odd") == "odd: removed; unknown from now on: memo\n"
+    assert "off" in next(
+        line for line in world.server.relay("plugins", "list").splitlines() if line.startswith("odd")
+    )
 
+
+def test_a_bundled_plugin_is_enabled_and_disabled_without_a_start(world: World) -> None:
+    for command, told in (
+        ("install", f"polls, a bundled plugin, is in [plugins] also of {world.server.config}"),
+        ("reload", "polls: loaded; new message types: poll, poll_close, poll_result, poll_vote"),
+        ("remove", f"polls is not in [plugins] also of {world.server.config} any more"),
+        ("unload", "polls: removed; unknown from now on: poll, poll_close, poll_result, poll_vote"),
+    ):
+        assert world.server.relay("plugins", command, "polls") == told + "\n"
+
+
+def _seen(world: World) -> list[tuple[int, str]]:
     connection = sqlite3.connect(f"file:{world.server.database}?mode=ro", uri=True)
     try:
         return connection.execute("SELECT version, payload FROM odd_seen ORDER BY message_id").fetchall()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import sys
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +13,13 @@ from typing import Any
 import pytest
 import trio
 
+from relay.engine.discovery import Found
 from relay.engine.reloading import Changed
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings import load
 from relay.testing import World
 from relay.testing.world import serving
 from tests.plugin.authors import HEAD, answers, send
-
-Run = Any
 
 
 class Author:
@@ -323,6 +324,60 @@ async def test_one_that_was_left_out_at_the_start_is_loaded_once_it_is_mended(tm
         bad.write_text(HEAD + TYPE.format('name="bad"'))
         assert (await mine.reload(name="bad")).state == "loaded"
         assert mine.world.engine.registry.broken == []
+
+
+async def test_where_a_service_cannot_take_the_new_parts_nothing_has_changed(tmp_path: Path) -> None:
+    async with author(tmp_path, TYPE.format("priority=5")) as mine:
+        registry = mine.world.engine.registry
+
+        def refuse() -> None:
+            if registry.priority("t") == 6:
+                raise ValueError("not six")
+
+        registry.when_changed(refuse)
+        assert "ValueError: not six" in await mine.refused(TYPE.format("priority=6"))
+        assert registry.priority("t") == 5
+        alice = await mine.world.connect("alice")
+        await send(alice, "a")
+        assert await answers(alice, 1) == {"a": "ack"}
+        assert (await mine.reload(TYPE.format("priority=7"))).state == "reloaded"
+
+
+async def test_one_of_an_installed_package_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site" / "relay_of_mine"
+    package.mkdir(parents=True)
+    monkeypatch.syspath_prepend(package.parent)
+    entry = importlib.metadata.EntryPoint("packed", "relay_of_mine", "relay.plugins")
+    monkeypatch.setattr(
+        "relay.engine.discovery.installed", lambda: {"packed": Found("packed", "installed", entry=entry)}
+    )
+    (package / "__init__.py").write_text(
+        HEAD + "from .inner import PLACE\n" + TYPE.format('name="packed", priority=PLACE')
+    )
+    (package / "inner.py").write_text("PLACE = 1\n")
+    async with author(tmp_path, "", 'also = ["packed"]\n') as mine:
+        (package / "inner.py").write_text("PLACE = 2\n")
+        assert (await mine.reload(name="packed")).state == "reloaded"
+        assert mine.world.engine.registry.priority("packed") == 2
+        (package / "inner.py").write_text("PLACE = 1 / 0\n")
+        assert "relay_of_mine/inner.py:1: ZeroDivisionError" in await mine.refused(name="packed")
+        assert sys.modules["relay_of_mine.inner"].PLACE == 2
+
+
+async def test_messages_of_before_and_after_keep_their_order(tmp_path: Path) -> None:
+    async with author(tmp_path, TYPE.format("")) as mine:
+        alice, bob = await mine.world.connect("alice"), await mine.world.connect("bob")
+        dispatcher = mine.world.engine.dispatcher
+        for number in range(3):
+            await send(alice, f"before-{number}", n=number)
+        dispatcher.pause()
+        for number in range(3, 6):
+            await send(alice, f"held-{number}", n=number)
+        with trio.move_on_after(5):
+            await answers(alice, 4)
+            raise AssertionError("a message passed while messages are held")
+        dispatcher.resume()
+        assert [(await bob.next("t"))["payload"].get("n", 0) for _ in range(6)] == list(range(6))
 
 
 async def test_a_name_that_is_not_enabled_or_not_there_is_told(tmp_path: Path) -> None:

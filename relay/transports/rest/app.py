@@ -136,26 +136,25 @@ class RestApp:
 
     Quart takes no route once it has answered, and gives none back. A request ends in the application that it began
     in, so with the code that it began with.
+
+    Attributes:
+        app: the present one.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._app = make_app(engine)
+        self.app = make_app(engine)
         engine.registry.when_changed(self._make_again)
 
     def _make_again(self) -> None:
         made = make_app(self._engine)
-        if nursery := getattr(self._app, "nursery", None):  # of the lifespan, which the first one began
+        if nursery := getattr(self.app, "nursery", None):  # of the lifespan, which the first one began
             made.nursery = nursery
-        self._app = made
-
-    def test_client(self) -> Any:
-        """Return Quart's client of the application, for tests without a socket."""
-        return self._app.test_client()
+        self.app = made
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request, or the lifespan."""
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def _refuse_while_draining(app: Quart, engine: Engine) -> None:

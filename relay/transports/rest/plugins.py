@@ -47,7 +47,7 @@ class ListedPlugins(Answer, frozen=True):
 
 
 class Counted(Answer, frozen=True):
-    """What a plugin counted since it was loaded."""
+    """One of the things that a plugin counts, since it was loaded."""
 
     what: str
     kind: str
