@@ -18,7 +18,7 @@ from tests.e2e.world import Device, World, message
 pytestmark = pytest.mark.e2e
 
 RATE = 200
-SECONDS = 4.0
+SECONDS = 3.0
 PLUGIN = """
 from relay.plugin import BackgroundTask, MessageHook, MessageType, Migration, Payload, Kind, hookimpl
 import trio
