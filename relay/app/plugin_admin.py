@@ -9,7 +9,7 @@ import msgspec
 
 from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
-from relay.engine.loader import load_plugins
+from relay.engine.loader import enabled_in, load_plugins
 from relay.engine.plugin_states import parts_of, states
 from relay.engine.registry import Registry
 from relay.protocol.envelope import encode_json
@@ -97,7 +97,7 @@ def load_for(settings: Settings, *, tell: bool = False) -> Registry:
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
     """Return, for each plugin, what it adds, or why the server would leave it out."""
-    wanted = list(dict.fromkeys([*settings.plugins.enabled, *settings.plugins.also, *names]))
+    wanted = list(dict.fromkeys([*enabled_in(settings.plugins), *names]))
     plugins = msgspec.structs.replace(settings.plugins, enabled=wanted)
     registry = load_for(msgspec.structs.replace(settings, plugins=plugins))
     rows = [{"name": broken.name, "reason": broken.reason, "adds": ""} for broken in registry.broken]

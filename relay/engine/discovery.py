@@ -108,6 +108,9 @@ def _import(module_name: str, path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(module_name)
+    if before is not None and before.__file__ != str(path):
+        take_out(module_name)  # another plugin of the same name, in another folder: its modules are not this one's
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
@@ -125,7 +128,7 @@ class Reimport:
 
     def __init__(self, found: Found) -> None:
         self._name = found.module
-        self._before = self._take()
+        self._before = take_out(self._name)
         # Bytecode is known by its source's second and size: two edits within a second would be taken for one.
         self._finder = _SourceFinder(self._name)
         sys.meta_path.insert(0, self._finder)
@@ -140,13 +143,14 @@ class Reimport:
     def undo(self) -> None:
         """Put the modules of before back."""
         self.finish()
-        self._take()
+        take_out(self._name)
         sys.modules.update(self._before)
 
-    def _take(self) -> dict[str, ModuleType]:
-        """Take out the plugin's module and those below it."""
-        names = [name for name in sys.modules if name == self._name or name.startswith(self._name + ".")]
-        return {name: sys.modules.pop(name) for name in names}
+
+def take_out(module: str) -> dict[str, ModuleType]:
+    """Take a module, and those below it, out of those that are imported; return them."""
+    names = [name for name in sys.modules if name == module or name.startswith(module + ".")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 class _SourceFinder(importlib.abc.MetaPathFinder):

@@ -20,10 +20,11 @@ from relay.engine.registry import BrokenPlugin, LoadedPlugin, Registry
 from relay.engine.watchdog import Watch
 from relay.http.paths import Claimed
 from relay.plugin.registrations import MessageHook
-from relay.settings import Settings
+from relay.settings import PluginsSettings, Settings
 from relay.settings.problems import did_you_mean
 
 _log: Final = logging.getLogger("relay")
+_UNHEARD: Final = "a hook of it is for the message type"
 NO_TYPES: Final = (
     "no plugin that is loaded adds a message type, so nobody could send anything; this list replaces the default"
     " one: leave it out, and name what you add in `also`"
@@ -34,13 +35,18 @@ def bundled_only(settings: Settings) -> Settings:
     """Return the settings without the plugins that are not bundled: `relay serve --safe-mode`."""
     plugins = settings.plugins
     bundled = in_directory(bundled_directory(), "bundled")
-    wanted = [*plugins.enabled, *plugins.also]
+    wanted = enabled_in(plugins)
     left_out = [name for name in wanted if name not in bundled]
     _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
     kept = [name for name in wanted if name in bundled]
     return msgspec.structs.replace(
         settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[], file=None)
     )
+
+
+def enabled_in(plugins: PluginsSettings) -> list[str]:
+    """Return the names of the plugins that the settings enable, in order; those in folders need no enabling."""
+    return [*plugins.enabled, *plugins.also]
 
 
 def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = True) -> Registry:
@@ -58,7 +64,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         _clock_of_any_thread(),
     )
     registry = load(
-        [*plugins.enabled, *plugins.also],
+        enabled_in(plugins),
         [Path(folder) for folder in plugins.directories],
         plugins.options,
         rules,
@@ -124,14 +130,14 @@ def leave_out_dead_hooks(registry: Registry, names: Collection[str] | None = Non
     for owned in registry.parts["relay_message_hooks"]:
         plugin, types = owned.guard.plugin, owned.part.types or frozenset()
         for name in sorted(types - registry.types.keys()):
-            text = f"a hook of it is for the message type {name!r}, which no plugin adds"
+            text = f"{_UNHEARD} {name!r}, which no plugin adds"
             hint = f"{name} is off" if name in bundled else did_you_mean(name, registry.types)
             text += f"; {hint}" if hint else ""
             remarks.append(f"plugin {plugin!r}: {text}")
             is_dead = types.isdisjoint(registry.types) and types.isdisjoint(bundled)
             if is_dead and (names is None or plugin in names):
                 dead, reason = plugin, f"{_place_of(owned.part, registry, plugin)}{text}"
-    registry.remarks = remarks
+    registry.remarks = [remark for remark in registry.remarks if _UNHEARD not in remark] + remarks
     if dead:
         registry.leave_out(dead, reason)
         leave_out_dead_hooks(registry, names)  # what it added may be what others' hooks are for
@@ -174,8 +180,13 @@ def load_one(
         guard = Guard(name, registry.rules)
         own = f"plugins.{name}."
         origins = {key.removeprefix(own): where for key, where in places.items() if key.startswith(own)}
-        loaded = LoadedPlugin(name, path, types, found.source, guard, description, read, struct, origins)
-        registry.add(loaded, parts, place)
+        registry.add(
+            LoadedPlugin(
+                name, path, types, found.source, guard, description, read, struct=struct, origins=origins
+            ),
+            parts,
+            place,
+        )
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:

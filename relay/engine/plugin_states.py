@@ -160,6 +160,8 @@ def _fields_inside(described: Mapping[str, Any], schema: Mapping[str, Any]) -> M
 def why_not_writable(engine: Engine) -> str | None:
     """Return why no option can be changed from here; None where they can."""
     file = engine.settings.plugins.file
+    if not engine.settings.plugins.admin_changes:
+        return "[plugins] admin_changes is false"
     if file is None:
         return "this server was started without a settings file, or in safe mode"
     if not os.access(file, os.W_OK) or not os.access(Path(file).resolve().parent, os.W_OK):

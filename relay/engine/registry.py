@@ -257,6 +257,7 @@ class Registry:
     def remove(self, name: str) -> LoadedPlugin | None:
         """Remove a plugin with all of its parts, or that it is broken; return it where it was loaded."""
         self.broken = [broken for broken in self.broken if broken.name != name]
+        self.remarks = [remark for remark in self.remarks if not remark.startswith(f"plugin {name!r}:")]
         gone = next((loaded for loaded in self.loaded if loaded.name == name), None)
         if gone is None:
             return None
@@ -281,7 +282,7 @@ class Registry:
 
     def copy(self) -> Registry:
         """Return a registry with the same plugins, which can be changed without a change of this one."""
-        return replace(self, parts=dict(self.parts), priorities=dict(self.priorities), _told=[])
+        return replace(self, parts=dict(self.parts), remarks=list(self.remarks), _told=[])
 
     def become(self, other: Registry) -> None:
         """Take over the plugins of a copy, and tell those who asked; where one fails, nothing is changed."""

@@ -20,7 +20,7 @@ import trio
 from relay.engine.discovery import Found, Reimport, find
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard, in_words
-from relay.engine.loader import leave_out_dead_hooks, load_one
+from relay.engine.loader import enabled_in, leave_out_dead_hooks, load_one
 from relay.engine.migrations import migrate_plugins
 from relay.engine.overrides import override_types
 from relay.engine.plugin_tasks import PluginTasks
@@ -118,12 +118,13 @@ class Reloader:
             RelayError: as `reload` does, and what `edit` raises.
         """
         async with self._one_at_a_time:
+            before = self._registry.guard(name)
             undo = edit() if self._inline else await trio.to_thread.run_sync(edit)
             try:
                 return await self._reload(name)
-            except BaseException:
-                undo()
-                raise
+            finally:
+                if self._registry.guard(name) is before:
+                    undo()
 
     async def unload(self, name: str) -> Changed:
         """Take a plugin out until it is loaded again; its types are unknown from then on.
@@ -279,7 +280,7 @@ def _find(name: str, settings: Settings) -> Found:
     """
     plugins = settings.plugins
     folders = [Path(folder) for folder in plugins.directories]
-    wanted, missing = find([*plugins.enabled, *plugins.also], folders)
+    wanted, missing = find(enabled_in(plugins), folders)
     for found in wanted:
         if found.name == name:
             return found

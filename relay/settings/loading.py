@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from relay.settings.environment import read_environment
 from relay.settings.fields import FIELDS, SECTION_TYPES, TYPES_SECTION, KeyPath, dotted, field_at, is_plugin_option
 from relay.settings.model import Settings, TypeSettings
@@ -47,7 +49,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
             if is_plugin_option(key):
                 places[dotted(key)] = given.origin
                 places |= {dotted((*key, *path)): f"{given.file}:{line}" for path, line in given.inside.items()}
-    return _build(values, places, path)
+    return _build(values, places)
+
+
+def load_for_server(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the same settings, which know their file: a server reads what a plugin's options are there again.
+
+    Raises:
+        SettingsError: with every problem found in the file and the environment.
+    """
+    settings = load(path, environ)
+    file = None if path is None else str(path.absolute())
+    return msgspec.structs.replace(settings, plugins=msgspec.structs.replace(settings.plugins, file=file))
 
 
 def _default_paths(base: Path) -> dict[KeyPath, Any]:
@@ -76,7 +89,7 @@ def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
     return [given["server", present[0]].problem(f"needs {missing} as well", "TLS takes both or neither")]
 
 
-def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str], source: Path | None) -> Settings:
+def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings:
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTION_TYPES}
     types: dict[str, dict[str, Any]] = {}
     options: dict[str, Any] = {}
@@ -87,8 +100,7 @@ def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str], source: Pat
             types.setdefault(path[1], {})[path[2]] = value
         else:
             sections[path[0]][path[1]] = value
-    file = None if source is None else str(source.absolute())
-    sections["plugins"] |= {"options": options, "places": dict(places), "file": file}
+    sections["plugins"] |= {"options": options, "places": dict(places)}
     built: dict[str, Any] = {name: struct(**sections[name]) for name, struct in SECTION_TYPES.items()}
     return Settings(**built, types={name: TypeSettings(**keys) for name, keys in types.items()})
 

@@ -105,6 +105,13 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Messages a plugin may send by itself per second, on average; 0 means no limit.",
         ),
     ] = 200.0
+    admin_changes: Annotated[
+        bool,
+        Meta(
+            description="Whether admins may reload plugins, set them aside and change their options by REST. "
+            "false: they only see them. Options decide much, such as whose tokens `jwt_auth` believes."
+        ),
+    ] = True
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
     file: str | None = None

@@ -16,7 +16,7 @@ import trio
 from relay.engine.discovery import Found
 from relay.engine.reloading import Changed
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.settings import load
+from relay.settings import load_for_server
 from relay.testing import World
 from relay.testing.world import serving
 from tests.plugin.authors import HEAD, answers, send
@@ -61,7 +61,7 @@ async def author(folder: Path, code: str, options: str = "") -> AsyncIterator[Au
     settings.write_text(f'[plugins]\ndirectories = ["{file.parent}"]\n{options}')
     file.parent.mkdir()
     file.write_text(HEAD + textwrap.dedent(code))
-    async with serving(load(settings, {"RELAY_STORAGE__PATH": str(folder / "relay.db")})) as world:
+    async with serving(load_for_server(settings, {"RELAY_STORAGE__PATH": str(folder / "relay.db")})) as world:
         await world.user("alice", "bob")
         assert world.engine.registry.broken == []
         yield Author(world, file, settings)
@@ -344,10 +344,10 @@ async def test_where_a_service_cannot_take_the_new_parts_nothing_has_changed(tmp
 
 
 async def test_one_of_an_installed_package_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "site" / "relay_of_mine"
+    package = tmp_path / "site" / "relay_of_ours"
     package.mkdir(parents=True)
     monkeypatch.syspath_prepend(package.parent)
-    entry = importlib.metadata.EntryPoint("packed", "relay_of_mine", "relay.plugins")
+    entry = importlib.metadata.EntryPoint("packed", "relay_of_ours", "relay.plugins")
     monkeypatch.setattr(
         "relay.engine.discovery.installed", lambda: {"packed": Found("packed", "installed", entry=entry)}
     )
@@ -360,8 +360,8 @@ async def test_one_of_an_installed_package_is_read_anew(tmp_path: Path, monkeypa
         assert (await mine.reload(name="packed")).state == "reloaded"
         assert mine.world.engine.registry.priority("packed") == 2
         (package / "inner.py").write_text("PLACE = 1 / 0\n")
-        assert "relay_of_mine/inner.py:1: ZeroDivisionError" in await mine.refused(name="packed")
-        assert sys.modules["relay_of_mine.inner"].PLACE == 2
+        assert "relay_of_ours/inner.py:1: ZeroDivisionError" in await mine.refused(name="packed")
+        assert sys.modules["relay_of_ours.inner"].PLACE == 2
 
 
 async def test_messages_of_before_and_after_keep_their_order(tmp_path: Path) -> None:

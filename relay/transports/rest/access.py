@@ -87,7 +87,6 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
             return answering
 
     async def guarded(**arguments: Any) -> Any:
-        guard.check()
         # Before the first wait: the plugin may be loaded anew meanwhile, and this code goes with this server.
         server = engine.server_of(guard.plugin)
         await _admit(access)

@@ -21,7 +21,7 @@ from relay.engine.plugin_states import (
 from relay.engine.registry import LoadedPlugin
 from relay.http.endpoint import Access, endpoint
 from relay.http.requests import Answer, Body
-from relay.protocol.errors import ErrorCode, not_found
+from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.transports.rest.calls import CALLS, Call
 
 blueprint = Blueprint("plugins", __name__)
@@ -128,6 +128,7 @@ async def plugin(engine: Engine, name: str) -> Plugin:
 @endpoint(answers={200: Reloaded}, refusals=_REFUSALS, access="admin")
 async def reload(engine: Engine, name: str) -> Reloaded:
     """Load a plugin's code and options anew; if that fails, the old code goes on."""
+    _require_changes(engine)
     changed = await engine.reloader.reload(name)
     return Reloaded(
         state="loaded" if changed.state == "loaded" else "reloaded",
@@ -141,6 +142,7 @@ async def reload(engine: Engine, name: str) -> Reloaded:
 @endpoint(answers={200: Plugin}, access="admin")
 async def resume(engine: Engine, name: str) -> Plugin:
     """Take a plugin back that was set aside."""
+    _require_changes(engine)
     _loaded(engine, name).guard.resume()
     return _whole(engine, name)
 
@@ -149,6 +151,7 @@ async def resume(engine: Engine, name: str) -> Plugin:
 @endpoint(body=Aside, optional_body=True, answers={200: Plugin}, access="admin")
 async def set_aside(engine: Engine, name: str, body: Aside) -> Plugin:
     """Set a plugin aside by hand: its types and calls are answered `plugin_failed`, and nothing of it runs."""
+    _require_changes(engine)
     _loaded(engine, name).guard.set_aside(body.reason)
     return _whole(engine, name)
 
@@ -157,8 +160,19 @@ async def set_aside(engine: Engine, name: str, body: Aside) -> Plugin:
 @endpoint(body=dict[str, Any], answers={200: Plugin}, refusals=_REFUSALS, access="admin")
 async def options(engine: Engine, name: str, body: dict[str, Any]) -> Plugin:
     """Change options in the settings file and load the plugin anew; null takes one back to its default."""
+    _require_changes(engine)
     await change_options(engine, name, body)
     return _whole(engine, name)
+
+
+def _require_changes(engine: Engine) -> None:
+    """Refuse a change where the operator wants none from here.
+
+    Raises:
+        RelayError: `forbidden`.
+    """
+    if not engine.settings.plugins.admin_changes:
+        raise RelayError(ErrorCode.FORBIDDEN, "[plugins] admin_changes is false: the operator changes plugins")
 
 
 def _loaded(engine: Engine, name: str) -> LoadedPlugin:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.settings import load
+from relay.settings import load_for_server
 from relay.storage import accounts
 from relay.testing import World
 from relay.testing.world import serving
@@ -93,7 +93,7 @@ async def mine(folder: Path, settings: str = SETTINGS, **environ: str) -> AsyncI
     (folder / "plugins.d" / "mine.py").write_text('"""Notes with a bound."""\n' + HEAD + textwrap.dedent(PLUGIN))
     (folder / "relay.toml").write_text(settings)
     given = {"RELAY_STORAGE__PATH": str(folder / "relay.db"), **environ}
-    async with serving(load(folder / "relay.toml", given)) as world:
+    async with serving(load_for_server(folder / "relay.toml", given)) as world:
         await world.user("root", "alice")
         await world.engine.runner.write(lambda connection: accounts.update_user(connection, "root", admin=True))
         assert world.engine.registry.broken == []
@@ -226,6 +226,16 @@ async def test_one_is_set_aside_and_taken_back_by_hand(tmp_path: Path) -> None:
         await send(alice, "b", target="root", n=1)
         assert await answers(alice, 1) == {"b": "ack"}
         assert (await world.rest("POST", f"{MINE}/set-aside", "root")).body["reason"] == "an admin set it aside"
+
+
+async def test_where_the_operator_wants_it_admins_only_look(tmp_path: Path) -> None:
+    async with mine(tmp_path, SETTINGS.replace("[plugins]\n", "[plugins]\nadmin_changes = false\n")) as world:
+        for path in ("reload", "resume", "set-aside"):
+            answer = await world.rest("POST", f"{MINE}/{path}", "root")
+            assert (answer.status, answer.body["code"]) == (403, "forbidden")
+        assert (await world.rest("PATCH", f"{MINE}/options", "root", json_body={"most": 1})).status == 403
+        options = (await world.rest("GET", MINE, "root")).body["options"]
+        assert (options["writable"], options["why_not"]) == (False, "[plugins] admin_changes is false")
 
 
 async def test_one_is_loaded_anew(tmp_path: Path) -> None:
