@@ -46,7 +46,7 @@ class ListedPlugins(Answer, frozen=True):
     plugins: list[ListedPlugin]
 
 
-class Counted(Answer, frozen=True):
+class PluginCount(Answer, frozen=True):
     """One of the things that a plugin counts, since it was loaded."""
 
     what: str
@@ -88,14 +88,14 @@ class Plugin(ListedPlugin, frozen=True):
     file: str | None
     loaded_at: float | None
     last_failure: str | None
-    counts: list[Counted]
+    counts: list[PluginCount]
     hooks: dict[str, list[str]]
     calls: list[PluginCall]
     commands: list[str]
     options: PluginOptions | None
 
 
-class Reloaded(Answer, frozen=True):
+class ReloadedPlugin(Answer, frozen=True):
     """A plugin that was loaded; `old_runs` is true while a task of its old code has not ended."""
 
     state: Literal["loaded", "reloaded"]
@@ -104,8 +104,8 @@ class Reloaded(Answer, frozen=True):
     old_runs: bool
 
 
-class Aside(Body, frozen=True):
-    """Why a plugin is set aside, for the log and for other admins."""
+class SetAside(Body, frozen=True):
+    """The reason that a plugin is set aside, for the log and for other admins."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=200)] = "an admin set it aside"
 
@@ -125,12 +125,12 @@ async def plugin(engine: Engine, name: str) -> Plugin:
 
 
 @blueprint.post("/api/admin/plugins/<name>/reload")
-@endpoint(answers={200: Reloaded}, refusals=_REFUSALS, access="admin")
-async def reload(engine: Engine, name: str) -> Reloaded:
+@endpoint(answers={200: ReloadedPlugin}, refusals=_REFUSALS, access="admin")
+async def reload(engine: Engine, name: str) -> ReloadedPlugin:
     """Load a plugin's code and options anew; if that fails, the old code goes on."""
     _require_changes(engine)
     changed = await engine.reloader.reload(name)
-    return Reloaded(
+    return ReloadedPlugin(
         state="loaded" if changed.state == "loaded" else "reloaded",
         types_added=changed.types_added,
         types_removed=changed.types_removed,
@@ -148,8 +148,8 @@ async def resume(engine: Engine, name: str) -> Plugin:
 
 
 @blueprint.post("/api/admin/plugins/<name>/set-aside")
-@endpoint(body=Aside, optional_body=True, answers={200: Plugin}, access="admin")
-async def set_aside(engine: Engine, name: str, body: Aside) -> Plugin:
+@endpoint(body=SetAside, optional_body=True, answers={200: Plugin}, access="admin")
+async def set_aside(engine: Engine, name: str, body: SetAside) -> Plugin:
     """Set a plugin aside by hand: its types and calls are answered `plugin_failed`, and nothing of it runs."""
     _require_changes(engine)
     _loaded(engine, name).guard.set_aside(body.reason)
@@ -226,7 +226,7 @@ def _whole(engine: Engine, name: str) -> Plugin:
         file=str(loaded.path),
         loaded_at=loaded.since,
         last_failure=loaded.guard.last,
-        counts=[Counted(what=what, kind=kind, count=count) for (what, kind), count in counts],
+        counts=[PluginCount(what=what, kind=kind, count=count) for (what, kind), count in counts],
         hooks=hooks,
         calls=[PluginCall(method=one.method, path=one.path, access=one.access) for one in own],
         commands=hooks.get("relay_commands", []),
