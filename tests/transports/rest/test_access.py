@@ -23,7 +23,13 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/users/me"): {"display_name": "x"},
     ("PATCH", "/api/admin/plugins/<name>/options"): {"results": 20},
 }
-FILLED = {"user_id": "bob", "group_id": "team", "path:client_id": "phone", "attachment_id": "a_1", "name": "search"}
+FILLED = {
+    "user_id": "bob",
+    "group_id": "team",
+    "path:client_id": "phone",
+    "attachment_id": "a_1",
+    "name": "search",
+}
 GROUP_CALLS = [
     ("GET", "/api/groups/{}", None),
     ("PATCH", "/api/groups/{}", {"name": "x"}),
