@@ -28,8 +28,7 @@ async def handle(draft: Draft) -> None:
     """Follow the users, and answer with their present statuses."""
     wanted: Follow = draft.payload
     user_id = draft.sender.user_id
-    presence = draft.server.services.presence
-    statuses, unknown = await presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
+    statuses, unknown = await draft.server.presence.follow(user_id, wanted.user_ids, follow=wanted.follow)
     if not statuses:
         raise not_found(f"user {unknown[0]!r}")
     draft.answer = {"statuses": statuses, "unknown": unknown}

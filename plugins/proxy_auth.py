@@ -88,7 +88,7 @@ def relay_authenticators(options: Options) -> list[Authenticator]:
         user_id = credentials.headers.get(options.user_header.lower())
         if not user_id or credentials.token is not None or not options.believes(credentials.peer):
             return None
-        check_page(credentials.headers, server.services.settings.server.allowed_origins)
+        check_page(credentials.headers, server.settings.server.allowed_origins)
         try:
             check_name(user_id, "user id")
         except RelayError as error:

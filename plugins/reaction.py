@@ -66,7 +66,7 @@ def is_emoji(text: str) -> bool:
 def prepare(draft: Draft) -> None:
     """Check the emoji; look up the message and the sender's other reactions in the transaction."""
     reaction: Reaction = draft.payload
-    most = draft.server.services.settings.limits.reactions_per_message
+    most = draft.server.settings.limits.reactions_per_message
     if not is_emoji(reaction.emoji):
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD, "emoji is one emoji, or a name of 1 to 32 characters without spaces"

@@ -126,6 +126,20 @@ def outside_the_contract() -> Iterator[Import]:
                 yield found
 
 
+def reached_services(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines where code reaches for relay's services past the author's contract: `….services`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("services", "_services"):
+            yield node.lineno
+
+
+def past_the_contract() -> Iterator[str]:
+    """Yield where bundled plugins reach for relay's services, as places to go to."""
+    for path in modules("plugins").values():
+        for line in reached_services(ast.parse(path.read_text(encoding="utf-8"))):
+            yield f"{path.relative_to(ROOT)}:{line}"
+
+
 def _text() -> Iterator[str]:
     named = modules("relay")
     edges = graph("relay")
@@ -160,6 +174,9 @@ def _text() -> Iterator[str]:
     outside = list(outside_the_contract())
     yield f"outside the contract: {len(outside)}"
     yield from (f"  {step.place} imports {step.name or step.module} from {step.module}" for step in outside)
+    past = list(past_the_contract())
+    yield f"uses of relay's services in bundled plugins: {len(past)}"
+    yield from (f"  {place}" for place in past)
 
 
 def _dot() -> Iterator[str]:
@@ -181,7 +198,14 @@ def main() -> int:
     parser.add_argument("--dot", action="store_true", help="every file and import, for Graphviz")
     for line in _dot() if parser.parse_args().dot else _text():
         print(line)
-    return int(bool(circle(graph("relay", "plugins")) or any(arrows_up()) or any(outside_the_contract())))
+    return int(
+        bool(
+            circle(graph("relay", "plugins"))
+            or any(arrows_up())
+            or any(outside_the_contract())
+            or any(past_the_contract())
+        )
+    )
 
 
 if __name__ == "__main__":

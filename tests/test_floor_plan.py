@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.floors import FLOORS, ROOT, Import, arrows_up, circle, graph, imports, modules, outside_the_contract
+from tests.floors import (
+    FLOORS,
+    ROOT,
+    Import,
+    arrows_up,
+    circle,
+    graph,
+    imports,
+    modules,
+    outside_the_contract,
+    past_the_contract,
+)
 
 ONE_DOOR = {
     "hypercorn": {"relay/transports/rest/serving.py"},
@@ -12,6 +23,7 @@ ONE_DOOR = {
     "wsproto": {"relay/transports/odd_frames.py", "relay/testing/device.py"},
     "quart": {"relay/transports/rest", "relay/http"},
     "prometheus_client": {"relay/transports/rest/metrics.py"},
+    "cronsim": {"relay/plugin/schedules.py"},
     "quart_trio": {"relay/transports/rest"},
     "sqlite_utils": {"relay/storage/migrations.py"},
     "argon2": {"relay/services/passwords.py"},
@@ -49,6 +61,11 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 def test_bundled_plugins_import_the_authors_contract_alone() -> None:
     outside = list(outside_the_contract())
     assert not outside, named(outside)
+
+
+def test_bundled_plugins_reach_no_service_past_the_authors_contract() -> None:
+    past = list(past_the_contract())
+    assert not past, f"use server.groups, server.conversations and their like: {past}"
 
 
 @pytest.mark.parametrize("library", ONE_DOOR)

@@ -43,12 +43,13 @@ async def add(server: Server, name: str, *, display_name: str = "", owner: str =
         return create_token(connection, name, now, origin="cli", label="bot")
 
     token = await server.write(change)
-    server.services.accounts.forget()
+    server.users.forget_tokens()
     return token
 
 
 async def list_bots(server: Server) -> list[dict[str, Any]]:
     """List the bots, with their commands and whether they are connected."""
+    online = set(server.devices.users())
 
     def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
         return [
@@ -56,7 +57,7 @@ async def list_bots(server: Server) -> list[dict[str, Any]]:
                 "bot": bot.user_id,
                 "display_name": bot.display_name,
                 "owner": bot.owner_id or "",
-                "online": bool(server.services.connections.of(bot.user_id)),
+                "online": bot.user_id in online,
                 "commands": ", ".join(one.name for one in registry.commands(connection, bot_id=bot.user_id)),
             }
             for bot in registry.listed(connection)
@@ -85,7 +86,7 @@ async def remove(server: Server, name: str) -> str:
     """
     await _check_is_bot(server, name)
     now = server.now()
-    await server.services.accounts.set_disabled(name, True)
+    await server.users.set_disabled(name, True)
     await _revoke_tokens(server, name)
     await server.write(lambda connection: registry.remove(connection, name, now))
     return f"bot {name}: removed"
@@ -100,4 +101,4 @@ async def _check_is_bot(server: Server, name: str) -> None:
 async def _revoke_tokens(server: Server, name: str) -> None:
     known = await server.read(lambda connection: list_tokens(connection, name))
     for one in known:
-        await server.services.accounts.revoke_token(one["token_id"])
+        await server.users.revoke_token(one["token_id"])

@@ -177,7 +177,7 @@ async def _add(shared: Shared, server: Server, caller: Caller, address: AnyAddre
         raise RelayError(ErrorCode.INVALID_PAYLOAD, str(invalid)) from None
     if address.label:
         check_shown(address.label, "label")
-    now, position = server.now(), server.services.router.position
+    now, position = server.now(), server.position
     code = await _send_code(shared, server, caller.user_id, address) if isinstance(address, Mail) else None
 
     def write(connection: sqlite3.Connection) -> tuple[Target, bool]:

@@ -112,7 +112,7 @@ async def require_seen(server: Server, caller: Caller, message_id: int) -> None:
     Raises:
         RelayError: `not_found`.
     """
-    await server.services.history.locate(caller.user_id, [message_id])
+    await server.conversations.of_message(caller.user_id, message_id)
 
 
 async def list_polls(server: Server, *, all: bool = False) -> list[dict[str, Any]]:

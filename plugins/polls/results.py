@@ -48,7 +48,7 @@ async def publish(server: Server, poll: Poll) -> None:
     Raises:
         RelayError: it is refused for now.
     """
-    conversation = await server.services.channels.at(poll.address)
+    conversation = await server.conversations.at(poll.address)
     if conversation is None:  # a deleted group
         await server.write(lambda connection: votes.forget(connection, [poll.message_id]))
         return

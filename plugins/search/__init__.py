@@ -158,7 +158,7 @@ def _position(cursor: str | None) -> tuple[int | None, Position | None]:
 
 async def keep_up(server: Server) -> None:
     """Index what was stored while search was off; afterwards `stored` records how far the index reaches."""
-    position, seen_at = server.services.router.position, await server.read(lambda found: state(found, "seen_at"))
+    position, seen_at = server.position, await server.read(lambda found: state(found, "seen_at"))
     at = await server.read(lambda found: state(found, "done"))
     if await server.read(left_over):
         await server.write(note_erased)
@@ -185,7 +185,7 @@ def _slice(server: Server, after: int, until: int, connection: sqlite3.Connectio
 async def rebuild(server: Server) -> str:
     """Rebuild the whole index from the stored messages; new ones can be found meanwhile."""
     await server.write(_suspect_all)
-    await _index(server, 0, server.services.router.position)
+    await _index(server, 0, server.position)
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
     return f"{count:,} messages can be found"
 

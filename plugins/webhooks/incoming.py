@@ -92,7 +92,7 @@ def _target_kind(connection: sqlite3.Connection, target_id: str) -> str:
 
 
 async def _members(server: Server, group_id: str) -> dict[str, Role]:
-    group = await server.services.channels.group(group_id)
+    group = await server.groups.get(group_id)
     return {} if group is None else dict(group.members)
 
 
@@ -102,7 +102,7 @@ async def _join(server: Server, target_id: str, user_id: str, kind: str) -> None
         owner = next((member for member, role in members.items() if role is Role.OWNER), None)
         if owner is None:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"the group {target_id!r} is deleted")
-        await server.services.groups.put_member(owner, target_id, user_id, Role.MEMBER)
+        await server.groups.put_member(owner, target_id, user_id)
 
 
 def _insert(connection: sqlite3.Connection, made: Incoming, token: str) -> None:

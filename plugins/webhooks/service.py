@@ -278,7 +278,7 @@ async def dead(server: Server, hook_id: str, after: int = 0, limit: int = 200) -
 
 
 def _ids(server: Server, hook_id: str) -> DeliveryIds:
-    return partial(delivery_id, server.services.epoch, hook_id)
+    return partial(delivery_id, server.epoch, hook_id)
 
 
 # The tables and the running deliverer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -14,9 +14,12 @@ import trio
 
 from relay.engine.discovery import Found, bundled_directory, find, in_directory
 from relay.engine.guard import Guard, Rules
+from relay.engine.moved import used_services
 from relay.engine.overrides import override_types
+from relay.engine.page_files import read_page
 from relay.engine.registering import ask, reason_of
 from relay.engine.registry import BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.required import holding
 from relay.engine.watchdog import Watch
 from relay.http.paths import Claimed
 from relay.plugin.registrations import MessageHook
@@ -46,7 +49,7 @@ def bundled_only(settings: Settings) -> Settings:
 
 def enabled_in(plugins: PluginsSettings) -> list[str]:
     """Return the names of the plugins that the settings enable, in order; those in folders need no enabling."""
-    return [*plugins.enabled, *plugins.also]
+    return [*plugins.enabled, *plugins.also, *plugins.required]
 
 
 def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = True) -> Registry:
@@ -72,6 +75,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         places=plugins.places,
         paths=paths,
     )
+    registry.remarks += _nothing_to_require(registry, plugins.required)
     if log_problems:
         for broken in registry.broken:
             _log.error("%s", broken)
@@ -114,6 +118,7 @@ def load(
     for found in wanted:
         load_one(registry, found, options.get(found.name, {}), places or {})
     leave_out_dead_hooks(registry)
+    registry.remarks += [*_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
@@ -153,6 +158,36 @@ def _place_of(hook: MessageHook, registry: Registry, plugin: str) -> str:
     return ""
 
 
+def _shown_by_edits(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each `for_recipient` hook that edits go around, as they bring the new text."""
+    for owned in registry.parts["relay_message_hooks"]:
+        types = owned.part.types
+        if owned.part.for_recipient is None or types is None or "message_edit" in types:
+            continue
+        editable = [name for name in sorted(types & registry.types.keys()) if registry.types[name].editable]
+        if editable and "message_edit" in registry.types:
+            yield (
+                f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
+                " message_edit with the new text; add that to its types"
+            )
+
+
+def _unheard_commands(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
+    if "slash_command" not in registry.types:
+        for plugin in sorted({owned.guard.plugin for owned in registry.parts["relay_slash_commands"]}):
+            yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
+
+
+def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
+    """Yield a remark for each plugin that is required and has no hook that could hold anything back."""
+    checking = {owned.guard.plugin for owned in holding(registry)}
+    for name in required:
+        if registry.guard(name) is not None and name not in checking:
+            hooks = "`before` or `for_recipient`, and none of those that are asked"
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook {hooks}"
+
+
 def load_one(
     registry: Registry,
     found: Found,
@@ -178,15 +213,16 @@ def load_one(
         types = tuple(type_.name for type_ in parts["relay_message_types"])
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
+        page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
         own = f"plugins.{name}."
         origins = {key.removeprefix(own): where for key, where in places.items() if key.startswith(own)}
-        registry.add(
-            LoadedPlugin(
-                name, path, types, found.source, guard, description, read, struct=struct, origins=origins
-            ),
-            parts,
-            place,
+        loaded = LoadedPlugin(
+            name, path, types, found.source, guard, description, read, page, struct=struct, origins=origins
         )
+        registry.add(loaded, parts, place)
+        if found.source != "bundled":
+            told = [f"plugin {name!r}: {one}" for one in used_services(path)]
+            registry.remarks = [*registry.remarks, *told]
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:

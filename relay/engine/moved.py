@@ -7,9 +7,10 @@ check`. Nothing here makes the old names work.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Final, Never
 
 import relay.http
 import relay.plugin
@@ -73,6 +74,42 @@ INTERNAL: Final = frozenset(
 ARGUMENTS: Final[Mapping[str, str]] = {"brief": "inline"}
 """New names of the arguments of `Server`'s methods, by the old ones."""
 
+SERVICES: Final[Mapping[str, str]] = {
+    "accounts": "server.users",
+    "channels": "server.conversations, and server.groups.get for a group by its id",
+    "connections": "server.devices",
+    "epoch": "server.epoch",
+    "groups": "server.groups",
+    "history": "server.messages, and server.conversations.of_message",
+    "presence": "server.presence",
+    "router": "server.position",
+    "settings": "server.settings, which has limits and server",
+}
+"""What a plugin uses now instead of a service that it reached by `server.services`."""
+
+
+class MovedServices:
+    """`server.services`, as it was: it has no service any more, and tells what there is instead."""
+
+    def __getattr__(self, name: str) -> Never:
+        raise AttributeError(_service(name))
+
+
+def used_services(path: Path) -> Iterator[str]:
+    """Yield, for each use of `server.services` in a plugin's source, the line and what to write instead.
+
+    Code that is seldom run would tell it late.
+
+    Args:
+        path: a plugin's file; a package's `__init__.py` stands for all of its files.
+    """
+    for file in sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]:
+        source = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        for number, line in enumerate(source.splitlines(), 1) if ".services." in source else ():
+            yield from (f"{file.name}:{number}: {_service(name)}" for name in _SERVICE.findall(line))
+
+
+_SERVICE: Final = re.compile(r"\bserver\.services\.(\w+)")
 _NO_NAME: Final = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
 _NO_ARGUMENT: Final = re.compile(r"PluginServer\.\w+\(\) got an unexpected keyword argument '(\w+)'")
 
@@ -91,6 +128,11 @@ def new_place(fault: BaseException) -> str | None:
         new = None if argument is None else ARGUMENTS.get(argument[1])
         return None if argument is None or new is None else f"the argument {argument[1]} is now {new}"
     return None
+
+
+def _service(name: str) -> str:
+    new = SERVICES.get(name, "nothing that plugins may use")
+    return f"server.services.{name} is now {new}; docs/plugins/hooks.md has the interfaces"
 
 
 def _module(module: str) -> str | None:

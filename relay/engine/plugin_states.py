@@ -16,6 +16,7 @@ import msgspec
 from relay.engine.discovery import bundled_directory, in_directory, installed
 from relay.engine.engine import Engine
 from relay.engine.registry import PARTS, LoadedPlugin, Registry
+from relay.plugin.page import PageExtension
 from relay.settings.loading import REDACTED, sounds_secret
 
 State = Literal["running", "set aside", "left out", "off"]
@@ -30,6 +31,7 @@ class PluginState(msgspec.Struct, frozen=True, kw_only=True):
         source: "bundled", "directory" or "installed"; "" where it is not known.
         failures: since it was loaded.
         reason: why it does not run, or its last failure; "" for neither.
+        page_faults: how often pages told that its page module failed.
     """
 
     name: str
@@ -39,14 +41,21 @@ class PluginState(msgspec.Struct, frozen=True, kw_only=True):
     types: list[str] = []
     reason: str = ""
     description: str = ""
+    page_faults: int = 0
 
 
 def states(engine: Engine) -> list[PluginState]:
     """Return every plugin: those that were loaded, in their order, those left out, and those that are off."""
-    registry = engine.registry
-    found = [_state(loaded) for loaded in registry.loaded]
+    registry, lacking = engine.registry, engine.required.lacking()
+    found = [_state(engine, loaded) for loaded in registry.loaded]
     found += [
         PluginState(name=one.name, state="left out", source="", reason=one.reason) for one in registry.broken
+    ]
+    found = [
+        msgspec.structs.replace(row, reason=f"required, so what it must check is refused: {row.reason}")
+        if row.name in lacking
+        else row
+        for row in found
     ]
     named = {row.name for row in found}
     folders = [in_directory(Path(folder), "directory") for folder in engine.settings.plugins.directories]
@@ -56,8 +65,8 @@ def states(engine: Engine) -> list[PluginState]:
     return found + [PluginState(name=name, state="off", source=source) for name, source in off]
 
 
-def _state(loaded: LoadedPlugin) -> PluginState:
-    guard = loaded.guard
+def _state(engine: Engine, loaded: LoadedPlugin) -> PluginState:
+    guard, counts = loaded.guard, engine.server_of(loaded.name).counts
     return PluginState(
         name=loaded.name,
         state="set aside" if guard.quarantined else "running",
@@ -66,6 +75,7 @@ def _state(loaded: LoadedPlugin) -> PluginState:
         types=list(loaded.types),
         reason=guard.reason or guard.last or "",
         description=loaded.description,
+        page_faults=sum(times for (what, _), times in counts.items() if what == "page_fault"),
     )
 
 
@@ -84,6 +94,8 @@ def called(part: Any) -> str:
     name = getattr(part, "name", None)
     if isinstance(name, str):
         return name
+    if isinstance(part, PageExtension):
+        return part.module if part.folder is not None else "a module"
     blueprint = getattr(part, "blueprint", None)
     if blueprint is not None:
         return str(blueprint.name)

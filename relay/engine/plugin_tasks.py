@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 import trio
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.registry import Owned
+from relay.engine.schedules import Schedules
 from relay.plugin.registrations import BackgroundTask
 from relay.plugin.types import Server
 from relay.services.supervision import supervise
@@ -109,13 +111,20 @@ class PluginTasks:
     Args:
         parts: all registered parts, by hook.
         server_of: returns the server as a plugin sees it, by the plugin's name.
+        schedules: runs the plugins' scheduled jobs.
 
     Attributes:
         ended: set once all tasks have ended.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[Owned[Any]]], server_of: Callable[[str], Server]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[Owned[Any]]],
+        server_of: Callable[[str], Server],
+        schedules: Schedules,
+    ) -> None:
         self._server_of = server_of
+        self._schedules = schedules
         self._parts = parts
         self._latest: dict[str, _Tasks] = {}
         self._alive: set[_Tasks] = set()
@@ -159,7 +168,9 @@ class PluginTasks:
         if self._nursery is None:
             return
         committed = [owned for owned in self._parts["relay_message_hooks"] if owned.part.committed is not None]
-        with_tasks = (*committed, *self._parts["relay_session_hooks"], *self._parts["relay_background"])
+        told = [owned for owned in self._parts["relay_account_hooks"] if owned.part.registered is not None]
+        always = [self._parts[hook] for hook in ("relay_session_hooks", "relay_background", "relay_schedules")]
+        with_tasks = (*committed, *told, *chain(*always))
         guards = {owned.guard.plugin: owned.guard for owned in with_tasks}
         for name, tasks in self._latest.items():
             if guards.get(name) is not tasks.guard and not tasks.replaced:
@@ -177,7 +188,12 @@ class PluginTasks:
         if not self._with_background:
             return []
         background = [owned.part for owned in self._parts["relay_background"] if owned.guard is guard]
-        return [partial(_keep_running, guard, server, task) for task in background]
+        runs: list[Callable[[], Awaitable[None]]] = [
+            partial(_keep_running, guard, server, task) for task in background
+        ]
+        if self._schedules.registered(guard.plugin):
+            runs.append(partial(self._schedules.run, guard, server))
+        return runs
 
     async def _run_tasks(self, tasks: _Tasks) -> None:
         try:

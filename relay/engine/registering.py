@@ -112,6 +112,10 @@ def _meant(name: str) -> str | None:
 def _checked(module: ModuleType, hook: str, kind: type[Any], answer: Any) -> list[Any]:
     """Return what a hook returned, as a list of parts of one kind."""
     line = _line(module, hook)
+    if hook == "relay_page":
+        if not isinstance(answer, kind):
+            raise BadHook(f"{hook} returned {answer!r:.80}; return a {kind.__name__}", line)
+        return [answer]
     if not isinstance(answer, list | tuple):
         raise BadHook(f"{hook} returned {answer!r}; return a list of {kind.__name__}", line)
     for part in answer:

@@ -130,8 +130,11 @@ class Reloader:
         """Take a plugin out until it is loaded again; its types are unknown from then on.
 
         Raises:
-            RelayError: `not_found`; `overloaded` where the server is too busy or ends.
+            RelayError: `not_found`; `conflict` for one that the operator requires; `overloaded` where the server
+                is too busy or ends.
         """
+        if name in self._settings.plugins.required:
+            raise RelayError(ErrorCode.CONFLICT, f"[plugins] required names {name!r}: nothing may pass without it")
         async with self._one_at_a_time:
             candidate = self._registry.copy()
             if candidate.remove(name) is None:

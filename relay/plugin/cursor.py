@@ -56,7 +56,7 @@ class LogCursor:
             table: a table of the plugin's own: `CREATE TABLE … (name TEXT PRIMARY KEY, value NOT NULL)`.
             name: of the cursor's row in it.
         """
-        end = server.services.router.position
+        end = server.position
         found = await server.read(
             lambda connection: connection.execute(f"SELECT value FROM {table} WHERE name = ?", (name,)).fetchone()
         )
@@ -78,7 +78,7 @@ class LogCursor:
         Raises:
             StorageFailed: the disk did not take the position.
         """
-        until = self._server.services.router.position
+        until = self._server.position
         while self.at < until:
             self.at, acted = await take(self.at, until)
             if acted:

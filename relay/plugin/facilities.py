@@ -7,29 +7,51 @@ import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from relay.plugin.services import Services
-from relay.storage.entry import Entry
+from relay.plugin.interfaces import (
+    Conversations,
+    Devices,
+    Groups,
+    Messages,
+    Presence,
+    SharedSettings,
+    Users,
+)
+from relay.plugin.jobs import Jobs
+from relay.plugin.messaging import Messaging
 from relay.storage.jobs import Job
 
 T = TypeVar("T")
 
 
-class Facilities(Protocol):
+class Facilities(Messaging, Protocol):
     """The facilities of a server that need no message type: see `relay.plugin.Server`.
 
     Attributes:
         plugin: the plugin's own name.
         log: a logger of its name.
         memory: a dict of the plugin's own, kept as long as this server runs.
+        users, groups, conversations, messages, devices, presence: the interfaces by subject.
+        settings: the operator's settings that plugins may rely on.
+        jobs: the plugin's scheduled jobs.
+        epoch: the id of this database's log: a position of one log means nothing in another.
     """
 
     plugin: str
     log: logging.Logger
     memory: dict[str, Any]
+    users: Users
+    groups: Groups
+    conversations: Conversations
+    messages: Messages
+    devices: Devices
+    presence: Presence
+    settings: SharedSettings
+    jobs: Jobs
+    epoch: str
 
     @property
-    def services(self) -> Services:
-        """The services by name: `server.services.presence`, `.groups`, `.channels`."""
+    def position(self) -> int:
+        """The log's end: the `message_id` up to which everything was sent out."""
 
     @property
     def handler_seconds(self) -> float:
@@ -91,28 +113,6 @@ class Facilities(Protocol):
 
         Raises:
             RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
-        """
-
-    async def send(
-        self,
-        user_id: str,
-        type_name: str,
-        payload: dict[str, Any],
-        target_id: str | None,
-        *,
-        own_id: str | None = None,
-        scopes: frozenset[str] = frozenset(),
-        depth: int = 0,
-    ) -> Entry:
-        """Send a message as a user, with every check that a message of theirs meets; return it once it is stored.
-
-        Args:
-            own_id: the idempotency key: the same one again stores nothing and returns the first.
-            scopes: what it may do besides what any user may.
-            depth: for a program's answer: `answer_depth` of the message that it answers.
-
-        Raises:
-            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
     def wake(self) -> None:

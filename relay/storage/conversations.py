@@ -51,6 +51,12 @@ def group_address(group_id: str) -> str:
     return f"group:{group_id}"
 
 
+def address_of(connection: sqlite3.Connection, channel_id: int) -> str | None:
+    """Return the address of the conversation with an id; None if there is none."""
+    row = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
+    return row[0] if row else None
+
+
 def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | None:
     """Return the conversation at an address; None if there is none, or its group is deleted."""
     row = connection.execute(

@@ -14,7 +14,7 @@ from relay.protocol.kinds import Kind
 Apply = Callable[[sqlite3.Connection, "Entry"], "str | None"]
 """Runs before the message is stored, and may return another payload; see `Entry.apply`."""
 
-After = Callable[[sqlite3.Connection, "Entry"], None]
+After = Callable[[sqlite3.Connection, "Entry"], object]
 """Runs once the message is stored; see `Entry.after`."""
 
 

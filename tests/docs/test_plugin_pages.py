@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,28 @@ from typing import Any
 import pytest
 
 import relay.plugin
-from relay.plugin import Claim, Credentials, DeviceEvent, MessageHook, Server, SessionHook
+from relay.plugin import (
+    AccountHook,
+    Claim,
+    ConversationHook,
+    Conversations,
+    Credentials,
+    DeviceEvent,
+    Devices,
+    Groups,
+    MemberChange,
+    MessageHook,
+    Messages,
+    NewConversation,
+    NewName,
+    NewUser,
+    Presence,
+    RegisteredUser,
+    Server,
+    SessionHook,
+    UploadHook,
+    Users,
+)
 from tests.docs.conversation import blocks
 from tests.docs.test_docs import DOCS, read, rows
 
@@ -43,15 +65,42 @@ def test_the_members_of_a_server_are_those_that_are_promised() -> None:
     assert first_cells("`Server`") == {name for name in members if not name.startswith("_")}
 
 
+@pytest.mark.parametrize("protocol", [Users, Groups, Conversations, Messages, Devices, Presence])
+def test_the_members_of_an_interface_are_those_that_are_promised(protocol: type) -> None:
+    members = {name for name in vars(protocol) if not name.startswith("_")}
+    assert first_cells(f"`{protocol.__name__}`") == members
+    told = {row[0].strip("`").removeprefix("await ") for row in rows(HOOKS, f"`{protocol.__name__}`")}
+    assert told == {signature(vars(protocol)[name]) for name in members}
+
+
+def signature(method: Any) -> str:
+    """Return a method as the pages write it: its name, and its parameters without self and types."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    bare = [one.replace(annotation=one.empty) for one in parameters]
+    text = f"{method.__name__}{inspect.Signature(bare)}"
+    return re.sub(r"<Role\.(\w+): '\w+'>", r"Role.\1", text)
+
+
 @pytest.mark.parametrize(
-    ("heading", "part"), [("`MessageHook`", MessageHook), ("`Authenticator`", Claim)], ids=["MessageHook", "Claim"]
+    ("heading", "part"),
+    [
+        ("`MessageHook`", MessageHook),
+        ("`AccountHook`", AccountHook),
+        ("`ConversationHook`", ConversationHook),
+        ("`UploadHook`", UploadHook),
+        ("`Authenticator`", Claim),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_the_fields_in_a_table_are_those_of_the_class(heading: str, part: Any) -> None:
     fields = part._fields if hasattr(part, "_fields") else [one.name for one in dataclasses.fields(part)]
     assert first_cells(heading) == set(fields) - {"create"}  # said with the user id that it is about
 
 
-@pytest.mark.parametrize("part", [SessionHook, DeviceEvent, Credentials])
+@pytest.mark.parametrize(
+    "part",
+    [SessionHook, DeviceEvent, Credentials, NewUser, RegisteredUser, NewName, NewConversation, MemberChange],
+)
 def test_the_fields_of_a_class_are_named_in_the_text(part: Any) -> None:
     fields = part._fields if hasattr(part, "_fields") else [one.name for one in dataclasses.fields(part)]
     for name in fields:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import operator
+import re
 from pathlib import Path
 
 import pytest
 
 from relay.engine.loader import load
-from relay.engine.moved import ARGUMENTS, INTERNAL, MOVED
+from relay.engine.moved import ARGUMENTS, INTERNAL, MOVED, SERVICES
 from relay.plugin import Server
 from relay.testing import World
 from tests.plugin.authors import plugged, write
@@ -45,7 +47,8 @@ def test_a_module_of_relays_own_is_gone(module: str) -> None:
 
 
 def test_renamed_arguments_are_those_of_the_server() -> None:
-    taken = {name for method in vars(Server).values() for name in getattr(method, "__annotations__", {})}
+    methods = [method for part in Server.__mro__ for method in vars(part).values()]
+    taken = {name for method in methods for name in getattr(method, "__annotations__", {})}
     assert set(ARGUMENTS.values()) <= taken
     assert not set(ARGUMENTS) & taken
 
@@ -86,6 +89,33 @@ async def test_one_that_meets_an_old_name_only_later_is_told_as_well(tmp_path: P
         answer = await alice.request("t", {"n": 1}, "bob")
         assert answer["payload"]["code"] == "plugin_failed"
         assert last_failure(world, "mine").endswith("; the argument brief is now inline")
+
+
+async def test_one_that_reaches_for_a_service_is_told_the_interface_at_the_start_and_when_it_fails(
+    tmp_path: Path,
+) -> None:
+    code = """
+        async def handle(draft: Draft) -> None:
+            if draft.payload.n:
+                await draft.server.services.groups.get("alice", "team")
+    """
+    told = "server.services.groups is now server.groups; docs/plugins/hooks.md has the interfaces"
+    async with plugged(tmp_path, code, "handle=handle") as (world, alice, _):
+        assert f"plugin 'mine': mine.py:16: {told}" in world.engine.registry.remarks
+        assert (await alice.request("t", {"n": 0}, "bob"))["type"] == "ack"
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert told in last_failure(world, "mine")
+
+
+async def test_what_there_is_instead_of_a_service_is_there(world: World) -> None:
+    server = world.engine.server_of("search")
+    for service, new in SERVICES.items():
+        with pytest.raises(AttributeError, match=f"server.services.{service} is now"):
+            getattr(server.services, service)
+        for dotted in re.findall(r"server((?:\.\w+)+)", new):
+            operator.attrgetter(dotted[1:])(server)
+    with pytest.raises(AttributeError, match="nothing that plugins may use"):
+        _ = server.services.attachments
 
 
 def last_failure(world: World, plugin: str) -> str:

@@ -20,7 +20,7 @@ PLUGIN = """
         text: str
 
     async def elsewhere(draft):
-        draft.conversation = await draft.server.services.channels.own("carol")
+        draft.conversation = await draft.server.conversations.own("carol")
         draft.target_id = ""
 
     @hookimpl

@@ -49,7 +49,7 @@ def reader(server: Server, seen: list[int], *, acted: bool) -> Callable[[int, in
 async def test_the_first_time_what_is_there_already_concerns_nobody(world: World, server: Server) -> None:
     await say(world, 3)
     cursor = await LogCursor.open(server, "tally", "read")
-    assert cursor.at == await server.read(saved) == server.services.router.position
+    assert cursor.at == await server.read(saved) == server.position
 
 
 async def test_a_cursor_goes_on_where_it_was_saved_and_reads_each_message_once(
@@ -60,7 +60,7 @@ async def test_a_cursor_goes_on_where_it_was_saved_and_reads_each_message_once(
     ids = await say(world, 5)
     await cursor.catch_up(reader(server, seen, acted=True))
     assert seen == ids
-    assert await server.read(saved) == cursor.at == server.services.router.position
+    assert await server.read(saved) == cursor.at == server.position
     more = await say(world, 1)
     cursor = await LogCursor.open(server, "tally", "read")
     await cursor.catch_up(reader(server, seen, acted=True))
@@ -71,7 +71,7 @@ async def test_a_cursor_beyond_the_log_of_a_restored_backup_begins_at_its_end(
     world: World, server: Server
 ) -> None:
     await server.write(lambda connection: connection.execute("INSERT INTO tally VALUES ('read', 1000000)"))
-    assert (await LogCursor.open(server, "tally", "read")).at == server.services.router.position
+    assert (await LogCursor.open(server, "tally", "read")).at == server.position
 
 
 async def test_slices_that_said_nothing_are_noted_once_a_minute(world: World, server: Server) -> None:

@@ -38,6 +38,7 @@ class ListedPlugin(Answer, frozen=True):
     types: list[str]
     reason: str
     description: str
+    page_faults: int
 
 
 class ListedPlugins(Answer, frozen=True):

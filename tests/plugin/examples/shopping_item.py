@@ -33,7 +33,7 @@ async def list_items(relay: Any, group_id: str) -> list[dict[str, str]]:
 @endpoint(answers={200: list[dict[str, str]]})
 async def show(server: Any, caller: Caller, group_id: str) -> list[dict[str, str]]:
     """Answer with what a group of the caller's has still to buy."""
-    await server.services.channels.find(caller.user_id, group_id)  # refuses who is not in it
+    await server.groups.require_role(group_id, caller.user_id)  # refuses who is not in it
     return await list_items(server, group_id)
 
 
