@@ -28,6 +28,7 @@ FILLED = {
     "group_id": "team",
     "path:client_id": "phone",
     "attachment_id": "a_1",
+    "target_id": "bob",
     "name": "search",
 }
 GROUP_CALLS = [
