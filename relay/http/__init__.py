@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.http.addresses import Address, AddressPolicy, Network, Url, is_public, mapped, read_url
 from relay.http.endpoint import BoundView, Endpoint, endpoint
+from relay.http.inner import call_api
 from relay.http.origins import origin_allowed
 from relay.http.requests import (
     Answer,
@@ -91,6 +92,7 @@ __all__ = [
     "ack_payload",
     "admin",
     "authenticate",
+    "call_api",
     "caller",
     "endpoint",
     "invalid",
