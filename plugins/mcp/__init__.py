@@ -3,7 +3,7 @@
 It adds `POST /mcp` (streamable HTTP). `pip install 'relay-server[mcp]'` installs the package that it needs.
 """
 
-from importlib.util import find_spec
+import importlib.metadata
 from typing import Annotated, Any
 
 import msgspec
@@ -37,8 +37,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
     """Register `[plugins.mcp]`, read into `Options`."""
-    if find_spec("mcp") is None:
-        raise ImportError("the Python package mcp is not installed: pip install 'relay-server[mcp]'")
+    try:
+        installed = importlib.metadata.version("mcp")
+    except importlib.metadata.PackageNotFoundError:
+        installed = "not installed"
+    if not installed.startswith("2."):
+        raise ImportError(f"the package mcp is {installed}; right is version 2: pip install 'relay-server[mcp]'")
     return Options
 
 

@@ -8,7 +8,6 @@ revoked is refused at the next request, and a client does not notice a restart.
 import json
 import logging
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -80,7 +79,6 @@ def _made(names: frozenset[str]) -> Server[Any]:
 
     return Server(
         "relay",
-        version=version("relay-server"),
         title="relay",
         instructions=_INSTRUCTIONS,
         on_list_tools=list_tools,

@@ -101,7 +101,7 @@ class ReadNew(Arguments, frozen=True):
 
 
 class News(msgspec.Struct):
-    """What was stored after the cursor, in all conversations; keep the new cursor."""
+    """A page of all that was stored after a cursor, in whichever conversation."""
 
     messages: list[Message]
     cursor: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -116,13 +116,19 @@ async def test_there_is_no_stream_and_no_session(world: World) -> None:
     assert (await world.rest("GET", "/mcp", "alice")).status == 405
 
 
+@pytest.mark.parametrize(("installed", "said"), [(None, "not installed"), ("1.27.0", "1.27.0")])
 async def test_without_the_package_the_plugin_is_left_out_and_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: str | None, said: str
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def version(name: str) -> str:
+        if installed is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
     async with open_world(tmp_path, "alice", **ON) as world:
         (broken,) = world.engine.registry.broken
-        assert "pip install 'relay-server[mcp]'" in broken.reason
+        assert f"mcp is {said}; right is version 2: pip install 'relay-server[mcp]'" in broken.reason
 
 
 def loaded(engine: Engine) -> Any:
