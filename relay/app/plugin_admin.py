@@ -13,6 +13,7 @@ from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
 from relay.engine.loader import load_plugins
 from relay.engine.registry import PARTS, Registry
+from relay.plugin.page import PageExtension
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
@@ -21,7 +22,7 @@ from relay.transports.rest.app import own_paths
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     """Return every plugin with its state, and with the reason if it does not run."""
-    registry = engine.registry
+    registry, lacking = engine.registry, engine.required.lacking()
     rows = [
         {
             "name": loaded.name,
@@ -31,10 +32,14 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
             "types": ", ".join(loaded.types),
             "reason": loaded.guard.reason or loaded.guard.last or "",
             "description": loaded.description,
+            "page_faults": _page_faults(engine, loaded.name),
         }
         for loaded in registry.loaded
     ]
     rows += [_idle(broken.name, "left out", broken.reason) for broken in registry.broken]
+    for row in rows:
+        if row["name"] in lacking:
+            row["reason"] = f"required, so what it must check is refused: {row['reason']}"
     named = {row["name"] for row in rows}
     others = {**installed(), **in_directory(bundled_directory(), "bundled")}
     rows += [
@@ -45,7 +50,12 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
 
 def _idle(name: str, state: str, reason: str) -> dict[str, Any]:
     row = {"name": name, "state": state, "source": "", "failures": 0, "types": "", "reason": reason}
-    return row | {"description": ""}
+    return row | {"description": "", "page_faults": 0}
+
+
+def _page_faults(engine: Engine, name: str) -> int:
+    """Return how often pages told that a plugin's page module failed."""
+    return sum(times for (what, _), times in engine.server_of(name).counts.items() if what == "page_fault")
 
 
 async def resume_plugin(engine: Engine, name: str) -> None:
@@ -125,6 +135,8 @@ def _called(part: Any) -> str:
     name = getattr(part, "name", None)
     if isinstance(name, str):
         return name
+    if isinstance(part, PageExtension):
+        return part.module if part.folder is not None else "a module"
     given = [field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name))]
     blueprint = getattr(part, "blueprint", None)
     return str(blueprint.name) if blueprint is not None else " and ".join(given)

@@ -86,7 +86,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
         async with http.lifespan(), trio.open_nursery() as services:
             services.start_soon(_watch_file, engine.runner, settings.storage.path)
             services.start_soon(heartbeat.run)
-            services.start_soon(engine.accounts.passwords.prepare)
+            services.start_soon(engine.logins.passwords.prepare)
             control = Path(settings.storage.path + ".sock")
             await services.start(partial(serve_control, engine, control))
             _tune_collector()
@@ -165,7 +165,7 @@ async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], 
     address, port = name[:2]
     with _spoken("standard output"):
         tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
-    if first_steps and (code := await engine.accounts.invite_first()) is not None:
+    if first_steps and (code := await engine.registration.invite_first()) is not None:
         origin = f"{scheme}://{reachable(address)}:{port}"
         with _spoken("standard error"):
             print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)

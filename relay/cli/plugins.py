@@ -35,6 +35,8 @@ def list_plugins(as_json: bool) -> None:
     for row in rows:
         if row["reason"]:
             click.echo(f"\n{row['name']}: {printable(row['reason'])}")
+        if times := row["page_faults"]:
+            click.echo(f"\n{row['name']}: its page module failed {times} times; the log says how")
 
 
 @plugins.command()
@@ -75,19 +77,22 @@ def resume(name: str) -> None:
     metavar="FOLDER",
     help="Where to write it.  [default: the first of [plugins] directories]",
 )
-def new(name: str, directory: Path | None) -> None:
+@click.option("--page", is_flag=True, help="With a module by which relay's own page draws its messages.")
+def new(name: str, directory: Path | None, page: bool) -> None:
     """Write a working plugin, NAME.py, and its test, test_NAME.py, to begin with.
 
-    It adds a message type of its name, which the server knows from its next start on.
+    It adds a message type of its name, which the server knows from its next start on. With --page the plugin is
+    the folder NAME, with a page module in it.
     """
     from relay.plugin.scaffold import BadName, write_plugin
 
     folders = load_settings().plugins.directories
     folder = directory or Path(folders[0] if folders else "plugins.d")
     try:
-        plugin, test = write_plugin(name, folder)
+        written = write_plugin(name, folder, page=page)
     except (BadName, OSError) as error:
         raise Failure(str(error)) from None
-    click.echo(f"{plugin}\n{test}")
+    click.echo("\n".join(map(str, written)))
     sending = f'relay send USER \'{{"text": "hello"}}\' --type {name}'
-    note(f"try it: pytest {test}; then start the server again, and: {sending}")
+    what = f"press the button beside the paper clip on the server's page, or: {sending}" if page else sending
+    note(f"try it: pytest {written[-1]}; then start the server again, and: {what}")

@@ -9,6 +9,7 @@ Example:
     ```
 """
 
+from relay.client.actions import ActionAnswer
 from relay.client.backoff import Backoff
 from relay.client.bot import Bot, Invocation
 from relay.client.client import Client
@@ -18,18 +19,21 @@ from relay.client.factory import connect
 from relay.client.mirror import Mirror
 from relay.client.pending import PendingSend
 from relay.client.rest import RestClient
+from relay.client.streaming import MessageStream
 
 Ticket = PendingSend
 """The earlier name of `PendingSend`, which applications import."""
 
 __all__ = [
     "Ack",
+    "ActionAnswer",
     "Backoff",
     "Bot",
     "Client",
     "Event",
     "Gap",
     "Invocation",
+    "MessageStream",
     "Mirror",
     "OutboxFull",
     "Page",

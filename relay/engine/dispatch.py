@@ -118,7 +118,7 @@ class Dispatcher:
             RelayError: the message is refused, or its plugin failed.
         """
         route = self._find_route(envelope.type)
-        if paced:
+        if paced and (route is None or route.type_.paced):
             self._rates.take_message(sender, transient=route is not None and route.type_.kind is Kind.TRANSIENT)
         route = _require_route(route, envelope.type)
         type_ = route.type_
@@ -135,14 +135,19 @@ class Dispatcher:
         self._check_content(draft)
         return self._submission(route, draft, envelope.meta, original, conversation)
 
-    def post(self, draft: Draft, own_id: str | None) -> Submission:
+    async def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of a plugin's own message, for which no permission is checked.
 
+        The `before` hooks of other plugins see it: what they forbid does not pass in this way either.
+
         Raises:
-            RelayError: `plugin_failed`.
+            RelayError: a hook's refusal, or `plugin_failed`.
         """
         route = _require_route(self._find_route(draft.type.name), draft.type.name, from_clients=False)
         original = None if own_id is None else original_of(draft)
+        if route.hooked:
+            self._check_payload(route, draft)
+            await self._hooks.before(draft, route.guard.plugin)
         return self._submission(route, draft, Meta(id=own_id), original, None)
 
     def _find_route(self, name: str) -> Route | None:
@@ -202,7 +207,7 @@ class Dispatcher:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
             except PluginFailed:
                 raise guard.refusal() from None
-        if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
+        if conversation.kind is ConversationKind.BROADCAST and draft.only_for is None:
             require_scope(sender.identity, NOTIFY)
         if type_.handle is None and route.hooked:
             # A broken payload is the type's own failure, and not that of the hooks that see it next.
@@ -281,7 +286,7 @@ class Dispatcher:
         self.check_size(type_, payload)
         # Attributes that are as relay made them need no check.
         changed = conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
-        changed = changed or draft.expires_at is not None or draft.answer is not None
+        changed = changed or draft.expires_at is not None or draft.answer is not None or draft.only_for is not None
         if changed and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()

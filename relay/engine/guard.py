@@ -172,8 +172,10 @@ class Guard:
             return None
 
     def _run_anywhere(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run plain code; watched where it holds the writer's thread."""
-        writer = self.rules.writer
+        """Run plain code; watched where it holds the writer's thread or the event loop's."""
+        writer, loop = self.rules.writer, self.rules.loop
+        if loop.thread == threading.get_ident():
+            return _plain(loop.run(self.plugin, function, *arguments))
         if writer.thread != threading.get_ident():
             return _plain(function(*arguments))
         return _plain(writer.run(self.plugin, function, *arguments))

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
+from relay.engine.required import RequiredPlugins, Step
+from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
-from relay.plugin.types import Draft, Server
+from relay.plugin.types import Draft, MessageType, Server
+from relay.protocol.errors import RelayError
 from relay.services.router import Submission
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
 
 SLICE_CHARACTERS: Final = 32_768
 """How much text, in characters of JSON, one call of `stored` gets; a longer message comes alone."""
-
-
-class Step(NamedTuple):
-    """One `before` hook, as it is called for one message type.
-
-    Attributes:
-        waits: whether it is async.
-    """
-
-    guard: Guard
-    call: Callable[[Draft], Any]
-    waits: bool
 
 
 class Hooks:
@@ -42,6 +34,7 @@ class Hooks:
         parts: all registered parts, by hook.
         server_of: returns the server as a plugin sees it, by the plugin's name.
         tasks: calls what is called after the commit.
+        required: those without which messages are refused.
     """
 
     def __init__(
@@ -49,6 +42,7 @@ class Hooks:
         parts: Mapping[str, Sequence[Owned[Any]]],
         server_of: Callable[[str], Server],
         tasks: PluginTasks,
+        required: RequiredPlugins,
     ) -> None:
         messages: list[Owned[MessageHook]] = sorted(
             parts["relay_message_hooks"], key=lambda owned: owned.part.order
@@ -56,6 +50,7 @@ class Hooks:
         self._server_of = server_of
         self._queue = tasks.queue
         self._messages = messages
+        self._required = required
         self._sessions: Sequence[Owned[SessionHook]] = parts["relay_session_hooks"]
         self._steps: dict[str, tuple[Step, ...]] = {}
         self._committed = [owned for owned in messages if owned.part.committed is not None]
@@ -70,40 +65,69 @@ class Hooks:
         """Return the `before` hooks of a message type, in their order."""
         known = self._steps.get(type_name)
         if known is None:
-            known = self._steps[type_name] = tuple(
-                Step(owned.guard, owned.part.before, iscoroutinefunction(owned.part.before))
-                for owned in self._messages
-                if owned.part.before is not None and owned.part.covers(type_name)
+            waits, requires = iscoroutinefunction, self._required.requires
+            known = self._steps[type_name] = (
+                *self._required.absent(),
+                *(
+                    Step(owned.guard, owned.part.before, waits(owned.part.before), requires(owned))
+                    for owned in self._messages
+                    if owned.part.before is not None and owned.part.covers(type_name)
+                ),
             )
         return known
 
-    async def before(self, draft: Draft) -> None:
-        """Call every `before` hook of a draft's type; one that fails refuses the message.
+    def _is_called(self, step: Step) -> bool:
+        """Tell whether a hook is called now; False in quarantine.
 
         Raises:
-            RelayError: a refusal, or `plugin_failed`.
+            RelayError: `overloaded`; it is in quarantine, and required.
         """
-        for guard, call, _waits in self.steps(draft.type.name):
-            if not guard.quarantined:
+        if step.required and step.guard.quarantined:
+            raise self._required.refusal(step.guard)
+        return not step.guard.quarantined
+
+    def _refusal(self, step: Step) -> RelayError:
+        """Return the error for a message that a hook failed at."""
+        return self._required.refusal(step.guard) if step.required else step.guard.refusal()
+
+    async def before(self, draft: Draft, but: str | None = None) -> None:
+        """Call every `before` hook of a draft's type; one that fails refuses the message.
+
+        Args:
+            but: the plugin whose own message it is: its own hooks are passed over.
+
+        Raises:
+            RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
+        """
+        what, server = f"before, for {draft.type.name!r}", draft.server
+        for step in self.steps(draft.type.name):
+            if self._is_called(step) and step.guard.plugin != but:
+                draft.server = self._server_of(step.guard.plugin)
                 try:
-                    await guard.call_async(f"before, for {draft.type.name!r}", call, draft)
-                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
+                    await step.guard.call_async(what, step.call, draft)
+                    step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
-                    raise guard.refusal() from None
+                    raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     def before_nowait(self, draft: Draft) -> None:
         """Do the same, where none of the hooks is async.
 
         Raises:
-            RelayError: a refusal, or `plugin_failed`.
+            RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
         """
-        for guard, call, _waits in self.steps(draft.type.name):
-            if not guard.quarantined:
+        what, server = f"before, for {draft.type.name!r}", draft.server
+        for step in self.steps(draft.type.name):
+            if self._is_called(step):
+                draft.server = self._server_of(step.guard.plugin)
                 try:
-                    guard.call(f"before, for {draft.type.name!r}", call, draft)
-                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
+                    step.guard.call(what, step.call, draft)
+                    step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
-                    raise guard.refusal() from None
+                    raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     # In the writer's transaction: relay.storage.observer.TransactionObserver.
 
@@ -116,6 +140,18 @@ class Hooks:
                     break
                 assert hook.stored is not None  # noqa: S101 - that is what was listed
                 guard.call_inside("stored", connection, hook.stored, self._server_of(guard.plugin), some)
+
+    def acted(
+        self, guard: Guard, type_: MessageType, connection: sqlite3.Connection, answer: ActionAnswer
+    ) -> ActionOutcome | None:
+        """Call a type's `acted` for a user's answer; what it raises refuses the answer.
+
+        Raises:
+            RelayError: a refusal, or `plugin_failed`.
+        """
+        guard.check()
+        ask = guard.inside(f"acted, for {type_.name!r}", _ask_acted)
+        return ask(type_, self._server_of(guard.plugin), connection, answer)
 
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
         """Call the `edited` hooks for a message whose payload was replaced."""
@@ -176,6 +212,15 @@ class Hooks:
         for owned in self._sessions:
             self._queue(owned.guard, "connected", owned.part.connected, event)
 
+    def live(self, user_id: str, client_id: str, address: str) -> None:
+        """Call the `live` hooks for a device that can be sent transient messages from now on."""
+        for owned in self._sessions:
+            guard, call = owned.guard, owned.part.live
+            if call is not None and not guard.quarantined:
+                with suppress(PluginFailed, RelayError):
+                    event = DeviceEvent(user_id, client_id, address)
+                    guard.call("live", call, self._server_of(guard.plugin), event)
+
     def disconnected(self, user_id: str, client_id: str, address: str) -> None:
         """Queue a device whose connection has ended for the `disconnected` hooks."""
         event = DeviceEvent(user_id, client_id, address)
@@ -201,6 +246,17 @@ def slices(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
             start, size = index, len(entry.payload)
     if start < len(entries):
         yield entries[start:] if start else entries
+
+
+def _ask_acted(
+    type_: MessageType, server: Server, connection: sqlite3.Connection, answer: ActionAnswer
+) -> ActionOutcome | None:
+    """Call a type's `acted`, and check what it returned."""
+    assert type_.acted is not None  # noqa: S101 - the caller looked
+    outcome = type_.acted(server, connection, answer._replace(payload=type_.load(answer.payload)))
+    if outcome is not None and not isinstance(outcome, ActionOutcome):
+        raise TypeError(f"acted returned {outcome!r:.80}; return an ActionOutcome, or None")
+    return outcome
 
 
 def _ask_keeps(

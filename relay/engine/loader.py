@@ -20,7 +20,9 @@ from relay.engine.guard import Guard, Rules, in_words
 from relay.engine.moved import used_services
 from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
+from relay.engine.page_files import read_page
 from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.required import holding
 from relay.http.paths import Claimed
 from relay.plugin import hookspecs
 from relay.settings import Settings
@@ -41,7 +43,7 @@ def bundled_only(settings: Settings) -> Settings:
     """Return the settings without the plugins that are not bundled: `relay serve --safe-mode`."""
     plugins = settings.plugins
     bundled = in_directory(bundled_directory(), "bundled")
-    wanted = [*plugins.enabled, *plugins.also]
+    wanted = [*plugins.enabled, *plugins.also, *plugins.required]
     left_out = [name for name in wanted if name not in bundled]
     _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
     kept = [name for name in wanted if name in bundled]
@@ -65,7 +67,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         _clock_of_any_thread(),
     )
     registry = load(
-        [*plugins.enabled, *plugins.also],
+        [*plugins.enabled, *plugins.also, *plugins.required],
         [Path(folder) for folder in plugins.directories],
         plugins.options,
         rules,
@@ -73,6 +75,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         places=plugins.places,
         paths=paths,
     )
+    registry.remarks += _nothing_to_require(registry, plugins.required)
     if log_problems:
         for broken in registry.broken:
             _log.error("%s", broken)
@@ -114,7 +117,7 @@ def load(
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += _unused_hooks(registry)
+    registry.remarks += [*_unused_hooks(registry), *_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
@@ -128,6 +131,36 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
 
 
+def _shown_by_edits(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each `for_recipient` hook that edits go around, as they bring the new text."""
+    for owned in registry.parts["relay_message_hooks"]:
+        types = owned.part.types
+        if owned.part.for_recipient is None or types is None or "message_edit" in types:
+            continue
+        editable = [name for name in sorted(types & registry.types.keys()) if registry.types[name].editable]
+        if editable and "message_edit" in registry.types:
+            yield (
+                f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
+                " message_edit with the new text; add that to its types"
+            )
+
+
+def _unheard_commands(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
+    if "slash_command" not in registry.types:
+        for plugin in sorted({owned.guard.plugin for owned in registry.parts["relay_slash_commands"]}):
+            yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
+
+
+def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
+    """Yield a remark for each plugin that is required and has no hook that could hold anything back."""
+    checking = {owned.guard.plugin for owned in holding(registry)}
+    for name in required:
+        if registry.guard(name) is not None and name not in checking:
+            hooks = "`before` or `for_recipient`, and none of those that are asked"
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook {hooks}"
+
+
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:
     """Add one plugin to the registry, as loaded or as broken."""
     name = found.name
@@ -139,7 +172,8 @@ def _load_one(registry: Registry, found: Found, options: dict[str, Any], places:
         types = tuple(type_.name for type_ in parts["relay_message_types"])
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
-        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read), parts)
+        page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
+        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, page), parts)
         if found.source != "bundled":
             registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
     except (KeyboardInterrupt, MemoryError):
@@ -191,6 +225,10 @@ def _check_names(module: ModuleType) -> None:
 
 def _checked(hook: str, kind: type[Any], answer: Any) -> list[Any]:
     """Return what a hook returned, as a list of parts of one kind."""
+    if hook == "relay_page":
+        if not isinstance(answer, kind):
+            raise BadHook(f"{hook} returned {answer!r:.80}; return a {kind.__name__}")
+        return [answer]
     if not isinstance(answer, list | tuple):
         raise BadHook(f"{hook} returned {answer!r}; return a list of {kind.__name__}")
     for part in answer:

@@ -10,7 +10,10 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from relay.engine.guard import Guard, Rules
+from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -20,6 +23,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 Part = TypeVar("Part")
@@ -29,12 +34,19 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_message_hooks": MessageHook,
     "relay_session_hooks": SessionHook,
     "relay_authenticators": Authenticator,
+    "relay_password_authenticators": PasswordAuthenticator,
+    "relay_account_hooks": AccountHook,
+    "relay_conversation_hooks": ConversationHook,
+    "relay_upload_hooks": UploadHook,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
+    "relay_schedules": Schedule,
     "relay_routes": Routes,
     "relay_commands": Command,
+    "relay_slash_commands": SlashCommand,
+    "relay_page": PageExtension,
 }
-"""The class of the parts that each hook returns a list of."""
+"""The class of the parts that each hook returns a list of; `relay_page` returns one."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,7 @@ class LoadedPlugin:
         source: "bundled", "directory" or "installed".
         description: the first line of its docstring.
         options: its table of the configuration, as it is given to its hooks.
+        page: what it brings to relay's own page; served in quarantine, too, as the page draws old messages.
     """
 
     name: str
@@ -83,6 +96,7 @@ class LoadedPlugin:
     guard: Guard
     description: str = ""
     options: Any = None
+    page: PageFiles | None = None
 
 
 @dataclass
@@ -194,8 +208,9 @@ class Registry:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
                 raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
-        for name in ("relay_background", "relay_migrations"):
+        for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
+        self._check_slash_commands(parts["relay_slash_commands"])
         wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
         check_claims(self.paths, wanted)
         self.paths |= wanted
@@ -204,6 +219,18 @@ class Registry:
         for name, listed in parts.items():
             self.parts[name] += [Owned(plugin.guard, part) for part in listed]
         self.loaded.append(plugin)
+
+    def _check_slash_commands(self, wanted: Sequence[SlashCommand]) -> None:
+        """Refuse a slash command that another plugin has, or that is there twice.
+
+        Raises:
+            ValueError: naming it.
+        """
+        _check_distinct("relay_slash_commands", (command.name for command in wanted))
+        taken = {owned.part.name: owned.guard.plugin for owned in self.parts["relay_slash_commands"]}
+        for command in wanted:
+            if command.name in taken:
+                raise ValueError(f"slash command /{command.name} is taken by plugin {taken[command.name]!r}")
 
     def leave_out(self, name: str, reason: str) -> None:
         """Remove a loaded plugin with all of its parts; from then on it is a broken one."""

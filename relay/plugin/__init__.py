@@ -13,6 +13,24 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.actions import (
+    Action,
+    ActionAnswer,
+    ActionOutcome,
+    Actions,
+    Button,
+    CheckboxField,
+    Choice,
+    DateField,
+    Form,
+    FormField,
+    NumberField,
+    Select,
+    SelectField,
+    TextField,
+    is_date,
+)
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -36,6 +54,9 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
+from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
+from relay.plugin.jobs import Jobs
+from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -49,7 +70,9 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
-from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
+from relay.plugin.schedules import Schedule, cron, every
+from relay.plugin.slash_commands import SlashCommand
+from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
@@ -60,6 +83,7 @@ from relay.services.channels import Conversation
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
+from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     User,
@@ -82,6 +106,7 @@ from relay.storage.messages import find_in_channel, note_edit, read_first, read_
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
+from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -98,8 +123,23 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
+    "PageExtension",
     "Routes",
     "SessionHook",
+    "SlashCommand",
+    "SlashInvocation",
+    "SlashAnswer",
+    # What it is asked before something happens that is no message.
+    "AccountHook",
+    "ConversationHook",
+    "UploadHook",
+    "PasswordAuthenticator",
+    "NewUser",
+    "RegisteredUser",
+    "NewName",
+    "NewConversation",
+    "MemberChange",
+    "Upload",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -109,9 +149,25 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Payload",
     "Text",
     "Mentions",
+    "Actions",
+    "Action",
+    "Button",
+    "Select",
+    "Choice",
+    "Form",
+    "FormField",
+    "TextField",
+    "NumberField",
+    "SelectField",
+    "CheckboxField",
+    "DateField",
+    "ActionAnswer",
+    "ActionOutcome",
+    "is_date",
     "Name",
     "Integer",
     "MAX_INTEGER",
+    "Delivery",
     "Draft",
     "Sender",
     "Conversation",
@@ -144,7 +200,15 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Presence",
     "SharedSettings",
     "MessageTypes",
+    "SlashCommands",
+    "OfferedCommand",
     "TokenBuckets",
+    # Work at set times.
+    "Schedule",
+    "every",
+    "cron",
+    "Jobs",
+    "ScheduledJob",
     # Tasks that follow the log, and try again.
     "LogCursor",
     "Slice",

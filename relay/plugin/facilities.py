@@ -16,13 +16,14 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
-from relay.storage.entry import Entry
+from relay.plugin.jobs import Jobs
+from relay.plugin.messaging import Messaging
 from relay.storage.jobs import Job
 
 T = TypeVar("T")
 
 
-class Facilities(Protocol):
+class Facilities(Messaging, Protocol):
     """The facilities of a server that need no message type: see `relay.plugin.Server`.
 
     Attributes:
@@ -31,6 +32,7 @@ class Facilities(Protocol):
         memory: a dict of the plugin's own, kept as long as this server runs.
         users, groups, conversations, messages, devices, presence: the interfaces by subject.
         settings: the operator's settings that plugins may rely on.
+        jobs: the plugin's scheduled jobs.
         epoch: the id of this database's log: a position of one log means nothing in another.
     """
 
@@ -44,6 +46,7 @@ class Facilities(Protocol):
     devices: Devices
     presence: Presence
     settings: SharedSettings
+    jobs: Jobs
     epoch: str
 
     @property
@@ -110,28 +113,6 @@ class Facilities(Protocol):
 
         Raises:
             RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
-        """
-
-    async def send(
-        self,
-        user_id: str,
-        type_name: str,
-        payload: dict[str, Any],
-        target_id: str | None,
-        *,
-        own_id: str | None = None,
-        scopes: frozenset[str] = frozenset(),
-        depth: int = 0,
-    ) -> Entry:
-        """Send a message as a user, with every check that a message of theirs meets; return it once it is stored.
-
-        Args:
-            own_id: the idempotency key: the same one again stores nothing and returns the first.
-            scopes: what it may do besides what any user may.
-            depth: for a program's answer: `answer_depth` of the message that it answers.
-
-        Raises:
-            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
     def wake(self) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -20,6 +22,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -53,6 +57,26 @@ def relay_authenticators(options: Any) -> list[Authenticator]:  # type: ignore[e
 
 
 @hookspec
+def relay_password_authenticators(options: Any) -> list[PasswordAuthenticator]:  # type: ignore[empty-body]
+    """Return sources of users who sign in by a password, as on the page, besides relay's own accounts."""
+
+
+@hookspec
+def relay_account_hooks(options: Any) -> list[AccountHook]:  # type: ignore[empty-body]
+    """Return code that is asked before an account is created, or a display name is shown."""
+
+
+@hookspec
+def relay_conversation_hooks(options: Any) -> list[ConversationHook]:  # type: ignore[empty-body]
+    """Return code that is asked before a conversation begins, and before a group's members or name change."""
+
+
+@hookspec
+def relay_upload_hooks(options: Any) -> list[UploadHook]:  # type: ignore[empty-body]
+    """Return code that is asked before a file is taken, and before anybody can see it."""
+
+
+@hookspec
 def relay_migrations() -> list[Migration]:  # type: ignore[empty-body]
     """Return the steps of this plugin's own schema, oldest first; each runs once, before anything else does."""
 
@@ -63,6 +87,11 @@ def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empt
 
 
 @hookspec
+def relay_schedules(options: Any) -> list[Schedule]:  # type: ignore[empty-body]
+    """Return work at set times, which survives restarts."""
+
+
+@hookspec
 def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
     """Return paths of this plugin's own, as Quart blueprints."""
 
@@ -70,3 +99,13 @@ def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
 @hookspec
 def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
     """Return commands that `relay` has while this plugin is enabled."""
+
+
+@hookspec
+def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
+    """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""
+
+
+@hookspec
+def relay_page(options: Any) -> PageExtension:  # type: ignore[empty-body]
+    """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

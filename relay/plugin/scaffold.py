@@ -8,6 +8,8 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
+from relay.plugin import page_scaffold
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 _PLUGIN: Final = Template('''\
@@ -71,8 +73,11 @@ class BadName(ValueError):
     """The name cannot be a plugin's, or a plugin of that name exists already."""
 
 
-def write_plugin(name: str, folder: Path) -> tuple[Path, Path]:
-    """Write `NAME.py` and `test_NAME.py` into a folder, which is made where it is not there.
+def write_plugin(name: str, folder: Path, *, page: bool = False) -> list[Path]:
+    """Write a plugin and its test into a folder, which is made where it is not there; return the files.
+
+    Args:
+        page: whether the plugin draws its messages in relay's own page; it is a folder then, and else one file.
 
     Raises:
         BadName: the name is no message type's, or one of the files is there.
@@ -82,12 +87,24 @@ def write_plugin(name: str, folder: Path) -> tuple[Path, Path]:
         raise BadName(
             f"{name!r} cannot be a plugin's name: use a-z, digits and _, a letter first, as in 'star_rating'"
         )
-    plugin, test = folder / f"{name}.py", folder / f"test_{name}.py"
-    for path in (plugin, test):
+    package = folder / name
+    files = {
+        package / "__init__.py": page_scaffold.PLUGIN,
+        package / "page" / f"{name}.js": page_scaffold.MODULE,
+        folder / f"test_{name}.py": page_scaffold.TEST,
+    }
+    if not page:
+        files = {folder / f"{name}.py": _PLUGIN, folder / f"test_{name}.py": _TEST}
+    for path in (folder / f"{name}.py", package, *files):
         if path.exists():
             raise BadName(f"{path} is there already")
-    folder.mkdir(parents=True, exist_ok=True)
-    words = {"name": name, "struct": "".join(part.capitalize() for part in name.split("_") if part)}
-    plugin.write_text(_PLUGIN.substitute(words))
-    test.write_text(_TEST.substitute(words))
-    return plugin, test
+    words = name.replace("_", " ").strip().capitalize()
+    named = {
+        "name": name,
+        "title": words,
+        "struct": "".join(part.capitalize() for part in name.split("_") if part),
+    }
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.substitute(named), encoding="utf-8")
+    return list(files)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, get_type_hints
@@ -22,12 +23,17 @@ _PLAIN: Final = {
     "search_text": (("payload",), ""),
     "over": (("payload",), ""),
     "sql": (("connection",), ""),
+    "acted": (("server", "connection", "answer"), _INSIDE),
     "stored": (("server", "connection", "entries"), _INSIDE),
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
+    "for_recipient": (("server", "delivery", "user_id"), "what waits is `before`, which changes it for everybody"),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
+    "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
+
+_SCHEDULE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 _EITHER: Final = {
     "handle": ("draft",),
@@ -37,6 +43,16 @@ _EITHER: Final = {
     "disconnected": ("server", "event"),
     "presence": ("server", "user_id", "status"),
     "identify": ("server", "credentials"),
+    "sign_in": ("server", "name", "password", "address"),
+    "register": ("server", "new"),
+    "registered": ("server", "user"),
+    "name": ("server", "new"),
+    "begin": ("server", "new"),
+    "join": ("server", "change"),
+    "leave": ("server", "change"),
+    "change_role": ("server", "change"),
+    "upload": ("server", "upload"),
+    "scan": ("server", "upload"),
     "run": ("server",),
 }
 """Functions that may be `async def`: their arguments."""
@@ -63,6 +79,29 @@ def functions(owner: str, part: Any, *names: str) -> None:
             hint = f"; {instead}" if instead else ""
             raise TypeError(f"{owner}: {name} is called and not awaited: write it with def, not async def{hint}")
         _check_arguments(owner, name, function, arguments)
+
+
+def called(owner: str, name: str, function: object, arguments: tuple[str, ...]) -> None:
+    """Check that a function, plain or async, can be called with these arguments.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if not callable(function):
+        raise TypeError(f"{owner}: {name} is {function!r:.80}; it is a function of {', '.join(arguments)}")
+    _check_arguments(owner, name, function, arguments)
+
+
+def line(owner: str, name: str, value: object, longest: int) -> None:
+    """Check that a value is one line of text with a bounded length.
+
+    Raises:
+        TypeError, ValueError: naming what is right.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a text")
+    if not value.strip() or len(value) > longest or "\n" in value:
+        raise ValueError(f"{owner}: {name} is one line of 1 to {longest} characters")
 
 
 def _waits(function: Callable[..., Any], *, generator: bool) -> bool:
@@ -134,6 +173,16 @@ def number(owner: str, name: str, value: object, *, whole: bool = False, least: 
         raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a {'whole ' if whole else ''}number{bound}")
 
 
+def flag(owner: str, name: str, value: object) -> None:
+    """Check that a value is True or False.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if type(value) is not bool:
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is True or False")
+
+
 def message_type(type_: Any) -> None:
     """Check a message type.
 
@@ -151,7 +200,7 @@ def message_type(type_: Any) -> None:
     number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
     number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
     number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
-    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over")
+    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over", "acted")
 
 
 def command(part: Any) -> None:
@@ -195,4 +244,22 @@ def message_hook(hook: Any) -> None:
     if hook.types is not None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
-    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")
+    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed", "for_recipient")
+    flag(owner, "required", hook.required)
+    if hook.required and hook.before is None and hook.for_recipient is None:
+        raise TypeError(f"{owner}: required is for a hook with `before` or `for_recipient`, and this has neither")
+
+
+def schedule(part: Any) -> None:
+    """Check a schedule.
+
+    Raises:
+        TypeError, ValueError: naming what is wrong with it and what is right.
+    """
+    owner = f"Schedule {part.name!r:.80}"
+    if not isinstance(part.name, str) or not _SCHEDULE_NAME.fullmatch(part.name):
+        raise ValueError(f"{owner}: name is 1 to 64 of a-z, 0-9, _ and -, a letter first")
+    called(owner, "run", part.run, ("server", "job"))
+    number(owner, "seconds", part.seconds, least=0.1)
+    if part.seconds is None or part.seconds > 3600:
+        raise ValueError(f"{owner}: seconds is {part.seconds!r}; a run may take 3600 s at most")

@@ -18,6 +18,8 @@ class Ack(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     message_id: Annotated[int | None, describe("of what is stored: its place, and a cursor")] = None
     seq: Annotated[int | None, describe("its number in the conversation")] = None
     replaces: Annotated[int | None, describe("the message whose place it took")] = None
+    about: Annotated[int | None, describe("of a latest value: the message that it says something of")] = None
+    key: Annotated[str | None, describe("of a latest value: what it replaces by, if not by `about`")] = None
 
 
 class Error(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

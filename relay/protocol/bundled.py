@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-UNREAD_TYPES: Final = frozenset({"chat_message", "group_message", "notification", "poll", "slash_response"})
+UNREAD_TYPES: Final = frozenset(
+    {"chat_message", "group_message", "notification", "poll", "reminder", "slash_response"}
+)
 """The message types that make a conversation unread."""
+
+NAMES_ITS_MESSAGE: Final = frozenset({"reaction"})
+"""Latest types whose payload says what it is about, and what replaces what: `meta` does not repeat it."""
 
 MAX_FOLLOW: Final = 200
 """The most users of one `follow`."""

@@ -69,9 +69,17 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     deleted_at: Annotated[float | None, describe("when it lost its payload, Unix seconds")] = None
     expires_at: Annotated[float | None, describe("when it will lose its payload, Unix seconds")] = None
     replaces: Annotated[int | None, describe("the `message_id` of the one whose place it took")] = None
+    about: Annotated[int | None, describe("of a latest value: the message that it says something of")] = None
+    key: Annotated[str | None, describe("of a latest value: what it replaces by, if not by `about`")] = None
     edit_id: Annotated[int | None, describe("the `message_id` of the edit that gave it its content")] = None
     depth: Annotated[int | None, describe("how many answers of programs to each other led to it")] = None
     replay: Annotated[bool, describe("true for what comes again, or late, after a hello")] = False
+    only_for: Annotated[
+        str | None, describe("the one user who is sent it: nobody else in the conversation is")
+    ] = None
+    withheld: Annotated[
+        bool, describe("true where its payload is not shown: a plugin that must look at it first does not work")
+    ] = False
 
 
 class SentEnvelope(msgspec.Struct):

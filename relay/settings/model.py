@@ -35,9 +35,11 @@ BUNDLED_PLUGINS = (
     "read_receipt",
     "status_update",
     "typing_indicator",
+    "message_stream",
     "follow",
     "connection_event",
     "answers",
+    "actions",
     "search",
 )
 
@@ -59,6 +61,15 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Plugins to load besides those of `enabled`: bundled ones that are off by default, such "
             "as `webhooks`, and installed packages.",
             examples=["webhooks"],
+        ),
+    ] = msgspec.field(default_factory=list)
+    required: Annotated[
+        Names,
+        Meta(
+            description="Plugins that must check messages, such as a word filter; they are loaded as those of "
+            "`also` are. While one of them does not work, what it checks is refused as `overloaded`, to be sent "
+            "again. While one could not be loaded, that is every message, and whatever plugins are asked about.",
+            examples=["word_filter"],
         ),
     ] = msgspec.field(default_factory=list)
     directories: Annotated[
@@ -105,6 +116,14 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Messages a plugin may send by itself per second, on average; 0 means no limit.",
         ),
     ] = 200.0
+    scheduled_jobs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Jobs at set times, such as reminders, that may wait for one plugin; 0 means no limit.",
+        ),
+    ] = 100_000
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
 

@@ -18,7 +18,7 @@ RECORD: Final = (
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL, NULL, NULL"
+    " NULL, NULL, NULL, NULL, about, key, only_for"
 )
 
 
@@ -28,7 +28,7 @@ AROUND: Final = 300
 
 
 class Record(NamedTuple):
-    """A stored message; `seq` is None for the value of a latest type."""
+    """A stored message; `seq` is None for the value of a latest type, and only that has `about` and `key`."""
 
     message_id: int
     seq: int | None
@@ -46,6 +46,9 @@ class Record(NamedTuple):
     replaces: int | None
     edit_id: int | None = None
     depth: int | None = None
+    about: int | None = None
+    key: str = ""
+    only_for: str | None = None
 
     @property
     def size(self) -> int:

@@ -27,6 +27,7 @@ from relay.transports.rest import (
     history,
     messages,
     metrics,
+    page_faults,
     problems,
     schemas,
     users,
@@ -49,6 +50,7 @@ BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     ),
     devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
     health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    page_faults.blueprint: "Faults of plugins' page modules, as relay's own page tells them.",
     metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
     schemas.blueprint: (
         "Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`."

@@ -76,9 +76,13 @@ class NotificationsQuery(Query, frozen=True):
 
 
 class Notifications(Answer, frozen=True):
-    """A page of notifications, oldest first; `unread` counts all of them, not the page's."""
+    """A page of notifications, oldest first; `unread` counts all of them, not the page's.
+
+    `latest` are the latest values about them, such as one's own answer to their actions; the newest of too many.
+    """
 
     messages: list[SentEnvelope]
+    latest: list[SentEnvelope]
     has_more: bool
     next_before: Integer | None
     next_after: Integer | None
@@ -93,7 +97,10 @@ class ConversationsQuery(Query, frozen=True):
 
 
 class Summary(Answer, frozen=True):
-    """A conversation as a list shows it; `last_message` is null where nothing was said yet."""
+    """A conversation as a list shows it; `last_message` is null where nothing was said yet.
+
+    `latest` has the latest values about that message, such as votes in a poll, but no reactions.
+    """
 
     kind: Literal["user", "group"]
     target_id: Name
@@ -104,6 +111,7 @@ class Summary(Answer, frozen=True):
     read_seq: Integer
     unread: Integer
     unread_mentions: Integer
+    latest: list[SentEnvelope] = []
 
 
 class Summaries(Answer, frozen=True):

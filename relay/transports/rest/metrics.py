@@ -84,12 +84,35 @@ class _Figures(Collector):
         counted = CounterMetricFamily(
             "relay_plugin_counted", "What a plugin counts since the start.", labels=["plugin", "what", "kind"]
         )
+        overdue = GaugeMetricFamily(
+            "relay_plugin_jobs_overdue_seconds", "How long a plugin's next job has been due.", labels=["plugin"]
+        )
         for loaded in engine.registry.loaded:
+            if engine.schedules.registered(loaded.name):
+                overdue.add_metric([loaded.name], engine.schedules.of(loaded.name).overdue())
             failures.add_metric([loaded.name], loaded.guard.failures)
             aside.add_metric([loaded.name], int(loaded.guard.quarantined))
             for (what, kind), times in sorted(engine.server_of(loaded.name).counts.items()):
                 counted.add_metric([loaded.name, what, kind], times)
         yield counted
+        yield overdue
         yield failures
         yield aside
+        yield from _required(engine)
         yield GaugeMetricFamily("relay_plugins_left_out", "Plugins left out.", len(engine.registry.broken))
+
+
+def _required(engine: Engine) -> Iterator[Metric]:
+    """Yield the figures of required plugins, whose lack refuses messages."""
+    lacking = GaugeMetricFamily(
+        "relay_required_plugin_lacking", "1 for a required plugin that does not work.", labels=["plugin"]
+    )
+    refused = CounterMetricFamily(
+        "relay_required_refusals", "Messages refused for want of a required plugin.", labels=["plugin"]
+    )
+    missed = engine.required.lacking()
+    for name in engine.required.names():
+        lacking.add_metric([name], int(name in missed))
+        refused.add_metric([name], engine.required.refused[name])
+    yield lacking
+    yield refused

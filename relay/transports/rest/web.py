@@ -1,26 +1,32 @@
-"""The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`.
+"""The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`, plugins' page modules.
 
-Rule 1: the files are a list that is made at the start; no part of a request ever becomes a path on the disk.
+Rule 1: the files are a list that is made when relay and each plugin are loaded; no part of a request ever becomes
+a path on the disk.
 
 Rule 2: a page loads nothing from elsewhere and runs nothing inline: the policy below tells the browser so.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from quart import Blueprint, Response, current_app, request
 from werkzeug.exceptions import NotFound
 
 import relay
+from relay.engine.engine import Engine
+from relay.engine.registry import Registry
 from relay.http.endpoint import endpoint
+from relay.http.files import File, file_of, read_folder
 from relay.http.requests import invalid
+from relay.protocol.envelope import encode_json
+from relay.protocol.kinds import Kind
 from relay.settings import WebSettings
+from relay.transports.rest.access import the_engine
 from relay.transports.rest.conditions import precondition
 from relay.transports.rest.problems import problem
 
@@ -29,13 +35,6 @@ INDEX: Final = "index.html"
 WORKER: Final = "service-worker.js"
 """Served at `/`: a service worker controls no page above its own path."""
 
-_TYPES: Final = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-}
 _POLICY: Final = "; ".join(
     [
         "default-src 'none'",
@@ -67,15 +66,6 @@ VERSION: Final = "Relay-Page"
 """The header with the version of all files together: a page must not be made of two versions."""
 
 
-class File(NamedTuple):
-    """One file, read at the start."""
-
-    content_type: str
-    data: bytes
-    packed: bytes
-    digest: str
-
-
 def blueprint(settings: WebSettings) -> Blueprint:
     """Return the routes of the page and the SDK, as far as they are switched on."""
     made = Blueprint("web", __name__)
@@ -105,6 +95,30 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
         """Answer with a file of the page."""
         return _answer(known, name, _PAGE)
 
+    @made.get("/plugins/index.json")
+    @_file
+    async def plugins(engine: Engine) -> Response:
+        """Answer with the list of page modules, a file as the others are: service workers keep it with them."""
+        found = {"plugins": list(_page_modules(engine.registry)), "unread": sorted(engine.registry.counted())}
+        listed = file_of("application/json", encode_json(found))
+        return _answer({"index.json": listed}, "index.json", _PAGE)
+
+    @made.get("/plugins/<plugin>/<path:name>")
+    @_file
+    async def plugin_file(engine: Engine, plugin: str, name: str) -> Response:
+        """Answer with a file of a plugin's page module."""
+        known = next((loaded.page for loaded in engine.registry.loaded if loaded.name == plugin), None)
+        return _answer({} if known is None else known.files, name, _PAGE)
+
+
+def _page_modules(registry: Registry) -> Iterator[dict[str, object]]:
+    for loaded in registry.loaded:
+        if (page := loaded.page) is None:
+            continue
+        shown = {"module": page.module, "styles": page.styles, "version": page.version, "options": page.options}
+        drawn = [name for name in loaded.types if registry.types[name].kind is Kind.STREAM]
+        yield {"name": loaded.name, "types": drawn, **shown}
+
 
 def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/sdk/<path:name>")
@@ -117,12 +131,12 @@ def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
 @cache
 def files(folder: str) -> Mapping[str, File]:
     """Return the files of one folder by their paths in it."""
-    return dict(_read(FOLDER / folder))
+    return dict(read_folder(FOLDER / folder))
 
 
 @cache
 def version() -> str:
-    """Return the version of the files: a digest of all of them."""
+    """Return the version of relay's own files: a digest of all of them."""
     digest = hashlib.sha256()
     for folder in ("app", "sdk"):
         for name, file in files(folder).items():
@@ -130,14 +144,16 @@ def version() -> str:
     return digest.hexdigest()[:16]
 
 
-def _read(folder: Path) -> Iterator[tuple[str, File]]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.suffix not in _TYPES or "node_modules" in name.parts or not path.is_file():
-            continue
-        data = path.read_bytes()
-        packed = gzip.compress(data, mtime=0)
-        yield name.as_posix(), File(_TYPES[path.suffix], data, packed, hashlib.sha256(data).hexdigest()[:32])
+def _version_of(registry: Registry) -> str:
+    return _version_with(tuple((one.name, one.page.version) for one in registry.loaded if one.page is not None))
+
+
+@lru_cache(8)
+def _version_with(pages: tuple[tuple[str, str], ...]) -> str:
+    """Return the version of relay's own files and of these plugins' together."""
+    if not pages:
+        return version()
+    return hashlib.sha256(encode_json([version(), pages])).hexdigest()[:16]
 
 
 def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Response:
@@ -154,7 +170,7 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
     response.vary.add("Accept-Encoding")
     # Revalidated each time, for an empty 304: an upgraded server never meets the page of an old one.
     response.headers["Cache-Control"] = "no-cache"
-    response.headers[VERSION] = version()
+    response.headers[VERSION] = _version_of(the_engine().registry)
     if packs:
         response.headers["Content-Encoding"] = "gzip"
     unmet = precondition(tag)

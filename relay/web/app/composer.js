@@ -2,7 +2,9 @@
 
 import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
-import { gist } from "./texts.js";
+import { composerActions } from "./plugins.js";
+import { SlashCommands } from "./slash-commands.js";
+import { gist, isTalk } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -14,6 +16,7 @@ export class Composer {
   #answers = null;
   /** @type {MessageView | null} */
   #edits = null;
+  #labels = "";
 
   /** @param {ConversationPane} pane */
   constructor(pane) {
@@ -30,6 +33,7 @@ export class Composer {
       onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
     });
     this.text.value = pane.messenger.drafts.get(pane.id) ?? "";
+    this.commands = new SlashCommands(pane, this.text);
     this.about = element("div", { class: "about" });
     this.chosen = element("ul", { class: "chosen", "aria-label": "Files to send" });
     const picker = element("input", {
@@ -44,6 +48,7 @@ export class Composer {
     });
     const attach = button("Attach files", () => picker.click(), { sign: icon("file"), class: "quiet" });
     const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, icon("send"));
+    this.pluginButtons = element("span", { class: "plugin-buttons" });
     this.node = element(
       "form",
       {
@@ -52,10 +57,20 @@ export class Composer {
         ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
         ondrop: (/** @type {DragEvent} */ event) => this.#take(event, event.dataTransfer),
       },
+      this.commands.node,
       this.about,
       this.chosen,
-      element("div", { class: "line" }, attach, picker, this.text, send),
+      element("div", { class: "line" }, attach, picker, this.pluginButtons, this.text, send),
     );
+  }
+
+  /** Draw the buttons of plugins. */
+  drawPluginButtons() {
+    const actions = composerActions(this.pane.id);
+    const labels = actions.map(({ label }) => label).join("\n");
+    if (labels === this.#labels) return;
+    this.#labels = labels;
+    fill(this.pluginButtons, ...actions.map(({ label, sign, press }) => button(label, press, { sign: sign ?? icon("new"), class: "quiet" })));
   }
 
   focus() {
@@ -99,13 +114,15 @@ export class Composer {
   }
 
   #typed() {
+    this.commands.typed();
     this.pane.messaging.sendTyping(this.pane.id, this.text.value !== "");
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (this.commands.key(event)) event.preventDefault();
+    else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#send();
     } else if (event.key === "Escape") this.#clear();
@@ -115,7 +132,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   #editLast(event) {
     const last = this.pane.view.messages.findLast(
-      ({ mine, messageId, deletedAt, payload }) => mine && messageId !== null && deletedAt === null && payload.content,
+      (one) => one.mine && one.messageId !== null && one.deletedAt === null && isTalk(one) && one.payload.content,
     );
     if (!last) return;
     event.preventDefault();
@@ -170,6 +187,10 @@ export class Composer {
       return this.#clear();
     }
     if (!content && this.#files.length === 0) return;
+    if (this.#files.length === 0 && !this.#answers && this.commands.send(content)) {
+      this.text.value = "";
+      return this.commands.typed();
+    }
     const options = this.#answers?.messageId ? { replyTo: this.#answers.messageId } : {};
     const files = this.#files;
     const sent = isGroup
@@ -180,6 +201,7 @@ export class Composer {
     this.#files = [];
     this.#drawFiles();
     this.#clear();
+    this.commands.typed();
     list.goToEnd();
   }
 }

@@ -5,6 +5,7 @@ import { ask, button, element, fill, icon } from "./dom.js";
 import { isolate, listed } from "./format.js";
 import { showMembers } from "./members.js";
 import { MessageList } from "./message-list.js";
+import { PluginPanel } from "./plugin-panel.js";
 import { endText, gist, statusText } from "./texts.js";
 
 /** @import { MessageView, SentMessage } from "../sdk/index.js" */
@@ -41,7 +42,8 @@ export class ConversationPane {
     const back = button("All conversations", () => (location.hash = ""), { sign: icon("back"), class: "quiet back" });
     this.list = new MessageList(this);
     this.composer = new Composer(this);
-    const header = element("header", {}, back, element("div", {}, this.heading, this.about), this.tools);
+    this.panel = new PluginPanel(id);
+    const header = element("header", {}, back, element("div", {}, this.heading, this.about), this.panel.buttons, this.tools);
     this.node = element(
       "section",
       { class: "conversation", "aria-label": "Conversation" },
@@ -49,6 +51,7 @@ export class ConversationPane {
       this.list.node,
       this.end,
       this.composer.node,
+      this.panel.node,
     );
   }
 
@@ -83,6 +86,7 @@ export class ConversationPane {
     for (const end of this.#ends.splice(0)) end();
     this.list.close();
     this.composer.close();
+    this.panel.close();
   }
 
   /** Follow the other user's status, once it is known that it is a user: a new conversation is not on the list yet. */
@@ -117,6 +121,11 @@ export class ConversationPane {
   toggleReaction(messageId, emoji, on) {
     const { messaging, id } = this;
     this.attend(on ? messaging.react(id, messageId, emoji) : messaging.unreact(id, messageId, emoji));
+  }
+
+  /** @param {number} messageId */
+  closeActions(messageId) {
+    this.attend(this.messaging.socketManager.sendMessage("action_close", { message_id: messageId }));
   }
 
   /** @param {MessageView} message */
@@ -158,9 +167,11 @@ export class ConversationPane {
     this.#drawEnd(name);
     this.#drawTools();
     this.#drawAbout();
+    this.composer.drawPluginButtons();
+    this.panel.show();
     this.list.show(view);
     this.markRead();
-    this.#speak(view.messages.at(-1));
+    this.#speak(view.messages.findLast(({ state }) => state !== "streaming")); // that one is read when it is whole
   }
 
   #drawTools() {

@@ -28,7 +28,7 @@ async function cachePage() {
   // All files of the page: those loaded before the worker was there, and those that are loaded on demand.
   const observer = new PerformanceObserver((loaded) => {
     const before = files.size;
-    for (const { name } of loaded.getEntries()) if (/^\/(?:app|sdk)\//.test(name.slice(BASE.length))) files.add(name);
+    for (const { name } of loaded.getEntries()) if (/^\/(?:app|plugins|sdk)\//.test(name.slice(BASE.length))) files.add(name);
     if (files.size > before) active?.postMessage({ keep: [...files] });
   });
   observer.observe({ type: "resource", buffered: true });

@@ -1,10 +1,15 @@
 /** One message, drawn as a line of its conversation. */
 
+import { drawActions, mayClose } from "./actions.js";
 import { avatar, quoteLine } from "./avatar.js";
+import { drawCard } from "./cards.js";
 import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
-import { eventText, gist, stateText } from "./texts.js";
+import { drawByPlugin, messageActions } from "./plugins.js";
+import { growingText } from "./streaming.js";
+import { eventText, gist, isTalk, stateText } from "./texts.js";
+import { drawWhisper, whispersIn } from "./whispers.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -21,7 +26,7 @@ import { eventText, gist, stateText } from "./texts.js";
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
-const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
+const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!", streaming: "…" };
 
 /**
  * Draw a message.
@@ -35,22 +40,17 @@ export function drawMessage(line, pane) {
     newDay && element("div", { class: "day" }, element("span", {}, day(message.timestamp))),
     newHere && element("div", { class: "new" }, element("span", {}, "New")),
   ];
-  const isTalk = message.type === "chat_message" || message.type === "group_message";
-  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, !isTalk && "event"]
+  const isEvent = message.type === "group_event";
+  const classes = ["message", message.mine && "mine", first && "first", `is-${message.state}`, isEvent && "event"]
     .filter(Boolean)
     .join(" ");
-  const inside = isTalk ? talk(line, pane) : [element("p", {}, eventOf(message, pane), " ", when(message))];
+  const inside = isEvent ? [element("p", {}, eventText(message, pane.names), " ", when(message))] : talk(line, pane);
   return element(
     "li",
     { class: classes, tabindex: -1, "data-key": message.key, "data-state": message.state },
     ...above,
     ...inside,
   );
-}
-
-/** @param {MessageView} message @param {ConversationPane} pane */
-function eventOf(message, pane) {
-  return message.type === "group_event" ? eventText(message, pane.names) : gist(message, pane.names);
 }
 
 /** @param {MessageLine} line @param {ConversationPane} pane */
@@ -67,6 +67,7 @@ function talk({ message, first, sender, quoted }, pane) {
     element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
     reactions(message, pane),
     failed(message, pane),
+    ...whispersIn(message.latest).map(drawWhisper),
   ];
 }
 
@@ -78,15 +79,26 @@ function quote(quoted, pane) {
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
-function body({ payload, deletedAt, state, progress }, pane) {
+function body(message, pane) {
+  const { payload, deletedAt, state, progress } = message;
+  if (state === "streaming") return [growingText(message, pane)];
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
-  /** @type {HTMLElement[]} */
-  const shown = payload.content ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(payload.content)))] : [];
+  const shown = content(message, pane);
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
   for (const id of files) shown.push(pane.files.draw(id, pane.list.grown));
   if (state === "uploading")
     shown.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
+  shown.push(...drawActions(message, pane.messenger, pane.view.role));
   return shown;
+}
+
+/** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
+function content(message, pane) {
+  if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
+  const { attachments, content: text, command, invoked_by: by } = message.payload;
+  if (!text && !attachments?.length && message.messageId !== null) return [element("p", { class: "deleted" }, "This message cannot be shown now.")];
+  const used = command && by && element("p", { class: "used" }, `${isolate(pane.names.of(by))} used /${upright(command)}`);
+  return [used, text && element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))].filter(Boolean);
 }
 
 /** @param {string} text */
@@ -103,7 +115,8 @@ function when({ timestamp }) {
 
 /** @param {MessageView} message */
 function foot(message) {
-  const { mine, state, editedAt } = message;
+  const { mine, payload, state, editedAt } = message;
+  const changed = editedAt !== null ? "edited" : payload.interrupted ? "interrupted" : false;
   const sign =
     mine &&
     element(
@@ -111,11 +124,14 @@ function foot(message) {
       { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
       SIGNS[state],
     );
-  return element("footer", {}, editedAt !== null && "edited", when(message), sign);
+  return element("footer", {}, changed, when(message), sign);
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function failed({ id, error, state }, pane) {
+  if (state === "queued" && error) {
+    return element("p", { class: "failure", role: "status" }, `Not sent yet: ${error.message}. It is sent again by itself.`);
+  }
   if (state !== "failed" || id === null) return null;
   const again = button("Try again", () => pane.messaging.retryMessage(id).catch(pane.failed), { class: "link" });
   const drop = button("Discard", () => pane.messaging.discardMessage(id).catch(pane.failed), { class: "link" });
@@ -176,7 +192,9 @@ function actions(message, pane) {
     picker,
     open,
     button("Reply", () => pane.composer.reply(message), { sign: icon("reply"), class: "quiet" }),
-    mine && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    ...messageActions(message).map(({ label, sign, press }) => button(label, press, { sign, class: "quiet" })),
+    mine && isTalk(message) && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    mayClose(message, pane.view.role) && button("Close its actions", () => pane.closeActions(messageId), { sign: "⊘", class: "quiet" }),
     mine && button("Delete", () => void pane.remove(message), { sign: icon("delete"), class: "quiet" }),
   );
 }

@@ -8,9 +8,12 @@ import { ask, element, fill } from "./dom.js";
 import { Files } from "./files.js";
 import { Names } from "./names.js";
 import { Notices } from "./notices.js";
+import { sendFaultsBy } from "./plugin-guard.js";
+import { beginPlugins, counted, echoed, endPlugins } from "./plugins.js";
 import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { LINK } from "./sign-in.js";
+import { tellAnswers } from "./slash-commands.js";
 import { dropRefused, lossQuestion } from "./unsent.js";
 
 const TITLE = document.title;
@@ -36,7 +39,7 @@ export class Messenger {
     this.events = events;
     this.socket = new SocketManager(BASE, session.token, { name: session.userId });
     this.messaging = new MessagingAPI(this.socket);
-    this.store = new Store(this.messaging);
+    this.store = new Store(this.messaging, { counted, echoed });
     this.names = new Names(this.messaging);
     this.files = new Files(this.messaging);
     this.notices = new Notices();
@@ -53,6 +56,8 @@ export class Messenger {
 
   /** @param {HTMLElement} place */
   async show(place) {
+    beginPlugins(this);
+    sendFaultsBy((fault) => void this.socket.rest.request("POST", "/api/page/faults", { body: fault }).catch(() => {}));
     this.sidebar = new Sidebar(this);
     this.main = element("main", {});
     const banner = new Banner(this);
@@ -63,11 +68,15 @@ export class Messenger {
       () => removeEventListener("hashchange", moved),
       () => banner.close(),
       dropRefused(this.messaging),
+      tellAnswers(this),
       this.store.subscribe("conversations", () => this.#countUnread()),
       this.messaging.subscribeToNotifications(
         ({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body),
       ),
-      this.socket.onConnectionStateChange((state) => state === "closed" && void this.#closed(this.socket.lastError)),
+      this.socket.onConnectionStateChange((state) => {
+        if (state === "connected") beginPlugins(this);
+        if (state === "closed") void this.#closed(this.socket.lastError);
+      }),
     );
     moved();
     await this.socket.connect().catch(() => {}); // `closed` tells why
@@ -123,6 +132,8 @@ export class Messenger {
   async #leave(forget = true) {
     for (const dialog of document.querySelectorAll("dialog")) dialog.close();
     for (const end of this.#ends.splice(0)) end();
+    sendFaultsBy(null);
+    endPlugins();
     this.#pane?.close();
     this.sidebar?.close();
     this.files.close();

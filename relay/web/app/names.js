@@ -58,7 +58,7 @@ export class Names {
     if (this.#known.get(id) === straight(name)) return;
     if (user) this.#users.add(id);
     this.#known.set(id, straight(name));
-    this.#changed();
+    this.redraw();
   }
 
   /**
@@ -71,7 +71,8 @@ export class Names {
     return () => void this.#listeners.delete(listener);
   }
 
-  #changed() {
+  /** Have everything that shows names drawn again, also because messages read otherwise now. */
+  redraw() {
     this.version += 1;
     for (const listener of [...this.#listeners]) listener();
   }
@@ -85,7 +86,7 @@ export class Names {
       // The id is shown for now. Ask again later: the user may be created, or the server may come back. Where the server
       // was away, lines must be drawn anew for that, as only drawing asks.
       const draw = /** @type {any} */ (error).code !== "not_found";
-      setTimeout(() => (this.#asked.delete(userId), draw && this.#changed()), RETRY_MS);
+      setTimeout(() => (this.#asked.delete(userId), draw && this.redraw()), RETRY_MS);
     }
   }
 }

@@ -23,9 +23,24 @@ export class Notices {
   say(title, body = "") {
     const notice = element("div", { class: "notice" }, element("strong", { dir: "auto" }, upright(title)));
     if (body) notice.append(element("p", { dir: "auto" }, upright(body)));
-    notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet" }));
+    notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet dismiss" }));
     this.#shown.append(notice);
     setTimeout(() => notice.remove(), NOTICE_MS);
+  }
+
+  /**
+   * Show a notice with a button, until it is pressed or dismissed.
+   *
+   * @param {string} title
+   * @param {string} body
+   * @param {string} label
+   * @param {() => void} press
+   */
+  ask(title, body, label, press) {
+    const answer = button(label, () => (notice.remove(), press()), { class: "link" });
+    const dismiss = button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet dismiss" });
+    const notice = element("div", { class: "notice" }, element("strong", {}, title), element("p", {}, body), answer, dismiss);
+    this.#shown.append(notice);
   }
 
   /** @param {unknown} error */

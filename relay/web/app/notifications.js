@@ -1,7 +1,9 @@
 /** Notifications: those to this user and those to everybody, in one dialog. */
 
+import { drawActions } from "./actions.js";
 import { button, element, fill, icon, openDialog } from "./dom.js";
 import { shortly, upright, wholeTime } from "./format.js";
+import { gist } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
@@ -27,29 +29,33 @@ export function notificationsButton(messenger) {
 }
 
 /** @param {Messenger} messenger */
-function showNotifications({ store, failed }) {
+function showNotifications(messenger) {
+  const { store, names, failed } = messenger;
   const list = element("ol", { class: "told-so-far" });
   const older = button("Older ones", () => store.loadOlderNotifications().catch(failed), { class: "link" });
   const draw = () => {
     const { messages, hasOlder } = store.notifications;
-    fill(list, ...messages.toReversed().map(drawNotification));
+    fill(list, ...messages.toReversed().map((message) => drawNotification(message, messenger)));
     older.hidden = !hasOlder;
     store.markNotificationsRead();
   };
   const dialog = openDialog("Notifications", element("div", {}, list, older));
   dialog.addEventListener("close", store.subscribe("notifications", draw));
+  dialog.addEventListener("close", names.onChange(draw));
   draw();
 }
 
-/** @param {MessageView} notification */
-function drawNotification({ payload, timestamp, deletedAt }) {
+/** @param {MessageView} message of any type that is stored without a conversation @param {Messenger} messenger */
+function drawNotification(message, messenger) {
+  const { payload, timestamp, deletedAt, type } = message;
   const at = element("time", { title: wholeTime(timestamp) }, shortly(timestamp));
   if (deletedAt !== null) return element("li", { class: "deleted" }, "Taken back", at);
   return element(
     "li",
-    { class: payload.level },
+    { class: type === "notification" && payload.level },
     at,
-    element("strong", { dir: "auto" }, upright(payload.title)),
-    payload.body && element("p", { dir: "auto" }, upright(payload.body)),
+    element("strong", { dir: "auto" }, upright(type === "notification" ? payload.title : gist(message, messenger.names))),
+    type === "notification" && payload.body && element("p", { dir: "auto" }, upright(payload.body)),
+    ...drawActions(message, messenger, null),
   );
 }

@@ -1,5 +1,6 @@
 /** The search box and its results. */
 
+import { cardText } from "./cards.js";
 import { element, fill } from "./dom.js";
 import { shortly, straight, upright } from "./format.js";
 
@@ -84,7 +85,7 @@ export class SearchBox {
   }
 
   /** @param {{ message: Envelope<any>, snippet: string }} result */
-  #draw({ message: { meta }, snippet }) {
+  #draw({ message: { type, payload, meta }, snippet }) {
     const { messenger } = this;
     const { sender_id: sender = "", target_id: target = "", seq, timestamp = 0 } = meta;
     const id = target === messenger.session.userId ? sender : target;
@@ -105,7 +106,7 @@ export class SearchBox {
         "button",
         { type: "button", onclick: open },
         head,
-        element("span", { class: "snippet", dir: "auto" }, ...marked(snippet)),
+        element("span", { class: "snippet", dir: "auto" }, ...(snippet ? marked(snippet) : [cardText(type, payload, messenger.names)])),
       ),
     );
   }

@@ -16,7 +16,7 @@ const CACHES = "relay-page";
 /** An entry in a cache that is complete. */
 const WHOLE = "whole";
 const VERSION = "Relay-Page";
-const OWN = /^(?:app\/|sdk\/|$)/;
+const OWN = /^(?:app\/|plugins\/|sdk\/|$)/;
 /** The server varies files by encoding and origin; for this page they are the same. */
 const ANY = { ignoreVary: true };
 const RELOAD_PAUSE_MS = 10_000;

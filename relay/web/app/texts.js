@@ -1,6 +1,8 @@
 /** Short texts for messages, groups and statuses: for the list, for quotes, for screen readers. */
 
+import { cardText } from "./cards.js";
 import { ago, isolate, upright } from "./format.js";
+import { textByPlugin } from "./plugins.js";
 
 /** @import { ConversationSummary, EndView, MessageView, StatusView } from "../sdk/index.js" */
 /** @import { Names } from "./names.js" */
@@ -16,7 +18,13 @@ const STATES = {
   delivered: "Delivered",
   read: "Read",
   failed: "Not sent",
+  streaming: "Being written",
 };
+
+/** Tell whether a message is a text, of people's or a bot's answer. @param {{ type: string }} message */
+export function isTalk({ type }) {
+  return type === "chat_message" || type === "group_message" || type === "slash_response";
+}
 
 /**
  * Return a message's text in one line.
@@ -28,8 +36,9 @@ export function gist(message, names) {
   const { payload, type } = message;
   if (message.deletedAt !== null) return "Deleted message";
   if (type === "group_event") return eventText(message, names);
+  if (!isTalk(message)) return upright(textByPlugin(message)) || cardText(type, payload, names);
   const files = payload.attachments?.length ?? 0;
-  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : type.replaceAll("_", " "));
+  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : "A message");
 }
 
 /**

@@ -78,6 +78,16 @@ export class MessagingAPI {
   }
 
   /**
+   * Begin a message that grows while it is written: its readers see each piece, and get one stored message at its end.
+   *
+   * @param {string} target a user or a group
+   * @param {import("./messaging/stream.js").StreamOptions} [options]
+   */
+  async stream(target, options) {
+    return new (await import("./messaging/stream.js")).MessageStream(this, target, options);
+  }
+
+  /**
    * Change the content of an own message.
    *
    * @param {string} target the user or group it went to
@@ -87,7 +97,7 @@ export class MessagingAPI {
    */
   editMessage(target, messageId, content, { mentions } = {}) {
     check({ target, messageId, content }, { mentions });
-    return this.#send("message_edit", without({ message_id: messageId, content, mentions }), target);
+    return this.#send("message_edit", { message_id: messageId, content, mentions }, target);
   }
 
   /**
@@ -101,14 +111,27 @@ export class MessagingAPI {
     return this.#send("message_delete", { message_id: messageId }, target);
   }
 
-  /** @param {string} target @param {number} messageId @param {string} emoji */
-  react(target, messageId, emoji) {
-    return this.#react(target, messageId, emoji, true);
+  /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} [on] false takes it back */
+  react(target, messageId, emoji, on = true) {
+    check({ target, messageId, emoji });
+    return this.#send("reaction", { message_id: messageId, emoji, on }, target);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji */
   unreact(target, messageId, emoji) {
-    return this.#react(target, messageId, emoji, false);
+    return this.react(target, messageId, emoji, false);
+  }
+
+  /**
+   * Answer an action of a message: a button alone, a select with its `value`, a form with its `values`.
+   *
+   * @param {number} messageId
+   * @param {string} name the id of the action
+   * @param {{ value?: string, values?: Record<string, string | number | boolean> }} [answer]
+   */
+  act(messageId, name, answer) {
+    check({ messageId, name });
+    return this.#send("action", { message_id: messageId, action: name, ...answer });
   }
 
   /** The messages that wait for their answer or were refused, oldest first, with those whose files are uploaded. */
@@ -231,7 +254,7 @@ export class MessagingAPI {
   updateStatus(status, { text, until } = {}) {
     check({ status }, { text, until });
     const seconds = until instanceof Date ? until.getTime() / 1000 : until;
-    return this.#send("status_update", without({ status, text, until: seconds }));
+    return this.#send("status_update", { status, text, until: seconds });
   }
 
   /**
@@ -287,10 +310,9 @@ export class MessagingAPI {
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    * @returns {Promise<SearchPage>}
    */
-  async searchMessages(query, { signal, ...options } = {}) {
+  async searchMessages(query, options) {
     if (typeof query !== "string") throw mistake("query", query, "a text");
-    const { results, has_more, next_cursor } = await this.restApi.search(query, options, { signal });
-    return { results, hasMore: has_more, nextCursor: next_cursor };
+    return (await paging()).searched(this.restApi, query, options);
   }
 
   /**
@@ -312,7 +334,7 @@ export class MessagingAPI {
    */
   createGroup(name, members = [], { groupId, history } = {}) {
     check({ name, members }, { groupId, history });
-    return this.restApi.createGroup(without({ name, members, group_id: groupId, history }));
+    return this.restApi.createGroup({ name, members, group_id: groupId, history });
   }
 
   /** @param {string} groupId @param {string} name */
@@ -360,7 +382,7 @@ export class MessagingAPI {
   #sendText(type, target, content, files, { replyTo, mentions, extra, ...options }) {
     check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
-    const payload = without({ content, reply_to: replyTo, mentions, extra });
+    const payload = { content, reply_to: replyTo, mentions, extra };
     const ids = files.filter((file) => typeof file === "string");
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
     const { onProgress: _, ...sending } = options;
@@ -372,25 +394,8 @@ export class MessagingAPI {
     yield* (await paging()).messagesOf(fetch, options);
   }
 
-  /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} on */
-  #react(target, messageId, emoji, on) {
-    check({ target, messageId, emoji });
-    return this.#send("reaction", { message_id: messageId, emoji, on }, target);
-  }
-
   /** @param {string} type @param {any} payload @param {string} [target] */
   #send(type, payload, target) {
     return this.socketManager.sendMessage(type, payload, target);
   }
-}
-
-/**
- * Return an object without the fields that are undefined.
- *
- * @template {object} Fields
- * @param {Fields} fields
- * @returns {Fields}
- */
-function without(fields) {
-  return /** @type {Fields} */ (Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
 }

@@ -17,12 +17,15 @@ export interface CoreMessageTypes {
   message_edit: EditPayload;
   message_delete: DeletePayload;
   reaction: ReactionPayload;
+  action: ActionPayload;
+  action_close: { message_id: number; outcome?: string };
   group_event: GroupEventPayload;
   read_receipt: ReceiptPayload;
   status_update: StatusPayload;
   follow: { user_ids: string[]; follow: boolean };
   search: SearchQuery & { q: string };
   typing_indicator: { typing: boolean };
+  message_stream: StreamPayload;
   connection_event: { event: string; [name: string]: unknown };
   ack: AckPayload;
   error: ErrorPayload;
@@ -41,6 +44,52 @@ export interface MessagePayload {
   reply_to?: number;
   mentions?: string[];
   extra?: Record<string, unknown>;
+  interrupted?: boolean;
+  actions?: Actions;
+}
+
+/** One option of a select. */
+export interface Choice {
+  value: string;
+  label?: string;
+}
+
+/** A field of a form. `min` and `max` bound characters, a number, or dates as YYYY-MM-DD. */
+export type FormField = { name: string; label: string; required?: boolean } & (
+  | { type: "text"; min?: number; max?: number; multiline?: boolean }
+  | { type: "number"; min?: number; max?: number }
+  | { type: "select"; options: Choice[] }
+  | { type: "checkbox" }
+  | { type: "date"; min?: string; max?: string }
+);
+
+/** A button, a select or a form below a message. */
+export type Action = { id: string; label: string; style?: "primary" | "danger"; confirm?: string } & (
+  | { type: "button" }
+  | { type: "select"; options: Choice[] }
+  | { type: "form"; fields: FormField[] }
+);
+
+/** The actions of a message, who may answer them, and how often. */
+export interface Actions {
+  elements: Action[];
+  once?: "user" | "message" | "never";
+  for?: "everyone" | "admins" | string[];
+}
+
+export interface ActionPayload {
+  message_id: number;
+  action: string;
+  value?: string;
+  values?: Record<string, string | number | boolean>;
+}
+
+export interface StreamPayload {
+  stream_id: string;
+  offset?: number;
+  text?: string;
+  reply_to?: number;
+  cancelled?: boolean;
 }
 
 export interface NotificationPayload {
@@ -50,12 +99,14 @@ export interface NotificationPayload {
   data?: Record<string, unknown>;
   expires_at?: number;
   collapse_key?: string;
+  actions?: Actions;
 }
 
 export interface EditPayload {
   message_id: number;
   content: string;
   mentions?: string[];
+  actions?: Actions;
 }
 
 export interface DeletePayload {
@@ -100,6 +151,10 @@ export interface AckPayload {
   timestamp: number;
   duplicate: boolean;
   replaces?: number;
+  /** Of a latest value: the message that it says something of. */
+  about?: number;
+  /** Of a latest value: what it replaces by, where that is not `about`. */
+  key?: string;
   [name: string]: unknown;
 }
 
@@ -127,8 +182,14 @@ export interface Meta {
   deleted_at?: number;
   expires_at?: number;
   replaces?: number;
+  about?: number;
+  key?: string;
   depth?: number;
   replay?: boolean;
+  /** The one user who is sent it. */
+  only_for?: string;
+  /** Whether its payload is not shown for now, and is empty. */
+  withheld?: boolean;
 }
 
 /** One message on the wire. A tombstone's payload is empty, whatever its type. */
@@ -179,7 +240,7 @@ export interface HistoryAnswer {
   next_after: number | null;
 }
 
-export interface NotificationsAnswer extends Omit<HistoryAnswer, "latest"> {
+export interface NotificationsAnswer extends HistoryAnswer {
   unread: number;
 }
 
@@ -199,6 +260,8 @@ export interface ConversationRow {
   read_seq: number;
   unread: number;
   unread_mentions: number;
+  /** Latest values about the last message, without reactions. */
+  latest?: Envelope[];
 }
 
 export interface ConversationsAnswer {

@@ -76,9 +76,9 @@ def elsewhere(server: Server) -> str:
 
 
 @asynccontextmanager
-async def open_place(address: str, folder: Path, *names: str) -> AsyncIterator[Place]:
+async def open_place(address: str, folder: Path, *names: str, settings: Tables = SETTINGS) -> AsyncIterator[Place]:
     """Run a server with these users, and a network before it, for the browser at `address`."""
-    server = Server(folder, SETTINGS)
+    server = Server(folder, settings)
     toml = server.config.read_text()
     server.config.write_text(toml.replace("[server]\n", f'[server]\nallowed_origins = ["{elsewhere(server)}"]\n'))
     server.start()

@@ -627,3 +627,116 @@ function shown(state) {
   }));
   return { drawn, receipts: Object.entries(receipts).sort(), unread };
 }
+
+test("latest values about a message come with it: the newest of each type, sender and key, newest last", () => {
+  const state = newState();
+  const team = talk("team");
+  const task = team.raw("task", "ann", { text: "bread" });
+  const about = task.meta.message_id;
+  const done = (/** @type {string} */ sender, /** @type {any} */ payload, meta = {}) => team.raw("task_done", sender, payload, { seq: null, ...meta });
+  state.apply(task);
+  state.apply(done("ann", { message_id: about, done: true }));
+  const first = state.view("team").messages[0];
+  const values = () => state.view("team").messages[0].latest.map(({ senderId, payload }) => [senderId, payload.done ?? payload.item]);
+  assert.deepEqual(values(), [["ann", true]]);
+  const older = done("bob", { message_id: about, done: true });
+  state.apply(done("bob", { message_id: about, done: false }));
+  state.apply(older); // a resume may bring it later
+  state.apply(done("ann", { message_id: about, done: false }));
+  assert.deepEqual(values(), [["bob", false], ["ann", false]]);
+  assert.deepEqual(first.latest.map(({ payload }) => payload.done), [true]); // a view never changes
+  for (const item of ["a", "b"]) state.apply(done("bob", { poll: about, item }, { about, key: `${about} ${item}` }));
+  assert.deepEqual(values(), [["bob", false], ["ann", false], ["bob", "a"], ["bob", "b"]]);
+  const again = state.view("team").messages[0];
+  state.apply(done("bob", { other: 1 })); // about no message
+  assert.equal(state.view("team").messages[0], again);
+  state.apply(team.delete("ann", task));
+  assert.deepEqual(values(), []);
+});
+
+test("an own latest value is there with its ack, which says what it is about", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  state.apply(poll);
+  const vote = { type: "poll_vote", payload: { poll: 1, choices: [0] }, meta: { id: "v", target_id: "ann" } };
+  state.sent(/** @type {any} */ (sent(vote)), false);
+  assert.deepEqual(state.view("ann").messages[0].latest, []);
+  state.sent(/** @type {any} */ (sent(vote, { message_id: 9, about: 1, timestamp: 9, duplicate: false })), false);
+  assert.deepEqual(state.view("ann").messages[0].latest.map(({ type, mine, payload }) => [type, mine, payload.choices]), [["poll_vote", true, [0]]]);
+});
+
+test("a page of history brings the latest values of its messages, before or after them", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  const result = ann.raw("poll_result", "ann", { poll: 1, votes: [1] }, { seq: null, about: 1 });
+  state.page("ann", { messages: [poll], latest: [result], has_more: false }, { older: true });
+  assert.deepEqual(state.view("ann").messages[0].latest.map(({ payload }) => payload.votes), [[1]]);
+});
+
+test("the list of conversations brings the latest values about its last message", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  const result = ann.raw("poll_result", "ann", { poll: 1, votes: [1] }, { seq: null, about: 1 });
+  state.row(row({ last_seq: 1, unread: 1, last_message: poll, latest: [result] }));
+  assert.deepEqual(state.summary("ann").lastMessage?.latest.map(({ payload }) => payload.votes), [[1]]);
+});
+
+test("a Set of types may grow: of those that are shown unsent, and of those that count as unread", () => {
+  const [echoed, counted] = [new Set(["chat_message"]), new Set(["chat_message"])];
+  const state = new State("me", () => {}, { echoed, counted, most: () => 300 });
+  const ann = talk();
+  state.apply(ann.say("ann", "hello"));
+  for (const types of [echoed, counted]) types.add("task");
+  state.apply(ann.raw("task", "ann", { text: "bread" }));
+  assert.equal(state.view("ann").unread, 2);
+  const own = { type: "task", payload: { text: "milk" }, meta: { id: "t", target_id: "ann" } };
+  state.sent(/** @type {any} */ (sent(own)), false);
+  assert.deepEqual(state.view("ann").messages.at(-1)?.payload, { text: "milk" });
+});
+
+test("a message's actions come with what became of them and with one's own answer", () => {
+  const state = newState();
+  const team = talk("team");
+  const elements = [{ type: "button", id: "yes", label: "Yes" }];
+  const asked = team.say("ann", "May I?", { actions: { elements, once: "message" } });
+  const about = { seq: null, about: 1 };
+  const told = (/** @type {any} */ more) => state.apply(team.raw("action_state", "ann", { message_id: 1, ...more }, about));
+  const view = () => /** @type {any} */ (state.view("team").messages[0].actions);
+  state.apply(asked);
+  assert.deepEqual(view(), {
+    elements, once: "message", for: "everyone", answers: 0, closed: false, closedBy: null, outcome: null, mine: null,
+  });
+  told({ answers: 1, closed_at: 5, closed_by: "me" });
+  state.apply(team.raw("action_answer", "me", { message_id: 1, action: "yes" }, about));
+  assert.deepEqual([view().answers, view().closed, view().closedBy, view().mine.action], [1, true, "me", "yes"]);
+  told({ answers: 0, round: 1, outcome: "again", actions: { elements: [{ type: "button", id: "no", label: "No" }] } });
+  assert.deepEqual([view().elements[0].id, view().once, view().closed, view().outcome, view().mine], ["no", "user", false, "again", null]);
+});
+
+test("an edit replaces a message's actions, or leaves them, or takes them away", () => {
+  const state = newState();
+  const team = talk("team");
+  const actions = (/** @type {string[]} */ ...ids) => ({ elements: ids.map((id) => ({ type: "button", id, label: id })) });
+  const shown = () => state.view("team").messages[0].actions?.elements.map(({ id }) => id) ?? null;
+  const edit = (/** @type {any} */ more) => state.apply(team.raw("message_edit", "ann", { message_id: 1, content: "So?", ...more }));
+  state.apply(team.say("ann", "So", { actions: actions("a") }));
+  edit({});
+  assert.deepEqual(shown(), ["a"]);
+  edit({ actions: actions("b", "c") });
+  assert.deepEqual(shown(), ["b", "c"]);
+  edit({ actions: actions() });
+  assert.equal(shown(), null);
+});
+
+test("answers and commands for programs are no rows", () => {
+  const state = newState();
+  const mine = talk();
+  const own = (/** @type {string} */ type) => state.apply(mine.raw(type, "ann", { message_id: 1, action: "yes" }, { target_id: undefined }));
+  own("action");
+  own("slash_command");
+  own("notification");
+  assert.deepEqual(state.view("self").messages.map(({ type }) => type), ["notification"]);
+});

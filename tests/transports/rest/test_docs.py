@@ -80,7 +80,7 @@ def routes(world: World) -> set[tuple[str, str]]:
 
 async def prepare(world: World) -> str:
     """Bring about what the page's examples take for granted, and return an invite."""
-    hashed = await world.engine.accounts.hash_password("correct horse")
+    hashed = await world.engine.logins.hash_password("correct horse")
     now = world.engine.now()
 
     def create(connection: Any) -> str:

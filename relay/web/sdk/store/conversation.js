@@ -1,5 +1,6 @@
-/** One conversation of the mirror: its messages, reactions, receipts and read pointer, by the rules of mirror.js. */
+/** One conversation of the mirror: its messages, reactions, latest values, receipts and read pointer, by the rules of mirror.js. */
 
+import { LatestValues } from "./latest.js";
 import { isEqual, read, wins } from "./message.js";
 import { Unread } from "./unread.js";
 
@@ -42,6 +43,7 @@ export class Conversation {
   constructor(userId, counted, changed) {
     this.userId = userId;
     this.counted = counted;
+    this.latest = new LatestValues(userId);
     this.unread = new Unread(this);
     this.#changed = changed;
   }
@@ -68,6 +70,7 @@ export class Conversation {
     if (seq === undefined) {
       if (envelope.type === "reaction") this.#takeReaction(envelope);
       else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
+      else this.#takeLatest(envelope);
       return;
     }
     if (whole) this.partial.delete(seq);
@@ -106,6 +109,7 @@ export class Conversation {
     if (!this.over.has(messageId)) this.over.set(messageId, at);
     if (this.over.size > MAX_OVER) this.over.delete(/** @type {number} */ (this.over.keys().next().value));
     this.reactions.delete(messageId);
+    this.latest.delete(messageId);
     const edit = this.messages.get(this.edits.get(messageId) ?? 0);
     this.edits.delete(messageId);
     if (edit) this.#keep({ ...edit, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at });
@@ -158,6 +162,7 @@ export class Conversation {
       this.partial.delete(seq);
       this.seqs.delete(messageId);
       this.reactions.delete(messageId);
+      this.latest.delete(messageId);
       this.edits.delete(messageId);
     }
     this.#changed();
@@ -207,9 +212,10 @@ export class Conversation {
   #edited(message) {
     const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
     if (!edit || edit.deletedAt !== undefined || (message.editId ?? 0) > edit.messageId) return;
-    const { content, mentions } = edit.payload;
-    const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
+    const { message_id: _, ...changes } = edit.payload;
+    const payload = { ...message.payload, ...changes };
     if (!payload.mentions?.length) delete payload.mentions; // as the server stores it
+    if (!payload.actions?.elements.length) delete payload.actions;
     if (message.editId === edit.messageId && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp, editId: edit.messageId });
   }
@@ -228,6 +234,15 @@ export class Conversation {
     this.reactions.set(messageId, given);
     if (this.reactions.size > MAX_REACTIONS) this.#forgetReactions();
     this.#changed(about?.seq);
+  }
+
+  /** @param {Envelope<any>} envelope */
+  #takeLatest(envelope) {
+    const subject = LatestValues.subject(envelope);
+    if (typeof subject !== "number" || this.byId(subject)?.deletedAt !== undefined || this.over.has(subject)) return;
+    if (!this.latest.take(subject, envelope)) return;
+    this.latest.trim(this.seqs);
+    this.#changed(this.seqs.get(subject));
   }
 
   /** Drop reactions to messages that are not held: a page brings them along with the messages. */

@@ -9,7 +9,7 @@
  * 3. The message that `meta.replaces` names becomes a tombstone. A deletion turns the message's edits into tombstones
  *    too, and drops its reactions.
  * 4. Read pointers only move forward. A message that the user sends moves their own.
- * 5. Of a reaction the newest value counts, by its own message id.
+ * 5. Of a reaction, and of any other latest value about a message, the newest counts, by its own message id.
  * 6. A user who is removed from a group forgets it. One who is added begins anew, and asks what may be seen.
  *
  * Unlike the Python client's, this mirror may hold a conversation in part; unread.js counts what is not held.
@@ -35,11 +35,11 @@ export class Mirror {
   /**
    * @param {string} userId whose device it is
    * @param {(key: string, seq?: number) => void} [changed] called with the conversation that changed, and the seq of the message
-   * @param {Iterable<string>} [counted] the types that make a conversation unread
+   * @param {Iterable<string>} [counted] the types that make a conversation unread; a Set may grow later
    */
   constructor(userId, changed = () => {}, counted = UNREAD_TYPES) {
     this.userId = userId;
-    this.#counted = new Set(counted);
+    this.#counted = counted instanceof Set ? counted : new Set(counted);
     this.#changed = changed;
   }
 
@@ -107,7 +107,7 @@ export class Mirror {
    * @param {Envelope<any>} envelope
    */
   apply(envelope) {
-    const position = envelope.meta.message_id;
+    const position = envelope.meta.message_id ?? (envelope.meta.only_for === undefined ? undefined : Infinity);
     if (position === undefined || envelope.type === "status_update") return false;
     const key = this.key(envelope);
     if (position <= (this.#ended.get(key)?.position ?? 0)) return false;

@@ -30,9 +30,9 @@ export class OptimisticUpdates {
   #stored = new Set();
   #shown;
 
-  /** @param {Iterable<string>} shown the types that are shown before they are stored */
+  /** @param {Iterable<string>} shown the types that are shown before they are stored; a Set may grow later */
   constructor(shown) {
-    this.#shown = new Set(shown);
+    this.#shown = shown instanceof Set ? shown : new Set(shown);
   }
 
   /**
@@ -111,9 +111,9 @@ export class OptimisticUpdates {
  */
 export function storedEnvelope({ envelope, ack }, userId) {
   if (ack?.message_id === undefined) return null;
-  const { message_id, seq, timestamp, replaces } = ack;
+  const { message_id, seq, timestamp, replaces, about, key } = ack;
   const { type, payload, meta } = envelope;
-  return { type, payload, meta: { ...meta, sender_id: userId, message_id, seq, timestamp, replaces } };
+  return { type, payload, meta: { ...meta, sender_id: userId, message_id, seq, timestamp, replaces, about, key } };
 }
 
 /**

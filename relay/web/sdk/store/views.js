@@ -1,7 +1,11 @@
 /** Views: what an application draws, as values that never change. Two equal by `===` show the same. */
 
+import { actionsOf } from "./actions.js";
+
 /** @import { ConversationKind, Role } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
+/** @import { ActionsView } from "./actions.js" */
+/** @import { LatestView } from "./latest.js" */
 /** @import { Message } from "./message.js" */
 /** @import { OptimisticUpdates, Outgoing } from "./optimistic.js" */
 
@@ -23,9 +27,12 @@
  * @property {number | null} deletedAt
  * @property {number | null} expiresAt
  * @property {readonly ReactionView[]} reactions
- * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
+ * @property {readonly LatestView[]} latest other latest values about it, such as votes, the newest last
+ * @property {ActionsView | null} actions its buttons, selects and forms, and what became of them
+ * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed" | "streaming"} state `sent` for others' messages;
+ *   `streaming` for one that grows until it is stored
  * @property {boolean} pending whether a change of it is not stored yet
- * @property {Error | null} error why it failed
+ * @property {Error | null} error why it failed, or waits though there is a connection
  * @property {number | null} progress from 0 to 1, while its files are uploaded
  */
 
@@ -38,17 +45,18 @@
  * @property {number} roleSeq the message up to which the role is right
  */
 
-/** Types that change other messages, and are not shown themselves. */
-const HIDDEN = new Set(["message_edit", "message_delete"]);
+/** Types that change other messages, or are for programs, and are not shown themselves. */
+const HIDDEN = new Set(["message_edit", "message_delete", "action", "slash_command"]);
 
 /**
- * Return a message's key: by its own id where this user sent it, as it has no message id before it is stored.
+ * Return a message's key: by its own id where it has one, as it has no message id before it is stored.
  *
- * @param {{ senderId: string, id?: string, messageId: number }} message
+ * @param {{ senderId: string, id?: string, messageId?: number }} message
  * @param {string} userId
  */
 export function keyOf({ senderId, id, messageId }, userId) {
-  return senderId === userId && id !== undefined ? `i:${id}` : `m:${messageId}`;
+  if (id === undefined) return `m:${messageId}`;
+  return senderId === userId ? `i:${id}` : `i:${senderId}/${id}`;
 }
 
 /**
@@ -93,6 +101,7 @@ export function messageView(key, conversation, message, optimistic) {
   const changes = optimistic.changesOf(key, message.messageId);
   const changed = changes.reduce((now, sent) => withChange(now, sent), message);
   const mine = message.senderId === conversation.userId;
+  const latest = conversation.latest.of(message.messageId);
   return Object.freeze({
     key: keyOf(message, conversation.userId),
     conversation: key,
@@ -108,6 +117,8 @@ export function messageView(key, conversation, message, optimistic) {
     deletedAt: changed.deletedAt ?? null,
     expiresAt: message.expiresAt ?? null,
     reactions: changed.deletedAt === undefined ? reactionsOf(conversation, message.messageId, changes) : [],
+    latest,
+    actions: changed.deletedAt === undefined ? actionsOf(changed.payload, latest) : null,
     state: mine ? stateOf(conversation, message.seq) : "sent",
     pending: changes.length > 0,
     error: null,
@@ -133,6 +144,8 @@ export function unsentView(key, userId, sent) {
     deletedAt: null,
     expiresAt: null,
     reactions: [],
+    latest: [],
+    actions: actionsOf(payload, []),
     state: /** @type {"queued"} */ (sent.state),
     pending: false,
     error: sent.error,

@@ -1,0 +1,53 @@
+/** The panel of a plugin: beside the conversation, and on a phone over it. */
+
+import { button, element, fill, icon } from "./dom.js";
+import { panels } from "./plugins.js";
+
+export class PluginPanel {
+  #open = "";
+  #labels = "";
+
+  /** @param {string} conversation */
+  constructor(conversation) {
+    this.conversation = conversation;
+    this.buttons = element("div", { class: "tools" });
+    this.heading = element("h2", {});
+    this.closer = button("Close", () => this.close(), { sign: icon("close"), class: "quiet" });
+    this.content = element("div", {});
+    const leave = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.close();
+    const header = element("header", {}, this.heading, this.closer);
+    this.node = element("aside", { class: "panel", hidden: true, onkeydown: leave }, header, this.content);
+  }
+
+  /** Draw what there is, with what changed in the conversation. */
+  show() {
+    const offered = panels(this.conversation);
+    this.#drawButtons(offered);
+    const open = offered.find(({ name }) => name === this.#open);
+    this.node.hidden = !open;
+    for (const [at, toggle] of [...this.buttons.children].entries()) toggle.setAttribute("aria-expanded", String(offered[at] === open));
+    if (!open || this.content.querySelector("input:focus, textarea:focus, select:focus")) return; // what is typed stays
+    fill(this.heading, open.label);
+    this.node.setAttribute("aria-label", open.label);
+    fill(this.content, open.draw() ?? element("p", { class: "note" }, "This could not be shown."));
+  }
+
+  close() {
+    this.#open = "";
+    this.show();
+    fill(this.content);
+  }
+
+  /** @param {{ name: string, label: string }[]} offered */
+  #drawButtons(offered) {
+    const labels = offered.map(({ label }) => label).join("\n");
+    if (labels === this.#labels) return;
+    this.#labels = labels;
+    const toggle = (/** @type {string} */ name) => {
+      this.#open = this.#open === name ? "" : name;
+      this.show();
+      if (this.#open) this.closer.focus();
+    };
+    fill(this.buttons, ...offered.map(({ name, label }) => button(label, () => toggle(name), { class: "link" })));
+  }
+}
