@@ -1,4 +1,4 @@
-"""The Model Context Protocol: tools by which AI agents read and write messages, as their token allows.
+"""The Model Context Protocol: tools by which agents read and write messages, as their token allows.
 
 It adds `POST /mcp` (streamable HTTP). `pip install 'relay-server[mcp]'` installs the package that it needs.
 """
@@ -10,7 +10,7 @@ import msgspec
 import trio
 from msgspec import Meta
 
-from relay.http import Blueprint, nothing, reply, request, server
+from relay.http import Blueprint, Exchanged, nothing, reply, request, server
 from relay.plugin import BackgroundTask, ErrorCode, RelayError, Routes, Server, hookimpl
 
 from .loading import load
@@ -71,8 +71,7 @@ def relay_routes(options: Options) -> list[Routes]:
         _check_origin()
         with trio.move_on_after(server().handler_seconds * _PART_OF_DEADLINE):
             protocol, body = await load(), await request.get_data(as_text=False)
-            status, kind, content = await protocol.answer(names, request.scope, body)
-            return _response(status, kind, content)
+            return _response(await protocol.answer(names, request.scope, body))
         raise RelayError(ErrorCode.OVERLOADED, "this took too long; try again", retry_after=1)
 
     return [Routes(blueprint=made)]
@@ -94,12 +93,12 @@ def _check_origin() -> None:
         )
 
 
-def _response(status: int, kind: str, content: bytes) -> Any:
+def _response(answer: Exchanged) -> Any:
     """Return what the protocol's library answered; a refusal in plain text becomes a problem."""
-    if not content:
+    if not answer.body:
         empty = nothing()
-        empty.status_code = status
+        empty.status_code = answer.status
         return empty
-    if kind != "application/json":
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, content.decode())
-    return reply(msgspec.Raw(content), status, {"Cache-Control": "no-store"})
+    if not answer.headers["content-type"].startswith("application/json"):
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, answer.body.decode())
+    return reply(msgspec.Raw(answer.body), answer.status, {"Cache-Control": "no-store"})

@@ -8,17 +8,17 @@ revoked is refused at the next request, and a client does not notice a restart.
 import json
 import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-import trio
 from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 
-from relay.http import caller, server
+from relay.http import Exchanged, caller, run_asgi, server
 from relay.plugin import ErrorCode, RelayError
 
 from .tools import TOOLS, Tool
@@ -33,39 +33,21 @@ _INSTRUCTIONS: Final = (
 logging.getLogger("mcp").setLevel(logging.WARNING)  # it logs the start and end of each request's server
 
 
-async def answer(names: frozenset[str], scope: Mapping[str, Any], body: bytes) -> tuple[int, str, bytes]:
+async def answer(names: frozenset[str], scope: Mapping[str, Any], body: bytes) -> Exchanged:
     """Answer one request over streamable HTTP.
 
     Args:
         names: of the tools that are offered.
         scope: the request's, as ASGI has it.
-
-    Returns:
-        The status, the content type, and the body.
     """
     manager = StreamableHTTPSessionManager(
         _made(names), json_response=True, stateless=True, max_request_body_size=max(1, len(body))
     )
-    incoming = iter([{"type": "http.request", "body": body, "more_body": False}])
-    status, kind, parts = 500, "", []
-
-    async def receive() -> Any:
-        for event in incoming:
-            return event
-        await trio.sleep_forever()
-
-    async def send(event: Any) -> None:
-        nonlocal status, kind
-        if event["type"] == "http.response.start":
-            status = event["status"]
-            kind = dict(event["headers"]).get(b"content-type", b"").decode().partition(";")[0]
-        parts.append(event.get("body", b""))
-
     async with manager.run():
-        await manager.handle_request(dict(scope), receive, send)
-    return status, kind, b"".join(parts)
+        return await run_asgi(manager.handle_request, scope, body)
 
 
+@cache
 def _made(names: frozenset[str]) -> Server[Any]:
     async def list_tools(_context: ServerRequestContext[Any], _asked: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_described(TOOLS[name]) for name in TOOLS if name in _here(names)])

@@ -1,13 +1,13 @@
-"""Calls of this server's own REST API by a view: as the view's own caller, inside the process.
+"""Requests that a view makes inside the process: of relay's own REST API, as the view's caller, or of an ASGI app.
 
-The call runs through everything that a request from outside runs through: the caller's token is checked, the
-limits count it, the same code decides. So a view that offers what REST offers has no rules of its own.
+A call of the API runs through everything that a request from outside runs through: the caller's token is checked,
+the limits count it, the same code decides. So a view that offers what REST offers has no rules of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -30,6 +30,18 @@ _OF_THE_BODY: Final = (
 """Beginnings of the names of headers that speak of the outer request's body or answer, and not of its caller."""
 
 
+class Exchanged(NamedTuple):
+    """The answer of an ASGI application.
+
+    Attributes:
+        headers: by their names in lower case.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 async def call_api(method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
     """Call a path of this server with the credentials of the request that is being served; return its JSON.
 
@@ -46,14 +58,6 @@ async def call_api(method: str, path: str, query: Mapping[str, Any] | None = Non
     """
     given = {name: value for name, value in (query or {}).items() if value is not None}
     content = b"" if body is None else encode_json(body)
-    status, answer = await _exchange(method, path, urlencode(given).encode(), content)
-    if status >= 400:
-        raise _refusal(answer)
-    return msgspec.json.decode(answer) if answer else None
-
-
-async def _exchange(method: str, path: str, query: bytes, content: bytes) -> tuple[int, bytes]:
-    """Run one request through the application, and return its status and body."""
     outer: Any = request.scope
     headers = [(name, value) for name, value in outer["headers"] if not name.lower().startswith(_OF_THE_BODY)]
     if content:
@@ -63,11 +67,24 @@ async def _exchange(method: str, path: str, query: bytes, content: bytes) -> tup
         "method": method,
         "path": path,
         "raw_path": quote(path).encode(),
-        "query_string": query,
+        "query_string": urlencode(given).encode(),
         "headers": headers,
     }
-    incoming = iter([{"type": "http.request", "body": content, "more_body": False}])
-    status, parts = 0, []
+    answer = await run_asgi(current_app, scope, content)
+    if answer.status >= 400:
+        raise _refusal(answer.body)
+    return msgspec.json.decode(answer.body) if answer.body else None
+
+
+async def run_asgi(app: Callable[..., Awaitable[Any]], scope: Mapping[str, Any], body: bytes) -> Exchanged:
+    """Run one HTTP request through an ASGI application, and return its answer once that is whole.
+
+    Args:
+        scope: of the request; `request.scope` is that of the one that is being served.
+    """
+    incoming = iter([{"type": "http.request", "body": body, "more_body": False}])
+    started: dict[str, Any] = {}
+    parts: list[bytes] = []
 
     async def receive() -> Any:
         for event in incoming:
@@ -75,13 +92,13 @@ async def _exchange(method: str, path: str, query: bytes, content: bytes) -> tup
         await trio.sleep_forever()
 
     async def send(event: Any) -> None:
-        nonlocal status
-        status = event.get("status", status)
+        if event["type"] == "http.response.start":
+            started.update(event)
         parts.append(event.get("body", b""))
 
-    app: Any = current_app
-    await app(scope, receive, send)
-    return status, b"".join(parts)
+    await app(dict(scope), receive, send)
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in started["headers"]}
+    return Exchanged(started["status"], headers, b"".join(parts))
 
 
 def _refusal(answer: bytes) -> RelayError:
