@@ -189,7 +189,7 @@ class React(Arguments, frozen=True):
 
 
 class MarkRead(Arguments, frozen=True):
-    """How far a conversation was read."""
+    """The place up to which a conversation was read."""
 
     target_id: Target
     up_to_seq: Annotated[Integer, Meta(description="meta.seq of the newest message that was read")]

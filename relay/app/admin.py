@@ -210,6 +210,8 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "import": admin_import.import_messages,
     "plugin.list": plugin_admin.list_plugins,
     "plugin.resume": plugin_admin.resume_plugin,
+    "plugin.reload": plugin_admin.reload_plugin,
+    "plugin.unload": plugin_admin.unload_plugin,
     "plugin.command": plugin_admin.run_command,
     "plugin.jobs": admin_jobs.list_jobs,
     "plugin.run_job": admin_jobs.run_job,

@@ -41,7 +41,7 @@ from relay.storage.errors import StorageBroken
 from relay.storage.jobs import Runner
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
-from relay.transports.rest.app import make_app, own_paths
+from relay.transports.rest.app import RestApp, own_paths
 from relay.transports.rest.serving import HttpServer
 from relay.transports.urls import in_url, reachable
 
@@ -137,7 +137,7 @@ def http_server(engine: Engine) -> HttpServer:
     """Return the REST side of an engine."""
     timeouts, limits = engine.settings.timeouts, engine.settings.limits
     return HttpServer(
-        make_app(engine),
+        RestApp(engine),
         head_bytes=limits.head_bytes or 1 << 20,
         head_seconds=timeouts.head_seconds,
         body_seconds=timeouts.body_seconds,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import trio
+
 from relay.engine.drafts import (
     Original,
     StoredForm,
@@ -82,6 +84,24 @@ class Dispatcher:
         self._content_characters = content_characters
         self._payload_bytes = payload_bytes or 1 << 62
         self._routes: dict[str, Route] = {}
+        self._paused: trio.Event | None = None
+
+    def pause(self) -> None:
+        """Let new messages wait until `resume`, so that plugins can be changed between two messages."""
+        self._paused = trio.Event()
+        self._routes = {}  # without a route, a message waits in `draft`
+
+    def resume(self) -> None:
+        """Let messages go on, each with what is known of its type by now."""
+        self._routes = {}
+        if self._paused is not None:
+            self._paused.set()
+            self._paused = None
+
+    async def resumed(self) -> None:
+        """Wait while messages are paused."""
+        while self._paused is not None:
+            await self._paused.wait()
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -117,6 +137,7 @@ class Dispatcher:
         Raises:
             RelayError: the message is refused, or its plugin failed.
         """
+        await self.resumed()
         route = self._find_route(envelope.type)
         if paced and (route is None or route.type_.paced):
             self._rates.take_message(sender, transient=route is not None and route.type_.kind is Kind.TRANSIENT)
@@ -151,7 +172,9 @@ class Dispatcher:
         return self._submission(route, draft, Meta(id=own_id), original, None)
 
     def _find_route(self, name: str) -> Route | None:
-        """Return the route of a type; None where no plugin adds it."""
+        """Return the route of a type; None where no plugin adds it, and while messages are paused."""
+        if self._paused is not None:
+            return None
         route = self._routes.get(name)
         if route is None and (type_ := self._registry.types.get(name)) is not None:
             guard, steps = self._registry.owner(name), self._hooks.steps(name)

@@ -22,6 +22,7 @@ from relay.engine import factories
 from relay.engine.asking import Asking
 from relay.engine.authentication import Authentication
 from relay.engine.dispatch import Dispatcher
+from relay.engine.guard import PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.loader import load_plugins
 from relay.engine.migrations import migrate_plugins
@@ -30,6 +31,7 @@ from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
+from relay.engine.reloading import Reloader
 from relay.engine.required import RequiredPlugins
 from relay.engine.schedules import Schedules
 from relay.engine.slash_commands import PluginSlashCommands
@@ -82,6 +84,7 @@ class Engine:
         *,
         epoch: str,
         position: int,
+        inline: bool = False,
     ) -> None:
         self.settings = settings
         self.runner = runner
@@ -101,6 +104,7 @@ class Engine:
         self._make_messaging(rows, position)
         self._make_accounts()
         self._make_dispatch()
+        self._make_reloader(inline)
 
     def _make_messaging(self, rows: Log, position: int) -> None:
         """Make what stores, delivers and finds messages."""
@@ -164,12 +168,45 @@ class Engine:
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
 
+    def _make_reloader(self, inline: bool) -> None:
+        """Make what changes plugins, and tell the services that keep something of them."""
+        for arrange in (
+            self._forget_servers,
+            self.required.arrange,
+            self.recipients.forget,
+            self.hooks.arrange,
+            self.authentication.arrange,
+            self.plugin_tasks.arrange,
+        ):
+            self.registry.when_changed(arrange)
+        self.reloader = Reloader(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            router=self.router,
+            runner=self.runner,
+            tasks=self.plugin_tasks,
+            settings=self.settings,
+            drain=self.drain,
+            now=self.now,
+            inline=inline,
+        )
+
+    def _forget_servers(self) -> None:
+        """Forget the servers that code of before was given: new code gets one of its own, without its memory."""
+        known = self._servers.items()
+        self._servers = {name: one for name, one in known if self.registry.guard(name) is one.guard}
+
     def server_of(self, plugin: str) -> PluginServer:
-        """Return the server as a plugin sees it, by the plugin's name."""
+        """Return the server as a plugin sees it, by the plugin's name.
+
+        Raises:
+            PluginFailed: the plugin was taken out a moment ago.
+        """
         known = self._servers.get(plugin)
         if known is None:
             guard = self.registry.guard(plugin)
-            assert guard is not None  # noqa: S101 - only loaded plugins are served
+            if guard is None:
+                raise PluginFailed
             known = self._servers[plugin] = PluginServer(
                 guard,
                 services=self,
@@ -232,7 +269,7 @@ async def open_engine(
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         registry = await _prepared_plugins(settings, paths or {}, runner, now())
-        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position)
+        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position, inline=inline)
         runner.observe(engine.hooks)
         await engine.presence.recover()
         rules, seconds = registry.rules, 0 if inline else settings.plugins.blocking_seconds

@@ -129,6 +129,13 @@ class Guard:
         log.error("plugin %r is set aside: %s", self.plugin, self.reason)
         self._tell()
 
+    def set_aside(self, reason: str) -> None:
+        """Quarantine the plugin because somebody wants that."""
+        if self.reason is None:
+            self.reason = reason
+            log.warning("plugin %r is set aside: %s", self.plugin, reason)
+            self._tell()
+
     def resume(self) -> None:
         """End the plugin's quarantine."""
         self._recent.clear()

@@ -44,14 +44,19 @@ class Hooks:
         tasks: PluginTasks,
         required: RequiredPlugins,
     ) -> None:
-        messages: list[Owned[MessageHook]] = sorted(
-            parts["relay_message_hooks"], key=lambda owned: owned.part.order
-        )
+        self._parts = parts
+        self._required = required
         self._server_of = server_of
         self._queue = tasks.queue
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Sort the hooks by order and kind; again when plugins have changed."""
+        messages: list[Owned[MessageHook]] = sorted(
+            self._parts["relay_message_hooks"], key=lambda owned: owned.part.order
+        )
         self._messages = messages
-        self._required = required
-        self._sessions: Sequence[Owned[SessionHook]] = parts["relay_session_hooks"]
+        self._sessions: Sequence[Owned[SessionHook]] = self._parts["relay_session_hooks"]
         self._steps: dict[str, tuple[Step, ...]] = {}
         self._committed = [owned for owned in messages if owned.part.committed is not None]
         self._stored = [owned for owned in messages if owned.part.stored is not None]

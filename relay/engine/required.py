@@ -61,10 +61,14 @@ class RequiredPlugins:
         self._names = frozenset(names)
         self._watched: set[Guard] = set()
         self.refused: Counter[str] = Counter()
-        for owned in holding(registry):
-            self.requires(owned)  # from now on it is told in the log when one is set aside
+        self.arrange()
         for name, reason in self._left_out().items():
             _log.error("plugin %r is required and left out, so every message is refused: %s", name, reason)
+
+    def arrange(self) -> None:
+        """Have it told in the log when a required plugin is set aside; again when plugins have changed."""
+        for owned in holding(self._registry):
+            self.requires(owned)
 
     def requires(self, owned: Owned[Any]) -> bool:
         """Tell whether nothing may pass without a hook."""

@@ -84,6 +84,7 @@ class Submitter:
         Raises:
             RelayError: it is refused.
         """
+        await self._dispatcher.resumed()
         return await self._router.send(await self._dispatcher.post(draft, own_id))
 
     async def whisper(self, drafts: Sequence[Draft], own_id: str | None) -> list[Entry]:
@@ -96,6 +97,7 @@ class Submitter:
         Raises:
             RelayError: it is refused.
         """
+        await self._dispatcher.resumed()
         submissions = []
         for draft in drafts:
             own = None if own_id is None else f"{own_id}:{draft.only_for}"

@@ -110,7 +110,7 @@ class SessionHook:
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live", "left")
 
 
 class Credentials(NamedTuple):

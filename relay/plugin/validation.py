@@ -29,6 +29,8 @@ _PLAIN: Final = {
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
     "for_recipient": (("server", "delivery", "user_id"), "what waits is `before`, which changes it for everybody"),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
+    "purge": (("server", "connection"), _INSIDE),
+    "left": (("server", "connection", "user_id"), _INSIDE),
     "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
@@ -200,6 +202,10 @@ def message_type(type_: Any) -> None:
     number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
     number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
     number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
+    if not type_.from_clients:
+        for name in ("roles", "scope", "prepare", "handle"):
+            if getattr(type_, name) is not None:
+                raise TypeError(f"{owner}: {name} is for what clients send, and from_clients is False")
     functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over", "acted")
 
 
@@ -244,7 +250,7 @@ def message_hook(hook: Any) -> None:
     if hook.types is not None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
-    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed", "for_recipient")
+    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "purge", "committed", "for_recipient")
     flag(owner, "required", hook.required)
     if hook.required and hook.before is None and hook.for_recipient is None:
         raise TypeError(f"{owner}: required is for a hook with `before` or `for_recipient`, and this has neither")

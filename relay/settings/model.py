@@ -124,8 +124,16 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Jobs at set times, such as reminders, that may wait for one plugin; 0 means no limit.",
         ),
     ] = 100_000
+    admin_changes: Annotated[
+        bool,
+        Meta(
+            description="Whether admins may reload plugins, set them aside and change their options by REST. "
+            "false: they only see them. Options decide much, such as whose tokens `jwt_auth` believes."
+        ),
+    ] = True
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
+    file: str | None = None
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
