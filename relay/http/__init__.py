@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.http.addresses import Address, AddressPolicy, Network, Url, is_public, mapped, read_url
 from relay.http.endpoint import BoundView, Endpoint, endpoint
+from relay.http.inner import Exchanged, call_api, run_asgi
 from relay.http.origins import origin_allowed
 from relay.http.requests import (
     Answer,
@@ -74,6 +75,7 @@ __all__ = [
     "Caller",
     "DisplayName",
     "Endpoint",
+    "Exchanged",
     "HttpAnswer",
     "HttpClient",
     "Limit",
@@ -91,6 +93,7 @@ __all__ = [
     "ack_payload",
     "admin",
     "authenticate",
+    "call_api",
     "caller",
     "endpoint",
     "invalid",
@@ -105,6 +108,7 @@ __all__ = [
     "read_url",
     "reply",
     "request",
+    "run_asgi",
     "seconds_to_wait",
     "server",
     "words_of",
