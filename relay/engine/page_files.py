@@ -1,4 +1,4 @@
-"""The files of a plugin's page extension, read when the plugin is loaded."""
+"""The files of plugins' page modules, read when a plugin is loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_OPTIONS_BYTES: Final = 16 << 10
 
 
 class PageFiles(NamedTuple):
-    """A page extension with its files.
+    """A page module with its files.
 
     Attributes:
         module: the name of the module that the page loads.
@@ -39,7 +39,7 @@ class PageFiles(NamedTuple):
 
 
 def read_page(page: Page, beside: Path) -> PageFiles:
-    """Return a page extension with its files.
+    """Return a page module with its files.
 
     Args:
         beside: the folder of the plugin's own file.

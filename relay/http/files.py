@@ -26,7 +26,7 @@ PLUGIN_TYPES: Final[Mapping[str, str]] = {
     ".webp": "image/webp",
     ".json": "application/json",
 }
-"""The content types of the files of plugins' page extensions."""
+"""The content types of the files of plugins' page modules."""
 
 
 class File(NamedTuple):

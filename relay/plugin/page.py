@@ -1,4 +1,4 @@
-"""The page extension: JavaScript modules and styles by which a plugin's messages are drawn in relay's own page."""
+"""The page module of a plugin: JavaScript and styles by which relay's own page draws the plugin's messages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a plugin brings to relay's own page. Return it from `relay_page`.
+    """A plugin's page module with its files. Return it from `relay_page`.
 
     Args:
         folder: the folder with the files, beside the plugin's own file; None where `module` is a source text.
         module: the JavaScript module that the page loads: the name of a file in the folder, or its source text.
         styles: style sheets: names of files in the folder, or source texts.
-        options: what the module finds in `relay.options`: a value that JSON can say, or a struct. Nothing secret:
-            everybody can read it.
+        options: for the module, in its `relay`: a value that JSON can say, or a struct. Nothing secret: everybody
+            can read it.
     """
 
     folder: str | Path | None = None

@@ -77,7 +77,8 @@ export const types = {
         const told = await relay.send("${name}_done", { message_id: message.messageId, done: box.checked });
         if (!told) box.checked = done; // refused; the page has told why
       };
-      const box = element("input", { type: "checkbox", checked: done, onchange: tick });
+      const unsent = message.messageId === null;
+      const box = element("input", { type: "checkbox", checked: done, disabled: unsent, onchange: tick });
       const text = element("span", { dir: "auto" }, message.payload.text);
       return element(
         "div",
@@ -103,9 +104,10 @@ function state(message) {
 /** Open the form. */
 function write(relay) {
   const text = element("input", { "aria-label": "What is to be done?", required: true, autofocus: true });
-  const send = async (event) => {
+  const send = (event) => {
     event.preventDefault();
-    if (await relay.send("$name", { text: text.value })) dialog.close();
+    relay.send("$name", { text: text.value });
+    dialog.close();
   };
   const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, "Send"));
   const dialog = openDialog("What is to be done?", element("form", { onsubmit: send }, text, choice));

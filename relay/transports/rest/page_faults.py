@@ -42,7 +42,7 @@ class PageFault(Struct, forbid_unknown_fields=True):
 async def page_faults(engine: Engine, caller: Caller, body: PageFault) -> None:
     """Take a fault of a plugin's page module, for the plugin's author."""
     if not any(loaded.name == body.plugin and loaded.page for loaded in engine.registry.loaded):
-        raise not_found(f"plugin {body.plugin!r} with a page extension")
+        raise not_found(f"plugin {body.plugin!r} with a page module")
     _buckets().take(caller.user_id)
     server = engine.server_of(body.plugin)
     server.count("page_fault", body.kind)

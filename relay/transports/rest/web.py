@@ -1,4 +1,4 @@
-"""The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`, plugins' page extensions.
+"""The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`, plugins' page modules.
 
 Rule 1: the files are a list that is made when relay and each plugin are loaded; no part of a request ever becomes
 a path on the disk.
@@ -24,6 +24,7 @@ from relay.http.endpoint import endpoint
 from relay.http.files import File, file_of, read_folder
 from relay.http.requests import invalid
 from relay.protocol.envelope import encode_json
+from relay.protocol.kinds import Kind
 from relay.settings import WebSettings
 from relay.transports.rest.access import the_engine
 from relay.transports.rest.conditions import precondition
@@ -97,24 +98,26 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @made.get("/plugins/index.json")
     @_file
     async def plugins(engine: Engine) -> Response:
-        """Answer with the list of page extensions, a file as the others are: service workers keep it with them."""
-        listed = file_of("application/json", encode_json({"plugins": list(_extensions(engine.registry))}))
+        """Answer with the list of page modules, a file as the others are: service workers keep it with them."""
+        found = {"plugins": list(_page_modules(engine.registry)), "unread": sorted(engine.registry.counted())}
+        listed = file_of("application/json", encode_json(found))
         return _answer({"index.json": listed}, "index.json", _PAGE)
 
     @made.get("/plugins/<plugin>/<path:name>")
     @_file
-    async def extension(engine: Engine, plugin: str, name: str) -> Response:
-        """Answer with a file of a plugin's page extension."""
+    async def plugin_file(engine: Engine, plugin: str, name: str) -> Response:
+        """Answer with a file of a plugin's page module."""
         known = next((loaded.page for loaded in engine.registry.loaded if loaded.name == plugin), None)
         return _answer({} if known is None else known.files, name, _PAGE)
 
 
-def _extensions(registry: Registry) -> Iterator[dict[str, object]]:
+def _page_modules(registry: Registry) -> Iterator[dict[str, object]]:
     for loaded in registry.loaded:
         if (page := loaded.page) is None:
             continue
         shown = {"module": page.module, "styles": page.styles, "version": page.version, "options": page.options}
-        yield {"name": loaded.name, "types": loaded.types, **shown}
+        drawn = [name for name in loaded.types if registry.types[name].kind is Kind.STREAM]
+        yield {"name": loaded.name, "types": drawn, **shown}
 
 
 def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
@@ -146,11 +149,11 @@ def _version_of(registry: Registry) -> str:
 
 
 @lru_cache(8)
-def _version_with(extensions: tuple[tuple[str, str], ...]) -> str:
+def _version_with(pages: tuple[tuple[str, str], ...]) -> str:
     """Return the version of relay's own files and of these plugins' together."""
-    if not extensions:
+    if not pages:
         return version()
-    return hashlib.sha256(encode_json([version(), extensions])).hexdigest()[:16]
+    return hashlib.sha256(encode_json([version(), pages])).hexdigest()[:16]
 
 
 def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Response:

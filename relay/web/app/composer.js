@@ -15,7 +15,7 @@ export class Composer {
   #answers = null;
   /** @type {MessageView | null} */
   #edits = null;
-  #extended = "";
+  #labels = "";
 
   /** @param {ConversationPane} pane */
   constructor(pane) {
@@ -46,7 +46,7 @@ export class Composer {
     });
     const attach = button("Attach files", () => picker.click(), { sign: icon("file"), class: "quiet" });
     const send = element("button", { class: "primary send", "aria-label": "Send", title: "Send" }, icon("send"));
-    this.extensions = element("span", { class: "extensions" });
+    this.pluginButtons = element("span", { class: "plugin-buttons" });
     this.node = element(
       "form",
       {
@@ -57,17 +57,17 @@ export class Composer {
       },
       this.about,
       this.chosen,
-      element("div", { class: "line" }, attach, picker, this.extensions, this.text, send),
+      element("div", { class: "line" }, attach, picker, this.pluginButtons, this.text, send),
     );
   }
 
   /** Draw the buttons of plugins. */
-  drawExtensions() {
+  drawPluginButtons() {
     const actions = composerActions(this.pane.id);
     const labels = actions.map(({ label }) => label).join("\n");
-    if (labels === this.#extended) return;
-    this.#extended = labels;
-    fill(this.extensions, ...actions.map(({ label, sign, press }) => button(label, press, { sign: sign ?? icon("new"), class: "quiet" })));
+    if (labels === this.#labels) return;
+    this.#labels = labels;
+    fill(this.pluginButtons, ...actions.map(({ label, sign, press }) => button(label, press, { sign: sign ?? icon("new"), class: "quiet" })));
   }
 
   focus() {

@@ -162,7 +162,7 @@ export class ConversationPane {
     this.#drawEnd(name);
     this.#drawTools();
     this.#drawAbout();
-    this.composer.drawExtensions();
+    this.composer.drawPluginButtons();
     this.panel.show();
     this.list.show(view);
     this.markRead();

@@ -9,7 +9,7 @@ import { Files } from "./files.js";
 import { Names } from "./names.js";
 import { Notices } from "./notices.js";
 import { sendFaultsBy } from "./plugin-guard.js";
-import { beginPlugins, endPlugins } from "./plugins.js";
+import { beginPlugins, counted, echoed, endPlugins } from "./plugins.js";
 import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { LINK } from "./sign-in.js";
@@ -38,7 +38,7 @@ export class Messenger {
     this.events = events;
     this.socket = new SocketManager(BASE, session.token, { name: session.userId });
     this.messaging = new MessagingAPI(this.socket);
-    this.store = new Store(this.messaging);
+    this.store = new Store(this.messaging, { counted, echoed });
     this.names = new Names(this.messaging);
     this.files = new Files(this.messaging);
     this.notices = new Notices();

@@ -40,6 +40,7 @@ function showNotifications({ store, names, failed }) {
   };
   const dialog = openDialog("Notifications", element("div", {}, list, older));
   dialog.addEventListener("close", store.subscribe("notifications", draw));
+  dialog.addEventListener("close", names.onChange(draw));
   draw();
 }
 

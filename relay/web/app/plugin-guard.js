@@ -125,7 +125,7 @@ export async function marked(plugin, promise) {
  */
 export function boxed(plugin, content) {
   const box = document.createElement("div");
-  box.className = "extension";
+  box.className = "plugin";
   box.dataset.plugin = plugin.name;
   for (const event of EVENTS) box.addEventListener(event, () => mark(plugin), { capture: true });
   box.append(content);

@@ -3,6 +3,7 @@
  * messages and the header. What a module does wrong costs the page nothing (plugin-guard.js).
  */
 
+import { UNREAD_TYPES } from "../sdk/protocol.js";
 import { element } from "./dom.js";
 import {
   acceptElement, acceptText, boxed, findHanging, guarded, isAside, marked, markLoading, pressed, takeBack, tell, watchLater,
@@ -19,6 +20,11 @@ const ROOT = new URL("../plugins/", import.meta.url).href;
 /** @typedef {{ name: string, module: string, styles: string[], version: string, options: any, types: string[] }} Listed */
 /** @typedef {{ plugin: Listed, module: PageModule }} Loaded */
 /** @typedef {{ label: string, sign: string | undefined, press: () => void }} BoundAction */
+
+/** The types that make a conversation unread, those of plugins included. @type {Set<string>} */
+export const counted = new Set(UNREAD_TYPES);
+/** The types that are shown before they are stored. */
+export const echoed = new Set(["chat_message", "group_message"]);
 
 /** @type {Promise<void> | null} */
 let begun = null;
@@ -51,8 +57,9 @@ export function endPlugins() {
 async function load() {
   watchLater();
   const answer = await fetch(`${ROOT}index.json`).catch(() => null);
-  /** @type {{ plugins: Listed[] }} */
-  const { plugins } = answer?.ok ? await answer.json() : { plugins: [] };
+  /** @type {{ plugins: Listed[], unread: string[] }} */
+  const { plugins, unread } = answer?.ok ? await answer.json() : { plugins: [], unread: [] };
+  for (const type of unread) counted.add(type);
   const hanging = findHanging();
   for (const plugin of plugins) {
     if (hanging.has(plugin.name) && isAside(plugin)) tell(plugin.name, "hang", "the page hung while it ran", "it is set aside in this browser");
@@ -65,7 +72,7 @@ async function load() {
 function offerAgain(plugin) {
   const again = () => (takeBack(plugin.name), void loadOne(plugin));
   const text = `This page hung while it was at work. Its messages are shown in their plain form.`;
-  messenger?.notices.ask(`The extension ${plugin.name} is set aside`, text, "Try again", again);
+  messenger?.notices.ask(`The plugin ${plugin.name} is set aside on this page`, text, "Try again", again);
 }
 
 /** @param {Listed} plugin */
@@ -85,7 +92,11 @@ async function loadOne(plugin) {
 function take(plugin, module) {
   const wrong = mistakes(plugin, module);
   for (const text of wrong) tell(plugin.name, "shape", plugin.module, text);
-  for (const [name, type] of Object.entries(module.types ?? {})) if (plugin.types.includes(name)) types.set(name, { plugin, type });
+  for (const [name, type] of Object.entries(module.types ?? {})) {
+    if (!plugin.types.includes(name)) continue;
+    types.set(name, { plugin, type });
+    echoed.add(name);
+  }
   loaded.push({ plugin, module });
   messenger?.names.redraw();
 }
@@ -100,7 +111,7 @@ function mistakes(plugin, { types: drawn, composer, panel }) {
   const found = [];
   if (!drawn && !composer && !panel) found.push("it exports none of types, composer and panel");
   for (const [name, type] of Object.entries(drawn ?? {})) {
-    if (!plugin.types.includes(name)) found.push(`types: ${name} is no message type of the plugin; it has ${plugin.types.join(", ") || "none"}`);
+    if (!plugin.types.includes(name)) found.push(`types: ${name} is no stream type of the plugin; it has ${plugin.types.join(", ") || "none"}`);
     for (const method of ["draw", "text"])
       if (type?.[method] !== undefined && typeof type[method] !== "function") found.push(`types.${name}.${method} is no function`);
     for (const action of type?.actions ?? []) if (!isAction(action)) found.push(`types.${name}.actions: each has a label and a function press`);
@@ -218,6 +229,7 @@ function makeRelay(plugin, id, { session, store, names, messaging, socket, faile
     try {
       return await sent;
     } catch (error) {
+      if (echoed.has(type)) return null; // its line in the conversation shows the error, with a retry button
       failed(error);
       await messaging.discardMessage(sent.id);
       return null;

@@ -627,3 +627,50 @@ function shown(state) {
   }));
   return { drawn, receipts: Object.entries(receipts).sort(), unread };
 }
+
+test("latest values about a message come with it: the newest of each type, sender and key, newest last", () => {
+  const state = newState();
+  const team = talk("team");
+  const task = team.raw("task", "ann", { text: "bread" });
+  const about = task.meta.message_id;
+  const done = (/** @type {string} */ sender, /** @type {any} */ payload, meta = {}) => team.raw("task_done", sender, payload, { seq: null, ...meta });
+  state.apply(task);
+  state.apply(done("ann", { message_id: about, done: true }));
+  const first = state.view("team").messages[0];
+  const values = () => state.view("team").messages[0].latest.map(({ senderId, payload }) => [senderId, payload.done ?? payload.item]);
+  assert.deepEqual(values(), [["ann", true]]);
+  const older = done("bob", { message_id: about, done: true });
+  state.apply(done("bob", { message_id: about, done: false }));
+  state.apply(older); // a resume may bring it later
+  state.apply(done("ann", { message_id: about, done: false }));
+  assert.deepEqual(values(), [["bob", false], ["ann", false]]);
+  assert.deepEqual(first.latest.map(({ payload }) => payload.done), [true]); // a view never changes
+  for (const item of ["a", "b"]) state.apply(done("bob", { poll: about, item }, { about, key: `${about} ${item}` }));
+  assert.deepEqual(values(), [["bob", false], ["ann", false], ["bob", "a"], ["bob", "b"]]);
+  const again = state.view("team").messages[0];
+  state.apply(done("bob", { other: 1 })); // about no message
+  assert.equal(state.view("team").messages[0], again);
+  state.apply(team.delete("ann", task));
+  assert.deepEqual(values(), []);
+});
+
+test("an own latest value is there with its ack, which says what it is about", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  state.apply(poll);
+  const vote = { type: "poll_vote", payload: { poll: 1, choices: [0] }, meta: { id: "v", target_id: "ann" } };
+  state.sent(/** @type {any} */ (sent(vote)), false);
+  assert.deepEqual(state.view("ann").messages[0].latest, []);
+  state.sent(/** @type {any} */ (sent(vote, { message_id: 9, about: 1, timestamp: 9, duplicate: false })), false);
+  assert.deepEqual(state.view("ann").messages[0].latest.map(({ type, mine, payload }) => [type, mine, payload.choices]), [["poll_vote", true, [0]]]);
+});
+
+test("a page of history brings the latest values of its messages, before or after them", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  const result = ann.raw("poll_result", "ann", { poll: 1, votes: [1] }, { seq: null, about: 1 });
+  state.page("ann", { messages: [poll], latest: [result], has_more: false }, { older: true });
+  assert.deepEqual(state.view("ann").messages[0].latest.map(({ payload }) => payload.votes), [[1]]);
+});

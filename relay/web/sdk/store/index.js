@@ -21,8 +21,9 @@ import { Subscriptions } from "./subscriptions.js";
 /**
  * @typedef {object} StoreOptions
  * @property {number} [keep] messages held of a conversation in which nobody scrolls; 300
- * @property {string[]} [echoed] the types that are shown before they are stored; by default chat and group messages
- * @property {string[]} [counted] the types that make a conversation unread; by default the bundled types that do so on the server
+ * @property {string[] | Set<string>} [echoed] the types that are shown before they are stored; by default chat and group messages
+ * @property {string[] | Set<string>} [counted] the types that make a conversation unread; by default the bundled types that do
+ *   so on the server. A Set of either may grow later
  */
 
 /** @typedef {{ messages: readonly MessageView[], unread: number, hasOlder: boolean }} NotificationsView */

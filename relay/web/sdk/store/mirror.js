@@ -35,11 +35,11 @@ export class Mirror {
   /**
    * @param {string} userId whose device it is
    * @param {(key: string, seq?: number) => void} [changed] called with the conversation that changed, and the seq of the message
-   * @param {Iterable<string>} [counted] the types that make a conversation unread
+   * @param {Iterable<string>} [counted] the types that make a conversation unread; a Set may grow later
    */
   constructor(userId, changed = () => {}, counted = UNREAD_TYPES) {
     this.userId = userId;
-    this.#counted = new Set(counted);
+    this.#counted = counted instanceof Set ? counted : new Set(counted);
     this.#changed = changed;
   }
 

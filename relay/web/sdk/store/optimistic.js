@@ -30,9 +30,9 @@ export class OptimisticUpdates {
   #stored = new Set();
   #shown;
 
-  /** @param {Iterable<string>} shown the types that are shown before they are stored */
+  /** @param {Iterable<string>} shown the types that are shown before they are stored; a Set may grow later */
   constructor(shown) {
-    this.#shown = new Set(shown);
+    this.#shown = shown instanceof Set ? shown : new Set(shown);
   }
 
   /**
