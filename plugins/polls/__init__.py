@@ -18,6 +18,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    Page,
     Payload,
     RelayError,
     Routes,
@@ -224,3 +225,9 @@ def relay_commands() -> list[Command]:
         Command(name="poll show", run=show_poll),
         Command(name="poll close", run=close_poll),
     ]
+
+
+@hookimpl
+def relay_page() -> Page:
+    """Draw polls in relay's own page."""
+    return Page(folder="page", module="poll.js", styles=["poll.css"])

@@ -3,6 +3,9 @@
 import { button, element, fill, icon } from "./dom.js";
 import { panels } from "./plugins.js";
 
+/** Controls in which something may be half typed: while one has the focus, the panel stays as it is. */
+const TYPED = ":is(input:not([type=checkbox], [type=radio]), textarea, select):focus";
+
 export class PluginPanel {
   #open = "";
   #labels = "";
@@ -25,11 +28,13 @@ export class PluginPanel {
     }
     const open = offered.find(({ name }) => name === this.#open);
     this.node.hidden = !open;
-    if (!open || this.node.querySelector("input:focus, textarea:focus, select:focus")) return; // what is typed stays
+    if (!open || this.node.querySelector(TYPED)) return;
     const close = button("Close", () => this.close(), { sign: icon("close"), class: "quiet" });
     this.node.setAttribute("aria-label", open.label);
     const content = open.draw() ?? element("p", { class: "hint" }, "This could not be shown.");
+    const focused = this.node.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
     fill(this.node, element("header", {}, element("h2", {}, open.label), close), content);
+    if (focused) /** @type {HTMLElement | null} */ (this.node.querySelector(`[aria-label="${CSS.escape(focused)}"]`))?.focus();
   }
 
   close() {
