@@ -18,7 +18,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
-    Page,
+    PageExtension,
     Payload,
     RelayError,
     Routes,
@@ -228,6 +228,6 @@ def relay_commands() -> list[Command]:
 
 
 @hookimpl
-def relay_page() -> Page:
+def relay_page() -> PageExtension:
     """Draw polls in relay's own page."""
-    return Page(folder="page", module="poll.js", styles=["poll.css"])
+    return PageExtension(folder="page", module="poll.js", styles=["poll.css"])

@@ -18,7 +18,7 @@ from relay.plugin import (
     MessageType,
     Migration,
     Name,
-    Page,
+    PageExtension,
     Payload,
     RelayError,
     Routes,
@@ -47,7 +47,7 @@ class TaskPayload(Payload):
 
 
 class TaskDone(Payload):
-    """Whether a task is done. Everybody in the conversation may say so; what was said last counts."""
+    """The state of a task. Everybody in the conversation may say it; what was said last counts."""
 
     task: Integer
     done: bool
@@ -138,6 +138,6 @@ def relay_commands() -> list[Command]:
 
 
 @hookimpl
-def relay_page() -> Page:
+def relay_page() -> PageExtension:
     """Draw tasks in relay's own page."""
-    return Page(folder="page", module="tasks.js", styles=["tasks.css"])
+    return PageExtension(folder="page", module="tasks.js", styles=["tasks.css"])

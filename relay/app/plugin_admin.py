@@ -13,7 +13,7 @@ from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
 from relay.engine.loader import load_plugins
 from relay.engine.registry import PARTS, Registry
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
@@ -132,7 +132,7 @@ def _called(part: Any) -> str:
     name = getattr(part, "name", None)
     if isinstance(name, str):
         return name
-    if isinstance(part, Page):
+    if isinstance(part, PageExtension):
         return part.module if part.folder is not None else "a module"
     given = [field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name))]
     blueprint = getattr(part, "blueprint", None)

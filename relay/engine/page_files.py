@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from relay.http.files import PLUGIN_TYPES, File, file_of, read_folder
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.protocol.envelope import encode_json
 from relay.settings.problems import did_you_mean
 
@@ -38,7 +38,7 @@ class PageFiles(NamedTuple):
     version: str
 
 
-def read_page(page: Page, beside: Path) -> PageFiles:
+def read_page(page: PageExtension, beside: Path) -> PageFiles:
     """Return a page module with its files.
 
     Args:
@@ -63,16 +63,10 @@ def read_page(page: Page, beside: Path) -> PageFiles:
     return PageFiles(module, styles, options, files, digest.hexdigest()[:16])
 
 
-def _files_of(page: Page, folder: Path) -> dict[str, File]:
+def _files_of(page: PageExtension, folder: Path) -> dict[str, File]:
     if not folder.is_dir():
         raise ValueError(f"relay_page: there is no folder {folder}; it is looked for beside the plugin's file")
-    files: dict[str, File] = {}
-    size = 0
-    for name, file in read_folder(folder, PLUGIN_TYPES):
-        size += len(file.data)
-        if size > MAX_BYTES:
-            raise ValueError(f"relay_page: the files in {folder} have more than {MAX_BYTES >> 20} MiB together")
-        files[name] = file
+    files = dict(read_folder(folder, PLUGIN_TYPES, MAX_BYTES))
     for name, end in _named(page):
         if name not in files:
             hint = did_you_mean(name, files)
@@ -82,13 +76,13 @@ def _files_of(page: Page, folder: Path) -> dict[str, File]:
     return files
 
 
-def _named(page: Page) -> Iterator[tuple[str, str]]:
+def _named(page: PageExtension) -> Iterator[tuple[str, str]]:
     yield page.module, ".js"
     for style in page.styles:
         yield style, ".css"
 
 
-def _options_of(page: Page) -> Any:
+def _options_of(page: PageExtension) -> Any:
     try:
         options = msgspec.to_builtins(page.options)
         size = len(encode_json(options))

@@ -12,7 +12,7 @@ import msgspec
 from relay.engine.guard import Guard, Rules
 from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -35,7 +35,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_background": BackgroundTask,
     "relay_routes": Routes,
     "relay_commands": Command,
-    "relay_page": Page,
+    "relay_page": PageExtension,
 }
 """The class of the parts that each hook returns a list of; `relay_page` returns one."""
 

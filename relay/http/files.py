@@ -43,17 +43,26 @@ def file_of(content_type: str, data: bytes) -> File:
     return File(content_type, data, gzip.compress(data, mtime=0), hashlib.sha256(data).hexdigest()[:32])
 
 
-def read_folder(folder: Path, types: Mapping[str, str] = CONTENT_TYPES) -> Iterator[tuple[str, File]]:
+def read_folder(
+    folder: Path, types: Mapping[str, str] = CONTENT_TYPES, max_bytes: int | None = None
+) -> Iterator[tuple[str, File]]:
     """Yield the files of a folder and of those in it, by their paths in it.
 
     Args:
         types: the content types by the ends of names; files of others are passed over.
+        max_bytes: bound on their size together.
 
     Raises:
         OSError: one cannot be read.
+        ValueError: they are larger than `max_bytes`.
     """
+    size = 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         hidden = any(part.startswith(".") or part == "node_modules" for part in name.parts)
-        if path.suffix in types and not hidden and path.is_file():
-            yield name.as_posix(), file_of(types[path.suffix], path.read_bytes())
+        if path.suffix not in types or hidden or not path.is_file():
+            continue
+        size += path.stat().st_size
+        if max_bytes is not None and size > max_bytes:
+            raise ValueError(f"the files in {folder} have more than {max_bytes >> 20} MiB together")
+        yield name.as_posix(), file_of(types[path.suffix], path.read_bytes())

@@ -36,7 +36,7 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
@@ -99,7 +99,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "DeviceEvent",
     "MessageHook",
     "Migration",
-    "Page",
+    "PageExtension",
     "Routes",
     "SessionHook",
     # Message types: their payloads, and a message before it is stored.

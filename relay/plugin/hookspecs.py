@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
-from relay.plugin.page import Page
+from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
@@ -74,5 +74,5 @@ def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
 
 
 @hookspec
-def relay_page(options: Any) -> Page:  # type: ignore[empty-body]
+def relay_page(options: Any) -> PageExtension:  # type: ignore[empty-body]
     """Return how relay's own page draws this plugin's messages: a JavaScript module and styles."""

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class PageExtension:
     """A plugin's page module with its files. Return it from `relay_page`.
 
     Args:
@@ -27,14 +27,18 @@ class Page:
 
     def __post_init__(self) -> None:
         if self.folder is not None and not isinstance(self.folder, str | Path):
-            raise TypeError(f"Page: folder is {self.folder!r:.80}; write the folder's name, as in folder='page'")
+            raise TypeError(
+                f"relay_page: folder is {self.folder!r:.80}; write the folder's name, as in folder='page'"
+            )
         if not isinstance(self.module, str):
-            raise TypeError(f"Page: module is {self.module!r:.80}; it is the name of a file, or a source text")
+            raise TypeError(
+                f"relay_page: module is {self.module!r:.80}; it is the name of a file, or a source text"
+            )
         if self.folder is None and "\n" not in self.module and self.module.endswith(".js"):
             raise TypeError(
-                f"Page: module is {self.module!r:.80} and there is no folder; write folder='page' for the folder"
+                f"relay_page: module is {self.module!r:.80}, without a folder; write folder='page' for the folder"
                 " that has the file, or give the module's source text"
             )
         if isinstance(self.styles, str) or not all(isinstance(style, str) for style in self.styles):
-            raise TypeError(f"Page: styles is {self.styles!r:.80}; write a list of texts")
+            raise TypeError(f"relay_page: styles is {self.styles!r:.80}; write a list of texts")
         object.__setattr__(self, "styles", tuple(self.styles))

@@ -11,7 +11,8 @@ PLUGIN: Final = Template('''\
 import sqlite3
 
 from relay.plugin import (
-    Draft, Entry, ErrorCode, Integer, Kind, MessageType, Page, Payload, RelayError, find_message, hookimpl,
+    Draft, Entry, ErrorCode, Integer, Kind, MessageType, PageExtension, Payload, RelayError, find_message,
+    hookimpl,
 )  # fmt: skip
 
 
@@ -58,9 +59,9 @@ def relay_message_types() -> list[MessageType]:
 
 
 @hookimpl
-def relay_page() -> Page:
+def relay_page() -> PageExtension:
     """Draw it in relay's own page: by page/$name.js, beside this file."""
-    return Page(folder="page", module="$name.js")
+    return PageExtension(folder="page", module="$name.js")
 ''')
 
 MODULE: Final = Template("""\

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from relay.protocol.bundled import NAMES_ITS_MESSAGE
+from relay.protocol.envelope import SentEnvelope
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
@@ -177,12 +179,23 @@ class HistorySaver:
         }
 
     async def conversations(self, user_id: str, *, after: int = 0, limit: int = 200) -> dict[str, Any]:
-        """Return a user's conversations, with the last message and the number of unread ones in each."""
-        listed, further = await self._runner.read(
-            lambda connection: summaries.summaries(
+        """Return a user's conversations, with the last message and the number of unread ones in each.
+
+        `latest` of a row holds the latest values about its last message, without reactions; it may be missing.
+        """
+
+        def read(connection: Any) -> tuple[list[summaries.Summary], int | None, dict[int, list[SentEnvelope]]]:
+            listed, further = summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
             )
-        )
+            about: dict[int, list[SentEnvelope]] = {}
+            ids = [summary.last.message_id for summary in listed if summary.last]
+            for record in messages.about(connection, user_id, ids, self._page_bytes):
+                if record.about is not None and record.type not in NAMES_ITS_MESSAGE:
+                    about.setdefault(record.about, []).append(envelope(record))
+            return listed, further, about
+
+        listed, further, about = await self._runner.read(read)
         rows = [
             {
                 "kind": summary.kind,
@@ -195,6 +208,11 @@ class HistorySaver:
                 "unread": summary.unread,
                 "unread_mentions": summary.unread_mentions,
             }
+            | (
+                {"latest": about[summary.last.message_id]}
+                if summary.last and summary.last.message_id in about
+                else {}
+            )
             for summary in listed
         ]
         return {"conversations": rows, "has_more": further is not None, "next_cursor": further}

@@ -15,7 +15,7 @@ from tests.plugin.authors import returning, write
 def loaded(folder: Path, page: str, **files: str) -> Registry:
     """Load a plugin whose `relay_page` returns an expression, with files in the folder `page` beside it."""
     code = (
-        f"from relay.plugin import Page\n\n@hookimpl\ndef relay_page(options):\n    return {page}\n"
+        f"from relay.plugin import PageExtension\n\n@hookimpl\ndef relay_page(options):\n    return {page}\n"
         + returning("")
     )
     write(folder, "mine", code)
@@ -26,7 +26,7 @@ def loaded(folder: Path, page: str, **files: str) -> Registry:
 
 
 def test_a_folder_is_served_by_the_ends_of_names_and_nothing_else_of_it(tmp_path: Path) -> None:
-    page = 'Page(folder="page", styles=["page.css"], options=options)'
+    page = 'PageExtension(folder="page", styles=["page.css"], options=options)'
     names = {
         "page_js": "1",
         "page_css": "2",
@@ -52,7 +52,7 @@ def test_a_folder_is_served_by_the_ends_of_names_and_nothing_else_of_it(tmp_path
 def test_texts_take_the_place_of_files_and_another_text_makes_another_version(tmp_path: Path) -> None:
     versions = set()
     for number, module in enumerate(("export {};\\n", "export { };\\n")):
-        (plugin,) = loaded(tmp_path / str(number), f'Page(module="{module}", styles=["p {{}}"])').loaded
+        (plugin,) = loaded(tmp_path / str(number), f'PageExtension(module="{module}", styles=["p {{}}"])').loaded
         assert plugin.page is not None
         assert sorted(plugin.page.files) == ["page.js", "style-1.css"]
         versions.add(plugin.page.version)
@@ -62,18 +62,18 @@ def test_texts_take_the_place_of_files_and_another_text_makes_another_version(tm
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        ('Page(folder="pages")', "there is no folder"),
-        ('Page(folder="page", module="pag.js")', "there is no 'pag.js' in .*did you mean page.js"),
-        ('Page(folder="page", module="page.css")', "'page.css' does not end in .js"),
-        ('Page(folder="page", styles=["page.js"])', "'page.js' does not end in .css"),
-        ('Page(folder="page", styles="page.css")', "styles is 'page.css'; write a list of texts"),
-        ('Page(module="page.js")', "there is no folder; write folder='page'"),
-        ("Page(folder=5)", "folder is 5; write the folder's name"),
-        ("Page(module=None)", "module is None; it is the name of a file, or a source text"),
-        ('Page(folder="page", options={"a": object()})', "options is a value that JSON can say"),
-        ('Page(folder="page", options="a" * 20_000)', "options has 20002 bytes as JSON; 16384 at most"),
-        ('[Page(folder="page")]', r"relay_page returned \[.*; return a Page"),
-        ('"page.js"', "relay_page returned 'page.js'; return a Page"),
+        ('PageExtension(folder="pages")', "there is no folder"),
+        ('PageExtension(folder="page", module="pag.js")', "there is no 'pag.js' in .*did you mean page.js"),
+        ('PageExtension(folder="page", module="page.css")', "'page.css' does not end in .js"),
+        ('PageExtension(folder="page", styles=["page.js"])', "'page.js' does not end in .css"),
+        ('PageExtension(folder="page", styles="page.css")', "styles is 'page.css'; write a list of texts"),
+        ('PageExtension(module="page.js")', "without a folder; write folder='page'"),
+        ("PageExtension(folder=5)", "folder is 5; write the folder's name"),
+        ("PageExtension(module=None)", "module is None; it is the name of a file, or a source text"),
+        ('PageExtension(folder="page", options={"a": object()})', "options is a value that JSON can say"),
+        ('PageExtension(folder="page", options="a" * 20_000)', "options has 20002 bytes as JSON; 16384 at most"),
+        ('[PageExtension(folder="page")]', r"relay_page returned \[.*; return a PageExtension"),
+        ('"page.js"', "relay_page returned 'page.js'; return a PageExtension"),
     ],
 )
 def test_what_is_wrong_with_it_is_told_and_the_plugin_left_out(tmp_path: Path, page: str, told: str) -> None:
@@ -85,7 +85,7 @@ def test_what_is_wrong_with_it_is_told_and_the_plugin_left_out(tmp_path: Path, p
 
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_files, "MAX_BYTES", 1 << 20)
-    (broken,) = loaded(tmp_path, 'Page(folder="page")', page_js="x" * (1 << 20), page_css="2").broken
+    (broken,) = loaded(tmp_path, 'PageExtension(folder="page")', page_js="x" * (1 << 20), page_css="2").broken
     assert "more than 1 MiB together" in broken.reason
 
 

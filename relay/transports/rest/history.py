@@ -93,7 +93,10 @@ class ConversationsQuery(Query, frozen=True):
 
 
 class Summary(Answer, frozen=True):
-    """A conversation as a list shows it; `last_message` is null where nothing was said yet."""
+    """A conversation as a list shows it; `last_message` is null where nothing was said yet.
+
+    `latest` has the latest values about that message, such as votes in a poll, but no reactions.
+    """
 
     kind: Literal["user", "group"]
     target_id: Name
@@ -104,6 +107,7 @@ class Summary(Answer, frozen=True):
     read_seq: Integer
     unread: Integer
     unread_mentions: Integer
+    latest: list[SentEnvelope] = []
 
 
 class Summaries(Answer, frozen=True):

@@ -46,8 +46,9 @@ async def page_faults(engine: Engine, caller: Caller, body: PageFault) -> None:
     _buckets().take(caller.user_id)
     server = engine.server_of(body.plugin)
     server.count("page_fault", body.kind)
+    shown = "".join(one if one.isprintable() else " " for one in body.text)  # no line that looks like another's
     text = "its page module failed (%s), as the browser of %s tells: %s"
-    server.log.warning(text, body.kind, caller.user_id, body.text)
+    server.log.warning(text, body.kind, caller.user_id, shown)
 
 
 def _buckets() -> TokenBuckets:

@@ -33,7 +33,7 @@ export interface Action<Given extends unknown[]> {
 export interface Relay {
   /** The id of the signed-in user. */
   readonly me: string;
-  /** The `options` of the plugin's `Page`. */
+  /** The `options` of the plugin's `PageExtension`. */
   readonly options: any;
   /** The conversation, with the messages that are loaded. */
   readonly conversation: {

@@ -14,32 +14,44 @@ export class PluginPanel {
   constructor(conversation) {
     this.conversation = conversation;
     this.buttons = element("div", { class: "tools" });
-    this.node = element("aside", { class: "panel", hidden: true });
+    this.heading = element("h2", {});
+    this.closer = button("Close", () => this.close(), { sign: icon("close"), class: "quiet" });
+    this.content = element("div", {});
+    const leave = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.close();
+    const header = element("header", {}, this.heading, this.closer);
+    this.node = element("aside", { class: "panel", hidden: true, onkeydown: leave }, header, this.content);
   }
 
   /** Draw what there is, with what changed in the conversation. */
   show() {
     const offered = panels(this.conversation);
-    const labels = offered.map(({ label }) => label).join("\n");
-    if (labels !== this.#labels) {
-      this.#labels = labels;
-      const toggle = (/** @type {string} */ name) => ((this.#open = this.#open === name ? "" : name), this.show());
-      fill(this.buttons, ...offered.map(({ name, label }) => button(label, () => toggle(name), { class: "link" })));
-    }
+    this.#drawButtons(offered);
     const open = offered.find(({ name }) => name === this.#open);
     this.node.hidden = !open;
-    if (!open || this.node.querySelector(TYPED)) return;
-    const close = button("Close", () => this.close(), { sign: icon("close"), class: "quiet" });
+    if (!open || this.content.querySelector(TYPED)) return;
+    const focused = this.content.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
+    fill(this.heading, open.label);
     this.node.setAttribute("aria-label", open.label);
-    const content = open.draw() ?? element("p", { class: "hint" }, "This could not be shown.");
-    const focused = this.node.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
-    fill(this.node, element("header", {}, element("h2", {}, open.label), close), content);
-    if (focused) /** @type {HTMLElement | null} */ (this.node.querySelector(`[aria-label="${CSS.escape(focused)}"]`))?.focus();
+    fill(this.content, open.draw() ?? element("p", { class: "note" }, "This could not be shown."));
+    if (focused) /** @type {HTMLElement | null} */ (this.content.querySelector(`[aria-label="${CSS.escape(focused)}"]`))?.focus();
   }
 
   close() {
     this.#open = "";
     this.node.hidden = true;
-    fill(this.node);
+    fill(this.content);
+  }
+
+  /** @param {{ name: string, label: string }[]} offered */
+  #drawButtons(offered) {
+    const labels = offered.map(({ label }) => label).join("\n");
+    if (labels === this.#labels) return;
+    this.#labels = labels;
+    const toggle = (/** @type {string} */ name) => {
+      this.#open = this.#open === name ? "" : name;
+      this.show();
+      if (this.#open) this.closer.focus();
+    };
+    fill(this.buttons, ...offered.map(({ name, label }) => button(label, () => toggle(name), { class: "link" })));
   }
 }

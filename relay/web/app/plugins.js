@@ -5,20 +5,20 @@
 
 import { UNREAD_TYPES } from "../sdk/protocol.js";
 import { element } from "./dom.js";
-import {
-  acceptElement, acceptText, boxed, findHanging, guarded, isAside, marked, markLoading, pressed, takeBack, tell, watchLater,
-} from "./plugin-guard.js";
+import { acceptElement, acceptText, boxed, guarded, marked, pressed, tell, watchLater } from "./plugin-guard.js";
+import { readModule } from "./plugin-module.js";
+import { findHanging, isAside, markLoading, takeBack } from "./plugin-marks.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
-/** @import { Action, PageModule, Relay, TypeModule } from "./page-module.js" */
+/** @import { Action, Relay, TypeModule } from "./page-module.js" */
+/** @import { Checked, Listed } from "./plugin-module.js" */
 
 /** After so long the next module is loaded; the slow one is taken when it comes. */
 const LOAD_MS = 3_000;
 const ROOT = new URL("../plugins/", import.meta.url).href;
 
-/** @typedef {{ name: string, module: string, styles: string[], version: string, options: any, types: string[] }} Listed */
-/** @typedef {{ plugin: Listed, module: PageModule }} Loaded */
+/** @typedef {{ plugin: Listed, module: Checked }} Loaded */
 /** @typedef {{ label: string, sign: string | Element | undefined, press: () => void }} BoundAction */
 
 /** The types that make a conversation unread, those of plugins included. @type {Set<string>} */
@@ -77,53 +77,28 @@ function offerAgain(plugin) {
 
 /** @param {Listed} plugin */
 async function loadOne(plugin) {
-  for (const style of plugin.styles) document.head.append(element("link", { rel: "stylesheet", href: `${ROOT}${plugin.name}/${style}` }));
+  const failed = (/** @type {unknown} */ fault) => tell(plugin.name, "load", "load", fault);
+  for (const style of plugin.styles) {
+    const href = `${ROOT}${plugin.name}/${style}`;
+    document.head.append(element("link", { rel: "stylesheet", href, onerror: () => failed(`${style} could not be loaded`) }));
+  }
   const loads = markLoading(plugin);
-  const taken = import(`${ROOT}${plugin.name}/${plugin.module}`).then(
-    (module) => take(plugin, module),
-    (fault) => tell(plugin.name, "load", "load", fault),
-  );
+  const taken = import(`${ROOT}${plugin.name}/${plugin.module}`).then((module) => take(plugin, module)).catch(failed);
   const slow = new Promise((resolve) => setTimeout(() => resolve("slow"), LOAD_MS));
-  if ((await Promise.race([taken, slow])) === "slow") tell(plugin.name, "load", "load", `it was not there after ${LOAD_MS / 1000} s`);
+  if ((await Promise.race([taken, slow])) === "slow") failed(`it was not there after ${LOAD_MS / 1000} s`);
   loads();
 }
 
-/** @param {Listed} plugin @param {PageModule} module */
-function take(plugin, module) {
-  const wrong = mistakes(plugin, module);
+/** @param {Listed} plugin @param {unknown} exported */
+function take(plugin, exported) {
+  const { module, wrong } = readModule(plugin, exported);
   for (const text of wrong) tell(plugin.name, "shape", plugin.module, text);
-  for (const [name, type] of Object.entries(module.types ?? {})) {
-    if (!plugin.types.includes(name)) continue;
+  for (const [name, type] of Object.entries(module.types)) {
     types.set(name, { plugin, type });
     echoed.add(name);
   }
   loaded.push({ plugin, module });
   messenger?.names.redraw();
-}
-
-/**
- * Return what is wrong with a module's exports.
- *
- * @param {Listed} plugin
- * @param {any} module
- */
-function mistakes(plugin, { types: drawn, composer, panel }) {
-  const found = [];
-  if (!drawn && !composer && !panel) found.push("it exports none of types, composer and panel");
-  for (const [name, type] of Object.entries(drawn ?? {})) {
-    if (!plugin.types.includes(name)) found.push(`types: ${name} is no stream type of the plugin; it has ${plugin.types.join(", ") || "none"}`);
-    for (const method of ["draw", "text"])
-      if (type?.[method] !== undefined && typeof type[method] !== "function") found.push(`types.${name}.${method} is no function`);
-    for (const action of type?.actions ?? []) if (!isAction(action)) found.push(`types.${name}.actions: each has a label and a function press`);
-  }
-  for (const action of composer ?? []) if (!isAction(action)) found.push("composer: each has a label and a function press");
-  if (panel && (typeof panel.label !== "string" || typeof panel.draw !== "function")) found.push("panel has a label and a function draw");
-  return found;
-}
-
-/** @param {any} action */
-function isAction(action) {
-  return typeof action?.label === "string" && typeof action.press === "function";
 }
 
 // ---- what the page asks
@@ -136,7 +111,7 @@ function isAction(action) {
 export function drawByPlugin(message) {
   const known = types.get(message.type);
   const relay = known && relayOf(known.plugin, message.conversation);
-  if (!relay || typeof known.type.draw !== "function") return null;
+  if (!relay || !known.type.draw) return null;
   const { plugin, type } = known;
   const made = guarded(plugin, "draw", `draw of ${message.type}`, () => type.draw?.(message, relay), acceptElement);
   return made && boxed(plugin, made);
@@ -150,7 +125,7 @@ export function drawByPlugin(message) {
 export function textByPlugin(message) {
   const known = types.get(message.type);
   const relay = known && relayOf(known.plugin, message.conversation);
-  if (!relay || typeof known.type.text !== "function") return "";
+  if (!relay || !known.type.text) return "";
   return guarded(known.plugin, "text", `text of ${message.type}`, () => known.type.text?.(message, relay), acceptText) ?? "";
 }
 
@@ -188,7 +163,7 @@ export function composerActions(conversation) {
 export function panels(conversation) {
   return loaded.flatMap(({ plugin, module: { panel } }) => {
     const relay = relayOf(plugin, conversation);
-    if (!relay || typeof panel?.draw !== "function" || typeof panel.label !== "string") return [];
+    if (!relay || !panel) return [];
     const draw = () => {
       const made = guarded(plugin, "draw", "draw of the panel", () => panel.draw(relay), acceptElement);
       return made && boxed(plugin, made);
@@ -210,7 +185,7 @@ function bind(plugin, actions, things) {
   const signOf = (/** @type {Action<Given>} */ { label, sign }) =>
     typeof sign === "function" ? (guarded(plugin, "draw", `sign of ${label}`, sign, acceptElement) ?? undefined) : sign;
   return (actions ?? [])
-    .filter((action) => isAction(action) && shown(action))
+    .filter(shown)
     .map((action) => ({ label: action.label, sign: signOf(action), press: () => pressed(plugin, action.label, () => action.press(...things)) }));
 }
 

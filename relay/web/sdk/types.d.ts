@@ -205,6 +205,8 @@ export interface ConversationRow {
   read_seq: number;
   unread: number;
   unread_mentions: number;
+  /** Latest values about the last message, without reactions. */
+  latest?: Envelope[];
 }
 
 export interface ConversationsAnswer {

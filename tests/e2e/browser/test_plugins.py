@@ -23,7 +23,7 @@ CARDS = "[...document.querySelectorAll('.fields .lead')].map((one) => one.textCo
 WATCH = "document.addEventListener('securitypolicyviolation', (event) => (globalThis.violated = event.violatedDirective))"
 
 PLUGIN = """
-from relay.plugin import Kind, MessageType, Page, Payload, hookimpl
+from relay.plugin import Kind, MessageType, PageExtension, Payload, hookimpl
 
 class Said(Payload):
     text: str
@@ -34,7 +34,7 @@ def relay_message_types():
 
 @hookimpl
 def relay_page():
-    return Page(module={module!r})
+    return PageExtension(module={module!r})
 """
 
 WRONG = {
@@ -49,6 +49,7 @@ WRONG = {
     "broken": "export const types = {;\n",
     "never": "await new Promise(() => {});\nexport const types = {};\n",
     "empty": "export const other = 1;\n",
+    "shapes": "export const types = { shapes: { draw: 1, actions: {} }, other: null };\nexport const composer = 5;\n",
     "later": (
         "export const types = { later: { draw() {\n  setTimeout(() => { throw new Error('much later'); });\n"
         '  return document.createElement("p");\n} } };\n'
@@ -100,6 +101,12 @@ async def test_from_the_command_to_a_task_ticked_off_by_somebody_else(chromium: 
         await load_anew(alice)
         await alice.wait("document.querySelector('.check.done input')?.checked")
         await alice.wait("document.querySelector('#relay').textContent.includes('☑ Buy bread')")
+        await alice.evaluate(
+            "location.hash = ''"
+        )  # the list, drawn by what the server's list of conversations tells
+        await load_anew(alice)
+        await alice.wait("document.querySelector('#relay').textContent.includes('☑ Buy bread')")
+        await open_conversation(alice, "bob")
         await share_moods(alice, bob)
 
 
@@ -138,6 +145,7 @@ async def test_a_module_that_does_everything_wrong_costs_the_page_nothing(chromi
         assert re.search(r"\(load\).*SyntaxError", told["broken"])
         assert "not there after 3 s" in told["never"]
         assert "none of types, composer and panel" in told["empty"]
+        assert "types.shapes.draw is no function" in await logged(place, "draw is no function")
         assert "much later" in told["later"]
         assert await alice.evaluate("[globalThis.ran, globalThis.violated].join()") == ",require-trusted-types-for"
         listed = place.server.relay("plugins", "list")
@@ -183,7 +191,7 @@ async def test_a_module_that_hangs_the_page_is_set_aside_by_the_next_one(chromiu
         again.errors.clear()
         await again.click("Try again")
         assert await hangs(again)
-        await again.crash()
+        again.browser.pages.pop(again.session)  # it goes with its profile
 
 
 async def hangs(page: Page) -> bool:

@@ -674,3 +674,25 @@ test("a page of history brings the latest values of its messages, before or afte
   state.page("ann", { messages: [poll], latest: [result], has_more: false }, { older: true });
   assert.deepEqual(state.view("ann").messages[0].latest.map(({ payload }) => payload.votes), [[1]]);
 });
+
+test("the list of conversations brings the latest values about its last message", () => {
+  const state = newState();
+  const ann = talk();
+  const poll = ann.raw("poll", "ann", { question: "Lunch?" });
+  const result = ann.raw("poll_result", "ann", { poll: 1, votes: [1] }, { seq: null, about: 1 });
+  state.row(row({ last_seq: 1, unread: 1, last_message: poll, latest: [result] }));
+  assert.deepEqual(state.summary("ann").lastMessage?.latest.map(({ payload }) => payload.votes), [[1]]);
+});
+
+test("a Set of types may grow: of those that are shown unsent, and of those that count as unread", () => {
+  const [echoed, counted] = [new Set(["chat_message"]), new Set(["chat_message"])];
+  const state = new State("me", () => {}, { echoed, counted, most: () => 300 });
+  const ann = talk();
+  state.apply(ann.say("ann", "hello"));
+  for (const types of [echoed, counted]) types.add("task");
+  state.apply(ann.raw("task", "ann", { text: "bread" }));
+  assert.equal(state.view("ann").unread, 2);
+  const own = { type: "task", payload: { text: "milk" }, meta: { id: "t", target_id: "ann" } };
+  state.sent(/** @type {any} */ (sent(own)), false);
+  assert.deepEqual(state.view("ann").messages.at(-1)?.payload, { text: "milk" });
+});

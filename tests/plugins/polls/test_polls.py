@@ -325,3 +325,21 @@ async def test_no_two_results_of_a_poll_are_closer_than_the_administrator_wants(
             await vote(bob, poll, choice, target="alice")
             times.append((await alice.next("poll_result"))["meta"]["timestamp"])
         assert all(later - earlier >= 30 for earlier, later in pairwise(times[1:]))
+
+
+async def test_the_list_of_conversations_has_the_votes_of_a_poll_that_came_last(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        await team(world, "bob")
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        poll = await asked(alice)
+        assert await vote(bob, poll, 1) == "ack"
+        await alice.request("reaction", {"message_id": poll, "emoji": "👍", "on": True}, "team")
+        assert await result(alice) == {"votes": [0, 1, 0], "voters": 1}
+        (row,) = (await world.rest("GET", "/api/conversations", "bob")).body["conversations"]
+        assert [(one["type"], one["meta"]["about"]) for one in row["latest"]] == [
+            ("poll_vote", poll),
+            ("poll_result", poll),
+        ]
+        await alice.request("group_message", {"content": "soup it is"}, "team")
+        (row,) = (await world.rest("GET", "/api/conversations", "bob")).body["conversations"]
+        assert "latest" not in row

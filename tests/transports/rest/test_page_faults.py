@@ -17,11 +17,11 @@ from relay.transports.rest.app import make_app
 from tests.plugin.authors import returning, write
 
 PAGE = """
-from relay.plugin import Page
+from relay.plugin import PageExtension
 
 @hookimpl
 def relay_page():
-    return Page(folder="page", options={"colour": "red"})
+    return PageExtension(folder="page", options={"colour": "red"})
 """
 STATE = 'made() + [MessageType(name="t_state", payload=P, kind=Kind.LATEST)]'
 
@@ -114,7 +114,7 @@ async def test_a_fault_is_logged_and_counted_and_is_no_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with with_page(tmp_path) as world:
-        fault = {"plugin": "mine", "kind": "draw", "text": "draw of t: Error: no title"}
+        fault = {"plugin": "mine", "kind": "draw", "text": "draw of t: Error:\nno title"}
         with caplog.at_level(logging.WARNING, "relay.plugin.mine"):
             assert (await world.rest("POST", "/api/page/faults", "alice", json_body=fault)).status == 204
         (record,) = caplog.records

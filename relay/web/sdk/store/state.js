@@ -115,6 +115,7 @@ export class State {
     this.#note(row.last_message?.meta.message_id);
     conversation.unread.row(row);
     if (row.last_message) conversation.preview(row.last_message);
+    for (const value of row.latest ?? []) conversation.take(value);
     this.#changed(key);
   }
 
