@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from relay.plugin import (
+    Actions,
     Draft,
     Entry,
     ErrorCode,
@@ -32,11 +33,12 @@ from relay.plugin import (
 
 
 class MessageEdit(Payload):
-    """The message and its new text; without `mentions` it keeps its own."""
+    """The message and its new text; without `mentions` it keeps its own, and so with `actions`."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
     content: Annotated[str, Meta(description="the new text")]
     mentions: Mentions | None = None
+    actions: Annotated[Actions | None, Meta(description="its actions from now on; no elements for none")] = None
 
 
 async def handle(draft: Draft) -> None:
@@ -88,7 +90,9 @@ async def shown_to_hooks(draft: Draft, edit: MessageEdit) -> Shaped:
     changed: dict[str, Any] = {"content": edit.content}
     if edit.mentions is not None:
         changed["mentions"] = edit.mentions
-    cleared = frozenset(name for name, value in changed.items() if value == [])
+    if edit.actions is not None:
+        changed["actions"] = msgspec.to_builtins(edit.actions)
+    cleared = frozenset(name for name, value in changed.items() if value in ([], {"elements": []}))
     place = draft.conversation.channel_id
     message = await draft.server.read(lambda found: find_in_channel(found, place, edit.message_id), inline=True)
     known = draft.server.message_types.types.get(message.type) if message else None

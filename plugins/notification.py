@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from relay.plugin import (
     NOTIFY,
+    Actions,
     ConversationKind,
     Draft,
     Entry,
@@ -36,6 +37,7 @@ class Notification(Payload):
     collapse_key: Annotated[
         Name | None, Meta(description="it replaces an older one of the same sender and key")
     ] = None
+    actions: Annotated[Actions | None, Meta(description="buttons, selects and forms below it")] = None
 
 
 def prepare(draft: Draft) -> None:

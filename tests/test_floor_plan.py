@@ -23,6 +23,7 @@ ONE_DOOR = {
     "wsproto": {"relay/transports/odd_frames.py", "relay/testing/device.py"},
     "quart": {"relay/transports/rest", "relay/http"},
     "prometheus_client": {"relay/transports/rest/metrics.py"},
+    "cronsim": {"relay/plugin/schedules.py"},
     "quart_trio": {"relay/transports/rest"},
     "sqlite_utils": {"relay/storage/migrations.py"},
     "argon2": {"relay/services/passwords.py"},

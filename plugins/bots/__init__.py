@@ -26,16 +26,18 @@ from relay.plugin import (
     hookimpl,
 )
 
-from . import cli, invocations, registry, responses, text_commands
+from . import cli, invocations, plugin_commands, registry, responses, text_commands
 from .options import Options
-from .payloads import Answered, BotCommands, Invoked, SlashCommand, SlashNotice, SlashResponse
+from .payloads import Answered, BotCommands, CommandSpec, Invoked, SlashCommand, SlashNotice, SlashResponse
 from .registry import SCHEMA, register
 from .views import blueprint
 
 
 def prepare_commands(draft: Draft, most: int) -> None:
     """Register a bot's commands in the message's own transaction."""
-    wanted = [(one.name, one.description, one.usage, one.private) for one in draft.payload.commands]
+    wanted = [
+        (one.name, one.description, one.usage, one.private, _described(one)) for one in draft.payload.commands
+    ]
     if len({name for name, *_rest in wanted}) < len(wanted):
         raise RelayError(ErrorCode.INVALID_PAYLOAD, "no two commands of a bot have the same name")
     if len(wanted) > most:
@@ -47,6 +49,11 @@ def prepare_commands(draft: Draft, most: int) -> None:
     draft.apply = apply
 
 
+def _described(command: CommandSpec) -> str | None:
+    """Return the JSON of a command's arguments; None where it tells none."""
+    return msgspec.json.encode(command.arguments).decode() if command.arguments else None
+
+
 @hookimpl
 def relay_options() -> type[msgspec.Struct]:
     """Read `[plugins.bots]` into `Options`."""
@@ -56,7 +63,11 @@ def relay_options() -> type[msgspec.Struct]:
 @hookimpl
 def relay_migrations() -> list[Migration]:
     """Create the tables."""
-    return [Migration(name="bots", sql=SCHEMA)]
+    return [
+        Migration(name="bots", sql=SCHEMA),
+        Migration(name="arguments", sql=registry.ARGUMENTS),
+        Migration(name="plugin_commands", sql=plugin_commands.SCHEMA),
+    ]
 
 
 @hookimpl

@@ -20,9 +20,10 @@ from relay.plugin import (
     answer_depth,
 )
 
-from . import registry
+from . import plugin_commands, registry
 from .options import Options
 from .payloads import Place, SlashCommand
+from .plugin_commands import Waiting
 from .registry import Command
 
 
@@ -37,7 +38,7 @@ class Invocation(NamedTuple):
 
 
 async def handle(draft: Draft, options: Options) -> None:
-    """Address a `slash_command` to the bot that is meant, or have it refused.
+    """Address a `slash_command` to the bot or the plugin that is meant, or have it refused.
 
     It is refused inside its transaction, so that a retry of one that was stored gets its ack, even if the bot is
     gone since then.
@@ -50,7 +51,7 @@ async def handle(draft: Draft, options: Options) -> None:
     try:
         found, depth = await draft.server.read(
             lambda connection: (
-                find_command(connection, user_id, name, bot_id or None, place.channel_id, options),
+                find_command(draft.server, connection, user_id, name, bot_id or None, place.channel_id, options),
                 invocation_depth(connection, user_id),
             )
         )
@@ -58,13 +59,20 @@ async def handle(draft: Draft, options: Options) -> None:
         refuse_later(draft, refused)
         return
     rate_limits(draft.server, options).take(user_id)
-    draft.conversation, draft.target_id = await draft.server.conversations.own(found.bot_id), ""
-    draft.answer = {"bot": found.bot_id}
+    draft.conversation = await draft.server.conversations.own(found.bot_id or user_id)
+    draft.target_id = ""
+    draft.answer = {"bot": found.bot_id} if found.plugin is None else {"plugin": found.plugin}
     shape_draft(draft, Invocation(found, said.text, place, depth=depth), options)
 
 
 def find_command(
-    connection: sqlite3.Connection, user_id: str, name: str, bot_id: str | None, channel_id: int, options: Options
+    server: Server,
+    connection: sqlite3.Connection,
+    user_id: str,
+    name: str,
+    bot_id: str | None,
+    channel_id: int,
+    options: Options,
 ) -> Command:
     """Return the command that a user means in a conversation.
 
@@ -73,7 +81,7 @@ def find_command(
     """
     if not options.bots_invoke and registry.is_bot(connection, user_id):
         raise RelayError(ErrorCode.FORBIDDEN, "bots invoke no commands here; [plugins.bots] bots_invoke lets them")
-    return registry.resolve(connection, name, bot_id, channel_id)
+    return registry.resolve(server, connection, name, bot_id, channel_id)
 
 
 def invocation_depth(connection: sqlite3.Connection, sender_id: str, about: int | None = None) -> int:
@@ -129,23 +137,37 @@ def shape_draft(draft: Draft, invocation: Invocation, options: Options) -> None:
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         if entry.sender_id not in place.members:
             raise RelayError(ErrorCode.NOT_FOUND, "there is no such conversation of yours any more")
-        if registry.find(connection, command.bot_id) is None:
+        if command.plugin is None and registry.find(connection, command.bot_id) is None:
             raise RelayError(ErrorCode.NOT_FOUND, f"{command.bot_id} is no bot any more")
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
-        connection.execute(
-            "INSERT INTO bots_invocations (message_id, bot_id, command, sender_id, address, about, private, at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                entry.message_id, command.bot_id, command.name, entry.sender_id, place.address,
-                invocation.about, private, entry.timestamp,
-            ),
-        )  # fmt: skip
+        assert entry.message_id is not None  # noqa: S101 - it is stored
+        where = (entry.sender_id, place.address, invocation.about)
+        if command.plugin is not None:
+            waiting = Waiting(entry.message_id, command.name, invocation.text, *where, entry.timestamp)
+            plugin_commands.add(connection, waiting)
+        else:
+            _register(connection, entry, command, where, private)
         if invocation.about is not None:
             connection.execute("DELETE FROM bots_spoken WHERE message_id = ?", (invocation.about,))
         draft.server.wake()
 
     draft.apply, draft.after = apply, after
+
+
+def _register(
+    connection: sqlite3.Connection,
+    entry: Entry,
+    command: Command,
+    where: tuple[str, str, int | None],
+    private: bool,
+) -> None:
+    """Keep an invocation of a bot's command until it is too old to be answered."""
+    connection.execute(
+        "INSERT INTO bots_invocations (message_id, bot_id, command, sender_id, address, about, private, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (entry.message_id, command.bot_id, command.name, *where, private, entry.timestamp),
+    )
 
 
 def rate_limits(server: Server, options: Options) -> TokenBuckets:

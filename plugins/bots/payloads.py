@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Integer, Mentions, Name, Payload
+from relay.plugin import Actions, Integer, Mentions, Name, Payload
 
 LONGEST = 4000
 """The most characters after a command."""
@@ -15,12 +15,20 @@ Addressed = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}(@[A-Za-z0-9_][A
 Line = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
+class Argument(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """An argument of a command, in words, for clients that help to type it."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=32)]
+    description: Line
+
+
 class CommandSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A command; with `private` only the bot and the invoker see the answers to it."""
 
     name: CommandName
     description: Line
     usage: Line | None = None
+    arguments: Annotated[list[Argument], Meta(max_length=10)] = []
     private: bool = False
 
 
@@ -52,9 +60,10 @@ class SlashCommand(Payload):
 
 
 class Invoked(Payload):
-    """The bot that got the invocation; the ack of a retry may lack it, when the bot is gone."""
+    """The bot or the plugin that got the invocation; the ack of a retry may lack it, when that is gone."""
 
     bot: Name | None = None
+    plugin: Name | None = None
 
 
 class Answered(Payload):
@@ -66,7 +75,8 @@ class Answered(Payload):
 class SlashResponse(Payload):
     """A bot's answer to an invocation, by the `message_id` of its `slash_command`.
 
-    With `private` only the bot and the invoker see it. The server sets `command`, `invoked_by` and `reply_to`.
+    With `private` only the bot and the invoker see it. The server sets `command`, `invoked_by` and `reply_to`. The
+    answer of a plugin's command has its invoker as the sender, and the `plugin`.
     """
 
     invocation: Integer
@@ -75,9 +85,11 @@ class SlashResponse(Payload):
     attachments: Annotated[list[Name], Meta(max_length=20)] = []
     mentions: Mentions = []
     extra: dict[str, Any] | None = None
+    actions: Actions | None = None
     command: str | None = None
     invoked_by: Name | None = None
     reply_to: Integer | None = None
+    plugin: Name | None = None
 
 
 class SlashNotice(Payload):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from relay.plugin import ErrorCode, RelayError, Server, Unchanged
+import msgspec
+
+from relay.plugin import ErrorCode, OfferedCommand, RelayError, Server, Unchanged
 
 SCHEMA = """
 CREATE TABLE bots_bots (
@@ -28,6 +30,8 @@ CREATE TABLE bots_spoken (
 );
 """
 
+ARGUMENTS = "ALTER TABLE bots_commands ADD COLUMN arguments TEXT"
+
 _ACTIVE = (
     "(SELECT b.user_id, u.display_name, b.owner_id, b.added_at FROM bots_bots b JOIN users u USING (user_id)"
     " WHERE b.removed_at IS NULL AND u.disabled = 0)"
@@ -44,14 +48,20 @@ class Bot(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command of a bot; `here` is whether the bot is in the conversation that was asked about."""
+    """A command of a bot, or of a plugin, which has no `bot_id`.
+
+    `here` is whether the bot is in the conversation that was asked about; a plugin is in each. `arguments` is the
+    JSON of a list of `Argument`.
+    """
 
     name: str
     bot_id: str
     description: str
     usage: str | None
     private: bool
+    arguments: str | None
     here: bool
+    plugin: str | None = None
 
 
 def is_bot(connection: sqlite3.Connection, user_id: str) -> bool:
@@ -82,19 +92,19 @@ def commands(
         channel_id: the conversation that `here` is about.
     """
     rows = connection.execute(
-        "SELECT c.name, c.user_id, c.description, c.usage, c.private, EXISTS (SELECT 1 FROM members m"
+        "SELECT c.name, c.user_id, c.description, c.usage, c.private, c.arguments, EXISTS (SELECT 1 FROM members m"
         " WHERE m.channel_id = ?1 AND m.user_id = c.user_id AND m.visible_until IS NULL)"
         f" FROM bots_commands c JOIN {_ACTIVE} USING (user_id)"
         " WHERE (?2 IS NULL OR c.name = ?2) AND (?3 IS NULL OR c.user_id = ?3) ORDER BY c.name, c.user_id",
         (channel_id, name, bot_id),
     )
-    return [Command._make((*row[:4], bool(row[4]), bool(row[5]))) for row in rows]
+    return [Command._make((*row[:4], bool(row[4]), row[5], bool(row[6]), None)) for row in rows]
 
 
 def register(
-    connection: sqlite3.Connection, bot_id: str, wanted: Sequence[tuple[str, str, str | None, bool]]
+    connection: sqlite3.Connection, bot_id: str, wanted: Sequence[tuple[str, str, str | None, bool, str | None]]
 ) -> None:
-    """Replace a bot's commands, each a name, a description, a usage and whether it is private.
+    """Replace a bot's commands, each a name, a description, a usage, whether it is private, and its arguments.
 
     Raises:
         RelayError: `forbidden` for a user who is no bot.
@@ -102,21 +112,38 @@ def register(
     """
     if find(connection, bot_id) is None:
         raise RelayError(ErrorCode.FORBIDDEN, "only a bot has commands; `relay bot add` makes one")
-    if [known[0:1] + known[2:5] for known in commands(connection, bot_id=bot_id)] == sorted(wanted):
+    if [known[0:1] + known[2:6] for known in commands(connection, bot_id=bot_id)] == sorted(
+        wanted, key=lambda one: one[0]
+    ):
         raise Unchanged
     connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (bot_id,))
     connection.executemany(
-        "INSERT INTO bots_commands (name, user_id, description, usage, private) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO bots_commands (name, user_id, description, usage, private, arguments)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         [(name, bot_id, *rest) for name, *rest in wanted],
     )
 
 
-def resolve(connection: sqlite3.Connection, name: str, bot_id: str | None, channel_id: int) -> Command:
-    """Return the command that is meant: of the named bot, else of the one in the conversation, else the only one.
+def of_plugin(offered: OfferedCommand) -> Command:
+    """Return a plugin's command as one beside those of bots."""
+    arguments = [{"name": name, "description": description} for name, description in offered.arguments]
+    described = msgspec.json.encode(arguments).decode() if arguments else None
+    return Command(
+        offered.name, "", offered.description, offered.usage, offered.private, described, True, offered.plugin
+    )
+
+
+def resolve(
+    server: Server, connection: sqlite3.Connection, name: str, bot_id: str | None, channel_id: int
+) -> Command:
+    """Return the command that is meant: the named bot's, a plugin's, that of the bot here, or the only one.
 
     Raises:
         RelayError: `not_found` where there is none, naming a similar one; `conflict` for several, naming them.
     """
+    offered = server.slash_commands.find(name) if bot_id is None else None
+    if offered is not None:
+        return of_plugin(offered)
     having = commands(connection, name=name, channel_id=channel_id)
     if bot_id is not None:
         found = next((one for one in having if one.bot_id == bot_id), None)
@@ -125,9 +152,10 @@ def resolve(connection: sqlite3.Connection, name: str, bot_id: str | None, chann
         return found
     meant = [one for one in having if one.here] or having
     if not meant:
-        near = get_close_matches(name, {one.name for one in commands(connection)}, n=1)
+        known = {one.name for one in commands(connection)} | {one.name for one in server.slash_commands.offered()}
+        near = get_close_matches(name, known, n=1)
         hint = f"; did you mean /{near[0]}?" if near else ""
-        raise RelayError(ErrorCode.NOT_FOUND, f"no bot has a command /{name}{hint}")
+        raise RelayError(ErrorCode.NOT_FOUND, f"there is no command /{name}{hint}")
     if len(meant) > 1:
         choices = " or ".join(f"/{name}@{one.bot_id}" for one in meant)
         raise RelayError(ErrorCode.CONFLICT, f"several bots have a command /{name}; say {choices}")
@@ -154,5 +182,6 @@ def left(server: Server, connection: sqlite3.Connection, user_id: str) -> None:
     """Delete everything of a user who is erased, bot or not."""
     if is_bot(connection, user_id):
         remove(connection, user_id, server.now())
-    connection.execute("DELETE FROM bots_invocations WHERE sender_id = ?", (user_id,))
+    for table in ("bots_invocations", "bots_plugin_invocations"):
+        connection.execute(f"DELETE FROM {table} WHERE sender_id = ?", (user_id,))
     connection.execute("DELETE FROM bots_spoken WHERE sender_id = ?", (user_id,))

@@ -34,8 +34,9 @@ async def handle(draft: Draft, options: Options) -> None:
     answer is over since then.
     """
     said: SlashResponse = draft.payload
-    if said.command is not None or said.invoked_by is not None or said.reply_to is not None:
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, "command, invoked_by and reply_to are the server's to say")
+    if (said.command, said.invoked_by, said.reply_to, said.plugin) != (None, None, None, None):
+        text = "command, invoked_by, reply_to and plugin are the server's to say"
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
     bot_id, conversations = draft.sender.user_id, draft.server.conversations
     invoked = await draft.server.read(lambda connection: find_invocation(connection, said.invocation, bot_id))
     if invoked is None:

@@ -12,19 +12,17 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from relay.plugin import Entry, ErrorCode, RelayError, Server, TokenBuckets, erase_messages
+from relay.plugin import Entry, ErrorCode, RelayError, Server, erase_messages
 
-from . import registry
+from . import plugin_commands, registry
 from .invocations import Invocation, find_command, invocation_depth, rate_limits, shape_draft
+from .notices import send_notice
 from .options import Options
 from .payloads import LONGEST
 from .registry import Command
 
 TEXTS = frozenset({"chat_message", "group_message"})
 AT_ONCE = 100
-NOTICES = 20
-"""Notices that a user may get at once; after them one a second."""
-
 LONGEST_WAIT = 3600.0
 """Seconds after which times are compared again, as the wall clock may have been set."""
 
@@ -46,13 +44,13 @@ class TextCommand(NamedTuple):
 
 
 def note(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry], options: Options) -> None:
-    """Note messages that begin with a command of a bot, or that name a bot; called inside their transaction."""
+    """Note messages that begin with a command, or that name a bot; called inside their transaction."""
     for entry in entries:
         # Most texts fail this test, and cost no decoding. Payloads are encoded without spaces.
         if _STARTS_WITH_SLASH in entry.payload and entry.seq is not None:
             content = msgspec.json.decode(entry.payload).get("content", "")
             found = _COMMAND.fullmatch(content)
-            if found is not None and _invokes(connection, entry.sender_id, found, options):
+            if found is not None and _invokes(server, connection, entry.sender_id, found, options):
                 row = (entry.message_id, entry.sender_id, entry.channel_id, content)
                 connection.execute("INSERT INTO bots_spoken VALUES (?, ?, ?, ?)", row)
                 server.wake()
@@ -62,6 +60,7 @@ def forget(server: Server, connection: sqlite3.Connection, message_ids: Sequence
     """Forget the commands of messages that were edited or erased; invocations made of them are erased."""
     marks = ",".join("?" * len(message_ids))
     connection.execute(f"DELETE FROM bots_spoken WHERE message_id IN ({marks})", tuple(message_ids))
+    connection.execute(f"DELETE FROM bots_plugin_invocations WHERE about IN ({marks})", tuple(message_ids))
     invocations = connection.execute(
         f"SELECT message_id FROM bots_invocations WHERE about IN ({marks})", tuple(message_ids)
     ).fetchall()
@@ -69,21 +68,27 @@ def forget(server: Server, connection: sqlite3.Connection, message_ids: Sequence
         erase_messages(connection, [row[0] for row in invocations], server.now())
 
 
-def _invokes(connection: sqlite3.Connection, sender_id: str, found: re.Match[str], options: Options) -> bool:
+def _invokes(
+    server: Server, connection: sqlite3.Connection, sender_id: str, found: re.Match[str], options: Options
+) -> bool:
     if not options.bots_invoke and registry.is_bot(connection, sender_id):
         return False
     if found["bot"] is not None:
         return registry.find(connection, found["bot"]) is not None
-    return bool(registry.commands(connection, name=found["name"].lower()))
+    name = found["name"].lower()
+    return server.slash_commands.find(name) is not None or bool(registry.commands(connection, name=name))
 
 
 async def run(server: Server, options: Options) -> None:
-    """Deliver commands to their bots, and notices to invokers, for ever: the plugin's background task."""
-    while True:
-        if await deliver(server, options):
-            await trio.sleep(1.0)
-            continue
-        await server.woken(min(await notify_unanswered(server, options), LONGEST_WAIT))
+    """Deliver commands to bots and plugins, and notices to invokers, for ever: the plugin's background task."""
+    server.memory.pop(plugin_commands.RUNNING, None)  # what an earlier run of this task began has ended with it
+    async with trio.open_nursery() as nursery:
+        while True:
+            await plugin_commands.begin(server, nursery)
+            if await deliver(server, options):
+                await trio.sleep(1.0)
+                continue
+            await server.woken(min(await notify_unanswered(server, options), LONGEST_WAIT))
 
 
 async def deliver(server: Server, options: Options) -> bool:
@@ -111,7 +116,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
 
     def find(connection: sqlite3.Connection) -> tuple[Command, str, int]:
         place = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (waiting.channel_id,))
-        command = find_command(connection, waiting.sender_id, name, bot_id, waiting.channel_id, options)
+        command = find_command(server, connection, waiting.sender_id, name, bot_id, waiting.channel_id, options)
         return command, place.fetchone()[0], invocation_depth(connection, waiting.sender_id, waiting.message_id)
 
     if len(text) > LONGEST:
@@ -132,7 +137,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
         waiting.sender_id,
         "slash_command",
         {"command": name},
-        await server.conversations.own(command.bot_id),
+        await server.conversations.own(command.bot_id or waiting.sender_id),
         shape=lambda draft: shape_draft(draft, invocation, options),
     )
 
@@ -187,15 +192,3 @@ async def notify_unanswered(server: Server, options: Options) -> float:
         ).fetchone()[0]
     )
     return LONGEST_WAIT if oldest is None else float(oldest) + options.patience_seconds - server.now()
-
-
-async def send_notice(server: Server, user_id: str, sender_id: str, notice: dict[str, Any]) -> None:
-    """Send a `slash_notice` to a user's connected devices. A user with very many does not get all of them."""
-    limits = server.memory.setdefault("notices", TokenBuckets(1.0, NOTICES, "notices", trio.current_time))
-    if limits.wait_for(user_id):
-        return
-    own = server.conversations.own_devices(user_id)
-    try:
-        await server.post(sender_id, "slash_notice", notice, own)
-    except RelayError as refused:  # too many at once; later nobody needs it any more
-        server.log.warning("%s is not told that %s: %s", user_id, notice["message"], refused)

@@ -11,6 +11,7 @@ from relay.http import Blueprint, Caller, Limit, Query, Word, endpoint, page_of
 from relay.plugin import Server, group_address, user_address
 
 from . import registry
+from .payloads import Argument
 from .registry import Command
 
 blueprint = Blueprint("bots", __name__)
@@ -39,6 +40,7 @@ class BotCommand(msgspec.Struct, omit_defaults=True):
     description: str
     private: bool
     usage: str | None = None
+    arguments: list[Argument] = []
 
 
 class OneBot(msgspec.Struct, omit_defaults=True):
@@ -59,15 +61,17 @@ class BotsAnswer(msgspec.Struct):
     next_cursor: str | None
 
 
-class Available(msgspec.Struct, omit_defaults=True):
-    """A command, and what to type for it: with its bot's id where the name alone could be another's."""
+class Available(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A bot's or a plugin's command, and what to type: with the bot's id where the name could be another's."""
 
     name: str
-    bot: str
+    bot: str | None = None
+    plugin: str | None = None
     invoke: str
     description: str
     private: bool
     usage: str | None = None
+    arguments: list[Argument] = []
 
 
 class CommandsAnswer(msgspec.Struct):
@@ -90,7 +94,7 @@ async def bots(server: Server, query: BotsQuery) -> BotsAnswer:
                 bot.display_name,
                 bot.added_at,
                 [
-                    BotCommand(one.name, one.description, one.private, one.usage)
+                    BotCommand(one.name, one.description, one.private, one.usage, arguments_of(one))
                     for one in registry.commands(connection, bot_id=bot.user_id)
                 ],
                 bot.owner_id,
@@ -107,7 +111,8 @@ async def commands(server: Server, caller: Caller, query: CommandsQuery) -> Comm
     """Answer with the commands that the caller may invoke, and what to type for each."""
     channel_id = await channel_of(server, caller.user_id, query.target_id or "")
     known = await server.read(lambda connection: registry.commands(connection, channel_id=channel_id))
-    found = available([one._replace(here=one.here or one.bot_id == query.target_id) for one in known])
+    of_bots = [one._replace(here=one.here or one.bot_id == query.target_id) for one in known]
+    found = available([*of_bots, *map(registry.of_plugin, server.slash_commands.offered())])
     wanted = [
         one
         for one in found
@@ -129,24 +134,37 @@ def available(commands: list[Command]) -> list[Available]:
     """Return commands with what to type for each: the name alone where that is enough."""
     anywhere = Counter(one.name for one in commands)
     here = Counter(one.name for one in commands if one.here)
-    return [
+    of_plugins = {one.name for one in commands if one.plugin is not None}
+    found = [
         Available(
-            one.name,
-            one.bot_id,
-            f"/{one.name}" if _is_plain(one, anywhere[one.name], here[one.name]) else f"/{one.name}@{one.bot_id}",
-            one.description,
-            one.private,
-            one.usage,
+            name=one.name,
+            bot=one.bot_id or None,
+            plugin=one.plugin,
+            invoke=f"/{one.name}"
+            if _is_plain(one, anywhere[one.name], here[one.name], one.name in of_plugins)
+            else f"/{one.name}@{one.bot_id}",
+            description=one.description,
+            private=one.private,
+            usage=one.usage,
+            arguments=arguments_of(one),
         )
         for one in commands
     ]
+    return sorted(found, key=_cursor)
 
 
-def _is_plain(command: Command, anywhere: int, here: int) -> bool:
+def arguments_of(command: Command) -> list[Argument]:
+    """Return the descriptions of a command's arguments."""
+    return [] if command.arguments is None else msgspec.json.decode(command.arguments, type=list[Argument])
+
+
+def _is_plain(command: Command, anywhere: int, here: int, of_plugin: bool) -> bool:
     """Tell whether the name alone means this command, by the rules of `registry.resolve`."""
+    if of_plugin:
+        return command.plugin is not None
     return here == 1 if command.here else here == 0 and anywhere == 1
 
 
 def _cursor(command: Available) -> str:
     # A space sorts before every character of a name, so this sorts as the pair does.
-    return f"{command.name} {command.bot}"
+    return f"{command.name} {command.bot or ''}"

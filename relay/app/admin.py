@@ -17,7 +17,7 @@ import msgspec
 import trio
 from msgspec import Meta
 
-from relay.app import admin_groups, admin_import, admin_notify, plugin_admin
+from relay.app import admin_groups, admin_import, admin_jobs, admin_notify, plugin_admin
 from relay.app.admin_groups import Answer, DisplayName, Limit
 from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError, not_found
@@ -220,6 +220,8 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "plugin.list": plugin_admin.list_plugins,
     "plugin.resume": plugin_admin.resume_plugin,
     "plugin.command": plugin_admin.run_command,
+    "plugin.jobs": admin_jobs.list_jobs,
+    "plugin.run_job": admin_jobs.run_job,
 }
 
 

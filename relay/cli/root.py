@@ -8,6 +8,7 @@ from relay import __version__
 from relay.cli.configuration import config
 from relay.cli.groups import group
 from relay.cli.importing import import_messages
+from relay.cli.jobs import jobs, run_job
 from relay.cli.notifying import notify
 from relay.cli.plugin_commands import Root
 from relay.cli.plugins import plugins
@@ -31,3 +32,5 @@ def main() -> None:
 
 for command in (serve, user, token, group, config, send, notify, tail, import_messages, plugins, schema):
     main.add_command(command)
+for command in (jobs, run_job):
+    plugins.add_command(command)

@@ -9,6 +9,7 @@ Example:
     ```
 """
 
+from relay.client.actions import ActionAnswer
 from relay.client.backoff import Backoff
 from relay.client.bot import Bot, Invocation
 from relay.client.client import Client
@@ -24,6 +25,7 @@ Ticket = PendingSend
 
 __all__ = [
     "Ack",
+    "ActionAnswer",
     "Backoff",
     "Bot",
     "Client",

@@ -1,4 +1,4 @@
-"""Bots: functions that answer slash commands, on a client that resumes.
+"""Bots: functions that answer slash commands and actions of messages, on a client that resumes.
 
 Contract:
     Each invocation is answered once, over reconnects, restarts and `kill -9`: an answer's id is made of its
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import trio
 
+from relay.client.actions import ActionAnswer, answer_of
 from relay.client.client import Client
 from relay.client.errors import RelayClosed, RelayError, StateError
 from relay.client.events import Ack, Event, Gap
@@ -56,7 +57,7 @@ class Invocation:
         """Answer, for everybody in the conversation or for the invoker alone; return once the answer is stored.
 
         Args:
-            more: `attachments`, `mentions`, `extra`.
+            more: `attachments`, `mentions`, `extra`, `actions`.
 
         Returns:
             The ack; None when an earlier run of this program stored its answer before it was killed.
@@ -75,7 +76,9 @@ class Invocation:
 
 
 Answerer = Callable[[Invocation], Awaitable[str | None]]
+Actor = Callable[[ActionAnswer], Awaitable[None]]
 Listener = Callable[[Event], Awaitable[None]]
+C = TypeVar("C", bound=Actor)
 A = TypeVar("A", bound=Answerer)
 L = TypeVar("L", bound=Listener)
 
@@ -94,27 +97,51 @@ class Bot:
         self._slots = trio.Semaphore(at_once)
         self._commands: dict[str, dict[str, Any]] = {}
         self._answerers: dict[str, Answerer] = {}
+        self._actors: dict[str, Actor] = {}
         self._listeners: dict[str, Listener] = {}
         self._registered = False
         self._in_work: set[int] = set()
         self._newest = 0
 
     def command(
-        self, name: str, description: str | None = None, *, usage: str | None = None, private: bool = False
+        self,
+        name: str,
+        description: str | None = None,
+        *,
+        usage: str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        private: bool = False,
     ) -> Callable[[A], A]:
         """Return a decorator that registers a command's function; what it returns, unless None, is the answer.
 
         Args:
             description: what the command does; the first line of the function's docstring unless given.
             usage: what may follow the command.
+            arguments: descriptions of its arguments, by name, which clients show while one types.
             private: whether only the invoker sees the answers.
         """
 
         def register(function: A) -> A:
             summary = description or (inspect.getdoc(function) or name).partition("\n")[0]
-            spec = {"name": name, "description": summary, "usage": usage, "private": private}
+            told = [{"name": one, "description": meaning} for one, meaning in (arguments or {}).items()]
+            spec = {
+                "name": name, "description": summary, "usage": usage, "arguments": told, "private": private,
+            }  # fmt: skip
             self._commands[name] = {key: value for key, value in spec.items() if value}
             self._answerers[name] = function
+            return function
+
+        return register
+
+    def action(self, id: str) -> Callable[[C], C]:
+        """Return a decorator that registers a function for the answers to an action of the bot's messages.
+
+        Args:
+            id: the id of the action, in any message of the bot's.
+        """
+
+        def register(function: C) -> C:
+            self._actors[id] = function
             return function
 
         return register
@@ -154,14 +181,22 @@ class Bot:
     async def _take(self, event: Event, nursery: trio.Nursery) -> None:
         if event.event == ConnectionEvent.READY and not (self._registered and event.payload.get("resumed")):
             # Not only at first: a database that was restored from a backup may know older commands.
-            await self._client.send("bot_commands", {"commands": list(self._commands.values())})
-            self._registered = True
+            await self._register()
         for gap in event.gaps:
             # Invocations are in the bot's own channel. Other channels are for the listeners, but not what was said
             # there before the bot's first start.
             if gap.kind == ConversationKind.SELF or (self._listeners and self._client.cursor is not None):
                 await self._fill(gap, nursery)
         await self._begin(event, nursery)
+
+    async def _register(self) -> None:
+        """Tell the server all commands; one that has none need not be a bot for the server."""
+        try:
+            await self._client.send("bot_commands", {"commands": list(self._commands.values())})
+        except RelayError as error:
+            if self._commands or error.code not in (ErrorCode.UNKNOWN_TYPE, ErrorCode.FORBIDDEN):
+                raise
+        self._registered = True
 
     async def _fill(self, gap: Gap, nursery: trio.Nursery) -> None:
         """Start the work on a gap; until all of it has started, nothing counts as processed."""
@@ -197,6 +232,10 @@ class Bot:
         if event.type == "slash_command":
             invocation = _invocation(self._client, event)
             return None if invocation is None else lambda: self._answer(invocation)
+        if event.type == "action" and (answer := answer_of(self._client, event)) is not None:
+            actor = self._actors.get(answer.action)
+            if actor is not None:
+                return lambda: self._act(actor, answer)
         listener = self._listeners.get(event.type)
         return None if listener is None else lambda: self._listen(listener, event)
 
@@ -227,6 +266,10 @@ class Bot:
             raise
         if content is not None:
             await invocation.answer(content)
+
+    async def _act(self, actor: Actor, answer: ActionAnswer) -> None:
+        with trio.fail_after(self._seconds):
+            await actor(answer)
 
     async def _listen(self, listener: Listener, event: Event) -> None:
         with trio.fail_after(self._seconds):

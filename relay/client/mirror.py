@@ -207,10 +207,12 @@ def _edit(conversation: Conversation, edit: Message) -> None:
         edit.erase(about.deleted_at)
         return
     about.payload = about.payload | {
-        name: value for name, value in edit.payload.items() if name in ("content", "mentions")
+        name: value for name, value in edit.payload.items() if name in ("content", "mentions", "actions")
     }
     if not about.payload.get("mentions"):  # cleared: as the server has it
         about.payload.pop("mentions", None)
+    if not about.payload.get("actions", {}).get("elements"):
+        about.payload.pop("actions", None)
     about.edited_at, about.edit_id = edit.timestamp, edit.message_id
 
 

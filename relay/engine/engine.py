@@ -28,6 +28,8 @@ from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.registry import Registry
+from relay.engine.schedules import Schedules
+from relay.engine.slash_commands import PluginSlashCommands
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -82,7 +84,8 @@ class Engine:
         self.now = now
         self.epoch = epoch
         self.drain = Drain(registry.rules.shields.end_at)
-        self.plugin_tasks = PluginTasks(registry.parts, self.server_of)
+        self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
+        self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)
         self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
@@ -141,6 +144,7 @@ class Engine:
             payload_bytes=limits.message_bytes,
         )
         self.submitter = Submitter(runner=self.runner, dispatcher=self.dispatcher, router=self.router)
+        self.slash_commands = PluginSlashCommands(self.registry.parts, self.server_of)
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
 
@@ -158,7 +162,9 @@ class Engine:
                 hooks=self.hooks,
                 dispatcher=self.dispatcher,
                 submitter=self.submitter,
+                slash_commands=self.slash_commands,
                 pace=self._plugin_pace,
+                jobs=self.schedules.of(plugin),
                 now=self.now,
             )
         return known

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
+from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
-from relay.plugin.types import Draft, Server
+from relay.plugin.types import Draft, MessageType, Server
 from relay.services.router import Submission
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
@@ -117,6 +118,18 @@ class Hooks:
                 assert hook.stored is not None  # noqa: S101 - that is what was listed
                 guard.call_inside("stored", connection, hook.stored, self._server_of(guard.plugin), some)
 
+    def acted(
+        self, guard: Guard, type_: MessageType, connection: sqlite3.Connection, answer: ActionAnswer
+    ) -> ActionOutcome | None:
+        """Call a type's `acted` for a user's answer; what it raises refuses the answer.
+
+        Raises:
+            RelayError: a refusal, or `plugin_failed`.
+        """
+        guard.check()
+        ask = guard.inside(f"acted, for {type_.name!r}", _ask_acted)
+        return ask(type_, self._server_of(guard.plugin), connection, answer)
+
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
         """Call the `edited` hooks for a message whose payload was replaced."""
         for owned in self._edited:
@@ -201,6 +214,17 @@ def slices(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
             start, size = index, len(entry.payload)
     if start < len(entries):
         yield entries[start:] if start else entries
+
+
+def _ask_acted(
+    type_: MessageType, server: Server, connection: sqlite3.Connection, answer: ActionAnswer
+) -> ActionOutcome | None:
+    """Call a type's `acted`, and check what it returned."""
+    assert type_.acted is not None  # noqa: S101 - the caller looked
+    outcome = type_.acted(server, connection, answer._replace(payload=type_.load(answer.payload)))
+    if outcome is not None and not isinstance(outcome, ActionOutcome):
+        raise TypeError(f"acted returned {outcome!r:.80}; return an ActionOutcome, or None")
+    return outcome
 
 
 def _ask_keeps(

@@ -116,6 +116,7 @@ def load(
     for found in wanted:
         _load_one(registry, found, options.get(found.name, {}), places or {})
     registry.remarks += _unused_hooks(registry)
+    registry.remarks += _unheard_commands(registry)
     return registry
 
 
@@ -127,6 +128,13 @@ def _unused_hooks(registry: Registry) -> Iterator[str]:
             hint = f"; {meant}" if meant else ""
             whose = f"plugin {owned.guard.plugin!r}"
             yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
+
+
+def _unheard_commands(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each plugin whose slash commands nobody can type, as `bots` is not loaded."""
+    if "slash_command" not in registry.types:
+        for plugin in sorted({owned.guard.plugin for owned in registry.parts["relay_slash_commands"]}):
+            yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
 
 
 def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,10 +17,13 @@ from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
+from relay.engine.jobs import PluginJobs
 from relay.engine.moved import MovedServices
 from relay.engine.registry import Registry
 from relay.engine.submitter import InternalSender, Submitter
 from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.actions import ActionAnswer, ActionOutcome
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import encode_json
 from relay.services.channels import Conversation
@@ -56,7 +60,9 @@ class PluginServer(Server):
         hooks: Hooks,
         dispatcher: Dispatcher,
         submitter: Submitter,
+        slash_commands: SlashCommands,
         pace: TokenBuckets,
+        jobs: PluginJobs,
         now: Callable[[], float],
     ) -> None:
         self.plugin = guard.plugin
@@ -78,7 +84,9 @@ class PluginServer(Server):
         self._hooks = hooks
         self._dispatcher = dispatcher
         self._submitter = submitter
+        self._slash_commands = slash_commands
         self._pace = pace
+        self.jobs = jobs
         self._now = now
         self._wakeup = Wakeup()
 
@@ -94,6 +102,10 @@ class PluginServer(Server):
     @property
     def message_types(self) -> Registry:
         return self._registry
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        return self._slash_commands
 
     @property
     def handler_seconds(self) -> float:
@@ -174,6 +186,12 @@ class PluginServer(Server):
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)
+
+    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
+        type_ = self._registry.types.get(answer.type)
+        if type_ is None or type_.acted is None:
+            return None
+        return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
 
     def check_size(self, type_: MessageType, payload: str) -> None:
         self._dispatcher.check_size(type_, payload)

@@ -10,6 +10,7 @@ import trio
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.registry import Owned
+from relay.engine.schedules import Schedules
 from relay.plugin.registrations import BackgroundTask
 from relay.plugin.types import Server
 from relay.services.supervision import supervise
@@ -26,16 +27,23 @@ class PluginTasks:
     Args:
         parts: all registered parts, by hook.
         server_of: returns the server as a plugin sees it, by the plugin's name.
+        schedules: runs the plugins' scheduled jobs.
 
     Attributes:
         ended: set once all tasks have ended.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[Owned[Any]]], server_of: Callable[[str], Server]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[Owned[Any]]],
+        server_of: Callable[[str], Server],
+        schedules: Schedules,
+    ) -> None:
         self._server_of = server_of
+        self._schedules = schedules
         self._background: Sequence[Owned[BackgroundTask]] = parts["relay_background"]
         committed = [owned for owned in parts["relay_message_hooks"] if owned.part.committed is not None]
-        with_tasks = (*committed, *parts["relay_session_hooks"], *self._background)
+        with_tasks = (*committed, *parts["relay_session_hooks"], *self._background, *parts["relay_schedules"])
         self._guards: Collection[Guard] = {owned.guard.plugin: owned.guard for owned in with_tasks}.values()
         self._running: set[str] = set()
         self._queues: dict[str, trio.MemorySendChannel[tuple[str, Callable[..., Any], tuple[Any, ...]]]] = {}
@@ -101,6 +109,8 @@ class PluginTasks:
         for owned in self._background:
             if background and owned.guard is guard:
                 nursery.start_soon(_keep_running, guard, server, owned.part)
+        if background and self._schedules.registered(guard.plugin):
+            nursery.start_soon(self._schedules.run, guard, server)
 
 
 async def _call_events(guard: Guard, server: Server, receive: trio.MemoryReceiveChannel[Any]) -> None:

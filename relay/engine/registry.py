@@ -22,6 +22,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 Part = TypeVar("Part")
@@ -33,8 +35,10 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_authenticators": Authenticator,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
+    "relay_schedules": Schedule,
     "relay_routes": Routes,
     "relay_commands": Command,
+    "relay_slash_commands": SlashCommand,
     "relay_page": PageExtension,
 }
 """The class of the parts that each hook returns a list of; `relay_page` returns one."""
@@ -199,8 +203,9 @@ class Registry:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
                 raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
-        for name in ("relay_background", "relay_migrations"):
+        for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
+        self._check_slash_commands(parts["relay_slash_commands"])
         wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
         check_claims(self.paths, wanted)
         self.paths |= wanted
@@ -209,6 +214,18 @@ class Registry:
         for name, listed in parts.items():
             self.parts[name] += [Owned(plugin.guard, part) for part in listed]
         self.loaded.append(plugin)
+
+    def _check_slash_commands(self, wanted: Sequence[SlashCommand]) -> None:
+        """Refuse a slash command that another plugin has, or that is there twice.
+
+        Raises:
+            ValueError: naming it.
+        """
+        _check_distinct("relay_slash_commands", (command.name for command in wanted))
+        taken = {owned.part.name: owned.guard.plugin for owned in self.parts["relay_slash_commands"]}
+        for command in wanted:
+            if command.name in taken:
+                raise ValueError(f"slash command /{command.name} is taken by plugin {taken[command.name]!r}")
 
     def leave_out(self, name: str, reason: str) -> None:
         """Remove a loaded plugin with all of its parts; from then on it is a broken one."""

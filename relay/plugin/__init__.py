@@ -13,6 +13,23 @@ called by relay itself, under a deadline, and what it raises is answered `plugin
 Rule 2: nothing here knows how a message arrived, or what calls a plugin: that is `relay.engine`.
 """
 
+from relay.plugin.actions import (
+    Action,
+    ActionAnswer,
+    ActionOutcome,
+    Actions,
+    Button,
+    CheckboxField,
+    Choice,
+    DateField,
+    Form,
+    FormField,
+    NumberField,
+    Select,
+    SelectField,
+    TextField,
+    is_date,
+)
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -36,6 +53,8 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
+from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
+from relay.plugin.jobs import Jobs
 from relay.plugin.page import PageExtension
 from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
@@ -50,6 +69,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule, cron, every
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
@@ -83,6 +104,7 @@ from relay.storage.messages import find_in_channel, note_edit, read_first, read_
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
+from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
 from relay.storage.tombstones import erase_messages
 from relay.storage.versions import changed_since
@@ -102,6 +124,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "PageExtension",
     "Routes",
     "SessionHook",
+    "SlashCommand",
+    "SlashInvocation",
+    "SlashAnswer",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -111,6 +136,21 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Payload",
     "Text",
     "Mentions",
+    "Actions",
+    "Action",
+    "Button",
+    "Select",
+    "Choice",
+    "Form",
+    "FormField",
+    "TextField",
+    "NumberField",
+    "SelectField",
+    "CheckboxField",
+    "DateField",
+    "ActionAnswer",
+    "ActionOutcome",
+    "is_date",
     "Name",
     "Integer",
     "MAX_INTEGER",
@@ -146,7 +186,15 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Presence",
     "SharedSettings",
     "MessageTypes",
+    "SlashCommands",
+    "OfferedCommand",
     "TokenBuckets",
+    # Work at set times.
+    "Schedule",
+    "every",
+    "cron",
+    "Jobs",
+    "ScheduledJob",
     # Tasks that follow the log, and try again.
     "LogCursor",
     "Slice",

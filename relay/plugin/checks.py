@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from relay.plugin.actions import Actions
 from relay.plugin.payloads import Payload
 from relay.plugin.types import Draft
 from relay.protocol.envelope import Integer, Name
@@ -33,6 +34,7 @@ class Text(Payload):
     reply_to: Annotated[Integer | None, Meta(description="the `message_id` of what it answers")] = None
     mentions: Mentions = []
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
+    actions: Annotated[Actions | None, Meta(description="buttons, selects and forms below the text")] = None
 
 
 def check_future(field: str, moment: float | None, entry: Entry) -> None:

@@ -16,6 +16,7 @@ from relay.plugin.interfaces import (
     SharedSettings,
     Users,
 )
+from relay.plugin.jobs import Jobs
 from relay.storage.entry import Entry
 from relay.storage.jobs import Job
 
@@ -31,6 +32,7 @@ class Facilities(Protocol):
         memory: a dict of the plugin's own, kept as long as this server runs.
         users, groups, conversations, messages, devices, presence: the interfaces by subject.
         settings: the operator's settings that plugins may rely on.
+        jobs: the plugin's scheduled jobs.
         epoch: the id of this database's log: a position of one log means nothing in another.
     """
 
@@ -44,6 +46,7 @@ class Facilities(Protocol):
     devices: Devices
     presence: Presence
     settings: SharedSettings
+    jobs: Jobs
     epoch: str
 
     @property

@@ -21,6 +21,8 @@ from relay.plugin.registrations import (
     Routes,
     SessionHook,
 )
+from relay.plugin.schedules import Schedule
+from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
 PROJECT: Final = "relay"
@@ -64,6 +66,11 @@ def relay_background(options: Any) -> list[BackgroundTask]:  # type: ignore[empt
 
 
 @hookspec
+def relay_schedules(options: Any) -> list[Schedule]:  # type: ignore[empty-body]
+    """Return work at set times, which survives restarts."""
+
+
+@hookspec
 def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
     """Return paths of this plugin's own, as Quart blueprints."""
 
@@ -71,6 +78,11 @@ def relay_routes(options: Any) -> list[Routes]:  # type: ignore[empty-body]
 @hookspec
 def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
     """Return commands that `relay` has while this plugin is enabled."""
+
+
+@hookspec
+def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
+    """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""
 
 
 @hookspec

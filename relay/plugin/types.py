@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from relay.plugin import validation
+from relay.plugin.actions import ActionAnswer, ActionOutcome, Actions
 from relay.plugin.facilities import Facilities
+from relay.plugin.invocations import SlashCommands
 from relay.plugin.payloads import explain, free_form_fields, plain_value
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
@@ -82,6 +85,7 @@ class Draft:
 
 Prepare = Callable[[Draft], None]
 Handle = Callable[[Draft], Awaitable[None]]
+Acted = Callable[["Server", sqlite3.Connection, ActionAnswer], "ActionOutcome | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +120,8 @@ class MessageType:
             that read schemas.
         prepare: checks or changes the draft; plain code that must not block.
         handle: the same, awaited under `[timeouts] handler_seconds`; its sender's next messages wait for it.
+        acted: `acted(server, connection, answer)` runs in the transaction of a user's answer to the `actions` of
+            such a message, on the writer's thread; may refuse with `RelayError`, and return an `ActionOutcome`.
     """
 
     name: str
@@ -140,6 +146,7 @@ class MessageType:
     answer: type[msgspec.Struct] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
+    acted: Acted | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
     _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
     without_functions: bool = field(init=False, repr=False, compare=False)
@@ -160,6 +167,9 @@ class MessageType:
             raise ValueError(
                 f"message type {self.name!r}: lasts_seconds and over go together, in a transient type"
             )
+        if self.acted is not None and not has_actions(self.payload):
+            text = "`acted` is for a payload with a field `actions: Actions | None = None`"
+            raise ValueError(f"message type {self.name!r}: {text}")
         answer: Any = self.answer
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
@@ -214,6 +224,12 @@ class MessageType:
         return text
 
 
+def has_actions(payload: type[msgspec.Struct]) -> bool:
+    """Tell whether messages with this payload may have actions."""
+    hint = get_type_hints(payload).get("actions") if "actions" in payload.__struct_fields__ else None
+    return hint is Actions or Actions in get_args(hint)
+
+
 class MessageTypes(Protocol):
     """The message types of all plugins."""
 
@@ -237,6 +253,10 @@ class Server(Facilities, Protocol):
     @property
     def message_types(self) -> MessageTypes:
         """The message types of all plugins."""
+
+    @property
+    def slash_commands(self) -> SlashCommands:
+        """The slash commands of all plugins."""
 
     async def post(
         self,
@@ -267,6 +287,13 @@ class Server(Facilities, Protocol):
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
+        """
+
+    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
+        """Call the `acted` of the type of an answered message, in the transaction that stores the answer.
+
+        Raises:
+            RelayError: its refusal, or `plugin_failed`.
         """
 
     def check_size(self, type_: MessageType, payload: str) -> None:

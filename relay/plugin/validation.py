@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, get_type_hints
@@ -22,12 +23,15 @@ _PLAIN: Final = {
     "search_text": (("payload",), ""),
     "over": (("payload",), ""),
     "sql": (("connection",), ""),
+    "acted": (("server", "connection", "answer"), _INSIDE),
     "stored": (("server", "connection", "entries"), _INSIDE),
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
+
+_SCHEDULE_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 _EITHER: Final = {
     "handle": ("draft",),
@@ -63,6 +67,29 @@ def functions(owner: str, part: Any, *names: str) -> None:
             hint = f"; {instead}" if instead else ""
             raise TypeError(f"{owner}: {name} is called and not awaited: write it with def, not async def{hint}")
         _check_arguments(owner, name, function, arguments)
+
+
+def called(owner: str, name: str, function: object, arguments: tuple[str, ...]) -> None:
+    """Check that a function, plain or async, can be called with these arguments.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if not callable(function):
+        raise TypeError(f"{owner}: {name} is {function!r:.80}; it is a function of {', '.join(arguments)}")
+    _check_arguments(owner, name, function, arguments)
+
+
+def line(owner: str, name: str, value: object, longest: int) -> None:
+    """Check that a value is one line of text with a bounded length.
+
+    Raises:
+        TypeError, ValueError: naming what is right.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a text")
+    if not value.strip() or len(value) > longest or "\n" in value:
+        raise ValueError(f"{owner}: {name} is one line of 1 to {longest} characters")
 
 
 def _waits(function: Callable[..., Any], *, generator: bool) -> bool:
@@ -151,7 +178,7 @@ def message_type(type_: Any) -> None:
     number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
     number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
     number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
-    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over")
+    functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over", "acted")
 
 
 def command(part: Any) -> None:
@@ -196,3 +223,18 @@ def message_hook(hook: Any) -> None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
     functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")
+
+
+def schedule(part: Any) -> None:
+    """Check a schedule.
+
+    Raises:
+        TypeError, ValueError: naming what is wrong with it and what is right.
+    """
+    owner = f"Schedule {part.name!r:.80}"
+    if not isinstance(part.name, str) or not _SCHEDULE_NAME.fullmatch(part.name):
+        raise ValueError(f"{owner}: name is 1 to 64 of a-z, 0-9, _ and -, a letter first")
+    called(owner, "run", part.run, ("server", "job"))
+    number(owner, "seconds", part.seconds, least=0.1)
+    if part.seconds is None or part.seconds > 3600:
+        raise ValueError(f"{owner}: seconds is {part.seconds!r}; a run may take 3600 s at most")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-UNREAD_TYPES: Final = frozenset({"chat_message", "group_message", "notification", "poll", "slash_response"})
+UNREAD_TYPES: Final = frozenset(
+    {"chat_message", "group_message", "notification", "poll", "reminder", "slash_response"}
+)
 """The message types that make a conversation unread."""
 
 NAMES_ITS_MESSAGE: Final = frozenset({"reaction"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-_NONE_OF_THEM: Final = re.compile(r"^Invalid enum value .*?(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_NONE_OF_THEM: Final = re.compile(r"^Invalid (?:enum )?value .*?(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[[^\]]*\]")
 
 
@@ -43,7 +43,9 @@ def _plain(node: inspect.Type) -> Iterator[inspect.Type]:
 def _below(node: inspect.Type, name: str | None) -> Iterator[inspect.Type]:
     """Yield the types of a field, or of the entries if `name` is None."""
     for one in _plain(node):
-        if isinstance(one, inspect.StructType):
+        if isinstance(one, inspect.StructType) and name is not None and name == one.tag_field:
+            yield inspect.LiteralType((one.tag,))
+        elif isinstance(one, inspect.StructType):
             yield from (field.type for field in one.fields if field.encode_name == name)
         elif isinstance(one, inspect.DictType):
             yield one.value_type

@@ -160,18 +160,24 @@ class HistorySaver:
     async def notifications(
         self, user_id: str, limit: int, *, before: int | None = None, after: int | None = None
     ) -> dict[str, Any]:
-        """Return a page of the notifications to a user or to everybody, oldest first, and how many are unread."""
+        """Return a page of the notifications to a user or to everybody, oldest first, and how many are unread.
 
-        def read(connection: Any) -> tuple[history.Page, int]:
+        `latest` holds the latest values about them; of too many, the newest.
+        """
+
+        def read(connection: Any) -> tuple[history.Page, list[Record], int]:
             found = notifications.page(
                 connection, user_id, limit, before=before, after=after, max_bytes=self._page_bytes
             )
-            return found, notifications.unread(connection, user_id, self._counted())
+            shown = [record.message_id for record in found.records]
+            latest = messages.about(connection, user_id, shown, self._page_bytes)
+            return found, latest, notifications.unread(connection, user_id, self._counted())
 
-        found, unread = await self._runner.read(read)
+        found, latest, unread = await self._runner.read(read)
         ids = [record.message_id for record in found.records]
         return {
             "messages": [envelope(record) for record in found.records],
+            "latest": [envelope(record) for record in latest],
             "has_more": found.has_more,
             "next_before": ids[0] if ids else None,
             "next_after": ids[-1] if ids else None,

@@ -38,6 +38,7 @@ BUNDLED_PLUGINS = (
     "follow",
     "connection_event",
     "answers",
+    "actions",
     "search",
 )
 
@@ -105,6 +106,14 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Messages a plugin may send by itself per second, on average; 0 means no limit.",
         ),
     ] = 200.0
+    scheduled_jobs: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Jobs at set times, such as reminders, that may wait for one plugin; 0 means no limit.",
+        ),
+    ] = 100_000
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
 

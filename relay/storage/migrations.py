@@ -298,6 +298,23 @@ def who_spoke(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def scheduled_jobs(db: sqlite_utils.Database) -> None:
+    """Create the table of plugins' jobs at set times."""
+    _run(
+        db,
+        """
+        CREATE TABLE scheduled_jobs (
+            plugin TEXT NOT NULL, schedule TEXT NOT NULL, key TEXT NOT NULL, rule TEXT NOT NULL DEFAULT '',
+            due_at REAL NOT NULL, try_at REAL NOT NULL, run_id TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}',
+            attempts INTEGER NOT NULL DEFAULT 0, began_at REAL, last_at REAL, last_error TEXT,
+            PRIMARY KEY (plugin, schedule, key)
+        ) WITHOUT ROWID;
+        CREATE INDEX scheduled_jobs_by_time ON scheduled_jobs(plugin, try_at);
+        """,
+    )
+
+
 def _run(db: sqlite_utils.Database, script: str) -> None:
     """Execute a script's statements inside the migration's own transaction."""
     for statement in script.split(";"):

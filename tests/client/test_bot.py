@@ -301,3 +301,60 @@ async def test_what_a_limited_replay_left_out_is_answered_before_anything_counts
             await trio.sleep(20)
             assert (client.cursor, sorted(asked)) == (3, ["1", "2", "3"])
             nursery.cancel_scope.cancel()
+
+
+QUESTION = {"elements": [{"type": "button", "id": "approve", "label": "Approve"}]}
+
+
+async def test_an_answer_to_an_action_comes_once_and_the_bot_closes_the_actions(relay_world: RelayWorld) -> None:
+    async with talking(relay_world) as (world, alice):
+        got: list[tuple[str, str, str]] = []
+
+        def approving(client: relay.client.Client) -> Bot:
+            bot = Bot(client)
+
+            @bot.command("ask", arguments={"what": "to approve"})
+            async def ask(invocation: Invocation) -> None:
+                await invocation.answer("May I?", actions=QUESTION)
+
+            @bot.action("approve")
+            async def approve(answer: relay.client.ActionAnswer) -> None:
+                got.append((answer.sender_id, answer.action, answer.place["target_id"]))
+                await answer.close(f"Approved by {answer.sender_id}")
+
+            return bot
+
+        async with running(world, approving):
+            await invoke(alice, "ask")
+            asked = (await alice.next("slash_response"))["meta"]["message_id"]
+        await alice.request("action", {"message_id": asked, "action": "approve"})
+        async with running(world, approving):
+            states = [await alice.next("action_state")]
+            while "outcome" not in states[-1]["payload"]:
+                states.append(await alice.next("action_state"))
+        assert states[-1]["payload"]["outcome"] == "Approved by alice"
+        assert got == [("alice", "approve", "team")]
+
+
+async def test_a_bot_without_commands_need_not_be_one_for_the_server(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "dice") as world:
+        alice = await world.connect("alice")
+        heard: list[str] = []
+
+        def listening(client: relay.client.Client) -> Bot:
+            bot = Bot(client)
+
+            @bot.action("approve")
+            async def approve(answer: relay.client.ActionAnswer) -> None:
+                heard.append(answer.type)
+
+            return bot
+
+        async with running(world, listening):
+            await world.engine.submitter.send_as(
+                "dice", "chat_message", {"content": "?", "actions": QUESTION}, "alice"
+            )
+            asked = (await alice.next("chat_message"))["meta"]["message_id"]
+            await alice.request("action", {"message_id": asked, "action": "approve"})
+            await trio.sleep(1)
+        assert heard == ["chat_message"]

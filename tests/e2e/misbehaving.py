@@ -15,6 +15,7 @@ from relay.plugin import (
     MessageType,
     Payload,
     Routes,
+    Schedule,
     SessionHook,
     hookimpl,
 )
@@ -179,6 +180,17 @@ def relay_background() -> list[BackgroundTask]:
 
 
 @hookimpl
+def relay_schedules() -> list[Schedule]:
+    """Add the job that the view adds, which is due at once; a run is not to misbehave twice."""
+
+    async def run(server: Any, job: Any) -> None:
+        if job.attempt == 1:
+            await spoil_async("job")
+
+    return [Schedule(name="odd", run=run, seconds=0.4)]
+
+
+@hookimpl
 def relay_routes() -> list[Routes]:
     """Add a view that misbehaves, one that says what is next, and one that says how the plugin stands."""
     made = Blueprint("odd", __name__)
@@ -198,6 +210,7 @@ def relay_routes() -> list[Routes]:
         """Choose what misbehaves from now on."""
         chosen.update(await request.get_json())
         server().wake()
+        await server().jobs.add("odd", at=0, key="odd")
         return {}
 
     @made.get("/odd/standing")

@@ -53,6 +53,7 @@ BESIDE = {
     "disconnected": NO_JUNK,
     "presence": ("raises", "loops"),
     "background": ("raises a bare one", "loops"),
+    "job": ("raises", "exits", "raises a bare one", "blocks", "loops", "waits", "waits behind a shield"),
 }
 """What costs nobody anything, by the hook: the ways."""
 
@@ -192,6 +193,7 @@ DOES: dict[str, Callable[[Odd], None]] = {
     "disconnected": visit,
     "presence": visit,
     "background": lambda plugin: None,  # to choose it has woken it
+    "job": lambda plugin: None,  # to choose it has added one
 }
 
 

@@ -22,6 +22,7 @@ def one(draft): ...
 """
 TYPE = '@hookimpl\ndef relay_message_types(): return [MessageType(name="odd", payload=P, {})]'
 HOOK = "@hookimpl\ndef relay_message_hooks(): return [MessageHook({})]"
+SCHEDULE = '@hookimpl\ndef relay_schedules(): return [Schedule(name="odd", run=plain, {})]'
 
 SLIPS = {
     "kind as text": (TYPE.format('kind="stream"'), "kind is 'stream'; write Kind.STREAM"),
@@ -54,6 +55,28 @@ SLIPS = {
     "a migration waits": (
         '@hookimpl\ndef relay_migrations(): return [Migration(name="one", sql=waits)]',
         "Migration 'one': sql is called and not awaited",
+    ),
+    "a cron with four fields": (
+        SCHEDULE.format('when=cron("0 9 * *")'),
+        "cron('0 9 * *'): write five fields, minute hour day month weekday, as \"0 9 * * 1-5\"",
+    ),
+    "a zone that is not there": (
+        SCHEDULE.format('when=cron("0 9 * * *", zone="Europe/Berln")'),
+        'there is no such time zone here; write it as "Europe/Berlin"',
+    ),
+    "an interval in words": (
+        SCHEDULE.format('when=every("10 min")'),
+        'every(\'10 min\'): write the interval as "30s", "10m", "1h30m" or "2d"',
+    ),
+    "a rule as text": (SCHEDULE.format('when="10m"'), "when is '10m'; write every(\"10m\") or cron("),
+    "a run without the job": (
+        '@hookimpl\ndef relay_schedules(): return [Schedule(name="odd", run=one)]',
+        "it is called as run(server, job), but this takes (draft)",
+    ),
+    "a run of a day": (SCHEDULE.format("seconds=86400"), "a run may take 3600 s at most"),
+    "a schedule twice": (
+        '@hookimpl\ndef relay_schedules(): return [Schedule(name="odd", run=plain)] * 2',
+        "relay_schedules returned 'odd' twice",
     ),
     "no function": (HOOK.format("stored=5"), "stored is 5; it is a function of server, connection, entries"),
     "too few parameters": (

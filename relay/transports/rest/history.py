@@ -76,9 +76,13 @@ class NotificationsQuery(Query, frozen=True):
 
 
 class Notifications(Answer, frozen=True):
-    """A page of notifications, oldest first; `unread` counts all of them, not the page's."""
+    """A page of notifications, oldest first; `unread` counts all of them, not the page's.
+
+    `latest` are the latest values about them, such as one's own answer to their actions; the newest of too many.
+    """
 
     messages: list[SentEnvelope]
+    latest: list[SentEnvelope]
     has_more: bool
     next_before: Integer | None
     next_after: Integer | None

@@ -84,12 +84,18 @@ class _Figures(Collector):
         counted = CounterMetricFamily(
             "relay_plugin_counted", "What a plugin counts since the start.", labels=["plugin", "what", "kind"]
         )
+        overdue = GaugeMetricFamily(
+            "relay_plugin_jobs_overdue_seconds", "How long a plugin's next job has been due.", labels=["plugin"]
+        )
         for loaded in engine.registry.loaded:
+            if engine.schedules.registered(loaded.name):
+                overdue.add_metric([loaded.name], engine.schedules.of(loaded.name).overdue())
             failures.add_metric([loaded.name], loaded.guard.failures)
             aside.add_metric([loaded.name], int(loaded.guard.quarantined))
             for (what, kind), times in sorted(engine.server_of(loaded.name).counts.items()):
                 counted.add_metric([loaded.name, what, kind], times)
         yield counted
+        yield overdue
         yield failures
         yield aside
         yield GaugeMetricFamily("relay_plugins_left_out", "Plugins left out.", len(engine.registry.broken))

@@ -3,6 +3,7 @@
 import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
 import { composerActions } from "./plugins.js";
+import { SlashCommands } from "./slash-commands.js";
 import { gist } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
@@ -32,6 +33,7 @@ export class Composer {
       onpaste: (/** @type {ClipboardEvent} */ event) => this.#take(event, event.clipboardData),
     });
     this.text.value = pane.messenger.drafts.get(pane.id) ?? "";
+    this.commands = new SlashCommands(pane, this.text);
     this.about = element("div", { class: "about" });
     this.chosen = element("ul", { class: "chosen", "aria-label": "Files to send" });
     const picker = element("input", {
@@ -55,6 +57,7 @@ export class Composer {
         ondragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
         ondrop: (/** @type {DragEvent} */ event) => this.#take(event, event.dataTransfer),
       },
+      this.commands.node,
       this.about,
       this.chosen,
       element("div", { class: "line" }, attach, picker, this.pluginButtons, this.text, send),
@@ -111,13 +114,15 @@ export class Composer {
   }
 
   #typed() {
+    this.commands.typed();
     this.pane.messaging.sendTyping(this.pane.id, this.text.value !== "");
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (this.commands.key(event)) event.preventDefault();
+    else if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.#send();
     } else if (event.key === "Escape") this.#clear();
@@ -182,6 +187,10 @@ export class Composer {
       return this.#clear();
     }
     if (!content && this.#files.length === 0) return;
+    if (this.#files.length === 0 && !this.#answers && this.commands.send(content)) {
+      this.text.value = "";
+      return this.commands.typed();
+    }
     const options = this.#answers?.messageId ? { replyTo: this.#answers.messageId } : {};
     const files = this.#files;
     const sent = isGroup
@@ -192,6 +201,7 @@ export class Composer {
     this.#files = [];
     this.#drawFiles();
     this.#clear();
+    this.commands.typed();
     list.goToEnd();
   }
 }

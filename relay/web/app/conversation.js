@@ -123,6 +123,11 @@ export class ConversationPane {
     this.attend(on ? messaging.react(id, messageId, emoji) : messaging.unreact(id, messageId, emoji));
   }
 
+  /** @param {number} messageId */
+  closeActions(messageId) {
+    this.attend(this.messaging.socketManager.sendMessage("action_close", { message_id: messageId }));
+  }
+
   /** @param {MessageView} message */
   async remove({ messageId }) {
     if (messageId === null || !(await ask("Delete this message for everybody?", "Delete"))) return;

@@ -1,5 +1,6 @@
 /** One message, drawn as a line of its conversation. */
 
+import { drawActions, mayClose } from "./actions.js";
 import { avatar, quoteLine } from "./avatar.js";
 import { drawCard } from "./cards.js";
 import { button, element, icon } from "./dom.js";
@@ -83,14 +84,16 @@ function body(message, pane) {
   for (const id of files) shown.push(pane.files.draw(id, pane.list.grown));
   if (state === "uploading")
     shown.push(element("progress", { max: 1, value: progress ?? 0, "aria-label": "Uploading" }));
+  shown.push(...drawActions(message, pane.messenger, pane.view.role));
   return shown;
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
 function content(message, pane) {
   if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
-  const { content: text } = message.payload;
-  return text ? [element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))] : [];
+  const { content: text, command, invoked_by: by } = message.payload;
+  const used = command && by && element("p", { class: "used" }, `${isolate(pane.names.of(by))} used /${upright(command)}`);
+  return [used, text && element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))].filter(Boolean);
 }
 
 /** @param {string} text */
@@ -182,6 +185,7 @@ function actions(message, pane) {
     button("Reply", () => pane.composer.reply(message), { sign: icon("reply"), class: "quiet" }),
     ...messageActions(message).map(({ label, sign, press }) => button(label, press, { sign, class: "quiet" })),
     mine && isTalk(message) && button("Edit", () => pane.composer.edit(message), { sign: icon("edit"), class: "quiet" }),
+    mayClose(message, pane.view.role) && button("Close its actions", () => pane.closeActions(messageId), { sign: "⊘", class: "quiet" }),
     mine && button("Delete", () => void pane.remove(message), { sign: icon("delete"), class: "quiet" }),
   );
 }

@@ -13,6 +13,7 @@ import { beginPlugins, counted, echoed, endPlugins } from "./plugins.js";
 import { BASE } from "./session.js";
 import { Sidebar } from "./sidebar.js";
 import { LINK } from "./sign-in.js";
+import { tellAnswers } from "./slash-commands.js";
 import { dropRefused, lossQuestion } from "./unsent.js";
 
 const TITLE = document.title;
@@ -67,6 +68,7 @@ export class Messenger {
       () => removeEventListener("hashchange", moved),
       () => banner.close(),
       dropRefused(this.messaging),
+      tellAnswers(this),
       this.store.subscribe("conversations", () => this.#countUnread()),
       this.messaging.subscribeToNotifications(
         ({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body),

@@ -1,12 +1,12 @@
 /** Notifications: those to this user and those to everybody, in one dialog. */
 
+import { drawActions } from "./actions.js";
 import { button, element, fill, icon, openDialog } from "./dom.js";
 import { shortly, upright, wholeTime } from "./format.js";
 import { gist } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { Messenger } from "./messenger.js" */
-/** @import { Names } from "./names.js" */
 
 /**
  * Return the button that opens the dialog. It is visible once there is a notification, and shows the unread count.
@@ -29,12 +29,13 @@ export function notificationsButton(messenger) {
 }
 
 /** @param {Messenger} messenger */
-function showNotifications({ store, names, failed }) {
+function showNotifications(messenger) {
+  const { store, names, failed } = messenger;
   const list = element("ol", { class: "told-so-far" });
   const older = button("Older ones", () => store.loadOlderNotifications().catch(failed), { class: "link" });
   const draw = () => {
     const { messages, hasOlder } = store.notifications;
-    fill(list, ...messages.toReversed().map((message) => drawNotification(message, names)));
+    fill(list, ...messages.toReversed().map((message) => drawNotification(message, messenger)));
     older.hidden = !hasOlder;
     store.markNotificationsRead();
   };
@@ -44,8 +45,8 @@ function showNotifications({ store, names, failed }) {
   draw();
 }
 
-/** @param {MessageView} message of any type that is stored without a conversation @param {Names} names */
-function drawNotification(message, names) {
+/** @param {MessageView} message of any type that is stored without a conversation @param {Messenger} messenger */
+function drawNotification(message, messenger) {
   const { payload, timestamp, deletedAt, type } = message;
   const at = element("time", { title: wholeTime(timestamp) }, shortly(timestamp));
   if (deletedAt !== null) return element("li", { class: "deleted" }, "Taken back", at);
@@ -53,7 +54,8 @@ function drawNotification(message, names) {
     "li",
     { class: type === "notification" && payload.level },
     at,
-    element("strong", { dir: "auto" }, upright(type === "notification" ? payload.title : gist(message, names))),
+    element("strong", { dir: "auto" }, upright(type === "notification" ? payload.title : gist(message, messenger.names))),
     type === "notification" && payload.body && element("p", { dir: "auto" }, upright(payload.body)),
+    ...drawActions(message, messenger, null),
   );
 }

@@ -20,9 +20,9 @@ const STATES = {
   failed: "Not sent",
 };
 
-/** Tell whether a message is one of people's, with a text. @param {{ type: string }} message */
+/** Tell whether a message is a text, of people's or a bot's answer. @param {{ type: string }} message */
 export function isTalk({ type }) {
-  return type === "chat_message" || type === "group_message";
+  return type === "chat_message" || type === "group_message" || type === "slash_response";
 }
 
 /**

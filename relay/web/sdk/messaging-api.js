@@ -101,14 +101,27 @@ export class MessagingAPI {
     return this.#send("message_delete", { message_id: messageId }, target);
   }
 
-  /** @param {string} target @param {number} messageId @param {string} emoji */
-  react(target, messageId, emoji) {
-    return this.#react(target, messageId, emoji, true);
+  /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} [on] false takes it back */
+  react(target, messageId, emoji, on = true) {
+    check({ target, messageId, emoji });
+    return this.#send("reaction", { message_id: messageId, emoji, on }, target);
   }
 
   /** @param {string} target @param {number} messageId @param {string} emoji */
   unreact(target, messageId, emoji) {
-    return this.#react(target, messageId, emoji, false);
+    return this.react(target, messageId, emoji, false);
+  }
+
+  /**
+   * Answer an action of a message: a button alone, a select with its `value`, a form with its `values`.
+   *
+   * @param {number} messageId
+   * @param {string} name the id of the action
+   * @param {{ value?: string, values?: Record<string, string | number | boolean> }} [answer]
+   */
+  act(messageId, name, answer) {
+    check({ messageId, name });
+    return this.#send("action", { message_id: messageId, action: name, ...answer });
   }
 
   /** The messages that wait for their answer or were refused, oldest first, with those whose files are uploaded. */
@@ -287,10 +300,9 @@ export class MessagingAPI {
    * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
    * @returns {Promise<SearchPage>}
    */
-  async searchMessages(query, { signal, ...options } = {}) {
+  async searchMessages(query, options) {
     if (typeof query !== "string") throw mistake("query", query, "a text");
-    const { results, has_more, next_cursor } = await this.restApi.search(query, options, { signal });
-    return { results, hasMore: has_more, nextCursor: next_cursor };
+    return (await paging()).searched(this.restApi, query, options);
   }
 
   /**
@@ -370,12 +382,6 @@ export class MessagingAPI {
   /** @param {(pagination: Types.Pagination) => Promise<Page>} fetch @param {Types.Pagination & { oldestFirst?: boolean }} options */
   async *#messages(fetch, options) {
     yield* (await paging()).messagesOf(fetch, options);
-  }
-
-  /** @param {string} target @param {number} messageId @param {string} emoji @param {boolean} on */
-  #react(target, messageId, emoji, on) {
-    check({ target, messageId, emoji });
-    return this.#send("reaction", { message_id: messageId, emoji, on }, target);
   }
 
   /** @param {string} type @param {any} payload @param {string} [target] */

@@ -17,6 +17,8 @@ export interface CoreMessageTypes {
   message_edit: EditPayload;
   message_delete: DeletePayload;
   reaction: ReactionPayload;
+  action: ActionPayload;
+  action_close: { message_id: number; outcome?: string };
   group_event: GroupEventPayload;
   read_receipt: ReceiptPayload;
   status_update: StatusPayload;
@@ -41,6 +43,43 @@ export interface MessagePayload {
   reply_to?: number;
   mentions?: string[];
   extra?: Record<string, unknown>;
+  actions?: Actions;
+}
+
+/** One option of a select. */
+export interface Choice {
+  value: string;
+  label?: string;
+}
+
+/** A field of a form. `min` and `max` bound characters, a number, or dates as YYYY-MM-DD. */
+export type FormField = { name: string; label: string; required?: boolean } & (
+  | { type: "text"; min?: number; max?: number; multiline?: boolean }
+  | { type: "number"; min?: number; max?: number }
+  | { type: "select"; options: Choice[] }
+  | { type: "checkbox" }
+  | { type: "date"; min?: string; max?: string }
+);
+
+/** A button, a select or a form below a message. */
+export type Action = { id: string; label: string; style?: "primary" | "danger"; confirm?: string } & (
+  | { type: "button" }
+  | { type: "select"; options: Choice[] }
+  | { type: "form"; fields: FormField[] }
+);
+
+/** The actions of a message, who may answer them, and how often. */
+export interface Actions {
+  elements: Action[];
+  once?: "user" | "message" | "never";
+  for?: "everyone" | "admins" | string[];
+}
+
+export interface ActionPayload {
+  message_id: number;
+  action: string;
+  value?: string;
+  values?: Record<string, string | number | boolean>;
 }
 
 export interface NotificationPayload {
@@ -50,12 +89,14 @@ export interface NotificationPayload {
   data?: Record<string, unknown>;
   expires_at?: number;
   collapse_key?: string;
+  actions?: Actions;
 }
 
 export interface EditPayload {
   message_id: number;
   content: string;
   mentions?: string[];
+  actions?: Actions;
 }
 
 export interface DeletePayload {
@@ -185,7 +226,7 @@ export interface HistoryAnswer {
   next_after: number | null;
 }
 
-export interface NotificationsAnswer extends Omit<HistoryAnswer, "latest"> {
+export interface NotificationsAnswer extends HistoryAnswer {
   unread: number;
 }
 

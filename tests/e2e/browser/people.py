@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.e2e.browser.cdp import Browser, Page, open_browser
 from tests.e2e.browser.network import Network, open_network
-from tests.e2e.server import Server, Tables, merged
+from tests.e2e.server import Server, Tables
 from tests.e2e.world import Envelope, history
 
 PASSWORD = "correct horse"
@@ -76,11 +76,9 @@ def elsewhere(server: Server) -> str:
 
 
 @asynccontextmanager
-async def open_place(
-    address: str, folder: Path, *names: str, settings: Tables | None = None
-) -> AsyncIterator[Place]:
+async def open_place(address: str, folder: Path, *names: str, settings: Tables = SETTINGS) -> AsyncIterator[Place]:
     """Run a server with these users, and a network before it, for the browser at `address`."""
-    server = Server(folder, merged(SETTINGS, settings or {}))
+    server = Server(folder, settings)
     toml = server.config.read_text()
     server.config.write_text(toml.replace("[server]\n", f'[server]\nallowed_origins = ["{elsewhere(server)}"]\n'))
     server.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import load_anew, open_place
+from tests.e2e.browser.people import SETTINGS, load_anew, open_place
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,7 @@ async def stands(page: Page, wanted: str) -> None:
 async def test_a_poll_is_voted_on_in_three_browsers_and_stands_after_a_reload_and_a_restart(
     chromium: str, tmp_path: Path
 ) -> None:
-    on = {"plugins": {"also": ["polls", "tasks"]}}
+    on = {**SETTINGS, "plugins": {"also": ["polls", "tasks"]}}
     async with open_place(chromium, tmp_path, "alice", "bob", "carol", settings=on) as place:
         with place.server.rest(place.tokens["alice"]) as rest:
             group = {"group_id": "team", "name": "team", "members": ["bob", "carol"]}

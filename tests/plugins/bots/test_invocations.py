@@ -75,7 +75,7 @@ async def test_what_can_no_longer_be_answered_is_not_asked_any_more(relay_world:
     ("command", "code", "says"),
     [
         ("rol", "not_found", "did you mean /roll?"),
-        ("nothing", "not_found", "no bot has a command /nothing"),
+        ("nothing", "not_found", "there is no command /nothing"),
         ("roll@bob", "not_found", "bob has no command /roll"),
         ("roll@cards", "not_found", "cards has no command /roll"),
         ("Roll!", "invalid_payload", "payload.command"),

@@ -15,7 +15,11 @@ PAGE = Path(__file__).parents[3] / "docs" / "plugins" / "bots.md"
 
 async def test_the_page_tells_what_happens(tmp_path: Path) -> None:
     shown = list(blocks(PAGE.read_text(encoding="utf-8")))
-    async with open_world(tmp_path, "alice", "bob", **ON) as world:
+    (plugin,) = [block for block in shown if block.role == "plugin"]
+    (tmp_path / "plugins.d").mkdir()
+    (tmp_path / "plugins.d" / f"{plugin.device}.py").write_text(plugin.text)
+    folder = {"RELAY_PLUGINS__DIRECTORIES": str(tmp_path / "plugins.d")}
+    async with open_world(tmp_path, "alice", "bob", **ON, **folder) as world:
         await world.engine.groups.create("alice", "The team", ["bob"], "team")
         world.tokens["dice"] = await run_command(world.engine, "bot add", {"name": "dice"})
         conversation = Conversation(world)

@@ -98,6 +98,19 @@ export function resultsOf(messaging, query, options) {
 }
 
 /**
+ * Return a page of what a search finds.
+ *
+ * @param {RestApiClient} rest
+ * @param {string} query
+ * @param {Types.SearchQuery & { signal?: AbortSignal }} [options]
+ * @returns {Promise<SearchPage>}
+ */
+export async function searched(rest, query, { signal, ...options } = {}) {
+  const { results, has_more: hasMore, next_cursor: nextCursor } = await rest.search(query, options, { signal });
+  return { results, hasMore, nextCursor };
+}
+
+/**
  * Fetch the messages that no device has had, and acknowledge them.
  *
  * @param {SocketManager} socket

@@ -212,9 +212,10 @@ export class Conversation {
   #edited(message) {
     const edit = this.messages.get(this.edits.get(message.messageId) ?? 0);
     if (!edit || edit.deletedAt !== undefined || (message.editId ?? 0) > edit.messageId) return;
-    const { content, mentions } = edit.payload;
-    const payload = { ...message.payload, content, ...(mentions === undefined ? {} : { mentions }) };
+    const { message_id: _, ...changes } = edit.payload;
+    const payload = { ...message.payload, ...changes };
     if (!payload.mentions?.length) delete payload.mentions; // as the server stores it
+    if (!payload.actions?.elements.length) delete payload.actions;
     if (message.editId === edit.messageId && isEqual(message.payload, payload)) return;
     this.#keep({ ...message, payload, editedAt: edit.timestamp, editId: edit.messageId });
   }

@@ -145,8 +145,8 @@ export class State {
    */
   notifications(page, pointers = new Map()) {
     for (const key of [SELF, EVERYBODY]) {
-      const messages = page.messages.filter(({ meta }) => (meta.target_id === EVERYBODY) === (key === EVERYBODY));
-      this.mirror.load(key, messages);
+      const ofKey = (/** @type {Envelope<any>} */ { meta }) => (meta.target_id === EVERYBODY) === (key === EVERYBODY);
+      this.mirror.load(key, page.messages.filter(ofKey), page.latest?.filter(ofKey));
       const pointer = pointers.get(key);
       const { unread, lastSeq } = this.mirror.conversation(key);
       if (pointer && page.has_more) {

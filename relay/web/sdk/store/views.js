@@ -1,7 +1,10 @@
 /** Views: what an application draws, as values that never change. Two equal by `===` show the same. */
 
+import { actionsOf } from "./actions.js";
+
 /** @import { ConversationKind, Role } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
+/** @import { ActionsView } from "./actions.js" */
 /** @import { LatestView } from "./latest.js" */
 /** @import { Message } from "./message.js" */
 /** @import { OptimisticUpdates, Outgoing } from "./optimistic.js" */
@@ -25,6 +28,7 @@
  * @property {number | null} expiresAt
  * @property {readonly ReactionView[]} reactions
  * @property {readonly LatestView[]} latest other latest values about it, such as votes, the newest last
+ * @property {ActionsView | null} actions its buttons, selects and forms, and what became of them
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
  * @property {boolean} pending whether a change of it is not stored yet
  * @property {Error | null} error why it failed
@@ -40,8 +44,8 @@
  * @property {number} roleSeq the message up to which the role is right
  */
 
-/** Types that change other messages, and are not shown themselves. */
-const HIDDEN = new Set(["message_edit", "message_delete"]);
+/** Types that change other messages, or are for programs, and are not shown themselves. */
+const HIDDEN = new Set(["message_edit", "message_delete", "action", "slash_command"]);
 
 /**
  * Return a message's key: by its own id where this user sent it, as it has no message id before it is stored.
@@ -95,6 +99,7 @@ export function messageView(key, conversation, message, optimistic) {
   const changes = optimistic.changesOf(key, message.messageId);
   const changed = changes.reduce((now, sent) => withChange(now, sent), message);
   const mine = message.senderId === conversation.userId;
+  const latest = conversation.latest.of(message.messageId);
   return Object.freeze({
     key: keyOf(message, conversation.userId),
     conversation: key,
@@ -110,7 +115,8 @@ export function messageView(key, conversation, message, optimistic) {
     deletedAt: changed.deletedAt ?? null,
     expiresAt: message.expiresAt ?? null,
     reactions: changed.deletedAt === undefined ? reactionsOf(conversation, message.messageId, changes) : [],
-    latest: conversation.latest.of(message.messageId),
+    latest,
+    actions: changed.deletedAt === undefined ? actionsOf(changed.payload, latest) : null,
     state: mine ? stateOf(conversation, message.seq) : "sent",
     pending: changes.length > 0,
     error: null,
@@ -137,6 +143,7 @@ export function unsentView(key, userId, sent) {
     expiresAt: null,
     reactions: [],
     latest: [],
+    actions: actionsOf(payload, []),
     state: /** @type {"queued"} */ (sent.state),
     pending: false,
     error: sent.error,

@@ -1,0 +1,44 @@
+"""The operator's operations on plugins' scheduled jobs: list them, and make one due now."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from relay.app.admin_groups import Limit
+from relay.engine.engine import Engine
+from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.storage import schedules
+
+
+async def list_jobs(engine: Engine, plugin: str | None = None, limit: Limit = 1000) -> list[dict[str, Any]]:
+    """Return the jobs that wait or run, of all plugins or of one, the next ones first, each with its state."""
+    found = await engine.runner.read(partial(schedules.listed, plugin=plugin, limit=limit))
+    return [job | {"state": _state(engine, job)} for job in found]
+
+
+def _state(engine: Engine, job: dict[str, Any]) -> str:
+    guard = engine.registry.guard(job["plugin"])
+    if guard is None:
+        return "plugin off"
+    if job["schedule"] not in engine.schedules.registered(job["plugin"]):
+        return "no schedule"
+    running = engine.schedules.of(job["plugin"]).running
+    if running is not None and (running.schedule, running.key) == (job["schedule"], job["key"]):
+        return "running"
+    return "set aside" if guard.quarantined else "waiting"
+
+
+async def run_job(engine: Engine, plugin: str, schedule: str, key: str = "") -> str:
+    """Make a job due now, and return its state.
+
+    Raises:
+        RelayError: `not_found` for an unknown job; `conflict` for one that runs already.
+    """
+    for job in await engine.runner.read(partial(schedules.find, plugin=plugin, schedule=schedule, key=key)):
+        state = _state(engine, job)
+        if state == "running":
+            raise RelayError(ErrorCode.CONFLICT, f"it runs already, since {engine.now() - job['began_at']:.0f} s")
+        await engine.schedules.of(plugin).run_now(schedule, key)
+        return state
+    raise not_found(f"job {schedule!r}{f', {key!r},' if key else ''} of plugin {plugin!r}")
