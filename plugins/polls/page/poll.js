@@ -102,7 +102,7 @@ function drawPoll(message, relay) {
     element("p", { class: "note" }, kind),
     element("p", { class: "question", dir: "auto" }, payload.question),
     element("div", { class: "options", role: payload.multiple ? "group" : "radiogroup", "aria-label": "Options" }, ...options),
-    element("p", { class: "note" }, [inWords(voters, "voter"), endOf()].filter(Boolean).join(" · ")),
+    element("p", { class: "note" }, [voters ? inWords(voters, "voter") : "no votes yet", endOf()].filter(Boolean).join(" · ")),
   );
 
   function endOf() {

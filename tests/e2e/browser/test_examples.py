@@ -1,4 +1,4 @@
-"""Polls and tasks, bundled plugins with page modules, in the browsers of three people."""
+"""Polls, tasks and reminders, bundled plugins with page modules, in the browsers of three people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def stands(page: Page, wanted: str) -> None:
 async def test_a_poll_is_voted_on_in_three_browsers_and_stands_after_a_reload_and_a_restart(
     chromium: str, tmp_path: Path
 ) -> None:
-    on = {**SETTINGS, "plugins": {"also": ["polls", "tasks"]}}
+    on = {**SETTINGS, "plugins": {"also": ["polls", "tasks", "remind", "bots"]}}
     async with open_place(chromium, tmp_path, "alice", "bob", "carol", settings=on) as place:
         with place.server.rest(place.tokens["alice"]) as rest:
             group = {"group_id": "team", "name": "team", "members": ["bob", "carol"]}
@@ -59,6 +59,7 @@ async def test_a_poll_is_voted_on_in_three_browsers_and_stands_after_a_reload_an
         await load_anew(bob)
         await stands(bob, "pizza|1|alice|false soup|2|bob and carol|true cake|0||false")
         await tick_off_a_task(alice, bob)
+        await ask_for_reminders(alice, bob)
 
         place.server.kill()
         place.server.start()
@@ -91,3 +92,17 @@ async def tick_off_a_task(alice: Page, bob: Page) -> None:
     assert await bob.evaluate("document.activeElement === document.querySelector('.panel input')")
     await alice.wait("document.querySelector('.task .check.done')")
     await bob.evaluate("named('Close', document.querySelector('.panel')).click()")
+
+
+async def ask_for_reminders(alice: Page, bob: Page) -> None:
+    """Ask for a reminder for oneself, which the form lists then, and for one for everybody; cancel that one."""
+    await alice.click("Remind")
+    await alice.write("Remind of", "Stretch")
+    await alice.press("Enter")
+    await alice.wait("document.querySelector('.remind-waiting .note')?.textContent.includes(', for you')")
+    await alice.write("Remind of", "Stand-up")
+    await alice.evaluate("field('Everybody here, not only me').click()")
+    await alice.press("Enter")
+    await bob.wait("document.querySelector('.messages .remind')?.textContent.startsWith('Stand-upcomes ')")
+    await alice.click("Cancel")
+    await bob.wait("!document.querySelector('.messages .remind') && document.querySelector('.messages .deleted')")

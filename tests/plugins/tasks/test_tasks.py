@@ -113,7 +113,10 @@ async def test_only_tasks_that_one_sees_are_ticked_off_and_listed(relay_world: R
         said = (await alice.request("group_message", {"content": "no task"}, "team"))["payload"]["message_id"]
         assert await tick(bob, said) == "invalid_payload"
         assert await tick(carol, before) == "not_found"
-        assert (await world.rest("GET", "/api/tasks?target=team", "carol")).status == 404
+        for target in ("team", "nobody", "group:team"):
+            assert (await world.rest("GET", f"/api/tasks?target={target}", "carol")).status == 404
+        assert await listed(world, "carol", "target=alice") == []
+        assert await listed(world, "carol", "target=carol") == []
         assert (await world.rest("GET", "/api/tasks?target=team&state=some", "bob")).status == 400
         assert (await world.rest("GET", "/api/tasks", "bob")).status == 400
         await world.rest("PUT", "/api/groups/team/members/carol", "alice", json_body={})
