@@ -26,19 +26,19 @@ export const types = {
 export const composer = [{ label: "Poll", sign: () => icon("poll", ICONS), press: (relay) => writePoll(relay) }];
 
 /**
- * Return how a poll stands: by its result, which the server counts, and by the votes, which say whose they are. Of an
- * anonymous poll this user gets their own vote alone.
+ * Return how a poll stands: by its result, which the server counts, and by the votes, which say whose they are. An anonymous
+ * poll names nobody: of its votes the page has this user's own alone.
  *
  * @param {MessageView} message
  */
-function stateOf({ latest, messageId }) {
+function stateOf({ latest, messageId, payload }) {
   const result = latest.findLast(({ type }) => type === "poll_result")?.payload;
   const closing = latest.findLast(({ type }) => type === "poll_close");
   const votes = latest.filter(({ type }) => type === "poll_vote");
   return {
     counts: /** @type {number[]} */ (result?.votes ?? []),
     voters: /** @type {number} */ (result?.voters ?? 0),
-    votes,
+    votes: payload.anonymous ? [] : votes,
     mine: unanswered.get(messageId ?? 0) ?? /** @type {number[]} */ (votes.find(({ mine }) => mine)?.payload.choices ?? []),
     closed: result?.closed_at !== undefined || closing !== undefined,
     closedBy: /** @type {string | undefined} */ (result?.closed_by ?? closing?.senderId),
@@ -48,67 +48,74 @@ function stateOf({ latest, messageId }) {
 /** @param {MessageView} message @param {Relay} relay */
 function drawPoll(message, relay) {
   const { messageId, payload } = message;
-  const { counts, voters, votes, closed, closedBy, ...state } = stateOf(message);
-  let { mine } = state;
-  const most = Math.max(...counts, 0);
+  const state = stateOf(message);
+  const { multiple, options } = payload;
 
-  /** @param {number[]} choices */
-  const show = (choices) => {
-    mine = choices;
-    for (const [choice, option] of options.entries()) option.setAttribute("aria-checked", String(mine.includes(choice)));
+  const show = () => {
+    for (const [choice, button] of buttons.entries()) button.setAttribute("aria-checked", String(state.mine.includes(choice)));
   };
   /** @param {number} choice */
   const press = async (choice) => {
     if (messageId === null) return;
-    const before = mine;
-    const others = payload.multiple ? mine.filter((one) => one !== choice) : [];
-    const choices = mine.includes(choice) ? others : [...others, choice];
-    unanswered.set(messageId, choices);
-    show(choices);
+    const before = state.mine;
+    const others = multiple ? before.filter((one) => one !== choice) : [];
+    const choices = before.includes(choice) ? others : [...others, choice];
+    unanswered.set(messageId, (state.mine = choices));
+    show();
     const ack = await relay.send("poll_vote", { poll: messageId, choices });
     if (unanswered.get(messageId) === choices) unanswered.delete(messageId);
-    if (!ack) show(before);
+    if (ack) return;
+    state.mine = before;
+    show();
   };
   /** @type {HTMLElement[]} */
-  const options = payload.options.map((/** @type {string} */ text, /** @type {number} */ choice) => {
-    const count = counts[choice] ?? 0;
-    const voted = payload.anonymous ? [] : votes.filter((vote) => vote.payload.choices.includes(choice));
-    const names = voted.map(({ senderId }) => relay.name(senderId));
-    const bar = element("span", { class: "bar" });
-    bar.style.setProperty("--share", String(voters ? count / voters : 0));
-    return element(
-      "button",
-      {
-        type: "button",
-        class: closed && count === most && count > 0 ? "option first" : "option",
-        role: payload.multiple ? "checkbox" : "radio",
-        "aria-checked": "false",
-        "aria-label": isolate(text),
-        "aria-description": [inWords(count, "vote"), names.length > 0 && listed(names)].filter(Boolean).join(": "),
-        disabled: closed || messageId === null,
-        onclick: () => void press(choice),
-      },
-      element("span", { class: "text", dir: "auto" }, text),
-      element("span", { class: "count" }, String(count)),
-      bar,
-      names.length > 0 && element("span", { class: "names" }, shortened(names)),
-    );
+  const buttons = options.map((/** @type {string} */ text, /** @type {number} */ choice) => {
+    const attributes = { role: multiple ? "checkbox" : "radio", disabled: state.closed || messageId === null, onclick: () => void press(choice) };
+    return drawOption(text, choice, state, relay, attributes);
   });
-  show(mine);
-  const kind = [payload.anonymous ? "Anonymous poll" : "Poll", payload.multiple && "several choices"].filter(Boolean).join(", ");
+  show();
+  const kind = [payload.anonymous ? "Anonymous poll" : "Poll", multiple && "several choices"].filter(Boolean).join(", ");
+  const foot = [state.voters ? inWords(state.voters, "voter") : "no votes yet", endOf(payload, state, relay)].filter(Boolean).join(" · ");
   return element(
     "div",
     { class: "poll" },
     element("p", { class: "note" }, kind),
     element("p", { class: "question", dir: "auto" }, payload.question),
-    element("div", { class: "options", role: payload.multiple ? "group" : "radiogroup", "aria-label": "Options" }, ...options),
-    element("p", { class: "note" }, [voters ? inWords(voters, "voter") : "no votes yet", endOf()].filter(Boolean).join(" · ")),
+    element("div", { class: "options", role: multiple ? "group" : "radiogroup", "aria-label": "Options" }, ...buttons),
+    element("p", { class: "note" }, foot),
   );
+}
 
-  function endOf() {
-    if (closed) return closedBy ? `closed by ${isolate(relay.name(closedBy))}` : "closed";
-    return payload.closes_at ? `closes ${moment(payload.closes_at)}` : "";
-  }
+/**
+ * Draw an option: a button with a bar for its share of the voters, and their names where they are known.
+ *
+ * @param {string} text
+ * @param {number} choice
+ * @param {ReturnType<typeof stateOf>} state
+ * @param {Relay} relay
+ * @param {Record<string, any>} attributes
+ */
+function drawOption(text, choice, { closed, counts, voters, votes }, relay, attributes) {
+  const count = counts[choice] ?? 0;
+  const most = closed && count > 0 && count === Math.max(...counts);
+  const names = votes.filter(({ payload }) => payload.choices.includes(choice)).map(({ senderId }) => relay.name(senderId));
+  const spoken = [inWords(count, "vote"), names.length > 0 && listed(names)].filter(Boolean).join(": ");
+  const bar = element("span", { class: "bar" });
+  bar.style.setProperty("--share", String(voters ? count / voters : 0));
+  return element(
+    "button",
+    { type: "button", class: most ? "option first" : "option", "aria-label": isolate(text), "aria-description": spoken, ...attributes },
+    element("span", { class: "text", dir: "auto" }, text),
+    element("span", { class: "count" }, String(count)),
+    bar,
+    names.length > 0 && element("span", { class: "names" }, shortened(names)),
+  );
+}
+
+/** @param {MessageView["payload"]} payload @param {ReturnType<typeof stateOf>} state @param {Relay} relay */
+function endOf({ closes_at }, { closed, closedBy }, relay) {
+  if (closed) return closedBy ? `closed by ${isolate(relay.name(closedBy))}` : "closed";
+  return closes_at ? `closes ${moment(closes_at)}` : "";
 }
 
 /** @param {string[]} names */
