@@ -82,7 +82,7 @@ function drawPanel(relay) {
   let shown = "";
   const show = () => {
     const older = asked.get(id)?.tasks.filter((task) => !ids.has(task.id)) ?? [];
-    const tasks = [...older, ...present].sort((one, other) => (rank(one) === rank(other) ? 0 : rank(one) - rank(other)));
+    const tasks = [...older, ...present].sort((one, other) => (rank(one) === rank(other) ? Number(other.id) - Number(one.id) : rank(one) - rank(other)));
     if (shown === JSON.stringify(tasks)) return; // the focus stays where it is
     shown = JSON.stringify(tasks);
     fill(list, ...tasks.map((task) => element("li", {}, drawTask(task, relay, () => void ask(relay).then(show)))));
