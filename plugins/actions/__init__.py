@@ -20,6 +20,7 @@ from relay.plugin import (
     Server,
     SessionHook,
     hookimpl,
+    survive_full_disk,
 )
 
 from . import state
@@ -112,4 +113,8 @@ def relay_session_hooks() -> list[SessionHook]:
 @hookimpl
 def relay_background(options: Options) -> list[BackgroundTask]:
     """Add the task that tells what became of actions."""
-    return [BackgroundTask(name="actions", run=lambda server: keep(server, options.state_seconds))]
+
+    async def run(server: Server) -> None:
+        await survive_full_disk(server, partial(keep, server, options.state_seconds))
+
+    return [BackgroundTask(name="actions", run=run)]

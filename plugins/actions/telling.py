@@ -5,17 +5,20 @@ neither loses nor doubles it.
 """
 
 import sqlite3
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 import trio
 
-from relay.plugin import Draft, Entry, RelayError, Server, Unchanged
+from relay.plugin import Draft, Entry, ErrorCode, RelayError, Server, Unchanged
 
 from . import state
 from .state import Answer, State
 
 AT_ONCE = 200
+_TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL)
 LONGEST_WAIT = 3600.0
 
 
@@ -46,10 +49,29 @@ async def tell(server: Server) -> bool:
         if one.gone:
             await _erase_answers(server, one.message_id)
         else:
-            await _tell_state(server, one)
+            told = partial(state.tell, message_id=one.message_id)
+            await _unless_refused(server, _tell_state(server, one), told)
     for answer, address, payload in answers:
-        await _tell_answer(server, answer, address, payload)
+        told = partial(state.tell_answer, answer_id=answer.answer_id)
+        await _unless_refused(server, _tell_answer(server, answer, address, payload), told)
     return len(states) == AT_ONCE or len(answers) == AT_ONCE or any(one.gone for one in states)
+
+
+async def _unless_refused(
+    server: Server, telling: Coroutine[Any, Any, None], told: Callable[[sqlite3.Connection], None]
+) -> None:
+    """Tell something; what a hook of another plugin refuses counts as told, and holds up nothing else.
+
+    Raises:
+        RelayError: the server refuses it for now.
+    """
+    try:
+        await telling
+    except RelayError as refused:
+        if refused.code in _TRY_AGAIN:
+            raise
+        server.log.warning("what became of some actions is not told: %s", refused)
+        await server.write(told)
 
 
 async def _tell_state(server: Server, known: State) -> None:

@@ -263,12 +263,13 @@ def unread(
         return []
     silent = muted(connection, user_id, rows[0][9], now)
     found = [message for row in reversed(rows) if (message := rules.message(row)) is not None]
-    return [
+    told = [
         message
         for message in found
         if rules.pushes(message, user_id) is not None
         and (silent is None or (silent.mentions and message.calls(user_id)))
     ]
+    return rules.as_shown(connection, user_id, told)
 
 
 def is_active(server: Server, user_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.plugin import MessageType, Server, other_party
+from relay.plugin import MessageType, SentEnvelope, Server, other_party, read_records
 
 from .options import Options, Rule
 
@@ -98,6 +98,7 @@ class Rulebook:
 
     def __init__(self, server: Server, options: Options) -> None:
         registry = server.message_types
+        self._server = server
         self._types: Mapping[str, MessageType] = registry.types
         self._counted = frozenset(registry.counted())
         self._rules = options.all_rules
@@ -128,6 +129,21 @@ class Rulebook:
         except msgspec.DecodeError:  # stored by an older version of the type
             return None
         return Message._make((*row[:5], decoded, *row[6:]))
+
+    def as_shown(self, connection: sqlite3.Connection, user_id: str, messages: Sequence[Message]) -> list[Message]:
+        """Return messages as a user gets them, where plugins change that; without a payload what is withheld."""
+        differ = [one.message_id for one in messages if self._server.differs(one.type)]
+        if not differ:
+            return list(messages)
+        records = list(read_records(connection, differ).values())
+        shown = {one.meta.message_id: one for one in self._server.envelopes(user_id, records)}
+        return [self._replaced(one, shown.get(one.message_id)) for one in messages]
+
+    def _replaced(self, message: Message, shown: SentEnvelope | None) -> Message:
+        if shown is None:
+            return message
+        payload = None if shown.meta.withheld else self._types[message.type].load(bytes(shown.payload).decode())
+        return message._replace(payload=payload)
 
     def called_by_edit(self, connection: sqlite3.Connection, row: tuple[Any, ...]) -> Message | None:
         """Return the edited message, by the row of an edit that mentions somebody; None for other edits."""

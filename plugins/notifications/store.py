@@ -97,7 +97,8 @@ def _to_store(
             rule = None if edit and not message.calls(user_id) else rules.stored_for(message, user_id, among)
             if rule is not None:
                 who = blake2b(user_id.encode(), digest_size=12).hexdigest()
-                payload = payload_of(options, connection, rule, message, user_id)
+                (shown,) = rules.as_shown(connection, user_id, [message])
+                payload = payload_of(options, connection, rule, shown, user_id)
                 copies.append(Copy(message.message_id, user_id, f"{message.message_id}-{who}", payload))
     return reached, copies
 
@@ -150,7 +151,8 @@ def _update(options: Options, server: Server, connection: sqlite3.Connection, me
         if message is None or rule is None:
             erase_messages(connection, [copy_id], now)
             continue
-        said = type_.write(payload_of(options, connection, rule, message, user_id))
+        (shown,) = rules.as_shown(connection, user_id, [message])
+        said = type_.write(payload_of(options, connection, rule, shown, user_id))
         (before,) = connection.execute("SELECT payload FROM log WHERE message_id = ?", (copy_id,)).fetchone()
         if msgspec.json.decode(said) != msgspec.json.decode(before):
             rewrite_message(connection, copy_id, said, now)

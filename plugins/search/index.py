@@ -61,7 +61,7 @@ def put(server: Server, connection: sqlite3.Connection, messages: Sequence[Entry
     found_in = server.message_types.all_searched([(message.type, message.payload) for message in messages])
     said: list[tuple[Entry | Edited, list[str], str]] = []
     for message, found in zip(messages, found_in, strict=True):
-        if found is not None:
+        if found is not None and getattr(message, "only_for", None) is None:  # others would find it, too
             payload, text = found
             files = " files" if getattr(payload, "attachments", None) else ""
             said.append(

@@ -44,6 +44,14 @@ class Query:
         """The terms that a message must have."""
         return [term for term in self.terms if not term.excluded]
 
+    def is_in(self, text: str) -> bool:
+        """Tell whether a text has all terms that it must have."""
+        said = f" {' '.join(words(text))} "
+        return all(
+            f"{'' if term.inside else ' '}{' '.join(term.words)}{'' if term.begins else ' '}" in said
+            for term in self.sought
+        )
+
 
 def parse(text: str, user_id: str) -> Query:
     """Parse a query.

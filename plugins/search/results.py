@@ -13,7 +13,6 @@ from relay.plugin import (
     Server,
     View,
     changed_since,
-    envelope,
     group_address,
     read_first,
     read_records,
@@ -123,11 +122,11 @@ def find(server: Server, connection: sqlite3.Connection, user_id: str, query: Qu
         rows, ended = _candidates(connection, match, between, views, asked.limit + 1)
         page = rows[: _fitting(server, connection, [message_id for message_id, _ in rows[: asked.limit]])]
         further = page[-1][0] if len(rows) > len(page) else ended
-        return Found(_shown(server, connection, [message_id for message_id, _ in page], query), further)
+        return Found(_shown(server, connection, user_id, [message_id for message_id, _ in page], query), further)
     rows, _ended = _candidates(connection, match, between, views, CANDIDATES)
     ranked = _best_first(rows, query, asked.beyond)
     best = ranked[: _fitting(server, connection, [position.message_id for position in ranked[: asked.limit]])]
-    results = _shown(server, connection, [position.message_id for position in best], query)
+    results = _shown(server, connection, user_id, [position.message_id for position in best], query)
     if len(ranked) <= len(best):
         return Found(results)
     return Found(results, asked.before or rows[0][0] + 1, best[-1])
@@ -149,16 +148,25 @@ def _fitting(server: Server, connection: sqlite3.Connection, page: list[int]) ->
     return read_first(connection, page, server.settings.limits.page_bytes or NO_BOUND).taken
 
 
-def _shown(server: Server, connection: sqlite3.Connection, page: list[int], query: Query) -> list[dict[str, Any]]:
-    records = read_records(connection, page) if page else {}
+def _shown(
+    server: Server, connection: sqlite3.Connection, user_id: str, page: list[int], query: Query
+) -> list[dict[str, Any]]:
+    """Return the results of a page, as the user gets its messages.
+
+    One that a plugin changed for this user is left out if it does not match any more: a search must not tell what
+    it was.
+    """
+    found = read_records(connection, page) if page else {}
+    # A message without a payload was erased while search was in quarantine.
+    records = [record for message_id in page if (record := found[message_id]).payload is not None]
     snippets = Snippets(query)
     results = []
-    for message_id in page:
-        record = records[message_id]
-        if record.payload is None:  # erased while search was in quarantine
-            continue
-        said = server.message_types.searched(record.type, record.payload)
-        results.append({"message": envelope(record), "snippet": snippets.of(said[1] if said else "")})
+    for record, shown in zip(records, server.envelopes(user_id, records), strict=True):
+        payload = bytes(shown.payload).decode()
+        said = None if shown.meta.withheld else server.message_types.searched(record.type, payload)
+        text = said[1] if said else ""
+        if payload == record.payload or query.is_in(text):
+            results.append({"message": shown, "snippet": snippets.of(text)})
     return results
 
 

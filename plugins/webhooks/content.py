@@ -13,7 +13,6 @@ from relay.plugin import (
     RelayError,
     Server,
     answer_depth,
-    envelope,
     other_party,
     read_records,
 )
@@ -84,9 +83,13 @@ def delivery_id(epoch: str, hook_id: str, message_id: int) -> str:
     return f"msg_{epoch}_{hook_id}_{message_id}"
 
 
-def delivery_body(message: NextMessage) -> bytes:
-    """Return the body of a delivery: the envelope as history shows it now, and the conversation."""
-    shown = envelope(message.record)
+def delivery_body(server: Server, reply_as: str | None, message: NextMessage) -> bytes:
+    """Return the body of a delivery: the envelope as history shows it now, and the conversation.
+
+    Args:
+        reply_as: the user who gets it, where other plugins change that for single users; None for nobody special.
+    """
+    (shown,) = server.envelopes(reply_as or "*", [message.record])
     conversation = _conversation(message.address, message.record.target_id)
     body: dict[str, Any] = {
         "type": shown.type,

@@ -212,7 +212,7 @@ class Deliverer:
     async def _attempt(self, state: HookState, backlog: Backlog, message: NextMessage) -> Attempt:
         hook, message_id = state.hook, message.record.message_id
         id_ = delivery_id(self._server.epoch, hook.hook_id, message_id)
-        delivery = Delivery(id_, message_id, delivery_body(message))
+        delivery = Delivery(id_, message_id, delivery_body(self._server, hook.reply_as, message))
         attempt = await make_attempt(self._server, self._client, hook, delivery, backlog.attempts + 1)
         if attempt.delivered and hook.reply_as is not None:
             await post_answer(self._server, hook.reply_as, message, attempt, id_)

@@ -11,6 +11,7 @@ import functools
 import inspect
 import sqlite3
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
@@ -42,16 +43,12 @@ async def add_user(
     """Create a user; without a password they log in with tokens only.
 
     Raises:
-        RelayError: `conflict` when the name is taken, `invalid_payload` for an invalid name or password.
+        RelayError: `conflict` when the name is taken, `invalid_payload` for an invalid name or password; or a
+            plugin's refusal.
     """
     accounts.check_name(user_id, "user id")
     hashed = None if password is None else await _hashed(engine, password)
-    now = engine.now()
-    await engine.runner.write(
-        lambda connection: accounts.create_user(
-            connection, user_id, now, display_name=display_name, admin=admin, password_hash=hashed
-        )
-    )
+    await engine.registration.add(user_id, display_name, admin=admin, password_hash=hashed)
 
 
 async def list_users(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
@@ -119,23 +116,17 @@ async def import_users(engine: Engine, user_ids: list[str], tokens: bool = False
     """Create the users that do not exist yet, in one transaction; with `tokens`, a new token for each user.
 
     Raises:
-        RelayError: `invalid_payload` or `conflict` for one name; then nothing was done.
+        RelayError: `invalid_payload` or `conflict` for one name, or a plugin's refusal; then nothing was done.
     """
     now = engine.now()
+    issued: list[tuple[str, str]] = []
 
-    def change(connection: sqlite3.Connection) -> Answer:
-        created = 0
-        issued = []
-        for user_id in dict.fromkeys(user_ids):
-            if accounts.get_user(connection, user_id) is None:
-                accounts.create_user(connection, user_id, now)
-                created += 1
-            if tokens:
-                token = accounts.create_token(connection, user_id, now, origin="cli", label="import")
-                issued.append((user_id, token))
-        return {"created": created, "tokens": issued}
+    def issue(connection: sqlite3.Connection) -> None:
+        made = partial(accounts.create_token, connection, now=now, origin="cli", label="import")
+        issued.extend((user_id, made(user_id)) for user_id in dict.fromkeys(user_ids))
 
-    return await engine.runner.write(change)
+    created = await engine.registration.add_missing(user_ids, issue if tokens else None)
+    return {"created": created, "tokens": issued}
 
 
 async def create_invite(
@@ -219,6 +210,8 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "import": admin_import.import_messages,
     "plugin.list": plugin_admin.list_plugins,
     "plugin.resume": plugin_admin.resume_plugin,
+    "plugin.reload": plugin_admin.reload_plugin,
+    "plugin.unload": plugin_admin.unload_plugin,
     "plugin.command": plugin_admin.run_command,
     "plugin.jobs": admin_jobs.list_jobs,
     "plugin.run_job": admin_jobs.run_job,
@@ -257,5 +250,5 @@ def _arguments(operation: Callable[..., Awaitable[Any]]) -> type[msgspec.Struct]
 
 
 async def _hashed(engine: Engine, password: str) -> str:
-    engine.accounts.check_password(password)
-    return await engine.accounts.hash_password(password)
+    engine.logins.check_password(password)
+    return await engine.logins.hash_password(password)

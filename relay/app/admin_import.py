@@ -15,7 +15,7 @@ from relay.protocol.envelope import EMPTY, Envelope, Meta, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.router import Submission
-from relay.storage.accounts import Identity, create_user, get_user
+from relay.storage.accounts import Identity, get_user
 from relay.storage.names import find_name
 
 _SLICE: Final = 256
@@ -170,7 +170,7 @@ async def _draft(engine: Engine, line: Line) -> Submission:
 
 
 async def _create_users(engine: Engine, lines: Iterable[str]) -> None:
-    """Create missing users in one transaction; an invalid id is reported with the line it stands in."""
+    """Create missing users in one transaction; one that is refused is reported with the line it stands in."""
     wanted: dict[str, None] = {}
     for text in lines:
         try:
@@ -181,17 +181,9 @@ async def _create_users(engine: Engine, lines: Iterable[str]) -> None:
         wanted[line.meta.sender_id] = None
         if line.meta.target_id and known and known.targets == {ConversationKind.USER}:
             wanted[line.meta.target_id] = None
-    now = engine.now()
 
     def missing(connection: sqlite3.Connection) -> list[str]:
         return [name for name in wanted if find_name(connection, name) is None]
 
-    def create(connection: sqlite3.Connection) -> None:
-        for name in missing(connection):
-            try:
-                create_user(connection, name, now)
-            except RelayError:
-                continue
-
-    if await engine.runner.read(missing):
-        await engine.runner.write(create)
+    if absent := await engine.runner.read(missing):
+        await engine.registration.add_missing(absent, skip_refused=True)

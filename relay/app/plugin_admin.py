@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from typing import Any, get_type_hints
 
 import msgspec
 
-from relay.engine.discovery import bundled_directory, in_directory, installed
 from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
-from relay.engine.loader import load_plugins
-from relay.engine.registry import PARTS, Registry
-from relay.plugin.page import PageExtension
+from relay.engine.loader import enabled_in, load_plugins
+from relay.engine.plugin_states import parts_of, states
+from relay.engine.registry import Registry
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.settings import Settings
@@ -22,37 +20,7 @@ from relay.transports.rest.app import own_paths
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     """Return every plugin with its state, and with the reason if it does not run."""
-    registry = engine.registry
-    rows = [
-        {
-            "name": loaded.name,
-            "state": "set aside" if loaded.guard.quarantined else "running",
-            "source": loaded.source,
-            "failures": loaded.guard.failures,
-            "types": ", ".join(loaded.types),
-            "reason": loaded.guard.reason or loaded.guard.last or "",
-            "description": loaded.description,
-            "page_faults": _page_faults(engine, loaded.name),
-        }
-        for loaded in registry.loaded
-    ]
-    rows += [_idle(broken.name, "left out", broken.reason) for broken in registry.broken]
-    named = {row["name"] for row in rows}
-    others = {**installed(), **in_directory(bundled_directory(), "bundled")}
-    rows += [
-        _idle(name, "off", "") | {"source": found.source} for name, found in others.items() if name not in named
-    ]
-    return rows
-
-
-def _idle(name: str, state: str, reason: str) -> dict[str, Any]:
-    row = {"name": name, "state": state, "source": "", "failures": 0, "types": "", "reason": reason}
-    return row | {"description": "", "page_faults": 0}
-
-
-def _page_faults(engine: Engine, name: str) -> int:
-    """Return how often pages told that a plugin's page module failed."""
-    return sum(times for (what, _), times in engine.server_of(name).counts.items() if what == "page_fault")
+    return [{**msgspec.structs.asdict(row), "types": ", ".join(row.types)} for row in states(engine)]
 
 
 async def resume_plugin(engine: Engine, name: str) -> None:
@@ -65,6 +33,24 @@ async def resume_plugin(engine: Engine, name: str) -> None:
     if guard is None:
         raise not_found(f"plugin {name!r} at work")
     guard.resume()
+
+
+async def reload_plugin(engine: Engine, name: str) -> dict[str, Any]:
+    """Load a plugin's code and options anew, or for the first time; see `relay.engine.reloading`.
+
+    Raises:
+        RelayError: `not_found`; `conflict` with the reason where the old code stays; `overloaded`.
+    """
+    return (await engine.reloader.reload(name))._asdict()
+
+
+async def unload_plugin(engine: Engine, name: str) -> dict[str, Any]:
+    """Take a plugin out until it is loaded again.
+
+    Raises:
+        RelayError: `not_found`; `overloaded`.
+    """
+    return (await engine.reloader.unload(name))._asdict()
 
 
 async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> Any:
@@ -111,29 +97,16 @@ def load_for(settings: Settings, *, tell: bool = False) -> Registry:
 
 def checked(settings: Settings, names: tuple[str, ...]) -> list[dict[str, str]]:
     """Return, for each plugin, what it adds, or why the server would leave it out."""
-    wanted = list(dict.fromkeys([*settings.plugins.enabled, *settings.plugins.also, *names]))
+    wanted = list(dict.fromkeys([*enabled_in(settings.plugins), *names]))
     plugins = msgspec.structs.replace(settings.plugins, enabled=wanted)
     registry = load_for(msgspec.structs.replace(settings, plugins=plugins))
     rows = [{"name": broken.name, "reason": broken.reason, "adds": ""} for broken in registry.broken]
     for loaded in registry.loaded:
-        counts = []
-        for hook in PARTS:
-            listed = [owned.part for owned in registry.parts[hook] if owned.guard is loaded.guard]
-            if listed:
-                what = hook.removeprefix("relay_").replace("_", " ")
-                counts.append(f"{what}: {', '.join(_called(part) for part in listed)}")
+        counts = [
+            f"{hook.removeprefix('relay_').replace('_', ' ')}: {', '.join(names)}"
+            for hook, names in parts_of(registry, loaded).items()
+        ]
         remarks = "; ".join(one for one in registry.remarks if one.startswith(f"plugin {loaded.name!r}:"))
         row = {"name": loaded.name, "reason": "", "adds": "; ".join(counts) or "nothing"}
         rows.append(row | ({"remark": remarks} if remarks else {}))
     return [row for row in rows if not names or row["name"] in names]
-
-
-def _called(part: Any) -> str:
-    name = getattr(part, "name", None)
-    if isinstance(name, str):
-        return name
-    if isinstance(part, PageExtension):
-        return part.module if part.folder is not None else "a module"
-    given = [field.name for field in dataclasses.fields(part) if callable(getattr(part, field.name))]
-    blueprint = getattr(part, "blueprint", None)
-    return str(blueprint.name) if blueprint is not None else " and ".join(given)

@@ -41,7 +41,7 @@ from relay.storage.errors import StorageBroken
 from relay.storage.jobs import Runner
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
-from relay.transports.rest.app import make_app, own_paths
+from relay.transports.rest.app import RestApp, own_paths
 from relay.transports.rest.serving import HttpServer
 from relay.transports.urls import in_url, reachable
 
@@ -86,7 +86,7 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
         async with http.lifespan(), trio.open_nursery() as services:
             services.start_soon(_watch_file, engine.runner, settings.storage.path)
             services.start_soon(heartbeat.run)
-            services.start_soon(engine.accounts.passwords.prepare)
+            services.start_soon(engine.logins.passwords.prepare)
             control = Path(settings.storage.path + ".sock")
             await services.start(partial(serve_control, engine, control))
             _tune_collector()
@@ -137,7 +137,7 @@ def http_server(engine: Engine) -> HttpServer:
     """Return the REST side of an engine."""
     timeouts, limits = engine.settings.timeouts, engine.settings.limits
     return HttpServer(
-        make_app(engine),
+        RestApp(engine),
         head_bytes=limits.head_bytes or 1 << 20,
         head_seconds=timeouts.head_seconds,
         body_seconds=timeouts.body_seconds,
@@ -165,7 +165,7 @@ async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], 
     address, port = name[:2]
     with _spoken("standard output"):
         tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
-    if first_steps and (code := await engine.accounts.invite_first()) is not None:
+    if first_steps and (code := await engine.registration.invite_first()) is not None:
         origin = f"{scheme}://{reachable(address)}:{port}"
         with _spoken("standard error"):
             print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)

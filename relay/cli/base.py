@@ -11,7 +11,7 @@ from typing import IO, Any, Final, TypeVar
 
 import click
 
-from relay.settings import Settings, SettingsError, load
+from relay.settings import Settings, SettingsError, load_for_server
 
 Function = TypeVar("Function", bound=Callable[..., Any] | click.Command)
 
@@ -110,7 +110,7 @@ def load_settings() -> Settings:
         BadSettings: with every problem in them.
     """
     try:
-        return load(config_file(), os.environ)
+        return load_for_server(config_file(), os.environ)
     except SettingsError as error:
         raise BadSettings(str(error)) from None
 

@@ -46,6 +46,31 @@ def perform(op: str, **arguments: Any) -> Any:
             raise Failure("an argument is not UTF-8 text") from None
 
 
+def ask_server(op: str, **arguments: Any) -> Any:
+    """Have the running server perform an operation of `relay.app.admin` that only it can.
+
+    Raises:
+        Failure: the operation was refused, or no server runs.
+    """
+    try:
+        return call(control_path(Path(load_settings().storage.path)), op, arguments)
+    except NoServer:
+        raise Failure("no server runs on this database; its next start loads each plugin as it is then") from None
+    except (RelayError, ControlError) as error:
+        raise Failure(str(error)) from None
+
+
+def server_runs() -> bool:
+    """Tell whether a server runs on the database."""
+    try:
+        call(control_path(Path(load_settings().storage.path)), "plugin.list", {})
+    except NoServer:
+        return False
+    except (RelayError, ControlError):
+        return True
+    return True
+
+
 def perform_pages(op: str, key: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a listing operation, page by page; `key` is the field they are ordered by."""
     after = ""

@@ -1,19 +1,36 @@
-"""`relay plugins`: lists and checks plugins, ends a quarantine, and writes a new plugin to begin with."""
+"""`relay plugins`: lists, checks, enables, reloads and resumes plugins, and writes a new one to begin with."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.cli.base import Failure, Group, json_option, load_settings, note, print_rows, printable
-from relay.cli.database import perform
+from relay.cli.base import (
+    DEFAULT_CONFIG,
+    Failure,
+    Group,
+    config_file,
+    json_option,
+    load_settings,
+    note,
+    print_rows,
+    printable,
+)
+from relay.cli.database import ask_server, perform, server_runs
+from relay.settings import SettingsError
+
+if TYPE_CHECKING:
+    from relay.app.plugin_settings import Edit
 
 
 @click.group(cls=Group)
 def plugins() -> None:
-    """List, check and write plugins; resume one that was set aside because it failed too often.
+    """List, check, enable and write plugins; reload one, or resume one that was set aside.
 
     A plugin is one Python file; docs/plugins/writing.md tells how to write one.
     """
@@ -67,6 +84,85 @@ def resume(name: str) -> None:
     """Resume the plugin NAME, which the running server has set aside."""
     perform("plugin.resume", name=name)
     click.echo(f"{name}: running")
+
+
+@plugins.command()
+@click.argument("name")
+def reload(name: str) -> None:
+    """Load the code and the options of the plugin NAME anew, in the running server; or a new plugin.
+
+    What is in flight ends with the old code. If the new code cannot be loaded, the old one goes on, and the reason
+    is printed.
+    """
+    _tell(ask_server("plugin.reload", name=name))
+
+
+@plugins.command()
+@click.argument("name")
+def unload(name: str) -> None:
+    """Take the plugin NAME out of the running server, until it is loaded again or the server is started anew."""
+    _tell(ask_server("plugin.unload", name=name))
+
+
+def _tell(changed: Mapping[str, Any]) -> None:
+    """Print what became of a plugin."""
+    told = [f"{changed['name']}: {changed['state']}"]
+    for key, text in (("types_added", "new message types"), ("types_removed", "unknown from now on")):
+        if changed[key]:
+            told.append(f"{text}: {', '.join(changed[key])}")
+    click.echo("; ".join(told))
+    if changed["old_runs"]:
+        note("a task of the old code has not ended yet; the new code's tasks begin once it has")
+
+
+@plugins.command()
+@click.argument("plugin", metavar="NAME|FILE")
+@click.option("--dry-run", is_flag=True, help="Print the change of the settings file, and make none.")
+def install(plugin: str, dry_run: bool) -> None:
+    """Enable the plugin NAME, or the one in FILE, in the settings file; comments and layout stay.
+
+    NAME is a bundled plugin or one of an installed package; FILE is a .py file, or the folder of a package.
+    """
+    from relay.app import plugin_settings
+
+    edit = _edit(plugin_settings.install, plugin, dry_run=dry_run)
+    if edit.changes and not dry_run:
+        from relay.app.plugin_admin import checked
+
+        for row in checked(load_settings(), (edit.name,)):
+            if row["reason"]:
+                note(f"it cannot be loaded yet: {row['reason']}")
+        note(f"next: relay plugins reload {edit.name}" if server_runs() else "the next start loads it")
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--dry-run", is_flag=True, help="Print the change of the settings file, and make none.")
+def remove(name: str, dry_run: bool) -> None:
+    """Disable the plugin NAME in the settings file; its options and its tables in the database stay."""
+    from relay.app import plugin_settings
+
+    edit = _edit(plugin_settings.remove, name, dry_run=dry_run)
+    if edit.changes and not dry_run and server_runs():
+        note(f"next: relay plugins unload {edit.name}")
+
+
+def _edit(change: Callable[..., Edit], plugin: str, *, dry_run: bool) -> Edit:
+    """Change the settings file, and print what was done."""
+    from relay.settings.toml_writer import NotWritten, SettingsFile
+
+    settings = load_settings()
+    try:
+        file = SettingsFile(config_file() or DEFAULT_CONFIG)
+        edit = change(file, plugin, settings, os.environ)
+        if edit.changes and dry_run:
+            click.echo(file.difference())
+        elif edit.changes:
+            file.save(os.environ)
+    except (NotWritten, SettingsError) as error:
+        raise Failure(str(error)) from None
+    click.echo(f"would do: {edit.did}" if dry_run and edit.changes else edit.did)
+    return edit
 
 
 @plugins.command()

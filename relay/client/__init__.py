@@ -19,6 +19,7 @@ from relay.client.factory import connect
 from relay.client.mirror import Mirror
 from relay.client.pending import PendingSend
 from relay.client.rest import RestClient
+from relay.client.streaming import MessageStream
 
 Ticket = PendingSend
 """The earlier name of `PendingSend`, which applications import."""
@@ -32,6 +33,7 @@ __all__ = [
     "Event",
     "Gap",
     "Invocation",
+    "MessageStream",
     "Mirror",
     "OutboxFull",
     "Page",

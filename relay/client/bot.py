@@ -21,6 +21,7 @@ from relay.client.actions import ActionAnswer, answer_of
 from relay.client.client import Client
 from relay.client.errors import RelayClosed, RelayError, StateError
 from relay.client.events import Ack, Event, Gap
+from relay.client.streaming import MessageStream
 from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import ConversationKind
 from relay.protocol.session import Event as ConnectionEvent
@@ -157,6 +158,10 @@ class Bot:
             return function
 
         return register
+
+    def stream(self, target_id: str, *, reply_to: int | None = None, id: str | None = None) -> MessageStream:
+        """Return a message that grows while it is written, as `Client.stream` does."""
+        return self._client.stream(target_id, reply_to=reply_to, id=id)
 
     async def run(self) -> None:
         """Register the commands and answer them, until the client is closed.

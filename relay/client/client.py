@@ -17,10 +17,11 @@ from relay.client.persistence import Identity, Persistence
 from relay.client.reconnector import Reconnector
 from relay.client.rest import RestClient
 from relay.client.session import State
+from relay.client.streaming import MessageStream
 from relay.protocol.errors import ErrorCode
 from relay.protocol.limits import MAX_NAME
 
-_NOT_KEPT: Final = frozenset({"typing_indicator", "connection_event"})
+_NOT_KEPT: Final = frozenset({"typing_indicator", "message_stream", "connection_event"})
 """Types that are only worth sending now; `keep` of the others is true unless given."""
 
 
@@ -53,6 +54,7 @@ class Client(HistoryReader):
         self._new_id = new_id
         self._iterating = False
         self._left = False
+        self._streams: trio.Nursery | None = None
 
     # ---- state
 
@@ -181,6 +183,27 @@ class Client(HistoryReader):
             pending = self.send_nowait(type, payload, target_id=target_id, id=id, keep=keep)
             return await pending.wait()
 
+    def stream(self, target_id: str, *, reply_to: int | None = None, id: str | None = None) -> MessageStream:
+        """Return a message that grows while it is written; use it with `async with`.
+
+        Its readers see it grow, and get one stored message at its end. An exception in the block stores what there
+        is, marked as interrupted.
+
+        Args:
+            target_id: a user or a group.
+            reply_to: the id of the message that it answers.
+            id: its own id, at most 59 characters; a new one unless given.
+
+        Raises:
+            ValueError: The id is empty or too long.
+            RelayClosed: The client is closed.
+        """
+        self._refuse_when_closed()
+        stream = MessageStream(self, target_id, self._new_id() if id is None else id, reply_to)
+        if self._streams is not None:
+            self._streams.start_soon(stream.run)
+        return stream
+
     async def flush(self) -> None:
         """Wait until every message in the outbox has its answer.
 
@@ -250,6 +273,11 @@ class Client(HistoryReader):
             await self._persistence.run(self._save)
         except StateError as error:
             self._reconnector.fail(error)
+
+    async def _run_streams(self, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as self._streams:
+            task_status.started()
+            await trio.sleep_forever()
 
     async def _finish(self, clean: bool) -> None:
         try:

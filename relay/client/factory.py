@@ -144,6 +144,7 @@ async def _running(client: Client, reconnector: Reconnector) -> AsyncIterator[No
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reconnector.run)
         nursery.start_soon(client._keep_saving)
+        await nursery.start(client._run_streams)
         try:
             yield
         except BaseException as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import trio
+
 from relay.engine.drafts import (
     Original,
     StoredForm,
@@ -82,6 +84,24 @@ class Dispatcher:
         self._content_characters = content_characters
         self._payload_bytes = payload_bytes or 1 << 62
         self._routes: dict[str, Route] = {}
+        self._paused: trio.Event | None = None
+
+    def pause(self) -> None:
+        """Let new messages wait until `resume`, so that plugins can be changed between two messages."""
+        self._paused = trio.Event()
+        self._routes = {}  # without a route, a message waits in `draft`
+
+    def resume(self) -> None:
+        """Let messages go on, each with what is known of its type by now."""
+        self._routes = {}
+        if self._paused is not None:
+            self._paused.set()
+            self._paused = None
+
+    async def resumed(self) -> None:
+        """Wait while messages are paused."""
+        while self._paused is not None:
+            await self._paused.wait()
 
     def draft_nowait(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission | None:
         """Return the submission, or None when that needs a wait: then call `draft`.
@@ -117,8 +137,9 @@ class Dispatcher:
         Raises:
             RelayError: the message is refused, or its plugin failed.
         """
+        await self.resumed()
         route = self._find_route(envelope.type)
-        if paced:
+        if paced and (route is None or route.type_.paced):
             self._rates.take_message(sender, transient=route is not None and route.type_.kind is Kind.TRANSIENT)
         route = _require_route(route, envelope.type)
         type_ = route.type_
@@ -135,18 +156,25 @@ class Dispatcher:
         self._check_content(draft)
         return self._submission(route, draft, envelope.meta, original, conversation)
 
-    def post(self, draft: Draft, own_id: str | None) -> Submission:
+    async def post(self, draft: Draft, own_id: str | None) -> Submission:
         """Return the submission of a plugin's own message, for which no permission is checked.
 
+        The `before` hooks of other plugins see it: what they forbid does not pass in this way either.
+
         Raises:
-            RelayError: `plugin_failed`.
+            RelayError: a hook's refusal, or `plugin_failed`.
         """
         route = _require_route(self._find_route(draft.type.name), draft.type.name, from_clients=False)
         original = None if own_id is None else original_of(draft)
+        if route.hooked:
+            self._check_payload(route, draft)
+            await self._hooks.before(draft, route.guard.plugin)
         return self._submission(route, draft, Meta(id=own_id), original, None)
 
     def _find_route(self, name: str) -> Route | None:
-        """Return the route of a type; None where no plugin adds it."""
+        """Return the route of a type; None where no plugin adds it, and while messages are paused."""
+        if self._paused is not None:
+            return None
         route = self._routes.get(name)
         if route is None and (type_ := self._registry.types.get(name)) is not None:
             guard, steps = self._registry.owner(name), self._hooks.steps(name)
@@ -202,7 +230,7 @@ class Dispatcher:
                 guard.call(f"prepare, for {type_.name!r}", type_.prepare, draft)
             except PluginFailed:
                 raise guard.refusal() from None
-        if conversation.kind is ConversationKind.BROADCAST and not draft.only_sender:
+        if conversation.kind is ConversationKind.BROADCAST and draft.only_for is None:
             require_scope(sender.identity, NOTIFY)
         if type_.handle is None and route.hooked:
             # A broken payload is the type's own failure, and not that of the hooks that see it next.
@@ -281,7 +309,7 @@ class Dispatcher:
         self.check_size(type_, payload)
         # Attributes that are as relay made them need no check.
         changed = conversation is not sent_to or type(draft.target_id) is not str or draft.depth != 0
-        changed = changed or draft.expires_at is not None or draft.answer is not None
+        changed = changed or draft.expires_at is not None or draft.answer is not None or draft.only_for is not None
         if changed and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()

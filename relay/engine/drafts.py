@@ -6,7 +6,7 @@ import hashlib
 import math
 import sqlite3
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from relay.engine.guard import Guard
 from relay.plugin.types import Draft, MessageType
@@ -14,6 +14,9 @@ from relay.protocol.envelope import Meta, encode_json
 from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
 from relay.storage.entry import Apply, Entry
+
+NOBODY: Final = ""
+"""No user has this id: a message for it is delivered to nobody."""
 
 
 class Original(NamedTuple):
@@ -103,22 +106,26 @@ def entry_of(
         answer=draft.answer,
         depth=draft.depth,
     )
-    if draft.only_sender:
-        entry.only_for = sender.user_id
+    if draft.only_for is not None:
+        entry.only_for = draft.only_for
+    if not draft.passed_on:
+        entry.only_for = NOBODY
     if draft.apply is not None:
-        entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply))
+        entry.apply = guard.inside(f"apply, for {type_.name!r}", _checked_apply(draft.apply, type_))
     if draft.after is not None:
         entry.after = guard.inside(f"after, for {type_.name!r}", draft.after)
     return entry
 
 
-def _checked_apply(apply: Apply) -> Apply:
-    """Return an `apply` that raises TypeError where it would return something that cannot be stored."""
+def _checked_apply(apply: Apply, type_: MessageType) -> Apply:
+    """Return an `apply` that raises TypeError or ValueError where it would return what its type does not allow."""
 
     def checked(connection: sqlite3.Connection, entry: Entry) -> str | None:
         payload = apply(connection, entry)
         if payload is not None and not isinstance(payload, str):
             raise TypeError(f"apply returned {type(payload).__name__}; return the payload's JSON as str, or None")
+        if payload is not None:
+            type_.load(payload)
         return payload
 
     return checked
@@ -148,6 +155,13 @@ def problem_of(draft: Draft) -> str | None:
             return f"draft.answer is {_shown(answer)}; it is a dict that JSON can say, or None: {error}"
     if not isinstance(places[0], Conversation) or not isinstance(places[1], str):
         return "draft.conversation is a Conversation, and draft.target_id a text"
+    only_for: Any = draft.only_for
+    if only_for is not None and not isinstance(only_for, str):
+        return f"draft.only_for is {_shown(only_for)}; it is a user id, or None"
+    if only_for is not None and draft.type.kind is Kind.STREAM:
+        return (
+            "draft.only_for is for latest and transient types: a stream message has a seq that all members share"
+        )
     if type(depth) is not int:
         return f"draft.depth is {_shown(depth)}; it is a whole number"
     return None

@@ -19,20 +19,26 @@ from typing import Final
 import trio
 
 from relay.engine import factories
+from relay.engine.asking import Asking
 from relay.engine.authentication import Authentication
 from relay.engine.dispatch import Dispatcher
+from relay.engine.guard import PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.loader import load_plugins
 from relay.engine.migrations import migrate_plugins
 from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.receipts import DeliveredReceipts
+from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
+from relay.engine.reloading import Reloader
+from relay.engine.required import RequiredPlugins
 from relay.engine.schedules import Schedules
 from relay.engine.slash_commands import PluginSlashCommands
 from relay.engine.submitter import Submitter
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
+from relay.services.accounts import Accounts
 from relay.services.channels import ChannelManager
 from relay.services.draining import Drain
 from relay.services.expiry import Expiry
@@ -41,6 +47,7 @@ from relay.services.leaving import Leaving
 from relay.services.limits import Rates
 from relay.services.purging import Purging
 from relay.services.refusals import Refusals
+from relay.services.registration import Registration
 from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.batching import BatchingWriter
@@ -77,6 +84,7 @@ class Engine:
         *,
         epoch: str,
         position: int,
+        inline: bool = False,
     ) -> None:
         self.settings = settings
         self.runner = runner
@@ -86,47 +94,59 @@ class Engine:
         self.drain = Drain(registry.rules.shields.end_at)
         self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
         self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)
-        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks)
+        self.required = RequiredPlugins(registry, settings.plugins.required)
+        self.hooks = Hooks(registry.parts, self.server_of, self.plugin_tasks, self.required)
+        most = settings.limits.message_bytes
+        self.recipients = RecipientHooks(registry, self.server_of, self.required, most)
+        queue, scan_seconds = self.plugin_tasks.queue, settings.attachments.scan_seconds
+        self.asking = Asking(registry.parts, self.server_of, queue, self.required, scan_seconds)
         self.rates = Rates(settings.limits, trio.current_time)
         self._make_messaging(rows, position)
         self._make_accounts()
         self._make_dispatch()
+        self._make_reloader(inline)
 
     def _make_messaging(self, rows: Log, position: int) -> None:
         """Make what stores, delivers and finds messages."""
         settings, runner, now = self.settings, self.runner, self.now
         self.batched_writes = BatchingWriter(runner)
         self.connections = factories.make_connections(settings)
-        self.channels = ChannelManager(runner, now)
+        self.channels = ChannelManager(runner, now, self.asking)
         self.expiry = Expiry(runner, now)
         self.presence = factories.make_presence(
             settings, runner, self.connections, now, self.hooks.presence, self.drain
         )
         observers = [self.presence.observe, self.expiry.observe, self.hooks.observe]
-        self.router = factories.make_router(settings, runner, rows, self.connections, now, position, observers)
-        self.history = HistorySaver(runner, self.channels, self.registry.counted, settings.limits.page_bytes)
+        self.router = factories.make_router(
+            settings, runner, rows, self.connections, now, position, observers, self.recipients
+        )
+        most = settings.limits.page_bytes
+        self.history = HistorySaver(runner, self.channels, self.registry.counted, most, self.recipients)
         receipts = DeliveredReceipts(self.channels, self.router)
         self.offline_queue = factories.make_offline_queue(
-            settings, runner, self.epoch, self.registry.priority, receipts.send
+            settings, runner, self.epoch, self.registry.priority, receipts.send, self.recipients
         )
-        self.groups = factories.make_groups(settings, self.channels, self.router, rows, now)
+        self.groups = factories.make_groups(settings, self.channels, self.router, rows, now, self.asking)
 
     def _make_accounts(self) -> None:
         """Make what knows users and what they uploaded, and ends both."""
         settings, runner, now = self.settings, self.runner, self.now
         self.refusals = Refusals(trio.current_time)
-        self.accounts = factories.make_accounts(
-            settings, runner, self.connections, now, self.rates.wrong_passwords
+        self.accounts = Accounts(runner, self.connections, now)
+        self.logins = factories.make_logins(
+            settings, runner, self.accounts, self.connections, now, self.rates.wrong_passwords, self.asking
         )
+        mode = settings.accounts.registration
+        self.registration = Registration(runner, self.logins, now, mode=mode, asked=self.asking)
         self.authentication = Authentication(
             accounts=self.accounts,
+            registration=self.registration,
             refusals=self.refusals,
-            authenticators=self.registry.parts["relay_authenticators"],
+            parts=self.registry.parts,
             server_of=self.server_of,
             runner=runner,
-            now=now,
         )
-        self.attachments = factories.make_attachments(settings, runner, now)
+        self.attachments = factories.make_attachments(settings, runner, now, self.asking)
         self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
         self.purging = Purging(runner, settings.storage.purge_seconds, self.hooks.purge)
 
@@ -148,18 +168,52 @@ class Engine:
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
 
+    def _make_reloader(self, inline: bool) -> None:
+        """Make what changes plugins, and tell the services that keep something of them."""
+        for arrange in (
+            self._forget_servers,
+            self.required.arrange,
+            self.recipients.forget,
+            self.hooks.arrange,
+            self.authentication.arrange,
+            self.plugin_tasks.arrange,
+        ):
+            self.registry.when_changed(arrange)
+        self.reloader = Reloader(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            router=self.router,
+            runner=self.runner,
+            tasks=self.plugin_tasks,
+            settings=self.settings,
+            drain=self.drain,
+            now=self.now,
+            inline=inline,
+        )
+
+    def _forget_servers(self) -> None:
+        """Forget the servers that code of before was given: new code gets one of its own, without its memory."""
+        known = self._servers.items()
+        self._servers = {name: one for name, one in known if self.registry.guard(name) is one.guard}
+
     def server_of(self, plugin: str) -> PluginServer:
-        """Return the server as a plugin sees it, by the plugin's name."""
+        """Return the server as a plugin sees it, by the plugin's name.
+
+        Raises:
+            PluginFailed: the plugin was taken out a moment ago.
+        """
         known = self._servers.get(plugin)
         if known is None:
             guard = self.registry.guard(plugin)
-            assert guard is not None  # noqa: S101 - only loaded plugins are served
+            if guard is None:
+                raise PluginFailed
             known = self._servers[plugin] = PluginServer(
                 guard,
                 services=self,
                 runner=self.runner,
                 registry=self.registry,
                 hooks=self.hooks,
+                recipients=self.recipients,
                 dispatcher=self.dispatcher,
                 submitter=self.submitter,
                 slash_commands=self.slash_commands,
@@ -215,7 +269,7 @@ async def open_engine(
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         registry = await _prepared_plugins(settings, paths or {}, runner, now())
-        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position)
+        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position, inline=inline)
         runner.observe(engine.hooks)
         await engine.presence.recover()
         rules, seconds = registry.rules, 0 if inline else settings.plugins.blocking_seconds

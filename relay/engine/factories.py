@@ -11,10 +11,13 @@ from relay.services.attachments import Attachments
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
 from relay.services.draining import Drain
+from relay.services.envelopes import PerRecipient
 from relay.services.groups import Groups
 from relay.services.limits import TokenBuckets
+from relay.services.logins import Logins
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.presence import PresenceService
+from relay.services.questions import Asked
 from relay.services.router import MessageRouter, Observer
 from relay.settings import Settings
 from relay.storage.jobs import Runner
@@ -58,6 +61,7 @@ def make_router(
     now: Now,
     position: int,
     observers: Sequence[Observer],
+    recipients: PerRecipient,
 ) -> MessageRouter:
     """Return the router, whose log ends at `position`."""
     return MessageRouter(
@@ -69,6 +73,7 @@ def make_router(
         pending=settings.limits.pending,
         position=position,
         observers=observers,
+        recipients=recipients,
     )
 
 
@@ -78,35 +83,44 @@ def make_offline_queue(
     epoch: str,
     priority: Callable[[str], int],
     tell_delivered: Callable[[list[Delivered]], None],
+    recipients: PerRecipient,
 ) -> OfflineQueue:
     """Return the offline queue."""
-    return OfflineQueue(runner, epoch, settings.replay.limit, priority, tell_delivered, settings.limits.page_bytes)
+    limit, most = settings.replay.limit, settings.limits.page_bytes
+    return OfflineQueue(runner, epoch, limit, priority, tell_delivered, most, recipients)
 
 
 def make_groups(
-    settings: Settings, channels: ChannelManager, router: MessageRouter, rows: Log, now: Now
+    settings: Settings, channels: ChannelManager, router: MessageRouter, rows: Log, now: Now, asked: Asked
 ) -> Groups:
     """Return the group service."""
-    limits = settings.limits
-    return Groups(channels, router, rows, now, max_members=limits.group_members, max_groups=limits.groups_per_user)
+    members, groups = settings.limits.group_members, settings.limits.groups_per_user
+    return Groups(channels, router, rows, now, max_members=members, max_groups=groups, asked=asked)
 
 
-def make_accounts(
-    settings: Settings, runner: Runner, connections: WebSocketManager, now: Now, wrong_passwords: TokenBuckets
-) -> Accounts:
-    """Return the account service."""
-    return Accounts(
+def make_logins(
+    settings: Settings,
+    runner: Runner,
+    accounts: Accounts,
+    connections: WebSocketManager,
+    now: Now,
+    wrong_passwords: TokenBuckets,
+    asked: Asked,
+) -> Logins:
+    """Return the service of passwords and logins."""
+    return Logins(
         runner,
+        accounts,
         connections,
         now,
         token_days=settings.accounts.token_days,
         password_min_length=settings.accounts.password_min_length,
-        registration=settings.accounts.registration,
+        asked=asked,
         wrong_passwords=wrong_passwords,
     )
 
 
-def make_attachments(settings: Settings, runner: Runner, now: Now) -> Attachments:
+def make_attachments(settings: Settings, runner: Runner, now: Now, asked: Asked) -> Attachments:
     """Return the attachment service."""
     files = settings.attachments
     return Attachments(
@@ -118,6 +132,7 @@ def make_attachments(settings: Settings, runner: Runner, now: Now) -> Attachment
         upload_seconds=files.upload_minutes * 60,
         keep_seconds=files.keep_unused_hours * 3600,
         collect_seconds=files.collect_minutes * 60,
+        asked=asked,
     )
 
 

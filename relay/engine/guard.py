@@ -129,6 +129,13 @@ class Guard:
         log.error("plugin %r is set aside: %s", self.plugin, self.reason)
         self._tell()
 
+    def set_aside(self, reason: str) -> None:
+        """Quarantine the plugin because somebody wants that."""
+        if self.reason is None:
+            self.reason = reason
+            log.warning("plugin %r is set aside: %s", self.plugin, reason)
+            self._tell()
+
     def resume(self) -> None:
         """End the plugin's quarantine."""
         self._recent.clear()
@@ -172,8 +179,10 @@ class Guard:
             return None
 
     def _run_anywhere(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run plain code; watched where it holds the writer's thread."""
-        writer = self.rules.writer
+        """Run plain code; watched where it holds the writer's thread or the event loop's."""
+        writer, loop = self.rules.writer, self.rules.loop
+        if loop.thread == threading.get_ident():
+            return _plain(loop.run(self.plugin, function, *arguments))
         if writer.thread != threading.get_ident():
             return _plain(function(*arguments))
         return _plain(writer.run(self.plugin, function, *arguments))

@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
+from relay.engine.required import RequiredPlugins, Step
 from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
 from relay.plugin.types import Draft, MessageType, Server
+from relay.protocol.errors import RelayError
 from relay.services.router import Submission
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
 
 SLICE_CHARACTERS: Final = 32_768
 """How much text, in characters of JSON, one call of `stored` gets; a longer message comes alone."""
-
-
-class Step(NamedTuple):
-    """One `before` hook, as it is called for one message type.
-
-    Attributes:
-        waits: whether it is async.
-    """
-
-    guard: Guard
-    call: Callable[[Draft], Any]
-    waits: bool
 
 
 class Hooks:
@@ -43,6 +34,7 @@ class Hooks:
         parts: all registered parts, by hook.
         server_of: returns the server as a plugin sees it, by the plugin's name.
         tasks: calls what is called after the commit.
+        required: those without which messages are refused.
     """
 
     def __init__(
@@ -50,14 +42,21 @@ class Hooks:
         parts: Mapping[str, Sequence[Owned[Any]]],
         server_of: Callable[[str], Server],
         tasks: PluginTasks,
+        required: RequiredPlugins,
     ) -> None:
-        messages: list[Owned[MessageHook]] = sorted(
-            parts["relay_message_hooks"], key=lambda owned: owned.part.order
-        )
+        self._parts = parts
+        self._required = required
         self._server_of = server_of
         self._queue = tasks.queue
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Sort the hooks by order and kind; again when plugins have changed."""
+        messages: list[Owned[MessageHook]] = sorted(
+            self._parts["relay_message_hooks"], key=lambda owned: owned.part.order
+        )
         self._messages = messages
-        self._sessions: Sequence[Owned[SessionHook]] = parts["relay_session_hooks"]
+        self._sessions: Sequence[Owned[SessionHook]] = self._parts["relay_session_hooks"]
         self._steps: dict[str, tuple[Step, ...]] = {}
         self._committed = [owned for owned in messages if owned.part.committed is not None]
         self._stored = [owned for owned in messages if owned.part.stored is not None]
@@ -71,40 +70,69 @@ class Hooks:
         """Return the `before` hooks of a message type, in their order."""
         known = self._steps.get(type_name)
         if known is None:
-            known = self._steps[type_name] = tuple(
-                Step(owned.guard, owned.part.before, iscoroutinefunction(owned.part.before))
-                for owned in self._messages
-                if owned.part.before is not None and owned.part.covers(type_name)
+            waits, requires = iscoroutinefunction, self._required.requires
+            known = self._steps[type_name] = (
+                *self._required.absent(),
+                *(
+                    Step(owned.guard, owned.part.before, waits(owned.part.before), requires(owned))
+                    for owned in self._messages
+                    if owned.part.before is not None and owned.part.covers(type_name)
+                ),
             )
         return known
 
-    async def before(self, draft: Draft) -> None:
-        """Call every `before` hook of a draft's type; one that fails refuses the message.
+    def _is_called(self, step: Step) -> bool:
+        """Tell whether a hook is called now; False in quarantine.
 
         Raises:
-            RelayError: a refusal, or `plugin_failed`.
+            RelayError: `overloaded`; it is in quarantine, and required.
         """
-        for guard, call, _waits in self.steps(draft.type.name):
-            if not guard.quarantined:
+        if step.required and step.guard.quarantined:
+            raise self._required.refusal(step.guard)
+        return not step.guard.quarantined
+
+    def _refusal(self, step: Step) -> RelayError:
+        """Return the error for a message that a hook failed at."""
+        return self._required.refusal(step.guard) if step.required else step.guard.refusal()
+
+    async def before(self, draft: Draft, but: str | None = None) -> None:
+        """Call every `before` hook of a draft's type; one that fails refuses the message.
+
+        Args:
+            but: the plugin whose own message it is: its own hooks are passed over.
+
+        Raises:
+            RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
+        """
+        what, server = f"before, for {draft.type.name!r}", draft.server
+        for step in self.steps(draft.type.name):
+            if self._is_called(step) and step.guard.plugin != but:
+                draft.server = self._server_of(step.guard.plugin)
                 try:
-                    await guard.call_async(f"before, for {draft.type.name!r}", call, draft)
-                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
+                    await step.guard.call_async(what, step.call, draft)
+                    step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
-                    raise guard.refusal() from None
+                    raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     def before_nowait(self, draft: Draft) -> None:
         """Do the same, where none of the hooks is async.
 
         Raises:
-            RelayError: a refusal, or `plugin_failed`.
+            RelayError: a refusal; `plugin_failed`, or `overloaded` where the hook is required.
         """
-        for guard, call, _waits in self.steps(draft.type.name):
-            if not guard.quarantined:
+        what, server = f"before, for {draft.type.name!r}", draft.server
+        for step in self.steps(draft.type.name):
+            if self._is_called(step):
+                draft.server = self._server_of(step.guard.plugin)
                 try:
-                    guard.call(f"before, for {draft.type.name!r}", call, draft)
-                    guard.call(f"before, for {draft.type.name!r}", draft.type.check, draft.payload)
+                    step.guard.call(what, step.call, draft)
+                    step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
-                    raise guard.refusal() from None
+                    raise self._refusal(step) from None
+                finally:
+                    draft.server = server
 
     # In the writer's transaction: relay.storage.observer.TransactionObserver.
 
@@ -188,6 +216,15 @@ class Hooks:
         event = DeviceEvent(user_id, client_id, address)
         for owned in self._sessions:
             self._queue(owned.guard, "connected", owned.part.connected, event)
+
+    def live(self, user_id: str, client_id: str, address: str) -> None:
+        """Call the `live` hooks for a device that can be sent transient messages from now on."""
+        for owned in self._sessions:
+            guard, call = owned.guard, owned.part.live
+            if call is not None and not guard.quarantined:
+                with suppress(PluginFailed, RelayError):
+                    event = DeviceEvent(user_id, client_id, address)
+                    guard.call("live", call, self._server_of(guard.plugin), event)
 
     def disconnected(self, user_id: str, client_id: str, address: str) -> None:
         """Queue a device whose connection has ended for the `disconnected` hooks."""

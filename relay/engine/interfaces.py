@@ -27,6 +27,7 @@ from relay.services.connections import WebSocketManager
 from relay.services.history import HistorySaver
 from relay.services.permissions import require_member, require_role
 from relay.services.presence import PresenceService
+from relay.services.registration import Registration
 from relay.services.router import MessageRouter
 from relay.services.statuses import SeenStatus
 from relay.settings import Settings
@@ -48,6 +49,7 @@ class Services(Protocol):
     groups: groups.Groups
     history: HistorySaver
     presence: PresenceService
+    registration: Registration
     router: MessageRouter
     epoch: str
 

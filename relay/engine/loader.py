@@ -4,51 +4,52 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import isfunction
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 import msgspec
-import pluggy
 import trio
 
 from relay.engine.discovery import Found, bundled_directory, find, in_directory
-from relay.engine.guard import Guard, Rules, in_words
+from relay.engine.guard import Guard, Rules
 from relay.engine.moved import used_services
-from relay.engine.options import BadOptions, read_options
 from relay.engine.overrides import override_types
 from relay.engine.page_files import read_page
-from relay.engine.registry import PARTS, BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.registering import ask, reason_of
+from relay.engine.registry import BrokenPlugin, LoadedPlugin, Registry
+from relay.engine.required import holding
+from relay.engine.watchdog import Watch
 from relay.http.paths import Claimed
-from relay.plugin import hookspecs
-from relay.settings import Settings
+from relay.plugin.registrations import MessageHook
+from relay.settings import PluginsSettings, Settings
 from relay.settings.problems import did_you_mean
 
 _log: Final = logging.getLogger("relay")
+_UNHEARD: Final = "a hook of it is for the message type"
 NO_TYPES: Final = (
     "no plugin that is loaded adds a message type, so nobody could send anything; this list replaces the default"
     " one: leave it out, and name what you add in `also`"
 )
 
 
-class BadHook(TypeError):
-    """A hook that does not exist, or that returned something else than it should."""
-
-
 def bundled_only(settings: Settings) -> Settings:
     """Return the settings without the plugins that are not bundled: `relay serve --safe-mode`."""
     plugins = settings.plugins
     bundled = in_directory(bundled_directory(), "bundled")
-    wanted = [*plugins.enabled, *plugins.also]
+    wanted = enabled_in(plugins)
     left_out = [name for name in wanted if name not in bundled]
     _log.warning("safe mode: bundled plugins only%s", f"; left out: {', '.join(left_out)}" if left_out else "")
     kept = [name for name in wanted if name in bundled]
     return msgspec.structs.replace(
-        settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[])
+        settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[], file=None)
     )
+
+
+def enabled_in(plugins: PluginsSettings) -> list[str]:
+    """Return the names of the plugins that the settings enable, in order; those in folders need no enabling."""
+    return [*plugins.enabled, *plugins.also, *plugins.required]
 
 
 def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = True) -> Registry:
@@ -66,7 +67,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         _clock_of_any_thread(),
     )
     registry = load(
-        [*plugins.enabled, *plugins.also],
+        enabled_in(plugins),
         [Path(folder) for folder in plugins.directories],
         plugins.options,
         rules,
@@ -74,6 +75,7 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         places=plugins.places,
         paths=paths,
     )
+    registry.remarks += _nothing_to_require(registry, plugins.required)
     if log_problems:
         for broken in registry.broken:
             _log.error("%s", broken)
@@ -114,20 +116,60 @@ def load(
     wanted, missing = find(enabled, directories)
     registry.broken += [BrokenPlugin(name, None, reason) for name, reason in missing.items()]
     for found in wanted:
-        _load_one(registry, found, options.get(found.name, {}), places or {})
-    registry.remarks += _unused_hooks(registry)
-    registry.remarks += _unheard_commands(registry)
+        load_one(registry, found, options.get(found.name, {}), places or {})
+    leave_out_dead_hooks(registry)
+    registry.remarks += [*_shown_by_edits(registry), *_unheard_commands(registry)]
     return registry
 
 
-def _unused_hooks(registry: Registry) -> Iterator[str]:
-    """Yield a remark for each hook that names a message type which no plugin adds."""
+def leave_out_dead_hooks(registry: Registry, names: Collection[str] | None = None) -> None:
+    """Leave plugins out that have a hook for message types which no plugin adds: it would never be called.
+
+    It stays, with a remark, where it is for other types as well, or a bundled plugin that is off would add them.
+
+    Args:
+        names: the plugins to look at; None for all.
+    """
+    bundled = in_directory(bundled_directory(), "bundled")
+    remarks, dead = [], ""
     for owned in registry.parts["relay_message_hooks"]:
-        for name in sorted((owned.part.types or frozenset()) - registry.types.keys()):
-            meant = did_you_mean(name, registry.types)
-            hint = f"; {meant}" if meant else ""
-            whose = f"plugin {owned.guard.plugin!r}"
-            yield f"{whose}: a hook of it is for the message type {name!r}, which no plugin adds{hint}"
+        plugin, types = owned.guard.plugin, owned.part.types or frozenset()
+        for name in sorted(types - registry.types.keys()):
+            text = f"{_UNHEARD} {name!r}, which no plugin adds"
+            hint = f"{name} is off" if name in bundled else did_you_mean(name, registry.types)
+            text += f"; {hint}" if hint else ""
+            remarks.append(f"plugin {plugin!r}: {text}")
+            is_dead = types.isdisjoint(registry.types) and types.isdisjoint(bundled)
+            if is_dead and (names is None or plugin in names):
+                dead, reason = plugin, f"{_place_of(owned.part, registry, plugin)}{text}"
+    registry.remarks = [remark for remark in registry.remarks if _UNHEARD not in remark] + remarks
+    if dead:
+        registry.leave_out(dead, reason)
+        leave_out_dead_hooks(registry, names)  # what it added may be what others' hooks are for
+
+
+def _place_of(hook: MessageHook, registry: Registry, plugin: str) -> str:
+    """Return the file and line of a hook's first function, where it is in its plugin's own file."""
+    path = next(loaded.path for loaded in registry.loaded if loaded.name == plugin)
+    for name in ("before", "stored", "edited", "keeps", "erased", "purge", "committed"):
+        code = getattr(getattr(hook, name), "__code__", None)
+        if code is not None and path is not None and code.co_filename == str(path):
+            return f"{path.name}:{code.co_firstlineno}: "
+    return ""
+
+
+def _shown_by_edits(registry: Registry) -> Iterator[str]:
+    """Yield a remark for each `for_recipient` hook that edits go around, as they bring the new text."""
+    for owned in registry.parts["relay_message_hooks"]:
+        types = owned.part.types
+        if owned.part.for_recipient is None or types is None or "message_edit" in types:
+            continue
+        editable = [name for name in sorted(types & registry.types.keys()) if registry.types[name].editable]
+        if editable and "message_edit" in registry.types:
+            yield (
+                f"plugin {owned.guard.plugin!r}: its for_recipient is for {editable[0]!r}, whose edits come as"
+                " message_edit with the new text; add that to its types"
+            )
 
 
 def _unheard_commands(registry: Registry) -> Iterator[str]:
@@ -137,92 +179,53 @@ def _unheard_commands(registry: Registry) -> Iterator[str]:
             yield f'plugin {plugin!r}: nobody can type its slash commands without [plugins] also = ["bots"]'
 
 
-def _load_one(registry: Registry, found: Found, options: dict[str, Any], places: Mapping[str, str]) -> None:
-    """Add one plugin to the registry, as loaded or as broken."""
+def _nothing_to_require(registry: Registry, required: Iterable[str]) -> Iterator[str]:
+    """Yield a remark for each plugin that is required and has no hook that could hold anything back."""
+    checking = {owned.guard.plugin for owned in holding(registry)}
+    for name in required:
+        if registry.guard(name) is not None and name not in checking:
+            hooks = "`before` or `for_recipient`, and none of those that are asked"
+            yield f"plugin {name!r}: [plugins] required names it, and it has no hook {hooks}"
+
+
+def load_one(
+    registry: Registry,
+    found: Found,
+    options: dict[str, Any],
+    places: Mapping[str, str],
+    *,
+    watch: Watch | None = None,
+    place: int | None = None,
+) -> None:
+    """Add one plugin to the registry, as loaded or as broken.
+
+    Args:
+        watch: of the thread that this is called on; None for that of the event loop.
+        place: its place in the order of loading; None for the end.
+    """
     name = found.name
-    watch = registry.rules.loop
+    watch = watch or registry.rules.loop
+    module: ModuleType | None = None
     try:
         module = watch.run(name, found.load)
         path = found.path or Path(module.__file__ or name)
-        parts, read = watch.run(name, _call_hooks, name, module, options, places)
+        parts, struct, read = watch.run(name, ask, name, module, options, places)
         types = tuple(type_.name for type_ in parts["relay_message_types"])
         description = (module.__doc__ or "").strip().partition("\n")[0]
         guard = Guard(name, registry.rules)
         page = next((read_page(part, path.parent) for part in parts["relay_page"]), None)
-        registry.add(LoadedPlugin(name, path, types, found.source, guard, description, read, page), parts)
+        own = f"plugins.{name}."
+        origins = {key.removeprefix(own): where for key, where in places.items() if key.startswith(own)}
+        loaded = LoadedPlugin(
+            name, path, types, found.source, guard, description, read, page, struct=struct, origins=origins
+        )
+        registry.add(loaded, parts, place)
         if found.source != "bundled":
-            registry.remarks += [f"plugin {name!r}: {told}" for told in used_services(path)]
+            told = [f"plugin {name!r}: {one}" for one in used_services(path)]
+            registry.remarks = [*registry.remarks, *told]
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as fault:
-        reason = reason_of(fault, found.path)
-        registry.broken.append(BrokenPlugin(name, found.path, reason, found.entry.value if found.entry else None))
-
-
-def _call_hooks(
-    name: str, module: ModuleType, options: dict[str, Any], places: Mapping[str, str]
-) -> tuple[dict[str, list[Any]], Any]:
-    """Call a plugin's hooks, and return what they registered, by hook, with its options as its own struct.
-
-    Raises:
-        BadOptions: its table in the configuration does not fit.
-        BadHook: a hook does not exist, or returned something else than it should.
-        pluggy.PluginValidationError: a hook has a parameter that does not exist.
-    """
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name)
-    _check_names(module)
-    manager.check_pending()
-    read: Any = options
-    structs = manager.hook.relay_options()
-    if structs:
-        if not (isinstance(structs[0], type) and issubclass(structs[0], msgspec.Struct)):
-            raise BadHook(f"relay_options returned {structs[0]!r}; return a msgspec.Struct class")
-        read = read_options(name, structs[0], options, places)
-    parts: dict[str, list[Any]] = {}
-    for hook, kind in PARTS.items():
-        arguments = {} if hook == "relay_migrations" else {"options": read}
-        answers = getattr(manager.hook, hook)(**arguments)
-        parts[hook] = [part for answer in answers for part in _checked(hook, kind, answer)]
-    return parts, read
-
-
-def _check_names(module: ModuleType) -> None:
-    """Refuse a hook whose name does not exist, and one that lacks its decorator and would never be called."""
-    known = {name for name in vars(hookspecs) if name.startswith("relay_")}
-    for name, value in vars(module).items():
-        if name in known and isfunction(value) and not hasattr(value, "relay_impl"):
-            line = value.__code__.co_firstlineno
-            raise BadHook(f"{name}, in line {line}, would never be asked: write @hookimpl above it")
-        if name.startswith("relay_") and hasattr(value, "relay_impl") and name not in known:
-            raise BadHook(f"there is no hook {name}; {did_you_mean(name, known) or 'see docs/plugins/hooks.md'}")
-
-
-def _checked(hook: str, kind: type[Any], answer: Any) -> list[Any]:
-    """Return what a hook returned, as a list of parts of one kind."""
-    if hook == "relay_page":
-        if not isinstance(answer, kind):
-            raise BadHook(f"{hook} returned {answer!r:.80}; return a {kind.__name__}")
-        return [answer]
-    if not isinstance(answer, list | tuple):
-        raise BadHook(f"{hook} returned {answer!r}; return a list of {kind.__name__}")
-    for part in answer:
-        if not isinstance(part, kind):
-            raise BadHook(f"{hook} returned {part!r} in its list; return a list of {kind.__name__}")
-    return list(answer)
-
-
-def reason_of(fault: BaseException, path: Path | None) -> str:
-    """Return why a plugin is left out, with the line of its own file where it failed."""
-    if isinstance(fault, BadOptions):
-        return str(fault)
-    line: int | None = None
-    if isinstance(fault, SyntaxError) and fault.filename == str(path):
-        line = fault.lineno
-    else:
-        for frame in traceback.extract_tb(fault.__traceback__):
-            if frame.filename == str(path):
-                line = frame.lineno
-    place = f"{path.name}:{line}: " if line and path is not None else ""
-    return place + (f"SyntaxError: {fault.msg}" if type(fault) is SyntaxError else in_words(fault))
+        reason = reason_of(fault, found.path or found.file_of_entry(), module)
+        broken = BrokenPlugin(name, found.path, reason, found.entry.value if found.entry else None)
+        registry.broken = [*registry.broken, broken]

@@ -14,24 +14,29 @@ import msgspec
 
 from relay.engine import interfaces
 from relay.engine.dispatch import Dispatcher
-from relay.engine.guard import Guard
+from relay.engine.guard import Guard, PluginFailed
 from relay.engine.hooks import Hooks
 from relay.engine.interfaces import Services
 from relay.engine.jobs import PluginJobs
 from relay.engine.moved import MovedServices
+from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
-from relay.engine.submitter import InternalSender, Submitter
+from relay.engine.submitter import InternalSender, Submitter, check_recipients
 from relay.engine.time_accounting import waiting_for_relay
 from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.invocations import SlashCommands
 from relay.plugin.types import Draft, MessageType, Server
-from relay.protocol.envelope import encode_json
+from relay.protocol.envelope import SentEnvelope, encode_json
+from relay.protocol.errors import RelayError
+from relay.protocol.kinds import Kind
 from relay.services.channels import Conversation
+from relay.services.envelopes import envelopes
 from relay.services.limits import TokenBuckets
 from relay.storage import tombstones
-from relay.storage.accounts import Identity, ensure_user
+from relay.storage.accounts import Identity
 from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
+from relay.storage.history import Record
 from relay.storage.jobs import Job, Runner
 from relay.wakeup import Wakeup
 
@@ -58,6 +63,7 @@ class PluginServer(Server):
         runner: Runner,
         registry: Registry,
         hooks: Hooks,
+        recipients: RecipientHooks,
         dispatcher: Dispatcher,
         submitter: Submitter,
         slash_commands: SlashCommands,
@@ -82,6 +88,7 @@ class PluginServer(Server):
         self._runner = runner
         self._registry = registry
         self._hooks = hooks
+        self._recipients = recipients
         self._dispatcher = dispatcher
         self._submitter = submitter
         self._slash_commands = slash_commands
@@ -140,10 +147,8 @@ class PluginServer(Server):
         return await self.write(lambda connection: tombstones.erase_messages(connection, message_ids, at))
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
-        now = self.now()
-        return await self.write(
-            lambda connection: ensure_user(connection, user_id, now, display_name=display_name)
-        )
+        with waiting_for_relay():
+            return await self._services.registration.ensure(user_id, display_name, "plugin")
 
     async def send(
         self,
@@ -173,16 +178,83 @@ class PluginServer(Server):
         shape: Callable[[Draft], None] | None = None,
     ) -> Entry:
         self._pace.take(self.plugin)
-        type_ = self._registry.types.get(type_name)
-        if type_ is None or self._registry.owner(type_name) is not self.guard:
-            raise ValueError(f"{type_name!r} is not a message type of the plugin {self.plugin!r}; use send")
+        type_ = self._own_type(type_name)
         with waiting_for_relay():
-            checked = type_.read(msgspec.Raw(encode_json(payload)))
-            sender, target_id = InternalSender(Identity(user_id=user_id)), conversation.target_id(user_id)
-            draft = Draft(type_, checked, sender, conversation, target_id, self)
+            draft = self._draft(user_id, type_, payload, conversation)
             if shape is not None:
                 shape(draft)
             return await self._submitter.post(draft, own_id)
+
+    def tell(
+        self,
+        conversation: Conversation,
+        type_name: str,
+        payload: dict[str, Any],
+        *,
+        sender_id: str,
+        client_id: str | None = None,
+        only: tuple[str, str] | None = None,
+    ) -> None:
+        type_ = self._own_type(type_name)
+        if type_.kind is not Kind.TRANSIENT:
+            raise ValueError(f"a {type_name} is stored; only transient messages are told")
+        entry = Entry(
+            channel_id=conversation.channel_id,
+            type=type_name,
+            kind=Kind.TRANSIENT,
+            sender_id=sender_id,
+            target_id=conversation.target_id(sender_id),
+            client_id=client_id,
+            own_id=None,
+            digest=None,
+            payload=type_.check(type_.read(msgspec.Raw(encode_json(payload)))),
+            sent_at=None,
+        )
+        self._services.router.tell(entry, conversation, only)
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        def guarded(entry: Entry) -> None:
+            with suppress(PluginFailed, RelayError):
+                self.guard.call("when_stored", call, entry)  # type: ignore[arg-type] # it is not None
+
+        self._services.router.when_stored(user_id, own_id, None if call is None else guarded)
+
+    async def whisper(
+        self,
+        user_ids: Sequence[str],
+        type_name: str,
+        payload: dict[str, Any],
+        conversation: Conversation,
+        *,
+        sender_id: str,
+        own_id: str | None = None,
+    ) -> list[Entry]:
+        self._pace.take(self.plugin)
+        type_ = self._own_type(type_name)
+        check_recipients(type_, user_ids, conversation)
+        with waiting_for_relay():
+            drafts = [self._draft(sender_id, type_, payload, conversation) for _ in user_ids]
+            for draft, user_id in zip(drafts, user_ids, strict=True):
+                draft.only_for = user_id
+            return await self._submitter.whisper(drafts, own_id)
+
+    def _own_type(self, type_name: str) -> MessageType:
+        """Return one of the plugin's own types.
+
+        Raises:
+            ValueError: it is another plugin's.
+        """
+        type_ = self._registry.types.get(type_name)
+        if type_ is None or self._registry.owner(type_name) is not self.guard:
+            raise ValueError(f"{type_name!r} is not a message type of the plugin {self.plugin!r}; use send")
+        return type_
+
+    def _draft(
+        self, user_id: str, type_: MessageType, payload: dict[str, Any], conversation: Conversation
+    ) -> Draft:
+        checked = type_.read(msgspec.Raw(encode_json(payload)))
+        sender, target_id = InternalSender(Identity(user_id=user_id)), conversation.target_id(user_id)
+        return Draft(type_, checked, sender, conversation, target_id, self)
 
     async def check_draft(self, draft: Draft) -> None:
         await self._hooks.before(draft)
@@ -192,6 +264,12 @@ class PluginServer(Server):
         if type_ is None or type_.acted is None:
             return None
         return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
+
+    def differs(self, type_name: str) -> bool:
+        return self._recipients.concern(type_name)
+
+    def envelopes(self, user_id: str, records: Sequence[Record]) -> list[SentEnvelope]:
+        return envelopes(records, user_id, self._recipients)
 
     def check_size(self, type_: MessageType, payload: str) -> None:
         self._dispatcher.check_size(type_, payload)

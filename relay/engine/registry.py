@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 from relay.engine.guard import Guard, Rules
 from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -33,6 +35,10 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_message_hooks": MessageHook,
     "relay_session_hooks": SessionHook,
     "relay_authenticators": Authenticator,
+    "relay_password_authenticators": PasswordAuthenticator,
+    "relay_account_hooks": AccountHook,
+    "relay_conversation_hooks": ConversationHook,
+    "relay_upload_hooks": UploadHook,
     "relay_migrations": Migration,
     "relay_background": BackgroundTask,
     "relay_schedules": Schedule,
@@ -41,7 +47,30 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_slash_commands": SlashCommand,
     "relay_page": PageExtension,
 }
-"""The class of the parts that each hook returns a list of; `relay_page` returns one."""
+"""The class of the parts that each hook returns a list of; `relay_page` returns one.
+
+A plugin may be loaded anew while the server runs. What uses a kind of part keeps to this, and a new kind as well:
+
+1. It looks `registry.parts[hook]` up at each use. A list is never changed in place, so one that is being gone
+   through stays whole, on any thread. What is made of parts (sorted, grouped, cached) is made again in a function
+   that is given to `Registry.when_changed`.
+2. A call keeps the guard and the server that it began with: what is in flight ends with the code it began with.
+3. Whatever runs for longer belongs to `relay.engine.plugin_tasks`, which ends the old code's tasks before it
+   begins those of the new.
+4. What only one plugin may have (a name, a path) is checked in `Registry.add`.
+"""
+
+
+class BadPart(ValueError):
+    """A part that cannot be taken: another plugin has the same, or its own has it twice.
+
+    Attributes:
+        hook: the hook that returned it.
+    """
+
+    def __init__(self, hook: str, text: str) -> None:
+        super().__init__(text)
+        self.hook = hook
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,9 @@ class LoadedPlugin:
         description: the first line of its docstring.
         options: its table of the configuration, as it is given to its hooks.
         page: what it brings to relay's own page; served in quarantine, too, as the page draws old messages.
+        struct: the struct that its table is read into; None for a plugin without one.
+        origins: where each option that was given is, such as "relay.toml:12", by its dotted name.
+        since: when it was loaded, Unix seconds.
     """
 
     name: str
@@ -92,6 +124,9 @@ class LoadedPlugin:
     description: str = ""
     options: Any = None
     page: PageFiles | None = None
+    struct: type[msgspec.Struct] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    since: float = field(default_factory=time.time)
 
 
 @dataclass
@@ -118,6 +153,7 @@ class Registry:
     paths: Claimed = field(default_factory=dict)
     _owner: dict[str, Guard] = field(default_factory=dict)
     _commands: dict[str, str] = field(default_factory=dict)
+    _told: list[Callable[[], None]] = field(default_factory=list)
 
     def priority(self, type_name: str) -> int:
         """Return a message type's place in a replay; the type may be one whose plugin is gone."""
@@ -141,7 +177,8 @@ class Registry:
         A `search_text` that fails is counted for the plugin of the type, and its message is not found.
         """
         type_ = self.types.get(type_name)
-        if type_ is None or type_.search_text is None or (guard := self._owner[type_name]).quarantined:
+        guard = self._owner.get(type_name)  # a reader's thread may find plugins that change at this moment
+        if type_ is None or type_.search_text is None or guard is None or guard.quarantined:
             return None
         try:
             payload = type_.load(stored)
@@ -173,7 +210,8 @@ class Registry:
     def _searched_together(self, name: str, stored: Sequence[str]) -> list[tuple[Any, str] | None] | None:
         """Return what `searched` returns, for messages of one type; None where one of them fails."""
         type_ = self.types.get(name)
-        if type_ is None or type_.search_text is None or (guard := self._owner[name]).quarantined:
+        guard = self._owner.get(name)
+        if type_ is None or type_.search_text is None or guard is None or guard.quarantined:
             return [None] * len(stored)
         try:
             payloads = [type_.load(payload) for payload in stored]
@@ -188,56 +226,107 @@ class Registry:
         """Return a loaded plugin's guard."""
         return next((loaded.guard for loaded in self.loaded if loaded.name == plugin), None)
 
-    def add(self, plugin: LoadedPlugin, parts: dict[str, list[Any]]) -> None:
+    def add(self, plugin: LoadedPlugin, parts: Mapping[str, list[Any]], place: int | None = None) -> None:
         """Add a plugin with all of its parts, or nothing of it.
 
+        Args:
+            place: its place in the order of loading; None for the end.
+
         Raises:
-            ValueError: another plugin has a message type, a path or a command already, or a name is there twice.
+            BadPart: another plugin has a message type, a path or a command already, or a name is there twice.
         """
         owners, commands = dict(self._owner), dict(self._commands)
         for type_ in parts["relay_message_types"]:
             if type_.name in owners:
-                raise ValueError(f"message type {type_.name!r} is taken by plugin {owners[type_.name].plugin!r}")
+                taken = owners[type_.name].plugin
+                raise BadPart("relay_message_types", f"message type {type_.name!r} is taken by plugin {taken!r}")
             owners[type_.name] = plugin.guard
         for command in parts["relay_commands"]:
             taken = commands.setdefault(command.name, plugin.name)
             if taken != plugin.name:
-                raise ValueError(f"command {command.name!r} is taken by plugin {taken!r}")
+                raise BadPart("relay_commands", f"command {command.name!r} is taken by plugin {taken!r}")
         for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
         self._check_slash_commands(parts["relay_slash_commands"])
-        wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
-        check_claims(self.paths, wanted)
-        self.paths |= wanted
+        try:
+            wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
+            check_claims(self.paths, wanted)
+        except (TypeError, ValueError) as refused:
+            raise BadPart("relay_routes", str(refused)) from None
+        self.paths = self.paths | wanted
         self._owner, self._commands = owners, commands
-        self.types |= {type_.name: type_ for type_ in parts["relay_message_types"]}
+        self.types = self.types | {type_.name: type_ for type_ in parts["relay_message_types"]}
+        self.loaded = [*self.loaded]
+        self.loaded.insert(len(self.loaded) if place is None else place, plugin)
+        order = {loaded.guard: number for number, loaded in enumerate(self.loaded)}
         for name, listed in parts.items():
-            self.parts[name] += [Owned(plugin.guard, part) for part in listed]
-        self.loaded.append(plugin)
+            owned = [*self.parts[name], *(Owned(plugin.guard, part) for part in listed)]
+            self.parts[name] = sorted(owned, key=lambda one: order[one.guard])
 
     def _check_slash_commands(self, wanted: Sequence[SlashCommand]) -> None:
         """Refuse a slash command that another plugin has, or that is there twice.
 
         Raises:
-            ValueError: naming it.
+            BadPart: naming it.
         """
         _check_distinct("relay_slash_commands", (command.name for command in wanted))
         taken = {owned.part.name: owned.guard.plugin for owned in self.parts["relay_slash_commands"]}
         for command in wanted:
             if command.name in taken:
-                raise ValueError(f"slash command /{command.name} is taken by plugin {taken[command.name]!r}")
+                text = f"slash command /{command.name} is taken by plugin {taken[command.name]!r}"
+                raise BadPart("relay_slash_commands", text)
 
     def leave_out(self, name: str, reason: str) -> None:
         """Remove a loaded plugin with all of its parts; from then on it is a broken one."""
-        gone = next(loaded for loaded in self.loaded if loaded.name == name)
-        self.loaded.remove(gone)
-        self.broken.append(BrokenPlugin(name, gone.path, reason))
-        for type_name in gone.types:
-            del self.types[type_name], self._owner[type_name]
+        gone = self.remove(name)
+        assert gone is not None  # noqa: S101 - only a loaded one is left out
+        self.broken = [*self.broken, BrokenPlugin(name, gone.path, reason)]
+
+    def remove(self, name: str) -> LoadedPlugin | None:
+        """Remove a plugin with all of its parts, or that it is broken; return it where it was loaded."""
+        self.broken = [broken for broken in self.broken if broken.name != name]
+        self.remarks = [remark for remark in self.remarks if not remark.startswith(f"plugin {name!r}:")]
+        gone = next((loaded for loaded in self.loaded if loaded.name == name), None)
+        if gone is None:
+            return None
+        self.loaded = [loaded for loaded in self.loaded if loaded is not gone]
+        self.types = {name: type_ for name, type_ in self.types.items() if name not in gone.types}
+        self._owner = {name: guard for name, guard in self._owner.items() if guard is not gone.guard}
         for hook, listed in self.parts.items():
             self.parts[hook] = [owned for owned in listed if owned.guard is not gone.guard]
         self.paths = {path: owner for path, owner in self.paths.items() if owner != f"plugin {name!r}"}
         self._commands = {command: owner for command, owner in self._commands.items() if owner != name}
+        return gone
+
+    # Plugins that change while the server runs.
+
+    def when_changed(self, told: Callable[[], None]) -> None:
+        """Have `told` called at each change of plugins, in the same step: it makes again what is made of parts.
+
+        It runs on the event loop, while the writer's thread stands between two transactions. It is plain, quick
+        code that does not fail; those that were given earlier are called first.
+        """
+        self._told.append(told)
+
+    def copy(self) -> Registry:
+        """Return a registry with the same plugins, which can be changed without a change of this one."""
+        return replace(self, parts=dict(self.parts), remarks=list(self.remarks), _told=[])
+
+    def become(self, other: Registry) -> None:
+        """Take over the plugins of a copy, and tell those who asked; where one fails, nothing is changed."""
+        before = self.copy()
+        try:
+            self._take(other)
+        except BaseException:
+            self._take(before)
+            raise
+
+    def _take(self, other: Registry) -> None:
+        for name in ("types", "loaded", "broken", "remarks", "priorities", "paths", "_owner", "_commands"):
+            setattr(self, name, getattr(other, name))
+        self.parts.update(other.parts)
+        for told in self._told:
+            told()
 
 
 def _text_of(search_text: Callable[[Any], Any], payload: Any) -> str | None:
@@ -255,5 +344,5 @@ def _check_distinct(hook: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{hook} returned {name!r} twice")
+            raise BadPart(hook, f"{hook} returned {name!r} twice")
         seen.add(name)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from relay.engine.dispatch import Dispatcher
-from relay.plugin.types import Draft
+from relay.plugin.types import Draft, MessageType
 from relay.protocol.envelope import Envelope, Meta, encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.kinds import ConversationKind, Kind
+from relay.services.channels import Conversation
 from relay.services.router import MessageRouter
 from relay.storage.accounts import Identity, get_user
 from relay.storage.entry import Entry
 from relay.storage.jobs import Runner
+
+MOST_RECIPIENTS: Final = 500
+"""Recipients of one whisper, which one transaction stores."""
 
 
 class InternalSender(NamedTuple):
@@ -78,4 +84,45 @@ class Submitter:
         Raises:
             RelayError: it is refused.
         """
-        return await self._router.send(self._dispatcher.post(draft, own_id))
+        await self._dispatcher.resumed()
+        return await self._router.send(await self._dispatcher.post(draft, own_id))
+
+    async def whisper(self, drafts: Sequence[Draft], own_id: str | None) -> list[Entry]:
+        """Send a plugin's own message to single users, in one transaction; return one entry for each.
+
+        Args:
+            drafts: one for each user, with `only_for` set.
+            own_id: the idempotency key, to which each user's id is added.
+
+        Raises:
+            RelayError: it is refused.
+        """
+        await self._dispatcher.resumed()
+        submissions = []
+        for draft in drafts:
+            own = None if own_id is None else f"{own_id}:{draft.only_for}"
+            submission = await self._dispatcher.post(draft, own)
+            submission.entry.key = f"{draft.only_for}:{submission.entry.key}"  # one row for each user
+            submissions.append(submission)
+        return await self._router.send_together(submissions)
+
+
+def check_recipients(type_: MessageType, user_ids: Sequence[str], conversation: Conversation) -> None:
+    """Check that a message of a type can go to some users of a conversation alone.
+
+    Raises:
+        TypeError, ValueError: it cannot be.
+        RelayError: `not_found`; one of them is not in the conversation.
+    """
+    if type_.kind is Kind.STREAM:
+        raise ValueError(
+            f"{type_.name!r} is a stream type: its messages have a seq, which all members share; whisper with a"
+            " latest type, which is stored, or a transient one"
+        )
+    if isinstance(user_ids, str):
+        raise TypeError(f"user_ids is {user_ids!r}; it is a list of user ids")
+    if not user_ids or len(user_ids) > MOST_RECIPIENTS or len(set(user_ids)) < len(user_ids):
+        raise ValueError(f"user_ids has 1 to {MOST_RECIPIENTS} users, each once")
+    for user_id in user_ids:
+        if conversation.kind is not ConversationKind.BROADCAST and user_id not in conversation.members:
+            raise not_found(f"user {user_id!r} in this conversation")

@@ -30,6 +30,7 @@ from relay.plugin.actions import (
     TextField,
     is_date,
 )
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
     Mentions,
@@ -71,7 +72,7 @@ from relay.plugin.registrations import (
 )
 from relay.plugin.schedules import Schedule, cron, every
 from relay.plugin.slash_commands import SlashCommand
-from relay.plugin.types import DIALOGUE, Draft, MessageType, MessageTypes, Sender, Server
+from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
@@ -82,6 +83,7 @@ from relay.services.channels import Conversation
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
 from relay.services.permissions import NOTIFY, is_group_admin
+from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
     User,
@@ -127,6 +129,17 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "SlashCommand",
     "SlashInvocation",
     "SlashAnswer",
+    # What it is asked before something happens that is no message.
+    "AccountHook",
+    "ConversationHook",
+    "UploadHook",
+    "PasswordAuthenticator",
+    "NewUser",
+    "RegisteredUser",
+    "NewName",
+    "NewConversation",
+    "MemberChange",
+    "Upload",
     # Message types: their payloads, and a message before it is stored.
     "MessageType",
     "Kind",
@@ -154,6 +167,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Name",
     "Integer",
     "MAX_INTEGER",
+    "Delivery",
     "Draft",
     "Sender",
     "Conversation",

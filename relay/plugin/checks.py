@@ -35,6 +35,7 @@ class Text(Payload):
     mentions: Mentions = []
     extra: Annotated[dict[str, Any] | None, Meta(description="the application's own")] = None
     actions: Annotated[Actions | None, Meta(description="buttons, selects and forms below the text")] = None
+    interrupted: Annotated[bool, Meta(description="whether its sender did not come to its end")] = False
 
 
 def check_future(field: str, moment: float | None, entry: Entry) -> None:

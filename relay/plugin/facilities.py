@@ -17,13 +17,13 @@ from relay.plugin.interfaces import (
     Users,
 )
 from relay.plugin.jobs import Jobs
-from relay.storage.entry import Entry
+from relay.plugin.messaging import Messaging
 from relay.storage.jobs import Job
 
 T = TypeVar("T")
 
 
-class Facilities(Protocol):
+class Facilities(Messaging, Protocol):
     """The facilities of a server that need no message type: see `relay.plugin.Server`.
 
     Attributes:
@@ -113,28 +113,6 @@ class Facilities(Protocol):
 
         Raises:
             RelayError: `conflict` when a group has the name, `invalid_payload` when it cannot be one.
-        """
-
-    async def send(
-        self,
-        user_id: str,
-        type_name: str,
-        payload: dict[str, Any],
-        target_id: str | None,
-        *,
-        own_id: str | None = None,
-        scopes: frozenset[str] = frozenset(),
-        depth: int = 0,
-    ) -> Entry:
-        """Send a message as a user, with every check that a message of theirs meets; return it once it is stored.
-
-        Args:
-            own_id: the idempotency key: the same one again stores nothing and returns the first.
-            scopes: what it may do besides what any user may.
-            depth: for a program's answer: `answer_depth` of the message that it answers.
-
-        Raises:
-            RelayError: it is refused; `rate_limited` beyond `[plugins] messages_per_second`.
         """
 
     def wake(self) -> None:

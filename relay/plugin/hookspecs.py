@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import pluggy
 
+from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -53,6 +54,26 @@ def relay_session_hooks(options: Any) -> list[SessionHook]:  # type: ignore[empt
 @hookspec
 def relay_authenticators(options: Any) -> list[Authenticator]:  # type: ignore[empty-body]
     """Return other sources of identities than relay's own accounts and tokens."""
+
+
+@hookspec
+def relay_password_authenticators(options: Any) -> list[PasswordAuthenticator]:  # type: ignore[empty-body]
+    """Return sources of users who sign in by a password, as on the page, besides relay's own accounts."""
+
+
+@hookspec
+def relay_account_hooks(options: Any) -> list[AccountHook]:  # type: ignore[empty-body]
+    """Return code that is asked before an account is created, or a display name is shown."""
+
+
+@hookspec
+def relay_conversation_hooks(options: Any) -> list[ConversationHook]:  # type: ignore[empty-body]
+    """Return code that is asked before a conversation begins, and before a group's members or name change."""
+
+
+@hookspec
+def relay_upload_hooks(options: Any) -> list[UploadHook]:  # type: ignore[empty-body]
+    """Return code that is asked before a file is taken, and before anybody can see it."""
 
 
 @hookspec

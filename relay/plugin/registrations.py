@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from relay.plugin import validation
-from relay.plugin.types import Draft, Server
+from relay.plugin.types import Delivery, Draft, Server
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
 
@@ -19,6 +19,7 @@ Keeps = Callable[["Server", sqlite3.Connection, Sequence[int]], Collection[int]]
 Erased = Callable[["Server", sqlite3.Connection, Sequence[int]], None]
 Left = Callable[["Server", sqlite3.Connection, str], None]
 Purge = Callable[["Server", sqlite3.Connection], bool]
+ForRecipient = Callable[["Server", Delivery, str], Any]
 Committed = Callable[["Server", Entry], "Awaitable[None] | None"]
 
 
@@ -47,6 +48,12 @@ class MessageHook:
         committed: `committed(server, entry)` runs after a message's commit, in the plugin's own task, one message
             after the other, in their order; plain or async, under the deadline. It may run late and, after a
             crash, not at all: code that must not miss a message belongs into `stored`.
+        for_recipient: `for_recipient(server, delivery, user_id)` returns what one user is to get instead of a
+            message's payload, an instance of its type's class, or None for the message as it is. It is asked each
+            time that a user gets the message, for as long as it is there, and nothing of it is stored: the same
+            message and user must give the same answer. It is plain and fast; on any thread.
+        required: where `before` or `for_recipient` does not work (it failed, or the plugin is set aside), the
+            message does not pass: it is refused as `overloaded`, to be sent again, or its payload is withheld.
         order: lower runs first; among equals, in the order of `[plugins] enabled`.
     """
 
@@ -58,6 +65,8 @@ class MessageHook:
     erased: Erased | None = None
     purge: Purge | None = None
     committed: Committed | None = None
+    for_recipient: ForRecipient | None = None
+    required: bool = False
     order: int = 0
 
     def __post_init__(self) -> None:
@@ -80,12 +89,15 @@ class DeviceEvent(NamedTuple):
 class SessionHook:
     """Code that runs when devices connect and when users leave. Register it from `relay_session_hooks`.
 
-    All but `left` run in the plugin's own task, after the fact, under the deadline.
+    All but `live` and `left` run in the plugin's own task, after the fact, under the deadline.
 
     Args:
         connected: `connected(server, event)`: a device said hello and was accepted.
         disconnected: `disconnected(server, event)`: its connection has ended, for whatever reason.
         presence: `presence(server, user_id, status)`: a user's presence changed, as others see it.
+        live: `live(server, event)`, plain code that must not block, runs as soon as a device can be sent transient
+            messages: after its replay, and when it comes back from the background. `Server.tell` brings it
+            what still counts of those that it missed.
         left: `left(server, connection, user_id)` runs in the transaction that ends an account which is being
             erased, on the writer's thread: delete what the plugin stores about that user. Their messages are
             erased afterwards, with a call of `MessageHook.erased`.
@@ -94,10 +106,11 @@ class SessionHook:
     connected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
     disconnected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
+    live: Callable[[Server, DeviceEvent], None] | None = None
     left: Left | None = None
 
     def __post_init__(self) -> None:
-        validation.functions("SessionHook", self, "connected", "disconnected", "presence")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live", "left")
 
 
 class Credentials(NamedTuple):

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -60,10 +60,13 @@ class Draft:
         after: set it to run code once the message is stored: `entry.message_id` and `entry.seq` are known.
         conversation: the conversation that the message goes to. `handle` may set another, with its `target_id`:
             then permissions are not checked again, and the ack has no `seq`.
-        only_sender: deliver to the sender's own devices only; for latest and transient types.
+        only_for: deliver it to this user's devices only, and show it to nobody else; for latest and transient
+            types. `only_sender = True` says the same of the sender.
+        passed_on: set it to False where the type's code passes the message on by itself, with `Server.tell`: it is
+            acked, and delivered to nobody; for transient types.
         expires_at: when the message becomes a tombstone, Unix seconds; None for its type's own time to live.
         answer: further fields of the ack.
-        server: the server as the type's plugin sees it: `draft.server.groups`.
+        server: the server as its plugin sees it, in a `before` hook as the hook's plugin: `draft.server.groups`.
         edits: the id of the message that is edited, for a `before` hook that sees an edit; None for a new message.
         depth: for a program's answer: `answer_depth` of the message that it answers.
     """
@@ -76,11 +79,40 @@ class Draft:
     server: Server
     apply: Apply | None = None
     after: After | None = None
-    only_sender: bool = False
+    only_for: str | None = None
+    passed_on: bool = True
     expires_at: float | None = None
     answer: dict[str, Any] | None = None
     edits: int | None = None
     depth: int = 0
+
+    @property
+    def only_sender(self) -> bool:
+        """Whether it is for its sender's own devices only."""
+        return self.only_for == self.sender.user_id
+
+    @only_sender.setter
+    def only_sender(self, alone: bool) -> None:
+        self.only_for = self.sender.user_id if alone else None
+
+
+class Delivery(NamedTuple):
+    """A message on its way to one user, as `MessageHook.for_recipient` sees it.
+
+    Attributes:
+        message_id, seq: None for a transient message; `seq` is None for a latest value as well.
+        payload: decoded; a copy that the hook may change and return.
+        target_id: the target as its sender named it: a group's id, or the other user's in a conversation of two.
+        timestamp: when the server took it, Unix seconds.
+    """
+
+    message_id: int | None
+    seq: int | None
+    type: str
+    sender_id: str
+    target_id: str
+    payload: Any
+    timestamp: float
 
 
 Prepare = Callable[[Draft], None]
@@ -116,6 +148,8 @@ class MessageType:
         lasts_seconds: for a transient type: if the device does not repeat it for so long, the payload of `over` is
             sent. A stream message to the same conversation, and the end of the device's connection, do the same.
         over: for a type that lasts: returns the payload that ends another; None where that one ends itself.
+        paced: False for a transient type whose code bounds its rate itself: then `[limits] typing_per_second` does
+            not count.
         answer: a struct of the further fields of its ack, where the type's code sets `draft.answer`: for tools
             that read schemas.
         prepare: checks or changes the draft; plain code that must not block.
@@ -143,6 +177,7 @@ class MessageType:
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
+    paced: bool = True
     answer: type[msgspec.Struct] | None = None
     prepare: Prepare | None = None
     handle: Handle | None = None
@@ -170,6 +205,8 @@ class MessageType:
         if self.acted is not None and not has_actions(self.payload):
             text = "`acted` is for a payload with a field `actions: Actions | None = None`"
             raise ValueError(f"message type {self.name!r}: {text}")
+        if not self.paced and (self.kind is not Kind.TRANSIENT or self.handle is None):
+            raise ValueError(f"message type {self.name!r}: paced=False needs a transient type and a `handle`")
         answer: Any = self.answer
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
@@ -287,13 +324,6 @@ class Server(Facilities, Protocol):
 
         Raises:
             RelayError: a hook's refusal, or `plugin_failed`.
-        """
-
-    def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
-        """Call the `acted` of the type of an answered message, in the transaction that stores the answer.
-
-        Raises:
-            RelayError: its refusal, or `plugin_failed`.
         """
 
     def check_size(self, type_: MessageType, payload: str) -> None:

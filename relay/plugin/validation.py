@@ -27,7 +27,11 @@ _PLAIN: Final = {
     "stored": (("server", "connection", "entries"), _INSIDE),
     "edited": (("server", "connection", "message"), _INSIDE),
     "keeps": (("server", "connection", "message_ids"), _INSIDE),
+    "for_recipient": (("server", "delivery", "user_id"), "what waits is `before`, which changes it for everybody"),
     "erased": (("server", "connection", "message_ids"), _INSIDE),
+    "purge": (("server", "connection"), _INSIDE),
+    "left": (("server", "connection", "user_id"), _INSIDE),
+    "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
 
@@ -41,6 +45,16 @@ _EITHER: Final = {
     "disconnected": ("server", "event"),
     "presence": ("server", "user_id", "status"),
     "identify": ("server", "credentials"),
+    "sign_in": ("server", "name", "password", "address"),
+    "register": ("server", "new"),
+    "registered": ("server", "user"),
+    "name": ("server", "new"),
+    "begin": ("server", "new"),
+    "join": ("server", "change"),
+    "leave": ("server", "change"),
+    "change_role": ("server", "change"),
+    "upload": ("server", "upload"),
+    "scan": ("server", "upload"),
     "run": ("server",),
 }
 """Functions that may be `async def`: their arguments."""
@@ -161,6 +175,16 @@ def number(owner: str, name: str, value: object, *, whole: bool = False, least: 
         raise TypeError(f"{owner}: {name} is {value!r:.80}; it is a {'whole ' if whole else ''}number{bound}")
 
 
+def flag(owner: str, name: str, value: object) -> None:
+    """Check that a value is True or False.
+
+    Raises:
+        TypeError: naming what is right.
+    """
+    if type(value) is not bool:
+        raise TypeError(f"{owner}: {name} is {value!r:.80}; it is True or False")
+
+
 def message_type(type_: Any) -> None:
     """Check a message type.
 
@@ -178,6 +202,10 @@ def message_type(type_: Any) -> None:
     number(owner, "max_bytes", type_.max_bytes, whole=True, least=1)
     number(owner, "ttl_seconds", type_.ttl_seconds, least=0)
     number(owner, "lasts_seconds", type_.lasts_seconds, least=0)
+    if not type_.from_clients:
+        for name in ("roles", "scope", "prepare", "handle"):
+            if getattr(type_, name) is not None:
+                raise TypeError(f"{owner}: {name} is for what clients send, and from_clients is False")
     functions(owner, type_, "prepare", "handle", "key", "collapse", "about", "search_text", "over", "acted")
 
 
@@ -222,7 +250,10 @@ def message_hook(hook: Any) -> None:
     if hook.types is not None:
         object.__setattr__(hook, "types", set_of(owner, "types", hook.types, str))
     number(owner, "order", hook.order)
-    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "committed")
+    functions(owner, hook, "before", "stored", "edited", "keeps", "erased", "purge", "committed", "for_recipient")
+    flag(owner, "required", hook.required)
+    if hook.required and hook.before is None and hook.for_recipient is None:
+        raise TypeError(f"{owner}: required is for a hook with `before` or `for_recipient`, and this has neither")
 
 
 def schedule(part: Any) -> None:

@@ -74,6 +74,12 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     edit_id: Annotated[int | None, describe("the `message_id` of the edit that gave it its content")] = None
     depth: Annotated[int | None, describe("how many answers of programs to each other led to it")] = None
     replay: Annotated[bool, describe("true for what comes again, or late, after a hello")] = False
+    only_for: Annotated[
+        str | None, describe("the one user who is sent it: nobody else in the conversation is")
+    ] = None
+    withheld: Annotated[
+        bool, describe("true where its payload is not shown: a plugin that must look at it first does not work")
+    ] = False
 
 
 class SentEnvelope(msgspec.Struct):

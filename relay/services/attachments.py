@@ -18,6 +18,7 @@ from typing import Final
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services.questions import NOBODY, Asked, Upload
 from relay.services.sniffing import SNIFFED_BYTES, sniff
 from relay.storage import attachments
 from relay.storage.attachments import CHUNK_BYTES, Attachment
@@ -73,6 +74,7 @@ class Attachments:
         collect_seconds: between two collections.
         at_once: the most unfinished uploads of one user; 0 means no limit.
         upload_seconds: how long one upload may take.
+        asked: who may refuse a file, before it is taken and before anybody can see it.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Attachments:
         collect_seconds: float,
         at_once: int = 0,
         upload_seconds: float = inf,
+        asked: Asked = NOBODY,
     ) -> None:
         self._runner = runner
         self._now = now
@@ -93,6 +96,7 @@ class Attachments:
         self._quota_bytes = quota_bytes or 1 << 62
         self._at_once = at_once or 1 << 62
         self._upload_seconds = upload_seconds
+        self._asked = asked
         self._keep_seconds = keep_seconds
         self._collect_seconds = collect_seconds
         self._receiving: set[int] = set()
@@ -110,15 +114,16 @@ class Attachments:
 
         Raises:
             RelayError: `too_large` for a file over the limit, the user's quota or the time; `rate_limited` for too
-                many uploads at once.
+                many uploads at once; or a plugin's refusal.
         """
+        file = Upload(user_id=user_id, name=name, type="", size=size)
         async with aclosing(data):
             with self._counted(user_id) as unfinished:
                 unfinished.used = await self._used(user_id)
                 upload = _Upload(unfinished)
                 try:
                     self._count(upload, size or 0, unfinished)
-                    return await self._receive_in_time(user_id, name, data, upload, unfinished)
+                    return await self._receive(file, data, upload, unfinished)
                 finally:
                     # During this read it counts twice, as finished and as unfinished, rather than not at all.
                     with upload.ending():
@@ -145,27 +150,19 @@ class Attachments:
     async def _used(self, user_id: str) -> int:
         return await self._runner.read(lambda connection: attachments.used_bytes(connection, user_id), inline=True)
 
-    async def _receive_in_time(
-        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
-    ) -> Attachment:
-        with trio.move_on_after(self._upload_seconds):
-            return await self._receive(user_id, name, data, upload, unfinished)
-        raise RelayError(
-            ErrorCode.TOO_LARGE,
-            f"a file may take {self._upload_seconds / 60:g} minutes to arrive; this one took more",
-        )
-
     async def _receive(
-        self, user_id: str, name: str, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
+        self, file: Upload, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
     ) -> Attachment:
         blob_id = await self._runner.write(lambda connection: attachments.begin(connection, self._now()))
         self._receiving.add(blob_id)
         self._received.set()
         stored: Attachment | None = None
         try:
-            digest, head, total = await self._store(blob_id, data, upload, unfinished)
+            digest, total = await self._store_in_time(blob_id, file, data, upload, unfinished)
+            file.size, file.sha256, file.chunk = total, digest.hex(), partial(self._chunk, file.name, blob_id)
+            await self._asked.ask("scan", file)
             attachment_id = "a_" + secrets.token_urlsafe(12)
-            new = Attachment(attachment_id, blob_id, user_id, name, sniff(head), total, digest)
+            new = Attachment(attachment_id, blob_id, file.user_id, file.name, file.type, total, digest)
             stored = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
         finally:
             self._receiving.discard(blob_id)
@@ -174,25 +171,58 @@ class Attachments:
                     await self._drop(blob_id)
         return stored
 
+    async def _store_in_time(
+        self,
+        blob_id: int,
+        file: Upload,
+        data: AsyncGenerator[bytes, None],
+        upload: _Upload,
+        unfinished: _Unfinished,
+    ) -> tuple[bytes, int]:
+        """Do what `_store` does, for as long as an upload may take."""
+        with trio.move_on_after(self._upload_seconds):
+            return await self._store(blob_id, file, data, upload, unfinished)
+        raise RelayError(
+            ErrorCode.TOO_LARGE,
+            f"a file may take {self._upload_seconds / 60:g} minutes to arrive; this one took more",
+        )
+
     async def _store(
-        self, blob_id: int, data: AsyncGenerator[bytes, None], upload: _Upload, unfinished: _Unfinished
-    ) -> tuple[bytes, bytes, int]:
-        """Store a file's chunks as they fill; return its digest, its first bytes, and its size."""
+        self,
+        blob_id: int,
+        file: Upload,
+        data: AsyncGenerator[bytes, None],
+        upload: _Upload,
+        unfinished: _Unfinished,
+    ) -> tuple[bytes, int]:
+        """Store a file's chunks as they fill; return its digest and its size.
+
+        As soon as its type is known, it is asked whether the file may come at all.
+        """
         digest, head, waiting, total, number = hashlib.sha256(), b"", bytearray(), 0, 0
         async for part in data:
             total += len(part)
             self._count(upload, total, unfinished)
             digest.update(part)
-            head = head if len(head) >= SNIFFED_BYTES else (head + part)[:SNIFFED_BYTES]
             waiting += part
+            if len(head) < SNIFFED_BYTES:
+                head = (head + part)[:SNIFFED_BYTES]
+                if len(head) == SNIFFED_BYTES:
+                    await self._ask_begun(file, head)
             while len(waiting) >= CHUNK_BYTES:
                 chunk = bytes(waiting[:CHUNK_BYTES])
                 del waiting[:CHUNK_BYTES]
                 await self._put(blob_id, number, chunk)
                 number += 1
+        if len(head) < SNIFFED_BYTES:
+            await self._ask_begun(file, head)
         if waiting:
             await self._put(blob_id, number, bytes(waiting))
-        return digest.digest(), head, total
+        return digest.digest(), total
+
+    async def _ask_begun(self, file: Upload, head: bytes) -> None:
+        file.type = sniff(head)
+        await self._asked.ask("upload", file)
 
     async def _put(self, blob_id: int, number: int, chunk: bytes) -> None:
         await self._runner.write(lambda connection: attachments.put_chunk(connection, blob_id, number, chunk))
@@ -238,13 +268,15 @@ class Attachments:
             RelayError: `not_found` if it was collected meanwhile.
         """
         for number in range(start // CHUNK_BYTES, (stop + CHUNK_BYTES - 1) // CHUNK_BYTES):
-            chunk = await self._runner.read(
-                partial(attachments.get_chunk, blob_id=attachment.blob_id, number=number)
-            )
-            if chunk is None:
-                raise not_found(f"attachment {attachment.attachment_id!r}")
+            chunk = await self._chunk(attachment.attachment_id, attachment.blob_id, number)
             first = number * CHUNK_BYTES
             yield chunk[max(start - first, 0) : stop - first]
+
+    async def _chunk(self, called: str, blob_id: int, number: int) -> bytes:
+        chunk = await self._runner.read(partial(attachments.get_chunk, blob_id=blob_id, number=number))
+        if chunk is None:
+            raise not_found(f"attachment {called!r}")
+        return chunk
 
     async def remove(self, user_id: str, attachment_id: str) -> None:
         """Remove a user's own upload that no message holds.

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind, Role
+from relay.services.questions import NOBODY, Asked, NewConversation
 from relay.storage.conversations import (
     ChannelRow,
     ensure_self_channel,
@@ -59,11 +60,16 @@ class Conversation:
 
 
 class ChannelManager:
-    """Finds the conversation that a user means by a target id."""
+    """Finds the conversation that a user means by a target id.
 
-    def __init__(self, runner: Runner, now: Callable[[], float]) -> None:
+    Args:
+        asked: who may refuse that two users begin to talk.
+    """
+
+    def __init__(self, runner: Runner, now: Callable[[], float], asked: Asked = NOBODY) -> None:
         self._runner = runner
         self._now = now
+        self._asked = asked
         self._by_address: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
         self._by_target: dict[tuple[str, str], Conversation] = {}
 
@@ -75,7 +81,8 @@ class ChannelManager:
         """Return a user's conversation with another user, which is created if need be, or in a group.
 
         Raises:
-            RelayError: `not_found` if there is no such user or group, or the user is not a member of the group.
+            RelayError: `not_found` if there is no such user or group, or the user is not a member of the group; or
+                a plugin's refusal to let the two begin.
         """
         known = self.find_nowait(user_id, target_id)
         if known is None:
@@ -158,6 +165,14 @@ class ChannelManager:
             if group is None:
                 raise not_found(f"user or group {target_id!r}")
             return group
+        known = await self._loaded(user_address(user_id, target_id))
+        if known is not None:
+            return known
+        if user_id != target_id:
+            members, kind = (user_id, target_id), ConversationKind.USER
+            await self._asked.ask(
+                "begin", NewConversation(kind=kind, by=user_id, target_id=target_id, members=members)
+            )
         row = await self._runner.write(
             lambda connection: ensure_user_channel(connection, user_id, target_id, self._now())
         )

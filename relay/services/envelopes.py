@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -12,6 +13,46 @@ from relay.storage.entry import Entry
 from relay.storage.history import Record
 
 _NO_PAYLOAD: Final = msgspec.Raw(b"{}")
+
+
+class ForUser(NamedTuple):
+    """A message, and a user who is to get it."""
+
+    message: Entry | Record
+    user_id: str
+
+
+class PerRecipient(Protocol):
+    """The payloads that single recipients get instead of those that are stored: plugins may translate or redact.
+
+    Attributes:
+        any: whether any message may differ; False on most servers.
+    """
+
+    any: bool
+
+    def concern(self, type_name: str) -> bool:
+        """Tell whether messages of a type may differ."""
+
+    def payloads(self, wanted: Sequence[ForUser]) -> list[str | None]:
+        """Return the payload that each user gets of each message, as JSON; None where it is withheld."""
+
+
+class Alike:
+    """A server's way where no plugin changes what single recipients get."""
+
+    any = False
+
+    def concern(self, _type_name: str) -> bool:
+        """Return False."""
+        return False
+
+    def payloads(self, wanted: Sequence[ForUser]) -> list[str | None]:
+        """Return each payload as it is."""
+        return [one.message.payload for one in wanted]
+
+
+ALIKE: Final = Alike()
 
 
 def sent_meta(message: Entry | Record) -> SentMeta:
@@ -28,8 +69,9 @@ def sent_meta(message: Entry | Record) -> SentMeta:
         expires_at=message.expires_at,
         replaces=message.replaces,
         depth=message.depth or None,
+        only_for=message.only_for,
     )
-    if message.about is not None:
+    if message.about is not None or message.only_for is not None:
         meta.about, meta.key = _subject(message)
     return meta
 
@@ -37,14 +79,32 @@ def sent_meta(message: Entry | Record) -> SentMeta:
 def _subject(message: Entry | Record) -> tuple[int | None, str | None]:
     """Return the message that a latest value is about, and its key where that says more."""
     stored = message.message_id is not None and message.seq is None
-    if message.about is None or not stored or message.type in NAMES_ITS_MESSAGE:
+    # A whisper's row has its reader's id before the key, as each of them has a row.
+    key = message.key.removeprefix(f"{message.only_for}:")
+    whispered = key != message.key
+    if not (message.about is not None or whispered) or not stored or message.type in NAMES_ITS_MESSAGE:
         return None, None
-    return message.about, message.key if message.key != str(message.about) else None
+    return message.about, key if key and key != str(message.about) else None
 
 
 def encode_entry(entry: Entry) -> bytes:
     """Return the envelope of a message as its recipients get it live."""
     return encode(entry.type, entry.payload.encode(), sent_meta(entry))
+
+
+def encode_for(entry: Entry, user_ids: Sequence[str], recipients: PerRecipient) -> dict[str, bytes]:
+    """Return the envelope of a message as each of some users gets it live; those who get the same share one."""
+    made: dict[str | None, bytes] = {}
+    result: dict[str, bytes] = {}
+    for user_id, payload in zip(
+        user_ids, recipients.payloads([ForUser(entry, user_id) for user_id in user_ids]), strict=True
+    ):
+        if payload not in made:
+            meta = sent_meta(entry)
+            meta.withheld = payload is None
+            made[payload] = encode(entry.type, _NO_PAYLOAD if payload is None else payload.encode(), meta)
+        result[user_id] = made[payload]
+    return result
 
 
 def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
@@ -54,6 +114,26 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
     meta.replay = replay
     payload = None if record.deleted_at is not None else record.payload
     return SentEnvelope(record.type, _NO_PAYLOAD if payload is None else msgspec.Raw(payload), meta)
+
+
+def envelopes(
+    records: Sequence[Record], user_id: str, recipients: PerRecipient, *, replay: bool = False
+) -> list[SentEnvelope]:
+    """Return stored messages as a user gets them now; what is withheld has an empty payload."""
+    shown = [envelope(record, replay=replay) for record in records]
+    if not recipients.any:
+        return shown
+    differ = [
+        index
+        for index, record in enumerate(records)
+        if record.payload is not None and record.deleted_at is None and recipients.concern(record.type)
+    ]
+    wanted = [ForUser(records[index], user_id) for index in differ]
+    for index, payload in zip(differ, recipients.payloads(wanted) if wanted else (), strict=True):
+        one = shown[index]
+        one.payload = _NO_PAYLOAD if payload is None else msgspec.Raw(payload)
+        one.meta.withheld = payload is None
+    return shown
 
 
 def ack_payload(entry: Entry) -> dict[str, object]:

@@ -18,6 +18,7 @@ from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind, Role
 from relay.services.channels import ChannelManager, Conversation
 from relay.services.permissions import require_member, require_role
+from relay.services.questions import NOBODY, Asked, MemberChange, NewConversation, allowed_name
 from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations
 from relay.storage.accounts import get_user
@@ -33,6 +34,7 @@ class Groups:
     Args:
         max_members: the most members of one group; 0 means no limit.
         max_groups: the most groups that one user has created; 0 means no limit.
+        asked: who may refuse a group, its name, and changes of its members.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Groups:
         *,
         max_members: int = 1000,
         max_groups: int = 1000,
+        asked: Asked = NOBODY,
     ) -> None:
         self._channels = channels
         self._router = router
@@ -51,6 +54,7 @@ class Groups:
         self._now = now
         self._max_members = max_members or 1 << 62
         self._max_groups = max_groups or 1 << 62
+        self._asked = asked
 
     async def create(
         self,
@@ -71,13 +75,15 @@ class Groups:
 
         Raises:
             RelayError: `conflict` if the id is taken; `invalid_payload` for members who do not exist or are too
-                many, or for an invisible name; `forbidden` for a member who does not let the owner add them.
+                many, or for an invisible name; `forbidden` for a member who does not let the owner add them; or a
+                plugin's refusal.
         """
         name = check_shown(name, "name")
         group_id = group_id or conversations.made_up_id()
         roles = {owner: Role.OWNER} | {user_id: Role.MEMBER for user_id in members if user_id != owner}
         if len(roles) > self._max_members:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a group has at most {self._max_members} members")
+        name = await self._ask_created(group_id, name, owner, roles, owner if by_user else None)
         row = ChannelRow(0, ConversationKind.GROUP, group_address(group_id), name, roles, history)
         conversation = Conversation(row)
 
@@ -96,6 +102,20 @@ class Groups:
         await self._change(conversation, owner, event, apply)
         return self._channels.hold(row._replace(channel_id=conversation.channel_id))
 
+    async def _ask_created(
+        self, group_id: str, name: str, owner: str, roles: dict[str, Role], by: str | None
+    ) -> str:
+        """Ask whether a group may be created, with its members, and return its name as it is to be."""
+        asked, kind, members = self._asked, ConversationKind.GROUP, tuple(roles)
+        await asked.ask("begin", NewConversation(kind=kind, by=by, target_id=group_id, members=members))
+        name = await allowed_name(asked, name, "group", group_id, by)
+        for member in members:
+            if member != owner:
+                await asked.ask(
+                    "join", MemberChange(group_id=group_id, user_id=member, by=by, role=roles[member], was=None)
+                )
+        return name
+
     async def get(self, user_id: str, group_id: str) -> Conversation:
         """Return a group of which the user is a member.
 
@@ -108,13 +128,16 @@ class Groups:
         """Rename a group; its owner and admins may.
 
         Raises:
-            RelayError: `not_found`, `forbidden`, `invalid_payload` for an invisible name.
+            RelayError: `not_found`, `forbidden`, `invalid_payload` for an invisible name; or a plugin's refusal.
         """
         name = check_shown(name, "name")
         conversation = await self.get(user_id, group_id)
 
         def check() -> None:
             require_role(user_id, conversation, Role.ADMIN)
+
+        check()
+        name = await allowed_name(self._asked, name, "group", group_id, user_id)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             conversations.rename_group(connection, conversation.channel_id, name)
@@ -153,6 +176,7 @@ class Groups:
         *,
         by_user: bool = False,
         acquaint: bool = False,
+        unasked: bool = False,
     ) -> Conversation:
         """Add a member, or change a member's role; the owner and admins may, and only the owner makes an owner.
 
@@ -160,10 +184,11 @@ class Groups:
 
         Args:
             by_user, acquaint: as in `create`.
+            unasked: ask no plugin: what follows from an account's erasure cannot be refused.
 
         Raises:
             RelayError: `not_found` for a group or user; `forbidden`; `conflict` if another change of that member
-                came first.
+                came first; or a plugin's refusal.
         """
         conversation = await self.get(user_id, group_id)
         present = conversation.members.get(member)
@@ -191,8 +216,20 @@ class Groups:
         event = "member_added" if present is None else "role_changed"
         payload = {"event": event, "user_id": member, "role": role}
         with suppress(Unchanged):
+            check()
+            if not unasked:
+                await self._ask(group_id, member, user_id if by_user else None, role, present)
             await self._change(conversation, user_id, payload, apply, remember, check)
         return conversation
+
+    async def _ask(self, group_id: str, member: str, by: str | None, role: Role | None, was: Role | None) -> None:
+        """Ask whether a member may join, leave, or have another role.
+
+        Raises:
+            RelayError: a refusal.
+        """
+        change = MemberChange(group_id=group_id, user_id=member, by=by, role=role, was=was)
+        await self._asked.ask("join" if was is None else "leave" if role is None else "change_role", change)
 
     def _add(
         self, database: sqlite3.Connection, group: Conversation, member: str, role: Role, *, acquaint: bool
@@ -221,11 +258,16 @@ class Groups:
         if present is None and len(conversation.members) >= self._max_members:
             raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
 
-    async def remove_member(self, user_id: str, group_id: str, member: str) -> None:
+    async def remove_member(
+        self, user_id: str, group_id: str, member: str, *, by_user: bool = False, unasked: bool = False
+    ) -> None:
         """Remove a member, or leave. The owner cannot leave before another member is the owner.
 
+        Args:
+            by_user, unasked: as in `put_member`.
+
         Raises:
-            RelayError: `not_found`, `forbidden`.
+            RelayError: `not_found`, `forbidden`; or a plugin's refusal.
         """
         conversation = await self.get(user_id, group_id)
 
@@ -246,6 +288,9 @@ class Groups:
             conversation.members.pop(member, None)
             conversation.spoke.discard(member)  # who comes back has yet to speak again
 
+        check()
+        if not unasked:
+            await self._ask(group_id, member, user_id if by_user else None, None, conversation.members[member])
         payload = {"event": "member_removed", "user_id": member}
         await self._change(conversation, user_id, payload, apply, remember, check)
 

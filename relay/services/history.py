@@ -13,12 +13,13 @@ from relay.protocol.envelope import SentEnvelope
 from relay.protocol.errors import not_found
 from relay.protocol.kinds import ConversationKind
 from relay.services.channels import ChannelManager
-from relay.services.envelopes import envelope
+from relay.services.envelopes import ALIKE, ForUser, PerRecipient, envelopes
 from relay.storage import history, messages, notifications, summaries
 from relay.storage.conversations import group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
 from relay.storage.names import kind_of
+from relay.storage.text_scan import contains
 
 
 class Place(NamedTuple):
@@ -64,6 +65,20 @@ def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *
     return _Shown(page, latest, len(latest) < sum(weights[one].values for one in ids if one in weights))
 
 
+def _holding(text: str | None, records: Sequence[Record], shown: list[SentEnvelope]) -> list[SentEnvelope]:
+    """Return what a user may be shown of the messages that hold a text.
+
+    What a plugin changed for this user is left out if the text is gone: a search must not tell what it was.
+    """
+    if text is None:
+        return shown
+    return [
+        one
+        for record, one in zip(records, shown, strict=True)
+        if bytes(one.payload) == (record.payload or "{}").encode() or contains(bytes(one.payload), text)
+    ]
+
+
 class _Asked(NamedTuple):
     """A request for a page: messages before or after a seq, around one, or the newest; at most `limit`."""
 
@@ -100,6 +115,7 @@ class HistorySaver:
     Args:
         counted: returns the names of the types that make a conversation unread.
         page_bytes: the most bytes of messages in one page, and as many again of latest values; 0 means no limit.
+        recipients: what plugins change for single recipients.
     """
 
     def __init__(
@@ -108,11 +124,13 @@ class HistorySaver:
         channels: ChannelManager,
         counted: Callable[[], Sequence[str]],
         page_bytes: int = 0,
+        recipients: PerRecipient = ALIKE,
     ) -> None:
         self._page_bytes = page_bytes or NO_BOUND
         self._runner = runner
         self._channels = channels
         self._counted = counted
+        self._recipients = recipients
 
     async def page(
         self,
@@ -149,8 +167,8 @@ class HistorySaver:
             raise not_found(f"{kind} {target_id!r}")
         found = answer.page
         told = {
-            "messages": [envelope(record) for record in found.records],
-            "latest": [envelope(record) for record in answer.latest],
+            "messages": _holding(filters.text, found.records, self._shown(user_id, found.records)),
+            "latest": self._shown(user_id, answer.latest),
             "has_more": found.has_more,
             "next_before": found.before,
             "next_after": found.after,
@@ -176,8 +194,8 @@ class HistorySaver:
         found, latest, unread = await self._runner.read(read)
         ids = [record.message_id for record in found.records]
         return {
-            "messages": [envelope(record) for record in found.records],
-            "latest": [envelope(record) for record in latest],
+            "messages": self._shown(user_id, found.records),
+            "latest": self._shown(user_id, latest),
             "has_more": found.has_more,
             "next_before": ids[0] if ids else None,
             "next_after": ids[-1] if ids else None,
@@ -190,38 +208,43 @@ class HistorySaver:
         `latest` of a row holds the latest values about its last message, without reactions; it may be missing.
         """
 
-        def read(connection: Any) -> tuple[list[summaries.Summary], int | None, dict[int, list[SentEnvelope]]]:
+        def read(connection: Any) -> tuple[list[summaries.Summary], int | None, list[Record]]:
             listed, further = summaries.summaries(
                 connection, user_id, self._counted(), after=after, limit=limit, max_bytes=self._page_bytes
             )
-            about: dict[int, list[SentEnvelope]] = {}
             ids = [summary.last.message_id for summary in listed if summary.last]
-            for record in messages.about(connection, user_id, ids, self._page_bytes):
-                if record.about is not None and record.type not in NAMES_ITS_MESSAGE:
-                    about.setdefault(record.about, []).append(envelope(record))
-            return listed, further, about
+            return listed, further, messages.about(connection, user_id, ids, self._page_bytes)
 
         listed, further, about = await self._runner.read(read)
+        last = [summary.last for summary in listed if summary.last]
+        shown = dict(zip((record.message_id for record in last), self._shown(user_id, last), strict=True))
+        latest: dict[int, list[SentEnvelope]] = {}
+        said = [record for record in about if record.type not in NAMES_ITS_MESSAGE]
+        for record, envelope in zip(said, self._shown(user_id, said), strict=True):
+            latest.setdefault(record.about or 0, []).append(envelope)
         rows = [
             {
                 "kind": summary.kind,
                 "target_id": summary.target_id,
                 "name": summary.name,
                 "role": summary.role,
-                "last_message": envelope(summary.last) if summary.last else None,
+                "last_message": shown[summary.last.message_id] if summary.last else None,
                 "last_seq": summary.last_seq,
                 "read_seq": summary.read_seq,
                 "unread": summary.unread,
                 "unread_mentions": summary.unread_mentions,
             }
             | (
-                {"latest": about[summary.last.message_id]}
-                if summary.last and summary.last.message_id in about
+                {"latest": latest[summary.last.message_id]}
+                if summary.last and summary.last.message_id in latest
                 else {}
             )
             for summary in listed
         ]
         return {"conversations": rows, "has_more": further is not None, "next_cursor": further}
+
+    def _shown(self, user_id: str, records: Sequence[Record]) -> list[SentEnvelope]:
+        return envelopes(records, user_id, self._recipients)
 
     async def unread(self, user_id: str, channel_id: int) -> tuple[int, int]:
         """Return a user's read pointer in a conversation, and how many messages come after it."""
@@ -261,7 +284,9 @@ class HistorySaver:
         return result
 
     async def find(self, user_id: str, message_id: int) -> Found:
-        """Return a stream message that a user may see, a tombstone too.
+        """Return a stream message that a user may see, as they get it; a tombstone too.
+
+        One that is withheld from them has no payload either.
 
         Raises:
             RelayError: `not_found` if it does not exist, or the user may not see it.
@@ -277,4 +302,8 @@ class HistorySaver:
         found = await self._runner.read(read)
         if found is None:
             raise not_found(f"message {message_id}")
+        record, recipients = found.record, self._recipients
+        if record.payload is not None and recipients.any and recipients.concern(record.type):
+            (payload,) = recipients.payloads([ForUser(record, user_id)])
+            return found._replace(record=record._replace(payload=payload))
         return found

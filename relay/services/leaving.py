@@ -117,8 +117,8 @@ class Leaving:
                 if heir is None:
                     await self._groups.delete(user_id, group_id)
                     return
-                await self._groups.put_member(user_id, group_id, heir, Role.OWNER)
-            await self._groups.remove_member(user_id, group_id, user_id)
+                await self._groups.put_member(user_id, group_id, heir, Role.OWNER, unasked=True)
+            await self._groups.remove_member(user_id, group_id, user_id, unasked=True)
         except RelayError as refused:
             # Somebody else changed the group meanwhile; `_erase` reads it again.
             if refused.code not in (ErrorCode.NOT_FOUND, ErrorCode.CONFLICT):

@@ -16,7 +16,7 @@ import trio
 
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
-from relay.services.envelopes import envelope
+from relay.services.envelopes import ALIKE, PerRecipient, envelopes
 from relay.storage import accounts, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
@@ -66,6 +66,7 @@ class OfflineQueue:
         priority: returns a type's place in the order of a replay, lowest first.
         on_delivered: called after the commit with what users have received for the first time.
         page_bytes: the most bytes of messages in one answer; 0 means no limit.
+        recipients: what plugins change for single recipients.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class OfflineQueue:
         priority: Callable[[str], int],
         on_delivered: Callable[[list[Delivered]], None],
         page_bytes: int = 0,
+        recipients: PerRecipient = ALIKE,
     ) -> None:
         self._runner = runner
         self._limit = limit
@@ -83,6 +85,7 @@ class OfflineQueue:
         self._on_delivered = on_delivered
         self._page_bytes = page_bytes or history.NO_BOUND
         self._acks: dict[tuple[str, str], int] = {}
+        self._recipients = recipients
         self._wakeup = Wakeup()
         self.epoch = epoch
 
@@ -105,11 +108,9 @@ class OfflineQueue:
             wanted = message_ids[start : start + _SLICE]
             read = await self._runner.read(partial(_slice, user_id=user_id, message_ids=wanted))
             start += read.taken
-            yield b"".join(
-                text_frame(encode_json(envelope(read.found[message_id], replay=True)))
-                for message_id in wanted
-                if message_id in read.found
-            )
+            records = [read.found[message_id] for message_id in wanted if message_id in read.found]
+            shown = envelopes(records, user_id, self._recipients, replay=True)
+            yield b"".join(text_frame(encode_json(one)) for one in shown)
 
     async def undelivered(self, user_id: str, *, after: int | None, limit: int) -> dict[str, Any]:
         """Return the oldest messages that no device of the user has acked, by priority. It acks nothing."""
@@ -120,10 +121,9 @@ class OfflineQueue:
             return window._replace(found=versions.as_seen(connection, user_id, window.found))
 
         window = await self._runner.read(read)
-        frames = [
-            envelope(window.found[message_id]) for message_id in window.message_ids if message_id in window.found
-        ]
-        return {"messages": frames, "cursor": window.cursor, "has_more": window.has_more}
+        records = [window.found[message_id] for message_id in window.message_ids if message_id in window.found]
+        shown = envelopes(records, user_id, self._recipients)
+        return {"messages": shown, "cursor": window.cursor, "has_more": window.has_more}
 
     def ack_nowait(self, user_id: str, client_id: str, cursor: int) -> None:
         """Note how far a device has got; it is written soon."""

@@ -19,7 +19,7 @@ from relay.protocol.framing import text_frame
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
-from relay.services.envelopes import encode_answer, encode_entry
+from relay.services.envelopes import ALIKE, PerRecipient, encode_answer, encode_entry, encode_for
 from relay.services.ephemeral import Indicators, Timeout
 from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
@@ -50,11 +50,13 @@ class Submission:
         changes_members: ends its batch, so that the next message is checked against the new members.
         committed: called after the commit and before the fan-out, to bring memory up to date.
         answered: called with the entry once it is stored, refused or has failed.
+        with_previous: taken into the batch of the submission before it, so that one transaction has both.
         timeout: for a transient message that begins or ends an indicator; see `ephemeral.Indicators`.
     """
 
     __slots__ = (
         "answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck", "timeout",
+        "with_previous",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,7 @@ class Submission:
         committed: Callable[[Entry], None] | None = None,
         answered: Callable[[Entry], None] | None = None,
         timeout: Timeout | None = None,
+        with_previous: bool = False,
     ) -> None:
         self.entry = entry
         self.conversation = conversation
@@ -77,6 +80,7 @@ class Submission:
         self.committed = committed
         self.answered = answered
         self.timeout = timeout
+        self.with_previous = with_previous
 
 
 class Observer(Protocol):
@@ -103,6 +107,7 @@ class MessageRouter:
         pending: the most messages that may wait for theirs; one more is refused as `overloaded`. 0 means no limit.
         position: where the log ends at the start.
         observers: called with each stored message after its commit, in this order.
+        recipients: what plugins change for single recipients.
 
     Attributes:
         position: the log's end, up to which everything has been sent out.
@@ -119,6 +124,7 @@ class MessageRouter:
         pending: int = 20_000,
         position: int = 0,
         observers: Sequence[Observer] = (),
+        recipients: PerRecipient = ALIKE,
     ) -> None:
         self._runner = runner
         self._log = log
@@ -133,8 +139,10 @@ class MessageRouter:
         self._storing = False
         self._position_waiters = trio.lowlevel.ParkingLot()
         self.position = position
-        self.indicators = Indicators(self._send_indicator_end)
+        self.indicators = Indicators(self.tell)
         self._observers = observers
+        self._awaited: dict[tuple[str, str], Callable[[Entry], None]] = {}
+        self._per_recipient = recipients
 
     def submit_nowait(self, submission: Submission) -> None:
         """Take a message; its sender is answered after the commit.
@@ -146,9 +154,7 @@ class MessageRouter:
             self._send_transient(submission)
             return
         if len(self._waiting) >= self._pending:
-            raise RelayError(
-                ErrorCode.OVERLOADED, "too many messages wait for the disk; send again later", retry_after=1.0
-            )
+            raise _too_many()
         self._waiting.append(submission)
         self._wakeup.set()
 
@@ -165,6 +171,32 @@ class MessageRouter:
         if submission.entry.error is not None:
             raise submission.entry.error
         return submission.entry
+
+    async def send_together(self, submissions: Sequence[Submission]) -> list[Entry]:
+        """Take messages that one transaction is to store, and wait until they are stored.
+
+        Raises:
+            RelayError: one was refused, or they could not be stored.
+        """
+        if len(self._waiting) + len(submissions) > self._pending:
+            raise _too_many()
+        left, done = len(submissions), trio.Event()
+
+        def answered(_entry: Entry) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                done.set()
+
+        for number, submission in enumerate(submissions):
+            submission.answered, submission.with_previous = answered, number > 0
+            self.submit_nowait(submission)
+        await done.wait()
+        entries = [submission.entry for submission in submissions]
+        for entry in entries:
+            if entry.error is not None:
+                raise entry.error
+        return entries
 
     async def run(self) -> None:
         """Route for ever. A fault here is the server's own and ends it: a server that cannot save must not ack."""
@@ -197,7 +229,9 @@ class MessageRouter:
         """Take what is pending: at most a batch, and nothing behind a change of members."""
         batch: list[Submission] = []
         waiting, characters = self._waiting, 0
-        while waiting and len(batch) < self._batch and characters < BATCH_CHARACTERS:
+        while waiting and (
+            (len(batch) < self._batch and characters < BATCH_CHARACTERS) or waiting[0].with_previous
+        ):
             submission = waiting.popleft()
             if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
                 submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
@@ -260,10 +294,14 @@ class MessageRouter:
             members = (entry.only_for,)
         if entry.kind is Kind.STREAM:
             self.indicators.message_stored(entry, submission.conversation)
-        frame = text_frame(encode_entry(entry))
+        if self._awaited and (told := self._awaited.pop((entry.sender_id, entry.own_id or ""), None)) is not None:
+            told(entry)
+        plain = text_frame(encode_entry(entry))
+        frames = self._frames(entry, members) if self._per_recipient.any else None
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
         pushed = 0
         for user_id in members:
+            frame = plain if frames is None else frames.get(user_id, plain)
             for connection in connections.of(user_id).values():
                 if connection is origin:
                     continue
@@ -276,6 +314,14 @@ class MessageRouter:
         for observer in self._observers:
             observer(submission)
         return pushed
+
+    def _frames(self, entry: Entry, users: Iterable[str]) -> dict[str, bytes] | None:
+        """Return the frames of a message for those who are connected, where plugins may make them differ."""
+        differing = self._per_recipient
+        if not differing.concern(entry.type):
+            return None
+        online = [user_id for user_id in users if self._connections.of(user_id)]
+        return {user_id: text_frame(text) for user_id, text in encode_for(entry, online, differing).items()}
 
     def _recipients(self, conversation: Conversation) -> Iterable[str]:
         if conversation.kind is ConversationKind.BROADCAST:
@@ -307,16 +353,33 @@ class MessageRouter:
             self._push_transient(entry, submission.conversation, origin)
         self._connections.flush()
 
-    def _send_indicator_end(self, entry: Entry, conversation: Conversation) -> None:
-        """Send the end of an indicator to the members, but not to its own device."""
-        entry.timestamp = self._now()
-        origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
-        self._push_transient(entry, conversation, origin)
-        self._connections.flush()
-
     def _push_transient(self, entry: Entry, conversation: Conversation, origin: Connection | None) -> None:
         users = self._recipients(conversation) if entry.only_for is None else (entry.only_for,)
-        self.fan_out_transient(text_frame(encode_entry(entry)), users, origin)
+        frames = self._frames(entry, users)
+        if frames is None:
+            self.fan_out_transient(text_frame(encode_entry(entry)), users, origin)
+            return
+        for user_id, frame in frames.items():
+            self.fan_out_transient(frame, (user_id,), origin)
+
+    def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
+        """Call a function once, when a message of a user with this id is stored; None forgets it."""
+        if call is None:
+            self._awaited.pop((user_id, own_id), None)
+        else:
+            self._awaited[user_id, own_id] = call
+
+    def tell(self, entry: Entry, conversation: Conversation, only: tuple[str, str] | None = None) -> None:
+        """Send a transient message to the members' devices but the one it is from, or to one device, now."""
+        entry.timestamp = self._now()
+        if only is None:
+            origin = self._connections.of(entry.sender_id).get(entry.client_id or "")
+            self._push_transient(entry, conversation, origin)
+        elif (connection := self._connections.of(only[0]).get(only[1])) is not None:
+            frames = self._frames(entry, (only[0],))
+            frame = text_frame(encode_entry(entry)) if frames is None else frames[only[0]]
+            connection.push_transient(frame)
+        self._connections.flush()
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
         """Send a frame that is never stored to users' devices that are live and active, now."""
@@ -329,3 +392,9 @@ class MessageRouter:
     def statistics(self) -> RouterStatistics:
         """Return the figures of this moment."""
         return RouterStatistics(len(self._waiting), self.position, self._batches, self._stored)
+
+
+def _too_many() -> RelayError:
+    return RelayError(
+        ErrorCode.OVERLOADED, "too many messages wait for the disk; send again later", retry_after=1.0
+    )

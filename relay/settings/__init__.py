@@ -12,7 +12,7 @@ keys as data); `toml_source` and `environment` (the two sources); `values` (the 
 
 from relay.settings.fields import SETTINGS, Setting
 from relay.settings.limits import AttachmentsSettings, LimitsSettings
-from relay.settings.loading import explain, load
+from relay.settings.loading import explain, load, load_for_server
 from relay.settings.model import PluginsSettings, Settings, TypeSettings
 from relay.settings.problems import Problem, SettingsError
 from relay.settings.rendering import render_markdown, render_toml
@@ -49,6 +49,7 @@ __all__ = [
     "WebSettings",
     "explain",
     "load",
+    "load_for_server",
     "render_markdown",
     "render_toml",
 ]

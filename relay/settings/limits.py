@@ -254,6 +254,15 @@ class AttachmentsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             "deleted.",
         ),
     ] = 60.0
+    scan_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.01,
+            le=3600,
+            description="How long one plugin may look at an uploaded file before anybody can see it. A file that "
+            "takes longer is refused.",
+        ),
+    ] = 60.0
     keep_unused_hours: Annotated[
         float,
         Meta(

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from relay.settings.environment import read_environment
 from relay.settings.fields import FIELDS, SECTION_TYPES, TYPES_SECTION, KeyPath, dotted, field_at, is_plugin_option
 from relay.settings.model import Settings, TypeSettings
@@ -48,6 +50,17 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
                 places[dotted(key)] = given.origin
                 places |= {dotted((*key, *path)): f"{given.file}:{line}" for path, line in given.inside.items()}
     return _build(values, places)
+
+
+def load_for_server(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Return the same settings, which know their file: a server reads what a plugin's options are there again.
+
+    Raises:
+        SettingsError: with every problem found in the file and the environment.
+    """
+    settings = load(path, environ)
+    file = None if path is None else str(path.absolute())
+    return msgspec.structs.replace(settings, plugins=msgspec.structs.replace(settings.plugins, file=file))
 
 
 def _default_paths(base: Path) -> dict[KeyPath, Any]:
@@ -142,16 +155,19 @@ def _redacted(path: KeyPath, value: object) -> object:
     if field and field.kind in ("integer", "number"):
         return value
     names = path[1:] if field else path[2:]
-    return _without_secrets(value, is_secret=any(map(_SECRET.search, names)))
+    return _without_secrets(value, is_secret=any(map(sounds_secret, names)))
+
+
+def sounds_secret(name: str) -> bool:
+    """Tell whether the name of a key sounds like that of a secret."""
+    return _SECRET.search(name) is not None
 
 
 def _without_secrets(value: object, *, is_secret: bool) -> object:
     if is_secret:
         return REDACTED if value or isinstance(value, bool | int | float) else value
     if isinstance(value, dict):
-        return {
-            key: _without_secrets(inner, is_secret=bool(_SECRET.search(str(key)))) for key, inner in value.items()
-        }
+        return {key: _without_secrets(inner, is_secret=sounds_secret(str(key))) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_secrets(inner, is_secret=False) for inner in value]
     return value

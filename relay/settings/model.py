@@ -35,6 +35,7 @@ BUNDLED_PLUGINS = (
     "read_receipt",
     "status_update",
     "typing_indicator",
+    "message_stream",
     "follow",
     "connection_event",
     "answers",
@@ -60,6 +61,15 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Plugins to load besides those of `enabled`: bundled ones that are off by default, such "
             "as `webhooks`, and installed packages.",
             examples=["webhooks"],
+        ),
+    ] = msgspec.field(default_factory=list)
+    required: Annotated[
+        Names,
+        Meta(
+            description="Plugins that must check messages, such as a word filter; they are loaded as those of "
+            "`also` are. While one of them does not work, what it checks is refused as `overloaded`, to be sent "
+            "again. While one could not be loaded, that is every message, and whatever plugins are asked about.",
+            examples=["word_filter"],
         ),
     ] = msgspec.field(default_factory=list)
     directories: Annotated[
@@ -114,8 +124,16 @@ class PluginsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="Jobs at set times, such as reminders, that may wait for one plugin; 0 means no limit.",
         ),
     ] = 100_000
+    admin_changes: Annotated[
+        bool,
+        Meta(
+            description="Whether admins may reload plugins, set them aside and change their options by REST. "
+            "false: they only see them. Options decide much, such as whose tokens `jwt_auth` believes."
+        ),
+    ] = True
     options: dict[str, dict[str, object]] = msgspec.field(default_factory=dict)
     places: dict[str, str] = msgspec.field(default_factory=dict)
+    file: str | None = None
 
 
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ RECORD: Final = (
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL, NULL, NULL, about, key"
+    " NULL, NULL, NULL, NULL, about, key, only_for"
 )
 
 
@@ -48,6 +48,7 @@ class Record(NamedTuple):
     depth: int | None = None
     about: int | None = None
     key: str = ""
+    only_for: str | None = None
 
     @property
     def size(self) -> int:

@@ -37,11 +37,12 @@ def find_duplicate(connection: sqlite3.Connection, entry: Entry) -> bool:
 def settle(entry: Entry, digest: bytes | None) -> None:
     """Answer an entry whose id was used before, for a message with this digest."""
     if digest is not None and digest != entry.digest:
-        entry.message_id = entry.seq = None
         entry.error = RelayError(
             ErrorCode.CONFLICT,
             f"the id {entry.own_id!r} was used before for a message with other content; use a new id",
+            details=None if entry.message_id is None else {"message_id": entry.message_id},
         )
+        entry.message_id = entry.seq = None
     else:
         entry.duplicate = True
 

@@ -62,6 +62,9 @@ class Runner(Protocol):
             inline: run the job on the event loop; for a lookup of a few rows by their keys.
         """
 
+    async def between(self, step: Callable[[], None]) -> None:
+        """Run `step` on the event loop while no transaction is open: nothing is stored between its lines."""
+
     async def checkpoint(self) -> bool:
         """Move the write-ahead log into the file and empty it; return False if a reader prevents that."""
 

@@ -18,7 +18,7 @@ def read_records(connection: sqlite3.Connection, message_ids: Sequence[int]) -> 
     """Return stored messages of both kinds by their ids; pass a few hundred ids at most."""
     marks = ",".join("?" * len(message_ids))
     rows: Iterable[tuple[Any, ...]] = connection.execute(
-        f"SELECT {RECORD}, NULL, '' FROM log WHERE message_id IN ({marks})"
+        f"SELECT {RECORD}, NULL, '', NULL FROM log WHERE message_id IN ({marks})"
         f" UNION ALL SELECT {LATEST_RECORD} FROM latest WHERE message_id IN ({marks})",
         (*message_ids, *message_ids),
     )

@@ -145,6 +145,14 @@ class ThreadRunner:
         result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
         return result
 
+    async def between(self, step: Callable[[], None]) -> None:
+        """Run `step` on the event loop while the writer's thread stands still between two transactions."""
+
+        def job(_connection: sqlite3.Connection) -> None:
+            trio.from_thread.run_sync(step, trio_token=self._token)
+
+        await self._run(Waiting(job, trio.lowlevel.current_task(), outside=True))
+
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log, unless a reader holds it."""
         done: bool = await self._run(Waiting(empty_wal, trio.lowlevel.current_task(), outside=True))
@@ -303,6 +311,11 @@ class InlineRunner:
             self._erased.set()
         result: T = waiting.result.unwrap()
         return result
+
+    async def between(self, step: Callable[[], None]) -> None:
+        """Run `step`: there is no transaction, as each begins and ends within one step of the event loop."""
+        await trio.lowlevel.checkpoint()
+        step()
 
     async def checkpoint(self) -> bool:
         """Empty the write-ahead log."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from relay.storage.folding import folded
 
 CONTENT: Final = "json_extract(payload, '$.content')"
@@ -41,3 +43,9 @@ class TextScan:
             if scanned >= SCANNED:
                 self.ended = row[1]
                 return
+
+
+def contains(payload: bytes, text: str) -> bool:
+    """Tell whether the text of a message contains another, as a scan finds it; the payload is given as JSON."""
+    content = msgspec.json.decode(payload).get("content")
+    return folded(text) in folded("" if content is None else str(content))

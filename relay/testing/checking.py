@@ -225,6 +225,8 @@ class Described:
             name += f".{frame['payload'].get('event')}"
         elif "deleted_at" in meta:
             name = "server.any.tombstone"
+        elif meta.get("withheld"):
+            name = "server.any.withheld"
         elif type_ == "ack":
             self._check_any([one for one in self._messages if one == name or one.startswith(f"{name}.")], frame)
             return

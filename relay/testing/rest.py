@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from relay.engine.engine import Engine
 from relay.testing.checking import answers_of
-from relay.transports.rest.app import make_app
+from relay.transports.rest.app import RestApp
 
 
 class Answer(NamedTuple):
@@ -26,7 +26,16 @@ class Rest:
     """The REST side of an engine; its responses are checked against its OpenAPI document."""
 
     def __init__(self, engine: Engine) -> None:
-        self._app = make_app(engine)
+        self._current = RestApp(engine)
+        self._answers = answers_of(engine)
+        engine.registry.when_changed(lambda: self._expect(engine))
+
+    @property
+    def _app(self) -> Any:
+        return self._current.app
+
+    def _expect(self, engine: Engine) -> None:
+        """Read the server's description again: its plugins have changed."""
         self._answers = answers_of(engine)
 
     async def request(
@@ -46,7 +55,7 @@ class Rest:
         if json_body is not None:
             sent["Content-Type"] = "application/json"
             data = json.dumps(json_body).encode()
-        client: Any = self._app.test_client()
+        client = self._app.test_client()
         response = await client.open(path, method=method, headers=sent, data=data)
         raw = await response.get_data()
         told = {name.lower(): value for name, value in response.headers.items()}

@@ -49,6 +49,11 @@ class World:
         self.network = Network(nursery)
         self.tokens: dict[str, str] = {}
         self._rest: Rest | None = None
+        engine.registry.when_changed(self._forget_described)
+
+    def _forget_described(self) -> None:
+        """Describe the server again to devices that connect from now on: its plugins have changed."""
+        self.__dict__.pop("described", None)
 
     async def user(self, *names: str) -> None:
         """Create users, each with a token."""

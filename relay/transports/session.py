@@ -157,6 +157,7 @@ class Session:
         elif event.event is not Event.HEARTBEAT:
             connection.active = event.event is Event.ACTIVE
             self._engine.presence.activity_changed(connection)
+            self._tell_live(connection)
             self._engine.connections.flush()
         elif event.cursor is not None:
             cursor = self._checked_cursor(event.cursor, "a heartbeat")
@@ -290,6 +291,12 @@ class Session:
         if self._advance(Step.SYNCED) is State.LIVE:
             connection.sent_cursor = max(connection.sent_cursor, plan.until)
             self.socket.release_outbox()
+            self._tell_live(connection)
+
+    def _tell_live(self, connection: Connection) -> None:
+        """Tell plugins of a device that can be sent transient messages, now that it is caught up and active."""
+        if self.state is State.LIVE and connection.active:
+            self._engine.hooks.live(connection.user_id, connection.client_id, connection.address)
 
     def _device_event(self, event: Event, connection: Connection) -> None:
         """Tell the user's other devices that this one came or went."""

@@ -127,13 +127,13 @@ async def test_disabling_and_revoking_end_live_connections(tmp_path: Path) -> No
 async def test_a_new_password_ends_the_connections_of_logins(tmp_path: Path) -> None:
     async with serving(tmp_path / "relay.db") as (engine, path):
         await ask(path, "user.add", user_id="ann", password="the old password")
-        login, _expires_at = await engine.accounts.login("ann", "the old password", None)
+        login, _expires_at, _user_id = await engine.logins.login("ann", "the old password", None)
         socket = await connect(engine, login)
         await ask(path, "user.passwd", user_id="ann", password="the new password")
         assert socket.code is CloseCode.SESSION_REVOKED
         with pytest.raises(RelayError, match="wrong"):
-            await engine.accounts.login("ann", "the old password", None)
-        await engine.accounts.login("ann", "the new password", None)
+            await engine.logins.login("ann", "the old password", None)
+        await engine.logins.login("ann", "the new password", None)
 
 
 async def test_the_socket_is_for_its_owner_alone_and_goes_with_the_server(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_one_of_an_installed_package_is_called_by_its_module(
     monkeypatch.setattr("relay.engine.discovery.installed", lambda: {"mine": _found(entry)})
     settings = load(None, {"RELAY_PLUGINS__ALSO": "mine, nowhere", "RELAY_PLUGINS__DIRECTORIES": ""})
     told = {broken.name: str(broken) for broken in load_for(settings).broken}
-    assert told["mine"].startswith("plugin 'mine' (module relay_of_mine) is left out: ZeroDivisionError")
+    assert told["mine"].startswith("plugin 'mine' (module relay_of_mine) is left out: relay_of_mine.py:1: Zero")
     assert told["nowhere"].startswith("plugin 'nowhere' is left out: there is no plugin of that name")
     assert [row["name"] for row in checked(settings, ("nowhere",))] == ["nowhere"]
 

@@ -8,6 +8,7 @@ import sqlite3
 import tomllib
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -35,6 +36,27 @@ def fill(path: Path, now: float) -> None:
             connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", (hashed, login, expires_at))
 
 
+def write_plugin(folder: Path, name: str) -> str:
+    """Write a plugin of the page, and return the directory that it is in."""
+    shown = {
+        block.device: block.text for block in blocks(read("docs/plugins/identities.md")) if block.role == "plugin"
+    }
+    (folder / "plugins.d").mkdir()
+    (folder / "plugins.d" / f"{name}.py").write_text(shown[name], encoding="utf-8")
+    return str(folder / "plugins.d")
+
+
+def fill_accounts(path: Path) -> None:
+    """Make the application's database: ann, and ben, who is blocked; the password of each is their name, twice."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE accounts (login, full_name, email, salt, hash, blocked)")
+        for login, blocked in (("ann", 0), ("ben", 1)):
+            salt = login.encode() * 5
+            hashed = hashlib.scrypt(2 * login.encode(), salt=salt, n=16384, r=8, p=1, dklen=32)
+            row = (login, f"{login.title()} S.", f"{login}@example.org", salt, hashed, blocked)
+            connection.execute("INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
 async def lived(device: Device) -> Closed:
     """Answer heartbeats until the server closes the connection, and return how it did."""
     try:
@@ -48,12 +70,8 @@ async def lived(device: Device) -> Closed:
 @pytest.mark.trio
 async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(tmp_path: Path) -> None:
     """On the real clock: the plugin uses a thread, which a virtual one would not wait for."""
-    (plugin,) = [block for block in blocks(read("docs/plugins/identities.md")) if block.role == "plugin"]
-    folder = tmp_path / "plugins.d"
-    folder.mkdir()
-    (folder / "shop_users.py").write_text(plugin.text, encoding="utf-8")
     settings = {
-        "RELAY_PLUGINS__DIRECTORIES": str(folder),
+        "RELAY_PLUGINS__DIRECTORIES": write_plugin(tmp_path, "shop_users"),
         "RELAY_PLUGINS__SHOP_USERS__DATABASE": str(tmp_path / "shop.db"),
         "RELAY_HEARTBEAT__INTERVAL_SECONDS": "0.5",
     }
@@ -75,6 +93,37 @@ async def test_the_plugin_that_is_shown_lets_in_whom_the_shop_knows(tmp_path: Pa
             assert page.body["display_name"] == "Ann S."
             assert (await lived(ann)).code == 4501
             assert world.engine.registry.guard("shop_users").failures == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.trio
+async def test_the_plugin_that_is_shown_signs_in_by_the_applications_passwords(tmp_path: Path) -> None:
+    settings = {
+        "RELAY_PLUGINS__DIRECTORIES": write_plugin(tmp_path, "app_users"),
+        "RELAY_PLUGINS__APP_USERS__DATABASE": str(tmp_path / "app.db"),
+    }
+    fill_accounts(tmp_path / "app.db")
+    with trio.fail_after(30):
+        async with open_world(tmp_path, "bob", **settings) as world:
+
+            async def log_in(name: str, password: str) -> Any:
+                return await world.rest(
+                    "POST", "/api/login", json_body={"user_id": name, "password": password, "client_id": "ann-1"}
+                )
+
+            answer = await log_in("Ann@example.org", "annann")
+            assert (answer.status, answer.body["user_id"]) == (200, "ann")
+            ann = await world.connect(answer.body["token"], "ann-1")
+            assert (await ann.request("chat_message", {"content": "hi"}, "bob"))["type"] == "ack"
+            assert (await world.rest("GET", "/api/users/ann", "bob")).body["display_name"] == "Ann S."
+            for name, password, why in (
+                ("ann@example.org", "ben", "wrong"),
+                ("nobody@example.org", "annann", "wrong"),
+                ("ben@example.org", "wrong", "wrong"),
+                ("ben@example.org", "benben", "blocked"),
+            ):
+                answer = await log_in(name, password)
+                assert (answer.status, why in answer.body["detail"]) == (403, True), (name, answer)
+            assert world.engine.registry.guard("app_users").failures == 0  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ["jwt_auth", "proxy_auth"])

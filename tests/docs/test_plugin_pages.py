@@ -14,17 +14,25 @@ import pytest
 
 import relay.plugin
 from relay.plugin import (
+    AccountHook,
     Claim,
+    ConversationHook,
     Conversations,
     Credentials,
     DeviceEvent,
     Devices,
     Groups,
+    MemberChange,
     MessageHook,
     Messages,
+    NewConversation,
+    NewName,
+    NewUser,
     Presence,
+    RegisteredUser,
     Server,
     SessionHook,
+    UploadHook,
     Users,
 )
 from tests.docs.conversation import blocks
@@ -74,14 +82,25 @@ def signature(method: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("heading", "part"), [("`MessageHook`", MessageHook), ("`Authenticator`", Claim)], ids=["MessageHook", "Claim"]
+    ("heading", "part"),
+    [
+        ("`MessageHook`", MessageHook),
+        ("`AccountHook`", AccountHook),
+        ("`ConversationHook`", ConversationHook),
+        ("`UploadHook`", UploadHook),
+        ("`Authenticator`", Claim),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_the_fields_in_a_table_are_those_of_the_class(heading: str, part: Any) -> None:
     fields = part._fields if hasattr(part, "_fields") else [one.name for one in dataclasses.fields(part)]
     assert first_cells(heading) == set(fields) - {"create"}  # said with the user id that it is about
 
 
-@pytest.mark.parametrize("part", [SessionHook, DeviceEvent, Credentials])
+@pytest.mark.parametrize(
+    "part",
+    [SessionHook, DeviceEvent, Credentials, NewUser, RegisteredUser, NewName, NewConversation, MemberChange],
+)
 def test_the_fields_of_a_class_are_named_in_the_text(part: Any) -> None:
     fields = part._fields if hasattr(part, "_fields") else [one.name for one in dataclasses.fields(part)]
     for name in fields:

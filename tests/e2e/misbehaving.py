@@ -7,16 +7,20 @@ import trio
 
 from relay.http import Blueprint, request, server
 from relay.plugin import (
+    AccountHook,
     Authenticator,
     BackgroundTask,
     Claim,
+    ConversationHook,
     Kind,
     MessageHook,
     MessageType,
+    PasswordAuthenticator,
     Payload,
     Routes,
     Schedule,
     SessionHook,
+    UploadHook,
     hookimpl,
 )
 
@@ -95,6 +99,26 @@ async def before_async(draft: Any) -> None:
         draft.payload = {"text": 5}
 
 
+async def before_required(draft: Any) -> None:
+    if await spoil_async("before, required"):
+        draft.payload = None
+    if await spoil_async("whisper in before"):
+        await whisper(draft.server, draft, "whisper in before")
+
+
+async def whispering(server: Any, entry: Any) -> None:
+    if await spoil_async("whisper in committed"):
+        await whisper(server, entry, 5)
+
+
+async def whisper(server: Any, about: Any, text: Any) -> None:
+    """Whisper what no type allows, to somebody who is not there."""
+    conversation = await server.conversations.find("mallory", "mark")
+    await server.whisper(
+        ["nobody"] if text == 5 else ["mark"], OWN + "whisper", {"text": 5}, conversation, sender_id="mallory"
+    )
+
+
 @hookimpl
 def relay_message_types() -> list[MessageType]:
     """Add the types."""
@@ -114,6 +138,10 @@ def relay_message_types() -> list[MessageType]:
             about=lambda payload: "5" if spoil("about") else None,
         ),
         made("over", Kind.TRANSIENT, lasts_seconds=60, over=lambda payload: 5 if spoil("over") else None),
+        made("required"),
+        made("whisper", Kind.LATEST),
+        made("look"),
+        made("look_hard"),
         made("search", search_text=lambda payload: 5 if spoil("search_text") else payload.text),
     ]
 
@@ -128,7 +156,21 @@ def relay_message_hooks() -> list[MessageHook]:
     async def committed(server: Any, entry: Any) -> None:
         await spoil_async("committed")
 
+    def look(hook: str) -> Any:
+        def for_recipient(server: Any, delivery: Any, user_id: str) -> Any:
+            if user_id != "mark":
+                return None
+            return 5 if spoil(hook) else Odd(text=f"for {user_id}")
+
+        return for_recipient
+
     return [
+        MessageHook(types=frozenset({OWN + "required"}), before=before_required, required=True),
+        MessageHook(types=frozenset({OWN + "required"}), committed=whispering),
+        MessageHook(types=frozenset({OWN + "look"}), for_recipient=look("for_recipient")),
+        MessageHook(
+            types=frozenset({OWN + "look_hard"}), for_recipient=look("for_recipient, required"), required=True
+        ),
         MessageHook(types=frozenset({OWN + "before"}), before=before),
         MessageHook(types=frozenset({OWN + "slow"}), before=before_async),
         MessageHook(stored=inside("stored"), edited=inside("edited"), erased=inside("erased")),
@@ -165,6 +207,40 @@ def relay_authenticators() -> list[Authenticator]:
         return None
 
     return [Authenticator(identify=identify)]
+
+
+def asked(hook: str) -> Any:
+    """Return what is asked before something happens, and allows it."""
+
+    async def ask(*_arguments: Any) -> Any:
+        return 5 if await spoil_async(hook) else None
+
+    return ask
+
+
+@hookimpl
+def relay_password_authenticators() -> list[PasswordAuthenticator]:
+    """Add somebody who knows no password."""
+    return [PasswordAuthenticator(sign_in=asked("sign_in"))]
+
+
+@hookimpl
+def relay_account_hooks() -> list[AccountHook]:
+    """Add what is asked about accounts."""
+    return [AccountHook(register=asked("register"), name=asked("a user's name"))]
+
+
+@hookimpl
+def relay_conversation_hooks() -> list[ConversationHook]:
+    """Add what is asked about conversations and groups."""
+    names = ("begin", "join", "leave", "change_role")
+    return [ConversationHook(**{name: asked(name) for name in names}, name=asked("a group's name"))]
+
+
+@hookimpl
+def relay_upload_hooks() -> list[UploadHook]:
+    """Add what is asked about files."""
+    return [UploadHook(upload=asked("upload"), scan=asked("scan"))]
 
 
 @hookimpl

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import misbehaving
 from tests.e2e.server import Tables
 from tests.e2e.wire import hello
-from tests.e2e.world import World, unique
+from tests.e2e.world import Device, World, unique
 
 pytestmark = pytest.mark.e2e
 
@@ -45,6 +45,7 @@ REFUSES = {
 
 BESIDE = {
     "search_text": PLAIN,
+    "whisper in committed": ("raises", "returns junk", "waits"),
     "stored": PLAIN,
     "edited": PLAIN,
     "erased": PLAIN,
@@ -57,9 +58,31 @@ BESIDE = {
 }
 """What costs nobody anything, by the hook: the ways."""
 
+MEMBER = "/api/groups/odd/members/mark"
+ASKED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "register": ("POST", "/api/register", {"json": {"user_id": "late", "password": "correct horse"}}),
+    "a user's name": ("PATCH", "/api/users/me", {"json": {"display_name": "Mallory"}}),
+    "begin": (
+        "POST",
+        "/api/messages",
+        {"json": {"type": "chat_message", "payload": {"content": "hi"}, "meta": {"target_id": "visitor"}}},
+    ),
+    "join": ("PUT", MEMBER, {}),
+    "change_role": ("PUT", MEMBER, {"json": {"role": "admin"}}),
+    "leave": ("DELETE", MEMBER, {}),
+    "a group's name": ("PATCH", "/api/groups/odd", {"json": {"name": "Odder"}}),
+    "upload": ("POST", "/api/attachments?name=a.txt", {"content": b"hello"}),
+    "scan": ("POST", "/api/attachments?name=a.txt", {"content": b"hello"}),
+    "sign_in": ("POST", "/api/login", {"json": {"user_id": "mark", "password": "guess"}}),
+}
+"""What is asked about requests, by the hook: the request, which is possible once those before it were done."""
+
 SETTINGS: Tables = {
     "plugins": {"blocking_seconds": 0.2, "quarantine_failures": 0},
     "timeouts": {"handler_seconds": 0.4},
+    "attachments": {"scan_seconds": 0.4},
+    "accounts": {"registration": "open"},
+    "limits": {"logins_per_minute": 0, "wrong_passwords_per_hour": 0},
 }
 
 
@@ -167,6 +190,58 @@ def test_what_fails_beside_a_message_costs_nobody_anything(odd: tuple[Odd, Bysta
         assert bystanders.fault is None, way
 
 
+@pytest.mark.parametrize("hook", ["before, required", "whisper in before"])
+def test_what_a_required_hook_fails_at_is_refused_to_be_sent_again(odd: tuple[Odd, Bystanders], hook: str) -> None:
+    plugin, bystanders = odd
+    for way in SHIELDED if hook == "before, required" else ("raises", "returns junk", "waits"):
+        before = plugin.standing()["failures"]
+        plugin.choose(hook, way)
+        answer = plugin.send("odd_required", {"text": way})
+        plugin.choose("", "")
+        if hook == "whisper in before" and way == "returns junk":  # the whisper is refused, and so is its message
+            assert answer["payload"]["code"] == "invalid_payload", answer
+        else:
+            assert (answer["payload"].get("code"), answer["payload"].get("retry")) == ("overloaded", True), (
+                way,
+                answer,
+            )
+            plugin.said(hook, way, before)
+        acked(plugin.send("odd_required", {"text": f"well after {way}"}))
+        assert bystanders.fault is None, way
+    stored = plugin.world.history("mallory", peer="mark")
+    assert not [one for one in stored if one["payload"].get("text") in SHIELDED]
+
+
+@pytest.mark.parametrize("kind", ["look", "look_hard"])
+def test_what_fails_at_one_recipient_costs_the_others_nothing(odd: tuple[Odd, Bystanders], kind: str) -> None:
+    plugin, bystanders = odd
+    hook = "for_recipient" if kind == "look" else "for_recipient, required"
+    mark = plugin.world.device("mark")
+    for way in PLAIN:
+        before = plugin.standing()["failures"]
+        plugin.choose(hook, way)
+        answer = plugin.send(f"odd_{kind}", {"text": way})
+        acked(answer)
+        at = answer["payload"]["message_id"]
+        got = received(mark, at)
+        plugin.choose("", "")
+        assert got["payload"] == ({"text": way} if kind == "look" else {}), (way, got)
+        assert got["meta"].get("withheld", False) is (kind == "look_hard")
+        plugin.said(hook, way, before)
+        assert bystanders.fault is None, way
+        seen = {row["meta"]["message_id"]: row["payload"] for row in plugin.world.history("mark", peer="mallory")}
+        assert seen[at] == {"text": "for mark"}
+    mark.close()
+
+
+def received(device: Device, message_id: int) -> dict[str, Any]:
+    """Read on until a message comes, and return it."""
+    deadline = time.monotonic() + 8
+    while (one := device.take(deadline - time.monotonic()))["meta"].get("message_id") != message_id:
+        pass
+    return one
+
+
 def talk(plugin: Odd) -> None:
     """Say something, say it anew and take it back: each is acked, and done."""
     first = plugin.send("chat_message", {"content": "first"})["payload"]["message_id"]
@@ -184,6 +259,7 @@ def visit(plugin: Odd) -> None:
 
 
 DOES: dict[str, Callable[[Odd], None]] = {
+    "whisper in committed": lambda plugin: acked(plugin.send("odd_required", {"text": "well"})),
     "search_text": lambda plugin: acked(plugin.send("odd_search", {"text": "needle"})),
     "stored": talk,
     "edited": talk,
@@ -215,6 +291,28 @@ def test_while_one_fails_to_say_what_it_keeps_all_is_kept(odd: tuple[Odd, Bystan
         assert [row["payload"] for row in rows if row["meta"]["message_id"] == stays] == [{"content": way}]
         acked(plugin.send("message_delete", {"message_id": stays}))
         assert bystanders.fault is None, way
+
+
+def test_what_fails_when_it_is_asked_refuses_that_alone_and_leaves_nothing_of_it(
+    odd: tuple[Odd, Bystanders],
+) -> None:
+    plugin, bystanders = odd
+    rest = plugin.world.rest("mallory")
+    assert rest.post("/api/groups", json={"group_id": "odd", "name": "Odd"}).status_code == 201
+    for hook, (method, path, given) in ASKED.items():
+        for way in ("raises", "returns junk", "blocks", "waits"):
+            before = plugin.standing()["failures"]
+            plugin.choose(hook, way)
+            answer = rest.request(method, path, **given)
+            plugin.choose("", "")
+            assert (answer.status_code, answer.json()["code"]) == (502, "plugin_failed"), (hook, way, answer.text)
+            plugin.said(hook, way, before)
+            assert bystanders.fault is None, (hook, way)
+        answer = rest.request(method, path, **given)
+        assert answer.status_code in ((403,) if hook == "sign_in" else (200, 201, 204)), (hook, answer.text)
+    assert len(plugin.world.history("mallory", peer="visitor")) == 1
+    events = [row["payload"]["event"] for row in plugin.world.history("mallory", group="odd")]
+    assert events == ["created", "member_added", "role_changed", "member_removed", "renamed"]
 
 
 @pytest.mark.parametrize("hook", ["view", "before_request"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.app.plugin_admin import checked
+from relay.engine.loader import load_plugins
 from relay.settings import load
 
 HEAD = """\
@@ -104,8 +105,46 @@ SLIPS = {
     ),
     "no hookimpl": (
         "def relay_message_types(): return []",
-        "relay_message_types, in line 9, would never be asked: write @hookimpl above it",
+        "odd.py:9: relay_message_types would never be asked: write @hookimpl above it",
     ),
+    "no hookimpl, and no hook's name": (
+        "def relay_mesage_types(): return []",
+        "odd.py:9: relay_mesage_types is no hook, and would never be asked; did you mean relay_message_types?",
+    ),
+    "a hook that waits": (
+        "@hookimpl\nasync def relay_message_types(): return []",
+        "odd.py:9: relay_message_types is called and not awaited: write it with def, not async def",
+    ),
+    "a hook of something else": (
+        "@hookimpl\ndef relay_message_types(settings): return []",
+        "odd.py:9: relay_message_types has the parameter 'settings'; it takes options or nothing",
+    ),
+    "a hook that returns something else": (
+        "@hookimpl\ndef relay_message_types(): return [7]",
+        "odd.py:9: relay_message_types returned 7 in its list; return a list of MessageType",
+    ),
+    "a taken type": (
+        "@hookimpl\ndef relay_message_types(): return [MessageType(name='answers', payload=P, kind=Kind.STREAM),"
+        " MessageType(name='reaction', payload=P, kind=Kind.STREAM)]",
+        "odd.py:9: message type 'reaction' is taken by plugin 'reaction'",
+    ),
+    "purge waits": (HOOK.format("purge=waits"), "MessageHook: purge is called and not awaited"),
+    "left waits": (
+        "@hookimpl\ndef relay_session_hooks(): return [SessionHook(left=waits)]",
+        "SessionHook: left is called and not awaited",
+    ),
+    "a hook for a type that nobody adds": (
+        HOOK.format('types={"chat_mesage"}, before=one'),
+        "odd.py:8: a hook of it is for the message type 'chat_mesage', which no plugin adds;"
+        " did you mean chat_message?",
+    ),
+    **{
+        f"{name} of what no client sends": (
+            TYPE.format(f"kind=Kind.STREAM, from_clients=False, {name}={value}"),
+            f"message type 'odd': {name} is for what clients send, and from_clients is False",
+        )
+        for name, value in (("roles", "{Role.OWNER}"), ("scope", '"x"'), ("prepare", "one"), ("handle", "waits"))
+    },
     "for everybody's requests": (
         "from relay.http.views import Blueprint\nb = Blueprint('b', __name__)\nb.before_app_request(waits)\n"
         "@hookimpl\ndef relay_routes(): return [Routes(blueprint=b)]",
@@ -125,12 +164,17 @@ def rows(folder: Path, code: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("slip", SLIPS)
-def test_a_slip_leaves_the_plugin_out_with_the_place_and_what_is_right(tmp_path: Path, slip: str) -> None:
+def test_a_slip_leaves_the_plugin_out_with_the_place_and_what_is_right(
+    tmp_path: Path, slip: str, caplog: pytest.LogCaptureFixture
+) -> None:
     code, reason = SLIPS[slip]
     (row,) = rows(tmp_path / "p", code)
     assert reason in row["reason"]
-    if "kind" in slip:
-        assert re.match(r"odd\.py:\d+: TypeError: ", row["reason"])
+    assert re.match(r"odd\.py:\d+: ", row["reason"])
+    assert row["reason"].count(reason) == 1
+    load_plugins(load(None, {"RELAY_PLUGINS__DIRECTORIES": str(tmp_path / "p")}), {})
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == f"plugin 'odd' ({tmp_path / 'p' / 'odd.py'}) is left out: {row['reason']}"
 
 
 def test_what_works_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -147,10 +191,28 @@ def test_what_works_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (row["reason"], "remark" in row) == ("", False)
 
 
-def test_a_hook_for_a_type_that_nobody_adds_is_remarked_on(tmp_path: Path) -> None:
-    (row,) = rows(tmp_path / "p", HOOK.format('types={"chat_mesage"}, before=one'))
+def test_a_type_that_nobody_adds_beside_others_is_remarked_on(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "p", HOOK.format('types={"chat_mesage", "group_message"}, before=one'))
     assert row["reason"] == ""
     assert row["remark"] == (
         "plugin 'odd': a hook of it is for the message type 'chat_mesage', which no plugin adds;"
         " did you mean chat_message?"
     )
+
+
+def test_a_helper_whose_name_is_like_no_hook_is_left_alone(tmp_path: Path) -> None:
+    (row,) = rows(tmp_path / "p", "def relay_race(): ...\n" + TYPE.format("kind=Kind.STREAM"))
+    assert row["reason"] == ""
+
+
+def test_a_slip_in_a_package_is_told_with_the_file_in_it(tmp_path: Path) -> None:
+    package = tmp_path / "p" / "pack"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("\nfrom . import inner\n")
+    for code, told in {
+        "\n\n1 / 0\n": "pack/inner.py:3: ZeroDivisionError: division by zero",
+        "\ndef x(:\n": "pack/inner.py:2: SyntaxError: invalid syntax",
+    }.items():
+        (package / "inner.py").write_text(code)
+        (row,) = checked(load(None, {"RELAY_PLUGINS__DIRECTORIES": str(tmp_path / "p")}), ("pack",))
+        assert row["reason"] == told

@@ -145,12 +145,12 @@ async def test_who_switched_receipts_off_tells_their_own_devices_only(world: Wor
         return sorted(payload["state"] for payload in told)
 
     assert await read_next("one") == ["delivered", "read"]
-    await world.engine.accounts.change(identity, {"receipts": False})
+    await world.engine.logins.change(identity, {"receipts": False})
     await tablet.drain()
     assert await read_next("two") == []
     mirrored = [frame for frame in await tablet.drain() if frame["type"] == "read_receipt"]
     assert [frame["payload"] for frame in mirrored] == [{"up_to_seq": 2, "state": "read", "private": True}]
     rows = (await world.engine.history.conversations("bob"))["conversations"]
     assert [row["unread"] for row in rows] == [0]
-    await world.engine.accounts.change(identity, {"receipts": True})
+    await world.engine.logins.change(identity, {"receipts": True})
     assert await read_next("three") == ["delivered", "read"]

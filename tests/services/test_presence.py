@@ -302,7 +302,7 @@ async def test_unknown_is_another_answer_than_offline(world: World) -> None:
 
 async def show_to(server: World, user: str, whom: str) -> None:
     identity = await server.engine.accounts.identify(server.tokens[user])
-    await server.engine.accounts.change(identity, {"presence_to": whom})
+    await server.engine.logins.change(identity, {"presence_to": whom})
     server.engine.presence.visibility_changed(user, whom)
     await trio.sleep(0.02)
 

@@ -28,7 +28,8 @@ async def test_every_table_with_a_user_is_looked_after(world: World) -> None:
             )
         }
     )
-    plugins = {name for name in tables if name.partition("_")[0] in world.engine.registry.loaded}
+    loaded = {loaded.name for loaded in world.engine.registry.loaded}
+    plugins = {name for name in tables if name.partition("_")[0] in loaded}
     assert tables - plugins == {*OF_A_USER, *STAYING}
 
 

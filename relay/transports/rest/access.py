@@ -87,10 +87,12 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
             return answering
 
     async def guarded(**arguments: Any) -> Any:
+        # Before the first wait: the plugin may be loaded anew meanwhile, and this code goes with this server.
+        server = engine.server_of(guard.plugin)
         await _admit(access)
         guard.check()
         await _receive_body()
-        g.server = engine.server_of(guard.plugin)
+        g.server = server
         try:
             result = await guard.call_async(f"view {view.__name__!r}", lambda: answer(**arguments))
         except PluginFailed:

@@ -16,8 +16,8 @@ from relay.http.requests import Answer, Body, DisplayName, invalid
 from relay.http.views import Caller
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.services.accounts import MAX_PASSWORD
 from relay.services.limits import network_of
+from relay.services.passwords import MAX_PASSWORD
 from relay.services.presence_state import stored_choice
 from relay.storage import presence
 from relay.storage.accounts import User, get_user
@@ -89,20 +89,26 @@ class MyChange(Body, frozen=True):
 
 
 @blueprint.post("/api/login")
-@endpoint(body=Login, answers={200: Opened}, refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED], access="open")
+@endpoint(
+    body=Login,
+    answers={200: Opened},
+    refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
+    access="open",
+)
 async def login(engine: Engine, body: Login) -> Opened:
     """Exchange a password for a token."""
     with _attempt(engine, body.user_id) as address:
-        user_id = await engine.accounts.name_of(body.user_id)
-        token, expires_at = await engine.accounts.login(user_id, body.password, body.client_id, address)
-    return Opened(token=token, user_id=user_id, expires_at=expires_at)
+        made = await engine.logins.login(
+            body.user_id, body.password, body.client_id, address, elsewhere=engine.authentication.sign_in
+        )
+    return Opened(token=made.token, user_id=made.user_id, expires_at=made.expires_at)
 
 
 @blueprint.post("/api/register")
 @endpoint(
     body=Registration,
     answers={201: Opened},
-    refusals=[ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED],
+    refusals=[ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
     access="open",
 )
 async def register(engine: Engine, body: Registration) -> Opened:
@@ -111,7 +117,7 @@ async def register(engine: Engine, body: Registration) -> Opened:
         display_name = None
         if body.display_name is not None:
             display_name = check_shown(body.display_name, "display_name")
-        token, expires_at = await engine.accounts.register(
+        made = await engine.registration.register(
             body.user_id,
             body.password,
             invite=body.invite,
@@ -119,7 +125,7 @@ async def register(engine: Engine, body: Registration) -> Opened:
             client_id=body.client_id,
             address=address,
         )
-    return Opened(token=token, user_id=body.user_id, expires_at=expires_at)
+    return Opened(token=made.token, user_id=made.user_id, expires_at=made.expires_at)
 
 
 @blueprint.post("/api/logout")
@@ -137,7 +143,11 @@ async def me(engine: Engine, caller: Caller) -> Me:
 
 
 @blueprint.patch("/api/users/me")
-@endpoint(body=MyChange, answers={200: Me}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED])
+@endpoint(
+    body=MyChange,
+    answers={200: Me},
+    refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
+)
 async def change_me(engine: Engine, caller: Caller, body: MyChange) -> Me:
     """Change the caller's name, password, who sees their presence or adds them to groups, and their receipts."""
     named = {"presence_to": body.presence_to, "groups_from": body.groups_from, "receipts": body.receipts}
@@ -154,7 +164,7 @@ async def change_me(engine: Engine, caller: Caller, body: MyChange) -> Me:
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
     # A stolen token must not be able to find the password out by trying.
     with nullcontext() if body.current_password is None else _attempt(engine, caller.user_id):
-        await engine.accounts.change(caller.identity, changes, body.password, body.current_password)
+        await engine.logins.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.visibility_changed(caller.user_id, body.presence_to)
     return await _me(engine, caller)

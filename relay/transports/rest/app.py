@@ -28,13 +28,14 @@ from relay.transports.rest import (
     messages,
     metrics,
     page_faults,
+    plugins,
     problems,
     schemas,
     users,
     web,
 )
 from relay.transports.rest.access import EXTENSION, check_still, mount
-from relay.transports.rest.calls import Call, calls
+from relay.transports.rest.calls import CALLS, Call, calls
 
 BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
@@ -50,6 +51,7 @@ BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     ),
     devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
     health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    plugins.blueprint: "The administration of plugins: states, figures and options, and what admins can do.",
     page_faults.blueprint: "Faults of plugins' page modules, as relay's own page tells them.",
     metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
     schemas.blueprint: (
@@ -114,7 +116,7 @@ def make_app(engine: Engine) -> QuartTrio:
     """Return the application that serves everything in docs/rest.md."""
     app = _App("relay.transports.rest", static_folder=None)
     app.extensions[EXTENSION] = engine
-    app.extensions[schemas.CALLS] = all_calls
+    app.extensions[CALLS] = all_calls
     app.config["MAX_CONTENT_LENGTH"] = engine.settings.limits.body_bytes or None
     # The stream below has its own deadlines, which grow with what arrives; a fixed one would cut off slow peers.
     app.config["BODY_TIMEOUT"] = None
@@ -129,6 +131,32 @@ def make_app(engine: Engine) -> QuartTrio:
         app.register_blueprint(blueprint)
     mount(app, engine)
     return app
+
+
+class RestApp:
+    """The application of the plugins that are loaded: made anew when they change.
+
+    Quart takes no route once it has answered, and gives none back. A request ends in the application that it began
+    in, so with the code that it began with.
+
+    Attributes:
+        app: the present one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.app = make_app(engine)
+        engine.registry.when_changed(self._make_again)
+
+    def _make_again(self) -> None:
+        made = make_app(self._engine)
+        if nursery := getattr(self.app, "nursery", None):  # of the lifespan, which the first one began
+            made.nursery = nursery
+        self.app = made
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request, or the lifespan."""
+        await self.app(scope, receive, send)
 
 
 def _refuse_while_draining(app: Quart, engine: Engine) -> None:

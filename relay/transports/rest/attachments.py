@@ -65,7 +65,7 @@ class Uploaded(Answer, frozen=True):
     optional_body=True,
     body_types=["application/octet-stream", "multipart/form-data"],
     answers={201: Uploaded},
-    refusals=[ErrorCode.RATE_LIMITED],
+    refusals=[ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
     headers={"Content-Disposition": "its `filename` is the file's name, where the query has none"},
     answer_headers={201: {"Location": "the file's path"}},
 )
@@ -211,7 +211,7 @@ async def _file_data(events: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes,
 def _clean_name(name: str) -> str:
     """Return a file name without folders and characters that are not shown or turn what is."""
     shown = cleaned(re.split(r"[\\/]", name)[-1])
-    return shown[:_MAX_NAME] if shows(shown.replace(".", "")) else "file"
+    return shown[:_MAX_NAME].rstrip() if shows(shown.replace(".", "")) else "file"
 
 
 def _headers(attachment: Attachment) -> dict[str, str]:

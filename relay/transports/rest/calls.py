@@ -13,6 +13,9 @@ from relay.http.endpoint import Access, Endpoint, access_of, endpoint_of
 from relay.plugin.registrations import Routes
 
 _VARIABLE: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
+CALLS: Final = "relay.calls"
+"""The key of the function that lists all calls, among the application's `extensions`."""
+
 _EVERYWHERE: Final = {"HEAD", "OPTIONS"}
 
 

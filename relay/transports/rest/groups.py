@@ -79,7 +79,7 @@ class MyGroups(Answer, frozen=True):
     next_cursor: Name | None
 
 
-_CHANGES: Final = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED)
+_CHANGES: Final = (ErrorCode.FORBIDDEN, ErrorCode.CONFLICT, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED)
 _MEMBERS_PER_MESSAGE: Final = 50
 """A new group counts as one message for each so many members: its first event lists them all to each of them."""
 
@@ -155,7 +155,7 @@ async def put_member(
 async def remove_member(engine: Engine, caller: Caller, group_id: str, user_id: str) -> None:
     """Remove a member, or leave."""
     _count(engine, caller)
-    await engine.groups.remove_member(caller.user_id, group_id, user_id)
+    await engine.groups.remove_member(caller.user_id, group_id, user_id, by_user=True)
 
 
 def _count(engine: Engine, caller: Caller, messages: int = 1) -> None:

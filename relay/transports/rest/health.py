@@ -40,13 +40,15 @@ class Checks(Answer, frozen=True):
     accepting: bool
     database_reads: bool
     database_writes: bool
+    required_plugins: bool
 
 
-class Ready(Answer, frozen=True):
-    """The server can do its work."""
+class Ready(Answer, frozen=True, omit_defaults=True):
+    """The server can do its work; `degraded`: but for the messages that a required plugin must check."""
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"]
     checks: Checks
+    reasons: list[str] | None = None
 
 
 class _Readiness:
@@ -128,10 +130,17 @@ async def healthz() -> Alive:
 @blueprint.get("/readyz")
 @endpoint(query=None, answers={200: Ready}, refusals=[ErrorCode.OVERLOADED], access="open")
 async def readyz(engine: Engine) -> Ready | Response:
-    """Say whether the server can do its work: 503 while it drains or its database fails."""
+    """Say whether the server can do its work: 503 while it drains or its database fails.
+
+    Without a required plugin it is `degraded`, with 200: reading works, and the page is to come up and say why.
+    """
     checks = {"accepting": not engine.drain.begun} | await _readiness(engine).database()
+    lacking = engine.required.lacking()
+    shown = checks | {"required_plugins": not lacking}
     if all(checks.values()):
-        return Ready(status="ready", checks=Checks(**checks))
+        reasons = [f"the plugin {name!r} is required, and {state}" for name, state in lacking.items()]
+        status: Literal["ready", "degraded"] = "degraded" if lacking else "ready"
+        return Ready(status=status, checks=Checks(**shown), reasons=reasons or None)
     failing = ", ".join(name for name, good in checks.items() if not good)
     refusal = RelayError(ErrorCode.OVERLOADED, f"not ready: {failing} failed", retry_after=_RECHECK_SECONDS)
-    return problem(refusal, checks=checks)
+    return problem(refusal, checks=shown)

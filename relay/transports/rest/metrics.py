@@ -98,4 +98,21 @@ class _Figures(Collector):
         yield overdue
         yield failures
         yield aside
+        yield from _required(engine)
         yield GaugeMetricFamily("relay_plugins_left_out", "Plugins left out.", len(engine.registry.broken))
+
+
+def _required(engine: Engine) -> Iterator[Metric]:
+    """Yield the figures of required plugins, whose lack refuses messages."""
+    lacking = GaugeMetricFamily(
+        "relay_required_plugin_lacking", "1 for a required plugin that does not work.", labels=["plugin"]
+    )
+    refused = CounterMetricFamily(
+        "relay_required_refusals", "Messages refused for want of a required plugin.", labels=["plugin"]
+    )
+    missed = engine.required.lacking()
+    for name in engine.required.names():
+        lacking.add_metric([name], int(name in missed))
+        refused.add_metric([name], engine.required.refused[name])
+    yield lacking
+    yield refused

@@ -15,7 +15,7 @@ from relay.engine.engine import Engine
 from relay.engine.registry import Registry
 from relay.http.endpoint import endpoint
 from relay.protocol.envelope import encode_json
-from relay.transports.rest.calls import Call
+from relay.transports.rest.calls import CALLS, Call
 from relay.transports.rest.openapi import openapi
 from relay.transports.schemas.asyncapi import asyncapi
 from relay.transports.schemas.messages import DescribedTypes, described_types
@@ -23,8 +23,6 @@ from relay.transports.schemas.messages import DescribedTypes, described_types
 blueprint = Blueprint("schemas", __name__)
 
 _DOCUMENTS: Final = "relay.schemas"
-CALLS: Final = "relay.calls"
-"""The key of the function that lists all calls, among the application's `extensions`."""
 
 
 @blueprint.get("/api/types")
@@ -50,7 +48,7 @@ async def asyncapi_json(engine: Engine) -> Response:
 
 
 def _made_once(name: str, make: Callable[[], Any]) -> Response:
-    """Answer with a document, which is made at its first request: no plugin comes or goes while a server runs."""
+    """Answer with a document, which is made at its first request: an application has the same plugins always."""
     documents: dict[str, bytes] = current_app.extensions.setdefault(_DOCUMENTS, {})
     if name not in documents:
         documents[name] = encode_json(make())

@@ -29,6 +29,7 @@ from relay.transports.schemas.messages import (
     sendable,
     server_envelope,
     tombstone,
+    withheld,
 )
 from relay.transports.urls import reachable
 
@@ -101,7 +102,8 @@ def _messages(
     for name, type_ in sorted(registry.types.items()):
         if name not in (CONNECTION_EVENT, *ANSWERS):
             yield _message("server", name, delivered(type_, schemas), first_line(type_.payload))
-    for name, schema in (("tombstone", tombstone(schemas)), ("orphan", orphan(schemas))):
+    others = {"tombstone": tombstone(schemas), "withheld": withheld(schemas), "orphan": orphan(schemas)}
+    for name, schema in others.items():
         yield f"server.any.{name}", {"name": name, "summary": schema["description"], "payload": schema}
 
 

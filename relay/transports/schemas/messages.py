@@ -195,6 +195,15 @@ def tombstone(schemas: Schemas) -> Schema:
     return schema | {"description": "A message that was deleted, has expired or was replaced: its place is kept."}
 
 
+def withheld(schemas: Schemas) -> Schema:
+    """Return the schema of a message whose payload is withheld."""
+    schema = server_envelope(
+        "", {"type": "object", "maxProperties": 0}, schemas, ["sender_id", "timestamp", "withheld"]
+    )
+    schema["properties"]["type"] = {"type": "string"}
+    return schema | {"description": "A message that is not shown: a required plugin that must look at it failed."}
+
+
 def orphan(schemas: Schemas) -> Schema:
     """Return the schema of a stored message whose plugin is not loaded any more."""
     schema = server_envelope("", {"type": "object"}, schemas, ["message_id", "sender_id", "timestamp", "replay"])

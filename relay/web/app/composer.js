@@ -4,7 +4,7 @@ import { button, element, fill, icon } from "./dom.js";
 import { isolate, size, straight } from "./format.js";
 import { composerActions } from "./plugins.js";
 import { SlashCommands } from "./slash-commands.js";
-import { gist } from "./texts.js";
+import { gist, isTalk } from "./texts.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -132,7 +132,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   #editLast(event) {
     const last = this.pane.view.messages.findLast(
-      ({ mine, messageId, deletedAt, payload }) => mine && messageId !== null && deletedAt === null && payload.content,
+      (one) => one.mine && one.messageId !== null && one.deletedAt === null && isTalk(one) && one.payload.content,
     );
     if (!last) return;
     event.preventDefault();

@@ -171,7 +171,7 @@ export class ConversationPane {
     this.panel.show();
     this.list.show(view);
     this.markRead();
-    this.#speak(view.messages.at(-1));
+    this.#speak(view.messages.findLast(({ state }) => state !== "streaming")); // that one is read when it is whole
   }
 
   #drawTools() {

@@ -2,13 +2,17 @@
 
 import { button, element, KeyedList } from "./dom.js";
 import { drawMessage } from "./message.js";
+import { growsOn } from "./streaming.js";
 import { isTalk } from "./texts.js";
+import { drawWhisper, whispersIn } from "./whispers.js";
 
 /** @import { ConversationView, MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
 /** @import { MessageLine } from "./message.js" */
 
 /** @typedef {{ gap: { fromSeq: number, toSeq: number }, key: string }} GapLine */
+/** @typedef {{ whisper: import("../sdk/store/latest.js").LatestView, key: string }} WhisperLine */
+/** @typedef {MessageLine | GapLine | WhisperLine} Line */
 
 const NEAR_PIXELS = 60;
 const PAUSE_SECONDS = 300;
@@ -34,10 +38,16 @@ export class MessageList {
       this.lines,
     );
     this.list = new KeyedList(this.lines, {
-      key: (/** @type {MessageLine | GapLine} */ line) => ("gap" in line ? line.key : line.message.key),
+      key: (/** @type {Line} */ line) => ("message" in line ? line.message.key : line.key),
       same: (one, other) =>
-        Object.entries(one).every(([name, value]) => name === "gap" || /** @type {any} */ (other)[name] === value),
-      draw: (line) => ("gap" in line ? this.#drawGap(line) : drawMessage(line, pane)),
+        Object.entries(one).every(([name, value]) => {
+          const next = /** @type {any} */ (other)[name];
+          return name === "gap" || next === value || (name === "message" && growsOn(value, next));
+        }),
+      draw: (line) => {
+        if ("whisper" in line) return element("li", { class: "message", tabindex: -1 }, drawWhisper(line.whisper));
+        return "gap" in line ? this.#drawGap(line) : drawMessage(line, pane);
+      },
     });
     this.watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && pane.loadOlder(), {
       root: this.node,
@@ -116,7 +126,7 @@ export class MessageList {
 
   /**
    * @param {ConversationView} view
-   * @returns {(MessageLine | GapLine)[]}
+   * @returns {Line[]}
    */
   #linesOf(view) {
     const { messages, gaps, readSeq, unread } = view;
@@ -124,6 +134,7 @@ export class MessageList {
       this.#newKey =
         (unread > 0 && messages.find(({ seq, mine }) => !mine && seq !== null && seq > readSeq)?.key) || null;
     }
+    /** @type {Line[]} */
     const lines = [];
     /** @type {MessageView | undefined} */
     let last;
@@ -134,6 +145,9 @@ export class MessageList {
       if (gap && last) lines.push({ gap, key: `gap:${gap.fromSeq}-${gap.toSeq}` });
       lines.push(this.#lineOf(message, last));
       last = message;
+    }
+    for (const whisper of whispersIn(view.whispers)) {
+      lines.push({ whisper, key: `whisper:${whisper.type}:${whisper.messageId}:${whisper.timestamp}` });
     }
     return lines;
   }

@@ -7,7 +7,9 @@ import { button, element, icon } from "./dom.js";
 import { clock, day, direction, hue, isolate, listed, upright, wholeTime } from "./format.js";
 import { parts } from "./links.js";
 import { drawByPlugin, messageActions } from "./plugins.js";
+import { growingText } from "./streaming.js";
 import { eventText, gist, isTalk, stateText } from "./texts.js";
+import { drawWhisper, whispersIn } from "./whispers.js";
 
 /** @import { MessageView } from "../sdk/index.js" */
 /** @import { ConversationPane } from "./conversation.js" */
@@ -24,7 +26,7 @@ import { eventText, gist, isTalk, stateText } from "./texts.js";
  */
 
 const EMOJI = ["👍", "❤️", "😂", "😮", "😢", "🎉"];
-const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!" };
+const SIGNS = { uploading: "↑", queued: "◷", sent: "✓", delivered: "✓✓", read: "✓✓", failed: "!", streaming: "…" };
 
 /**
  * Draw a message.
@@ -65,6 +67,7 @@ function talk({ message, first, sender, quoted }, pane) {
     element("div", { class: "row" }, among && face, bubble, deletedAt === null && actions(message, pane)),
     reactions(message, pane),
     failed(message, pane),
+    ...whispersIn(message.latest).map(drawWhisper),
   ];
 }
 
@@ -78,6 +81,7 @@ function quote(quoted, pane) {
 /** @param {MessageView} message @param {ConversationPane} pane */
 function body(message, pane) {
   const { payload, deletedAt, state, progress } = message;
+  if (state === "streaming") return [growingText(message, pane)];
   if (deletedAt !== null) return [element("p", { class: "deleted" }, "This message was deleted.")];
   const shown = content(message, pane);
   const files = (payload.attachments ?? []).filter((/** @type {unknown} */ id) => typeof id === "string");
@@ -91,7 +95,8 @@ function body(message, pane) {
 /** @param {MessageView} message @param {ConversationPane} pane @returns {HTMLElement[]} */
 function content(message, pane) {
   if (!isTalk(message)) return [drawByPlugin(message) ?? drawCard(message, pane.names)];
-  const { content: text, command, invoked_by: by } = message.payload;
+  const { attachments, content: text, command, invoked_by: by } = message.payload;
+  if (!text && !attachments?.length && message.messageId !== null) return [element("p", { class: "deleted" }, "This message cannot be shown now.")];
   const used = command && by && element("p", { class: "used" }, `${isolate(pane.names.of(by))} used /${upright(command)}`);
   return [used, text && element("p", { class: "content", dir: "auto" }, ...linked(upright(text)))].filter(Boolean);
 }
@@ -110,7 +115,8 @@ function when({ timestamp }) {
 
 /** @param {MessageView} message */
 function foot(message) {
-  const { mine, state, editedAt } = message;
+  const { mine, payload, state, editedAt } = message;
+  const changed = editedAt !== null ? "edited" : payload.interrupted ? "interrupted" : false;
   const sign =
     mine &&
     element(
@@ -118,11 +124,14 @@ function foot(message) {
       { class: `state ${state}`, role: "img", "aria-label": stateText(message), title: stateText(message) },
       SIGNS[state],
     );
-  return element("footer", {}, editedAt !== null && "edited", when(message), sign);
+  return element("footer", {}, changed, when(message), sign);
 }
 
 /** @param {MessageView} message @param {ConversationPane} pane */
 function failed({ id, error, state }, pane) {
+  if (state === "queued" && error) {
+    return element("p", { class: "failure", role: "status" }, `Not sent yet: ${error.message}. It is sent again by itself.`);
+  }
   if (state !== "failed" || id === null) return null;
   const again = button("Try again", () => pane.messaging.retryMessage(id).catch(pane.failed), { class: "link" });
   const drop = button("Discard", () => pane.messaging.discardMessage(id).catch(pane.failed), { class: "link" });

@@ -73,7 +73,10 @@ export class Messenger {
       this.messaging.subscribeToNotifications(
         ({ payload }, { replay }) => replay || this.notices.say(payload.title, payload.body),
       ),
-      this.socket.onConnectionStateChange((state) => state === "closed" && void this.#closed(this.socket.lastError)),
+      this.socket.onConnectionStateChange((state) => {
+        if (state === "connected") beginPlugins(this);
+        if (state === "closed") void this.#closed(this.socket.lastError);
+      }),
     );
     moved();
     await this.socket.connect().catch(() => {}); // `closed` tells why

@@ -28,6 +28,7 @@ export class PluginPanel {
     this.#drawButtons(offered);
     const open = offered.find(({ name }) => name === this.#open);
     this.node.hidden = !open;
+    for (const [at, toggle] of [...this.buttons.children].entries()) toggle.setAttribute("aria-expanded", String(offered[at] === open));
     if (!open || this.content.querySelector(TYPED)) return;
     const focused = this.content.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
     fill(this.heading, open.label);
@@ -38,7 +39,7 @@ export class PluginPanel {
 
   close() {
     this.#open = "";
-    this.node.hidden = true;
+    this.show();
     fill(this.content);
   }
 

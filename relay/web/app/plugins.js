@@ -38,13 +38,13 @@ let messenger = null;
 const given = new Map();
 
 /**
- * Load the modules, if that has not begun, and let them act for the signed-in user.
+ * Load the modules, if that has not been done, and let them act for the signed-in user.
  *
  * @param {Messenger} signedIn
  */
 export function beginPlugins(signedIn) {
+  if (messenger !== signedIn) given.clear();
   messenger = signedIn;
-  given.clear();
   begun ??= load();
 }
 
@@ -55,10 +55,14 @@ export function endPlugins() {
 }
 
 async function load() {
+  /** @type {{ plugins: Listed[], unread: string[] } | null} */
+  const listed = await fetch(`${ROOT}index.json`).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+  if (!listed) {
+    begun = null; // the server is away: again once there is a connection
+    return;
+  }
+  const { plugins, unread } = listed;
   watchLater();
-  const answer = await fetch(`${ROOT}index.json`).catch(() => null);
-  /** @type {{ plugins: Listed[], unread: string[] }} */
-  const { plugins, unread } = answer?.ok ? await answer.json() : { plugins: [], unread: [] };
   for (const type of unread) counted.add(type);
   const hanging = findHanging();
   for (const plugin of plugins) {

@@ -18,6 +18,7 @@ const STATES = {
   delivered: "Delivered",
   read: "Read",
   failed: "Not sent",
+  streaming: "Being written",
 };
 
 /** Tell whether a message is a text, of people's or a bot's answer. @param {{ type: string }} message */
@@ -37,7 +38,7 @@ export function gist(message, names) {
   if (type === "group_event") return eventText(message, names);
   if (!isTalk(message)) return upright(textByPlugin(message)) || cardText(type, payload, names);
   const files = payload.attachments?.length ?? 0;
-  return upright(payload.content ?? "") || (files === 1 ? "A file" : `${files} files`);
+  return upright(payload.content ?? "") || (files === 1 ? "A file" : files > 1 ? `${files} files` : "A message");
 }
 
 /**

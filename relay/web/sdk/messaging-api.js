@@ -78,6 +78,16 @@ export class MessagingAPI {
   }
 
   /**
+   * Begin a message that grows while it is written: its readers see each piece, and get one stored message at its end.
+   *
+   * @param {string} target a user or a group
+   * @param {import("./messaging/stream.js").StreamOptions} [options]
+   */
+  async stream(target, options) {
+    return new (await import("./messaging/stream.js")).MessageStream(this, target, options);
+  }
+
+  /**
    * Change the content of an own message.
    *
    * @param {string} target the user or group it went to
@@ -87,7 +97,7 @@ export class MessagingAPI {
    */
   editMessage(target, messageId, content, { mentions } = {}) {
     check({ target, messageId, content }, { mentions });
-    return this.#send("message_edit", without({ message_id: messageId, content, mentions }), target);
+    return this.#send("message_edit", { message_id: messageId, content, mentions }, target);
   }
 
   /**
@@ -244,7 +254,7 @@ export class MessagingAPI {
   updateStatus(status, { text, until } = {}) {
     check({ status }, { text, until });
     const seconds = until instanceof Date ? until.getTime() / 1000 : until;
-    return this.#send("status_update", without({ status, text, until: seconds }));
+    return this.#send("status_update", { status, text, until: seconds });
   }
 
   /**
@@ -324,7 +334,7 @@ export class MessagingAPI {
    */
   createGroup(name, members = [], { groupId, history } = {}) {
     check({ name, members }, { groupId, history });
-    return this.restApi.createGroup(without({ name, members, group_id: groupId, history }));
+    return this.restApi.createGroup({ name, members, group_id: groupId, history });
   }
 
   /** @param {string} groupId @param {string} name */
@@ -372,7 +382,7 @@ export class MessagingAPI {
   #sendText(type, target, content, files, { replyTo, mentions, extra, ...options }) {
     check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
-    const payload = without({ content, reply_to: replyTo, mentions, extra });
+    const payload = { content, reply_to: replyTo, mentions, extra };
     const ids = files.filter((file) => typeof file === "string");
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
     const { onProgress: _, ...sending } = options;
@@ -388,15 +398,4 @@ export class MessagingAPI {
   #send(type, payload, target) {
     return this.socketManager.sendMessage(type, payload, target);
   }
-}
-
-/**
- * Return an object without the fields that are undefined.
- *
- * @template {object} Fields
- * @param {Fields} fields
- * @returns {Fields}
- */
-function without(fields) {
-  return /** @type {Fields} */ (Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
 }

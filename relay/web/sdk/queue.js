@@ -154,6 +154,7 @@ export class Queue {
     const patient = BUSY_CODES.includes(error.code) || entry.refusals <= OTHER_RETRIES;
     if (!(error.retry && patient && entry.keep)) return this.fail(id, error);
     const wait = error.retryAfter ?? this.#backoff.delay(entry.refusals - 1);
+    entry.message.become("queued", { error });
     this.#holdUntil = Math.max(this.#holdUntil, this.#clock.now() + wait * 1000);
     this.#window = 1;
     this.#leaveWire(entry);

@@ -8,7 +8,8 @@ import { Emitter } from "./emitter.js";
 /**
  * A message that was given to `sendMessage`. Awaiting it waits for the ack, which says that the server has it on disk.
  * `state` is `queued` until the ack and `sent` after it; in a conversation of two it becomes `delivered` and `read` with
- * the other user's receipts. It is `failed` when the message was refused for good or cancelled: `error` says why.
+ * the other user's receipts. It is `failed` when the message was refused for good or cancelled: `error` says why. While it
+ * is `queued`, `error` says why the server did not take it the last time; it is sent again by itself.
  */
 export class SentMessage {
   /** @type {SentState} */
@@ -91,7 +92,7 @@ export class SentMessage {
     this.ack = answer.ack ?? this.ack;
     this.error = answer.error ?? null;
     if (this.ack) this.#answered.resolve(this.ack);
-    else if (this.error) this.#answered.reject(this.error);
+    else if (state === "failed") this.#answered.reject(this.error);
     this.#events.emit("change", this);
   }
 }

@@ -25,6 +25,7 @@ export interface CoreMessageTypes {
   follow: { user_ids: string[]; follow: boolean };
   search: SearchQuery & { q: string };
   typing_indicator: { typing: boolean };
+  message_stream: StreamPayload;
   connection_event: { event: string; [name: string]: unknown };
   ack: AckPayload;
   error: ErrorPayload;
@@ -43,6 +44,7 @@ export interface MessagePayload {
   reply_to?: number;
   mentions?: string[];
   extra?: Record<string, unknown>;
+  interrupted?: boolean;
   actions?: Actions;
 }
 
@@ -80,6 +82,14 @@ export interface ActionPayload {
   action: string;
   value?: string;
   values?: Record<string, string | number | boolean>;
+}
+
+export interface StreamPayload {
+  stream_id: string;
+  offset?: number;
+  text?: string;
+  reply_to?: number;
+  cancelled?: boolean;
 }
 
 export interface NotificationPayload {
@@ -176,6 +186,10 @@ export interface Meta {
   key?: string;
   depth?: number;
   replay?: boolean;
+  /** The one user who is sent it. */
+  only_for?: string;
+  /** Whether its payload is not shown for now, and is empty. */
+  withheld?: boolean;
 }
 
 /** One message on the wire. A tombstone's payload is empty, whatever its type. */

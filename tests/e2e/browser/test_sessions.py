@@ -165,3 +165,54 @@ PNG = (
     "89504e470d0a1a0a0000000d494844520000000100000001080600000015c4890000000d49444154789c6360606060"
     "000000050001a5f645400000000049454e44ae426082"
 )
+
+
+APPLICATION = f"""
+from relay.plugin import *
+
+
+def sign_in(server, name, password, address):
+    if (name, password) == ("carol@example.org", "{PASSWORD}"):
+        return Claim("carol", display_name="Carol of the shop")
+
+
+def upload(server, upload):
+    if upload.type == "application/zip":
+        raise RelayError(ErrorCode.FORBIDDEN, "archives are not taken here")
+
+
+@hookimpl
+def relay_password_authenticators():
+    return [PasswordAuthenticator(sign_in=sign_in)]
+
+
+@hookimpl
+def relay_upload_hooks():
+    return [UploadHook(upload=upload)]
+"""
+
+
+async def test_who_has_an_account_elsewhere_signs_in_by_its_password_and_is_told_what_a_plugin_refuses(
+    chromium: str, tmp_path: Path
+) -> None:
+    (tmp_path / "plugins.d").mkdir()
+    (tmp_path / "plugins.d" / "application.py").write_text(APPLICATION, encoding="utf-8")
+    async with open_place(chromium, tmp_path, "alice") as place:
+        page = await place.tab("carol")
+        await page.write("Name", "carol@example.org")
+        await page.write("Password", "a guess")
+        await page.click("Sign in")
+        await page.wait("document.querySelector('.failure').textContent.includes('password is wrong')")
+        await page.evaluate("field('Password').value = ''")
+        await page.write("Password", PASSWORD)
+        await page.click("Sign in")
+        await page.wait("document.querySelector('.me strong')?.textContent === 'Carol of the shop'")
+        await open_conversation(page, "alice")
+        await send(page, "Hello from the shop")
+        assert place.said("alice", "carol") == ["Hello from the shop"]
+        archive = tmp_path / "all.zip"
+        archive.write_bytes(b"PK\x03\x04 and so on")
+        await page.choose_files("Choose files", archive)
+        await page.click("Send")
+        await page.wait("document.body.innerText.includes('rchives are not taken here')")
+        assert place.said("alice", "carol") == ["Hello from the shop"]

@@ -696,3 +696,47 @@ test("a Set of types may grow: of those that are shown unsent, and of those that
   state.sent(/** @type {any} */ (sent(own)), false);
   assert.deepEqual(state.view("ann").messages.at(-1)?.payload, { text: "milk" });
 });
+
+test("a message's actions come with what became of them and with one's own answer", () => {
+  const state = newState();
+  const team = talk("team");
+  const elements = [{ type: "button", id: "yes", label: "Yes" }];
+  const asked = team.say("ann", "May I?", { actions: { elements, once: "message" } });
+  const about = { seq: null, about: 1 };
+  const told = (/** @type {any} */ more) => state.apply(team.raw("action_state", "ann", { message_id: 1, ...more }, about));
+  const view = () => /** @type {any} */ (state.view("team").messages[0].actions);
+  state.apply(asked);
+  assert.deepEqual(view(), {
+    elements, once: "message", for: "everyone", answers: 0, closed: false, closedBy: null, outcome: null, mine: null,
+  });
+  told({ answers: 1, closed_at: 5, closed_by: "me" });
+  state.apply(team.raw("action_answer", "me", { message_id: 1, action: "yes" }, about));
+  assert.deepEqual([view().answers, view().closed, view().closedBy, view().mine.action], [1, true, "me", "yes"]);
+  told({ answers: 0, round: 1, outcome: "again", actions: { elements: [{ type: "button", id: "no", label: "No" }] } });
+  assert.deepEqual([view().elements[0].id, view().once, view().closed, view().outcome, view().mine], ["no", "user", false, "again", null]);
+});
+
+test("an edit replaces a message's actions, or leaves them, or takes them away", () => {
+  const state = newState();
+  const team = talk("team");
+  const actions = (/** @type {string[]} */ ...ids) => ({ elements: ids.map((id) => ({ type: "button", id, label: id })) });
+  const shown = () => state.view("team").messages[0].actions?.elements.map(({ id }) => id) ?? null;
+  const edit = (/** @type {any} */ more) => state.apply(team.raw("message_edit", "ann", { message_id: 1, content: "So?", ...more }));
+  state.apply(team.say("ann", "So", { actions: actions("a") }));
+  edit({});
+  assert.deepEqual(shown(), ["a"]);
+  edit({ actions: actions("b", "c") });
+  assert.deepEqual(shown(), ["b", "c"]);
+  edit({ actions: actions() });
+  assert.equal(shown(), null);
+});
+
+test("answers and commands for programs are no rows", () => {
+  const state = newState();
+  const mine = talk();
+  const own = (/** @type {string} */ type) => state.apply(mine.raw(type, "ann", { message_id: 1, action: "yes" }, { target_id: undefined }));
+  own("action");
+  own("slash_command");
+  own("notification");
+  assert.deepEqual(state.view("self").messages.map(({ type }) => type), ["notification"]);
+});

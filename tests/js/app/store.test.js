@@ -215,6 +215,38 @@ test("a failed message stays until it is discarded or retried", async () => {
   assert.deepEqual(store.conversation("bob").messages.map(({ state, error }) => [state, error]), [["sent", null]]);
 });
 
+test("a message that the server cannot take yet says why it waits, and is sent by itself once it can", async () => {
+  const { world, store, messaging } = await started();
+  const allow = world.relay.refuse;
+  world.relay.refuse = () => ({ code: "overloaded", message: "the filter is set aside", retry: true, retry_after: 2 });
+  const sent = messaging.sendPrivateMessage("bob", "1", [], { id: "a" });
+  const seen = () => store.conversation("bob").messages.map(({ state, error }) => [state, error?.message ?? null]);
+  await pass();
+  assert.deepEqual(seen(), [["queued", "the filter is set aside"]]);
+  world.relay.refuse = allow;
+  await world.clock.advance(3);
+  await pass();
+  assert.deepEqual(seen(), [["sent", null]]);
+  assert.equal((await sent).duplicate, false);
+});
+
+test("what is whispered, stored or not, is with its message or with its conversation", async () => {
+  const { world, store } = await started();
+  world.relay.write("hello");
+  await pass();
+  const position = store.conversation("bob").messages[0].messageId ?? 0;
+  const note = (/** @type {string} */ text, /** @type {object} */ meta) =>
+    world.relay.socket.say("note", { text }, { sender_id: "bob", target_id: "alice", timestamp: 9, only_for: "alice", ...meta });
+  note("about it", { message_id: position + 1, about: position });
+  note("stored", { message_id: position + 2, key: "k" });
+  note("replaced", { message_id: position + 3, key: "k" });
+  note("now", { timestamp: 10 });
+  await pass();
+  const view = store.conversation("bob");
+  assert.deepEqual(view.messages[0].latest.map(({ payload, whispered }) => [payload.text, whispered]), [["about it", true]]);
+  assert.deepEqual(view.whispers.map(({ payload }) => payload.text), ["replaced", "now"]);
+});
+
 test("of a conversation without subscribers only the newest messages are held; with one, those loaded by scrolling stay", async () => {
   const rest = new Rest();
   rest.rows = [row(1)];

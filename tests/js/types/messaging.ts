@@ -78,6 +78,7 @@ export async function messages(): Promise<void> {
   await messaging.deleteMessage("bob", 1);
   await messaging.react("bob", 1, "👍");
   await messaging.unreact("bob", 1, "👍");
+  await messaging.act(1, "order", { values: { pieces: 2, sure: true } });
   const states: string[] = messaging.outgoing.map(({ state }) => state);
   const ends: (() => void)[] = [
     messaging.onSent(({ error }) => error),

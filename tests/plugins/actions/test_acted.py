@@ -111,3 +111,26 @@ def test_it_is_plain_code() -> None:
 
     with pytest.raises(TypeError, match="write it with def, not async def"):
         MessageType(name="t", payload=Text, kind=Kind.STREAM, acted=acted)  # type: ignore[arg-type]
+
+
+async def test_a_hook_that_refuses_the_news_of_actions_holds_up_no_other(
+    relay_world: RelayWorld, tmp_path: Path
+) -> None:
+    refusing = """
+        from relay.plugin import MessageHook
+
+        def before(draft):
+            raise RelayError(ErrorCode.FORBIDDEN, "not this")
+
+        @hookimpl
+        def relay_message_hooks(options):
+            return [MessageHook(types=frozenset({"action_state"}), before=before)]
+    """
+    write(tmp_path / "plugins.d", "refusing", refusing)
+    async with ordered(relay_world, tmp_path) as (world, alice, bob, order):
+        await press(bob, order, "take")
+        assert (await newest(bob, "action_answer"))["action"] == "take"
+        assert [one for one in await alice.drain() if one["type"] == "action_state"] == []
+        guard = world.engine.registry.guard("actions")
+        assert guard is not None
+        assert guard.failures == 0

@@ -21,8 +21,15 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/groups"): {"name": "x"},
     ("PATCH", "/api/groups/<group_id>"): {"name": "x"},
     ("PATCH", "/api/users/me"): {"display_name": "x"},
+    ("PATCH", "/api/admin/plugins/<name>/options"): {"results": 20},
 }
-FILLED = {"user_id": "bob", "group_id": "team", "path:client_id": "phone", "attachment_id": "a_1"}
+FILLED = {
+    "user_id": "bob",
+    "group_id": "team",
+    "path:client_id": "phone",
+    "attachment_id": "a_1",
+    "name": "search",
+}
 GROUP_CALLS = [
     ("GET", "/api/groups/{}", None),
     ("PATCH", "/api/groups/{}", {"name": "x"}),
@@ -151,6 +158,8 @@ async def test_others_conversations_stay_theirs(world: World):
 
 async def test_every_call_refuses_a_parameter_it_does_not_know(world: World):
     await world.group("bob")
+    await world.engine.runner.write(lambda c: accounts.update_user(c, "bob", admin=True))
+    world.engine.accounts.forget()
     for method, path, body in protected(world):
         problem = (await call(world, "bob", method, path, body, colour="red")).refused(400, "invalid_payload")
         assert problem["details"] == {"parameter": "colour"}

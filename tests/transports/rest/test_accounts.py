@@ -18,7 +18,7 @@ PASSWORD = "correct horse"
 
 
 async def with_password(world: World, who: str) -> None:
-    hashed = await world.engine.accounts.hash_password(PASSWORD)
+    hashed = await world.engine.logins.hash_password(PASSWORD)
     await world.engine.runner.write(lambda c: accounts.update_user(c, who, password_hash=hashed))
 
 

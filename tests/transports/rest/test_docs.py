@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from relay.storage import accounts
 from tests.transports.rest.world import World
 
@@ -80,7 +82,7 @@ def routes(world: World) -> set[tuple[str, str]]:
 
 async def prepare(world: World) -> str:
     """Bring about what the page's examples take for granted, and return an invite."""
-    hashed = await world.engine.accounts.hash_password("correct horse")
+    hashed = await world.engine.logins.hash_password("correct horse")
     now = world.engine.now()
 
     def create(connection: Any) -> str:
@@ -94,11 +96,19 @@ async def prepare(world: World) -> str:
     return invite
 
 
+async def give_admin(world: World, admin: bool) -> None:
+    """Make alice an admin of the server, or a plain user."""
+    await world.engine.runner.write(lambda connection: accounts.update_user(connection, "alice", admin=admin))
+    world.engine.accounts.forget()
+
+
 async def test_every_call_of_the_application_is_on_the_page_and_no_other(world: World):
     assert set(sections()) == routes(world)
 
 
-async def test_every_example_is_true(world: World):
+async def test_every_example_is_true(world: World, tmp_path: Path):
+    (tmp_path / "relay.toml").write_text("")
+    msgspec.structs.force_setattr(world.engine.settings.plugins, "file", str(tmp_path / "relay.toml"))
     invite, uploaded = await prepare(world), ""
     for (method, path), section in sections().items():
         example = read(section, invite)
@@ -107,6 +117,7 @@ async def test_every_example_is_true(world: World):
         assert re.fullmatch(re.sub(r"{\w+}", "[^/]+", documented), example.path.partition("?")[0]), path
         if path == "/api/messages/group/{group_id}":
             await world.group("alice", "bob")
+        await give_admin(world, path.startswith("/api/admin/"))
         # A token for each, as some of the calls revoke the one they are made with.
         world.tokens["alice"] = await world.engine.runner.write(
             lambda c: accounts.create_token(c, "alice", 1.0, origin="cli")

@@ -12,7 +12,7 @@ import trio.testing
 from relay.storage.errors import StorageFailed
 from tests.transports.rest.world import World
 
-GOOD = {"accepting": True, "database_reads": True, "database_writes": True}
+GOOD = {"accepting": True, "database_reads": True, "database_writes": True, "required_plugins": True}
 
 
 class FailingDisk:

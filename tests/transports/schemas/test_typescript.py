@@ -88,7 +88,9 @@ export { text, status, move, wrong, empty, pawn };
 
 def test_a_payload_is_an_interface_with_comments_unions_and_optional_fields(registry: Registry) -> None:
     told = typescript(registry)
-    assert 'declare module "relay-sdk" {\n  interface MessageTypes {\n    chat_message: ChatMessage;\n' in told
+    assert 'declare module "relay-sdk" {\n  interface MessageTypes {\n' in told
+    assert "    chat_message: ChatMessage;\n" in told
+    assert '  once?: "message" | "never" | "user";\n' in told
     assert "/** A text that people write, with attachments," in told
     assert "  extra?: Record<string, unknown>;\n" in told
     assert '  level?: "error" | "info" | "success" | "warning";\n' in told

@@ -4,7 +4,9 @@
  */
 
 import { check, mistake } from "../checks.js";
+import { SentMessage } from "../sent-message.js";
 import { Refresher } from "./refresher.js";
+import { onEcho } from "../messaging/stream-echo.js";
 import { fetchPage } from "./loader.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 import { State } from "./state.js";
@@ -42,10 +44,14 @@ export class Store {
   #scrolled = new Map();
   /** @type {Map<string, Promise<void>>} */
   #loading = new Map();
+  /** @type {Set<string>} the conversations whose streams are being fetched */
+  #fetching = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #expiryTimer;
   /** @type {(() => void)[]} */
   #ends;
+  /** @type {WeakSet<object>} the messages whose waiting is noted */
+  #watched = new WeakSet();
   /** @type {Me | null} */
   #me = null;
   /** @type {ConnectionView} */
@@ -70,8 +76,12 @@ export class Store {
     this.#ends = [
       socket.on("message", (envelope) => this.#stateOf(socket.userId).apply(envelope)),
       messaging.onSent((sent) => this.#sent(sent)),
+      onEcho(messaging, (envelope) => this.#stateOf(socket.userId).piece(envelope)),
       socket.on("state", (state, _previous, detail) => this.#connect({ state, error: detail?.error ?? null })),
-      socket.on("synced", ({ gaps, filled = [] }) => this.#missed(gaps.filter((gap) => !filled.includes(gap)))),
+      socket.on("synced", ({ gaps, filled = [] }) => {
+        this.#state.streams.synced();
+        this.#missed(gaps.filter((gap) => !filled.includes(gap)));
+      }),
       socket.on("reset", () => this.#reset()),
     ];
     socket.opened.then(
@@ -222,6 +232,7 @@ export class Store {
     for (const end of this.#ends) end();
     this.#refresher.close();
     this.#state.typing.clear();
+    this.#state.streams.clear();
     clearTimeout(this.#expiryTimer);
   }
 
@@ -250,12 +261,29 @@ export class Store {
 
   /** @param {import("./optimistic.js").Outgoing} sent */
   #sent(sent) {
+    this.#watch(sent);
     const held = sent.state !== "failed" || this.#messaging.outgoing.some(({ id }) => id === sent.id);
     this.#state.sent(sent, !held);
   }
 
   #takeOutgoing() {
-    for (const sent of this.#messaging.outgoing) this.#state.sent(sent, false);
+    for (const sent of this.#messaging.outgoing) {
+      this.#watch(sent);
+      this.#state.sent(sent, false);
+    }
+  }
+
+  /**
+   * Note it, too, when a message goes on waiting because the server could not take it yet: `error` says why.
+   *
+   * @param {import("./optimistic.js").Outgoing} sent
+   */
+  #watch(sent) {
+    if (this.#watched.has(sent) || !(sent instanceof SentMessage)) return;
+    this.#watched.add(sent);
+    sent.onChange(({ state, error }) => {
+      if (state === "queued" && error) this.#state.sent(sent, false);
+    });
   }
 
   /**
@@ -283,6 +311,7 @@ export class Store {
   #begin(userId) {
     const before = this.#state;
     before.typing.clear();
+    before.streams.clear();
     this.#state = this.#newState(userId);
     this.#takeOutgoing();
     for (const key of [...before.mirror.conversations.keys(), SELF]) this.#touch(`conversation:${key}`, key);
@@ -294,7 +323,26 @@ export class Store {
   #newState(userId) {
     const { keep = 300, echoed = ["chat_message", "group_message"], counted } = this.#options;
     const most = (/** @type {string} */ key) => keep + (this.#scrolled.get(key) ?? 0);
-    return new State(userId, (path, key) => this.#touch(path, key), { counted, echoed, most });
+    const missing = (/** @type {string} */ key) => void this.#fetchStreams(key);
+    return new State(userId, (path, key) => this.#touch(path, key), { counted, echoed, most, missing });
+  }
+
+  /** Fetch the texts so far of a conversation's streams, as a piece of one is missing. @param {string} key */
+  async #fetchStreams(key) {
+    if (this.#fetching.has(key)) return;
+    this.#fetching.add(key);
+    const state = this.#state;
+    try {
+      const { streams } = await this.#messaging.restApi.request("GET", `/api/streams/${encodeURIComponent(key)}`);
+      for (const { stream_id, sender_id, type, text, begun_at: timestamp, reply_to } of state === this.#state ? streams : []) {
+        const target_id = type === "group_message" || sender_id === state.userId ? key : state.userId;
+        state.piece({ type: "message_stream", payload: { stream_id, text, reply_to }, meta: { sender_id, target_id, timestamp } });
+      }
+    } catch {
+      // the next piece asks again
+    } finally {
+      this.#fetching.delete(key);
+    }
   }
 
   /** @param {string} id */

@@ -11,12 +11,17 @@
  * @property {boolean} mine
  * @property {Readonly<Record<string, any>>} payload
  * @property {number} timestamp Unix seconds
- * @property {number} messageId rises with each value: the highest is the newest
+ * @property {number} messageId rises with each value: the highest is the newest; 0 for one that is not stored
+ * @property {boolean} whispered whether nobody else is sent it
  */
 
 /** @type {readonly LatestView[]} */
 const NONE = Object.freeze([]);
 const MAX_MESSAGES = 2_000;
+const MAX_WHISPERS = 50;
+
+/** The subject of what is whispered, and is about no message: the conversation itself. */
+export const CONVERSATION = 0;
 
 export class LatestValues {
   /** @type {Map<number, Map<string, LatestView>>} by message id, then by type, sender and key */
@@ -30,13 +35,13 @@ export class LatestValues {
   }
 
   /**
-   * Return the message that a latest value is about; undefined for one that is about none.
+   * Return the message that a value is about, or `CONVERSATION` for a whisper about none; undefined for all others.
    *
    * @param {Envelope<any>} envelope
    * @returns {number | undefined}
    */
   static subject({ meta, payload }) {
-    return meta.about ?? payload.message_id;
+    return meta.about ?? payload.message_id ?? (meta.only_for === undefined ? undefined : CONVERSATION);
   }
 
   /**
@@ -48,11 +53,14 @@ export class LatestValues {
   take(subject, { type, payload, meta }) {
     const values = this.#values.get(subject) ?? new Map();
     const senderId = meta.sender_id ?? "";
-    const name = JSON.stringify([type, senderId, meta.key]);
-    const messageId = meta.message_id ?? 0;
-    if ((values.get(name)?.messageId ?? 0) >= messageId) return false;
+    const { message_id: messageId = 0, timestamp = 0 } = meta;
+    const name = JSON.stringify([type, senderId, meta.key, messageId ? 0 : timestamp]);
+    if ((values.get(name)?.messageId ?? -1) >= messageId) return false;
     const mine = senderId === this.userId;
-    values.set(name, Object.freeze({ type, senderId, mine, payload, timestamp: meta.timestamp ?? 0, messageId }));
+    const whispered = meta.only_for !== undefined;
+    values.delete(name); // the newest is the last
+    values.set(name, Object.freeze({ type, senderId, mine, payload, timestamp, messageId, whispered }));
+    if (subject === CONVERSATION && values.size > MAX_WHISPERS) values.delete([...values.keys()][0]);
     this.#values.set(subject, values);
     this.#views.delete(subject);
     return true;
@@ -67,7 +75,7 @@ export class LatestValues {
     const known = this.#views.get(subject);
     const values = this.#values.get(subject);
     if (known || !values) return known ?? NONE;
-    const view = Object.freeze([...values.values()].sort((one, other) => one.messageId - other.messageId));
+    const view = Object.freeze([...values.values()].sort((one, other) => compare(one, other)));
     this.#views.set(subject, view);
     return view;
   }
@@ -85,6 +93,11 @@ export class LatestValues {
    */
   trim(held) {
     if (this.#values.size <= MAX_MESSAGES) return;
-    for (const subject of [...this.#values.keys()]) if (!held.has(subject)) this.delete(subject);
+    for (const subject of [...this.#values.keys()]) if (subject !== CONVERSATION && !held.has(subject)) this.delete(subject);
   }
+}
+
+/** @param {LatestView} one @param {LatestView} other */
+function compare(one, other) {
+  return one.messageId && other.messageId ? one.messageId - other.messageId : one.timestamp - other.timestamp;
 }

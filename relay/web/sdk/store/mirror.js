@@ -107,7 +107,7 @@ export class Mirror {
    * @param {Envelope<any>} envelope
    */
   apply(envelope) {
-    const position = envelope.meta.message_id;
+    const position = envelope.meta.message_id ?? (envelope.meta.only_for === undefined ? undefined : Infinity);
     if (position === undefined || envelope.type === "status_update") return false;
     const key = this.key(envelope);
     if (position <= (this.#ended.get(key)?.position ?? 0)) return false;

@@ -4,6 +4,7 @@ import { OptimisticUpdates, seqOfChanged, storedEnvelope } from "./optimistic.js
 import { EVERYBODY, Mirror, SELF } from "./mirror.js";
 import { Statuses, Typing } from "./presence.js";
 import { ViewCache } from "./view-cache.js";
+import { Streams } from "./streams.js";
 import { keyOf, shownSeqs } from "./views.js";
 
 /**
@@ -12,7 +13,13 @@ import { keyOf, shownSeqs } from "./views.js";
  * @import { Facts } from "./views.js"
  */
 
-/** @typedef {{ counted?: Iterable<string>, echoed: Iterable<string>, most: (key: string) => number }} StateOptions */
+/**
+ * @typedef {object} StateOptions
+ * @property {Iterable<string>} [counted]
+ * @property {Iterable<string>} echoed
+ * @property {(key: string) => number} most
+ * @property {(key: string) => void} [missing] called when a piece of a streamed message is missing
+ */
 
 /** A conversation may hold this many messages above its limit, so that it is not trimmed at each message. */
 const SLACK = 50;
@@ -39,11 +46,12 @@ export class State {
    * @param {(path: string, key?: string) => void} touch called with the path of what changed
    * @param {StateOptions} options
    */
-  constructor(userId, touch, { counted, echoed, most }) {
+  constructor(userId, touch, { counted, echoed, most, missing = () => {} }) {
     this.userId = userId;
     this.mirror = new Mirror(userId, (key, seq) => this.#changed(key, seq), counted);
     this.optimistic = new OptimisticUpdates(echoed);
     this.typing = new Typing((key) => this.#typed(key));
+    this.streams = new Streams((key, name) => this.#streamed(key, name), missing);
     this.#most = most;
     this.#touch = touch;
   }
@@ -57,15 +65,38 @@ export class State {
       if (meta.message_id === undefined) this.status(meta.sender_id ?? "", payload);
       return;
     }
-    if (type === "connection_event" || (type !== "typing_indicator" && meta.message_id === undefined)) return;
+    if (type === "message_stream") return this.piece(envelope);
+    if (type === "connection_event" || (type !== "typing_indicator" && meta.message_id === undefined && !isWhisper(meta))) return;
     const key = this.mirror.key(envelope);
     this.#note(meta.message_id);
     if (type === "typing_indicator" && this.mirror.isEnded(key)) return;
     if (meta.sender_id !== this.userId && (type === "typing_indicator" || meta.seq !== undefined)) this.typing.take(key, envelope);
+    if (meta.seq !== undefined && meta.id !== undefined) {
+      this.streams.end(key, keyOf({ senderId: meta.sender_id ?? "", id: meta.id }, this.userId));
+    }
     if (!this.mirror.apply(envelope)) return;
     if (type === "group_event") this.#regroup(key, envelope);
     const held = this.mirror.conversations.get(key)?.messages.size ?? 0;
     if (held > this.#most(key) + SLACK) this.trim(key);
+  }
+
+  /**
+   * Take a piece of a streamed message, unless the message is stored.
+   *
+   * @param {Envelope<any>} envelope
+   */
+  piece(envelope) {
+    const { payload, meta } = envelope;
+    const key = this.mirror.key(envelope);
+    const senderId = meta.sender_id ?? "";
+    const [id, mine] = [payload.stream_id, senderId === this.userId];
+    if (this.mirror.isEnded(key)) return;
+    for (const message of this.mirror.conversations.get(key)?.messages.values() ?? []) {
+      if (message.id === id && message.senderId === senderId) return;
+    }
+    if (mine && this.optimistic.messages.get(key)?.has(id)) return;
+    const inGroup = mine ? this.facts.get(key)?.kind === "group" : meta.target_id === key;
+    this.streams.take(key, keyOf({ senderId, id }, this.userId), envelope, { mine, type: inGroup ? "group_message" : "chat_message" });
   }
 
   /** @param {string} userId @param {import("../types.js").StatusPayload} status */
@@ -92,6 +123,7 @@ export class State {
     const stored = storedEnvelope(sent, this.userId);
     if (stored && this.#isNews(key, sent)) this.apply(stored);
     if (!this.optimistic.take(key, sent, gone, this.#newest)) return;
+    this.streams.end(key, `i:${sent.id}`);
     const conversation = this.mirror.isEnded(key) ? null : this.mirror.conversation(key);
     this.#views.changedMessage(key, `i:${sent.id}`);
     this.#changed(key, conversation ? seqOfChanged(conversation, sent) : undefined);
@@ -288,6 +320,13 @@ export class State {
     this.#touch("conversations");
   }
 
+  /** @param {string} key @param {string} name */
+  #streamed(key, name) {
+    this.#views.streamed(key);
+    this.#touch(`message:${key}/${name}`);
+    this.#touch(`conversation:${key}`);
+  }
+
   /**
    * Update a group's name and this user's role from an event.
    *
@@ -319,4 +358,9 @@ export class State {
     // A duplicate was stored earlier: the message that the server sent then may have changed since.
     return !(ack.duplicate && this.mirror.conversations.get(key)?.seqs.has(/** @type {number} */ (ack.message_id)));
   }
+}
+
+/** Tell whether something that is not stored is for this user alone, in a conversation. @param {import("../types.js").Meta} meta */
+function isWhisper({ only_for: reader, target_id: target }) {
+  return reader !== undefined && target !== undefined;
 }

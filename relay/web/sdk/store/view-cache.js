@@ -1,13 +1,16 @@
 /** A cache of the views that an application draws: made when asked for, and the same object until something in it changes. */
 
 import { Conversation } from "./conversation.js";
+import { CONVERSATION } from "./latest.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
 
 /**
+ * @import { LatestView } from "./latest.js"
  * @import { Mirror } from "./mirror.js"
  * @import { OptimisticUpdates, Outgoing } from "./optimistic.js"
  * @import { Typing } from "./presence.js"
+ * @import { Streams } from "./streams.js"
  * @import { Facts, MessageView } from "./views.js"
  */
 
@@ -39,7 +42,8 @@ import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
 /**
  * @typedef {ConversationSummary & {
  *   messages: readonly MessageView[], hasOlder: boolean, gaps: readonly { fromSeq: number, toSeq: number }[],
- * }} ConversationView
+ *   whispers: readonly LatestView[],
+ * }} ConversationView whispers: what only this user sees, and is about no message
  */
 
 /**
@@ -48,6 +52,7 @@ import { unsentView, gapsOf, keyOf, messageView, shownSeqs } from "./views.js";
  * @property {Mirror} mirror
  * @property {OptimisticUpdates} optimistic
  * @property {Typing} typing
+ * @property {Streams} streams
  * @property {ReadonlyMap<string, Facts>} facts
  * @property {ReadonlySet<string>} complete conversations of which nothing older is left to load
  * @property {(key: string) => number | null} oldestSeq
@@ -83,6 +88,12 @@ export class ViewCache {
     if (!this.#source.mirror.conversations.has(key)) this.#cache.delete(key);
     else if (cached) cached.view = cached.summary = null;
     this.#list = null;
+  }
+
+  /** Note that a streamed message of a conversation grew, or is over: no summary shows one. @param {string} key */
+  streamed(key) {
+    const cached = this.#cache.get(key);
+    if (cached) cached.view = null;
   }
 
   /**
@@ -149,12 +160,14 @@ export class ViewCache {
     if (cached.view) return cached.view;
     const { conversation } = cached;
     const unsent = [...(this.#source.optimistic.messages.get(key)?.values() ?? [])].map((sent) => this.#unsent(cached, key, sent));
-    const messages = [...shownSeqs(conversation).map((seq) => this.#message(cached, key, seq)), ...unsent];
-    cached.messages = new Map(messages.map((message) => [message.key, message]));
+    const stored = shownSeqs(conversation).map((seq) => this.#message(cached, key, seq));
+    const messages = [...stored, ...this.#source.streams.views(key), ...unsent];
+    cached.messages = new Map([...stored, ...unsent].map((message) => [message.key, message]));
     const oldest = this.#source.oldestSeq(key);
     const hasOlder = !this.#source.complete.has(key) && (oldest === null ? conversation.unread.rowSeq > 0 : oldest > 1);
     return (cached.view = Object.freeze({
       ...this.summary(key), messages: Object.freeze(messages), hasOlder, gaps: Object.freeze(gapsOf(conversation)),
+      whispers: conversation.latest.of(CONVERSATION),
     }));
   }
 

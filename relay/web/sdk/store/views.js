@@ -29,9 +29,10 @@ import { actionsOf } from "./actions.js";
  * @property {readonly ReactionView[]} reactions
  * @property {readonly LatestView[]} latest other latest values about it, such as votes, the newest last
  * @property {ActionsView | null} actions its buttons, selects and forms, and what became of them
- * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed"} state `sent` for others' messages
+ * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed" | "streaming"} state `sent` for others' messages;
+ *   `streaming` for one that grows until it is stored
  * @property {boolean} pending whether a change of it is not stored yet
- * @property {Error | null} error why it failed
+ * @property {Error | null} error why it failed, or waits though there is a connection
  * @property {number | null} progress from 0 to 1, while its files are uploaded
  */
 
@@ -48,13 +49,14 @@ import { actionsOf } from "./actions.js";
 const HIDDEN = new Set(["message_edit", "message_delete", "action", "slash_command"]);
 
 /**
- * Return a message's key: by its own id where this user sent it, as it has no message id before it is stored.
+ * Return a message's key: by its own id where it has one, as it has no message id before it is stored.
  *
- * @param {{ senderId: string, id?: string, messageId: number }} message
+ * @param {{ senderId: string, id?: string, messageId?: number }} message
  * @param {string} userId
  */
 export function keyOf({ senderId, id, messageId }, userId) {
-  return senderId === userId && id !== undefined ? `i:${id}` : `m:${messageId}`;
+  if (id === undefined) return `m:${messageId}`;
+  return senderId === userId ? `i:${id}` : `i:${senderId}/${id}`;
 }
 
 /**
