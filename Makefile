@@ -28,8 +28,8 @@ lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and typ
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@if [ -x $(TSC) ]; then for part in sdk app; do echo "$(TSC) -p relay/web/$$part"; $(TSC) -p relay/web/$$part || exit 1; done; \
-		else echo "the types of the SDK and of the page are not checked: no $(TSC)"; fi
+	@if [ -x $(TSC) ]; then for part in relay/web/sdk relay/web/app plugins; do echo "$(TSC) -p $$part"; $(TSC) -p $$part || exit 1; done; \
+		else echo "the types of the SDK, of the page and of plugins for it are not checked: no $(TSC)"; fi
 
 floors: $(VENV)/.installed-dev ## Print the import graph: floors, circles, what plugins import (ARGS=--dot for Graphviz)
 	@$(BIN)/python -m tests.floors $(ARGS)

@@ -18,6 +18,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    PageExtension,
     Payload,
     RelayError,
     Routes,
@@ -224,3 +225,9 @@ def relay_commands() -> list[Command]:
         Command(name="poll show", run=show_poll),
         Command(name="poll close", run=close_poll),
     ]
+
+
+@hookimpl
+def relay_page() -> PageExtension:
+    """Draw polls in relay's own page."""
+    return PageExtension(folder="page", module="poll.js", styles=["poll.css"])

@@ -18,6 +18,7 @@ from relay.plugin import (
     MessageType,
     Migration,
     Name,
+    PageExtension,
     Payload,
     RelayError,
     Routes,
@@ -153,6 +154,12 @@ def relay_schedules(options: Options) -> list[Schedule]:
 def relay_routes() -> list[Routes]:
     """Add `/api/reminders`."""
     return [Routes(blueprint=blueprint)]
+
+
+@hookimpl
+def relay_page() -> PageExtension:
+    """Draw reminders in relay's own page."""
+    return PageExtension(folder="page", module="remind.js", styles=["remind.css"])
 
 
 @hookimpl

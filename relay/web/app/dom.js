@@ -41,14 +41,15 @@ export function fill(parent, ...children) {
 }
 
 /**
- * Draw an icon of icons.svg.
+ * Draw an icon.
  *
- * @param {string} name
+ * @param {string} name the id of a symbol
+ * @param {string} [file] the address of the SVG file that has it; the page's own by default
  */
-export function icon(name) {
+export function icon(name, file = ICONS) {
   const drawing = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `${ICONS}#${name}`);
+  use.setAttribute("href", `${file}#${name}`);
   drawing.setAttribute("class", "icon");
   drawing.setAttribute("aria-hidden", "true");
   drawing.append(use);
@@ -65,6 +66,16 @@ export function icon(name) {
 export function button(label, press, { sign, ...attributes } = {}) {
   const named = sign ? { "aria-label": label, title: label } : {};
   return element("button", { type: "button", onclick: press, ...named, ...attributes }, sign ?? label);
+}
+
+/**
+ * Return a control with its label above it.
+ *
+ * @param {string} label
+ * @param {HTMLElement} control
+ */
+export function field(label, control) {
+  return element("label", { class: "field" }, element("span", {}, label), control);
 }
 
 /**

@@ -4,6 +4,7 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-d
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
 const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+const MOMENT = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 const SIZES = ["bytes", "KB", "MB", "GB"];
 const HUES = 12;
@@ -57,6 +58,36 @@ export function clock(seconds) {
 /** @param {number} seconds Unix time */
 export function wholeTime(seconds) {
   return WHOLE.format(seconds * 1000);
+}
+
+/**
+ * Return a day and a time in short, such as when something is due.
+ *
+ * @param {number} seconds Unix time
+ */
+export function moment(seconds) {
+  const date = new Date(seconds * 1000);
+  return (date.getFullYear() === new Date().getFullYear() ? MOMENT : WHOLE).format(date);
+}
+
+/**
+ * Return a time as `<input type="datetime-local">` takes it; empty for none.
+ *
+ * @param {number | null | undefined} seconds Unix time
+ */
+export function localTime(seconds) {
+  if (!seconds) return "";
+  const date = new Date(seconds * 1000);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/**
+ * Return the time that `<input type="datetime-local">` says, Unix seconds; undefined for none.
+ *
+ * @param {string} value
+ */
+export function localSeconds(value) {
+  return value ? new Date(value).getTime() / 1000 : undefined;
 }
 
 /** @param {number} seconds Unix time */

@@ -23,8 +23,8 @@ export interface TypeModule {
 
 export interface Action<Given extends unknown[]> {
   label: string;
-  /** A short text to show in place of the label, such as an emoji. */
-  sign?: string;
+  /** What is shown in place of the label: a short text, such as an emoji, or a function that draws an icon. */
+  sign?: string | (() => Element);
   /** Whether the button is there; always, where this is left out. */
   shown?(...given: Given): boolean;
   press(...given: Given): unknown;
@@ -36,7 +36,14 @@ export interface Relay {
   /** The `options` of the plugin's `PageExtension`. */
   readonly options: any;
   /** The conversation, with the messages that are loaded. */
-  readonly conversation: { id: string; kind: "user" | "group" | null; name: string; messages: readonly MessageView[] };
+  readonly conversation: {
+    id: string;
+    kind: "user" | "group" | null;
+    /** The user's role in a group; null elsewhere. */
+    role: "owner" | "admin" | "member" | null;
+    name: string;
+    messages: readonly MessageView[];
+  };
   /** Return the display name of a user; the id until the name is known, and then everything is drawn again. */
   name(userId: string): string;
   /**

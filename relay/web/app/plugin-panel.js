@@ -3,6 +3,9 @@
 import { button, element, fill, icon } from "./dom.js";
 import { panels } from "./plugins.js";
 
+/** Controls in which something may be half typed: while one has the focus, the panel stays as it is. */
+const TYPED = ":is(input:not([type=checkbox], [type=radio]), textarea, select):focus";
+
 export class PluginPanel {
   #open = "";
   #labels = "";
@@ -26,10 +29,12 @@ export class PluginPanel {
     const open = offered.find(({ name }) => name === this.#open);
     this.node.hidden = !open;
     for (const [at, toggle] of [...this.buttons.children].entries()) toggle.setAttribute("aria-expanded", String(offered[at] === open));
-    if (!open || this.content.querySelector("input:focus, textarea:focus, select:focus")) return; // what is typed stays
+    if (!open || this.content.querySelector(TYPED)) return;
+    const focused = this.content.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
     fill(this.heading, open.label);
     this.node.setAttribute("aria-label", open.label);
     fill(this.content, open.draw() ?? element("p", { class: "note" }, "This could not be shown."));
+    if (focused) /** @type {HTMLElement | null} */ (this.content.querySelector(`[aria-label="${CSS.escape(focused)}"]`))?.focus();
   }
 
   close() {

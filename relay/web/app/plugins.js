@@ -19,7 +19,7 @@ const LOAD_MS = 3_000;
 const ROOT = new URL("../plugins/", import.meta.url).href;
 
 /** @typedef {{ plugin: Listed, module: Checked }} Loaded */
-/** @typedef {{ label: string, sign: string | undefined, press: () => void }} BoundAction */
+/** @typedef {{ label: string, sign: string | Element | undefined, press: () => void }} BoundAction */
 
 /** The types that make a conversation unread, those of plugins included. @type {Set<string>} */
 export const counted = new Set(UNREAD_TYPES);
@@ -186,9 +186,11 @@ export function panels(conversation) {
 function bind(plugin, actions, things) {
   const shown = (/** @type {Action<Given>} */ { label, shown }) =>
     !shown || guarded(plugin, "draw", `shown of ${label}`, () => shown(...things), Boolean);
+  const signOf = (/** @type {Action<Given>} */ { label, sign }) =>
+    typeof sign === "function" ? (guarded(plugin, "draw", `sign of ${label}`, sign, acceptElement) ?? undefined) : sign;
   return (actions ?? [])
     .filter(shown)
-    .map((action) => ({ label: action.label, sign: action.sign, press: () => pressed(plugin, action.label, () => action.press(...things)) }));
+    .map((action) => ({ label: action.label, sign: signOf(action), press: () => pressed(plugin, action.label, () => action.press(...things)) }));
 }
 
 /** @param {Listed} plugin @param {string} id a conversation's @returns {Relay | null} */
@@ -220,7 +222,7 @@ function makeRelay(plugin, id, { session, store, names, messaging, socket, faile
     get conversation() {
       const view = store.conversation(id);
       const kind = /** @type {"user" | "group" | null} */ (view.kind);
-      return { id, kind, name: names.title(view), messages: view.messages };
+      return { id, kind, role: view.role, name: names.title(view), messages: view.messages };
     },
     name: (/** @type {string} */ userId) => names.of(userId),
     send: (/** @type {string} */ type, /** @type {Record<string, unknown>} */ payload) => marked(plugin, send(type, payload)),

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { direction, isolate, listed, straight, upright } from "../../../relay/web/app/format.js";
+import { direction, isolate, listed, localSeconds, localTime, moment, straight, upright } from "../../../relay/web/app/format.js";
 
 test("a name in the page's direction stays as it is, any other one is isolated", () => {
   for (const name of ["Bob", "Zoé Laurent", "Ж", "日本", "é́", "1", ""]) assert.equal(isolate(name), name);
@@ -28,4 +28,20 @@ test("the direction of a text is that of its first letter", () => {
 test("no text is shown in another order than it has, and other controls stay", () => {
   assert.equal(upright("gnp.\u202eexe\u202c"), "gnp.exe\u202c");
   assert.equal(upright("a\u2067ب\u2069"), "a\u2067ب\u2069");
+});
+
+test("a time goes into a field of the browser's own zone and comes back the same", () => {
+  for (const seconds of [0, 1_700_000_040, 1_719_792_000]) {
+    const shown = localTime(seconds);
+    if (seconds) assert.match(shown, /^\d{4}-\d\d-\d\dT\d\d:\d\d$/);
+    assert.equal(localSeconds(shown), seconds || undefined);
+  }
+  assert.equal(localTime(null), "");
+});
+
+test("a moment of another year has its year", () => {
+  const now = new Date();
+  const year = String(now.getFullYear() + 1);
+  assert.ok(!moment(now.getTime() / 1000).includes(String(now.getFullYear())));
+  assert.ok(moment(new Date(now.getFullYear() + 1, 0, 1, 12).getTime() / 1000).includes(year));
 });
