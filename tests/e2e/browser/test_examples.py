@@ -29,7 +29,8 @@ async def stands(page: Page, wanted: str) -> None:
 async def test_a_poll_is_voted_on_in_three_browsers_and_stands_after_a_reload_and_a_restart(
     chromium: str, tmp_path: Path
 ) -> None:
-    on = {**SETTINGS, "plugins": {"also": ["polls", "tasks", "remind", "bots"]}}
+    also = ["polls", "tasks", "remind", "bots"]
+    on = {**SETTINGS, "plugins": {"also": also}, "plugins.polls": {"result_seconds": 0.1}}
     async with open_place(chromium, tmp_path, "alice", "bob", "carol", settings=on) as place:
         with place.server.rest(place.tokens["alice"]) as rest:
             group = {"group_id": "team", "name": "team", "members": ["bob", "carol"]}
