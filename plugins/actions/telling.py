@@ -19,7 +19,6 @@ from .state import Answer, State
 
 AT_ONCE = 200
 _TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL)
-LONGEST_WAIT = 3600.0
 
 
 async def keep(server: Server, pause: float) -> None:
@@ -34,7 +33,7 @@ async def keep(server: Server, pause: float) -> None:
             await trio.sleep(1.0)
         await trio.sleep(pause)
         if not more:
-            await server.woken(LONGEST_WAIT)
+            await server.woken()
 
 
 async def tell(server: Server) -> bool:

@@ -9,6 +9,10 @@ import { Server } from "../support/server.js";
 
 // ---- the store's state, piece by piece
 
+/** @type {State[]} */
+const states = [];
+after(() => states.forEach((state) => state.streams.clear())); // their timers
+
 /** A state, and functions that give it pieces and messages of ann's. */
 function reader() {
   /** @type {string[]} */
@@ -17,6 +21,7 @@ function reader() {
   const touched = [];
   const options = { echoed: ["chat_message"], most: () => 300, missing: (/** @type {string} */ key) => void missing.push(key) };
   const state = new State("me", (path) => touched.push(path), options);
+  states.push(state);
   const meta = { sender_id: "ann", target_id: "me", timestamp: 7 };
   return {
     state, missing, touched,
