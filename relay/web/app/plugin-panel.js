@@ -14,11 +14,11 @@ export class PluginPanel {
   constructor(conversation) {
     this.conversation = conversation;
     this.buttons = element("div", { class: "tools" });
-    this.heading = element("h2", {});
+    this.name = element("bdi", {});
     this.closer = button("Close", () => this.close(), { sign: icon("close"), class: "quiet" });
     this.content = element("div", {});
     const leave = (/** @type {KeyboardEvent} */ event) => event.key === "Escape" && this.close();
-    const header = element("header", {}, this.heading, this.closer);
+    const header = element("header", {}, element("h2", {}, this.name), this.closer);
     this.node = element("aside", { class: "panel", hidden: true, onkeydown: leave }, header, this.content);
   }
 
@@ -31,7 +31,7 @@ export class PluginPanel {
     for (const [at, toggle] of [...this.buttons.children].entries()) toggle.setAttribute("aria-expanded", String(offered[at] === open));
     if (!open || this.content.querySelector(TYPED)) return;
     const focused = this.content.contains(document.activeElement) ? document.activeElement?.getAttribute("aria-label") : null;
-    fill(this.heading, open.label);
+    fill(this.name, open.label);
     this.node.setAttribute("aria-label", open.label);
     fill(this.content, open.draw() ?? element("p", { class: "note" }, "This could not be shown."));
     if (focused) /** @type {HTMLElement | null} */ (this.content.querySelector(`[aria-label="${CSS.escape(focused)}"]`))?.focus();

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import PASSWORD, Place, load_anew, open_conversation, open_place, send, shows
+from tests.e2e.browser.people import PASSWORD, Place, load_anew, open_conversation, open_place, send, shows, state
 
 pytestmark = pytest.mark.e2e
 
@@ -209,6 +209,7 @@ async def test_who_has_an_account_elsewhere_signs_in_by_its_password_and_is_told
         await page.wait("document.querySelector('.me strong')?.textContent === 'Carol of the shop'")
         await open_conversation(page, "alice")
         await send(page, "Hello from the shop")
+        await state(page, "Hello from the shop", "sent")
         assert place.said("alice", "carol") == ["Hello from the shop"]
         archive = tmp_path / "all.zip"
         archive.write_bytes(b"PK\x03\x04 and so on")
