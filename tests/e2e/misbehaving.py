@@ -286,7 +286,8 @@ def relay_routes() -> list[Routes]:
         """Choose what misbehaves from now on."""
         chosen.update(await request.get_json())
         server().wake()
-        await server().jobs.add("odd", at=0, key="odd")
+        if chosen["hook"] == "job":  # it waits for the writer's thread, which another hook may hold
+            await server().jobs.add("odd", at=0, key="odd")
         return {}
 
     @made.get("/odd/standing")
