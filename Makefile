@@ -22,7 +22,7 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
 	$(PYTEST) -n auto --dist worksteal -m "not e2e and not real_time" $(ARGS) $(OR_NONE)
-	$(PYTEST) -m "e2e or real_time" $(ARGS) $(OR_NONE)
+	$(PYTEST) -n auto --dist loadfile -m "e2e or real_time" $(ARGS) $(OR_NONE)
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .

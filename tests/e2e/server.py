@@ -43,9 +43,13 @@ UNLIMITED: Tables = {
 
 
 def free_port() -> int:
-    """Find a free port below the ephemeral range: no client of ours takes it while the server is down."""
-    start = 20_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 10_000
-    for port in range(start, start + 2000):
+    """Find a free port below the ephemeral range: no client of ours takes it while the server is down.
+
+    Nor does another of pytest's workers: each has ports of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    start = 20_000 + worker % 5 * 2_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 1_000
+    for port in range(start, start + 1_000):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
