@@ -139,15 +139,15 @@ class HttpClient:
         """
         url = read_url(url) if isinstance(url, str) else url
         named = {name.lower(): value for name, value in (headers or {}).items()}
-        sent = {"host": url.authority, **_DEFAULT_HEADERS, **named}
+        sent = {"host": url.authority, **_DEFAULT_HEADERS, **named, "content-length": str(len(content))}
         if url.credentials is not None:
             sent.setdefault("authorization", f"Basic {b64encode(url.credentials.encode()).decode()}")
         asked = httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
         async with self._place_for(url.host), self._at_once:
             deadline = trio.current_time() + self._seconds
             with _failures_of(url.display_host), trio.CancelScope(deadline=deadline) as waiting:
-                exchange = self._pool(url.scheme).stream(method, asked, headers=[*sent.items()], content=content)
-                async with exchange as response:
+                pool, fields = self._pool(url.scheme), [*sent.items()]
+                async with pool.stream(method, asked, headers=fields, content=_Body(content)) as response:
                     waiting.deadline = float("inf")  # it is answered; from now on the deadline only cuts the body
                     return await self._answer(response, deadline, read)
         raise TimedOut(f"no answer within {self._seconds:g} s")
@@ -197,6 +197,24 @@ class HttpClient:
                 network_backend=network,
             )
         return pool
+
+
+class _Body:
+    """The bytes of a request, to be sent once.
+
+    httpcore's own is an async generator, which a call that is cancelled while it sends would leave open.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content]
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from msgspec import inspect
 
+from relay.engine.discovery import bundled_directory, in_directory
 from relay.protocol.bundled import MAX_FOLLOW, UNREAD_TYPES
 from relay.testing import World
 from relay.testing import world as open_world
 
-PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 NEED_OPTIONS = {"jwt_auth", "proxy_auth"}
 """Ways to log in, which load only when they are told how; they have no message types."""
 
 
 async def test_the_types_that_make_a_conversation_unread_are_those_that_say_so(tmp_path: Path) -> None:
-    every = {one.stem for one in PLUGINS.iterdir() if one.name[0] not in "._"} - NEED_OPTIONS
+    every = in_directory(bundled_directory(), "bundled").keys() - NEED_OPTIONS
     async with open_world(tmp_path, RELAY_PLUGINS__ALSO=",".join(sorted(every))) as world:
         assert world.engine.registry.broken == []
         types = world.engine.registry.types

@@ -69,4 +69,4 @@ export const MAX_PAGE = 200;
 export const MAX_FOLLOW = 200;
 
 /** The bundled message types that make a conversation unread. */
-export const UNREAD_TYPES = ["chat_message", "group_message", "notification", "poll", "reminder", "slash_response"];
+export const UNREAD_TYPES = ["chat_message", "group_message", "notification", "poll", "reminder", "slash_response", "task"];

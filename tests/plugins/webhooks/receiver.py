@@ -98,8 +98,8 @@ class Receiver:
         try:
             while await self._answer(connection, stream):
                 connection.start_next_cycle()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
+            pass  # the server may end in the middle of a request
         finally:
             await trio.aclose_forcefully(stream)
 

@@ -108,7 +108,10 @@ async def test_every_view_of_relays_own_and_of_the_bundled_plugins_says_what_it_
     async with open_world(tmp_path, plugins=every) as world:
         assert world.engine.registry.broken == []
         found = operations(await document(world))
-        assert [call for call, operation in found.items() if "x-undescribed" in operation] == []
+        undescribed = {call for call, operation in found.items() if "x-undescribed" in operation}
+        assert undescribed == {("POST", "/mcp")}  # another protocol's: JSON-RPC, and its own errors
+        for call in undescribed:
+            del found[call]
         for call, operation in found.items():
             assert operation["summary"], call
             assert any(int(status) < 400 for status in operation["responses"]), call
