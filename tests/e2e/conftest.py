@@ -1,4 +1,4 @@
-"""Servers for the end-to-end tests: one that all hostile cases share, and as many others as tests ask for."""
+"""Servers for the end-to-end tests: one that the hostile cases of a file share, and as many others as tests ask for."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Bystanders:
         self.ben.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hostile_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("hostile"), ("ann", "ben", "mallory", "visitor"), HOSTILE)
     yield world
     world.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lasting_pair(hostile_world: World) -> Iterator[Bystanders]:
     pair = Bystanders(hostile_world)
     yield pair
