@@ -107,8 +107,8 @@ class Hooks:
         what, server = f"before, for {draft.type.name!r}", draft.server
         for step in self.steps(draft.type.name):
             if self._is_called(step) and step.guard.plugin != but:
-                draft.server = self._server_of(step.guard.plugin)
                 try:
+                    draft.server = self._server_of(step.guard.plugin)
                     await step.guard.call_async(what, step.call, draft)
                     step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:
@@ -125,8 +125,8 @@ class Hooks:
         what, server = f"before, for {draft.type.name!r}", draft.server
         for step in self.steps(draft.type.name):
             if self._is_called(step):
-                draft.server = self._server_of(step.guard.plugin)
                 try:
+                    draft.server = self._server_of(step.guard.plugin)
                     step.guard.call(what, step.call, draft)
                     step.guard.call(what, draft.type.check, draft.payload)
                 except PluginFailed:

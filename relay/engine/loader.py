@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -151,8 +152,8 @@ def leave_out_dead_hooks(registry: Registry, names: Collection[str] | None = Non
 def _place_of(hook: MessageHook, registry: Registry, plugin: str) -> str:
     """Return the file and line of a hook's first function, where it is in its plugin's own file."""
     path = next(loaded.path for loaded in registry.loaded if loaded.name == plugin)
-    for name in ("before", "stored", "edited", "keeps", "erased", "purge", "committed"):
-        code = getattr(getattr(hook, name), "__code__", None)
+    for one in fields(hook):
+        code = getattr(getattr(hook, one.name), "__code__", None)
         if code is not None and path is not None and code.co_filename == str(path):
             return f"{path.name}:{code.co_firstlineno}: "
     return ""

@@ -245,7 +245,7 @@ class PluginServer(Server):
             ValueError: it is another plugin's.
         """
         type_ = self._registry.types.get(type_name)
-        if type_ is None or self._registry.owner(type_name) is not self.guard:
+        if type_ is None or self._registry.owner(type_name).plugin != self.plugin:
             raise ValueError(f"{type_name!r} is not a message type of the plugin {self.plugin!r}; use send")
         return type_
 

@@ -401,3 +401,46 @@ async def test_every_bundled_plugin_can_be_loaded_anew(tmp_path: Path) -> None:
         assert (await bob.next("chat_message"))["payload"]["content"] == "hello"
         found = (await mine.world.rest("GET", "/api/search?q=hello", "bob")).body
         assert len(found["results"]) == 1
+
+
+async def test_code_that_a_reload_found_at_work_still_stores_messages_of_its_types(tmp_path: Path) -> None:
+    async with author(tmp_path, TYPE.format("")) as mine:
+        engine = mine.world.engine
+        old, place = engine.server_of("mine"), await engine.channels.find("alice", "bob")
+        await mine.reload()
+        assert engine.server_of("mine") is not old
+        assert (await old.post("alice", "t", {}, place)).seq == 1
+
+
+WAITS = """
+import trio
+from relay.plugin import MessageHook, hookimpl
+go_on = trio.Event()
+
+async def wait(draft):
+    await go_on.wait()
+
+@hookimpl
+def relay_message_hooks():
+    return [MessageHook(types=frozenset({"chat_message"}), before=wait, order=-1)]
+"""
+
+
+async def test_a_message_whose_next_hook_is_gone_meanwhile_is_refused(tmp_path: Path) -> None:
+    code = """
+    from relay.plugin import MessageHook
+    @hookimpl
+    def relay_message_hooks():
+        return [MessageHook(before=lambda draft: None)]
+    """
+    async with author(tmp_path, code) as mine:
+        (mine.file.parent / "waits.py").write_text(WAITS)
+        await mine.reload(name="waits")
+        alice = await mine.world.connect("alice")
+        await alice.send(
+            {"type": "chat_message", "payload": {"content": "a"}, "meta": {"id": "a", "target_id": "bob"}}
+        )
+        await trio.sleep(1)
+        await mine.world.engine.reloader.unload("mine")
+        sys.modules["relay_plugin_waits"].go_on.set()
+        assert (await alice.next("error"))["payload"]["code"] == "plugin_failed"

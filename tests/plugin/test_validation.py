@@ -138,6 +138,11 @@ SLIPS = {
         "odd.py:8: a hook of it is for the message type 'chat_mesage', which no plugin adds;"
         " did you mean chat_message?",
     ),
+    "a hook for recipients of a type that nobody adds": (
+        "def shown(server, delivery, user_id): return None\n"
+        + HOOK.format('types={"chat_mesage"}, for_recipient=shown'),
+        "odd.py:9: a hook of it is for the message type 'chat_mesage', which no plugin adds;",
+    ),
     **{
         f"{name} of what no client sends": (
             TYPE.format(f"kind=Kind.STREAM, from_clients=False, {name}={value}"),

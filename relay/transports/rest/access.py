@@ -87,8 +87,11 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
             return answering
 
     async def guarded(**arguments: Any) -> Any:
-        # Before the first wait: the plugin may be loaded anew meanwhile, and this code goes with this server.
-        server = engine.server_of(guard.plugin)
+        try:
+            # Before the first wait: the plugin may be loaded anew meanwhile, and this code goes with this server.
+            server = engine.server_of(guard.plugin)
+        except PluginFailed:  # taken out since the request was routed here
+            raise guard.refusal() from None
         await _admit(access)
         guard.check()
         await _receive_body()
