@@ -16,6 +16,7 @@ from relay.plugin import (
     find_in_channel,
     is_group_admin,
     not_found,
+    refuse_later,
 )
 
 from . import state
@@ -39,7 +40,7 @@ async def handle_answer(draft: Draft, options: Options) -> None:
         place = await _place_of(draft, said.message_id)
         found = await draft.server.read(lambda connection: _read(connection, place, said.message_id), inline=True)
     except RelayError as refused:
-        _refuse_later(draft, refused)
+        refuse_later(draft, refused)
         return
     draft.conversation, draft.target_id = await draft.server.conversations.own(found.author_id), ""
     draft.payload = msgspec.structs.replace(
@@ -84,7 +85,7 @@ async def handle_close(draft: Draft) -> None:
     try:
         place = await _written_in(draft, said.message_id) or await _place_of(draft, said.message_id)
     except RelayError as refused:
-        _refuse_later(draft, refused)
+        refuse_later(draft, refused)
         return
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
@@ -189,13 +190,3 @@ async def _written_in(draft: Draft, message_id: int) -> Conversation | None:
 
 def _unknown(message_id: int) -> RelayError:
     return not_found(f"message {message_id} with actions for you")
-
-
-def _refuse_later(draft: Draft, refusal: RelayError) -> None:
-    """Have a message refused inside its transaction. If it was stored already, it gets its ack again instead."""
-
-    def apply(_connection: sqlite3.Connection, _entry: Entry) -> None:
-        raise refusal
-
-    draft.conversation = draft.server.conversations.own_devices(draft.sender.user_id)
-    draft.apply = apply

@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 import trio
 
-from relay.plugin import Draft, Entry, ErrorCode, RelayError, Server, Unchanged
+from relay.plugin import Draft, Entry, RelayError, Server, Unchanged
 
 from . import state
 from .state import Answer, State
 
 AT_ONCE = 200
-_TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL)
 
 
 async def keep(server: Server, pause: float) -> None:
@@ -67,7 +66,7 @@ async def _unless_refused(
     try:
         await telling
     except RelayError as refused:
-        if refused.code in _TRY_AGAIN:
+        if refused.retry:
             raise
         server.log.warning("what became of some actions is not told: %s", refused)
         await server.write(told)

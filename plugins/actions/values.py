@@ -3,6 +3,8 @@
 import math
 from typing import Any, NoReturn
 
+from msgspec import UNSET
+
 from relay.plugin import (
     Action,
     Actions,
@@ -92,7 +94,8 @@ def _within(field: NumberField | DateField, value: Any) -> bool:
 
 def _ends(field: NumberField | DateField) -> tuple[Any, Any]:
     """Return the bounds of a field; None for one that it has not."""
-    return tuple(end if isinstance(end, str | int | float) else None for end in (field.min, field.max))  # type: ignore[return-value]
+    least, most = field.min, field.max
+    return None if least is UNSET else least, None if most is UNSET else most
 
 
 def _bounds(field: NumberField | DateField) -> str:

@@ -18,6 +18,7 @@ from relay.plugin import (
     Server,
     TokenBuckets,
     answer_depth,
+    refuse_later,
 )
 
 from . import plugin_commands, registry
@@ -103,17 +104,6 @@ def invocation_depth(connection: sqlite3.Connection, sender_id: str, about: int 
         ).fetchone()
         depth = depth if newest is None else max(depth, answer_depth(newest[0]))
     return depth
-
-
-def refuse_later(draft: Draft, refusal: RelayError) -> None:
-    """Have a message refused inside its transaction. If it was stored already, it gets its ack again instead."""
-
-    def apply(_connection: sqlite3.Connection, _entry: Entry) -> None:
-        raise refusal
-
-    # Not the conversation that it was sent to: an ack of this message has no `seq` there.
-    draft.conversation = draft.server.conversations.own_devices(draft.sender.user_id)
-    draft.apply = apply
 
 
 def shape_draft(draft: Draft, invocation: Invocation, options: Options) -> None:

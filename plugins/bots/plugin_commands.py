@@ -34,7 +34,6 @@ AT_ONCE = 10
 """Commands that run at the same time."""
 
 RUNNING = "plugin_commands_running"
-_TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL)
 
 
 class Waiting(NamedTuple):
@@ -88,7 +87,7 @@ async def _run(server: Server, waiting: Waiting) -> None:
                 await _answer(server, waiting)
                 return
             except RelayError as refused:
-                if refused.code not in _TRY_AGAIN:
+                if not refused.retry:
                     await _refuse(server, waiting, str(refused))
                     return
             await trio.sleep(1.0)

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from relay.plugin import Draft, Entry, ErrorCode, RelayError, check_text
+from relay.plugin import Draft, Entry, ErrorCode, RelayError, check_text, refuse_later
 
-from .invocations import refuse_later
 from .options import Options
 from .payloads import SlashResponse
 

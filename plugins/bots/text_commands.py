@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
-from relay.plugin import Entry, ErrorCode, RelayError, Server, erase_messages
+from relay.plugin import Entry, RelayError, Server, erase_messages
 
 from . import plugin_commands, registry
 from .invocations import Invocation, find_command, invocation_depth, rate_limits, shape_draft
@@ -31,7 +31,6 @@ _COMMAND = re.compile(
     r"/(?P<name>[a-z][a-z0-9_-]{0,31})(?:@(?P<bot>[a-z0-9_][a-z0-9_.@+-]{0,63}))?(?:\s+(?P<text>.*))?",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
-_TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED, ErrorCode.INTERNAL)
 
 
 class TextCommand(NamedTuple):
@@ -103,7 +102,7 @@ async def deliver(server: Server, options: Options) -> bool:
         try:
             await _deliver_one(server, TextCommand(*row), options)
         except RelayError as refused:
-            if refused.code in _TRY_AGAIN:
+            if refused.retry:
                 return True
             await _refuse(server, TextCommand(*row), str(refused))
     return len(rows) == AT_ONCE

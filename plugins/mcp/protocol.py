@@ -50,7 +50,8 @@ async def answer(names: frozenset[str], scope: Mapping[str, Any], body: bytes) -
 @cache
 def _made(names: frozenset[str]) -> Server[Any]:
     async def list_tools(_context: ServerRequestContext[Any], _asked: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_described(TOOLS[name]) for name in TOOLS if name in _here(names)])
+        here = _here(names)
+        return types.ListToolsResult(tools=[_described(tool) for name, tool in TOOLS.items() if name in here])
 
     async def call_tool(
         _context: ServerRequestContext[Any], asked: types.CallToolRequestParams

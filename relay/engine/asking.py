@@ -69,6 +69,8 @@ class Asking:
         task = "check this message" if _is_of_a_message(question) else "allow this"
         self._required.check_all_there(task)
         hook, name = _HOOKS[what]
+        if isinstance(question, Upload) and question.chunk is not None:
+            question.chunk = _charged(question.chunk)
         for owned in self._owned(hook):
             function = getattr(owned.part, name)
             if function is None:
@@ -77,7 +79,7 @@ class Asking:
             if guard.quarantined and not required:
                 continue
             if guard.quarantined or not await self._is_answered(guard, name, function, question):
-                raise self._required.refusal(guard, task) if required else guard.refusal()
+                raise self._required.refusal(guard.plugin, task) if required else guard.refusal()
 
     def registered(self, user: RegisteredUser) -> None:
         """Tell every hook that an account was created, in each plugin's own task."""
@@ -96,9 +98,7 @@ class Asking:
         Raises:
             RelayError: its refusal.
         """
-        seconds = None
-        if name == "scan" and isinstance(question, Upload):
-            question.chunk, seconds = _charged(question.chunk), self._scan_seconds
+        seconds = self._scan_seconds if name == "scan" else None
         before = _values(question)
         try:
             answer = await guard.call_async(
@@ -115,11 +115,10 @@ def _is_of_a_message(question: Question) -> bool:
     return isinstance(question, NewConversation) and question.kind is ConversationKind.USER
 
 
-def _charged(chunk: Callable[[int], Awaitable[bytes]] | None) -> Callable[[int], Awaitable[bytes]]:
+def _charged(chunk: Callable[[int], Awaitable[bytes]]) -> Callable[[int], Awaitable[bytes]]:
     """Return what reads a chunk, such that a wait for it is charged to relay and not to the plugin."""
 
     async def read(number: int) -> bytes:
-        assert chunk is not None  # noqa: S101 - the bytes of what is scanned are stored
         with waiting_for_relay():
             return await chunk(number)
 

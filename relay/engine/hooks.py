@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from relay.engine.guard import Guard, PluginFailed
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
-from relay.engine.required import RequiredPlugins, Step
+from relay.engine.required import RequiredPlugins
 from relay.plugin.actions import ActionAnswer, ActionOutcome
 from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
-from relay.plugin.types import Draft, MessageType, Server
+from relay.plugin.types import Acted, Draft, MessageType, Server
 from relay.protocol.errors import RelayError
 from relay.services.router import Submission
 from relay.storage.entry import Entry
@@ -23,6 +23,20 @@ from relay.storage.observer import Edited
 
 SLICE_CHARACTERS: Final = 32_768
 """How much text, in characters of JSON, one call of `stored` gets; a longer message comes alone."""
+
+
+class Step(NamedTuple):
+    """One `before` hook, as it is called for one message type.
+
+    Attributes:
+        waits: whether it is async.
+        required: whether the message is refused where the hook does not work.
+    """
+
+    guard: Guard
+    call: Callable[[Draft], Any]
+    waits: bool
+    required: bool
 
 
 class Hooks:
@@ -72,7 +86,7 @@ class Hooks:
         if known is None:
             waits, requires = iscoroutinefunction, self._required.requires
             known = self._steps[type_name] = (
-                *self._required.absent(),
+                *(Step(guard, _pass, False, True) for guard in self._required.absent()),
                 *(
                     Step(owned.guard, owned.part.before, waits(owned.part.before), requires(owned))
                     for owned in self._messages
@@ -88,12 +102,12 @@ class Hooks:
             RelayError: `overloaded`; it is in quarantine, and required.
         """
         if step.required and step.guard.quarantined:
-            raise self._required.refusal(step.guard)
+            raise self._required.refusal(step.guard.plugin)
         return not step.guard.quarantined
 
     def _refusal(self, step: Step) -> RelayError:
         """Return the error for a message that a hook failed at."""
-        return self._required.refusal(step.guard) if step.required else step.guard.refusal()
+        return self._required.refusal(step.guard.plugin) if step.required else step.guard.refusal()
 
     async def before(self, draft: Draft, but: str | None = None) -> None:
         """Call every `before` hook of a draft's type; one that fails refuses the message.
@@ -149,14 +163,16 @@ class Hooks:
     def acted(
         self, guard: Guard, type_: MessageType, connection: sqlite3.Connection, answer: ActionAnswer
     ) -> ActionOutcome | None:
-        """Call a type's `acted` for a user's answer; what it raises refuses the answer.
+        """Call a type's `acted`, if it has one, for a user's answer; what it raises refuses the answer.
 
         Raises:
             RelayError: a refusal, or `plugin_failed`.
         """
+        if type_.acted is None:
+            return None
         guard.check()
         ask = guard.inside(f"acted, for {type_.name!r}", _ask_acted)
-        return ask(type_, self._server_of(guard.plugin), connection, answer)
+        return ask(type_.acted, type_, self._server_of(guard.plugin), connection, answer)
 
     def edited(self, connection: sqlite3.Connection, message: Edited) -> None:
         """Call the `edited` hooks for a message whose payload was replaced."""
@@ -253,12 +269,15 @@ def slices(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start:] if start else entries
 
 
+def _pass(_draft: Draft) -> None:
+    """Do nothing; the code of a plugin that is not there, which is never called."""
+
+
 def _ask_acted(
-    type_: MessageType, server: Server, connection: sqlite3.Connection, answer: ActionAnswer
+    acted: Acted, type_: MessageType, server: Server, connection: sqlite3.Connection, answer: ActionAnswer
 ) -> ActionOutcome | None:
     """Call a type's `acted`, and check what it returned."""
-    assert type_.acted is not None  # noqa: S101 - the caller looked
-    outcome = type_.acted(server, connection, answer._replace(payload=type_.load(answer.payload)))
+    outcome = acted(server, connection, answer._replace(payload=type_.load(answer.payload)))
     if outcome is not None and not isinstance(outcome, ActionOutcome):
         raise TypeError(f"acted returned {outcome!r:.80}; return an ActionOutcome, or None")
     return outcome

@@ -37,10 +37,12 @@ async def change_options(engine: Engine, name: str, changes: Mapping[str, Any]) 
     assert engine.settings.plugins.file is not None  # noqa: S101 - then it would not be writable
     _refuse_masks(changes)
     file = Path(engine.settings.plugins.file)
-    await engine.reloader.reload_after(name, partial(_edit, file, loaded, changes))
+    await engine.reloader.reload_after(name, partial(_edit, file, loaded, loaded.struct, changes))
 
 
-def _edit(path: Path, loaded: LoadedPlugin, changes: Mapping[str, Any]) -> Callable[[], None]:
+def _edit(
+    path: Path, loaded: LoadedPlugin, struct: type[msgspec.Struct], changes: Mapping[str, Any]
+) -> Callable[[], None]:
     """Write the options into the file, and return what writes the old ones again."""
     table = ("plugins", loaded.name)
     for key in changes:
@@ -49,10 +51,9 @@ def _edit(path: Path, loaded: LoadedPlugin, changes: Mapping[str, Any]) -> Calla
     try:
         file, before = SettingsFile(path), SettingsFile(path)
         merged = _merged(file.get(table) or {}, changes)
-        assert loaded.struct is not None  # noqa: S101 - the caller looked
         # Options of the environment count as well: some may be required. What they say, they said at the start.
         given = {key: value for key, value in _given(loaded).items() if key not in merged and key not in changes}
-        read_options(loaded.name, loaded.struct, {**given, **merged}, {})
+        read_options(loaded.name, struct, {**given, **merged}, {})
         for key in changes:
             if key in merged:
                 file.put((*table, key), merged[key])

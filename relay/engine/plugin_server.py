@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -213,11 +214,12 @@ class PluginServer(Server):
         self._services.router.tell(entry, conversation, only)
 
     def when_stored(self, user_id: str, own_id: str, call: Callable[[Entry], None] | None) -> None:
-        def guarded(entry: Entry) -> None:
-            with suppress(PluginFailed, RelayError):
-                self.guard.call("when_stored", call, entry)  # type: ignore[arg-type] # it is not None
+        told = None if call is None else partial(self._tell_stored, call)
+        self._services.router.when_stored(user_id, own_id, told)
 
-        self._services.router.when_stored(user_id, own_id, None if call is None else guarded)
+    def _tell_stored(self, call: Callable[[Entry], None], entry: Entry) -> None:
+        with suppress(PluginFailed, RelayError):
+            self.guard.call("when_stored", call, entry)
 
     async def whisper(
         self,
@@ -261,7 +263,7 @@ class PluginServer(Server):
 
     def call_acted(self, connection: sqlite3.Connection, answer: ActionAnswer) -> ActionOutcome | None:
         type_ = self._registry.types.get(answer.type)
-        if type_ is None or type_.acted is None:
+        if type_ is None:
             return None
         return self._hooks.acted(self._registry.owner(type_.name), type_, connection, answer)
 

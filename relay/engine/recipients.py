@@ -22,11 +22,11 @@ _FAILED: Final = object()
 
 
 class _Asked(NamedTuple):
-    """One question for a hook: a payload as JSON, or None where it is withheld already."""
+    """One question for a hook, about a payload as JSON; what is withheld already is not asked about."""
 
     type: MessageType
     one: ForUser
-    payload: str | None
+    payload: str
 
 
 class RecipientHooks:
@@ -72,9 +72,9 @@ class RecipientHooks:
         for owned in self._hooks_of({one.message.type for one in wanted}):
             hook = owned.part
             asked = {
-                index: _Asked(types[one.message.type], one, result[index])
-                for index, one in enumerate(wanted)
-                if one.message.type in types and hook.covers(one.message.type) and result[index] is not None
+                index: _Asked(types[one.message.type], one, payload)
+                for index, (one, payload) in enumerate(zip(wanted, result, strict=True))
+                if one.message.type in types and hook.covers(one.message.type) and payload is not None
             }
             for index, answer in zip(asked, self._ask(owned, list(asked.values())), strict=True):
                 if answer is _FAILED:
@@ -99,7 +99,6 @@ class RecipientHooks:
         """
         server, first = self._server_of(guard.plugin), None
         for type_, one, payload in asked:
-            assert payload is not None  # noqa: S101 - what is withheld is not asked about
             answer: Any = _FAILED
             try:
                 answer = self._answer(hook, server, type_, one, payload)

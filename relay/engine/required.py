@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from weakref import WeakSet
 
 from relay.engine.guard import Guard
 from relay.engine.registry import Owned, Registry
-from relay.plugin.types import Draft
 from relay.protocol.errors import ErrorCode, RelayError
 
 _log: Final = logging.getLogger("relay")
@@ -29,20 +29,6 @@ HOLDING: Final = {
 
 RETRY_SECONDS: Final = 10.0
 """Seconds until a refused message should be sent again: somebody has to look at the plugin first."""
-
-
-class Step(NamedTuple):
-    """One `before` hook, as it is called for one message type.
-
-    Attributes:
-        waits: whether it is async.
-        required: whether the message is refused where the hook does not work.
-    """
-
-    guard: Guard
-    call: Callable[[Draft], Any]
-    waits: bool
-    required: bool
 
 
 class RequiredPlugins:
@@ -59,7 +45,7 @@ class RequiredPlugins:
     def __init__(self, registry: Registry, names: Sequence[str]) -> None:
         self._registry = registry
         self._names = frozenset(names)
-        self._watched: set[Guard] = set()
+        self._watched: WeakSet[Guard] = WeakSet()
         self.refused: Counter[str] = Counter()
         self.arrange()
         for name, reason in self._left_out().items():
@@ -68,24 +54,23 @@ class RequiredPlugins:
     def arrange(self) -> None:
         """Have it told in the log when a required plugin is set aside; again when plugins have changed."""
         for owned in holding(self._registry):
-            self.requires(owned)
+            guard = owned.guard
+            if self.requires(owned) and guard not in self._watched:
+                self._watched.add(guard)
+                guard.when_changed(partial(_tell, guard))
 
     def requires(self, owned: Owned[Any]) -> bool:
         """Tell whether nothing may pass without a hook."""
-        required = owned.part.required or owned.guard.plugin in self._names
-        if required and owned.guard not in self._watched:
-            self._watched.add(owned.guard)
-            owned.guard.when_changed(partial(_tell, owned.guard))
-        return required
+        return owned.part.required or owned.guard.plugin in self._names
 
-    def absent(self) -> list[Step]:
-        """Return a step that refuses every message, for each required plugin that was left out."""
-        steps = []
+    def absent(self) -> list[Guard]:
+        """Return a quarantined guard for each plugin that the operator requires and that was left out."""
+        guards = []
         for name, reason in self._left_out().items():
             guard = Guard(name, self._registry.rules)
             guard.reason = f"left out: {reason}"
-            steps.append(Step(guard, _pass, False, True))
-        return steps
+            guards.append(guard)
+        return guards
 
     def lacking(self) -> dict[str, str]:
         """Return each required plugin that does not work, with the reason in words for everybody."""
@@ -109,15 +94,14 @@ class RequiredPlugins:
         Raises:
             RelayError: `overloaded`.
         """
-        for step in self.absent() if self._names else ():
-            raise self.refusal(step.guard, task)
+        for name in self._left_out() if self._names else ():
+            raise self.refusal(name, task)
 
-    def refusal(self, guard: Guard, task: str = "check this message") -> RelayError:
+    def refusal(self, plugin: str, task: str = "check this message") -> RelayError:
         """Return the error for what a required plugin could not check or allow; it is counted."""
-        name = guard.plugin
-        self.refused[name] += 1
-        state = self.lacking().get(name, "failed; the server's log says how")
-        text = f"the plugin {name!r} must {task}, and {state}; try again once that is mended"
+        self.refused[plugin] += 1
+        state = self.lacking().get(plugin, "failed; the server's log says how")
+        text = f"the plugin {plugin!r} must {task}, and {state}; try again once that is mended"
         return RelayError(ErrorCode.OVERLOADED, text, retry_after=RETRY_SECONDS)
 
     def _left_out(self) -> dict[str, str]:
@@ -135,10 +119,6 @@ def holding(registry: Registry) -> list[Owned[Any]]:
         for owned in registry.parts[hook]
         if any(getattr(owned.part, name) is not None for name in names)
     ]
-
-
-def _pass(_draft: Draft) -> None:
-    """Do nothing; the code of a plugin that is not there, which is never called."""
 
 
 def _tell(guard: Guard) -> None:

@@ -41,6 +41,7 @@ from relay.plugin.checks import (
     check_text,
     find_message,
     move_read_pointer,
+    refuse_later,
 )
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
 from relay.plugin.hookspecs import hookimpl
@@ -189,6 +190,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "find_message",
     "is_group_admin",
     "move_read_pointer",
+    "refuse_later",
     # The server as one plugin sees it.
     "Server",
     "Users",

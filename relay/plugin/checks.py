@@ -38,6 +38,20 @@ class Text(Payload):
     interrupted: Annotated[bool, Meta(description="whether its sender did not come to its end")] = False
 
 
+def refuse_later(draft: Draft, refusal: RelayError) -> None:
+    """Have a message refused inside its transaction. If it was stored already, it gets its ack again instead.
+
+    For `handle`, where what it needs may be gone since a first try was stored.
+    """
+
+    def apply(_connection: sqlite3.Connection, _entry: Entry) -> None:
+        raise refusal
+
+    # Not the conversation that it was sent to: an ack of this message has no `seq` there.
+    draft.conversation = draft.server.conversations.own_devices(draft.sender.user_id)
+    draft.apply = apply
+
+
 def check_future(field: str, moment: float | None, entry: Entry) -> None:
     """Refuse a time (Unix seconds) that has passed when its message is stored; None is allowed.
 

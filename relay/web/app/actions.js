@@ -59,7 +59,12 @@ export function drawActions(message, messenger, role) {
  * @param {string | null} role
  */
 export function mayClose({ actions, mine }, role) {
-  return actions !== null && !actions.closed && (mine || role === "owner" || role === "admin");
+  return actions !== null && !actions.closed && (mine || isAdmin(role));
+}
+
+/** @param {string | null} role */
+function isAdmin(role) {
+  return role === "owner" || role === "admin";
 }
 
 /** @param {Action} action @param {ActionsView} actions @param {Send} send @param {(error: unknown) => void} failed */
@@ -170,7 +175,7 @@ function drawInput(field, attributes) {
  */
 function refusalOf({ for: whom }, { names, session }, role) {
   if (whom === "everyone") return "";
-  if (whom === "admins") return role === "owner" || role === "admin" ? "" : "For admins of the group";
+  if (whom === "admins") return isAdmin(role) ? "" : "For admins of the group";
   return whom.includes(session.userId) ? "" : `For ${listed(whom.map((id) => isolate(names.of(id))))}`;
 }
 

@@ -21,10 +21,7 @@ export class Notices {
    * @param {string} [body]
    */
   say(title, body = "") {
-    const notice = element("div", { class: "notice" }, element("strong", { dir: "auto" }, upright(title)));
-    if (body) notice.append(element("p", { dir: "auto" }, upright(body)));
-    notice.append(button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet dismiss" }));
-    this.#shown.append(notice);
+    const notice = this.#add(title, body);
     setTimeout(() => notice.remove(), NOTICE_MS);
   }
 
@@ -37,10 +34,16 @@ export class Notices {
    * @param {() => void} press
    */
   ask(title, body, label, press) {
-    const answer = button(label, () => (notice.remove(), press()), { class: "link" });
+    const notice = this.#add(title, body, button(label, () => (notice.remove(), press()), { class: "link" }));
+  }
+
+  /** @param {string} title @param {string} body @param {...HTMLElement} more @returns {HTMLElement} */
+  #add(title, body, ...more) {
     const dismiss = button("Dismiss", () => notice.remove(), { sign: icon("close"), class: "quiet dismiss" });
-    const notice = element("div", { class: "notice" }, element("strong", {}, title), element("p", {}, body), answer, dismiss);
+    const told = body && element("p", { dir: "auto" }, upright(body));
+    const notice = element("div", { class: "notice" }, element("strong", { dir: "auto" }, upright(title)), told, ...more, dismiss);
     this.#shown.append(notice);
+    return notice;
   }
 
   /** @param {unknown} error */
