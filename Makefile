@@ -8,14 +8,20 @@ BIN := $(VENV)/bin
 JS := tests/js/node_modules
 TSC := $(JS)/.bin/tsc
 PYTEST := $(BIN)/python -m pytest
+# About a minute of the end-to-end tests, with something of everything that the program is made of.
+PROGRAM_TESTS := $(addprefix tests/e2e/test_,program.py delivery.py resume.py ending.py tls.py bots.py \
+	attachments.py reloading.py notifications.py)
 # With ARGS one of the two runs may find no test, which pytest ends with 5.
 OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
 
+# The tests start hundreds of processes; without bytecode each would compile all of relay.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench crash chaos fuzz size sdk clean
+.PHONY: help run test lint floors bench crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
 	$(BIN)/relay serve --config $(CONFIG)
@@ -49,8 +55,39 @@ chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk thro
 size: $(JS)/.installed ## Print the JavaScript SDK's size, and check its limit
 	node tests/js/tools/size.js
 
+bundle: $(JS)/.installed ## Bundle the page into relay/web/bundle, which is served in place of its single modules
+	node tests/js/tools/bundle.js
+
 sdk: $(JS)/.installed ## Build the JavaScript SDK's npm package in dist
 	node tests/js/tools/pack.js
+
+wheel: $(VENV)/.installed-dev ## Build the wheel in dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+binary: dist/relay ## Make the program for machines without Python in dist: a folder, the same packed, and one file
+
+deb: build/.deb ## Make the Debian package of the program in dist
+
+test-binary: build/.deb ## Run end-to-end tests against the program (ARGS="tests/e2e" for all of them)
+	RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay \
+		$(PYTEST) -n auto --dist loadfile -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
+
+# One run makes all forms of the program. It is made anew when anything that goes into it has changed.
+dist/relay: $(VENV)/.installed-dev LICENSE $(shell find relay plugins config release -type f -not -name "*.pyc")
+	$(BIN)/python -m release.binary
+
+build/.deb: dist/relay
+	$(BIN)/python -m release.debian
+	@touch $@
+
+emoji: ## Make the page's emoji anew, from the npm package emojibase-data
+	rm -rf build/emoji && mkdir -p build/emoji
+	npm pack emojibase-data@17 --silent --pack-destination build/emoji
+	tar -xzf build/emoji/emojibase-data-*.tgz -C build/emoji
+	node tests/js/tools/emoji.js build/emoji/package
+
+screenshots: $(VENV)/.installed-dev ## Take the pictures of the page in docs/pictures anew, with chromium
+	$(BIN)/python -m tests.e2e.browser.screenshots
 
 clean: ## Remove .venv, caches and build products; databases stay
 	rm -rf $(VENV) $(JS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

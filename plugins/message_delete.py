@@ -1,6 +1,6 @@
 """`message_delete`: a message becomes a tombstone; it keeps its `seq` and loses its payload.
 
-Its author may delete it, in a group the owner and the admins too, and every user their own notifications.
+Its author may delete it, in a group those too who have the right `delete_others`, and users their notifications.
 """
 
 import sqlite3
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from relay.plugin import (
+    Act,
     ConversationKind,
     Draft,
     Entry,
@@ -21,7 +22,8 @@ from relay.plugin import (
     erase_messages,
     find_message,
     hookimpl,
-    is_group_admin,
+    remove_message,
+    require,
 )
 
 
@@ -29,36 +31,39 @@ class MessageDelete(Payload):
     """The message to delete; `kind` is `self` for one of the user's own notifications."""
 
     message_id: Annotated[Integer, Meta(description="the message")]
+    removed: Annotated[
+        bool,
+        Meta(
+            description="whether somebody else than the author removes it; set by the server",
+            extra_json_schema={"readOnly": True},
+        ),
+    ] = False
     kind: Annotated[Literal["self"] | None, Meta(description="`self` for one of the user's notifications")] = None
 
 
 def prepare(draft: Draft) -> None:
     """Erase the message in the transaction that stores the deletion."""
     message_id = draft.payload.message_id
+    if draft.payload.removed:
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, "removed is the server's to say; leave it out")
 
-    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+    def apply(connection: sqlite3.Connection, entry: Entry) -> str | None:
         message = find_message(connection, entry, message_id, "to delete")
-        known = draft.server.message_types.types.get(message.type)
-        if known is not None and not (known.from_clients and known.deletable):
+        if not draft.server.message_types.is_deletable(message.type):
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be deleted")
-        if message.sender_id != entry.sender_id and not may_delete_others(draft):
-            raise RelayError(
-                ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may delete a message"
-            )
-        if not erase_messages(connection, [message_id], entry.timestamp):
+        others = message.sender_id != entry.sender_id
+        if others:
+            require(draft.sender.identity, Act.DELETE_OTHERS, draft.conversation)
+        removed = others and draft.conversation.kind is ConversationKind.GROUP
+        if removed:
+            erased = remove_message(connection, message_id, entry.timestamp, entry.sender_id)
+        else:
+            erased = bool(erase_messages(connection, [message_id], entry.timestamp))
+        if not erased:
             raise RelayError(ErrorCode.FORBIDDEN, "this message is kept; nobody can delete it now")
+        return draft.type.write(MessageDelete(message_id=message_id, removed=True)) if removed else None
 
     draft.apply = apply
-
-
-def may_delete_others(draft: Draft) -> bool:
-    """Return whether the sender may delete messages of other people in the conversation."""
-    conversation, sender = draft.conversation, draft.sender
-    if conversation.kind is ConversationKind.SELF:
-        return sender.user_id in conversation.members or sender.identity.admin
-    if conversation.kind is ConversationKind.BROADCAST:
-        return sender.identity.admin
-    return is_group_admin(sender.user_id, conversation)
 
 
 @hookimpl
@@ -72,6 +77,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             targets=frozenset(ConversationKind),
             priority=30,
             deletable=False,
+            act=Act.DELETE,
             prepare=prepare,
         )
     ]

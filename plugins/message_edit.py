@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from relay.plugin import (
+    Act,
     Actions,
     Draft,
     Entry,
@@ -28,6 +29,7 @@ from relay.plugin import (
     hookimpl,
     note_edit,
     note_mentions,
+    require,
     rewrite_message,
 )
 
@@ -54,7 +56,7 @@ async def handle(draft: Draft) -> None:
         if known is None or not known.editable:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a {message.type} cannot be edited")
         if message.sender_id != entry.sender_id:
-            raise RelayError(ErrorCode.FORBIDDEN, "only its author may edit a message")
+            require(draft.sender.identity, Act.EDIT_OTHERS, draft.conversation)
         payload = {
             name: value
             for name, value in (msgspec.json.decode(message.payload) | shaped.said).items()
@@ -120,6 +122,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             kind=Kind.STREAM,
             priority=30,
             deletable=False,
+            act=Act.EDIT,
             collapse=lambda edit: str(edit.message_id),
             about=lambda edit: edit.message_id,
             handle=handle,

@@ -1,13 +1,17 @@
 """`read_receipt`: how far a user has read a conversation; it only moves forward."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from relay.plugin import (
     DIALOGUE,
+    Act,
     ConversationKind,
+    Diagnostics,
     Draft,
     Entry,
     ErrorCode,
@@ -16,6 +20,9 @@ from relay.plugin import (
     MessageType,
     Payload,
     RelayError,
+    Server,
+    TracedMessage,
+    TraceNote,
     hookimpl,
     move_read_pointer,
     tells_receipts,
@@ -67,6 +74,28 @@ def key(receipt: ReadReceipt) -> str:
     return PRIVATE if receipt.private else "read"
 
 
+def trace(
+    _server: Server, connection: sqlite3.Connection, message: TracedMessage, user_ids: Sequence[str]
+) -> Iterator[TraceNote]:
+    """Yield when users told others that they have read as far as a message, or further."""
+    marks = ",".join("?" * len(user_ids))
+    for user_id, payload, at in connection.execute(
+        "SELECT sender_id, payload, timestamp FROM latest WHERE channel_id = ? AND type = 'read_receipt'"
+        f" AND key = 'read' AND sender_id IN ({marks})",
+        (message.channel_id, *user_ids),
+    ).fetchall():
+        up_to_seq = msgspec.json.decode(payload, type=ReadReceipt).up_to_seq or 0
+        if message.seq is not None and message.seq <= up_to_seq and user_id != message.sender_id:
+            text = f"{user_id} told that they have read up to seq {up_to_seq}."
+            yield TraceNote(what="read_told", text=text, user_id=user_id, at=at)
+
+
+@hookimpl
+def relay_diagnostics() -> list[Diagnostics]:
+    """Tell when somebody told that they have read a message."""
+    return [Diagnostics(trace=trace)]
+
+
 @hookimpl
 def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
     """Add `read_receipt`."""
@@ -77,6 +106,7 @@ def relay_message_types(options: dict[str, Any]) -> list[MessageType]:
             kind=Kind.LATEST,
             targets=frozenset(ConversationKind),
             priority=40,
+            act=Act.READ,
             key=key,
             prepare=prepare,
         )

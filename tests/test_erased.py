@@ -8,17 +8,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from relay.app.plugin_admin import run_command
-from relay.engine.engine import Engine, open_engine
-from relay.protocol.kinds import Role
+from relay.engine.engine import Engine
+from relay.engine.opening import open_engine
+from relay.protocol.kinds import ConversationKind, Role, ServerRole
 from relay.settings import load
-from relay.storage import accounts
+from relay.storage import account_links, accounts
 
 pytestmark = pytest.mark.real_time
 
@@ -281,3 +284,50 @@ async def test_erasing_an_account_leaves_groups_to_others(tmp_path: Path) -> Non
         await engine.leaving.erase("bob")
         team = await engine.groups.get("zoe", "team")
         assert team.members == {"zoe": Role.OWNER, "alice": Role.MEMBER}
+
+
+async def test_no_byte_is_left_of_anything_of_an_account_and_others_keep_theirs(tmp_path: Path) -> None:
+    async def data(number: int) -> Any:
+        yield words(number).encode() * 3_000
+
+    async with running(tmp_path) as engine:
+        await people(engine)
+        await engine.runner.write(lambda c: accounts.update_user(c, "bob", role=ServerRole.OWNER))
+        said_by_zoe = partial(engine.submitter.send_as, "zoe")
+        for number in range(50, 70):
+            await said(engine, number, more=f" and {words(90)}" if number == 60 else "")
+        file = await engine.attachments.receive("zoe", f"{words(1)}.txt", data(2))
+        first = await said_by_zoe(
+            "group_message", {"content": words(3), "attachments": [file.attachment_id]}, "team"
+        )
+        await said_by_zoe("message_edit", {"message_id": first.message_id, "content": words(4)}, "team")
+        other = await said(engine, 70, target="team")
+        await said_by_zoe("group_message", {"content": words(5), "thread": other}, "team")
+        await said_by_zoe("group_message", {"content": words(6), "reply_to": other}, "team")
+        await said_by_zoe("reaction", {"message_id": other, "emoji": words(7), "on": True}, "team")
+        await said_by_zoe("status_update", {"status": "busy", "text": words(8)}, None)
+        await said_by_zoe("chat_message", {"content": words(9)}, "zoe")
+        await engine.submitter.send_as("bob", "notification", {"title": words(10)}, "zoe", scopes=NOTIFY)
+        await engine.reports.file("zoe", other, "abuse", words(11))
+        await engine.runner.write(
+            lambda connection: accounts.create_token(connection, "zoe", 1.0, origin="cli", label=words(12))
+        )
+        await engine.runner.write(
+            lambda connection: account_links.set_address(connection, "zoe", f"{words(13)}@example.org", 1.0)
+        )
+        await engine.submitter.send_as(
+            "bob", "group_message", {"content": f"{words(71)} @zoe", "mentions": ["zoe"]}, "team"
+        )
+        everything = range(1, 14)
+        assert [number for number in everything if found_in(tmp_path, number) == []] == []
+        await engine.leaving.erase("zoe")
+        await engine.attachments.collect()
+        await purged(engine)
+        assert {number: found_in(tmp_path, number) for number in everything if found_in(tmp_path, number)} == {}
+        kept = await engine.history.page("bob", ConversationKind.GROUP, "team", 100)
+        texts = [msgspec.json.decode(one.payload).get("content") for one in kept["messages"]]
+        assert [text for text in texts if text] == [f"password {words(70)}", f"{words(71)} @zoe"]
+        seqs = [one.meta.seq for one in kept["messages"]]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    assert {number: found_in(tmp_path, number) for number in everything if found_in(tmp_path, number)} == {}
+    assert "into.db" in found_in(tmp_path, 90)

@@ -24,8 +24,9 @@ ONE_DOOR = {
     "quart": {"relay/transports/rest", "relay/http"},
     "prometheus_client": {"relay/transports/rest/metrics.py"},
     "cronsim": {"relay/plugin/schedules.py"},
+    "segno": {"relay/http/qr_codes.py"},
     "quart_trio": {"relay/transports/rest"},
-    "sqlite_utils": {"relay/storage/migrations.py"},
+    "sqlite_utils": {"relay/storage/first_migrations.py", "relay/storage/migrations.py"},
     "argon2": {"relay/services/passwords.py"},
     "httpx": {"relay/client"},
     "jsonschema": {"relay/testing/shapes.py"},
@@ -35,7 +36,7 @@ ONE_DOOR = {
     "idna": {"relay/http/addresses.py"},
     "trio_websocket": {"relay/transports/odd_frames.py", "relay/client"},
 }
-NO_IO = {"msgspec", "relay", "__future__", "collections", "enum", "re", "struct", "typing"}
+NO_IO = {"msgspec", "relay", "__future__", "collections", "enum", "functools", "re", "struct", "typing"}
 """All that the ground floor imports."""
 
 

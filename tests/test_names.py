@@ -11,6 +11,7 @@ import pytest
 from relay.app import admin, admin_groups
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.testing import RelayWorld, World
+from tests.actors import OPERATOR
 
 BAD = ["\u202eevil", "\u3164", "\u200d"]
 
@@ -34,11 +35,13 @@ DOORS: dict[str, Give] = {
     ),
     "a new group": lambda world, name: rest(world, "POST", "/api/groups", {"name": name, "members": ["bob"]}),
     "a group": lambda world, name: rest(world, "PATCH", "/api/groups/team", {"name": name}),
-    "a user, by the operator": lambda world, name: told(admin.add_user(world.engine, "made", name)),
+    "a user, by the operator": lambda world, name: told(admin.add_user(world.engine, OPERATOR, "made", name)),
     "a group, by the operator": lambda world, name: told(
-        admin_groups.create_group(world.engine, "made", name, "alice")
+        admin_groups.create_group(world.engine, OPERATOR, "made", name, "alice")
     ),
-    "a token, by the operator": lambda world, name: told(admin.create_token(world.engine, "alice", name)),
+    "a token, by the operator": lambda world, name: told(
+        admin.create_token(world.engine, OPERATOR, "alice", name)
+    ),
     "a user, by a plugin": lambda world, name: told(world.engine.server_of("search").ensure_user("made", name)),
 }
 

@@ -5,6 +5,7 @@ import sqlite3
 import msgspec
 
 from relay.plugin import (
+    Act,
     ActionAnswer,
     ActionOutcome,
     Conversation,
@@ -17,6 +18,7 @@ from relay.plugin import (
     is_group_admin,
     not_found,
     refuse_later,
+    require,
 )
 
 from . import state
@@ -59,6 +61,7 @@ def _answer(draft: Draft, said: ActionPayload, place: Conversation, options: Opt
         found = _read(connection, place, said.message_id)
         known = found.state
         _check_may(known, entry.sender_id, place)
+        require(draft.sender.identity, Act.REACT, place)
         _check_open(connection, known, entry.sender_id, options)
         check_answer(known.valid, said)
         answer = ActionAnswer(
@@ -90,9 +93,8 @@ async def handle_close(draft: Draft) -> None:
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         known = _read(connection, place, said.message_id).state
-        if known.author_id != user_id and not is_group_admin(user_id, place):
-            text = "only its author, or an admin of the group, may close the actions of a message"
-            raise RelayError(ErrorCode.FORBIDDEN, text)
+        if known.author_id != user_id:
+            require(draft.sender.identity, Act.END_OTHERS, place)
         now = state.closed(known, user_id, entry.timestamp)._replace(outcome=said.outcome or known.outcome)
         if now != known:
             state.save(connection, now)

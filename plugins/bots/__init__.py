@@ -10,6 +10,7 @@ from functools import partial
 import msgspec
 
 from relay.plugin import (
+    Act,
     BackgroundTask,
     Command,
     Draft,
@@ -19,6 +20,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    PageExtension,
     RelayError,
     Routes,
     Server,
@@ -27,6 +29,7 @@ from relay.plugin import (
 )
 
 from . import cli, invocations, plugin_commands, registry, responses, text_commands
+from .administration import blueprint as administration
 from .options import Options
 from .payloads import Answered, BotCommands, CommandSpec, Invoked, SlashCommand, SlashNotice, SlashResponse
 from .registry import SCHEMA, register
@@ -67,6 +70,7 @@ def relay_migrations() -> list[Migration]:
         Migration(name="bots", sql=SCHEMA),
         Migration(name="arguments", sql=registry.ARGUMENTS),
         Migration(name="plugin_commands", sql=plugin_commands.SCHEMA),
+        Migration(name="threads", sql=registry.THREADS),
     ]
 
 
@@ -88,6 +92,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             kind=Kind.STREAM,
             priority=20,
             deletable=False,
+            act=Act.COMMAND,
             answer=Invoked,
             handle=partial(invocations.handle, options=options),
         ),
@@ -132,8 +137,8 @@ def relay_message_hooks(options: Options) -> list[MessageHook]:
 
 @hookimpl
 def relay_session_hooks() -> list[SessionHook]:
-    """Remove a bot whose account is erased, and what an erased user invoked."""
-    return [SessionHook(left=registry.left)]
+    """Remove a bot whose account is erased, and what an erased user invoked; have bots banned with their owner."""
+    return [SessionHook(left=registry.left, owned=registry.owned)]
 
 
 @hookimpl
@@ -144,8 +149,14 @@ def relay_background(options: Options) -> list[BackgroundTask]:
 
 @hookimpl
 def relay_routes() -> list[Routes]:
-    """Add `GET /api/bots` and `GET /api/commands`."""
-    return [Routes(blueprint=blueprint)]
+    """Add `GET /api/bots`, `GET /api/commands` and `/api/admin/bots`."""
+    return [Routes(blueprint=blueprint), Routes(blueprint=administration)]
+
+
+@hookimpl
+def relay_page() -> PageExtension:
+    """Add a section to the administration."""
+    return PageExtension(folder="page", module=None, admin="admin.js")
 
 
 @hookimpl

@@ -6,6 +6,7 @@ So the bot gets it like any other message: live, or by its cursor when it was aw
 import sqlite3
 from typing import NamedTuple
 
+import msgspec
 import trio
 
 from relay.plugin import (
@@ -18,6 +19,7 @@ from relay.plugin import (
     Server,
     TokenBuckets,
     answer_depth,
+    find_root,
     refuse_later,
 )
 
@@ -29,13 +31,19 @@ from .registry import Command
 
 
 class Invocation(NamedTuple):
-    """A command that a user invoked, on its way to its bot; `about` is the message that it was in."""
+    """A command that a user invoked, on its way to its bot.
+
+    Attributes:
+        about: the message that it was in.
+        thread: the root of the thread that it was invoked in.
+    """
 
     command: Command
     text: str
     place: Conversation
     about: int | None = None
     depth: int = 0
+    thread: int | None = None
 
 
 async def handle(draft: Draft, options: Options) -> None:
@@ -63,7 +71,7 @@ async def handle(draft: Draft, options: Options) -> None:
     draft.conversation = await draft.server.conversations.own(found.bot_id or user_id)
     draft.target_id = ""
     draft.answer = {"bot": found.bot_id} if found.plugin is None else {"plugin": found.plugin}
-    shape_draft(draft, Invocation(found, said.text, place, depth=depth), options)
+    shape_draft(draft, Invocation(found, said.text, place, depth=depth, thread=said.thread), options)
 
 
 def find_command(
@@ -113,6 +121,7 @@ def shape_draft(draft: Draft, invocation: Invocation, options: Options) -> None:
     draft.payload = SlashCommand(
         command=command.name,
         text=invocation.text,
+        thread=invocation.thread,
         place=Place(
             kind="group" if place.kind is ConversationKind.GROUP else "user",
             target_id=place.target_id(user_id),
@@ -129,15 +138,20 @@ def shape_draft(draft: Draft, invocation: Invocation, options: Options) -> None:
             raise RelayError(ErrorCode.NOT_FOUND, "there is no such conversation of yours any more")
         if command.plugin is None and registry.find(connection, command.bot_id) is None:
             raise RelayError(ErrorCode.NOT_FOUND, f"{command.bot_id} is no bot any more")
+        if invocation.thread is not None:
+            there = msgspec.structs.replace(entry, channel_id=place.channel_id)  # it is stored elsewhere
+            find_root(connection, there, invocation.thread)
 
     def after(connection: sqlite3.Connection, entry: Entry) -> None:
         assert entry.message_id is not None  # noqa: S101 - it is stored
         where = (entry.sender_id, place.address, invocation.about)
         if command.plugin is not None:
-            waiting = Waiting(entry.message_id, command.name, invocation.text, *where, entry.timestamp)
+            waiting = Waiting(
+                entry.message_id, command.name, invocation.text, *where, entry.timestamp, invocation.thread
+            )
             plugin_commands.add(connection, waiting)
         else:
-            _register(connection, entry, command, where, private)
+            _register(connection, entry, command, where, private, invocation.thread)
         if invocation.about is not None:
             connection.execute("DELETE FROM bots_spoken WHERE message_id = ?", (invocation.about,))
         draft.server.wake()
@@ -151,12 +165,14 @@ def _register(
     command: Command,
     where: tuple[str, str, int | None],
     private: bool,
+    thread: int | None,
 ) -> None:
     """Keep an invocation of a bot's command until it is too old to be answered."""
     connection.execute(
-        "INSERT INTO bots_invocations (message_id, bot_id, command, sender_id, address, about, private, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (entry.message_id, command.bot_id, command.name, *where, private, entry.timestamp),
+        "INSERT INTO bots_invocations"
+        " (message_id, bot_id, command, sender_id, address, about, private, at, thread)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (entry.message_id, command.bot_id, command.name, *where, private, entry.timestamp, thread),
     )
 
 

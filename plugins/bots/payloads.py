@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.plugin import Actions, Integer, Mentions, Name, Payload
+from relay.plugin import Actions, AttachedFiles, Integer, Mentions, Name, Payload
 
 LONGEST = 4000
 """The most characters after a command."""
@@ -47,13 +47,15 @@ class Place(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
 
 
 class SlashCommand(Payload):
-    """An invocation: `roll` or `roll@dice`, and the text after it. The server sets the other fields.
+    """An invocation: `roll` or `roll@dice`, and the text after it; `thread` is the root of the thread it is for.
 
-    `about` is the message that it was in. `private` means that only the invoker will see the answers.
+    The server sets the other fields. `about` is the message that it was in. `private` means that only the invoker
+    will see the answers.
     """
 
     command: Addressed
     text: Annotated[str, Meta(max_length=LONGEST)] = ""
+    thread: Integer | None = None
     place: Place | None = None
     about: Integer | None = None
     private: bool = False
@@ -75,8 +77,8 @@ class Answered(Payload):
 class SlashResponse(Payload):
     """A bot's answer to an invocation, by the `message_id` of its `slash_command`.
 
-    With `private` only the bot and the invoker see it. The server sets `command`, `invoked_by` and `reply_to`. The
-    answer of a plugin's command has its invoker as the sender, and the `plugin`.
+    With `private` only the bot and the invoker see it. The server sets `command`, `invoked_by`, `reply_to`, and
+    `thread`, that of the invocation. The answer of a plugin's command has its invoker as the sender, and `plugin`.
     """
 
     invocation: Integer
@@ -86,9 +88,11 @@ class SlashResponse(Payload):
     mentions: Mentions = []
     extra: dict[str, Any] | None = None
     actions: Actions | None = None
+    files: AttachedFiles = []
     command: str | None = None
     invoked_by: Name | None = None
     reply_to: Integer | None = None
+    thread: Integer | None = None
     plugin: Name | None = None
 
 

@@ -19,6 +19,7 @@ from relay.plugin import (
     SlashAnswer,
     SlashInvocation,
     Unchanged,
+    check_text,
 )
 
 from .notices import send_notice
@@ -46,11 +47,12 @@ class Waiting(NamedTuple):
     address: str
     about: int | None
     at: float
+    thread: int | None
 
 
 def add(connection: sqlite3.Connection, waiting: Waiting) -> None:
     """Keep an invocation until it is answered; called in its message's transaction."""
-    connection.execute("INSERT INTO bots_plugin_invocations VALUES (?, ?, ?, ?, ?, ?, ?)", waiting)
+    connection.execute("INSERT INTO bots_plugin_invocations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", waiting)
 
 
 def forget(connection: sqlite3.Connection, message_id: int) -> bool:
@@ -64,7 +66,7 @@ async def begin(server: Server, nursery: trio.Nursery) -> bool:
     running: set[int] = server.memory.setdefault(RUNNING, set())
     rows = await server.read(
         lambda connection: connection.execute(
-            "SELECT message_id, command, text, sender_id, address, about, at FROM bots_plugin_invocations"
+            "SELECT message_id, command, text, sender_id, address, about, at, thread FROM bots_plugin_invocations"
             " ORDER BY message_id LIMIT ?",
             (AT_ONCE * 2,),
         ).fetchall()
@@ -103,7 +105,7 @@ async def _answer(server: Server, waiting: Waiting) -> None:
     answer = await server.slash_commands.run(
         SlashInvocation(
             waiting.message_id, waiting.command, waiting.text, waiting.sender_id, place,
-            place.target_id(waiting.sender_id), waiting.about, waiting.at,
+            place.target_id(waiting.sender_id), waiting.about, waiting.at, waiting.thread,
         )
     )  # fmt: skip
     if answer is None:
@@ -116,11 +118,15 @@ async def _post(server: Server, waiting: Waiting, place: Conversation, answer: S
     """Send an answer in its invoker's name: to them alone, or to where they invoked the command."""
 
     def shape(draft: Draft) -> None:
-        def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+        check_text(draft)
+        checked = draft.apply
+
+        def apply(connection: sqlite3.Connection, entry: Entry) -> str | None:
             if not answer.private and entry.sender_id not in place.members:
                 raise RelayError(ErrorCode.NOT_FOUND, "there is no such conversation of yours any more")
             if not forget(connection, waiting.message_id):
                 raise Unchanged
+            return None if checked is None else checked(connection, entry)
 
         draft.apply = apply
 
@@ -133,6 +139,7 @@ async def _post(server: Server, waiting: Waiting, place: Conversation, answer: S
         "invoked_by": waiting.sender_id,
         "plugin": None if offered is None else offered.plugin,
         "reply_to": None if answer.private else waiting.about,
+        "thread": None if answer.private else waiting.thread,
     }
     to = await server.conversations.own(waiting.sender_id) if answer.private else place
     await server.post(waiting.sender_id, "slash_response", payload, to, shape=shape)

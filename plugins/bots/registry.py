@@ -32,6 +32,11 @@ CREATE TABLE bots_spoken (
 
 ARGUMENTS = "ALTER TABLE bots_commands ADD COLUMN arguments TEXT"
 
+THREADS = """
+ALTER TABLE bots_invocations ADD COLUMN thread INTEGER;
+ALTER TABLE bots_plugin_invocations ADD COLUMN thread INTEGER;
+"""
+
 _ACTIVE = (
     "(SELECT b.user_id, u.display_name, b.owner_id, b.added_at FROM bots_bots b JOIN users u USING (user_id)"
     " WHERE b.removed_at IS NULL AND u.disabled = 0)"
@@ -69,6 +74,14 @@ def is_bot(connection: sqlite3.Connection, user_id: str) -> bool:
     return connection.execute("SELECT 1 FROM bots_bots WHERE user_id = ?", (user_id,)).fetchone() is not None
 
 
+def is_known(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Return whether a user is a bot that was not removed, also one whose account is disabled."""
+    row = connection.execute(
+        "SELECT 1 FROM bots_bots WHERE user_id = ? AND removed_at IS NULL", (user_id,)
+    ).fetchone()
+    return row is not None
+
+
 def find(connection: sqlite3.Connection, user_id: str) -> Bot | None:
     """Return a bot; None for a user who is none, or a bot that was removed."""
     row = connection.execute(f"SELECT * FROM {_ACTIVE} WHERE user_id = ?", (user_id,)).fetchone()
@@ -81,6 +94,26 @@ def listed(connection: sqlite3.Connection, after: str = "", limit: int = 1000) -
         f"SELECT * FROM {_ACTIVE} WHERE user_id > ? ORDER BY user_id LIMIT ?", (after, limit)
     )
     return [Bot(*row) for row in rows]
+
+
+def all_of(connection: sqlite3.Connection, after: str, limit: int) -> list[tuple[Bot, bool]]:
+    """Return bots as `listed` does, with those whose accounts are disabled; each with whether it is active."""
+    rows = connection.execute(
+        "SELECT b.user_id, u.display_name, b.owner_id, b.added_at, u.disabled FROM bots_bots b JOIN users u"
+        " USING (user_id) WHERE b.removed_at IS NULL AND b.user_id > ? ORDER BY b.user_id LIMIT ?",
+        (after, limit),
+    )
+    return [(Bot(*row[:4]), not row[4]) for row in rows]
+
+
+def unanswered(connection: sqlite3.Connection, bot_id: str) -> tuple[int, int]:
+    """Return how many commands of a bot wait for an answer, and how many had none in time, of the newest ones."""
+    waiting, late = connection.execute(
+        "SELECT count(*) FILTER (WHERE told = 0), count(*) FILTER (WHERE told = 1) FROM bots_invocations"
+        " WHERE bot_id = ? AND answers = 0",
+        (bot_id,),
+    ).fetchone()
+    return waiting, late
 
 
 def commands(
@@ -176,6 +209,16 @@ def remove(connection: sqlite3.Connection, user_id: str, now: float) -> None:
     connection.execute("UPDATE bots_bots SET removed_at = ? WHERE user_id = ?", (now, user_id))
     connection.execute("DELETE FROM bots_commands WHERE user_id = ?", (user_id,))
     connection.execute("DELETE FROM bots_invocations WHERE bot_id = ?", (user_id,))
+
+
+def owned(_server: Server, connection: sqlite3.Connection, user_id: str) -> list[str]:
+    """Return the bots that a user answers for."""
+    rows = connection.execute(
+        "SELECT user_id FROM bots_bots WHERE owner_id = ? AND removed_at IS NULL AND user_id <> owner_id"
+        " ORDER BY user_id",
+        (user_id,),
+    )
+    return [bot_id for (bot_id,) in rows]
 
 
 def left(server: Server, connection: sqlite3.Connection, user_id: str) -> None:

@@ -16,7 +16,7 @@ from .payloads import SlashResponse
 
 
 class Invoked(NamedTuple):
-    """An invocation that a bot may answer; `private` and `about` are those of its `slash_command`."""
+    """An invocation that a bot may answer; `private`, `about` and `thread` are those of its `slash_command`."""
 
     command: str
     sender_id: str
@@ -24,6 +24,7 @@ class Invoked(NamedTuple):
     about: int | None
     private: bool
     depth: int | None
+    thread: int | None
 
 
 async def handle(draft: Draft, options: Options) -> None:
@@ -33,8 +34,8 @@ async def handle(draft: Draft, options: Options) -> None:
     answer is over since then.
     """
     said: SlashResponse = draft.payload
-    if (said.command, said.invoked_by, said.reply_to, said.plugin) != (None, None, None, None):
-        text = "command, invoked_by, reply_to and plugin are the server's to say"
+    if any(one is not None for one in (said.command, said.invoked_by, said.reply_to, said.plugin, said.thread)):
+        text = "command, invoked_by, reply_to, thread and plugin are the server's to say"
         raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
     bot_id, conversations = draft.sender.user_id, draft.server.conversations
     invoked = await draft.server.read(lambda connection: find_invocation(connection, said.invocation, bot_id))
@@ -49,18 +50,18 @@ async def handle(draft: Draft, options: Options) -> None:
         return
     draft.conversation, draft.target_id = place, place.target_id(bot_id)
     draft.answer, draft.depth = {"private": private}, (invoked.depth or 0) + 1
+    draft.payload = msgspec.structs.replace(said, thread=None if private else invoked.thread)
     check_text(draft)
     checked = draft.apply
 
-    def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+    def apply(connection: sqlite3.Connection, entry: Entry) -> str | None:
         if not count_response(connection, said.invocation, bot_id, entry.timestamp, options):
             raise too_late(said.invocation, options)
-        if checked is not None:
-            checked(connection, entry)
+        return None if checked is None else checked(connection, entry)
 
     draft.apply = apply
     draft.payload = msgspec.structs.replace(
-        said,
+        draft.payload,
         private=private,
         command=invoked.command,
         invoked_by=invoked.sender_id,
@@ -71,11 +72,11 @@ async def handle(draft: Draft, options: Options) -> None:
 def find_invocation(connection: sqlite3.Connection, invocation: int, bot_id: str) -> Invoked | None:
     """Return an invocation of a bot; None where there is none with this id."""
     row = connection.execute(
-        "SELECT command, i.sender_id, address, i.about, private, l.depth FROM bots_invocations i"
+        "SELECT command, i.sender_id, address, i.about, private, l.depth, i.thread FROM bots_invocations i"
         " JOIN log l USING (message_id) WHERE message_id = ? AND bot_id = ?",
         (invocation, bot_id),
     ).fetchone()
-    return Invoked._make((*row[:4], bool(row[4]), row[5])) if row else None
+    return Invoked._make((*row[:4], bool(row[4]), *row[5:])) if row else None
 
 
 def count_response(

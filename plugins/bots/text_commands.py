@@ -113,16 +113,17 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
     assert found is not None  # noqa: S101 - it matched when it was noted
     name, bot_id, text = found["name"].lower(), found["bot"], (found["text"] or "").strip()
 
-    def find(connection: sqlite3.Connection) -> tuple[Command, str, int]:
+    def find(connection: sqlite3.Connection) -> tuple[Command, str, int, int | None]:
         place = connection.execute("SELECT address FROM channels WHERE channel_id = ?", (waiting.channel_id,))
         command = find_command(server, connection, waiting.sender_id, name, bot_id, waiting.channel_id, options)
-        return command, place.fetchone()[0], invocation_depth(connection, waiting.sender_id, waiting.message_id)
+        depth = invocation_depth(connection, waiting.sender_id, waiting.message_id)
+        return command, place.fetchone()[0], depth, _thread_of(connection, waiting.message_id)
 
     if len(text) > LONGEST:
         await _refuse(server, waiting, f"what follows a command has at most {LONGEST} characters")
         return
     try:
-        command, address, depth = await server.read(find)
+        command, address, depth, thread = await server.read(find)
         rate_limits(server, options).take(waiting.sender_id)
     except RelayError as refused:  # not left to `deliver`, where a user over the limit would hold up all others
         await _refuse(server, waiting, str(refused))
@@ -131,7 +132,7 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
     if place is None:  # a group that is deleted
         await _forget_one(server, waiting)
         return
-    invocation = Invocation(command, text, place, waiting.message_id, depth)
+    invocation = Invocation(command, text, place, waiting.message_id, depth, thread)
     await server.post(
         waiting.sender_id,
         "slash_command",
@@ -139,6 +140,13 @@ async def _deliver_one(server: Server, waiting: TextCommand, options: Options) -
         await server.conversations.own(command.bot_id or waiting.sender_id),
         shape=lambda draft: shape_draft(draft, invocation, options),
     )
+
+
+def _thread_of(connection: sqlite3.Connection, message_id: int) -> int | None:
+    """Return the root of the thread that a text is in; None for one that is in none, or was erased."""
+    row = connection.execute("SELECT payload FROM log WHERE message_id = ?", (message_id,)).fetchone()
+    thread: int | None = msgspec.json.decode(row[0]).get("thread") if row and row[0] else None
+    return thread
 
 
 async def _refuse(server: Server, waiting: TextCommand, why: str) -> None:

@@ -109,7 +109,7 @@ class Keys:
             elif options.jwks_path is not None:
                 self._take(await trio.Path(options.jwks_path).read_bytes())
         except (CallFailed, OSError, ValueError) as fault:
-            server.log.warning("the keys cannot be had: %s: %s", type(fault).__name__, fault)
+            server.log.warning("the keys cannot be had: %r", fault)
         else:
             self._taken_at = trio.current_time()
 

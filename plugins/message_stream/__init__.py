@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from relay.plugin import (
+    Act,
     BackgroundTask,
     DeviceEvent,
     Kind,
@@ -43,6 +44,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
             kind=Kind.TRANSIENT,
             priority=0,
             paced=False,
+            act=Act.WRITE,
             answer=Taken,
             handle=partial(receiving.handle, options=options),
         )

@@ -79,6 +79,7 @@ async def _begun(draft: Draft, piece: MessageStream, streams: Streams, options: 
         place = conversation.channel_id
         if await server.read(lambda connection: find_in_channel(connection, place, reply_to), inline=True) is None:
             raise not_found(f"message {reply_to} to reply to in this conversation")
+    await server.conversations.begin_message(sender.user_id, conversation, piece.stream_id)
     return Stream(key, conversation, reply_to, server.now())
 
 

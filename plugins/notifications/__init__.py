@@ -8,8 +8,10 @@ import msgspec
 from relay.plugin import (
     BackgroundTask,
     Command,
+    Diagnostics,
     ErrorCode,
     MessageHook,
+    MessageType,
     Migration,
     RelayError,
     Routes,
@@ -18,8 +20,9 @@ from relay.plugin import (
     hookimpl,
 )
 
-from . import targets
+from . import targets, tracing
 from .options import Options
+from .preferences import CHANGED
 from .push import push
 from .store import erase_copies, erase_copies_of_group, store, update_copies
 from .vapid import make_keys
@@ -51,6 +54,12 @@ CREATE TABLE notifications_muted (
 ) WITHOUT ROWID;
 CREATE TABLE notifications_people (
     user_id TEXT PRIMARY KEY, until REAL, quiet_from TEXT, quiet_to TEXT, zone TEXT, content TEXT
+) WITHOUT ROWID;
+"""
+
+EVERYTHING = """
+CREATE TABLE notifications_everything (
+    user_id TEXT NOT NULL, address TEXT NOT NULL, PRIMARY KEY (user_id, address)
 ) WITHOUT ROWID;
 """
 
@@ -98,7 +107,18 @@ def relay_options() -> type[msgspec.Struct]:
 @hookimpl
 def relay_migrations() -> list[Migration]:
     """Create the tables, and the keys in them."""
-    return [Migration(name="tables", sql=SCHEMA), Migration(name="keys", sql=make_keys)]
+    return [
+        Migration(name="tables", sql=SCHEMA),
+        Migration(name="keys", sql=make_keys),
+        Migration(name="everything", sql=EVERYTHING),
+        Migration(name="sent", sql=tracing.SCHEMA),
+    ]
+
+
+@hookimpl
+def relay_message_types() -> list[MessageType]:
+    """Add `notification_settings`."""
+    return [CHANGED]
 
 
 @hookimpl
@@ -123,6 +143,12 @@ def relay_background(options: Options) -> list[BackgroundTask]:
         BackgroundTask(name="push", run=partial(push, options)),
         BackgroundTask(name="store", run=partial(store, options)),
     ]
+
+
+@hookimpl
+def relay_diagnostics() -> list[Diagnostics]:
+    """Tell what was pushed of a message, and what waits to be."""
+    return [Diagnostics(trace=tracing.trace, queues=tracing.queues)]
 
 
 @hookimpl

@@ -12,6 +12,7 @@ from relay.plugin import Name
 
 from .options import Options
 from .vapid import decode, load_point
+from .words import Language
 
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _UNPRINTED = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
@@ -33,12 +34,14 @@ class Address(Body, frozen=True, kw_only=True, tag_field="kind"):
     Attributes:
         label: what its owner calls it.
         withdraw: whether notifications are taken back there once they are read elsewhere.
+        language: that of the words which the server adds to what was said.
         client_id: the device that it is on; the target is removed when that device is logged out. Without it, the
             device that the caller's token is for, if it is for one.
     """
 
     label: Annotated[str, Meta(max_length=100)] = ""
     withdraw: bool = True
+    language: Language = "en"
     client_id: Name | None = None
 
 

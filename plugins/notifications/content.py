@@ -11,6 +11,7 @@ from .options import Content, Options, Rule, narrower
 from .preferences import preferences_of
 from .rules import Message, Rulebook
 from .vapid import encode, read_key
+from .words import WORDS, Language, Words
 
 TITLE_CHARACTERS = 120
 BODY_CHARACTERS = 500
@@ -40,7 +41,7 @@ class Notification(NamedTuple):
         key: the same for all notifications of this user and conversation: 22 letters, digits, - and _.
         kind, target_id: the conversation as the user names it; None where that is not to be said.
         unread: how many messages it stands for.
-        newest_id: the message whose text it shows.
+        newest_id, seq: the message whose text it shows, and its number in the conversation.
         quiet: it only changes what is shown, and should not alert again.
         urgent: a sleeping device is to be woken for it.
         lines: what the newest messages say, for a mail; empty where that is not to be said.
@@ -54,6 +55,7 @@ class Notification(NamedTuple):
     url: str
     unread: int
     newest_id: int
+    seq: int
     timestamp: float
     quiet: bool
     urgent: bool
@@ -74,20 +76,26 @@ def compose(
     messages: Sequence[Message],
     *,
     quiet: bool,
+    language: Language = "en",
 ) -> Notification:
     """Return the notification of a conversation's unread messages: one at least, oldest first."""
     newest = messages[-1]
     rule = rules.pushes(newest, user_id) or Rule()
     level = narrower(options.content, rule.content, preferences_of(connection, user_id).content)
     names = {one.sender_id: _name(connection, one.sender_id) for one in messages[-LINES:]}
+    words = WORDS[language]
     title, body = title_and_body(
-        connection, options, rule, newest, user_id, level, names[newest.sender_id], len(messages)
+        connection, options, rule, newest, user_id, level, names[newest.sender_id], len(messages), words
     )
     target_id = newest.target_for(user_id)
     says_where = level != "none"
     urgent = rule.urgent if rule.urgent is not None else newest.kind == "user" or newest.calls(user_id)
     lines = tuple(
-        Line(one.timestamp, names[one.sender_id], _clean(one.text or one.title or _wordless(one), LINE_CHARACTERS))
+        Line(
+            one.timestamp,
+            names[one.sender_id],
+            _clean(one.text or one.title or _wordless(one, words), LINE_CHARACTERS),
+        )
         for one in messages[-LINES:]
     )
     return Notification(
@@ -99,6 +107,7 @@ def compose(
         options.link.format(kind=newest.kind, target_id=quote(target_id, safe="")) if says_where else "",
         len(messages),
         newest.message_id,
+        newest.seq,
         newest.timestamp,
         quiet,
         urgent,
@@ -115,17 +124,18 @@ def title_and_body(
     level: Content,
     sender: str,
     count: int,
+    words: Words = WORDS["en"],
 ) -> tuple[str, str]:
     """Return the title and the body for a message; they say as much as the level lets them."""
     plus = "+" if count >= MOST_MESSAGES else ""
-    counted = "New message" if count == 1 else f"{count}{plus} new messages"
+    counted = words.new_message if count == 1 else words.new_messages.format(count=f"{count}{plus}")
     if level == "none":
         return options.name, counted
     group = _group_name(connection, message) if message.kind == "group" else None
-    plain = f"{sender} in {group}" if group else sender
+    plain = words.in_group.format(sender=sender, group=group) if group else sender
     if level == "sender":
         return _line(plain), counted
-    text = message.text or _wordless(message)
+    text = message.text or _wordless(message, words)
     fields = {
         "title": message.title or plain,
         "text": text,
@@ -138,7 +148,7 @@ def title_and_body(
     title = (rule.title or "{title}").format_map(fields)
     body = (rule.body or "{text}").format_map(fields)
     if count > 1 and "{count}" not in f"{rule.title}{rule.body}":
-        more = f"+{count - 1}{plus} more"
+        more = words.more.format(count=f"{count - 1}{plus}")
         body = f"{_clean(body, BODY_CHARACTERS - len(more) - 1)}\n{more}".strip()
     return _line(title), _clean(body, BODY_CHARACTERS)
 
@@ -159,10 +169,10 @@ def payload_of(
     return payload
 
 
-def _wordless(message: Message) -> str:
+def _wordless(message: Message, words: Words) -> str:
     files = len(getattr(message.payload, "attachments", None) or ())
     if files:
-        return "sent a file" if files == 1 else f"sent {files} files"
+        return words.file if files == 1 else words.files.format(count=files)
     return "" if message.title else message.type.replace("_", " ")
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from relay.plugin import Server
 
 from .content import MOST_MESSAGES
-from .preferences import is_quiet, muted
+from .preferences import is_quiet, muted, wants_everything
 from .rules import SELECT_MESSAGES, Message, Rulebook, read_slice
 
 Item = TypeVar("Item")
@@ -39,6 +39,19 @@ class Row(NamedTuple):
     newest_id: int | None
     edited_at: float | None
     look_at: float | None
+
+
+class Reader(NamedTuple):
+    """A member who has a target.
+
+    Attributes:
+        first: the first seq that they see.
+        everything: whether all that is said there notifies them.
+    """
+
+    user_id: str
+    first: int
+    everything: bool
 
 
 class Found(NamedTuple):
@@ -65,7 +78,7 @@ def scan(rules: Rulebook, connection: sqlite3.Connection, after: int, until: int
         return Found(until, {}, set())  # nobody has a target
     rows, reached = read_slice(connection, after, until)
     found = Found(reached, {}, set())
-    waiting: dict[int, list[tuple[str, int]]] = {}
+    waiting: dict[int, list[Reader]] = {}
     last = {row[1]: row[2] for row in rows}
     for row in rows:
         if row[6] < oldest:
@@ -80,13 +93,14 @@ def scan(rules: Rulebook, connection: sqlite3.Connection, after: int, until: int
         # Who is notified of one message is done with: `unread` finds what follows it, as far as it fits a rule.
         message = rules.message(row) if waiting[channel_id] else None
         among = rules.candidates(message) if message is not None else []
-        if message is not None and among:
+        if message is not None and (among or any(one.everything for one in waiting[channel_id])):
             readers, waiting[channel_id] = waiting[channel_id], []
-            for user_id, first in readers:
-                if seq >= first and rules.pushes(message, user_id, among) is not None:
-                    found.notify[user_id, channel_id] = (seq, last[channel_id])
+            for one in readers:
+                told = seq >= one.first and rules.pushes(message, one.user_id, among, everything=one.everything)
+                if told:
+                    found.notify[one.user_id, channel_id] = (seq, last[channel_id])
                 else:
-                    waiting[channel_id].append((user_id, first))
+                    waiting[channel_id].append(one)
     _find_changed(connection, found, rows, after)
     return found
 
@@ -99,20 +113,23 @@ def _find_called(
     if message is None:
         return
     among = rules.candidates(message)
-    for user_id, first in _readers(connection, message.channel_id):
+    for user_id, first, _everything in _readers(connection, message.channel_id):
         place = (user_id, message.channel_id)
         if message.seq >= first and message.calls(user_id) and rules.pushes(message, user_id, among) is not None:
             known = found.notify.get(place)
             found.notify[place] = (min(message.seq, known[0]) if known else message.seq, last)
 
 
-def _readers(connection: sqlite3.Connection, channel_id: int) -> list[tuple[str, int]]:
-    """Return the members who have a target, each with the first seq that they see."""
-    return connection.execute(
-        "SELECT m.user_id, m.visible_from FROM members m WHERE m.channel_id = ? AND m.visible_until IS NULL"
+def _readers(connection: sqlite3.Connection, channel_id: int) -> list[Reader]:
+    """Return the members who have a target."""
+    rows = connection.execute(
+        "SELECT m.user_id, m.visible_from, EXISTS (SELECT 1 FROM notifications_everything e JOIN channels c"
+        " ON c.address = e.address WHERE c.channel_id = m.channel_id AND e.user_id = m.user_id)"
+        " FROM members m WHERE m.channel_id = ? AND m.visible_until IS NULL"
         " AND EXISTS (SELECT 1 FROM notifications_targets t WHERE t.user_id = m.user_id AND t.state = 'active')",
         (channel_id,),
-    ).fetchall()
+    )
+    return [Reader(user_id, first, bool(everything)) for user_id, first, everything in rows]
 
 
 def _find_changed(
@@ -262,11 +279,12 @@ def unread(
     if not rows:
         return []
     silent = muted(connection, user_id, rows[0][9], now)
+    everything = wants_everything(connection, user_id, rows[0][9])
     found = [message for row in reversed(rows) if (message := rules.message(row)) is not None]
     told = [
         message
         for message in found
-        if rules.pushes(message, user_id) is not None
+        if rules.pushes(message, user_id, everything=everything) is not None
         and (silent is None or (silent.mentions and message.calls(user_id)))
     ]
     return rules.as_shown(connection, user_id, told)

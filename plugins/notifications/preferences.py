@@ -1,6 +1,7 @@
 """Preferences of users: quiet hours, muted conversations, privacy; and the REST views for them."""
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, time
 from functools import lru_cache, partial
 from typing import Annotated, NamedTuple
@@ -10,7 +11,19 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from relay.http import Blueprint, Body, Caller, endpoint
-from relay.plugin import ErrorCode, RelayError, Server, group_address, kind_of, other_party, user_address
+from relay.plugin import (
+    ConversationKind,
+    ErrorCode,
+    Kind,
+    MessageType,
+    Payload,
+    RelayError,
+    Server,
+    group_address,
+    kind_of,
+    other_party,
+    user_address,
+)
 
 from .options import Content
 from .rules import EVERYBODY
@@ -74,6 +87,14 @@ def muted(connection: sqlite3.Connection, user_id: str, address: str, now: float
     return Muted(row[0], bool(row[1]))
 
 
+def wants_everything(connection: sqlite3.Connection, user_id: str, address: str) -> bool:
+    """Tell whether a user wants to know of all that is said in a conversation."""
+    found = connection.execute(
+        "SELECT 1 FROM notifications_everything WHERE user_id = ? AND address = ?", (user_id, address)
+    )
+    return found.fetchone() is not None
+
+
 @lru_cache(maxsize=64)
 def zone(name: str) -> ZoneInfo:
     """Return a time zone by its name.
@@ -108,12 +129,13 @@ class MutedAnswer(msgspec.Struct):
 
 
 class Settings(msgspec.Struct):
-    """The preferences of a user."""
+    """The preferences of a user; `everything` are the groups of which every message notifies."""
 
     do_not_disturb_until: float | None
     quiet_hours: QuietHours | None
     content: Content | None
     muted: list[MutedAnswer]
+    everything: list[str]
 
 
 class SettingsChange(Body, frozen=True):
@@ -131,12 +153,25 @@ class Mute(Body, frozen=True):
     mentions: bool = False
 
 
+class Changed(Payload):
+    """A sign that the user's preferences changed, for their own devices; `GET /api/push/settings` has them."""
+
+
+# A transient type would not reach a device in the background, which may notify all the same.
+CHANGED = MessageType(
+    name="notification_settings", payload=Changed, kind=Kind.LATEST, targets=frozenset({ConversationKind.SELF}),
+    priority=40, from_clients=False,
+)  # fmt: skip
+
+
 def add_views(made: Blueprint) -> None:
     """Add these paths to the plugin's."""
     made.add_url_rule("/api/push/settings", "settings", show_settings, methods=["GET"])
     made.add_url_rule("/api/push/settings", "change_settings", change_settings, methods=["PATCH"])
     made.add_url_rule("/api/push/muted/<target_id>", "mute", mute, methods=["PUT"])
     made.add_url_rule("/api/push/muted/<target_id>", "unmute", unmute, methods=["DELETE"])
+    made.add_url_rule("/api/push/everything/<target_id>", "want_everything", want_everything, methods=["PUT"])
+    made.add_url_rule("/api/push/everything/<target_id>", "want_usual", want_usual, methods=["DELETE"])
 
 
 @endpoint(answers={200: Settings})
@@ -162,7 +197,9 @@ async def change_settings(server: Server, caller: Caller, body: SettingsChange) 
         )
         return _settings(connection, user_id, now)
 
-    return await server.write(write)
+    settings: Settings = await server.write(write)
+    await _tell_devices(server, user_id)
+    return settings
 
 
 def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
@@ -181,28 +218,61 @@ def _changed(chosen: Preferences, body: SettingsChange) -> Preferences:
 @endpoint(body=Mute, optional_body=True, answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
 async def mute(server: Server, caller: Caller, body: Mute, target_id: str) -> None:
     """Mute a conversation, by the other user, the group, or * for everybody's."""
+    added = "INSERT OR REPLACE INTO notifications_muted VALUES (?, ?, ?, ?)"
 
-    def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, caller.user_id, target_id)
-        connection.execute(
-            "INSERT OR REPLACE INTO notifications_muted VALUES (?, ?, ?, ?)",
-            (caller.user_id, address, body.until, body.mentions),
-        )
+    def change(connection: sqlite3.Connection, address: str) -> None:
+        connection.execute(added, (caller.user_id, address, body.until, body.mentions))
 
-    await server.write(write)
+    await _choose(server, caller.user_id, target_id, change)
 
 
 @endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
 async def unmute(server: Server, caller: Caller, target_id: str) -> None:
     """Have a conversation notify again."""
+    removed = "DELETE FROM notifications_muted WHERE user_id = ? AND address = ?"
 
-    def write(connection: sqlite3.Connection) -> None:
-        address = _address(connection, caller.user_id, target_id)
-        connection.execute(
-            "DELETE FROM notifications_muted WHERE user_id = ? AND address = ?", (caller.user_id, address)
-        )
+    def change(connection: sqlite3.Connection, address: str) -> None:
+        connection.execute(removed, (caller.user_id, address))
 
-    await server.write(write)
+    await _choose(server, caller.user_id, target_id, change)
+
+
+@endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def want_everything(server: Server, caller: Caller, target_id: str) -> None:
+    """Have all that is said in a group notify, as what is said to oneself does."""
+    added = "INSERT OR IGNORE INTO notifications_everything VALUES (?, ?)"
+
+    def change(connection: sqlite3.Connection, address: str) -> None:
+        connection.execute(added, (caller.user_id, address))
+
+    await _choose(server, caller.user_id, target_id, change)
+
+
+@endpoint(answers={204: None}, refusals=[ErrorCode.NOT_FOUND])
+async def want_usual(server: Server, caller: Caller, target_id: str) -> None:
+    """Have a group notify by the rules again."""
+    removed = "DELETE FROM notifications_everything WHERE user_id = ? AND address = ?"
+
+    def change(connection: sqlite3.Connection, address: str) -> None:
+        connection.execute(removed, (caller.user_id, address))
+
+    await _choose(server, caller.user_id, target_id, change)
+
+
+async def _choose(
+    server: Server, user_id: str, target_id: str, change: Callable[[sqlite3.Connection, str], object]
+) -> None:
+    """Change what notifies of a conversation, by its address, and tell the user's devices."""
+    await server.write(lambda connection: change(connection, _address(connection, user_id, target_id)))
+    await _tell_devices(server, user_id)
+
+
+async def _tell_devices(server: Server, user_id: str) -> None:
+    """Tell the user's devices that their preferences changed."""
+    try:
+        await server.post(user_id, CHANGED.name, {}, await server.conversations.own(user_id))
+    except RelayError as refused:
+        server.log.warning("the devices of %s are not told of changed preferences: %s", user_id, refused)
 
 
 def _address(connection: sqlite3.Connection, user_id: str, target_id: str) -> str:
@@ -240,4 +310,8 @@ def _settings(connection: sqlite3.Connection, user_id: str, now: float) -> Setti
         if until is None or until > now
     ]
     until = chosen.until if chosen.until is not None and chosen.until > now else None
-    return Settings(until, hours, chosen.content, muted)
+    everything = connection.execute(
+        "SELECT address FROM notifications_everything WHERE user_id = ? ORDER BY address", (user_id,)
+    )
+    wanted = [other_party(address, user_id) for (address,) in everything]
+    return Settings(until, hours, chosen.content, muted, wanted)

@@ -22,6 +22,7 @@ from .options import Options
 from .rules import Rulebook
 from .senders import Sender, make_client, senders
 from .targets import Failed, Gone, Target
+from .tracing import note_sent
 from .vapid import load_key, read_key
 
 GATHER_SECONDS = 0.5
@@ -96,6 +97,7 @@ class Job(NamedTuple):
         newest_id, edited_at: of the message to show, as the conversation's row had them. A message may have been
             edited since; then the row is about to change, and this target with it.
         silently: nothing is sent, it is only recorded: the reader is at a device, or the message is too old.
+        seqs: the first and the last message of what to show.
     """
 
     target: Target
@@ -106,6 +108,7 @@ class Job(NamedTuple):
     remote_id: str | None
     key: str
     silently: bool = False
+    seqs: tuple[int, int] | None = None
 
 
 class Later(NamedTuple):
@@ -197,10 +200,19 @@ class Delivery:
             quiet = shown_id is not None and messages[-1].message_id <= shown_id
             fresh = [one for one in messages if shown_id is None or one.message_id > shown_id]
             included = fresh if pause and fresh else messages  # a mail lists what no mail listed before
-            shown = compose(self._rules, self._options, connection, target.user_id, included, quiet=quiet)
+            shown = compose(
+                self._rules,
+                self._options,
+                connection,
+                target.user_id,
+                included,
+                quiet=quiet,
+                language=target.address.language,
+            )
             old = shown.timestamp < now - self._options.max_age_hours * 3600
             silently = old or (quiet and bool(pause))
-            return Job(target, channel_id, shown, newest_id, edited_at, remote_id, shown.key, silently=silently)
+            job = Job(target, channel_id, shown, newest_id, edited_at, remote_id, shown.key, silently=silently)
+            return job._replace(seqs=(first, last))
         return Later(min(waiting)) if waiting else None
 
     def _interval(self, kind: str) -> float:
@@ -236,7 +248,12 @@ class Delivery:
             await server.write(partial(self._record, job, remote_id, None if silently else server.now()))
 
     def _record(
-        self, job: Job, remote_id: str | None, sent_at: float | None, connection: sqlite3.Connection
+        self,
+        job: Job,
+        remote_id: str | None,
+        sent_at: float | None,
+        connection: sqlite3.Connection,
+        error: str | None = None,
     ) -> None:
         target_id = job.target.target_id
         if targets.get(connection, target_id) is None:
@@ -258,15 +275,29 @@ class Delivery:
                 "DELETE FROM notifications_shown WHERE target_id = ? AND channel_id = ?",
                 (target_id, job.channel_id),
             )
+        self._remember(job, sent_at, error, connection)
         if sent_at is not None:
             targets.note_success(connection, target_id, sent_at)
+
+    def _remember(
+        self, job: Job, sent_at: float | None, error: str | None, connection: sqlite3.Connection
+    ) -> None:
+        """Remember what was sent, for those who look for a message that did not arrive."""
+        if job.notification is not None:
+            what = "refused" if error is not None else "quiet" if sent_at is None else "pushed"
+        elif sent_at is not None:
+            what = "withdrawn"
+        else:
+            return
+        at = self._server.now() if sent_at is None else sent_at
+        note_sent(connection, job.target, job.channel_id, job.seqs, what, at, error)
 
     async def _skip(self, job: Job, error: str) -> None:
         """Skip a notification that its target will never take, so that it holds up no other."""
         target_id = job.target.target_id
 
         def write(connection: sqlite3.Connection) -> None:
-            self._record(job, job.remote_id, None, connection)
+            self._record(job, job.remote_id, None, connection, error)
             targets.note_refusal(connection, target_id, error)
 
         await self._server.write(write)

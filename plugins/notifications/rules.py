@@ -82,6 +82,8 @@ SELECT_MESSAGES = (
 """Begins a query for the rows that `Rulebook.message` takes."""
 
 _SLICE = 500
+_EVERYTHING = Rule()
+"""The rule for those who want to know of everything."""
 
 
 def read_slice(connection: sqlite3.Connection, after: int, until: int) -> tuple[list[tuple[Any, ...]], int]:
@@ -103,9 +105,7 @@ class Rulebook:
         self._counted = frozenset(registry.counted())
         self._rules = options.all_rules
         self._sender = options.sender
-        named = [rule.types for rule in self._rules]
-        self._named = frozenset(name for types in named if types is not None for name in types)
-        self._any = any(types is None for types in named)
+        self._named = frozenset(name for rule in self._rules for name in rule.types or ())
 
     @property
     def stores(self) -> bool:
@@ -113,8 +113,8 @@ class Rulebook:
         return any("store" in rule.actions for rule in self._rules)
 
     def concerns(self, type_name: str) -> bool:
-        """Tell whether any rule is for messages of a type."""
-        return type_name in self._named or (self._any and type_name in self._counted)
+        """Tell whether messages of a type may notify: by a rule, or as a user wants to know of everything."""
+        return type_name in self._named or type_name in self._counted
 
     def message(self, row: tuple[Any, ...]) -> Message | None:
         """Return the message of a row of `SELECT_MESSAGES`; None if no rule is for its type, or it was deleted."""
@@ -162,19 +162,29 @@ class Rulebook:
         """Return the rules that fit a message, whoever would be notified, in their order."""
         return [rule for rule in self._rules if self._fits(rule, message)]
 
-    def pushes(self, message: Message, user_id: str, among: Sequence[Rule] | None = None) -> Rule | None:
+    def pushes(
+        self, message: Message, user_id: str, among: Sequence[Rule] | None = None, *, everything: bool = False
+    ) -> Rule | None:
         """Return the rule by which a message is pushed to a user.
 
         Args:
             among: its candidates, for callers that ask for many users.
+            everything: whether the user wants to know of all that is said there, where no rule decides.
         """
         rule = self._match(message, user_id, self.candidates(message) if among is None else among)
+        if rule is None and everything and self._wanted(message, user_id):
+            return _EVERYTHING
         if rule is None or "push" not in rule.actions:
             return None
         about = getattr(message.payload, "data", None)
         if message.sender_id == self._sender and isinstance(about, dict) and about.get("pushed"):
             return None  # the message that it repeats is pushed itself
         return rule
+
+    def _wanted(self, message: Message, user_id: str) -> bool:
+        """Tell whether a message counts for a user who wants to know of everything."""
+        others = message.type in self._counted and message.sender_id != user_id
+        return others and not self._server.users.blocks(user_id, message.sender_id)
 
     def stored_for(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
         """Return the rule by which a notification is stored for a user; None for what a rule stored."""
@@ -184,8 +194,8 @@ class Rulebook:
         return rule if rule is not None and "store" in rule.actions else None
 
     def _match(self, message: Message, user_id: str, among: Sequence[Rule]) -> Rule | None:
-        """Return the rule that decides for a user, whatever it does; None without one, and for the sender."""
-        if message.sender_id == user_id:
+        """Return the rule that decides for a user; None without one, for the sender, and for who blocks them."""
+        if message.sender_id == user_id or self._server.users.blocks(user_id, message.sender_id):
             return None
         for rule in among:
             if (rule.users is None or user_id in rule.users) and (

@@ -186,7 +186,7 @@ class WebPushSender:
         }
         if notification.target_id is not None:
             said |= {"kind": notification.kind, "target_id": notification.target_id, "url": notification.url}
-            said |= {"message_id": notification.newest_id}
+            said |= {"message_id": notification.newest_id, "seq": notification.seq}
         urgency = "high" if notification.urgent and not notification.quiet else "normal"
         await self._push(target, said, notification.key, urgency)
         return notification.key

@@ -216,7 +216,7 @@ def forget_user(_server: Server, connection: sqlite3.Connection, user_id: str) -
     """Remove everything of a user: targets, pending notifications, preferences."""
     for target in list_of(connection, user_id):
         remove(connection, target.target_id)
-    for table in ("conversations", "muted", "people"):
+    for table in ("conversations", "muted", "everything", "people", "sent"):
         connection.execute(f"DELETE FROM notifications_{table} WHERE user_id = ?", (user_id,))
 
 

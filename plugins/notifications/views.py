@@ -20,6 +20,7 @@ from .options import Options
 from .senders import make_client, senders
 from .targets import Failed, Gone, Target
 from .vapid import encode, load_key, public_bytes, read_key
+from .words import WORDS
 
 TESTS_PER_MINUTE = 6
 CODES_AT_ONCE, CODE_EVERY_SECONDS = 5, 600.0
@@ -232,8 +233,8 @@ async def send_test(options: Options, server: Server, target: Target) -> Trial:
     key = load_key(await server.read(partial(read_key, name="vapid")))
     name = encode(blake2b(target.target_id.encode(), digest_size=16).digest())
     now = server.now()
-    text = "This is a test. Notifications arrive here."
-    test = Notification(name, options.name, text, None, None, "", 1, 0, now, quiet=False, urgent=True)
+    text = WORDS[target.address.language].test
+    test = Notification(name, options.name, text, None, None, "", 1, 0, 0, now, quiet=False, urgent=True)
     try:
         async with make_client(options) as client:
             with trio.fail_after(_seconds(server)):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from relay.plugin import (
+    Act,
     BackgroundTask,
     Command,
     Draft,
@@ -29,7 +30,7 @@ from relay.plugin import (
     check_shown,
     find_message,
     hookimpl,
-    is_group_admin,
+    require,
 )
 
 from . import votes
@@ -115,12 +116,12 @@ def prepare_vote(draft: Draft) -> None:
 
 def prepare_close(draft: Draft) -> None:
     """Close the poll in the transaction that stores the message; for its author and the admins of its group."""
-    is_admin = is_group_admin(draft.sender.user_id, draft.conversation)
+    sender, conversation = draft.sender.identity, draft.conversation
 
     def apply(connection: sqlite3.Connection, entry: Entry) -> None:
         poll = seen_poll(connection, entry, draft.payload.poll, "to close")
-        if poll.author_id != entry.sender_id and not is_admin:
-            raise RelayError(ErrorCode.FORBIDDEN, "only its author, or an admin of the group, may close a poll")
+        if poll.author_id != entry.sender_id:
+            require(sender, Act.END_OTHERS, conversation)
         if poll.is_over(entry.timestamp):
             raise Unchanged
         votes.close(connection, poll, entry.timestamp, entry.sender_id)

@@ -122,8 +122,8 @@ def relay_message_types(options: Options) -> list[MessageType]:
     places = frozenset({ConversationKind.USER, ConversationKind.GROUP})
     return [
         MessageType(
-            name="remind", payload=Remind, kind=Kind.STREAM, targets=places, answer=Due,
-            prepare=partial(prepare, options=options), handle=handle,
+            name="remind", payload=Remind, kind=Kind.STREAM, targets=places, private="only_me",
+            answer=Due, prepare=partial(prepare, options=options), handle=handle,
         ),
         MessageType(
             name="reminder", payload=ReminderPayload, kind=Kind.STREAM, targets=places | {ConversationKind.SELF},

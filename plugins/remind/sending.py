@@ -20,7 +20,13 @@ async def remind(server: Server, job: ScheduledJob, options: Options) -> None:
     reminder, text = found
     place = await server.conversations.at(reminder.address)
     author = await server.users.get(reminder.user_id)
-    if place is None or author is None or author.disabled or author.user_id not in place.members:
+    if (
+        place is None
+        or author is None
+        or author.disabled
+        or author.user_id not in place.members
+        or not (reminder.only_me or server.conversations.may_write(author.user_id, place))
+    ):
         await server.write(partial(forget, server, message_ids=[reminder.message_id]))
         return
     if reminder.only_me:

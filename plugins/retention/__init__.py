@@ -1,5 +1,7 @@
 """Retention: rules that erase messages by age, number or size, except under legal hold; `relay retention`."""
 
+import sqlite3
+from functools import partial
 from typing import Annotated, Any, cast
 
 import msgspec
@@ -7,8 +9,10 @@ import trio
 from msgspec import Meta
 
 from relay.plugin import (
+    About,
     BackgroundTask,
     Command,
+    Diagnostics,
     ErrorCode,
     MessageHook,
     Migration,
@@ -23,6 +27,7 @@ from . import holds
 from .report import usage
 from .rules import Rule
 from .sweep import RUNS_KEPT, SCHEMA, last_done, next_run, plan, runs, sweep
+from .tracing import frees, trace
 
 LONGEST_WAIT = 3600.0
 """The longest wait in seconds; the wall clock may be changed, so it is read again after this time."""
@@ -147,6 +152,12 @@ def relay_background(options: Options) -> list[BackgroundTask]:
 
 
 @hookimpl
+def relay_diagnostics(options: Options) -> list[Diagnostics]:
+    """Tell what a run or a hold did to a message, and what the rules will erase."""
+    return [Diagnostics(trace=trace, frees=partial(frees, options.rules))]
+
+
+@hookimpl
 def relay_commands(options: Options) -> list[Command]:
     """Add `relay retention`."""
 
@@ -161,6 +172,8 @@ def relay_commands(options: Options) -> list[Command]:
         """Apply the rules now, and show what each erased."""
         if not options.rules:
             raise RelayError(ErrorCode.INVALID_PAYLOAD, "there are no rules: write [plugins.retention.rules.NAME]")
+        actor = server.actor
+        await server.write(lambda connection: server.audit(connection, actor, "retention.run"))
         scheduler: Scheduler | None = server.memory.get("scheduler")
         return await (scheduler.ask() if scheduler else apply_rules(server, options))
 
@@ -217,8 +230,14 @@ async def _change(server: Server, change: Any, kind: str, name: str, who: str, w
     except msgspec.ValidationError:
         text = "KIND is user or group; --who and --why have 1 to 200 characters"
         raise RelayError(ErrorCode.INVALID_PAYLOAD, text) from None
-    now = server.now()
-    await server.write(lambda connection: change(connection, kind, name, who, why, now))
+    now, actor = server.now(), server.actor
+    act = "hold.added" if change is holds.add else "hold.removed"
+
+    def write(connection: sqlite3.Connection) -> None:
+        change(connection, kind, name, who, why, now)
+        server.audit(connection, actor, act, About(kind, name), {"who": who, "reason": why})
+
+    await server.write(write)
     what = "put on hold" if change is holds.add else "taken off hold"
     server.log.warning("%s %r is %s by %s: %s", kind, name, what, who, why)
 

@@ -57,11 +57,11 @@ class Outcome(msgspec.Struct):
 
 
 class Finder:
-    """Finds the messages that are due by one rule, a few hundred at a time."""
+    """Finds the messages that are due by one rule at one moment, a few hundred at a time."""
 
-    def __init__(self, server: Server, rule: Rule) -> None:
+    def __init__(self, server: Server, rule: Rule, at: float) -> None:
         self._server = server
-        self._messages = Messages(rule, list(server.message_types.types.values()), server.now())
+        self._messages = Messages(rule, list(server.message_types.types.values()), at)
         self._place: Place | None = Place()
 
     async def next(self) -> list[Due]:
@@ -78,7 +78,7 @@ async def plan(server: Server, rules: dict[str, Rule]) -> list[Outcome]:
     outcomes = []
     for name, rule in rules.items():
         outcome = Outcome(name)
-        finder = Finder(server, rule)
+        finder = Finder(server, rule, server.now())
         while due := await finder.next():
             ids = [one.message_id for one in due]
             outcome.count(due, set(ids) - await server.read(partial(held, message_ids=ids)))
@@ -94,7 +94,7 @@ async def sweep(server: Server, rules: dict[str, Rule], batch: int) -> list[Outc
     for name, rule in rules.items():
         outcome = Outcome(name)
         outcomes.append(outcome)
-        finder = Finder(server, rule)
+        finder = Finder(server, rule, server.now())
         while due := await finder.next():
             for start in range(0, len(due), batch):
                 part, begun = due[start : start + batch], trio.current_time()

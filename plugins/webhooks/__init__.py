@@ -4,14 +4,25 @@ from functools import partial
 
 import msgspec
 
-from relay.plugin import BackgroundTask, Command, MessageHook, Migration, Routes, SessionHook, hookimpl
+from relay.plugin import (
+    BackgroundTask,
+    Command,
+    Diagnostics,
+    MessageHook,
+    Migration,
+    PageExtension,
+    Routes,
+    SessionHook,
+    hookimpl,
+)
 
 from .commands import make_commands
 from .delivery import deliver
 from .incoming import remove_of_user
 from .options import Options
 from .routes import make_routes
-from .tables import SCHEMA, forget_answers
+from .tables import SCHEMA, USES, forget_answers
+from .tracing import queues, trace
 
 
 @hookimpl
@@ -23,7 +34,7 @@ def relay_options() -> type[msgspec.Struct]:
 @hookimpl
 def relay_migrations() -> list[Migration]:
     """Create the plugin's tables."""
-    return [Migration(name="webhooks", sql=SCHEMA)]
+    return [Migration(name="webhooks", sql=SCHEMA), Migration(name="uses", sql=USES)]
 
 
 @hookimpl
@@ -50,9 +61,21 @@ def relay_background(options: Options) -> list[BackgroundTask]:
 
 
 @hookimpl
+def relay_diagnostics() -> list[Diagnostics]:
+    """Tell which webhooks have had a message, and what waits for them."""
+    return [Diagnostics(trace=trace, queues=queues)]
+
+
+@hookimpl
 def relay_routes(options: Options) -> list[Routes]:
     """Add `/api/webhooks` and `/hook`."""
     return [make_routes(options)]
+
+
+@hookimpl
+def relay_page() -> PageExtension:
+    """Add a section to the administration."""
+    return PageExtension(folder="page", module=None, admin="admin.js")
 
 
 @hookimpl

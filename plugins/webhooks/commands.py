@@ -1,7 +1,6 @@
 """The commands `relay webhook …`."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -130,7 +129,7 @@ async def list_or_create_incoming(
 
 async def revoke(server: Server, name: str) -> str:
     """Revoke an incoming webhook: its URL is answered 404 from now on."""
-    await server.write(partial(incoming.revoke, name=name))
+    await incoming.revoke(server, name)
     return f"{name}: revoked"
 
 

@@ -23,6 +23,9 @@ from .tables import next_replay, read_address, read_conversation
 
 _PAGE = 200
 _ANSWER_TRIES = 5
+_LONGEST_WAIT = 30.0
+"""Seconds; by a group's slow mode the next try may be hours away."""
+
 _TRY_AGAIN = (ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
 
 
@@ -138,9 +141,10 @@ async def post_answer(
             await server.send(user_id, type_name, {"content": content}, target_id, own_id=delivery_id, depth=depth)
         except RelayError as refused:
             attempt.error = f"its answer was not posted: {refused.message}"
-            if refused.code not in _TRY_AGAIN:
+            wait = refused.retry_after or 1.0
+            if refused.code not in _TRY_AGAIN or wait > _LONGEST_WAIT:  # other messages wait behind it
                 return
-            await trio.sleep(refused.retry_after or 1.0)
+            await trio.sleep(wait)
         else:
             attempt.error = None
             return

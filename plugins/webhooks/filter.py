@@ -10,12 +10,15 @@ from relay.plugin import Name, group_address, user_address
 Names = Annotated[list[Name], Meta(max_length=200)]
 Pairs = Annotated[list[Annotated[str, Meta(max_length=129)]], Meta(max_length=200)]
 
+NAMED_ONLY = frozenset({"audit_event"})
+"""Types that a webhook gets only if it names them: the audit log is not for everybody who gets all messages."""
+
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The messages that an admin chose for a webhook. An empty list excludes nothing.
 
     Attributes:
-        types: message types.
+        types: message types; without them all but `audit_event`.
         groups, users, conversations: conversations: a group, all of a user's, or that of two users (`alice:bob`).
             A message that is in one of them is chosen.
         senders: users who sent the message.
@@ -69,7 +72,7 @@ class Filter:
     def matches(self, message: StoredMessage) -> bool:
         """Return whether the webhook gets a message."""
         return (
-            (not self._types or message.type in self._types)
+            (message.type in self._types or not (self._types or message.type in NAMED_ONLY))
             and message.sender_id != self._own_user
             and (not self._senders or message.sender_id in self._senders)
             and (self._anywhere or message.address in self._addresses or self._has_chosen_user(message.address))

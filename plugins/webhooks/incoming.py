@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from relay.http import invalid, read_idempotency_key, request
 from relay.plugin import (
+    About,
     ErrorCode,
     RelayError,
     Role,
@@ -24,7 +25,11 @@ from relay.plugin import (
 )
 
 MOST_INCOMING = 1_000
-_INCOMING = "name, user_id, target_id, target_kind, created_at"
+_INCOMING = "name, user_id, target_id, target_kind, created_at, made_by, used_at"
+_USED = "webhooks_incoming_used"
+_USED_SECONDS = 60.0
+"""When an incoming webhook was used is written as seldom as this."""
+
 _FORM = "application/x-www-form-urlencoded"
 _FORM_FIELDS = frozenset({"content", "text", "title", "payload"})
 """A body with one of these fields is a form, and not text; `payload` holds JSON."""
@@ -33,13 +38,15 @@ _SCOPES = frozenset({"notify"})
 
 
 class Incoming(msgspec.Struct, frozen=True):
-    """An incoming webhook: who posts, and where."""
+    """An incoming webhook: who posts, and where. `made_by` is None for the operator, `used_at` to the minute."""
 
     name: str
     user_id: str
     target_id: str
     target_kind: str
     created_at: float
+    made_by: str | None = None
+    used_at: float | None = None
 
     @property
     def type_name(self) -> str:
@@ -74,8 +81,14 @@ async def create(server: Server, name: str, user_id: str, target_id: str) -> Cre
         text = f"{user_id} is not in {target_id}: relay group add {target_id} {user_id}"
         raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
     token = secrets.token_urlsafe(24)
-    made = Incoming(name, user_id, target_id, kind, server.now())
-    await server.write(partial(_insert, made=made, token=token))
+    made = Incoming(name, user_id, target_id, kind, server.now(), server.actor.by)
+    actor, details = server.actor, {"user_id": user_id, "target_id": target_id}
+
+    def insert(connection: sqlite3.Connection) -> None:
+        _insert(connection, made, token)
+        server.audit(connection, actor, "webhook.incoming_added", About("incoming webhook", name), details)
+
+    await server.write(insert)
     return CreatedIncoming(name, user_id, target_id, f"/hook/{token}")
 
 
@@ -111,7 +124,7 @@ def _insert(connection: sqlite3.Connection, made: Incoming, token: str) -> None:
         text = f"there are {MOST_INCOMING:,} incoming webhooks, as many as there may be"
         raise RelayError(ErrorCode.CONFLICT, text)
     row = (*msgspec.structs.astuple(made), hash_secret(token))
-    sql = f"INSERT OR IGNORE INTO webhooks_incoming ({_INCOMING}, token_hash) VALUES (?, ?, ?, ?, ?, ?)"
+    sql = f"INSERT OR IGNORE INTO webhooks_incoming ({_INCOMING}, token_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     if not connection.execute(sql, row).rowcount:
         raise RelayError(ErrorCode.CONFLICT, f"there is an incoming webhook {made.name!r} already")
 
@@ -122,14 +135,20 @@ def list_all(connection: sqlite3.Connection) -> list[Incoming]:
     return [Incoming(*row) for row in rows]
 
 
-def revoke(connection: sqlite3.Connection, name: str) -> None:
+async def revoke(server: Server, name: str) -> None:
     """Delete an incoming webhook: its URL is answered 404 from now on.
 
     Raises:
         RelayError: `not_found`.
     """
-    if not connection.execute("DELETE FROM webhooks_incoming WHERE name = ?", (name,)).rowcount:
-        raise RelayError(ErrorCode.NOT_FOUND, f"there is no incoming webhook {name[:80]!r}")
+    actor = server.actor
+
+    def delete(connection: sqlite3.Connection) -> None:
+        if not connection.execute("DELETE FROM webhooks_incoming WHERE name = ?", (name,)).rowcount:
+            raise RelayError(ErrorCode.NOT_FOUND, f"there is no incoming webhook {name[:80]!r}")
+        server.audit(connection, actor, "webhook.incoming_removed", About("incoming webhook", name))
+
+    await server.write(delete)
 
 
 def remove_of_user(connection: sqlite3.Connection, user_id: str) -> None:
@@ -189,7 +208,7 @@ async def post_call(server: Server, token: str, rates: TokenBuckets, most_bytes:
     incoming = await find(server, token)
     rates.take(incoming.name)
     message = make_message(incoming, await _read_call(most_bytes), read_idempotency_key())
-    return await server.send(
+    entry = await server.send(
         incoming.user_id,
         message.type_name,
         message.payload,
@@ -197,6 +216,18 @@ async def post_call(server: Server, token: str, rates: TokenBuckets, most_bytes:
         own_id=message.key,
         scopes=_SCOPES,
     )
+    await _note_use(server, incoming.name)
+    return entry
+
+
+async def _note_use(server: Server, name: str) -> None:
+    """Store that an incoming webhook was used, unless that was stored a moment ago."""
+    noted, now = server.memory.setdefault(_USED, {}), server.now()
+    if now - noted.get(name, -_USED_SECONDS) < _USED_SECONDS:
+        return
+    noted[name] = now
+    sql = "UPDATE webhooks_incoming SET used_at = ? WHERE name = ?"
+    await server.write(lambda connection: connection.execute(sql, (now, name)).rowcount)
 
 
 def make_message(incoming: Incoming, call: Call, key: str | None) -> CallMessage:

@@ -1,6 +1,5 @@
 """REST of webhooks: `/api/webhooks…` for admins, and `/hook/TOKEN` for whoever has a token."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -207,7 +206,7 @@ def _add_incoming(blueprint: Blueprint) -> None:
     @endpoint(query=None, answers={204: None}, access="admin")
     async def revoke(server: Server, name: str) -> None:
         """Revoke an incoming webhook."""
-        await server.write(partial(incoming.revoke, name=name))
+        await incoming.revoke(server, name)
 
 
 def _add_calls(blueprint: Blueprint, options: Options) -> None:

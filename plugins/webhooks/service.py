@@ -2,11 +2,14 @@
 
 import secrets
 import sqlite3
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
-from relay.plugin import ErrorCode, Kind, RelayError, Server, kind_of
+from relay.plugin import About, ErrorCode, Kind, RelayError, Server, kind_of
 
 from . import tables
 from .content import delivery_id
@@ -16,6 +19,7 @@ from .options import Options
 from .post import Delivery, check_secret, check_url, make_attempt, make_client, new_secret
 from .tables import AttemptView, DeadView, DeliveryIds, Hook
 
+T = TypeVar("T")
 MOST_HOOKS = 1_000
 _SHARE = 0.8
 """The part of `[timeouts] handler_seconds` that a test may take: a slow receiver is not the plugin's failure."""
@@ -38,6 +42,8 @@ class HookView(msgspec.Struct):
         waiting: in how many conversations it still has something to get.
         next_attempt_at: when the first of those whose last attempt failed is tried again; None without such.
         dead: the number of its dead letters.
+        made_by: the admin who made it; None for the operator, and for those of before this was kept.
+        last_attempt_at, last_status: of its newest attempt; the status is None where there was no answer.
     """
 
     hook_id: str
@@ -54,6 +60,9 @@ class HookView(msgspec.Struct):
     waiting: int
     next_attempt_at: float | None
     dead: int
+    made_by: str | None
+    last_attempt_at: float | None
+    last_status: int | None
 
 
 class Replayed(msgspec.Struct):
@@ -79,10 +88,11 @@ async def add(
     await server.read(partial(_check_names, choice=choice))
     if reply_as is not None:
         await server.ensure_user(reply_as)
-    hook = Hook(
-        f"h{secrets.token_hex(5)}", url, secret, None, None, choice, reply_as, server.now(), 0, None, None, None
-    )
-    await server.write(partial(_add, hook=hook))
+    made_by, hook_id = server.actor.by, f"h{secrets.token_hex(5)}"
+    hook = Hook(hook_id, url, secret, None, None, choice, reply_as, server.now(), 0, None, None, None, made_by)
+    # The host alone: the rest of a URL is often a secret.
+    details = {"host": urlsplit(url).hostname, "messages": str(choice), "reply_as": reply_as}
+    await _write(server, "webhook.added", hook.hook_id, partial(_add, hook=hook), details)
     await _reload(server)
     return Created(hook.hook_id, secret)
 
@@ -127,7 +137,7 @@ async def remove(server: Server, hook_id: str) -> None:
     deliverer = running_deliverer(server)
     if deliverer is not None:
         await deliverer.drop(hook_id)
-    await server.write(partial(tables.remove_hook, hook_id=hook_id))
+    await _write(server, "webhook.removed", hook_id, partial(tables.remove_hook, hook_id=hook_id))
     await _reload(server)
 
 
@@ -141,7 +151,7 @@ async def pause(server: Server, hook_id: str) -> None:
         RelayError: `not_found`.
     """
     sql = "UPDATE webhooks_hooks SET paused_at = coalesce(paused_at, ?) WHERE hook_id = ?"
-    await _change(server, hook_id, sql, server.now())
+    await _change(server, "webhook.paused", hook_id, sql, server.now())
 
 
 async def resume(server: Server, hook_id: str) -> None:
@@ -152,7 +162,10 @@ async def resume(server: Server, hook_id: str) -> None:
     """
     values = "paused_at = NULL, paused_because = NULL, failing_since = NULL"
     await _change(
-        server, hook_id, f"UPDATE webhooks_hooks SET {values} WHERE paused_at IS NOT NULL AND hook_id = ?"
+        server,
+        "webhook.resumed",
+        hook_id,
+        f"UPDATE webhooks_hooks SET {values} WHERE paused_at IS NOT NULL AND hook_id = ?",
     )
 
 
@@ -164,7 +177,7 @@ async def rotate(server: Server, hook_id: str, hours: float) -> Created:
     """
     secret = new_secret()
     sql = "UPDATE webhooks_hooks SET old_secret = secret, old_secret_until = ?, secret = ? WHERE hook_id = ?"
-    await _change(server, hook_id, sql, server.now() + hours * 3600, secret)
+    await _change(server, "webhook.rotated", hook_id, sql, server.now() + hours * 3600, secret)
     return Created(hook_id, secret)
 
 
@@ -178,11 +191,13 @@ async def replay(server: Server, hook_id: str, message_id: int | None = None) ->
 
     def mark(connection: sqlite3.Connection) -> int:
         sql = "UPDATE webhooks_dead SET replaying = 1 WHERE hook_id = ? AND coalesce(?, message_id) = message_id"
-        return connection.execute(sql, (hook_id, message_id)).rowcount
+        marked = connection.execute(sql, (hook_id, message_id)).rowcount
+        if message_id is not None and not marked:
+            text = f"message {message_id} is no dead letter of the webhook {hook_id}"
+            raise RelayError(ErrorCode.NOT_FOUND, text)
+        return marked
 
-    marked = await server.write(mark)
-    if message_id is not None and not marked:
-        raise RelayError(ErrorCode.NOT_FOUND, f"message {message_id} is no dead letter of the webhook {hook_id}")
+    marked = await _write(server, "webhook.replayed", hook_id, mark, {"message_id": message_id})
     await _reload(server)
     return Replayed(marked)
 
@@ -195,6 +210,7 @@ async def send_test(server: Server, options: Options, hook_id: str) -> AttemptVi
     """
     hook = await _get(server, hook_id)
     body = {"type": "webhook_test", "payload": {}, "meta": {"timestamp": server.now()}, "conversation": None}
+    await _write(server, "webhook.tested", hook_id, lambda _connection: None)
     delivery = Delivery(f"test_{hook_id}_{secrets.token_hex(8)}", 0, msgspec.json.encode(body))
     async with make_client(options, _SHARE * server.handler_seconds) as client:
         attempt = await make_attempt(server, client, hook, delivery, 1)
@@ -236,6 +252,11 @@ def _read_view(connection: sqlite3.Connection, hook: Hook) -> HookView:
     (dead,) = connection.execute(
         "SELECT count(*) FROM webhooks_dead WHERE hook_id = ?", (hook.hook_id,)
     ).fetchone()
+    newest = connection.execute(
+        "SELECT at, status FROM webhooks_attempts WHERE hook_id = ? ORDER BY attempt_id DESC LIMIT 1",
+        (hook.hook_id,),
+    ).fetchone()
+    last_at, last_status = newest or (None, None)
     state = "active" if hook.failing_since is None else "failing"
     return HookView(
         hook_id=hook.hook_id,
@@ -252,6 +273,9 @@ def _read_view(connection: sqlite3.Connection, hook: Hook) -> HookView:
         waiting=waiting,
         next_attempt_at=next_at,
         dead=dead,
+        made_by=hook.made_by,
+        last_attempt_at=last_at,
+        last_status=last_status,
     )
 
 
@@ -292,10 +316,28 @@ async def _get(server: Server, hook_id: str) -> Hook:
     raise _not_found(hook_id)
 
 
-async def _change(server: Server, hook_id: str, sql: str, *values: object) -> None:
+async def _change(server: Server, act: str, hook_id: str, sql: str, *values: object) -> None:
     await _get(server, hook_id)
-    await tables.execute(server, [(sql, (*values, hook_id))])
+    await _write(server, act, hook_id, lambda connection: connection.execute(sql, (*values, hook_id)).rowcount)
     await _reload(server)
+
+
+async def _write(
+    server: Server,
+    act: str,
+    hook_id: str,
+    job: Callable[[sqlite3.Connection], T],
+    details: Mapping[str, Any] | None = None,
+) -> T:
+    """Do an act on a webhook and record it, in one transaction."""
+    actor = server.actor
+
+    def write(connection: sqlite3.Connection) -> T:
+        found = job(connection)
+        server.audit(connection, actor, act, About("webhook", hook_id), details)
+        return found
+
+    return await server.write(write)
 
 
 async def _flush(server: Server) -> None:

@@ -41,9 +41,15 @@ CREATE TABLE webhooks_incoming (
 ) WITHOUT ROWID;
 """
 
+USES = """
+ALTER TABLE webhooks_hooks ADD COLUMN made_by TEXT;
+ALTER TABLE webhooks_incoming ADD COLUMN made_by TEXT;
+ALTER TABLE webhooks_incoming ADD COLUMN used_at REAL;
+"""
+
 _HOOK = (
     "hook_id, url, secret, old_secret, old_secret_until, choice, reply_as, created_at, position, failing_since,"
-    " paused_at, paused_because"
+    " paused_at, paused_because, made_by"
 )
 _MESSAGE = (
     "SELECT l.message_id, l.channel_id, l.seq, l.type, l.sender_id, c.address FROM log l"
@@ -62,6 +68,7 @@ class Hook(msgspec.Struct, frozen=True, array_like=True):
             it as well.
         failing_since: when the first attempt failed after the last success; None while attempts succeed.
         paused_because: None where an admin paused it.
+        made_by: the admin who made it; None for the operator, and for those of before this was kept.
     """
 
     hook_id: str
@@ -76,6 +83,7 @@ class Hook(msgspec.Struct, frozen=True, array_like=True):
     failing_since: float | None
     paused_at: float | None
     paused_because: str | None
+    made_by: str | None = None
 
     def secrets(self, now: float) -> tuple[str, ...]:
         """Return the secrets that are valid now."""

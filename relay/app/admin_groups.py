@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from relay.engine.engine import Engine
-from relay.protocol.errors import not_found
 from relay.protocol.kinds import Role
-from relay.services.channels import Conversation
-from relay.services.groups import describe
+from relay.services.audit import Actor
+from relay.services.group_view import describe
 from relay.storage import listings
 
 Answer = dict[str, Any]
@@ -21,6 +20,7 @@ History = Literal["join", "start"]
 
 async def create_group(
     engine: Engine,
+    actor: Actor,
     group_id: str,
     name: DisplayName,
     owner: str,
@@ -32,7 +32,7 @@ async def create_group(
     Raises:
         RelayError: `conflict`, `invalid_payload`, `forbidden` when the owner is in too many.
     """
-    return describe(await engine.groups.create(owner, name, list(members), group_id, history, acquaint=True))
+    return describe(await engine.group_administration.create(actor, owner, name, members, group_id, history))
 
 
 async def list_groups(engine: Engine, after: str = "", limit: Limit = 1000) -> list[Answer]:
@@ -47,48 +47,42 @@ async def show_group(engine: Engine, group_id: str) -> Answer:
     Raises:
         RelayError: `not_found`.
     """
-    return describe(await _group(engine, group_id))
+    return describe(await engine.group_administration.get(group_id))
 
 
-async def put_member(engine: Engine, group_id: str, user_id: str, role: Role | None = None) -> Answer:
+async def put_member(
+    engine: Engine, actor: Actor, group_id: str, user_id: str, role: Role | None = None
+) -> Answer:
     """Add a member to a group or change a member's role; without a role, a present member keeps theirs.
 
     Raises:
         RelayError: `not_found`, `invalid_payload`, `forbidden`.
     """
-    conversation = await _group(engine, group_id)
-    role = role or conversation.members.get(user_id, Role.MEMBER)
-    owner = _owner(conversation)
-    return describe(await engine.groups.put_member(owner, group_id, user_id, role, acquaint=True))
+    return describe(await engine.group_administration.put_member(actor, group_id, user_id, role))
 
 
-async def remove_member(engine: Engine, group_id: str, user_id: str) -> None:
+async def remove_member(engine: Engine, actor: Actor, group_id: str, user_id: str) -> None:
     """Remove a member from a group.
 
     Raises:
         RelayError: `not_found`, `forbidden` for the owner.
     """
-    owner = _owner(await _group(engine, group_id))
-    await engine.groups.remove_member(owner, group_id, user_id)
+    await engine.group_administration.remove_member(actor, group_id, user_id)
 
 
-async def delete_group(engine: Engine, group_id: str) -> None:
+async def set_slow_mode(engine: Engine, actor: Actor, group_id: str, seconds: int) -> Answer:
+    """Set the seconds between two messages of a plain member of a group; 0 for no slow mode.
+
+    Raises:
+        RelayError: `not_found`, `invalid_payload`.
+    """
+    return describe(await engine.slow_mode.set(actor, group_id, seconds))
+
+
+async def delete_group(engine: Engine, actor: Actor, group_id: str) -> None:
     """Delete a group.
 
     Raises:
         RelayError: `not_found`.
     """
-    owner = _owner(await _group(engine, group_id))
-    await engine.groups.delete(owner, group_id)
-
-
-async def _group(engine: Engine, group_id: str) -> Conversation:
-    conversation = await engine.channels.group(group_id)
-    if conversation is None:
-        raise not_found(f"group {group_id!r}")
-    return conversation
-
-
-def _owner(conversation: Conversation) -> str:
-    """Return the owner; a group always has exactly one."""
-    return next(user_id for user_id, role in conversation.members.items() if role is Role.OWNER)
+    await engine.group_administration.delete(actor, group_id)

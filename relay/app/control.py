@@ -25,8 +25,10 @@ import trio
 from relay.app import admin
 from relay.app.control_client import MAX_REQUEST, ControlError, short_address
 from relay.engine.engine import Engine
-from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.errors import ErrorCode, RelayError, said
+from relay.services.audit import Actor
 from relay.storage.errors import StorageError
+from relay.storage.invites import id_of
 from relay.transports.accepting import accept
 from relay.transports.lobby import ThrottledLog
 
@@ -35,8 +37,15 @@ log: Final = logging.getLogger("relay.control")
 REQUEST_SECONDS: Final = 30.0
 """Seconds for a request to arrive, and again for it to be done; the command line waits a little longer."""
 
-_TOLD: Final = ("user_id", "group_id", "owner", "role", "token_id", "plugin", "name", "command", "target_id")
-"""The arguments that are logged; the others may be secrets."""
+TOLD: Final = frozenset({
+    "user_id", "group_id", "owner", "sender_id", "target_id", "members", "user_ids", "user", "target", "client_id",
+    "token_id", "report_id", "message_id", "plugin", "name", "command", "schedule", "key", "address", "invite",
+    "label", "role", "kind", "act", "state", "seconds", "until", "days", "uses", "groups", "about", "by", "lines",
+    "language",
+})  # fmt: skip
+"""The arguments that are logged, of lists their length; the others may be secrets, or what somebody wrote."""
+
+_LONGEST: Final = 80
 
 _SEND_SECONDS: Final = 5.0
 _AT_ONCE: Final = 8
@@ -96,7 +105,9 @@ def _bind(listening: socket.socket, path: Path) -> None:
         finally:
             os.umask(previous)
     except OSError as error:
-        raise ControlError(f"{path}: the control socket cannot be made: {error.strerror or error}") from error
+        raise ControlError(
+            f"{path}: the control socket cannot be made: {error.strerror or said(error)}"
+        ) from error
 
 
 async def _guard(engine: Engine, limiter: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
@@ -119,7 +130,7 @@ async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
             request = msgspec.json.decode(await _read_line(stream), type=Request)
         log.info("control: %s%s, asked by uid %s", request.op[:80], _about(request.arguments), peer)
         with trio.fail_after(REQUEST_SECONDS):
-            return {"ok": await admin.perform(engine, request.op, request.arguments)}
+            return {"ok": await admin.perform(engine, request.op, request.arguments, Actor.operator(peer))}
     except RelayError as error:
         return _refusal(error.code, error.message)
     except StorageError as error:
@@ -137,8 +148,20 @@ async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
 
 def _about(arguments: dict[str, Any]) -> str:
     """Return the arguments of an operation that may be logged, as text."""
-    named = {name: arguments[name] for name in _TOLD if isinstance(arguments.get(name), str)}
-    return "".join(f" {name}={value[:80]!r}" for name, value in named.items())
+    told = []
+    for name in arguments:
+        value = arguments[name]
+        if name not in TOLD or value in (None, "", [], ()):
+            continue
+        if name == "invite" and isinstance(value, str):
+            value = id_of(value)  # its code lets somebody in
+        if isinstance(value, list | tuple):
+            told.append(f" {name}=({len(value)})")
+        elif isinstance(value, str):
+            told.append(f" {name}={value[:_LONGEST]!r}")
+        elif isinstance(value, int | float):
+            told.append(f" {name}={value}")
+    return "".join(told)
 
 
 def _refusal(code: ErrorCode, message: str) -> dict[str, Any]:

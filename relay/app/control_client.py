@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.errors import ErrorCode, RelayError, said
 
 MAX_REQUEST: Final = 4 * 1024 * 1024
 """Bytes of one request; an import of 10,000 users takes 670,000."""
@@ -108,7 +109,7 @@ def _connect(connection: socket.socket, path: Path) -> None:
             f"{path}: the database belongs to another user; run this as that user, or as root"
         ) from None
     except OSError as error:
-        raise ControlError(f"{path}: the server cannot be asked: {error.strerror or error}") from None
+        raise ControlError(f"{path}: the server cannot be asked: {error.strerror or said(error)}") from None
 
 
 def _read_answer(connection: socket.socket) -> Answer:
@@ -126,3 +127,16 @@ def _read_answer(connection: socket.socket) -> Answer:
         raise ControlError("the server ended before it answered; whether it was done is not known") from None
     except msgspec.DecodeError as error:
         raise ControlError(f"the server's answer is of another version: {error}") from None
+
+
+def server_pid(path: Path) -> int | None:
+    """Return the process that listens at a control socket; None where there is none, or it is not told."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            _connect(connection, path)
+        except (NoServer, ControlError):
+            return None
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
+from relay.engine import plugin_acts, plugin_states
 from relay.engine.engine import Engine
 from relay.engine.guard import PluginFailed
 from relay.engine.loader import enabled_in, load_plugins
@@ -14,8 +16,11 @@ from relay.engine.plugin_states import parts_of, states
 from relay.engine.registry import Registry
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.services.audit import Actor, acting
 from relay.settings import Settings
 from relay.transports.rest.app import own_paths
+
+Reason = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
@@ -23,38 +28,42 @@ async def list_plugins(engine: Engine) -> list[dict[str, Any]]:
     return [{**msgspec.structs.asdict(row), "types": ", ".join(row.types)} for row in states(engine)]
 
 
-async def resume_plugin(engine: Engine, name: str) -> None:
-    """End a plugin's quarantine.
+async def resume_plugin(engine: Engine, actor: Actor, name: str) -> None:
+    """End a plugin's quarantine; see `plugin_acts.resume`."""
+    await plugin_acts.resume(engine, actor, name)
+
+
+async def reload_plugin(engine: Engine, actor: Actor, name: str) -> dict[str, Any]:
+    """Load a plugin's code and options anew, or for the first time; see `plugin_acts.reload`."""
+    return (await plugin_acts.reload(engine, actor, name))._asdict()
+
+
+async def unload_plugin(engine: Engine, actor: Actor, name: str) -> dict[str, Any]:
+    """Take a plugin out until it is loaded again; see `plugin_acts.unload`."""
+    return (await plugin_acts.unload(engine, actor, name))._asdict()
+
+
+async def set_plugin_aside(engine: Engine, actor: Actor, name: str, reason: Reason = plugin_acts.ASIDE) -> None:
+    """Set a plugin aside by hand; see `plugin_acts.set_aside`."""
+    await plugin_acts.set_aside(engine, actor, name, reason)
+
+
+async def show_options(engine: Engine, name: str) -> list[dict[str, Any]]:
+    """Return the options of a plugin, each with its value, where that comes from, and what it is.
 
     Raises:
-        RelayError: `not_found` when no such plugin is loaded.
+        RelayError: `not_found` for a plugin that is not at work; `conflict` for one that declares no options.
     """
-    guard = engine.registry.guard(name)
-    if guard is None:
-        raise not_found(f"plugin {name!r} at work")
-    guard.resume()
+    return plugin_states.options(plugin_acts.loaded(engine, name))
 
 
-async def reload_plugin(engine: Engine, name: str) -> dict[str, Any]:
-    """Load a plugin's code and options anew, or for the first time; see `relay.engine.reloading`.
-
-    Raises:
-        RelayError: `not_found`; `conflict` with the reason where the old code stays; `overloaded`.
-    """
-    return (await engine.reloader.reload(name))._asdict()
+async def set_options(engine: Engine, actor: Actor, name: str, changes: dict[str, Any]) -> None:
+    """Change options of a plugin in the settings file, and load it anew; see `plugin_acts.set_options`."""
+    await plugin_acts.set_options(engine, actor, name, changes)
 
 
-async def unload_plugin(engine: Engine, name: str) -> dict[str, Any]:
-    """Take a plugin out until it is loaded again.
-
-    Raises:
-        RelayError: `not_found`; `overloaded`.
-    """
-    return (await engine.reloader.unload(name))._asdict()
-
-
-async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> Any:
-    """Run a plugin's command and return its result.
+async def run_command(engine: Engine, name: str, arguments: dict[str, Any], actor: Actor | None = None) -> Any:
+    """Run a plugin's command and return its result; `server.actor` is who runs it.
 
     Raises:
         RelayError: `not_found` for an unknown command, `invalid_payload` for arguments that do not fit,
@@ -75,9 +84,10 @@ async def run_command(engine: Engine, name: str, arguments: dict[str, Any]) -> A
         raise RelayError(ErrorCode.INVALID_PAYLOAD, str(error)) from None
     server = engine.server_of(owned.guard.plugin)
     try:
-        answer = await owned.guard.call_async(
-            f"command {name!r}", lambda: owned.part.run(server, **given), seconds=float("inf")
-        )
+        with acting(actor):
+            answer = await owned.guard.call_async(
+                f"command {name!r}", lambda: owned.part.run(server, **given), seconds=float("inf")
+            )
         owned.guard.call(f"what command {name!r} returns", encode_json, answer)
         return answer
     except PluginFailed as failed:

@@ -5,11 +5,14 @@ serve
    ├─ router                a failure here ends the process: a server that cannot store must not ack
    ├─ offline_queue         the same
    └─ services              the nursery of everything but connections
-      ├─ _watch_file        ends the process when the database is damaged or replaced
+      ├─ watch_file         ends the process when the database is damaged or replaced
+      ├─ watch_clock        says when the clock was set
       ├─ heartbeat          one task for all connections
       ├─ prepare            makes ready to check passwords
       ├─ serve_control      the command line's way in
-      ├─ _signals           the first SIGTERM or SIGINT drains, the second ends at once
+      ├─ watch_certificate  says when the certificate is about to expire
+      ├─ keep_watchdog      tells systemd that the event loop goes round
+      ├─ _signals           SIGHUP: reads the settings again; the first SIGTERM or SIGINT drains, the second cuts
       └─ connections        the nursery of the connections, which outlives accepting
          ├─ accept_all      cancelled first at a drain
          ├─ serve           FrontDoor's: one task a connection, with a guard of its own
@@ -20,49 +23,57 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import trio
 
 import relay
 from relay.app.control import serve_control
-from relay.engine.engine import Engine, open_engine
-from relay.engine.loader import NO_TYPES
-from relay.protocol.errors import CloseCode, said
+from relay.app.logs import follow_level
+from relay.app.output import discard
+from relay.app.supervisor import Supervisor
+from relay.app.watching import watch_certificate, watch_clock, watch_file
+from relay.engine.engine import Engine
+from relay.engine.loader import no_types
+from relay.engine.opening import open_engine
+from relay.protocol.errors import CloseCode, RelayError, said
+from relay.services.audit import Actor
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import Settings
-from relay.storage.errors import StorageBroken
-from relay.storage.jobs import Runner
+from relay.storage.errors import StorageError
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.front_door import FrontDoor
+from relay.transports.listening import open_listeners
 from relay.transports.rest.app import RestApp, own_paths
 from relay.transports.rest.serving import HttpServer
+from relay.transports.tls import tls_context, tls_warning
 from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_WATCH_SECONDS: Final = 1.0
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SAME_SIGNAL_SECONDS: Final = 0.1
 
 
 class NothingToServe(Exception):
     """No plugin adds a message type; the text says what to do."""
 
 
-class CannotListen(Exception):
-    """The server cannot listen on the port; the text says which, and why."""
-
-
-async def serve(settings: Settings, tell: Callable[[str], None] = print, *, first_steps: str = "") -> None:
-    """Run a server until it is told to stop.
+async def serve(
+    settings: Settings, tell: Callable[[str], None] = print, *, background: bool = True, first_steps: str = ""
+) -> None:
+    """Run a server until it is told to stop. The process is expected to end then: it ignores those signals.
 
     Args:
         tell: called with one line once connections are accepted.
+        background: whether plugins' background tasks and schedules run, and backups are made.
         first_steps: printed on standard error after that line if there are no users yet.
 
     Raises:
@@ -73,53 +84,90 @@ async def serve(settings: Settings, tell: Callable[[str], None] = print, *, firs
     """
     database = await trio.Path(settings.storage.path).absolute()
     is_new = not await database.exists()
+    if is_new:  # where the server cannot serve, it leaves no database behind
+        tls_context(settings)
+        for listener in await open_listeners(settings):
+            await listener.aclose()
     files = raise_file_limit()
-    async with open_engine(settings, paths=own_paths(settings)) as engine:
-        if is_new:  # after a typing error in the path, everybody would find an empty server
-            _log.info("made a new, empty database: %s", database)
-        if not engine.registry.types:
-            raise NothingToServe(f"[plugins] enabled: {NO_TYPES}")
-        listeners = await open_listeners(settings)
-        heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds)
-        http = http_server(engine)
-        door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
-        async with http.lifespan(), trio.open_nursery() as services:
-            services.start_soon(_watch_file, engine.runner, settings.storage.path)
-            services.start_soon(heartbeat.run)
-            services.start_soon(engine.logins.passwords.prepare)
-            control = Path(settings.storage.path + ".sock")
-            await services.start(partial(serve_control, engine, control))
-            _tune_collector()
-            async with trio.open_nursery() as connections:
-                accepting = trio.CancelScope()
-                services.start_soon(_signals, engine, door, http, accepting, connections)
-
-                async def accept_all() -> None:
-                    with accepting:
-                        async with trio.open_nursery() as nursery:
-                            for listener in listeners:
-                                nursery.start_soon(accept, listener, door.serve, connections, door.log)
-
-                connections.start_soon(accept_all)
-                await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
-            services.cancel_scope.cancel()
+    with ExitStack() as to_the_end:
+        async with open_engine(settings, paths=own_paths(settings), background=background) as engine:
+            if is_new:  # after a typing error in the path, everybody would find an empty server
+                _log.info("made a new, empty database: %s", database)
+            if not engine.registry.types:
+                raise NothingToServe(no_types())
+            try:
+                await _serve(engine, to_the_end.enter_context(_received()), files, tell, first_steps)
+            finally:
+                _ignore_signals()  # many at once, with no event loop to take them, would fill the stack
+    _log.info("stopped; everything is stored, and the database is closed")
 
 
-async def _watch_file(runner: Runner, path: str) -> None:
-    """End the server when its database is damaged or replaced; it would ack messages that are in no file.
+@contextmanager
+def _received() -> Iterator[AsyncIterator[int]]:
+    """Receive the signals that end a server, and the one that has it read its settings again.
 
-    Raises:
-        StorageBroken: a commit met damage, or the file was replaced, moved or deleted.
+    From the end on they are ignored, as the process ends anyway.
+    One that comes while the database is closed, or later, must not interrupt that nor change the exit code.
     """
-    while True:
-        if runner.health.broken is not None:
-            raise runner.health.broken
-        if runner.moved():
-            raise StorageBroken(
-                f"the database {path} was replaced, moved or deleted while this server ran; it ends, so that"
-                " nothing is acknowledged that is in no file. Stop a server before its database is changed"
-            )
-        await trio.sleep(_WATCH_SECONDS)
+    _ignore_signals()  # what trio puts back at the end, and has late ones delivered to
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
+        yield signals
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+async def _serve(
+    engine: Engine, signals: AsyncIterator[int], files: int, tell: Callable[[str], None], first_steps: str
+) -> None:
+    """Serve with an engine until a signal has ended it."""
+    settings = engine.settings
+    listeners = await open_listeners(settings)
+    if warning := tls_warning(settings):
+        _log.warning("%s", warning)
+    heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds, engine.tally.lags.add)
+    http = http_server(engine)
+    door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
+    supervisor = Supervisor(os.environ)
+    engine.live.watch(follow_level)
+    engine.live.on_reload = supervisor.reloading
+    async with http.lifespan(), trio.open_nursery() as services:
+        services.start_soon(watch_file, engine.runner.health)
+        services.start_soon(watch_clock, engine.now)
+        services.start_soon(watch_certificate, engine)
+        services.start_soon(supervisor.keep_watchdog)
+        services.start_soon(heartbeat.run)
+        services.start_soon(engine.logins.passwords.prepare)
+        control = Path(settings.storage.path + ".sock")
+        await services.start(partial(serve_control, engine, control))
+        _tune_collector()
+        async with trio.open_nursery() as connections:
+            accepting = trio.CancelScope()
+
+            def end() -> None:
+                supervisor.stopping()
+                connections.start_soon(drain, engine, door, http, accepting, connections)
+
+            async def cut() -> None:
+                engine.drain.begin(trio.current_time())
+                await door.abort_all()
+                connections.cancel_scope.cancel()
+
+            reload = partial(services.start_soon, reload_settings, engine)
+            services.start_soon(_signals, signals, reload, end, cut)
+
+            async def accept_all() -> None:
+                with accepting:
+                    async with trio.open_nursery() as nursery:
+                        for listener in listeners:
+                            nursery.start_soon(accept, listener, door.serve, connections, door.log)
+
+            connections.start_soon(accept_all)
+            await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
+            supervisor.ready()
+        services.cancel_scope.cancel()
 
 
 def _tune_collector() -> None:
@@ -145,39 +193,34 @@ def http_server(engine: Engine) -> HttpServer:
     )
 
 
-async def open_listeners(settings: Settings) -> list[trio.SocketListener]:
-    """Bind the port.
-
-    Raises:
-        CannotListen: the port is taken, or not allowed.
-    """
-    server = settings.server
-    try:
-        return await trio.open_tcp_listeners(server.port, host=server.host or None, backlog=server.backlog)
-    except OSError as error:
-        reason = error.strerror or said(error)
-        raise CannotListen(f"cannot listen on {server.host}:{server.port}: {reason}") from error
-
-
 async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
-    """Print the server's address and, on standard error while there are no users, how to begin."""
+    """Print the server's address and, on standard error while there are no users, how to begin.
+
+    The log has the address as well, and never how to begin: that has a secret in it.
+    """
     scheme = "https" if engine.settings.server.tls_certificate else "http"
     address, port = name[:2]
-    with _spoken("standard output"):
+    with _spoken(sys.stdout):
         tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
+    path = await trio.Path(engine.settings.storage.path).absolute()
+    where = f"{scheme}://{in_url(address)}:{port}"
+    _log.info("%s started: %s, database %s, process %d", VERSION, where, path, os.getpid())
     if first_steps and (code := await engine.registration.invite_first()) is not None:
         origin = f"{scheme}://{reachable(address)}:{port}"
-        with _spoken("standard error"):
-            print(_welcome(engine, origin, code) + first_steps, file=sys.stderr, flush=True)
+        output = sys.stdout if engine.settings.log.format == "json" else sys.stderr  # which has JSON only
+        with _spoken(output):
+            print(_welcome(engine, origin, code) + first_steps, file=output, flush=True)
 
 
 @contextmanager
-def _spoken(where: str) -> Iterator[None]:
+def _spoken(output: TextIO) -> Iterator[None]:
     """Log an output error instead of raising it: a server whose output goes to a full disk still serves."""
     try:
         yield
     except OSError as error:
+        where = "standard output" if output is sys.stdout else "standard error"
         _log.warning("%s cannot be written to: %s", where, error.strerror or said(error))
+        discard(output)
 
 
 def _welcome(engine: Engine, origin: str, code: str) -> str:
@@ -186,26 +229,45 @@ def _welcome(engine: Engine, origin: str, code: str) -> str:
         return "There are no users yet. "
     # After the #, so that the code is in no log of this server or of a proxy.
     return (
-        "There are no users yet. Who opens this within a day, once, becomes the first one, an admin:\n"
+        "There are no users yet. Who opens this within a day, once, becomes the first one, the owner:\n"
         f"    {origin}/#setup={code}\n"
     )
 
 
 async def _signals(
-    engine: Engine, door: FrontDoor, http: HttpServer, accepting: trio.CancelScope, connections: trio.Nursery
+    signals: AsyncIterator[int],
+    reload: Callable[[], object],
+    end: Callable[[], object],
+    cut: Callable[[], Awaitable[object]],
 ) -> None:
-    """Drain at the first signal, end at once at the second."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        count = 0
-        async for number in signals:
-            count += 1
-            if count == 1:
-                _log.info("%s: draining", signal.Signals(number).name)
-                connections.start_soon(drain, engine, door, http, accepting, connections)
-            else:
-                engine.drain.begin(trio.current_time())
-                await door.abort_all()
-                connections.cancel_scope.cancel()
+    """Read the settings again at SIGHUP; drain at the first other signal, end at once at the second.
+
+    Ctrl-C reaches all processes of a terminal, and one of them may pass it on to this one, as the program in one
+    file does: what comes that soon after the first is the same signal.
+    """
+    first: float | None = None
+    async for number in signals:
+        if number == signal.SIGHUP:
+            _log.info("SIGHUP: the settings are read again")
+            reload()
+        elif first is None:
+            first = trio.current_time()
+            _log.info("%s: draining", signal.Signals(number).name)
+            end()
+        elif trio.current_time() - first >= _SAME_SIGNAL_SECONDS:
+            await cut()
+
+
+async def reload_settings(engine: Engine) -> None:
+    """Read the settings again for the operator; what is refused is in the log."""
+    try:
+        await engine.live.reload(Actor(None, None, "command line", client="SIGHUP"))
+    except RelayError:
+        pass  # the log has it
+    except StorageError as error:
+        _log.error("the reload of the settings is in force, but not in the audit log: %s", error)
+    except Exception:
+        _log.exception("the reload of the settings failed with a fault of our own")
 
 
 async def drain(

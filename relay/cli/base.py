@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
@@ -17,6 +20,8 @@ Function = TypeVar("Function", bound=Callable[..., Any] | click.Command)
 
 DEFAULT_CONFIG: Final = Path("relay.toml")
 _CHOSEN: Final = "relay.cli.config"
+_AS_JSON: Final = "relay.cli.json"
+_JSON_HELP: Final = "One JSON object a line, for programs."
 _JOINERS: Final = "\u200c\u200d"
 
 
@@ -41,11 +46,24 @@ class BadSettings(Failure):
 
 
 class Command(click.Command):
-    """A command that takes `--config` after its own arguments."""
+    """A command that takes `--config` after its own arguments, and `--json`.
+
+    One that does not read `as_json` itself prints by `tell`, which knows what is wanted.
+    """
+
+    has_json = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if self.has_json and not any("--json" in one.opts for one in self.params):
+            self.params.append(_json_option(expose_value=False, callback=_want_json))
         self.params.append(_config_option())
+
+
+class Document(Command):
+    """A command without `--json`: it prints a whole document of a form of its own, or serves."""
+
+    has_json = False
 
 
 class Group(click.Group):
@@ -117,13 +135,60 @@ def load_settings() -> Settings:
 
 def json_option(command: Function) -> Function:
     """Add `--json` to a command; its value arrives as `as_json`."""
-    option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+    option = click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
     return option(command)
+
+
+def _json_option(**more: Any) -> click.Option:
+    return click.Option(["--json", "as_json"], is_flag=True, help=_JSON_HELP, **more)
+
+
+def _want_json(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    context.meta[_AS_JSON] = value
+
+
+def wants_json() -> bool:
+    """Tell whether the command that runs was given `--json`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_AS_JSON))
+
+
+def tell(text: str, **fields: Any) -> None:
+    """Print what was done: in words, or with `--json` as one object of these fields."""
+    click.echo(json.dumps(fields, ensure_ascii=False) if wants_json() else text)
 
 
 def note(text: str) -> None:
     """Print a remark for the person at the terminal that is not part of the answer."""
     click.echo(f"relay: {printable(text)}", err=True)
+
+
+def has_terminal() -> bool:
+    """Tell whether somebody looks at standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Callable[[int], object]]:
+    """Yield a function that is told of each part that is done; at a terminal a bar shows it and the time left.
+
+    Args:
+        total: the sum of all parts; 0 where that is not known, and no bar is shown.
+    """
+    if not total or not has_terminal():
+        yield lambda _done: None
+        return
+    with click.progressbar(length=total, label=f"relay: {label}", file=sys.stderr, show_eta=True) as bar:
+        yield bar.update
+
+
+def file_size(file: Any) -> int:
+    """Return the bytes of a file that was opened for a command; 0 for a pipe or a terminal."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def file_label(file: Any) -> str:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from relay.cli.base import Failure, load_settings
+from relay.protocol.errors import said
+from relay.settings.sections import ServerSettings
 from relay.transports.urls import reachable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -45,6 +47,11 @@ def find_url(url: str | None) -> str:
     server = load_settings().server
     if server.port == 0:
         raise click.UsageError("[server] port is 0, so the port is not known; use --url")
+    return own_url(server)
+
+
+def own_url(server: ServerSettings) -> str:
+    """Return the address at which this machine reaches the server."""
     return f"{'https' if server.tls_certificate else 'http'}://{reachable(server.host)}:{server.port}"
 
 
@@ -60,7 +67,9 @@ def find_token(token: str | None, token_file: Path | None) -> str:
         try:
             return token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise Failure(f"{token_file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+            raise Failure(
+                f"{token_file}: cannot be read: {getattr(error, 'strerror', None) or said(error)}"
+            ) from None
     found = os.environ.get("RELAY_TOKEN")
     if not found:
         raise click.UsageError("a token is needed: RELAY_TOKEN, --token-file or --token")

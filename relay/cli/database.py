@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Iterator
@@ -46,8 +47,14 @@ def perform(op: str, **arguments: Any) -> Any:
             raise Failure("an argument is not UTF-8 text") from None
 
 
-def ask_server(op: str, **arguments: Any) -> Any:
+_NEXT_START: Final = "its next start loads each plugin as it is then"
+
+
+def ask_server(op: str, *, without: str = _NEXT_START, **arguments: Any) -> Any:
     """Have the running server perform an operation of `relay.app.admin` that only it can.
+
+    Args:
+        without: what holds where no server runs, for the failure's text.
 
     Raises:
         Failure: the operation was refused, or no server runs.
@@ -55,7 +62,7 @@ def ask_server(op: str, **arguments: Any) -> Any:
     try:
         return call(control_path(Path(load_settings().storage.path)), op, arguments)
     except NoServer:
-        raise Failure("no server runs on this database; its next start loads each plugin as it is then") from None
+        raise Failure(f"no server runs on this database; {without}") from None
     except (RelayError, ControlError) as error:
         raise Failure(str(error)) from None
 
@@ -71,11 +78,11 @@ def server_runs() -> bool:
     return True
 
 
-def perform_pages(op: str, key: str) -> Iterator[dict[str, Any]]:
+def perform_pages(op: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
     """Yield the rows of a listing operation, page by page; `key` is the field they are ordered by."""
     after = ""
     while True:
-        page = perform(op, after=after, limit=_PAGE)
+        page = perform(op, after=after, limit=_PAGE, **arguments)
         yield from page
         if len(page) < _PAGE:
             return
@@ -90,7 +97,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
     import trio
 
     from relay.app import admin
-    from relay.engine.engine import open_engine
+    from relay.engine.opening import open_engine
     from relay.storage.errors import StorageError, StorageInUse
 
     async def work() -> Any:
@@ -103,7 +110,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
                 refused = error
         raise refused
 
-    with _kept_for_owner(Path(settings.storage.path)):
+    with kept_for_owner(Path(settings.storage.path)):
         try:
             return trio.run(work)
         except StorageInUse as error:
@@ -119,7 +126,7 @@ def _perform_here(settings: Settings, op: str, arguments: dict[str, Any], *, may
 
 
 @contextmanager
-def _kept_for_owner(database: Path) -> Iterator[None]:
+def kept_for_owner(database: Path) -> Iterator[None]:
     """Give files that root creates beside a database to the owner of the folder.
 
     Otherwise a service that runs as its own user could not open its database again after root has worked on it.
@@ -130,6 +137,8 @@ def _kept_for_owner(database: Path) -> Iterator[None]:
         if os.geteuid() == 0:
             with suppress(OSError):
                 folder = database.parent.stat()
-                for suffix in ("", "-wal", "-shm", ".lock"):
+                copies = database.parent.glob(f"{glob.escape(database.name)}.schema-*")
+                files = [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm", ".lock")]
+                for file in (*files, *copies):
                     with suppress(FileNotFoundError):
-                        os.chown(f"{database}{suffix}", folder.st_uid, folder.st_gid, follow_symlinks=False)
+                        os.chown(file, folder.st_uid, folder.st_gid, follow_symlinks=False)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from relay.cli.base import Group, json_option, print_rows, printable
+from relay.cli.base import Group, json_option, print_rows, printable, tell
 from relay.cli.database import perform, perform_pages
 
 
@@ -35,7 +35,7 @@ def group() -> None:
 def create(group_id: str, name: str, owner: str, members: tuple[str, ...], history: str) -> None:
     """Create the group GROUP_ID; users and groups share one namespace."""
     perform("group.create", group_id=group_id, name=name, owner=owner, members=members, history=history)
-    click.echo(f"group {group_id}: created")
+    tell(f"group {group_id}: created", group_id=group_id, owner=owner)
 
 
 @group.command("list")
@@ -55,7 +55,8 @@ def show(group_id: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
-    click.echo(f"{found['group_id']}: {printable(found['name'])} (history from {found['history']})\n")
+    slow = f", slow mode of {found['slow_mode_seconds']} s" if found["slow_mode_seconds"] else ""
+    click.echo(f"{found['group_id']}: {printable(found['name'])} (history from {found['history']}{slow})\n")
     print_rows(found["members"], ("user_id", "role"), as_json=False)
 
 
@@ -71,7 +72,9 @@ def add(group_id: str, user_id: str, role: str | None) -> None:
     """Add USER to GROUP, or change the role of a member."""
     found = perform("group.add", group_id=group_id, user_id=user_id, role=role)
     roles = {member["user_id"]: member["role"] for member in found["members"]}
-    click.echo(f"group {group_id}: {user_id} is {roles[user_id]}")
+    tell(
+        f"group {group_id}: {user_id} is {roles[user_id]}", group_id=group_id, user_id=user_id, role=roles[user_id]
+    )
 
 
 @group.command()
@@ -80,7 +83,20 @@ def add(group_id: str, user_id: str, role: str | None) -> None:
 def remove(group_id: str, user_id: str) -> None:
     """Remove USER from GROUP; they still see older messages. Its owner hands it on first (`group add --role`)."""
     perform("group.remove", group_id=group_id, user_id=user_id)
-    click.echo(f"group {group_id}: {user_id} removed")
+    tell(f"group {group_id}: {user_id} removed", group_id=group_id, user_id=user_id)
+
+
+@group.command("slow-mode")
+@click.argument("group_id", metavar="GROUP")
+@click.argument("seconds", metavar="SECONDS", type=click.IntRange(0, 21_600))
+def slow_mode(group_id: str, seconds: int) -> None:
+    """Let each plain member of GROUP write once in SECONDS; 0 ends that.
+
+    The group's owner and admins write as often as they like.
+    """
+    perform("group.slow_mode", group_id=group_id, seconds=seconds)
+    text = f"group {group_id}: slow mode of {seconds} s" if seconds else f"group {group_id}: no slow mode"
+    tell(text, group_id=group_id, slow_mode_seconds=seconds)
 
 
 @group.command()
@@ -88,4 +104,4 @@ def remove(group_id: str, user_id: str) -> None:
 def delete(group_id: str) -> None:
     """Delete GROUP: nobody can read or write in it any more, and its id stays taken."""
     perform("group.delete", group_id=group_id)
-    click.echo(f"group {group_id}: deleted")
+    tell(f"group {group_id}: deleted", group_id=group_id)

@@ -8,7 +8,7 @@ from typing import IO, Final
 
 import click
 
-from relay.cli.base import Command, Failure, file_label, note
+from relay.cli.base import Command, Failure, file_label, file_size, has_terminal, note, progress, tell
 from relay.cli.database import perform
 
 _LINES: Final = 5_000
@@ -38,9 +38,16 @@ def import_messages(file: IO[bytes], create_users: bool, go_on: bool, from_line:
     seconds, becomes `sent_at`. It is handled like every message: plugins see it, devices get it. A message
     that was stored before under its `id` is not stored again, so an import can be repeated.
     """
-    importer = _Importer(file_label(file), create_users=create_users, go_on=go_on)
-    for first, lines in _chunks(file, from_line):
-        importer.take(first, lines)
+    size = file_size(file)
+    bar = bool(size) and has_terminal()
+    importer = _Importer(file_label(file), create_users=create_users, go_on=go_on, shows_bar=bar)
+    with progress(size, "import") as done:
+        read = 0
+        for first, lines in _chunks(file, from_line):
+            importer.take(first, lines)
+            reached = file.tell() if size else 0
+            done(reached - read)
+            read = reached
     importer.finish()
 
 
@@ -70,10 +77,11 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 class _Importer:
     """Sends lines to the server, counts the results and reports them."""
 
-    def __init__(self, name: str, *, create_users: bool, go_on: bool) -> None:
+    def __init__(self, name: str, *, create_users: bool, go_on: bool, shows_bar: bool) -> None:
         self._name = name
         self._options = {"create_users": create_users, "go_on": go_on}
         self._go_on = go_on
+        self._shows_bar = shows_bar
         self._stored = self._duplicates = self._refused = 0
 
     def take(self, first: int, lines: list[bytes]) -> None:
@@ -91,7 +99,8 @@ class _Importer:
                 texts = {}
                 self._refuse(number, "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error))
         self._send(texts)
-        note(f"line {first + len(lines) - 1:,}: {self._told()}")
+        if not self._shows_bar:
+            note(f"line {first + len(lines) - 1:,}: {self._told()}")
 
     def _send(self, texts: dict[int, str]) -> None:
         numbers, begun = list(texts), time.monotonic()
@@ -126,6 +135,6 @@ class _Importer:
 
     def finish(self) -> None:
         """Print the result of the whole import."""
-        click.echo(self._told())
+        tell(self._told(), stored=self._stored, there_already=self._duplicates, refused=self._refused)
         if self._refused:
             raise Failure(f"{self._refused:,} messages were refused")

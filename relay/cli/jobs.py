@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from relay.cli.base import Command, json_option, note, print_rows
+from relay.cli.base import Command, json_option, note, print_rows, tell
 from relay.cli.database import perform
 
 _COLUMNS = ("plugin", "schedule", "key", "rule", "next_at", "last_at", "state", "attempts", "error")
@@ -32,6 +32,7 @@ def run_job(plugin: str, schedule: str, key: str) -> None:
     The running server runs it at once; without one it runs at the next start.
     """
     state = perform("plugin.run_job", plugin=plugin, schedule=schedule, key=key)
-    click.echo(f"{plugin} {schedule}{f' {key}' if key else ''}: due now")
+    named = f"{plugin} {schedule}{f' {key}' if key else ''}"
+    tell(f"{named}: due now", plugin=plugin, schedule=schedule, key=key, state=state)
     if state != "waiting":
         note(f"it waits all the same: {state}")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from relay.cli.base import Command
+from relay.cli.base import Command, tell
 from relay.cli.database import perform
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -59,4 +59,4 @@ def notify(
         except ValueError as error:
             raise click.UsageError(f"--data is a JSON object: {error}") from None
     stored = perform("notify", target_id=target, payload=payload, expires_in=expires_in, sender_id=sender_id)
-    click.echo(f"notification {stored['message_id']} from {stored['sender_id']}")
+    tell(f"notification {stored['message_id']} from {stored['sender_id']}", **stored)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import sys
 from collections.abc import Callable, MutableMapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -16,7 +14,6 @@ from msgspec import Meta
 from relay.cli.base import (
     Command,
     Group,
-    choose_ahead,
     json_option,
     load_settings,
     print_fields,
@@ -29,43 +26,7 @@ if TYPE_CHECKING:
     from relay.plugin.registrations import Command as Part
 
 
-class Root(Group):
-    """The command `relay`, with the commands of the enabled plugins after its own."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command; if its output cannot be written, say so and fail."""
-        try:
-            try:
-                return super().main(*args, **extra)
-            finally:
-                sys.stdout.flush()
-        except OSError as error:
-            if error.filename is not None:
-                raise
-            # Closed, so that the interpreter does not try to write the rest when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            click.echo(f"relay: standard output cannot be written to: {error.strerror or error}", err=True)
-            sys.exit(1)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command; a settings file named after it decides which plugins add commands."""
-        if args and super().get_command(ctx, args[0]) is None:
-            choose_ahead(ctx, args)
-        return super().resolve_command(ctx, args)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one of relay's own commands, or a plugin's."""
-        return super().get_command(ctx, cmd_name) or _plugin_commands().get(cmd_name)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, for the help."""
-        own = super().list_commands(ctx)
-        return [*own, *(name for name in _plugin_commands() if name not in own)]
-
-
-def _plugin_commands() -> MutableMapping[str, click.Command]:
+def plugin_commands() -> MutableMapping[str, click.Command]:
     """Return plugins' commands by their first word; commands of several words are in groups."""
     from relay.app.plugin_admin import load_for
 

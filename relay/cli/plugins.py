@@ -20,8 +20,12 @@ from relay.cli.base import (
     note,
     print_rows,
     printable,
+    tell,
+    wants_json,
 )
 from relay.cli.database import ask_server, perform, server_runs
+from relay.cli.jobs import jobs, run_job
+from relay.cli.plugin_options import options
 from relay.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -67,8 +71,10 @@ def check(names: tuple[str, ...]) -> None:
 
     broken = 0
     for row in checked(load_settings(), names):
-        if row["reason"]:
-            broken += 1
+        broken += bool(row["reason"])
+        if wants_json():
+            tell("", **row)
+        elif row["reason"]:
             note(f"{row['name']}: {row['reason']}")
         else:
             click.echo(f"{row['name']}: {row['adds']}")
@@ -83,7 +89,20 @@ def check(names: tuple[str, ...]) -> None:
 def resume(name: str) -> None:
     """Resume the plugin NAME, which the running server has set aside."""
     perform("plugin.resume", name=name)
-    click.echo(f"{name}: running")
+    tell(f"{name}: running", name=name, state="running")
+
+
+@plugins.command("set-aside")
+@click.argument("name")
+@click.option("--reason", metavar="TEXT", help="Why, for the log and for other admins; up to 200 characters.")
+def set_aside(name: str, reason: str | None) -> None:
+    """Set the plugin NAME aside in the running server, as too many failures would.
+
+    Its message types and calls are refused, and nothing of it runs, until `relay plugins resume`, a reload, or the
+    next start.
+    """
+    ask_server("plugin.set_aside", name=name, **({} if reason is None else {"reason": reason}))
+    tell(f"{name}: set aside", name=name, state="set aside")
 
 
 @plugins.command()
@@ -110,7 +129,7 @@ def _tell(changed: Mapping[str, Any]) -> None:
     for key, text in (("types_added", "new message types"), ("types_removed", "unknown from now on")):
         if changed[key]:
             told.append(f"{text}: {', '.join(changed[key])}")
-    click.echo("; ".join(told))
+    tell("; ".join(told), **changed)
     if changed["old_runs"]:
         note("a task of the old code has not ended yet; the new code's tasks begin once it has")
 
@@ -156,12 +175,15 @@ def _edit(change: Callable[..., Edit], plugin: str, *, dry_run: bool) -> Edit:
         file = SettingsFile(config_file() or DEFAULT_CONFIG)
         edit = change(file, plugin, settings, os.environ)
         if edit.changes and dry_run:
-            click.echo(file.difference())
+            if not wants_json():
+                click.echo(file.difference())
         elif edit.changes:
             file.save(os.environ)
     except (NotWritten, SettingsError) as error:
         raise Failure(str(error)) from None
-    click.echo(f"would do: {edit.did}" if dry_run and edit.changes else edit.did)
+    told = f"would do: {edit.did}" if dry_run and edit.changes else edit.did
+    difference = file.difference() if dry_run and edit.changes else ""
+    tell(told, **edit._asdict(), difference=difference)
     return edit
 
 
@@ -188,7 +210,15 @@ def new(name: str, directory: Path | None, page: bool) -> None:
         written = write_plugin(name, folder, page=page)
     except (BadName, OSError) as error:
         raise Failure(str(error)) from None
-    click.echo("\n".join(map(str, written)))
+    tell("\n".join(map(str, written)), name=name, files=[str(path) for path in written])
     sending = f'relay send USER \'{{"text": "hello"}}\' --type {name}'
     what = f"press the button beside the paper clip on the server's page, or: {sending}" if page else sending
-    note(f"try it: pytest {written[-1]}; then start the server again, and: {what}")
+    from relay.app.about import is_program
+
+    # pytest is no part of the program; its test is for where relay-server[testing] is installed.
+    trial = f"relay plugins check {name}" if is_program() else f"pytest {written[-1]}"
+    note(f"try it: {trial}; then start the server again, and: {what}")
+
+
+for command in (jobs, run_job, options):
+    plugins.add_command(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from relay.cli.base import Command, Failure, load_settings, note
+from relay.cli.base import Document, Failure, load_settings, note
 
 if TYPE_CHECKING:
     from relay.engine.registry import Registry
@@ -27,7 +27,7 @@ def _forms(command: Any) -> Any:
     return command
 
 
-@click.command(cls=Command)
+@click.command(cls=Document)
 @_forms
 def schema(**chosen: bool) -> None:
     """Print a description, for tools, of the protocol of a server with these settings and plugins.

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import click
 
-from relay.cli.base import Command, Failure
+from relay.cli.base import Command, Failure, tell
 from relay.cli.connecting import connection_options, find_token, find_url
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def send(
         find_url(url), find_token(token, token_file), type_name, {"payload": payload, "meta": meta}, timeout
     )
     known = ", stored already" if ack.get("duplicate") else ""
-    click.echo(f"message {ack.get('message_id', '-')}, seq {ack.get('seq', '-')}{known}")
+    tell(f"message {ack.get('message_id', '-')}, seq {ack.get('seq', '-')}{known}", **ack)
 
 
 def _payload(type_name: str | None, text: str) -> dict[str, Any]:

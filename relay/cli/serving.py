@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from relay.app.control_client import ControlError
-from relay.cli.base import Command, Failure, config_file, load_settings
+from relay.cli.base import Document, Failure, config_file, load_settings
+from relay.settings.environment import overlooked
+
+if TYPE_CHECKING:
+    from relay.settings import Settings
 
 _FIRST_STEPS: Final = """\
 From here to the first message, in a second terminal in this folder:
@@ -22,7 +28,7 @@ From here to the first message, in a second terminal in this folder:
     RELAY_TOKEN=$({relay} token create bob{config}) {relay} tail{config}"""
 
 
-@click.command(cls=Command)
+@click.command(cls=Document)
 @click.option("--safe-mode", is_flag=True, help="Load the bundled plugins only, should another one do harm.")
 def serve(safe_mode: bool) -> None:
     """Run the server until it is told to stop.
@@ -31,24 +37,40 @@ def serve(safe_mode: bool) -> None:
     all connections in good order, the second ends the server at once.
     """
     settings = load_settings()
+    if safe_mode:
+        from relay.engine.loader import bundled_only
+
+        settings = bundled_only(settings)
+    run_server(settings, first_steps=_first_steps())
+
+
+def run_server(
+    settings: Settings, *, tell: Callable[[str], None] = print, background: bool = True, first_steps: str = ""
+) -> None:
+    """Run a server until it is told to stop; see `relay.app.server.serve`.
+
+    Raises:
+        Failure: it cannot run, for a reason that an administrator can mend.
+    """
     import trio
 
+    from relay.app import server
     from relay.app.logs import configure_logging
-    from relay.app.server import CannotListen, NothingToServe
-    from relay.app.server import serve as run_server
-    from relay.engine.loader import bundled_only
+    from relay.app.server import NothingToServe
     from relay.storage.errors import StorageBroken, StorageError
+    from relay.transports.listening import CannotListen
     from relay.transports.tls import TlsProblem
 
     configure_logging(settings.log)
-    if safe_mode:
-        settings = bundled_only(settings)
+    for name, meant in overlooked(os.environ):
+        logging.getLogger("relay").warning("%s is not read; did you mean %s?", name, meant)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a program that waits for the line may read it from a pipe
+    as_json = settings.log.format == "json"
     try:
-        trio.run(partial(run_server, settings, first_steps=_first_steps()))
+        trio.run(partial(server.serve, settings, tell, background=background, first_steps=first_steps))
     except KeyboardInterrupt:
-        raise click.Abort from None
+        raise click.exceptions.Exit(1) if as_json else click.Abort from None
     except BaseException as fault:
         faults = list(_leaves(fault))
         # Only errors that an administrator can correct are put into a sentence; relay's own keep their traceback.
@@ -56,6 +78,9 @@ def serve(safe_mode: bool) -> None:
         said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
         mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
         if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
+            if as_json:  # every line on standard error is JSON then
+                logging.getLogger("relay").critical("%s", said)
+                raise click.exceptions.Exit(Failure.exit_code) from None
             raise Failure(str(said)) from None
         raise
 

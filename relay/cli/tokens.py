@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from relay.cli.base import Group, json_option, print_rows
+from relay.cli.base import Group, json_option, print_rows, tell
 from relay.cli.database import perform
 
 
@@ -35,7 +35,8 @@ def create(name: str, label: str, scopes: tuple[str, ...], days: float) -> None:
 
     Only its hash is stored, so it cannot be shown again; `relay token list` shows everything else about it.
     """
-    click.echo(perform("token.create", user_id=name, label=label, scopes=scopes, days=days))
+    made = perform("token.create", user_id=name, label=label, scopes=scopes, days=days)
+    tell(made, user_id=name, token=made)
 
 
 @token.command("list")
@@ -43,7 +44,7 @@ def create(name: str, label: str, scopes: tuple[str, ...], days: float) -> None:
 @json_option
 def list_tokens(name: str | None, as_json: bool) -> None:
     """List the tokens of everybody, or of the user NAME, oldest first; never the tokens themselves."""
-    columns = ("token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at")
+    columns = ("token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at", "last_used_at")
     print_rows(perform("token.list", user_id=name), columns, as_json=as_json)
 
 
@@ -52,4 +53,4 @@ def list_tokens(name: str | None, as_json: bool) -> None:
 def revoke(token_id: str) -> None:
     """Revoke the token TOKEN_ID, as `relay token list` names it; connections that used it end now."""
     perform("token.revoke", token_id=token_id)
-    click.echo(f"token {token_id}: revoked")
+    tell(f"token {token_id}: revoked", token_id=token_id)

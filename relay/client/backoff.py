@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -21,6 +22,6 @@ class Backoff:
     cap: float = 30.0
     settle: float = 1.0
 
-    def delay(self, attempt: int, rng: random.Random) -> float:
-        """Return a random wait before try `attempt` (from 0): at most `base` doubled `attempt` times, or `cap`."""
-        return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt, 60)))
+    def delay(self, attempt: int, rng: random.Random, most: float = math.inf) -> float:
+        """Return a random wait before try `attempt` (from 0), at most `base` doubled `attempt` times, or `cap`."""
+        return rng.uniform(0.0, min(self.cap, most, self.base * 2.0 ** min(attempt, 60)))

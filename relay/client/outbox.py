@@ -2,7 +2,8 @@
 
 Contract:
     A message leaves the outbox by an ack or a final refusal; one that is not kept, also with its connection.
-    MUST NOT reorder: the next message to the wire is always the oldest one that is not on it.
+    MUST NOT reorder: the next message to the wire is always the oldest one that is not on it; but those of a type
+    that a group's slow mode holds back hold no others.
     MUST NOT block: `add` refuses when full; waiting for room is the caller's choice.
     With a state file a message is on disk before it is on the wire.
 """
@@ -10,10 +11,12 @@ Contract:
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import trio
 
 from relay.client.errors import OutboxFull, RelayClosed, RelayError, RelayOffline
@@ -83,6 +86,8 @@ class Outbox:
         self._on_wire = 0
         self._window = in_flight  # at present; see `refused`
         self._hold_until = 0.0
+        self._slow: dict[tuple[str, str | None], float] = {}  # until when slow mode holds a type to a target
+        self._held: list[tuple[int, str]] = []  # of the messages on their way to the wire, those that it holds
         self._closed: RelayClosed | None = None
         self.changed = trio.lowlevel.ParkingLot()
 
@@ -146,6 +151,7 @@ class Outbox:
         for message in self._messages.values():
             message.on_wire = False
         self._on_wire = 0
+        self._held = []
         self._waiting = [(m.number, m.id) for m in self._messages.values() if m.saved]
         heapq.heapify(self._waiting)
         self.changed.unpark_all()
@@ -164,18 +170,33 @@ class Outbox:
         """Wait until a message may go to the wire, and return the oldest one; it then counts as on the wire."""
         while True:
             now = trio.current_time()
+            self._end_slow(now)
+            until = min(self._slow.values(), default=math.inf)
             if self._waiting and self._on_wire < self._window:
                 if now >= self._hold_until:
-                    message = self._messages.get(heapq.heappop(self._waiting)[1])
+                    waiting = heapq.heappop(self._waiting)
+                    message = self._messages.get(waiting[1])
                     if message is None:
+                        continue
+                    if self._slow and _kind_of(message) in self._slow:
+                        self._held.append(waiting)
                         continue
                     message.on_wire = True
                     self._on_wire += 1
                     return message
-                with trio.move_on_at(self._hold_until):
-                    await self.changed.park()
-            else:
+                until = self._hold_until
+            with trio.move_on_at(until):
                 await self.changed.park()
+
+    def _end_slow(self, now: float) -> None:
+        """Let go on what slow mode held until now; what it still holds is held again."""
+        ended = [kind for kind, until in self._slow.items() if until <= now]
+        if ended:
+            for kind in ended:
+                del self._slow[kind]
+            self._waiting += self._held
+            self._held = []
+            heapq.heapify(self._waiting)
 
     # ---- answers
 
@@ -191,7 +212,8 @@ class Outbox:
         """Answer a message with its refusal, or hold everything and try again from the oldest message on.
 
         After a refusal that may pass, one message at a time is sent, and twice as many with each ack: sixty-four
-        more would only be refused too, or overtake the refused one.
+        more would only be refused too, or overtake the refused one. A refusal by a group's slow mode holds
+        messages of the same type to the same target, and no others.
         """
         message = self._messages.get(id)
         if message is None:
@@ -203,8 +225,12 @@ class Outbox:
             message.pending.fail(error)
             return
         wait = error.retry_after if error.retry_after is not None else self._delay(message.refusals - 1)
-        self._hold_until = max(self._hold_until, trio.current_time() + wait)
-        self._window = 1
+        until = trio.current_time() + wait
+        if (error.details or {}).get("reason") == "slow_mode":
+            self._slow[_kind_of(message)] = until
+        else:
+            self._hold_until = max(self._hold_until, until)
+            self._window = 1
         if message.on_wire:
             message.on_wire = False
             self._on_wire -= 1
@@ -261,3 +287,8 @@ class Outbox:
             self._answered.append(message.number)
             self._on_unsaved()
         self.changed.unpark_all()
+
+
+def _kind_of(message: Message) -> tuple[str, str | None]:
+    """Return what slow mode holds together: the type of a message, and its target."""
+    return msgspec.json.decode(message.frame)["type"], message.target_id

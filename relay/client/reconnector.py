@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from relay.protocol.errors import CloseCode
 
 _log: Final = logging.getLogger("relay.client")
 _GOODBYE_SECONDS: Final = 3.0
+_RESTART_SECONDS: Final = 60.0
+"""How long a server that stopped is expected back soon, so that waits are short."""
+
+_RESTART_WAIT_SECONDS: Final = 5.0
+"""The longest wait meanwhile; twice what the server asked for where that is more, as it spreads many clients."""
 
 OpenWebSocket = Callable[[trio.Nursery], Awaitable[WebSocket]]
 
@@ -35,9 +41,9 @@ class ReconnectOptions:
     backoff: Backoff
     rng: random.Random
 
-    def delay(self, attempt: int) -> float:
-        """Return a random wait before try number `attempt`, in seconds."""
-        return self.backoff.delay(attempt, self.rng)
+    def delay(self, attempt: int, most: float = math.inf) -> float:
+        """Return a random wait before try number `attempt`, in seconds, at most `most`."""
+        return self.backoff.delay(attempt, self.rng, most)
 
 
 class Reconnector:
@@ -70,6 +76,7 @@ class Reconnector:
         self._session: Session | None = None
         self._live_since: float | None = None
         self._attempt = 0
+        self._restart = (-math.inf, math.inf)
         self._leaving = False
         self._resyncing = False
         self._resync_wanted = trio.Event()
@@ -210,8 +217,11 @@ class Reconnector:
         now = trio.current_time()
         if self._live_since is not None and now - self._live_since >= self._options.backoff.settle:
             self._attempt = 0
+        if close.code == CloseCode.DRAINING:
+            self._restart = (now + _RESTART_SECONDS, max(_RESTART_WAIT_SECONDS, 2 * (close.retry_after or 0.0)))
+        until, most = self._restart
         # Drawn in any case, so that a seeded `rng` gives the same waits whatever the server asks for.
-        delay = self._options.delay(self._attempt)
+        delay = self._options.delay(self._attempt, most if now < until else math.inf)
         seconds = delay if close.retry_after is None else close.retry_after
         self._attempt += 1
         self.trouble = f"{close.code} {close.reason}".rstrip()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from relay.client.errors import StateError
 from relay.client.outbox import Message
+from relay.protocol.errors import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,4 +146,4 @@ def _as_state_error(path: Path) -> Iterator[None]:
         busy = "locked" in str(error)
         raise StateError(f"{path}: {'in use by another process' if busy else error}") from error
     except (sqlite3.DatabaseError, OSError) as error:
-        raise StateError(f"{path}: {error}") from error
+        raise StateError(f"{path}: {said(error)}") from error

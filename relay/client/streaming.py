@@ -186,6 +186,8 @@ class MessageStream:
         if isinstance(offset, int):
             self._sent = min(offset, len(self.text))
             return True
+        if (refused.details or {}).get("reason") == "slow_mode":
+            return False  # its end waits in the outbox
         if refused.retry:
             await trio.sleep(1.0 if refused.retry_after is None else refused.retry_after)
             return True

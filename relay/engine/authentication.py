@@ -14,9 +14,11 @@ from typing import Any, Final
 from relay.engine.guard import PASSED_ON, Guard, PluginFailed
 from relay.engine.registry import Owned
 from relay.plugin.asking import PasswordAuthenticator
-from relay.plugin.registrations import Authenticator, Claim, Credentials
+from relay.plugin.claims import Claim
+from relay.plugin.registrations import Authenticator, Credentials
 from relay.plugin.types import Server
 from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, ErrorCode, RelayError
+from relay.protocol.kinds import ServerRole
 from relay.services.accounts import Accounts
 from relay.services.logins import SignedIn
 from relay.services.questions import Way
@@ -127,7 +129,7 @@ class Authentication:
         shown = hashlib.sha256(f"{guard.plugin}\0{claim.user_id}\0{credentials.token or ''}".encode()).hexdigest()
         return Identity(
             user_id=user.user_id,
-            admin=user.admin or claim.admin,
+            role=_role(user, claim),
             disabled=user.disabled,
             token_id=f"{guard.plugin}:{shown[:16]}",
             scopes=frozenset(claim.scopes),
@@ -211,6 +213,12 @@ async def _ask_discreetly(
     return claim
 
 
+def _role(user: User, claim: Claim) -> ServerRole:
+    """Return the highest of the account's role and those that a claim gives."""
+    given = {user.role, claim.role or user.role, ServerRole.ADMIN if claim.admin else user.role}
+    return next(role for role in ServerRole if role in given)
+
+
 def _check_signed_in(claim: Any) -> None:
     """Check the claim of a password.
 
@@ -218,9 +226,9 @@ def _check_signed_in(claim: Any) -> None:
         TypeError: naming what is wrong with it.
     """
     _check("sign_in", claim)
-    if claim.admin:
+    if claim.admin or claim.role is not None:
         raise TypeError(
-            "sign_in returned a Claim with admin; a login has its account's rights: relay user add --admin"
+            "sign_in returned a Claim with admin or role; a login has its account's rights: relay user role"
         )
 
 
@@ -239,6 +247,7 @@ def _check(what: str, claim: Any) -> None:
         "issued_at, Unix seconds": (claim.issued_at, (int, float)),
         "scopes, a frozenset of texts": (claim.scopes, (frozenset, set, list, tuple)),
         "display_name, a text or None": (claim.display_name, (str, type(None))),
+        "role, a ServerRole or None": (claim.role, (ServerRole, type(None))),
     }
     for field, (value, kinds) in right.items():
         if not isinstance(value, kinds):

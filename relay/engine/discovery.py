@@ -104,7 +104,12 @@ def find(enabled: Iterable[str], directories: Iterable[Path]) -> tuple[list[Foun
 
 def _import(module_name: str, path: Path) -> ModuleType:
     folders = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(module_name, path, submodule_search_locations=folders)
+    # Bytecode is known by its source's second and size: two edits within a second would be taken for one.
+    changes = path.suffix == ".py" and not path.is_relative_to(bundled_directory())
+    loader = _SourceLoader(module_name, str(path)) if changes else None
+    spec = importlib.util.spec_from_file_location(
+        module_name, path, loader=loader, submodule_search_locations=folders
+    )
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -129,7 +134,6 @@ class Reimport:
     def __init__(self, found: Found) -> None:
         self._name = found.module
         self._before = take_out(self._name)
-        # Bytecode is known by its source's second and size: two edits within a second would be taken for one.
         self._finder = _SourceFinder(self._name)
         sys.meta_path.insert(0, self._finder)
         importlib.invalidate_caches()

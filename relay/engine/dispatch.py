@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import trio
+from msgspec import structs
 
 from relay.engine.drafts import (
     Original,
@@ -27,13 +28,18 @@ from relay.engine.registry import Registry
 from relay.plugin.types import DIALOGUE, Draft, MessageType, Sender, Server
 from relay.protocol.envelope import Envelope, Meta
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.kinds import ConversationKind, Kind
+from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.protocol.rights import BY_CHOICE, Act
+from relay.services import slow_mode
+from relay.services.blocks import Blocks
 from relay.services.channels import EVERYBODY, ChannelManager, Conversation
 from relay.services.connections import Connection
 from relay.services.ephemeral import Timeout
 from relay.services.limits import Rates
-from relay.services.permissions import NOTIFY, require_kind, require_place, require_scope
+from relay.services.permissions import NOTIFY, require, require_kind, require_open, require_place, require_scope
+from relay.services.restrictions import Restrictions
 from relay.services.router import Submission
+from relay.services.standing import Standing
 from relay.storage.turns import reading_for
 
 
@@ -72,6 +78,9 @@ class Dispatcher:
         hooks: Hooks,
         server_of: Callable[[str], Server],
         now: Callable[[], float],
+        restrictions: Restrictions,
+        blocks: Blocks,
+        standing: Standing,
         content_characters: int,
         payload_bytes: int,
     ) -> None:
@@ -81,6 +90,9 @@ class Dispatcher:
         self._hooks = hooks
         self._server_of = server_of
         self._now = now
+        self._may_only_read = restrictions.timeouts
+        self._blocked = blocks.blockers
+        self._standing = standing
         self._content_characters = content_characters
         self._payload_bytes = payload_bytes or 1 << 62
         self._routes: dict[str, Route] = {}
@@ -146,7 +158,11 @@ class Dispatcher:
         if type_.scope is not None:
             require_scope(sender.identity, type_.scope)
         payload = type_.read(envelope.payload)
-        conversation = await self._find_conversation(type_, sender, payload, envelope.meta.target_id)
+        try:
+            conversation = await self._find_conversation(type_, sender, payload, envelope.meta.target_id)
+        except RelayError as absent:
+            envelope = await self._in_its_case(envelope, absent)
+            conversation = await self._find_conversation(type_, sender, payload, envelope.meta.target_id)
         draft, original = self._checked(route, sender, envelope, payload, conversation)
         with reading_for(sender.user_id):
             if type_.handle is not None:
@@ -185,6 +201,20 @@ class Dispatcher:
             self._routes[name] = route
         return route
 
+    async def _in_its_case(self, envelope: Envelope, absent: RelayError) -> Envelope:
+        """Return a message to an unknown user as one to the user whose id differs from that in case only.
+
+        Raises:
+            RelayError: `absent`, for another refusal, and if there is no such user either.
+        """
+        typed = envelope.meta.target_id
+        if absent.code is not ErrorCode.NOT_FOUND or typed is None:
+            raise absent
+        target_id = await self._channels.in_its_case(typed)
+        if target_id == typed:
+            raise absent
+        return structs.replace(envelope, meta=structs.replace(envelope.meta, target_id=target_id))
+
     async def _find_conversation(
         self, type_: MessageType, sender: Sender, payload: Any, target_id: str | None
     ) -> Conversation:
@@ -216,12 +246,15 @@ class Dispatcher:
         type_, guard, server = route.type_, route.guard, route.server
         guard.check()
         target_id = envelope.meta.target_id or ""
-        if type_.roles is not None and conversation.kind is ConversationKind.GROUP:
-            _require_role(type_, conversation, sender.user_id)
         if type_.targets:
             if type_.scope is None:
                 require_place(sender.identity, conversation, target_id)
             require_kind(conversation, type_.targets, type_.name)
+            between_two = conversation.kind is ConversationKind.USER
+            if sender.user_id in self._may_only_read or (self._blocked and between_two):
+                self._standing.check(sender.user_id, type_.act_of(payload), conversation)
+            if conversation.restricted or type_.managed:  # what all members may do needs no decision
+                _require_act(type_, sender, conversation, payload)
         draft = Draft(type_, payload, sender, conversation, target_id, server)
         self._check_content(draft)
         original = None if envelope.meta.id is None else original_of(draft)
@@ -243,6 +276,7 @@ class Dispatcher:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"content has at most {self._content_characters} characters; this has {len(content)}",
+                details={"reason": "message_too_long", "max": self._content_characters},
             )
 
     async def _handle(self, route: Route, draft: Draft) -> None:
@@ -276,7 +310,7 @@ class Dispatcher:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"a {type_.name}'s payload has at most {most} bytes as it is stored; this has {size}",
-                details={"max_bytes": most},
+                details={"reason": "message_too_large", "max_bytes": most},
             )
 
     def _stored_form(self, guard: Guard, draft: Draft, original: Original | None) -> StoredForm:
@@ -313,12 +347,18 @@ class Dispatcher:
         if changed and (problem := problem_of(draft)):
             guard.failed(f"what it made of a {type_.name!r}", TypeError(problem))
             raise guard.refusal()
+        if changed and conversation.closed and type_.act is Act.WRITE:  # nor does a plugin write there
+            require_open(conversation, Act.WRITE)
         entry = entry_of(draft, guard, payload, None if original is None else original.digest, meta, self._now)
         if form is not None:
             _, entry.key, entry.collapse, entry.about = form
         entry.elsewhere = sent_to is not None and conversation is not sent_to
         origin = sender if isinstance(sender, Connection) else None
-        recheck = conversation is sent_to and type_.scope is None and conversation.kind in DIALOGUE
+        recheck: Act | None = None
+        if conversation is sent_to and type_.scope is None and (kind := conversation.kind) in DIALOGUE:
+            recheck = type_.act if kind is ConversationKind.USER else type_.act_of(draft.payload)
+            if conversation.slow_mode_seconds and type_.kind is not Kind.TRANSIENT:
+                slow_mode.attach(entry, conversation, recheck)
         timeout = None if type_.lasts_seconds is None else self._timeout(guard, type_, draft.payload)
         return Submission(entry, conversation, origin, recheck=recheck, timeout=timeout)
 
@@ -339,9 +379,19 @@ def _require_route(route: Route | None, name: str, *, from_clients: bool = True)
     return route
 
 
-def _require_role(type_: MessageType, conversation: Conversation, user_id: str) -> None:
-    role = conversation.members.get(user_id)
-    assert type_.roles is not None  # noqa: S101 - the caller looked
-    if role is not None and role not in type_.roles:
-        allowed = ", ".join(sorted(type_.roles))
-        raise RelayError(ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}")
+def _require_act(type_: MessageType, sender: Sender, conversation: Conversation, payload: Any) -> None:
+    """Refuse a message that its sender may not send there, by the group's rights or by the type's roles."""
+    if type_.scope is not None:
+        require_open(conversation, type_.act_of(payload))
+        return
+    act = type_.act_of(payload)
+    require(sender.identity, act, conversation)
+    roles = None if act in BY_CHOICE else type_.roles
+    if roles is not None and conversation.kind is ConversationKind.GROUP:
+        role = conversation.members.get(sender.user_id)
+        if role is not None and role not in roles:
+            allowed = ", ".join(sorted(roles))
+            details = {"reason": "group_role", "role": max(roles, key=list(Role).index)}
+            raise RelayError(
+                ErrorCode.FORBIDDEN, f"a {type_.name} is for these in a group: {allowed}", details=details
+            )

@@ -7,27 +7,23 @@ test's virtual time.
 
 from __future__ import annotations
 
-import logging
-import os
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
 
 import trio
 
 from relay.engine import factories
 from relay.engine.asking import Asking
 from relay.engine.authentication import Authentication
+from relay.engine.diagnosis import PluginDiagnosis
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import PluginFailed
 from relay.engine.hooks import Hooks
-from relay.engine.loader import load_plugins
-from relay.engine.migrations import migrate_plugins
+from relay.engine.interfaces import shared_settings
+from relay.engine.live_settings import LiveSettings
 from relay.engine.plugin_server import PluginServer
 from relay.engine.plugin_tasks import PluginTasks
+from relay.engine.readings import Readings
 from relay.engine.receipts import DeliveredReceipts
 from relay.engine.recipients import RecipientHooks
 from relay.engine.registry import Registry
@@ -36,27 +32,42 @@ from relay.engine.required import RequiredPlugins
 from relay.engine.schedules import Schedules
 from relay.engine.slash_commands import PluginSlashCommands
 from relay.engine.submitter import Submitter
-from relay.engine.watchdog import watching
-from relay.http.paths import Claimed
+from relay.services.access import Access
 from relay.services.accounts import Accounts
+from relay.services.administration import Administration
+from relay.services.backups import Backups
+from relay.services.blocks import Blocks
 from relay.services.channels import ChannelManager
+from relay.services.departures import Departures
 from relay.services.draining import Drain
 from relay.services.expiry import Expiry
+from relay.services.exporting import Exports
+from relay.services.figures import Figures
+from relay.services.gallery import Gallery
+from relay.services.group_admin import GroupAdministration
 from relay.services.history import HistorySaver
+from relay.services.invitations import Invitations
 from relay.services.leaving import Leaving
 from relay.services.limits import Rates
+from relay.services.moderation import Moderation
+from relay.services.moderators import Moderators
+from relay.services.own_account import OwnAccount
+from relay.services.probes import Probes
 from relay.services.purging import Purging
 from relay.services.refusals import Refusals
 from relay.services.registration import Registration
-from relay.services.supervision import supervise
+from relay.services.reports import Reports
+from relay.services.restrictions import Restrictions
+from relay.services.slow_mode import SlowMode
+from relay.services.standing import Standing
+from relay.services.tally import Tally
+from relay.services.threads import Threads
+from relay.services.tracing import Tracing
+from relay.services.usage import StorageUsage
 from relay.settings import Settings
 from relay.storage.batching import BatchingWriter
-from relay.storage.database import open_runner, read_epoch
-from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.log import Log
-
-log: Final = logging.getLogger("relay")
 
 
 class Engine:
@@ -71,6 +82,7 @@ class Engine:
 
     Attributes:
         now: Unix seconds.
+        began: when the engine was made, in monotonic seconds.
         drain: whether the server is ending.
     """
 
@@ -90,6 +102,7 @@ class Engine:
         self.runner = runner
         self.registry = registry
         self.now = now
+        self.began = trio.current_time()
         self.epoch = epoch
         self.drain = Drain(registry.rules.shields.end_at)
         self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
@@ -101,9 +114,12 @@ class Engine:
         queue, scan_seconds = self.plugin_tasks.queue, settings.attachments.scan_seconds
         self.asking = Asking(registry.parts, self.server_of, queue, self.required, scan_seconds)
         self.rates = Rates(settings.limits, trio.current_time)
+        self.probes = Probes(trio.current_time)
+        self.live = LiveSettings(self)
         self._make_messaging(rows, position)
-        self._make_accounts()
+        self._make_accounts(rows)
         self._make_dispatch()
+        self._make_diagnosis()
         self._make_reloader(inline)
 
     def _make_messaging(self, rows: Log, position: int) -> None:
@@ -111,33 +127,46 @@ class Engine:
         settings, runner, now = self.settings, self.runner, self.now
         self.batched_writes = BatchingWriter(runner)
         self.connections = factories.make_connections(settings)
-        self.channels = ChannelManager(runner, now, self.asking)
+        self.tally, self.departures, self.blocks = Tally(), Departures(), Blocks(runner, now)
+        self.channels = ChannelManager(runner, now, self.asking, self.blocks.check_direct)
+        self._arrange_rights()
         self.expiry = Expiry(runner, now)
+        self.restrictions = Restrictions(runner, now)
+        self.standing = Standing(self.restrictions, self.blocks)
         self.presence = factories.make_presence(
-            settings, runner, self.connections, now, self.hooks.presence, self.drain
+            settings, runner, self.connections, now, self.hooks.presence, self.drain, self.blocks
         )
+        self.blocks.changed = self.presence.blocking_changed
         observers = [self.presence.observe, self.expiry.observe, self.hooks.observe]
         self.router = factories.make_router(
-            settings, runner, rows, self.connections, now, position, observers, self.recipients
+            settings, runner, rows, self.connections, now, position, observers, self.recipients, self.tally
         )
         most = settings.limits.page_bytes
+        self.gallery = Gallery(runner, self.recipients, most)
         self.history = HistorySaver(runner, self.channels, self.registry.counted, most, self.recipients)
+        self.threads = Threads(runner, most, self.recipients)
         receipts = DeliveredReceipts(self.channels, self.router)
         self.offline_queue = factories.make_offline_queue(
             settings, runner, self.epoch, self.registry.priority, receipts.send, self.recipients
         )
         self.groups = factories.make_groups(settings, self.channels, self.router, rows, now, self.asking)
 
-    def _make_accounts(self) -> None:
+    def _make_accounts(self, rows: Log) -> None:
         """Make what knows users and what they uploaded, and ends both."""
         settings, runner, now = self.settings, self.runner, self.now
+        self.audit = factories.make_audit(settings, runner, rows, now)
         self.refusals = Refusals(trio.current_time)
-        self.accounts = Accounts(runner, self.connections, now)
+        self.accounts = Accounts(runner, self.connections, now, self.restrictions)
         self.logins = factories.make_logins(
-            settings, runner, self.accounts, self.connections, now, self.rates.wrong_passwords, self.asking
+            settings, runner, self.accounts, now, self.audit, self.rates, self.asking
+        )
+        self.mailer = factories.make_mailer(settings, runner, now)
+        self.recovery = factories.make_recovery(
+            settings, runner, self.accounts, self.logins, self.mailer, self.audit, now, self.rates.links
         )
         mode = settings.accounts.registration
-        self.registration = Registration(runner, self.logins, now, mode=mode, asked=self.asking)
+        self.invitations = Invitations(runner, self.groups, self.channels, self.audit, now, mode)
+        self.registration = Registration(runner, self.logins, now, self.invitations, mode=mode, asked=self.asking)
         self.authentication = Authentication(
             accounts=self.accounts,
             registration=self.registration,
@@ -147,8 +176,34 @@ class Engine:
             runner=runner,
         )
         self.attachments = factories.make_attachments(settings, runner, now, self.asking)
-        self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now)
+        self.leaving = Leaving(runner, self.accounts, self.groups, self.attachments, now, self.blocks)
+        parts = (self.audit, self.accounts, self.logins, self.registration, self.leaving, self.connections)
+        self.administration = Administration(runner, *parts, now, asked=self.asking)
+        self.own_account = OwnAccount(
+            runner, self.audit, self.logins, self.administration, now, allowed=settings.accounts.erase_own
+        )
+        self.exports = Exports(runner, self.attachments, self.recipients, now, settings.limits.page_bytes)
+        self.access = Access(runner, self.audit, self.accounts, self.connections, now)
+        self.group_administration = GroupAdministration(self.groups, self.channels, self.audit)
+        self._make_moderation(rows)
+        path = Path(settings.storage.path)
+        self.backups = Backups(runner, self.audit, now, path, settings.backup)
         self.purging = Purging(runner, settings.storage.purge_seconds, self.hooks.purge)
+
+    def _make_moderation(self, rows: Log) -> None:
+        """Make what restricts users, and takes reports."""
+        self.moderators = Moderators(self.runner, self.channels, self.groups)
+        self.moderation = Moderation(
+            self,
+            rows,
+            kept=self.groups.kept,
+            asked=self.asking,
+            deletable=self.registry.is_deletable,
+            owned=self.hooks.owned,
+        )
+        self.administration.roles_changed = self.moderators.keep_members
+        self.slow_mode = SlowMode(self, kept=self.groups.kept)
+        self.reports = Reports(self, self.moderators, self.moderation, self.registry.is_written)
 
     def _make_dispatch(self) -> None:
         """Make the ways in for messages: of clients, and of plugins and the command line."""
@@ -160,6 +215,9 @@ class Engine:
             hooks=self.hooks,
             server_of=self.server_of,
             now=self.now,
+            restrictions=self.restrictions,
+            blocks=self.blocks,
+            standing=self.standing,
             content_characters=limits.content_characters,
             payload_bytes=limits.message_bytes,
         )
@@ -167,6 +225,26 @@ class Engine:
         self.slash_commands = PluginSlashCommands(self.registry.parts, self.server_of)
         self._plugin_pace = factories.make_plugin_pace(self.settings)
         self._servers: dict[str, PluginServer] = {}
+
+    def _make_diagnosis(self) -> None:
+        """Make what tells operators what became of a message, and what the server has been doing."""
+        path, tally = Path(self.settings.storage.path), self.tally
+        self.readings = Readings(path, self.runner, self.router, self.connections, self.registry, tally)
+        self.figures = Figures(self.runner, self.readings.reading, self.now)
+        self.diagnosis = PluginDiagnosis(self.registry.parts, self.server_of, self.recipients, self.runner)
+        kept = self.settings.metrics.history
+        self.usage = StorageUsage(path, self.runner, self.diagnosis, self.now, history=kept)
+        self.tracing = Tracing(
+            self.runner,
+            self.connections,
+            self.departures,
+            self.tally,
+            self.diagnosis,
+            self.audit,
+            self.now,
+            self.settings.replay.limit,
+            self.registry.priority,
+        )
 
     def _make_reloader(self, inline: bool) -> None:
         """Make what changes plugins, and tell the services that keep something of them."""
@@ -177,6 +255,7 @@ class Engine:
             self.hooks.arrange,
             self.authentication.arrange,
             self.plugin_tasks.arrange,
+            self._arrange_rights,
         ):
             self.registry.when_changed(arrange)
         self.reloader = Reloader(
@@ -190,6 +269,10 @@ class Engine:
             now=self.now,
             inline=inline,
         )
+
+    def _arrange_rights(self) -> None:
+        """Have groups that chose no rights take those that the message types say."""
+        self.channels.set_default_rights(factories.make_default_rights(self.registry.types))
 
     def _forget_servers(self) -> None:
         """Forget the servers that code of before was given: new code gets one of its own, without its memory."""
@@ -223,119 +306,31 @@ class Engine:
             )
         return known
 
+    def take_settings(self, settings: Settings) -> None:
+        """Have other settings in force, whose keys are live; see `relay.engine.live_settings`."""
+        self.settings, limits, audit = settings, settings.limits, settings.audit
+        self.rates.change(limits)
+        self.connections.limit(limits.connections_per_user, limits.connections)
+        self.groups.limit(limits.group_members, limits.groups_per_user)
+        self.presence.limit(limits.following_per_user)
+        self.audit.change(audit.keep_days, audit.addresses)
+        for server in self._servers.values():
+            server.settings = shared_settings(settings)
+
     def restartable(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Return the tasks whose fault costs nobody a message, by name."""
         return {
             "typing": self.router.indicators.run,
             "expiry": self.expiry.run,
+            "timeouts and bans": self.restrictions.run,
             "attachments": self.attachments.run,
             "purging": self.purging.run,
             "erasures": self.leaving.run,
+            "uses of tokens": self.accounts.run,
+            "mails": self.mailer.run,
+            "links": self.recovery.run,
+            "invitations": self.invitations.run,
+            "audit log": self.audit.run,
             "presence": self.presence.run,
             "last seen": self.presence.last_seen.run,
         }
-
-
-@asynccontextmanager
-async def open_engine(
-    settings: Settings,
-    *,
-    now: Callable[[], float] = time.time,
-    inline: bool = False,
-    paths: Claimed | None = None,
-    background: bool = True,
-) -> AsyncIterator[Engine]:
-    """Open the database and run the services until the block ends, then save what they took.
-
-    Args:
-        now: Unix seconds.
-        inline: whether database jobs run on the event loop: for virtual time.
-        paths: of routes that are relay's own, which no plugin may claim.
-        background: whether plugins' background tasks run.
-
-    Raises:
-        StorageError: the database cannot be opened, or another relay is using it.
-    """
-    rows = Log()
-    storage = settings.storage
-    async with open_runner(
-        Path(storage.path),
-        durability=storage.durability,
-        readers=storage.readers,
-        read_seconds=storage.read_seconds,
-        inline=inline,
-        on_rollback=rows.forget,
-    ) as runner:
-        epoch = await runner.read(read_epoch)
-        position = await runner.write(rows.position)
-        registry = await _prepared_plugins(settings, paths or {}, runner, now())
-        engine = Engine(settings, runner, rows, registry, now, epoch=epoch, position=position, inline=inline)
-        runner.observe(engine.hooks)
-        await engine.presence.recover()
-        rules, seconds = registry.rules, 0 if inline else settings.plugins.blocking_seconds
-        give_up = None if inline else partial(_exit_without_tasks, engine)
-        with watching(rules.loop, rules.writer, seconds):
-            async with _running(engine, background, give_up):
-                yield engine
-
-
-async def _prepared_plugins(settings: Settings, paths: Claimed, runner: Runner, now: float) -> Registry:
-    """Load the plugins and bring their tables to the newest schema; one that fails at it is left out."""
-    registry = load_plugins(settings, paths)
-    failed = await runner.write(lambda connection: migrate_plugins(connection, registry, now))
-    for name, reason in failed.items():
-        registry.leave_out(name, reason)
-        log.error("%s", registry.broken[-1])
-    return registry
-
-
-@asynccontextmanager
-async def _running(
-    engine: Engine, background: bool, give_up: Callable[[], Awaitable[None]] | None
-) -> AsyncIterator[None]:
-    """Run an engine's tasks until the block ends; then save, and end the plugins' tasks last."""
-    shields = engine.registry.rules.shields
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(shields.run, give_up)
-        nursery.start_soon(engine.router.run)
-        nursery.start_soon(engine.batched_writes.run)
-        nursery.start_soon(engine.offline_queue.run)
-        nursery.start_soon(_run_plugins, engine, background)
-        for name, run in engine.restartable().items():
-            nursery.start_soon(supervise, name, run)
-        try:
-            yield
-        finally:
-            if engine.runner.health.broken is None:
-                await _save(engine)
-            nursery.cancel_scope.cancel()
-            shields.close()
-            with trio.CancelScope(shield=True):
-                await engine.plugin_tasks.ended.wait()
-            shields.stop()
-
-
-async def _save(engine: Engine) -> None:
-    """Save what the services took, in a bounded time."""
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
-        await engine.offline_queue.flush()
-        await engine.presence.last_seen.flush()
-        await engine.router.wait_idle()
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + 3), suppress(StorageFailed):
-        await engine.purging.finish()  # what is not done in time is done after the next start
-
-
-async def _run_plugins(engine: Engine, background: bool) -> None:
-    """Run the plugins' own tasks; code that they shield may go on until the server must have ended."""
-    with engine.registry.rules.shields.until_the_end():
-        await engine.plugin_tasks.run(background=background)
-
-
-async def _exit_without_tasks(engine: Engine) -> None:
-    """End the process though a plugin's task takes no cancellation, once all is saved."""
-    names = ", ".join(engine.plugin_tasks.still_running())
-    log.error("the server ends without these plugins' tasks, which take no cancellation: %s", names or "unknown")
-    with trio.CancelScope(shield=True):
-        await engine.runner.aclose()
-    logging.shutdown()
-    os._exit(0)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import trio
 
+from relay.http.smtp import SmtpClient
+from relay.plugin.types import MessageType
+from relay.protocol.rights import BY_CHOICE, BY_RIGHT, ORDINARY, Rights
 from relay.services.accounts import Accounts
 from relay.services.attachments import Attachments
+from relay.services.audit import AuditLog
+from relay.services.blocks import Blocks
 from relay.services.channels import ChannelManager
 from relay.services.connections import WebSocketManager
 from relay.services.draining import Drain
 from relay.services.envelopes import PerRecipient
 from relay.services.groups import Groups
-from relay.services.limits import TokenBuckets
+from relay.services.limits import Rates, TokenBuckets
 from relay.services.logins import Logins
+from relay.services.mailer import Mailer
 from relay.services.offline_queue import Delivered, OfflineQueue
+from relay.services.permissions import holds
 from relay.services.presence import PresenceService
 from relay.services.questions import Asked
+from relay.services.recovery import Recovery
 from relay.services.router import MessageRouter, Observer
+from relay.services.second_factors import SecondFactors
+from relay.services.tally import Tally
 from relay.settings import Settings
 from relay.storage.jobs import Runner
 from relay.storage.log import Log
@@ -39,6 +50,7 @@ def make_presence(
     now: Now,
     on_change: Callable[[str, str], None],
     drain: Drain,
+    blocks: Blocks,
 ) -> PresenceService:
     """Return the presence service."""
     return PresenceService(
@@ -50,6 +62,7 @@ def make_presence(
         closed_directory=settings.accounts.directory == "shared",
         on_change=on_change,
         drain=drain,
+        blocks=blocks,
     )
 
 
@@ -62,6 +75,7 @@ def make_router(
     position: int,
     observers: Sequence[Observer],
     recipients: PerRecipient,
+    tally: Tally,
 ) -> MessageRouter:
     """Return the router, whose log ends at `position`."""
     return MessageRouter(
@@ -74,6 +88,7 @@ def make_router(
         position=position,
         observers=observers,
         recipients=recipients,
+        tally=tally,
     )
 
 
@@ -102,21 +117,36 @@ def make_logins(
     settings: Settings,
     runner: Runner,
     accounts: Accounts,
-    connections: WebSocketManager,
     now: Now,
-    wrong_passwords: TokenBuckets,
+    audit: AuditLog,
+    rates: Rates,
     asked: Asked,
 ) -> Logins:
     """Return the service of passwords and logins."""
     return Logins(
         runner,
         accounts,
-        connections,
         now,
+        make_second_factors(settings, runner, audit, now, rates),
         token_days=settings.accounts.token_days,
         password_min_length=settings.accounts.password_min_length,
         asked=asked,
-        wrong_passwords=wrong_passwords,
+        wrong_passwords=rates.wrong_passwords,
+        by_password=settings.accounts.password_login,
+    )
+
+
+def make_second_factors(
+    settings: Settings, runner: Runner, audit: AuditLog, now: Now, rates: Rates
+) -> SecondFactors:
+    """Return the service of second factors; apps show them by the host of the page's address."""
+    return SecondFactors(
+        runner,
+        audit,
+        now,
+        required_for=settings.accounts.require_second_factor_for,
+        issuer=urlsplit(settings.server.public_url).hostname or "relay",
+        wrong_codes=rates.wrong_codes,
     )
 
 
@@ -130,6 +160,7 @@ def make_attachments(settings: Settings, runner: Runner, now: Now, asked: Asked)
         quota_bytes=files.quota_bytes,
         at_once=files.uploads_at_once,
         upload_seconds=files.upload_minutes * 60,
+        shared=settings.accounts.directory == "shared",
         keep_seconds=files.keep_unused_hours * 3600,
         collect_seconds=files.collect_minutes * 60,
         asked=asked,
@@ -140,3 +171,45 @@ def make_plugin_pace(settings: Settings) -> TokenBuckets:
     """Return the bound on what each plugin sends and posts; ten seconds' worth may come at once."""
     rate = settings.plugins.messages_per_second
     return TokenBuckets(rate, 10 * rate, "messages of this plugin", trio.current_time)
+
+
+def make_default_rights(types: Mapping[str, MessageType]) -> Rights:
+    """Return the rights of groups that chose none: an ordinary group's, as the types' `roles` change them."""
+    said = {BY_RIGHT[one.act]: holds(one.roles) for one in types.values() if one.act in BY_CHOICE}
+    return ORDINARY.with_set(said)
+
+
+def make_mailer(settings: Settings, runner: Runner, now: Now) -> Mailer:
+    """Return what sends mails; it sends none where `[mail]` names no server."""
+    return Mailer(runner, now, SmtpClient(settings.mail).send if settings.mail.smtp_host else None)
+
+
+def make_recovery(
+    settings: Settings,
+    runner: Runner,
+    accounts: Accounts,
+    logins: Logins,
+    mailer: Mailer,
+    audit: AuditLog,
+    now: Now,
+    links: TokenBuckets,
+) -> Recovery:
+    """Return the service of links for passwords, addresses and new accounts."""
+    by_domain = settings.accounts.registration == "domain"
+    return Recovery(
+        runner,
+        accounts,
+        logins,
+        mailer,
+        audit,
+        now,
+        page=settings.server.public_url.rstrip("/"),
+        domains=frozenset(settings.accounts.mail_domains if by_domain else ()),
+        links=links,
+    )
+
+
+def make_audit(settings: Settings, runner: Runner, rows: Log, now: Now) -> AuditLog:
+    """Return the audit log."""
+    audit = settings.audit
+    return AuditLog(runner, rows, now, keep_days=audit.keep_days, addresses=audit.addresses)

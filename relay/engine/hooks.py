@@ -14,7 +14,7 @@ from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Owned
 from relay.engine.required import RequiredPlugins
 from relay.plugin.actions import ActionAnswer, ActionOutcome
-from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, Purge, SessionHook
+from relay.plugin.registrations import DeviceEvent, Keeps, MessageHook, OwnedAccounts, Purge, SessionHook
 from relay.plugin.types import Acted, Draft, MessageType, Server
 from relay.protocol.errors import RelayError
 from relay.services.router import Submission
@@ -207,6 +207,16 @@ class Hooks:
             if not guard.quarantined and hook.left is not None:
                 guard.call_inside("left", connection, hook.left, self._server_of(guard.plugin), user_id)
 
+    def owned(self, connection: sqlite3.Connection, user_id: str) -> list[str]:
+        """Return the accounts that a user answers for, by the `owned` hooks."""
+        accounts: list[str] = []
+        for owned in self._sessions:
+            guard, hook = owned.guard, owned.part
+            if not guard.quarantined and hook.owned is not None:
+                ask = (hook.owned, user_id, accounts)
+                guard.call_inside("owned", connection, _ask_owned, self._server_of(guard.plugin), ask)
+        return accounts
+
     def purge(self, connection: sqlite3.Connection) -> bool:
         """Call the `purge` hooks for one step each, and return whether one of them has more to do."""
         more = False
@@ -291,6 +301,12 @@ def _ask_keeps(
     if not all(isinstance(message_id, int) for message_id in kept):
         raise TypeError("keeps returns message ids, whole numbers")
     answers.append(kept)
+
+
+def _ask_owned(server: Any, connection: sqlite3.Connection, asked: tuple[OwnedAccounts, str, list[str]]) -> None:
+    """Call an `owned` hook, and add what it returned."""
+    owned, user_id, accounts = asked
+    accounts += owned(server, connection, user_id)
 
 
 def _ask_purge(server: Any, connection: sqlite3.Connection, asked: tuple[Purge, list[bool]]) -> None:

@@ -5,10 +5,12 @@ What a plugin waits for here is relay's time, not the plugin's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from relay.engine.time_accounting import waiting_for_relay
+from relay.plugin.claims import Claim
 from relay.plugin.interfaces import (
     ConnectedDevice,
     Conversations,
@@ -17,21 +19,32 @@ from relay.plugin.interfaces import (
     Messages,
     Presence,
     SharedSettings,
+    SignedInUser,
     Users,
 )
-from relay.protocol.kinds import Role
+from relay.protocol.kinds import Role, ServerRole
+from relay.protocol.rights import Act
 from relay.services import groups
+from relay.services.access import Access
 from relay.services.accounts import Accounts
+from relay.services.administration import Administration
+from relay.services.audit import Actor, AuditLog, acting_now
+from relay.services.blocks import Blocks
 from relay.services.channels import EVERYBODY, ChannelManager, Conversation
 from relay.services.connections import WebSocketManager
 from relay.services.history import HistorySaver
-from relay.services.permissions import require_member, require_role
+from relay.services.logins import SignedIn
+from relay.services.permissions import require_member, require_role, user
 from relay.services.presence import PresenceService
 from relay.services.registration import Registration
+from relay.services.reports import ReportReason, Reports
 from relay.services.router import MessageRouter
+from relay.services.slow_mode import SlowMode
+from relay.services.standing import Standing
 from relay.services.statuses import SeenStatus
 from relay.settings import Settings
-from relay.storage.accounts import User, get_user
+from relay.storage import account_links
+from relay.storage.accounts import User, get_user, password_hash
 from relay.storage.conversations import address_of
 from relay.storage.history import Record
 from relay.storage.jobs import Runner
@@ -43,23 +56,39 @@ class Services(Protocol):
 
     settings: Settings
     runner: Runner
+    access: Access
     accounts: Accounts
+    administration: Administration
+    audit: AuditLog
+    blocks: Blocks
     channels: ChannelManager
     connections: WebSocketManager
     groups: groups.Groups
     history: HistorySaver
     presence: PresenceService
     registration: Registration
+    reports: Reports
     router: MessageRouter
+    slow_mode: SlowMode
+    standing: Standing
     epoch: str
 
 
 class PluginUsers(Users):
     """Implements `relay.plugin.Users`."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, plugin: str) -> None:
         self._runner = services.runner
         self._accounts = services.accounts
+        self._registration = services.registration
+        self._by_password = services.settings.accounts.password_login
+        self._administration = services.administration
+        self._access = services.access
+        self._plugin = plugin
+        self._blocks = services.blocks
+
+    def blocks(self, user_id: str, other_id: str) -> bool:
+        return self._blocks.holds(user_id, other_id)
 
     async def get(self, user_id: str) -> User | None:
         with waiting_for_relay():
@@ -71,13 +100,54 @@ class PluginUsers(Users):
                 lambda connection: get_user(connection, same_name(connection, typed)), inline=True
             )
 
+    async def by_mail(self, address: str) -> User | None:
+        def find(connection: sqlite3.Connection) -> User | None:
+            owner = account_links.owner_of(connection, address)
+            return None if owner is None else get_user(connection, owner)
+
+        with waiting_for_relay():
+            return await self._runner.read(find, inline=True)
+
+    async def sign_in(
+        self,
+        claim: Claim,
+        *,
+        address: str,
+        client_id: str | None = None,
+        created: Callable[[sqlite3.Connection], None] | None = None,
+        check: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> SignedInUser:
+        if not isinstance(claim, Claim) or claim.admin or claim.role is not None:
+            raise TypeError(f"sign_in takes a Claim without admin and role, not {claim!r:.200}")
+        with waiting_for_relay():
+            if claim.create:
+                await self._registration.ensure(claim.user_id, claim.display_name, "sign_in", address, created)
+            who = SignedIn(claim.user_id, claim.expires_at, tuple(sorted(claim.scopes)))
+            made = await self._registration.admit(who, client_id, address, check)
+        return SignedInUser(made.token, made.user_id, made.expires_at)
+
+    async def has_password(self, user_id: str) -> bool:
+        if not self._by_password:
+            return False
+        with waiting_for_relay():
+            return await self._runner.read(
+                lambda connection: password_hash(connection, user_id) is not None, inline=True
+            )
+
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         with waiting_for_relay():
-            await self._accounts.set_disabled(user_id, disabled)
+            await self._administration.set_disabled(self._actor(), user_id, disabled)
+
+    async def set_role(self, user_id: str, role: ServerRole) -> None:
+        with waiting_for_relay():
+            await self._administration.set_role(self._actor(), user_id, role)
 
     async def revoke_token(self, token_id: str) -> None:
         with waiting_for_relay():
-            await self._accounts.revoke_token(token_id)
+            await self._access.revoke_token(self._actor(), token_id)
+
+    def _actor(self) -> Actor:
+        return Actor.plugin(self._plugin, acting_now())
 
     def forget_tokens(self) -> None:
         self._accounts.forget()
@@ -125,6 +195,14 @@ class PluginConversations(Conversations):
         self._runner = services.runner
         self._channels = services.channels
         self._history = services.history
+        self._services = services
+
+    def may_write(self, user_id: str, conversation: Conversation) -> bool:
+        return self._services.standing.decide(user(user_id), Act.WRITE, conversation).allowed
+
+    async def begin_message(self, user_id: str, conversation: Conversation, own_id: str) -> None:
+        with waiting_for_relay():
+            await self._services.slow_mode.begin(user_id, conversation, own_id)
 
     async def find(self, user_id: str, target_id: str) -> Conversation:
         with waiting_for_relay():
@@ -160,10 +238,16 @@ class PluginMessages(Messages):
 
     def __init__(self, services: Services) -> None:
         self._history = services.history
+        self._services = services
 
     async def get(self, user_id: str, message_id: int) -> Record:
         with waiting_for_relay():
             return (await self._history.find(user_id, message_id)).record
+
+    async def report(self, user_id: str, message_id: int, reason: ReportReason, text: str = "") -> int:
+        with waiting_for_relay():
+            filed = await self._services.reports.file(user_id, message_id, reason, text, unseen=True)
+        return filed.report_id
 
 
 class PluginDevices(Devices):

@@ -29,10 +29,7 @@ from relay.settings.problems import did_you_mean
 
 _log: Final = logging.getLogger("relay")
 _UNHEARD: Final = "a hook of it is for the message type"
-NO_TYPES: Final = (
-    "no plugin that is loaded adds a message type, so nobody could send anything; this list replaces the default"
-    " one: leave it out, and name what you add in `also`"
-)
+_NO_TYPES: Final = "[plugins] enabled: no plugin that is loaded adds a message type, so nobody could send anything"
 
 
 def bundled_only(settings: Settings) -> Settings:
@@ -45,6 +42,17 @@ def bundled_only(settings: Settings) -> Settings:
     kept = [name for name in wanted if name in bundled]
     return msgspec.structs.replace(
         settings, plugins=msgspec.structs.replace(plugins, enabled=kept, also=[], directories=[], file=None)
+    )
+
+
+def no_types() -> str:
+    """Return the sentence for a server without message types: it would run, and nobody could send anything."""
+    folder = bundled_directory()
+    if not in_directory(folder, "bundled"):
+        return f"{_NO_TYPES}; relay's own plugins are not in {folder}: install relay anew"
+    return (
+        f"{_NO_TYPES}; this list replaces the default one: leave it out, or name at least chat_message in it, and"
+        " name what you add in `also`"
     )
 
 

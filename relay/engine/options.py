@@ -11,7 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from relay.protocol.choices import with_choices
+from relay.settings.fields import unit_of
 from relay.settings.problems import did_you_mean
+from relay.settings.values import without_unit
 
 Places = Mapping[str, str]
 """The place of each key in the configuration, such as "relay.toml:12", by its dotted name."""
@@ -61,13 +63,34 @@ def _check(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None
     elif isinstance(value, Mapping) and named and _is_struct(named[0]):
         for name, table in value.items():
             _check((*path, name), named[0], table, places)
+    elif isinstance(value, list) and (element := _element_type(kind)) is not None:
+        for number, one in enumerate(value):
+            if isinstance(one, Mapping):
+                _check((*path, str(number)), element, one, places)
+        _convert(path, kind, value, places)
     else:
-        try:
-            msgspec.convert(value, kind)
-        except (msgspec.ValidationError, TypeError) as error:
-            problem = with_choices(error, kind).replace("`$", f"`{path[-1]}")
-            found = _INSIDE.search(str(error))
-            raise BadOptions(f"{_where(path, places, found[1] if found else '')}: {problem}") from None
+        _convert(path, kind, value, places)
+
+
+def _convert(path: tuple[str, ...], kind: Any, value: Any, places: Places) -> None:
+    """Check one value as a whole."""
+    try:
+        msgspec.convert(value, kind)
+    except (msgspec.ValidationError, TypeError) as error:
+        problem = with_choices(error, kind).replace("`$", f"`{path[-1]}")
+        found = _INSIDE.search(str(error))
+        plain = without_unit(unit_of(path[-1]), value) if isinstance(value, str) else None
+        hint = f"; write {plain}, without the unit" if plain is not None else ""
+        raise BadOptions(f"{_where(path, places, found[1] if found else '')}: {problem}{hint}") from None
+
+
+def _element_type(kind: Any) -> type[msgspec.Struct] | None:
+    """Return the struct of the tables of an array `[[plugins.NAME.KEY]]`; None for another kind of option."""
+    kind = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+    if typing.get_origin(kind) not in (list, tuple):
+        return None
+    element = _table_type(typing.get_args(kind)[0])
+    return element if _is_struct(element) else None
 
 
 def _table_type(kind: Any) -> Any:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from relay.engine.registry import Registry
+from relay.plugin.payloads import fields_of
 from relay.protocol.kinds import Kind
 from relay.settings.model import TypeSettings
 
@@ -37,7 +38,7 @@ def _override(registry: Registry, name: str, changed: TypeSettings) -> None:
     if changed.ttl_seconds is not None:
         changes["ttl_seconds"] = changed.ttl_seconds
     field = changed.collapse_key
-    known_fields: tuple[str, ...] = getattr(known.payload, "__struct_fields__", ())
+    known_fields = fields_of(known.payload)
     if field is not None and field not in known_fields:
         fields = ", ".join(known_fields)
         text = "[types.%s] collapse_key is left out: %r is not a field of its payload (%s)"

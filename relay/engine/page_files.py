@@ -24,14 +24,16 @@ class PageFiles(NamedTuple):
     """A page module with its files.
 
     Attributes:
-        module: the name of the module that the page loads.
+        module: the name of the module that the page loads; None for none.
+        admin: the name of the module that the administration loads; None for none.
         styles: the names of the style sheets.
         options: for the module; JSON values.
         files: all files, by their paths below `/plugins/NAME/`.
         version: a digest of all of that.
     """
 
-    module: str
+    module: str | None
+    admin: str | None
     styles: tuple[str, ...]
     options: Any
     files: Mapping[str, File]
@@ -50,17 +52,20 @@ def read_page(page: PageExtension, beside: Path) -> PageFiles:
         TypeError: its options are nothing that JSON can say.
     """
     if page.folder is None:
-        module, styles = "page.js", tuple(f"style-{number}.css" for number, _ in enumerate(page.styles, 1))
-        sources = dict(zip((module, *styles), (page.module, *page.styles), strict=True))
+        module = None if page.module is None else "page.js"
+        admin = None if page.admin is None else "admin.js"
+        styles = tuple(f"style-{number}.css" for number, _ in enumerate(page.styles, 1))
+        texts = [(module, page.module), (admin, page.admin), *zip(styles, page.styles, strict=True)]
+        sources = {name: text for name, text in texts if name is not None and text is not None}
         files = {name: file_of(PLUGIN_TYPES[Path(name).suffix], text.encode()) for name, text in sources.items()}
     else:
-        module, styles = page.module, tuple(page.styles)
+        module, admin, styles = page.module, page.admin, tuple(page.styles)
         files = _files_of(page, beside / page.folder)
     options = _options_of(page)
-    digest = hashlib.sha256(encode_json([module, styles, options]))
+    digest = hashlib.sha256(encode_json([module, admin, styles, options]))
     for name, file in files.items():
         digest.update(f"{name} {file.digest}\n".encode())
-    return PageFiles(module, styles, options, files, digest.hexdigest()[:16])
+    return PageFiles(module, admin, styles, options, files, digest.hexdigest()[:16])
 
 
 def _files_of(page: PageExtension, folder: Path) -> dict[str, File]:
@@ -77,7 +82,9 @@ def _files_of(page: PageExtension, folder: Path) -> dict[str, File]:
 
 
 def _named(page: PageExtension) -> Iterator[tuple[str, str]]:
-    yield page.module, ".js"
+    for module in (page.module, page.admin):
+        if module is not None:
+            yield module, ".js"
     for style in page.styles:
         yield style, ".css"
 

@@ -6,7 +6,7 @@ import logging
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from relay.plugin.types import Draft, MessageType, Server
 from relay.protocol.envelope import SentEnvelope, encode_json
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Kind
+from relay.services.audit import About, Actor, acting_now
 from relay.services.channels import Conversation
 from relay.services.envelopes import envelopes
 from relay.services.limits import TokenBuckets
@@ -77,7 +78,7 @@ class PluginServer(Server):
         self.log = logging.getLogger(f"relay.plugin.{guard.plugin}")
         self.memory: dict[str, Any] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.users = interfaces.PluginUsers(services)
+        self.users = interfaces.PluginUsers(services, guard.plugin)
         self.groups = interfaces.PluginGroups(services)
         self.conversations = interfaces.PluginConversations(services)
         self.messages = interfaces.PluginMessages(services)
@@ -146,6 +147,20 @@ class PluginServer(Server):
     async def erase(self, message_ids: Sequence[int]) -> list[int]:
         at = self.now()
         return await self.write(lambda connection: tombstones.erase_messages(connection, message_ids, at))
+
+    @property
+    def actor(self) -> Actor:
+        return acting_now() or Actor.plugin(self.plugin)
+
+    def audit(
+        self,
+        connection: sqlite3.Connection,
+        actor: Actor,
+        act: str,
+        about: About | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._services.audit.write(connection, actor, act, about, details)
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:
         with waiting_for_relay():

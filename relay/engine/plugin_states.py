@@ -17,6 +17,7 @@ from relay.engine.discovery import bundled_directory, in_directory, installed
 from relay.engine.engine import Engine
 from relay.engine.registry import PARTS, LoadedPlugin, Registry
 from relay.plugin.page import PageExtension
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.settings.loading import REDACTED, sounds_secret
 
 State = Literal["running", "set aside", "left out", "off"]
@@ -95,7 +96,7 @@ def called(part: Any) -> str:
     if isinstance(name, str):
         return name
     if isinstance(part, PageExtension):
-        return part.module if part.folder is not None else "a module"
+        return part.module if part.folder is not None and part.module is not None else "a module"
     blueprint = getattr(part, "blueprint", None)
     if blueprint is not None:
         return str(blueprint.name)
@@ -133,6 +134,27 @@ def option_values(loaded: LoadedPlugin) -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(loaded.options)
     schema = option_schema(loaded) or {}
     return {key: _masked(key, value, schema, schema.get("properties", {})) for key, value in values.items()}
+
+
+def options(loaded: LoadedPlugin) -> list[dict[str, Any]]:
+    """Return a plugin's options: of each its value in force, where that comes from, and what it is.
+
+    Raises:
+        RelayError: `conflict` for a plugin that declares none.
+    """
+    schema = option_schema(loaded)
+    if schema is None:
+        raise RelayError(ErrorCode.CONFLICT, f"plugin {loaded.name!r} declares no options")
+    described = schema.get("properties", {})
+    return [
+        {
+            "option": key,
+            "value": value,
+            "origin": loaded.origins.get(key, "default"),
+            "description": described.get(key, {}).get("description", ""),
+        }
+        for key, value in option_values(loaded).items()
+    ]
 
 
 def is_secret(key: str, described: Mapping[str, Any]) -> bool:

@@ -57,6 +57,11 @@ class _Tasks:
     def _open_queue(self) -> None:
         self.events, self._waiting = trio.open_memory_channel[Any](_BACKLOG)
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return self._waiting.statistics().current_buffer_used
+
     def replace(self) -> None:
         """End the background tasks, and all else once the events that wait are called."""
         self.replaced = True
@@ -101,7 +106,7 @@ class _Tasks:
             self.running = False
         if not self.replaced:
             self._open_queue()
-        elif left := self._waiting.statistics().current_buffer_used:
+        elif left := self.waiting:
             self._server.log.error("%d events came to nothing: its old code took too long for them", left)
 
 
@@ -205,6 +210,11 @@ class PluginTasks:
         """Wait until nothing of a plugin's replaced code runs any more."""
         for tasks in [one for one in self._alive if one.guard is guard]:
             await tasks.ended.wait()
+
+    def waiting(self, plugin: str) -> int:
+        """Return how many events wait for a plugin."""
+        tasks = self._latest.get(plugin)
+        return 0 if tasks is None else tasks.waiting
 
     def still_running(self) -> list[str]:
         """Return the names of the plugins whose tasks have not ended."""

@@ -16,6 +16,7 @@ from relay.engine.registry import Owned, Registry
 from relay.engine.required import RequiredPlugins
 from relay.plugin.registrations import ForRecipient, MessageHook
 from relay.plugin.types import Delivery, MessageType, Server
+from relay.services.diagnosis import Verdict
 from relay.services.envelopes import ForUser
 
 _FAILED: Final = object()
@@ -82,6 +83,23 @@ class RecipientHooks:
                 elif answer is not None:
                     result[index] = answer
         return result
+
+    def verdicts(self, one: ForUser) -> list[Verdict]:
+        """Return what each hook that changes a message for one user makes of it, if it were sent now."""
+        found: list[Verdict] = []
+        type_, payload = self._registry.types.get(one.message.type), one.message.payload
+        for owned in self._hooks(one.message.type):
+            if type_ is None or payload is None:
+                break
+            (answer,) = self._ask(owned, [_Asked(type_, one, payload)])
+            if answer is _FAILED and self._required.requires(owned):
+                return [*found, Verdict(owned.guard.plugin, "withheld")]
+            if answer is _FAILED:
+                found.append(Verdict(owned.guard.plugin, "failed"))
+            elif answer is not None and answer != payload:
+                found.append(Verdict(owned.guard.plugin, "changed"))
+                payload = answer
+        return found
 
     def _ask(self, owned: Owned[MessageHook], asked: list[_Asked]) -> list[Any]:
         """Return what a hook says to each question: JSON, None for no change, or `_FAILED`."""

@@ -10,10 +10,12 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from relay.engine.discovery import bundled_directory
 from relay.engine.guard import Guard, Rules
 from relay.engine.page_files import PageFiles
 from relay.http.paths import Claimed, check_claims, claims
 from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
+from relay.plugin.diagnostics import Diagnostics
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -25,6 +27,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.schedules import Schedule
+from relay.plugin.sign_in_ways import SignInWay
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
@@ -36,6 +39,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_session_hooks": SessionHook,
     "relay_authenticators": Authenticator,
     "relay_password_authenticators": PasswordAuthenticator,
+    "relay_sign_in_ways": SignInWay,
     "relay_account_hooks": AccountHook,
     "relay_conversation_hooks": ConversationHook,
     "relay_upload_hooks": UploadHook,
@@ -45,6 +49,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_routes": Routes,
     "relay_commands": Command,
     "relay_slash_commands": SlashCommand,
+    "relay_diagnostics": Diagnostics,
     "relay_page": PageExtension,
 }
 """The class of the parts that each hook returns a list of; `relay_page` returns one.
@@ -59,6 +64,10 @@ A plugin may be loaded anew while the server runs. What uses a kind of part keep
    begins those of the new.
 4. What only one plugin may have (a name, a path) is checked in `Registry.add`.
 """
+
+
+_ONE_OWNER: Final = {"relay_slash_commands": "slash command /", "relay_sign_in_ways": "sign-in way "}
+"""Parts whose name one plugin alone may have, by hook, with what they are called."""
 
 
 class BadPart(ValueError):
@@ -96,7 +105,9 @@ class BrokenPlugin:
     module: str | None = None
 
     def __str__(self) -> str:
-        place = self.path or (f"module {self.module}" if self.module else None)
+        place: object = self.path or (f"module {self.module}" if self.module else None)
+        if self.path is not None and self.path.is_relative_to(bundled_directory()):
+            place = "bundled"  # in the program of one file its folder is another one each time
         return f"plugin {self.name!r}{f' ({place})' if place else ''} is left out: {self.reason}"
 
 
@@ -162,6 +173,16 @@ class Registry:
             return configured
         known = self.types.get(type_name)
         return known.priority if known else 50
+
+    def is_written(self, type_name: str) -> bool:
+        """Tell whether people write messages of a type, so that one can be reported."""
+        type_ = self.types.get(type_name)
+        return type_ is not None and type_.from_clients and type_.unread and type_.scope is None
+
+    def is_deletable(self, type_name: str) -> bool:
+        """Tell whether messages of a type may be deleted; those of a type that nobody knows any more may."""
+        type_ = self.types.get(type_name)
+        return type_ is None or (type_.from_clients and type_.deletable)
 
     def counted(self) -> list[str]:
         """Return the names of the types that make a conversation unread."""
@@ -247,7 +268,8 @@ class Registry:
                 raise BadPart("relay_commands", f"command {command.name!r} is taken by plugin {taken!r}")
         for name in ("relay_background", "relay_migrations", "relay_schedules"):
             _check_distinct(name, (part.name for part in parts[name]))
-        self._check_slash_commands(parts["relay_slash_commands"])
+        for name, called in _ONE_OWNER.items():
+            self._check_names(name, called, parts[name])
         try:
             wanted = claims([routes.blueprint for routes in parts["relay_routes"]], f"plugin {plugin.name!r}")
             check_claims(self.paths, wanted)
@@ -263,18 +285,20 @@ class Registry:
             owned = [*self.parts[name], *(Owned(plugin.guard, part) for part in listed)]
             self.parts[name] = sorted(owned, key=lambda one: order[one.guard])
 
-    def _check_slash_commands(self, wanted: Sequence[SlashCommand]) -> None:
-        """Refuse a slash command that another plugin has, or that is there twice.
+    def _check_names(self, hook: str, called: str, wanted: Sequence[Any]) -> None:
+        """Refuse a part whose name another plugin's has, or that is there twice.
+
+        Args:
+            called: what such a part is called, in front of its name.
 
         Raises:
             BadPart: naming it.
         """
-        _check_distinct("relay_slash_commands", (command.name for command in wanted))
-        taken = {owned.part.name: owned.guard.plugin for owned in self.parts["relay_slash_commands"]}
-        for command in wanted:
-            if command.name in taken:
-                text = f"slash command /{command.name} is taken by plugin {taken[command.name]!r}"
-                raise BadPart("relay_slash_commands", text)
+        _check_distinct(hook, (part.name for part in wanted))
+        taken = {owned.part.name: owned.guard.plugin for owned in self.parts[hook]}
+        for part in wanted:
+            if part.name in taken:
+                raise BadPart(hook, f"{called}{part.name} is taken by plugin {taken[part.name]!r}")
 
     def leave_out(self, name: str, reason: str) -> None:
         """Remove a loaded plugin with all of its parts; from then on it is a broken one."""

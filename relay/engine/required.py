@@ -102,7 +102,8 @@ class RequiredPlugins:
         self.refused[plugin] += 1
         state = self.lacking().get(plugin, "failed; the server's log says how")
         text = f"the plugin {plugin!r} must {task}, and {state}; try again once that is mended"
-        return RelayError(ErrorCode.OVERLOADED, text, retry_after=RETRY_SECONDS)
+        details = {"reason": "required_plugin", "plugin": plugin}
+        return RelayError(ErrorCode.OVERLOADED, text, retry_after=RETRY_SECONDS, details=details)
 
     def _left_out(self) -> dict[str, str]:
         """Return the plugins that the operator requires and that are not loaded, with the reason."""

@@ -23,12 +23,19 @@ from quart import g, request
 from werkzeug.sansio.response import Response as AnyResponse
 
 from relay.http.requests import NoQuery, read_body, read_query
-from relay.http.views import admin, nothing, reply
+from relay.http.views import nothing, reply
 from relay.protocol.errors import ErrorCode
+from relay.protocol.kinds import ServerRole
+from relay.services.server_roles import require_server_role
 
-Access = Literal["token", "admin", "open", "either"]
+Access = Literal["token", "moderator", "admin", "owner", "open", "either"]
 View = Callable[..., Awaitable[Any]]
 BoundView = Callable[..., Awaitable[AnyResponse]]
+_LEAST: Final[Mapping[str, ServerRole]] = {
+    "moderator": ServerRole.MODERATOR,
+    "admin": ServerRole.ADMIN,
+    "owner": ServerRole.OWNER,
+}
 _MARK: Final = "__relay_endpoint__"
 _JSON: Final = "application/json"
 _FROM_HOST: Final = frozenset({"caller", "server", "engine"})
@@ -49,8 +56,9 @@ class Endpoint:
         optional_body: whether the body may be left out.
         answers: the types of its answers by status; None for an answer without a body.
         refusals: its error codes, or statuses that have no code, besides those that follow from the rest.
-        access: who may call: "token" for users, "admin" for admins of this server, "open" for everybody, "either"
-            where it depends on the request: such a view calls `authenticate` where it needs a caller.
+        access: who may call: "token" for users; "moderator", "admin" or "owner" for who has that role on this
+            server, or a higher one; "open" for everybody; "either" where it depends on the request: such a view
+            calls `authenticate` where it needs a caller.
         body_types: content types of the body; JSON where it is a struct.
         answer_types: content types of its answers.
         headers: request headers that it reads, each with its purpose.
@@ -86,8 +94,8 @@ class Endpoint:
 
         @wraps(view)
         async def bound(**arguments: Any) -> AnyResponse:
-            if self.access == "admin":
-                admin()
+            if self.access in _LEAST:
+                require_server_role(g.caller.identity, _LEAST[self.access])
             if self.query is not None:
                 query = read_query(self.query)
                 if "query" in wanted:

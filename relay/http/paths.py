@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from quart import Blueprint, Quart
+from quart.routing import QuartRule
 
 _REST: Final = re.compile(r"<path:[^>]*>$")
 _VARIABLE: Final = re.compile(r"<[^>*]*>")
@@ -13,13 +14,25 @@ Claimed = dict[tuple[str, str], str]
 """Owners by (method, path); a variable part of a path is `<>`, or `<*>` if it takes the whole rest."""
 
 
-def claims(blueprints: list[Any], owner: str) -> Claimed:
+class _UncompiledRule(QuartRule):
+    """A rule that is only read: to make what matches it takes most of the time."""
+
+    def compile(self) -> None:
+        """Make nothing."""
+
+
+def claims(blueprints: list[Any], owner: str, *, compiled: bool = True) -> Claimed:
     """Return the paths that blueprints claim.
+
+    Args:
+        compiled: whether a path that Quart cannot match is to be found; not needed for those of relay itself.
 
     Raises:
         TypeError: one is not a blueprint, or acts on the requests of others.
     """
     scratch = Quart("relay.http.paths", static_folder=None)
+    if not compiled:
+        scratch.url_rule_class = _UncompiledRule
     for blueprint in blueprints:
         if not isinstance(blueprint, Blueprint):
             raise TypeError(f"Routes(blueprint={blueprint!r}): give a quart.Blueprint")

@@ -89,9 +89,12 @@ def read_query(schema: type[T]) -> T:
         found = msgspec.convert(given, schema, strict=False, dec_hook=_read_moment)
     except msgspec.ValidationError as error:
         place = _PLACE.search(str(error))
+        if place is None and (missing := _FIELD.search(str(error))) is not None:
+            raise _missing_parameter(missing[1], known) from None
         raise _invalid_parameter(place[1] if place else "", given, known) from None
+    fields = dict(zip(schema.__struct_encode_fields__, schema.__struct_fields__, strict=True))
     for name in given:
-        if getattr(found, name) is None:  # the lenient conversion reads the text "null" as None
+        if getattr(found, fields[name]) is None:  # the lenient conversion reads the text "null" as None
             raise _invalid_parameter(name, given, known)
     return found
 
@@ -156,9 +159,10 @@ def _decoder(schema: Any) -> msgspec.json.Decoder[Any]:
 
 @cache
 def _descriptions(schema: Any) -> dict[str, str]:
-    """Return the description of each field of a query struct."""
+    """Return the description of each parameter of a query struct, by its name in the query."""
     hints = get_type_hints(schema, include_extras=True)
-    return {name: hints[name].__metadata__[0].description for name in schema.__struct_fields__}
+    named = zip(schema.__struct_encode_fields__, schema.__struct_fields__, strict=True)
+    return {name: hints[field].__metadata__[0].description for name, field in named}
 
 
 def _unknown_parameter(name: str, known: dict[str, str]) -> RelayError:
@@ -180,6 +184,10 @@ def _invalid_body(found: str) -> RelayError:
 def _invalid_parameter(name: str, given: dict[str, str], known: dict[str, str]) -> RelayError:
     value = given.get(name, "")[:80]
     return invalid(f"the query parameter {name} is {value!r}; right is {known.get(name)}", parameter=name)
+
+
+def _missing_parameter(name: str, known: dict[str, str]) -> RelayError:
+    return invalid(f"the query parameter {name} is missing; right is {known.get(name)}", parameter=name)
 
 
 def _read_moment(kind: type[Any], text: Any) -> Any:

@@ -9,6 +9,7 @@ from quart import Blueprint, Response, g, request
 
 from relay.plugin import Server
 from relay.protocol.envelope import encode_json
+from relay.services.audit import Actor
 from relay.services.envelopes import ack_payload
 from relay.services.permissions import require_admin
 from relay.storage.accounts import Identity
@@ -17,12 +18,15 @@ __all__ = [
     "Blueprint",
     "Caller",
     "Page",
+    "Response",
     "ack_payload",
     "admin",
     "authenticate",
     "caller",
+    "count_attempt",
     "nothing",
     "page_of",
+    "redirect",
     "reply",
     "request",
     "server",
@@ -33,16 +37,26 @@ Cursor = TypeVar("Cursor")
 
 
 class Caller(NamedTuple):
-    """The sender of a request: the user of its token, with the device that the token or the message names."""
+    """The sender of a request: the user of its token, with the device that the token or the message names.
+
+    Attributes:
+        agent: how the caller's program names itself, by the header `User-Agent`.
+    """
 
     identity: Identity
     client_id: str | None
     address: str
+    agent: str = ""
 
     @property
     def user_id(self) -> str:
         """The authenticated user."""
         return self.identity.user_id
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit log names who acts."""
+        return Actor.of(self.identity, "rest", self.address, self.client_id or self.agent)
 
 
 def caller() -> Caller:
@@ -70,6 +84,18 @@ async def authenticate() -> Caller:
     return cast(Caller, await g.authenticate())
 
 
+def count_attempt() -> str:
+    """Count an attempt to sign in, by the network that it comes from, and return the caller's address.
+
+    For a view that is open to everybody: `[limits] logins_per_minute` bounds it, together with logins by a
+    password.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    return cast(str, g.count_attempt())
+
+
 def server() -> Server:
     """Return the server, as the view's plugin may use it."""
     return cast(Server, g.server)
@@ -85,6 +111,15 @@ def nothing() -> Response:
     response = Response(b"", status=204)
     del response.headers["Content-Type"]
     return response
+
+
+def redirect(location: str) -> Response:
+    """Return the answer that leads a browser elsewhere, by GET: 303.
+
+    Args:
+        location: relative to the view, or a whole address; never one that a request brought.
+    """
+    return Response(b"", status=303, headers={"Location": location})
 
 
 class Page(NamedTuple, Generic[Row, Cursor]):

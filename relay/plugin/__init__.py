@@ -33,6 +33,8 @@ from relay.plugin.actions import (
 from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
 from relay.plugin.backoff import Backoff
 from relay.plugin.checks import (
+    AttachedFile,
+    AttachedFiles,
     Mentions,
     Text,
     answer_depth,
@@ -40,10 +42,15 @@ from relay.plugin.checks import (
     check_mentions,
     check_text,
     find_message,
+    find_root,
+    follow_thread,
     move_read_pointer,
+    move_thread_pointer,
     refuse_later,
 )
+from relay.plugin.claims import Claim
 from relay.plugin.cursor import LogCursor, Slice, survive_full_disk
+from relay.plugin.diagnostics import Diagnostics
 from relay.plugin.hookspecs import hookimpl
 from relay.plugin.interfaces import (
     ConnectedDevice,
@@ -53,6 +60,7 @@ from relay.plugin.interfaces import (
     Messages,
     Presence,
     SharedSettings,
+    SignedInUser,
     Users,
 )
 from relay.plugin.invocations import OfferedCommand, SlashAnswer, SlashCommands, SlashInvocation
@@ -62,7 +70,6 @@ from relay.plugin.payloads import Payload
 from relay.plugin.registrations import (
     Authenticator,
     BackgroundTask,
-    Claim,
     Command,
     Credentials,
     DeviceEvent,
@@ -72,18 +79,22 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.schedules import Schedule, cron, every
+from relay.plugin.sign_in_ways import SignInWay
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import DIALOGUE, Delivery, Draft, MessageType, MessageTypes, Sender, Server
 from relay.protocol.answers import Ack, Error
 from relay.protocol.choices import with_choices
 from relay.protocol.envelope import MAX_INTEGER, Integer, Name, SentEnvelope
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.protocol.kinds import ConversationKind, Kind, Role, ServerRole
+from relay.protocol.rights import Act, Holder, Rights
 from relay.protocol.session import ConnectionEvent
+from relay.services.audit import About, Actor
 from relay.services.channels import Conversation
+from relay.services.diagnosis import Freed, QueueState, TraceNote
 from relay.services.envelopes import envelope
 from relay.services.limits import TokenBuckets
-from relay.services.permissions import NOTIFY, is_group_admin
+from relay.services.permissions import NOTIFY, Decision, decide, is_group_admin, require
 from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 from relay.services.statuses import SeenStatus
 from relay.storage.accounts import (
@@ -109,7 +120,8 @@ from relay.storage.observer import Edited, note_erased
 from relay.storage.presence import choose_status
 from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
-from relay.storage.tombstones import erase_messages
+from relay.storage.tombstones import erase_messages, remove_message
+from relay.storage.tracing import TracedMessage
 from relay.storage.versions import changed_since
 from relay.wakeup import Wakeup
 
@@ -127,9 +139,16 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "PageExtension",
     "Routes",
     "SessionHook",
+    "SignInWay",
     "SlashCommand",
     "SlashInvocation",
     "SlashAnswer",
+    # What it tells those who look for a fault.
+    "Diagnostics",
+    "TracedMessage",
+    "TraceNote",
+    "QueueState",
+    "Freed",
     # What it is asked before something happens that is no message.
     "AccountHook",
     "ConversationHook",
@@ -147,8 +166,11 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ConversationKind",
     "DIALOGUE",
     "Role",
+    "ServerRole",
     "Payload",
     "Text",
+    "AttachedFile",
+    "AttachedFiles",
     "Mentions",
     "Actions",
     "Action",
@@ -188,8 +210,17 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "check_text",
     "cleaned",
     "find_message",
+    "find_root",
+    "follow_thread",
     "is_group_admin",
+    "Act",
+    "Holder",
+    "Rights",
+    "Decision",
+    "decide",
+    "require",
     "move_read_pointer",
+    "move_thread_pointer",
     "refuse_later",
     # The server as one plugin sees it.
     "Server",
@@ -201,9 +232,12 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "ConnectedDevice",
     "Presence",
     "SharedSettings",
+    "SignedInUser",
     "MessageTypes",
     "SlashCommands",
     "OfferedCommand",
+    "Actor",
+    "About",
     "TokenBuckets",
     # Work at set times.
     "Schedule",
@@ -231,6 +265,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "read_records",
     # Changes to stored messages, in a transaction.
     "erase_messages",
+    "remove_message",
     "forget_mentions",
     "note_edit",
     "note_erased",

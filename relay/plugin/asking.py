@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.plugin import validation
-from relay.plugin.registrations import Claim
+from relay.plugin.claims import Claim
 from relay.plugin.types import Server
 from relay.services.questions import MemberChange, NewConversation, NewName, NewUser, RegisteredUser, Upload
 

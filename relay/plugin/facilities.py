@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from relay.plugin.interfaces import (
@@ -18,6 +19,7 @@ from relay.plugin.interfaces import (
 )
 from relay.plugin.jobs import Jobs
 from relay.plugin.messaging import Messaging
+from relay.services.audit import About, Actor
 from relay.storage.jobs import Job
 
 T = TypeVar("T")
@@ -106,6 +108,29 @@ class Facilities(Messaging, Protocol):
 
         Raises:
             StorageFailed: the disk failed; nothing was erased.
+        """
+
+    @property
+    def actor(self) -> Actor:
+        """On whose behalf the plugin's code runs: the caller of its view, or who runs its command.
+
+        Anywhere else the plugin itself. It belongs to the task: ask for it before `write`, not in its job.
+        """
+
+    def audit(
+        self,
+        connection: sqlite3.Connection,
+        actor: Actor,
+        act: str,
+        about: About | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write an entry into the audit log, in the job of `write` that does the act.
+
+        Args:
+            actor: who did it; see `actor`.
+            act: an area and what was done, such as "poll.closed".
+            details: JSON values: what was before and after, a reason. Never a password, a token or a code.
         """
 
     async def ensure_user(self, user_id: str, display_name: str | None = None) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 import pluggy
 
 from relay.plugin.asking import AccountHook, ConversationHook, PasswordAuthenticator, UploadHook
+from relay.plugin.diagnostics import Diagnostics
 from relay.plugin.page import PageExtension
 from relay.plugin.registrations import (
     Authenticator,
@@ -23,6 +24,7 @@ from relay.plugin.registrations import (
     SessionHook,
 )
 from relay.plugin.schedules import Schedule
+from relay.plugin.sign_in_ways import SignInWay
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
 
@@ -59,6 +61,11 @@ def relay_authenticators(options: Any) -> list[Authenticator]:  # type: ignore[e
 @hookspec
 def relay_password_authenticators(options: Any) -> list[PasswordAuthenticator]:  # type: ignore[empty-body]
     """Return sources of users who sign in by a password, as on the page, besides relay's own accounts."""
+
+
+@hookspec
+def relay_sign_in_ways(options: Any) -> list[SignInWay]:  # type: ignore[empty-body]
+    """Return ways of signing in that the page shows as buttons, such as by another server."""
 
 
 @hookspec
@@ -104,6 +111,11 @@ def relay_commands(options: Any) -> list[Command]:  # type: ignore[empty-body]
 @hookspec
 def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[empty-body]
     """Return slash commands that people type in conversations, where the plugin `bots` is enabled."""
+
+
+@hookspec
+def relay_diagnostics(options: Any) -> list[Diagnostics]:  # type: ignore[empty-body]
+    """Return what this plugin can tell those who look for a fault: its part of a trace, queues, room to come."""
 
 
 @hookspec

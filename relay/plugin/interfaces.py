@@ -6,11 +6,14 @@ what they say here holds. `relay.engine.interfaces` implements them with the ser
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from relay.protocol.kinds import Role
+from relay.plugin.claims import Claim
+from relay.protocol.kinds import Role, ServerRole
 from relay.services.channels import Conversation
+from relay.services.reports import ReportReason
 from relay.services.statuses import SeenStatus
 from relay.settings.limits import LimitsSettings
 from relay.settings.sections import ServerSettings
@@ -18,8 +21,19 @@ from relay.storage.accounts import User
 from relay.storage.history import Record
 
 
+class SignedInUser(NamedTuple):
+    """A user who has signed in: their token, and when it expires, Unix seconds (None for never)."""
+
+    token: str
+    user_id: str
+    expires_at: float | None
+
+
 class Users(Protocol):
     """The users of a server, and their access to it."""
+
+    def blocks(self, user_id: str, other_id: str) -> bool:
+        """Return whether a user blocks another: then nothing of the other's calls for their attention."""
 
     async def get(self, user_id: str) -> User | None:
         """Return a user, a disabled one too; None where there is none of exactly this id."""
@@ -27,11 +41,52 @@ class Users(Protocol):
     async def find(self, typed: str) -> User | None:
         """Return the user whom somebody means who typed an id, in whatever case; None where that is nobody."""
 
+    async def by_mail(self, address: str) -> User | None:
+        """Return the user who has verified a mail address, in whatever case; None where nobody has."""
+
+    async def sign_in(
+        self,
+        claim: Claim,
+        *,
+        address: str,
+        client_id: str | None = None,
+        created: Callable[[sqlite3.Connection], None] | None = None,
+        check: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> SignedInUser:
+        """Sign a user in whom the plugin knows, without a password, and return the token of a login.
+
+        It is a login as any other: it is listed, revoked and expires as one, and earlier where the claim says so.
+        Where there is no such user, and the claim allows it, the account is created.
+
+        Args:
+            claim: `admin` and `role` are not for it: a login has its account's rights.
+            address: of who signs in: what `relay.http.count_attempt` returns.
+            client_id: the device that the token is for.
+            created: `created(connection)` runs in the transaction that creates the account, where one is created.
+            check: `check(connection)` runs in the transaction that creates the token, and may refuse. Somebody
+                else may have made an account of this name a moment before: then `created` was not called.
+
+        Raises:
+            RelayError: `forbidden` for an account that is disabled, with the reason `account_disabled`, and for a
+                user who is not there; `conflict` where a group has the name, `invalid_payload` where it cannot be
+                one; or another plugin's refusal of a new account.
+        """
+
+    async def has_password(self, user_id: str) -> bool:
+        """Return whether a user can sign in by a password of relay's own."""
+
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """Disable a user, which ends their connections with 4502, or enable them again.
 
         Raises:
-            RelayError: `not_found`; `conflict` for an account that was erased.
+            RelayError: `not_found`; `conflict` for an account that was erased, and for the last owner.
+        """
+
+    async def set_role(self, user_id: str, role: ServerRole) -> None:
+        """Give a user another role on this server.
+
+        Raises:
+            RelayError: `not_found`; `conflict` for an account that was erased, and for the last owner.
         """
 
     async def revoke_token(self, token_id: str) -> None:
@@ -42,7 +97,7 @@ class Users(Protocol):
         """
 
     def forget_tokens(self) -> None:
-        """Have tokens looked up again: call it after a `write` that changed `disabled` or `admin`."""
+        """Have tokens looked up again: call it after a `write` that changed `disabled` or `role`."""
 
 
 class Groups(Protocol):
@@ -121,6 +176,21 @@ class Conversations(Protocol):
             TypeError: it is no number; an address is for `at`.
         """
 
+    def may_write(self, user_id: str, conversation: Conversation) -> bool:
+        """Return whether a member may write there now: by their rights, and no timeout or block forbids it.
+
+        For what is said in somebody's name later than they asked for it. Slow mode does not count for it.
+        """
+
+    async def begin_message(self, user_id: str, conversation: Conversation, own_id: str) -> None:
+        """Count a message that its sender begins now and stores later under this id, by a group's slow mode.
+
+        The message itself is not counted again. In a conversation without slow mode it does nothing.
+
+        Raises:
+            RelayError: `rate_limited` with `retry_after`, for who has yet to wait.
+        """
+
     async def of_message(self, user_id: str, message_id: int) -> Conversation:
         """Return the conversation of a stored message that a user may see.
 
@@ -143,6 +213,14 @@ class Messages(Protocol):
 
         Raises:
             RelayError: `not_found`, as for a message that does not exist, where the user may not see it.
+        """
+
+    async def report(self, user_id: str, message_id: int, reason: ReportReason, text: str = "") -> int:
+        """Report a message to the moderators, as any user, who need not see it; return the report's id.
+
+        Raises:
+            RelayError: `not_found` for a message that is gone; `conflict` where this user has reported it before;
+                `forbidden` on a server without moderators; `invalid_payload` for one that no person wrote.
         """
 
 

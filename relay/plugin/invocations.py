@@ -21,6 +21,7 @@ class SlashInvocation(NamedTuple):
         target_id: that conversation, as the invoker names it.
         about: the `message_id` of the message that the command was in; None where a client sent a `slash_command`.
         at: when it was invoked, Unix seconds.
+        thread: the root of the thread that it was invoked in, where an answer for all goes; None outside of one.
     """
 
     id: int
@@ -31,6 +32,7 @@ class SlashInvocation(NamedTuple):
     target_id: str
     about: int | None
     at: float
+    thread: int | None = None
 
 
 class SlashAnswer(NamedTuple):

@@ -68,6 +68,12 @@ MODULE: Final = Template("""\
 /** How relay's own page draws `$name`, and the button beside the paper clip that writes one. */
 
 import { element, openDialog } from "../../app/dom.js";
+import { textsOf } from "../../app/words.js";
+
+const texts = textsOf({
+  en: { write: "$title: write one", what: "What is to be done?", send: "Send", by: (who) => `Done by $${who}` },
+  fr: { write: "$title : écrire", what: "Que faut-il faire ?", send: "Envoyer", by: (who) => `Fait par $${who}` },
+});
 
 export const types = {
   $name: {
@@ -85,7 +91,7 @@ export const types = {
         "div",
         {},
         element("label", { class: done ? "check done" : "check" }, box, text),
-        done && element("p", { class: "note" }, `Done by $${relay.name(by)}`),
+        done && element("p", { class: "note" }, texts.by(relay.name(by))),
       );
     },
 
@@ -94,7 +100,7 @@ export const types = {
   },
 };
 
-export const composer = [{ label: "$title: write one", sign: "☑", press: write }];
+export const composer = [{ label: texts.write, sign: "☑", press: write }];
 
 /** Return whether it is done, and who said so. */
 function state(message) {
@@ -104,14 +110,14 @@ function state(message) {
 
 /** Open the form. */
 function write(relay) {
-  const text = element("input", { "aria-label": "What is to be done?", required: true, autofocus: true });
+  const text = element("input", { "aria-label": texts.what, required: true, autofocus: true });
   const send = (event) => {
     event.preventDefault();
     relay.send("$name", { text: text.value });
     dialog.close();
   };
-  const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, "Send"));
-  const dialog = openDialog("What is to be done?", element("form", { onsubmit: send }, text, choice));
+  const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, texts.send));
+  const dialog = openDialog(texts.what, element("form", { onsubmit: send }, text, choice));
 }
 """)
 

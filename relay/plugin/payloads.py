@@ -20,6 +20,12 @@ def explain(error: Exception, schema: Any) -> str:
     return with_choices(error, schema).replace("`$.", "`payload.").replace("`$`", "`payload`")
 
 
+def fields_of(payload: Any) -> tuple[str, ...]:
+    """Return the names of a payload's fields; none for one that is no struct, such as `dict[str, int]`."""
+    fields: tuple[str, ...] = getattr(payload, "__struct_fields__", ())
+    return fields
+
+
 def free_form_fields(payload: type[msgspec.Struct]) -> tuple[str, ...]:
     """Return the fields that may hold any JSON: only messages of a type that has some pay for their check."""
     schema = msgspec.inspect.type_info(payload)

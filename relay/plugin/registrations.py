@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from relay.plugin import validation
+from relay.plugin.claims import Claim
 from relay.plugin.types import Delivery, Draft, Server
 from relay.storage.entry import Entry
 from relay.storage.observer import Edited
@@ -18,6 +19,7 @@ EditedHook = Callable[["Server", sqlite3.Connection, Edited], None]
 Keeps = Callable[["Server", sqlite3.Connection, Sequence[int]], Collection[int]]
 Erased = Callable[["Server", sqlite3.Connection, Sequence[int]], None]
 Left = Callable[["Server", sqlite3.Connection, str], None]
+OwnedAccounts = Callable[["Server", sqlite3.Connection, str], list[str]]
 Purge = Callable[["Server", sqlite3.Connection], bool]
 ForRecipient = Callable[["Server", Delivery, str], Any]
 Committed = Callable[["Server", Entry], "Awaitable[None] | None"]
@@ -101,6 +103,8 @@ class SessionHook:
         left: `left(server, connection, user_id)` runs in the transaction that ends an account which is being
             erased, on the writer's thread: delete what the plugin stores about that user. Their messages are
             erased afterwards, with a call of `MessageHook.erased`.
+        owned: `owned(server, connection, user_id)` returns the accounts that a user answers for, such as their
+            bots: they are banned from the server with that user, in the same transaction, and come back with them.
     """
 
     connected: Callable[[Server, DeviceEvent], Awaitable[None] | None] | None = None
@@ -108,9 +112,10 @@ class SessionHook:
     presence: Callable[[Server, str, str], Awaitable[None] | None] | None = None
     live: Callable[[Server, DeviceEvent], None] | None = None
     left: Left | None = None
+    owned: OwnedAccounts | None = None
 
     def __post_init__(self) -> None:
-        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live", "left")
+        validation.functions("SessionHook", self, "connected", "disconnected", "presence", "live", "left", "owned")
 
 
 class Credentials(NamedTuple):
@@ -127,26 +132,6 @@ class Credentials(NamedTuple):
     headers: Mapping[str, str]
     address: str
     peer: str = ""
-
-
-class Claim(NamedTuple):
-    """The user whom an authenticator recognized.
-
-    Attributes:
-        user_id: the user. One that does not exist yet is created, unless `create` is False.
-        expires_at: the end of the claim, Unix seconds; None for as long as the connection or request lasts.
-        issued_at: its beginning, Unix seconds: a device that was revoked later stays out.
-        scopes: what the user may do besides what any user may.
-        admin: whether the user is an admin, also where their account is none.
-    """
-
-    user_id: str
-    expires_at: float | None = None
-    issued_at: float = 0.0
-    scopes: frozenset[str] = frozenset()
-    admin: bool = False
-    display_name: str | None = None
-    create: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,11 @@ from relay.plugin import validation
 from relay.plugin.actions import ActionAnswer, ActionOutcome, Actions
 from relay.plugin.facilities import Facilities
 from relay.plugin.invocations import SlashCommands
-from relay.plugin.payloads import explain, free_form_fields, plain_value
+from relay.plugin.payloads import explain, fields_of, free_form_fields, plain_value
 from relay.protocol.envelope import check_plain, encode_json
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.protocol.rights import BY_CHOICE, ON_SERVER, Act
 from relay.services.channels import Conversation
 from relay.storage.accounts import Identity
 from relay.storage.entry import After, Apply, Entry
@@ -143,6 +144,11 @@ class MessageType:
             tombstone of an older one of the same conversation, type, sender and collapse key.
         search_text: returns the text that search finds a message by, or None; without it, search does not.
         roles: in a group, the roles that may send it; None for every member.
+        act: what it is to send such a message, for which the sender needs the right: by default `Act.WRITE` for a
+            stream type (`Act.THREAD` where its payload names a `thread`), `Act.REACT` for the others. With an act
+            that groups choose a right for, such as `Act.PIN`, `roles` is the choice of groups that made none.
+        private: the name of a field of the payload that is true for what its sender keeps for themself: that is
+            `Act.READ`, and who may not write there may send it.
         about: returns the id of the message that a payload refers to, and with which it is deleted.
         ttl_seconds: after so long a stream message becomes a tombstone; None for never.
         lasts_seconds: for a transient type: if the device does not repeat it for so long, the payload of `over` is
@@ -174,6 +180,8 @@ class MessageType:
     about: Callable[[Any], int | None] | None = None
     search_text: Callable[[Any], str | None] | None = None
     roles: frozenset[Role] | None = None
+    act: Act | None = None
+    private: str | None = None
     ttl_seconds: float | None = None
     lasts_seconds: float | None = None
     over: Callable[[Any], Any] | None = None
@@ -183,8 +191,10 @@ class MessageType:
     handle: Handle | None = None
     acted: Acted | None = None
     _decoder: msgspec.json.Decoder[Any] = field(init=False, repr=False, compare=False)
-    _free_form: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _free_form: tuple[str, ...] | None = field(init=False, default=None, repr=False, compare=False)
     without_functions: bool = field(init=False, repr=False, compare=False)
+    managed: bool = field(init=False, repr=False, compare=False)
+    _threaded: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -210,9 +220,30 @@ class MessageType:
         answer: Any = self.answer
         if answer is not None and not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
             raise ValueError(f"message type {self.name!r}: answer is a msgspec.Struct, not {answer!r}")
+        if self.act is None:
+            object.__setattr__(self, "act", Act.WRITE if self.kind is Kind.STREAM else Act.REACT)
+        if not isinstance(self.act, Act) or self.act in ON_SERVER:
+            raise ValueError(
+                f"message type {self.name!r}: act is one of an act in a conversation, such as Act.REACT"
+            )
+        if self.private is not None and self.private not in fields_of(self.payload):
+            raise ValueError(
+                f"message type {self.name!r}: private is a field of its payload, not {self.private!r}"
+            )
+        threaded = self.act is Act.WRITE and "thread" in fields_of(self.payload)
+        object.__setattr__(self, "_threaded", threaded)
+        object.__setattr__(self, "managed", self.roles is not None or self.act in BY_CHOICE)
         object.__setattr__(self, "_decoder", msgspec.json.Decoder(self.payload))
         object.__setattr__(self, "without_functions", self.key is self.collapse is self.about is None)
-        object.__setattr__(self, "_free_form", free_form_fields(self.payload))
+
+    def act_of(self, payload: Any) -> Act:
+        """Return what it is to send a message with this payload."""
+        if self.private is not None and getattr(payload, self.private) is True:
+            return Act.READ
+        if self._threaded and payload.thread is not None:
+            return Act.THREAD
+        assert self.act is not None  # noqa: S101 - set above
+        return self.act
 
     def read(self, raw: msgspec.Raw) -> Any:
         """Decode and check a payload.
@@ -224,7 +255,11 @@ class MessageType:
             raise RelayError(ErrorCode.TOO_LARGE, f"a {self.name}'s payload has at most {self.max_bytes} bytes")
         try:
             value = self._decoder.decode(raw)
-            for name in self._free_form:
+            free_form = self._free_form
+            if free_form is None:  # found out with the first message, as it takes a quarter of a plugin's loading
+                free_form = free_form_fields(self.payload)
+                object.__setattr__(self, "_free_form", free_form)
+            for name in free_form:
                 part = getattr(value, name)
                 if part is not None:
                     check_plain(plain_value(part), f"payload.{name}")
@@ -263,7 +298,7 @@ class MessageType:
 
 def has_actions(payload: type[msgspec.Struct]) -> bool:
     """Tell whether messages with this payload may have actions."""
-    hint = get_type_hints(payload).get("actions") if "actions" in payload.__struct_fields__ else None
+    hint = get_type_hints(payload).get("actions") if "actions" in fields_of(payload) else None
     return hint is Actions or Actions in get_args(hint)
 
 
@@ -273,6 +308,9 @@ class MessageTypes(Protocol):
     @property
     def types(self) -> Mapping[str, MessageType]:
         """The types by name."""
+
+    def is_deletable(self, type_name: str) -> bool:
+        """Tell whether messages of a type may be deleted; those of a type that nobody knows any more may."""
 
     def counted(self) -> list[str]:
         """Return the names of the types that make a conversation unread."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Any, Final, get_type_hints
 
+from relay.protocol.errors import said
 from relay.protocol.kinds import ConversationKind, Kind, Role
 
 _INSIDE: Final = "what waits is `committed`, or a background task"
@@ -31,6 +32,9 @@ _PLAIN: Final = {
     "erased": (("server", "connection", "message_ids"), _INSIDE),
     "purge": (("server", "connection"), _INSIDE),
     "left": (("server", "connection", "user_id"), _INSIDE),
+    "owned": (("server", "connection", "user_id"), _INSIDE),
+    "trace": (("server", "connection", "message", "user_ids"), ""),
+    "queues": (("server", "connection"), ""),
     "live": (("server", "event"), "what waits is `connected`, or a background task"),
 }
 """Functions that are called and not awaited: their arguments, and the place for code that has to wait."""
@@ -56,6 +60,7 @@ _EITHER: Final = {
     "upload": ("server", "upload"),
     "scan": ("server", "upload"),
     "run": ("server",),
+    "frees": ("server", "days"),
 }
 """Functions that may be `async def`: their arguments."""
 
@@ -77,7 +82,7 @@ def functions(owner: str, part: Any, *names: str) -> None:
         arguments, instead = _PLAIN.get(name) or (_EITHER[name], "")
         if not callable(function):
             raise TypeError(f"{owner}: {name} is {function!r:.80}; it is a function of {', '.join(arguments)}")
-        if name in _PLAIN and _waits(function, generator=name != "keeps"):
+        if name in _PLAIN and _waits(function, generator=name not in ("keeps", "trace", "queues")):
             hint = f"; {instead}" if instead else ""
             raise TypeError(f"{owner}: {name} is called and not awaited: write it with def, not async def{hint}")
         _check_arguments(owner, name, function, arguments)
@@ -224,7 +229,7 @@ def command(part: Any) -> None:
         inspect.signature(part.run)
         get_type_hints(part.run, include_extras=True)
     except Exception as fault:
-        raise TypeError(f"{owner}: what run takes cannot be read: {fault}") from fault
+        raise TypeError(f"{owner}: what run takes cannot be read: {said(fault)}") from fault
 
 
 def migration(step: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 UNREAD_TYPES: Final = frozenset(
-    {"chat_message", "group_message", "notification", "poll", "reminder", "slash_response", "task"}
+    {"chat_message", "group_message", "notification", "poll", "reminder", "report", "slash_response", "task"}
 )
 """The message types that make a conversation unread."""
 

@@ -67,6 +67,9 @@ class SentMeta(msgspec.Struct, omit_defaults=True):
     sent_at: Annotated[float | None, describe("the sender's clock, Unix seconds, where it was given")] = None
     edited_at: Annotated[float | None, describe("when its content was changed, Unix seconds")] = None
     deleted_at: Annotated[float | None, describe("when it lost its payload, Unix seconds")] = None
+    removed: Annotated[
+        bool, describe("true for a message that its author did not delete: a moderator, or a group's admin, did")
+    ] = False
     expires_at: Annotated[float | None, describe("when it will lose its payload, Unix seconds")] = None
     replaces: Annotated[int | None, describe("the `message_id` of the one whose place it took")] = None
     about: Annotated[int | None, describe("of a latest value: the message that it says something of")] = None

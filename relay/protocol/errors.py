@@ -94,6 +94,7 @@ class CloseCode(IntEnum):
     TOO_SLOW = 4403
     DRAINING = 4404
     OVERLOADED = 4405
+    ENDED = 4406
 
     BAD_TOKEN = 4501
     ACCOUNT_DISABLED = 4502
@@ -116,6 +117,7 @@ CLOSE_REASONS: dict[CloseCode, str] = {
     CloseCode.TOO_SLOW: "too slow; resume brings everything stored",
     CloseCode.DRAINING: "server is draining",
     CloseCode.OVERLOADED: "overloaded",
+    CloseCode.ENDED: "ended by an admin; resume brings everything stored",
     CloseCode.BAD_TOKEN: "token missing or wrong",
     CloseCode.ACCOUNT_DISABLED: "account disabled",
     CloseCode.SESSION_REVOKED: "session revoked",
@@ -172,10 +174,15 @@ class ProtocolError(RelayError):
 
 
 class Disconnect(Exception):
-    """Ends the connection with a close code and a reason of at most 123 bytes (RFC 6455 section 5.5.1)."""
+    """Ends the connection with a close code and a reason of at most 123 bytes (RFC 6455 section 5.5.1).
 
-    def __init__(self, code: CloseCode, reason: str | None = None) -> None:
+    Args:
+        details: machine-readable particulars, for an answer by REST; a close frame has no room for them.
+    """
+
+    def __init__(self, code: CloseCode, reason: str | None = None, details: dict[str, Any] | None = None) -> None:
         self.code = code
+        self.details = details
         self.reason = CLOSE_REASONS[code] if reason is None else reason
         super().__init__(f"{int(code)} {self.reason}")
 

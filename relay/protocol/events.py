@@ -18,6 +18,7 @@ class Limits(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     messages_per_second: Annotated[float, describe("of one user, on average")]
     in_flight: Annotated[int, describe("messages that may wait for their answer before the server stops reading")]
     replay: Annotated[int, describe("the most stream messages of one replay")]
+    attachment_bytes: Annotated[int, describe("the largest file that can be uploaded")]
 
 
 class ServerEvent(msgspec.Struct, tag_field="event", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

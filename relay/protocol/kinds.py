@@ -40,3 +40,29 @@ class Role(StrEnum):
     OWNER = "owner"
     ADMIN = "admin"
     MEMBER = "member"
+
+
+class ServerRole(StrEnum):
+    """The rights of a user on this server, the most first."""
+
+    OWNER = "owner"
+    """Everything, and alone: making owners and admins."""
+
+    ADMIN = "admin"
+    """The administration of the server, and of the accounts below."""
+
+    MODERATOR = "moderator"
+    """What the server's calls for moderators offer."""
+
+    MEMBER = "member"
+    """An ordinary user."""
+
+    GUEST = "guest"
+    """A user who meets only the people of the conversations that they were put into."""
+
+    def reaches(self, least: ServerRole) -> bool:
+        """Return whether this role is `least` or a higher one."""
+        return _ORDER.index(self) <= _ORDER.index(least)
+
+
+_ORDER = tuple(ServerRole)

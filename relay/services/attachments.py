@@ -19,9 +19,9 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services.questions import NOBODY, Asked, Upload
-from relay.services.sniffing import SNIFFED_BYTES, sniff
-from relay.storage import attachments
-from relay.storage.attachments import CHUNK_BYTES, Attachment
+from relay.services.sniffing import SNIFFED_BYTES, measure, sniff
+from relay.storage import attachments, pictures
+from relay.storage.attachments import CHUNK_BYTES, Attachment, Pixels
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.wakeup import Wakeup
@@ -74,6 +74,7 @@ class Attachments:
         collect_seconds: between two collections.
         at_once: the most unfinished uploads of one user; 0 means no limit.
         upload_seconds: how long one upload may take.
+        shared: whether users see only the pictures of those whom they have met.
         asked: who may refuse a file, before it is taken and before anybody can see it.
     """
 
@@ -88,6 +89,7 @@ class Attachments:
         collect_seconds: float,
         at_once: int = 0,
         upload_seconds: float = inf,
+        shared: bool = False,
         asked: Asked = NOBODY,
     ) -> None:
         self._runner = runner
@@ -96,6 +98,7 @@ class Attachments:
         self._quota_bytes = quota_bytes or 1 << 62
         self._at_once = at_once or 1 << 62
         self._upload_seconds = upload_seconds
+        self._shared = shared
         self._asked = asked
         self._keep_seconds = keep_seconds
         self._collect_seconds = collect_seconds
@@ -138,6 +141,7 @@ class Attachments:
                 ErrorCode.RATE_LIMITED,
                 f"you have {unfinished.count} unfinished uploads; send again when one of them is over",
                 retry_after=1.0,
+                details={"reason": "uploads_waiting"},
             )
         unfinished.count += 1
         try:
@@ -162,7 +166,8 @@ class Attachments:
             file.size, file.sha256, file.chunk = total, digest.hex(), partial(self._chunk, file.name, blob_id)
             await self._asked.ask("scan", file)
             attachment_id = "a_" + secrets.token_urlsafe(12)
-            new = Attachment(attachment_id, blob_id, file.user_id, file.name, file.type, total, digest)
+            pixels = await self._measure(file.type, blob_id)
+            new = Attachment(attachment_id, blob_id, file.user_id, file.name, file.type, total, digest, *pixels)
             stored = await self._runner.write(lambda connection: attachments.finish(connection, new, self._now()))
         finally:
             self._receiving.discard(blob_id)
@@ -185,6 +190,7 @@ class Attachments:
         raise RelayError(
             ErrorCode.TOO_LARGE,
             f"a file may take {self._upload_seconds / 60:g} minutes to arrive; this one took more",
+            details={"reason": "upload_slow"},
         )
 
     async def _store(
@@ -237,14 +243,14 @@ class Attachments:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"a file has at most {self._max_bytes} bytes",
-                details={"max_bytes": self._max_bytes},
+                details={"reason": "file_too_large", "max_bytes": self._max_bytes},
             )
         used = unfinished.used + unfinished.size - upload.size
         if used + size > self._quota_bytes:
             raise RelayError(
                 ErrorCode.TOO_LARGE,
                 f"your files may have {self._quota_bytes} bytes together, and have {used}; delete some first",
-                details={"quota_bytes": self._quota_bytes, "used_bytes": used},
+                details={"reason": "quota", "quota_bytes": self._quota_bytes, "used_bytes": used},
             )
         upload.grow(size)
 
@@ -255,7 +261,11 @@ class Attachments:
             RelayError: `not_found` if there is none, or it is not theirs to read.
         """
         found = await self._runner.read(
-            lambda connection: attachments.find(connection, user_id, attachment_id), inline=True
+            lambda connection: (
+                attachments.find(connection, user_id, attachment_id)
+                or pictures.find(connection, user_id, attachment_id, shared=self._shared)
+            ),
+            inline=True,
         )
         if found is None:
             raise not_found(f"attachment {attachment_id!r}")
@@ -271,6 +281,19 @@ class Attachments:
             chunk = await self._chunk(attachment.attachment_id, attachment.blob_id, number)
             first = number * CHUNK_BYTES
             yield chunk[max(start - first, 0) : stop - first]
+
+    async def _measure(self, type_: str, blob_id: int) -> Pixels:
+        """Return the size of a picture that is stored, from its first chunk."""
+        if type_ not in attachments.PICTURES:
+            return attachments.NO_PIXELS
+        head = await self._runner.read(partial(attachments.get_chunk, blob_id=blob_id, number=0))
+        return measure(type_, head or b"")
+
+    async def measure_older(self) -> None:
+        """Read the sizes of pictures that an older version stored without them."""
+        while older := await self._runner.read(lambda connection: attachments.unmeasured(connection, _SLICE)):
+            sizes = [(*await self._measure(type_, blob_id), one) for one, type_, blob_id in older]
+            await self._runner.write(partial(attachments.set_pixels, sizes=sizes))
 
     async def _chunk(self, called: str, blob_id: int, number: int) -> bytes:
         chunk = await self._runner.read(partial(attachments.get_chunk, blob_id=blob_id, number=number))
@@ -291,6 +314,7 @@ class Attachments:
         while True:
             with suppress(StorageFailed):  # the disk is full or away: the next collection tries again
                 await self.collect()
+                await self.measure_older()
             if not await self._runner.read(attachments.any_blob):
                 await self._received.wait()
             self._received.clear()

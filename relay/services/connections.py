@@ -7,7 +7,7 @@ the `Socket` that sends it. Pushing never blocks and never raises; a connection 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from relay.protocol.errors import CloseCode, Disconnect
@@ -16,6 +16,7 @@ from relay.storage.accounts import Identity
 
 if TYPE_CHECKING:
     from relay.services.statuses import Status
+    from relay.storage.replay import Gap
 
 NOBODY: Final[dict[str, Connection]] = {}
 
@@ -50,11 +51,15 @@ class Connection:
         active: False while the application is in the background.
         missed_statuses: what became of those its user follows while it was in the background.
         overflowed: True once more waited than may; the connection is about to end.
+        since: when it came, Unix seconds; 0 until its replay begins.
+        start, until: where its replay began and ended, as positions; what was stored later came live.
+        left_out: what its replay left out, as it would be too long; the client fetches it by REST.
     """
 
     __slots__ = (
         "_manager", "_on_settled", "_queued", "active", "address", "client_id", "identity", "in_flight",
-        "missed_statuses", "outbox", "overflowed", "sent_cursor", "socket", "user_id",
+        "left_out", "missed_statuses", "outbox", "overflowed", "sent_cursor", "since", "socket", "start",
+        "until", "user_id",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +85,9 @@ class Connection:
         self.in_flight = 0
         self.overflowed = False
         self.sent_cursor = 0
+        self.since = 0.0
+        self.start = self.until = 0
+        self.left_out: Sequence[Gap] = ()
 
     def push(self, frame: bytes) -> None:
         """Queue a frame that must arrive; it goes out at the manager's next `flush`."""
@@ -163,6 +171,10 @@ class WebSocketManager:
         self.waiting: list[Connection] = []
         self.overflowed: list[Connection] = []
 
+    def limit(self, per_user: int, total: int) -> None:
+        """Allow other numbers of connections from now on; those that are open stay."""
+        self._per_user, self._total = per_user, total
+
     def register(self, connection: Connection) -> None:
         """Add a connection; an older one of the same device is ended with 4510.
 
@@ -213,10 +225,10 @@ class WebSocketManager:
             connection.flushed()
             connection.socket.flush()
 
-    def end_user(self, user_id: str, code: CloseCode) -> None:
+    def end_user(self, user_id: str, code: CloseCode, reason: str | None = None) -> None:
         """Close every connection of a user."""
         for connection in list(self.of(user_id).values()):
-            connection.socket.end(code)
+            connection.socket.end(code, reason)
 
     def end_token(self, token_id: str, code: CloseCode) -> None:
         """Close every connection that said hello with a token."""

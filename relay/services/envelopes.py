@@ -111,6 +111,7 @@ def envelope(record: Record, *, replay: bool = False) -> SentEnvelope:
     """Return a stored message as it is now. A deleted one keeps its place, without its payload."""
     meta = sent_meta(record)
     meta.edited_at, meta.deleted_at, meta.edit_id = record.edited_at, record.deleted_at, record.edit_id
+    meta.removed = record.removed_by is not None
     meta.replay = replay
     payload = None if record.deleted_at is not None else record.payload
     return SentEnvelope(record.type, _NO_PAYLOAD if payload is None else msgspec.Raw(payload), meta)

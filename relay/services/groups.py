@@ -1,4 +1,4 @@
-"""Groups: creation, names, members and roles, deletion. Each change is a `group_event` in the log.
+"""Groups: creation, names, rights, members and roles, deletion. Each change is a `group_event` in the log.
 
 A change and its event are one transaction. Memory follows between the commit and the fan-out, so that no message
 is routed to the old members after it. Permission is checked twice: at once, and again in the transaction, because
@@ -10,20 +10,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from typing import Any
 
-import msgspec
-
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.protocol.kinds import ConversationKind, Kind, Role
+from relay.protocol.kinds import ConversationKind, Role
+from relay.protocol.rights import Act
 from relay.services.channels import ChannelManager, Conversation
-from relay.services.permissions import require_member, require_role
+from relay.services.group_checks import CHANGING, check_put, differs, group_full, require_consent
+from relay.services.group_events import GroupEvents
+from relay.services.group_view import listed_members
+from relay.services.kept_group import KeptGroup
+from relay.services.permissions import acting, decide, require, require_member, user
 from relay.services.questions import NOBODY, Asked, MemberChange, NewConversation, allowed_name
-from relay.services.router import MessageRouter, Submission
-from relay.storage import conversations
+from relay.services.router import MessageRouter
+from relay.storage import conversations, group_profiles, public_groups
 from relay.storage.accounts import get_user
 from relay.storage.conversations import ChannelRow, group_address
-from relay.storage.entry import Apply, Entry, Unchanged
+from relay.storage.entry import Entry, Unchanged
+from relay.storage.group_profiles import Profile
 from relay.storage.log import Log
 from relay.storage.shown import check_shown
 
@@ -47,14 +52,26 @@ class Groups:
         max_members: int = 1000,
         max_groups: int = 1000,
         asked: Asked = NOBODY,
+        kept: KeptGroup | None = None,
     ) -> None:
         self._channels = channels
-        self._router = router
+        self.kept = kept or KeptGroup()
+        self._events = GroupEvents(router, self.kept)
         self._log = log
         self._now = now
+        self.limit(max_members, max_groups)
+        self._asked = asked
+
+    def limit(self, max_members: int, max_groups: int) -> None:
+        """Allow other numbers from now on; 0 means no limit. What there is stays."""
         self._max_members = max_members or 1 << 62
         self._max_groups = max_groups or 1 << 62
-        self._asked = asked
+
+    def with_events(self, make: Callable[[GroupEvents], GroupEvents]) -> Groups:
+        """Return the same groups, whose changes are committed and told by what `make` makes of the present way."""
+        found = copy(self)
+        found._events = make(self._events)
+        return found
 
     async def create(
         self,
@@ -64,42 +81,54 @@ class Groups:
         group_id: str | None = None,
         history: str = "join",
         *,
+        profile: Profile | None = None,
         by_user: bool = False,
         acquaint: bool = False,
+        at: float | None = None,
     ) -> Conversation:
         """Create a group; its creator owns it.
 
         Args:
+            profile: its picture, its description, its rights and whether it is public, as in `change`.
             by_user: whether the owner does it and not an operator; then each member must allow to be added.
             acquaint: make the members visible to each other, as if each had said something: an operator's choice.
+            at: when it was created, Unix seconds, for one whose messages are from before; now without it.
 
         Raises:
             RelayError: `conflict` if the id is taken; `invalid_payload` for members who do not exist or are too
-                many, or for an invisible name; `forbidden` for a member who does not let the owner add them; or a
-                plugin's refusal.
+                many, or for an invisible name; `forbidden` for a guest as the owner, and for a member who does not
+                let the owner add them; or a plugin's refusal.
         """
         name = check_shown(name, "name")
         group_id = group_id or conversations.made_up_id()
         roles = {owner: Role.OWNER} | {user_id: Role.MEMBER for user_id in members if user_id != owner}
         if len(roles) > self._max_members:
-            raise RelayError(ErrorCode.INVALID_PAYLOAD, f"a group has at most {self._max_members} members")
+            raise group_full(ErrorCode.INVALID_PAYLOAD, self._max_members)
         name = await self._ask_created(group_id, name, owner, roles, owner if by_user else None)
-        row = ChannelRow(0, ConversationKind.GROUP, group_address(group_id), name, roles, history)
-        conversation = Conversation(row)
+        profile = profile or {}
+        public = profile.get("public") is True
+        rights = profile.get("rights", {})
+        row = ChannelRow(0, ConversationKind.GROUP, group_address(group_id), name, roles, history, public, rights)
+        conversation = Conversation(row, self._channels.default_rights)
 
         def apply(connection: sqlite3.Connection, entry: Entry) -> None:
+            require(acting(connection, owner), Act.MAKE_GROUP)
             if conversations.count_made(connection, owner) >= self._max_groups:
                 text = f"you have made {self._max_groups} groups, and there may be no more of yours"
-                raise RelayError(ErrorCode.FORBIDDEN, text)
+                details = {"reason": "groups_made", "max": self._max_groups}
+                raise RelayError(ErrorCode.FORBIDDEN, text, details=details)
             for member in roles if by_user else ():
-                _require_consent(connection, owner, member)
+                require_consent(connection, owner, member)
             created = conversations.create_group(connection, group_id, name, roles, self._now(), history=history)
             entry.channel_id = conversation.channel_id = created.channel_id
+            group_profiles.change(connection, group_id, created.channel_id, profile, owner, self._now())
             if acquaint:
                 conversations.acquaint(connection, created.channel_id, roles)
 
-        event = {"event": "created", "name": name, "members": _members(roles)}
-        await self._change(conversation, owner, event, apply)
+        event = {"event": "created", "name": name, "members": listed_members(roles), **profile}
+        if rights:
+            event["rights"] = conversation.rights._asdict()
+        await self._events.change(conversation, owner, event, apply, at=at)
         return self._channels.hold(row._replace(channel_id=conversation.channel_id))
 
     async def _ask_created(
@@ -125,7 +154,7 @@ class Groups:
         return require_member(user_id, await self._channels.group(group_id), f"group {group_id!r}")
 
     async def rename(self, user_id: str, group_id: str, name: str) -> Conversation:
-        """Rename a group; its owner and admins may.
+        """Rename a group, as its right `edit_profile` says.
 
         Raises:
             RelayError: `not_found`, `forbidden`, `invalid_payload` for an invisible name; or a plugin's refusal.
@@ -134,7 +163,7 @@ class Groups:
         conversation = await self.get(user_id, group_id)
 
         def check() -> None:
-            require_role(user_id, conversation, Role.ADMIN)
+            require(user(user_id), Act.EDIT_PROFILE, conversation)
 
         check()
         name = await allowed_name(self._asked, name, "group", group_id, user_id)
@@ -145,7 +174,46 @@ class Groups:
         def remember() -> None:
             conversation.name = name
 
-        await self._change(conversation, user_id, {"event": "renamed", "name": name}, apply, remember, check)
+        await self._events.change(
+            conversation, user_id, {"event": "renamed", "name": name}, apply, remember, check
+        )
+        return conversation
+
+    async def change(self, user_id: str, group_id: str, changes: Profile) -> Conversation:
+        """Change a group's picture, its description, its rights, whether it is public, or whether it is closed.
+
+        Args:
+            changes: a `picture` is an upload of the user's; `rights` are those to change, and the others stay.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`; or as `pictures.check`.
+        """
+        conversation = await self.get(user_id, group_id)
+        changes = changes.copy()
+        acts = {CHANGING.get(name, Act.EDIT_PROFILE) for name in changes}
+
+        def check() -> None:
+            for act in sorted(acts):
+                require(user(user_id), act, conversation)
+
+        check()
+        event: dict[str, Any] = {"event": "changed", **changes}
+        if "rights" in changes:
+            changes["rights"] = {**conversation.chosen, **changes["rights"]}
+            event["rights"] = self._channels.default_rights.with_set(changes["rights"])._asdict()
+        if not differs(conversation, changes):
+            return conversation
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            group_profiles.change(connection, group_id, conversation.channel_id, changes, user_id, self._now())
+
+        def remember() -> None:
+            conversation.public = bool(changes.get("public", conversation.public))
+            chosen = changes.get("rights", conversation.chosen)
+            closed = bool(changes.get("closed", conversation.closed))
+            conversation.set_rights(chosen, closed=closed, defaults=self._channels.default_rights)
+
+        await self._events.change(conversation, user_id, event, apply, remember, check)
         return conversation
 
     async def delete(self, user_id: str, group_id: str) -> None:
@@ -157,13 +225,13 @@ class Groups:
         conversation = await self.get(user_id, group_id)
 
         def check() -> None:
-            require_role(user_id, conversation, Role.OWNER)
+            require(user(user_id), Act.DELETE_GROUP, conversation)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             last = self._log.last_seq(connection, conversation.channel_id) + 1
             conversations.delete_group(connection, conversation.channel_id, last, self._now())
 
-        await self._change(
+        await self._events.change(
             conversation, user_id, {"event": "deleted"}, apply, lambda: self._channels.forget(conversation), check
         )
 
@@ -178,7 +246,9 @@ class Groups:
         acquaint: bool = False,
         unasked: bool = False,
     ) -> Conversation:
-        """Add a member, or change a member's role; the owner and admins may, and only the owner makes an owner.
+        """Add a member, as the group's right `invite` says, or change a member's role.
+
+        The owner and admins change roles, and only the owner makes an owner.
 
         A group has one owner: when another member becomes the owner, the old one becomes an admin.
 
@@ -194,7 +264,7 @@ class Groups:
         present = conversation.members.get(member)
 
         def check() -> None:
-            self._check_put(conversation, user_id, member, role, present)
+            check_put(conversation, user_id, member, role, present, most=self._max_members)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             if present is not None:
@@ -203,8 +273,9 @@ class Groups:
                 if get_user(connection, member) is None:
                     raise not_found(f"user {member!r}")
                 if by_user:
-                    _require_consent(connection, user_id, member)
+                    require_consent(connection, user_id, member)
                 self._add(connection, conversation, member, role, acquaint=acquaint)
+                public_groups.unbar(connection, conversation.channel_id, member)
             if role is Role.OWNER:
                 conversations.set_role(connection, conversation.channel_id, user_id, Role.ADMIN)
 
@@ -219,8 +290,44 @@ class Groups:
             check()
             if not unasked:
                 await self._ask(group_id, member, user_id if by_user else None, role, present)
-            await self._change(conversation, user_id, payload, apply, remember, check)
+            await self._events.change(conversation, user_id, payload, apply, remember, check)
         return conversation
+
+    async def join(self, user_id: str, group_id: str) -> Conversation:
+        """Make a user a member of a public group, as they wish; nothing changes for who is one.
+
+        Raises:
+            RelayError: `not_found` for a group that is not public; `forbidden` for who was removed from it, and if
+                it has no room; or a plugin's refusal.
+        """
+        conversation = await self._channels.group(group_id)
+        if conversation is None or not (conversation.public or user_id in conversation.members):
+            raise not_found(f"group {group_id!r}")
+        group = conversation
+
+        def check() -> None:
+            if user_id in group.members:
+                raise Unchanged
+            if not group.public:
+                raise not_found(f"group {group_id!r}")
+            require(user(user_id), Act.JOIN, group)
+            if len(group.members) >= self._max_members:
+                raise group_full(ErrorCode.FORBIDDEN, self._max_members)
+
+        def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
+            barred = public_groups.is_barred(connection, group.channel_id, user_id)
+            require(acting(connection, user_id), Act.JOIN, group, barred=barred)
+            self._add(connection, group, user_id, Role.MEMBER, acquaint=False)
+
+        def remember() -> None:
+            group.members[user_id] = Role.MEMBER
+
+        payload = {"event": "member_added", "user_id": user_id, "role": Role.MEMBER}
+        with suppress(Unchanged):
+            check()
+            await self._ask(group_id, user_id, user_id, Role.MEMBER, None)
+            await self._events.change(group, user_id, payload, apply, remember, check, joins=True)
+        return group
 
     async def _ask(self, group_id: str, member: str, by: str | None, role: Role | None, was: Role | None) -> None:
         """Ask whether a member may join, leave, or have another role.
@@ -239,25 +346,6 @@ class Groups:
         if acquaint:
             conversations.acquaint(database, group.channel_id, [member])
 
-    def _check_put(
-        self, conversation: Conversation, user_id: str, member: str, role: Role, seen: Role | None
-    ) -> None:
-        """Refuse a change that is not allowed or no longer fits; raises Unchanged if it changes nothing.
-
-        Args:
-            seen: the role that the member had when the change was asked for; None for no member.
-        """
-        present = conversation.members.get(member)
-        require_role(user_id, conversation, Role.OWNER if Role.OWNER in (role, present) else Role.ADMIN)
-        if present is role:
-            raise Unchanged
-        if present is not seen:
-            raise RelayError(ErrorCode.CONFLICT, f"the role of {member!r} was just changed; look and try again")
-        if present is Role.OWNER:
-            raise RelayError(ErrorCode.FORBIDDEN, "make another member the owner first")
-        if present is None and len(conversation.members) >= self._max_members:
-            raise RelayError(ErrorCode.FORBIDDEN, f"a group has at most {self._max_members} members")
-
     async def remove_member(
         self, user_id: str, group_id: str, member: str, *, by_user: bool = False, unasked: bool = False
     ) -> None:
@@ -274,15 +362,17 @@ class Groups:
         def check() -> None:
             if member not in conversation.members:
                 raise not_found(f"member {member!r}")
-            if conversation.members[member] is Role.OWNER:
-                text = "the owner cannot leave: make another the owner, or delete it"
-                raise RelayError(ErrorCode.FORBIDDEN, text)
+            leaving = decide(user(member), Act.LEAVE, conversation)
+            if not leaving.allowed:  # nor is the owner removed by anybody
+                raise leaving.refusal(f"group {group_id!r}")
             if member != user_id:
-                require_role(user_id, conversation, Role.ADMIN)
+                require(user(user_id), Act.REMOVE_MEMBER, conversation)
 
         def apply(connection: sqlite3.Connection, _entry: Entry) -> None:
             last = self._log.last_seq(connection, conversation.channel_id) + 1
             conversations.end_membership(connection, conversation.channel_id, member, last)
+            if member != user_id:
+                public_groups.bar(connection, conversation.channel_id, member)
 
         def remember() -> None:
             conversation.members.pop(member, None)
@@ -292,74 +382,4 @@ class Groups:
         if not unasked:
             await self._ask(group_id, member, user_id if by_user else None, None, conversation.members[member])
         payload = {"event": "member_removed", "user_id": member}
-        await self._change(conversation, user_id, payload, apply, remember, check)
-
-    async def _change(
-        self,
-        conversation: Conversation,
-        actor: str,
-        payload: dict[str, Any],
-        apply: Apply,
-        remember: Callable[[], None] | None = None,
-        check: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Commit a change and its event, then bring memory up to date, then tell the members.
-
-        Args:
-            payload: of the `group_event`.
-            apply: changes the database, in the event's transaction.
-            remember: changes memory, after the commit.
-            check: refuses the change if it is not allowed; called at once and again in the transaction.
-        """
-        check()
-
-        def run(connection: sqlite3.Connection, entry: Entry) -> None:
-            # On the writer's thread, and safe: members in memory change only between two batches.
-            require_member(actor, conversation, f"group {entry.target_id!r}")
-            check()
-            apply(connection, entry)
-
-        entry = Entry(
-            channel_id=conversation.channel_id,
-            type="group_event",
-            kind=Kind.STREAM,
-            sender_id=actor,
-            target_id=conversation.address.partition(":")[2],
-            client_id=None,
-            own_id=None,
-            digest=None,
-            payload=msgspec.json.encode(payload).decode(),
-            sent_at=None,
-            apply=run,
-        )
-        await self._router.send(
-            Submission(
-                entry,
-                conversation,
-                changes_members=True,
-                committed=None if remember is None else lambda _entry: remember(),
-            )
-        )
-
-
-def _require_consent(connection: sqlite3.Connection, actor: str, member: str) -> None:
-    if not conversations.may_add(connection, actor, member):
-        raise RelayError(
-            ErrorCode.FORBIDDEN, f"{member!r} does not let you add them to a group", details={"user_id": member}
-        )
-
-
-def _members(roles: dict[str, Role]) -> list[dict[str, str]]:
-    return [{"user_id": user_id, "role": role} for user_id, role in roles.items()]
-
-
-def describe(conversation: Conversation) -> dict[str, Any]:
-    """Return a group for REST, its members sorted by role, then by name."""
-    rank = list(Role)
-    members = sorted(conversation.members.items(), key=lambda member: (rank.index(member[1]), member[0]))
-    return {
-        "group_id": conversation.address.partition(":")[2],
-        "name": conversation.name,
-        "history": conversation.history,
-        "members": _members(dict(members)),
-    }
+        await self._events.change(conversation, user_id, payload, apply, remember, check)

@@ -7,6 +7,7 @@ included. There is no task for each connection, and no waiting for a particular 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
@@ -65,10 +66,12 @@ class HeartbeatSupervisor:
 
     Args:
         interval: seconds of silence until a heartbeat; twice that until the close.
+        late: told how late it woke up each time, in seconds: as late as whatever else was due on the event loop.
     """
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, late: Callable[[float], None] | None = None) -> None:
         self._interval = interval
+        self._late = late
         self._due: list[tuple[float, int, Watched, bool]] = []
         """A heap: when to look at what, and whether that look is an extra one. The number orders equal times."""
         self._ids = count()
@@ -101,7 +104,9 @@ class HeartbeatSupervisor:
                     heappush(self._due, (self._look(session, now), number, session, False))
                 elif self._check(session):
                     self.check_soon(session)
-            await self._wakeup.wait_until(self._due[0][0] if self._due else NEVER)
+            due = self._due[0][0] if self._due else NEVER
+            if not await self._wakeup.wait_until(due) and self._late is not None:
+                self._late(max(0.0, trio.current_time() - due))
 
     def _look(self, session: Watched, now: float) -> float:
         """Do what is due for one connection, and return when to look again."""

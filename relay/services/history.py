@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from relay.protocol.bundled import NAMES_ITS_MESSAGE
 from relay.protocol.envelope import SentEnvelope
 from relay.protocol.errors import not_found
-from relay.protocol.kinds import ConversationKind
+from relay.protocol.kinds import ConversationKind, Role
+from relay.protocol.rights import may
 from relay.services.channels import ChannelManager
 from relay.services.envelopes import ALIKE, ForUser, PerRecipient, envelopes
-from relay.storage import history, messages, notifications, summaries
-from relay.storage.conversations import group_address, user_address
+from relay.services.threads import told as told_thread
+from relay.storage import history, messages, notifications, summaries, threads
+from relay.storage.conversations import address_of, group_address, user_address
 from relay.storage.history import NO_BOUND, Filters, Record
 from relay.storage.jobs import Runner
 from relay.storage.names import kind_of
 from relay.storage.text_scan import contains
+from relay.storage.threads import Thread
 
 
 class Place(NamedTuple):
@@ -37,11 +42,12 @@ class Found(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """A page, the latest values about its messages, and whether some of those are left out."""
+    """A page, the latest values about its messages, whether some of those are left out, and its threads."""
 
     page: history.Page
     latest: list[Record]
     limited: bool
+    threads: Sequence[Thread] = ()
 
 
 def _with_latest(connection: Any, user_id: str, page: history.Page, most: int, *, forwards: bool | None) -> _Shown:
@@ -99,14 +105,15 @@ def _read_shown(connection: Any, user_id: str, address: str, asked: _Asked, most
     if seen is None:
         return None
     page = history.page(connection, seen, max_bytes=most, **asked._asdict())
-    if asked.around is not None:
-        return _with_latest(connection, user_id, page, most, forwards=None)
-    shown = _with_latest(connection, user_id, page, most, forwards=asked.after is not None)
-    if asked.before is not None or asked.after is not None:
+    forwards = None if asked.around is not None else asked.after is not None
+    shown = _with_latest(connection, user_id, page, most, forwards=forwards)
+    roots = [record.message_id for record in shown.page.records]
+    shown = shown._replace(threads=threads.summaries(connection, seen, user_id, roots))
+    if (asked.before, asked.after, asked.around) != (None, None, None):
         return shown
     standing = messages.standing(connection, user_id, seen.channel_id, most)
     limited = len(standing) < messages.count_standing(connection, user_id, seen.channel_id)
-    return _Shown(shown.page, standing + shown.latest, shown.limited or limited)
+    return shown._replace(latest=standing + shown.latest, limited=shown.limited or limited)
 
 
 class HistorySaver:
@@ -149,6 +156,7 @@ class HistorySaver:
         `latest` holds the latest values about the page's messages, such as reactions. In the newest page it also
         holds those about the conversation as a whole, such as how far everybody has read. A page ends early if
         there are too many values about its messages; of too many about one message, the newest are returned.
+        `threads` holds the threads of those of its messages that have replies.
 
         Raises:
             RelayError: `not_found` for a user or group that does not exist or that the user may not see.
@@ -173,6 +181,8 @@ class HistorySaver:
             "next_before": found.before,
             "next_after": found.after,
         }
+        if answer.threads:
+            told["threads"] = [told_thread(thread) for thread in answer.threads]
         return told | {"latest_limited": True} if answer.limited else told
 
     async def notifications(
@@ -233,15 +243,33 @@ class HistorySaver:
                 "read_seq": summary.read_seq,
                 "unread": summary.unread,
                 "unread_mentions": summary.unread_mentions,
+                "picture": summary.picture,
             }
             | (
                 {"latest": latest[summary.last.message_id]}
                 if summary.last and summary.last.message_id in latest
                 else {}
             )
+            | self._rights(summary)
+            | ({"in_threads": summary.in_threads._asdict()} if any(summary.in_threads) else {})
             for summary in listed
         ]
         return {"conversations": rows, "has_more": further is not None, "next_cursor": further}
+
+    def _rights(self, summary: summaries.Summary) -> dict[str, Any]:
+        """Return the rights of a group, and what the user may do in it; nothing for a conversation of two."""
+        if summary.kind != ConversationKind.GROUP:
+            return {}
+        chosen: dict[str, str] = msgspec.json.decode(summary.rights)
+        rights = self._channels.default_rights.with_set(chosen)
+        allowed = may(Role(summary.role), rights, closed=summary.closed)
+        slow = summary.slow_mode_seconds
+        return {
+            "rights": rights._asdict(),
+            "closed": summary.closed,
+            "may": allowed,
+            **({"slow_mode_seconds": slow} if slow else {}),
+        }
 
     def _shown(self, user_id: str, records: Sequence[Record]) -> list[SentEnvelope]:
         return envelopes(records, user_id, self._recipients)
@@ -283,15 +311,16 @@ class HistorySaver:
             raise not_found("message among these")
         return result
 
-    async def find(self, user_id: str, message_id: int) -> Found:
-        """Return a stream message that a user may see, as they get it; a tombstone too.
-
-        One that is withheld from them has no payload either.
+    async def message(self, user_id: str, message_id: int) -> SentEnvelope:
+        """Return a stream message that a user may see, as history has it; a tombstone too.
 
         Raises:
             RelayError: `not_found` if it does not exist, or the user may not see it.
         """
+        found = await self._find(user_id, message_id)
+        return self._shown(user_id, [found.record])[0]
 
+    async def _find(self, user_id: str, message_id: int) -> Found:
         def read(connection: Any) -> Found | None:
             for at in messages.locate(connection, [message_id]):
                 seen = history.present(connection, at.channel_id, user_id)
@@ -302,6 +331,36 @@ class HistorySaver:
         found = await self._runner.read(read)
         if found is None:
             raise not_found(f"message {message_id}")
+        return found
+
+    async def stored(self, message_id: int) -> Found:
+        """Return a stream message, whoever may see it: for a report that was made of it.
+
+        Raises:
+            RelayError: `not_found` if it does not exist.
+        """
+
+        def read(connection: Any) -> Found | None:
+            for at in messages.locate(connection, [message_id]):
+                address = address_of(connection, at.channel_id)
+                if address is not None:
+                    return Found(messages.read_records(connection, [message_id])[message_id], address)
+            return None
+
+        found = await self._runner.read(read)
+        if found is None:
+            raise not_found(f"message {message_id}")
+        return found
+
+    async def find(self, user_id: str, message_id: int) -> Found:
+        """Return a stream message that a user may see, as they get it; a tombstone too.
+
+        One that is withheld from them has no payload either.
+
+        Raises:
+            RelayError: `not_found` if it does not exist, or the user may not see it.
+        """
+        found = await self._find(user_id, message_id)
         record, recipients = found.record, self._recipients
         if record.payload is not None and recipients.any and recipients.concern(record.type):
             (payload,) = recipients.payloads([ForUser(record, user_id)])

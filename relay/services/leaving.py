@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -13,6 +14,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
 from relay.services.accounts import Accounts
 from relay.services.attachments import Attachments
+from relay.services.blocks import Blocks
 from relay.services.groups import Groups
 from relay.storage import conversations, leaving
 from relay.storage.errors import StorageFailed
@@ -40,24 +42,32 @@ class Leaving:
         groups: Groups,
         attachments: Attachments,
         now: Callable[[], float],
+        blocks: Blocks,
     ) -> None:
         self._runner = runner
         self._accounts = accounts
         self._groups = groups
         self._attachments = attachments
         self._now = now
+        self._blocks = blocks
         self._asked = Wakeup()
         self._progressed = trio.Event()
 
-    async def erase(self, user_id: str) -> Progress:
+    async def erase(
+        self, user_id: str, check: Callable[[sqlite3.Connection], None] = lambda _connection: None
+    ) -> Progress:
         """Erase an account, and return once that is done.
 
         Its connections end with 4502. The erasure goes on if the caller is cancelled; calling again is harmless.
 
+        Args:
+            check: runs in the transaction that ends the account, before anything else.
+
         Raises:
-            RelayError: `not_found`.
+            RelayError: `not_found`; or what `check` raises.
         """
-        await self._accounts.end_for_good(user_id)
+        await self._accounts.end_for_good(user_id, check)
+        self._blocks.forget_user(user_id)
         self._asked.set()
         while True:
             progressed = self._progressed  # taken before the read, so that no progress is missed
@@ -112,15 +122,19 @@ class Leaving:
     async def _leave(self, user_id: str, group_id: str, role: Role) -> None:
         """Leave a group. An owner's group goes to the oldest other member; without one it is deleted."""
         try:
-            if role is Role.OWNER:
-                heir = await self._runner.read(lambda connection: leaving.heir(connection, user_id, group_id))
-                if heir is None:
-                    await self._groups.delete(user_id, group_id)
-                    return
-                await self._groups.put_member(user_id, group_id, heir, Role.OWNER, unasked=True)
-            await self._groups.remove_member(user_id, group_id, user_id, unasked=True)
+            with self._groups.kept.open():
+                await self._hand_on_and_leave(user_id, group_id, role)
         except RelayError as refused:
             # Somebody else changed the group meanwhile; `_erase` reads it again.
             if refused.code not in (ErrorCode.NOT_FOUND, ErrorCode.CONFLICT):
                 raise
             await trio.sleep(_PAUSE)
+
+    async def _hand_on_and_leave(self, user_id: str, group_id: str, role: Role) -> None:
+        if role is Role.OWNER:
+            heir = await self._runner.read(lambda connection: leaving.heir(connection, user_id, group_id))
+            if heir is None:
+                await self._groups.delete(user_id, group_id)
+                return
+            await self._groups.put_member(user_id, group_id, heir, Role.OWNER, unasked=True)
+        await self._groups.remove_member(user_id, group_id, user_id, unasked=True)

@@ -40,11 +40,15 @@ class TokenBuckets:
     """
 
     def __init__(self, rate: float, burst: float, what: str, clock: Callable[[], float]) -> None:
-        self._rate = rate
-        self._burst = max(burst, 1.0)
         self._what = what
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
+        self.change(rate, burst)
+
+    def change(self, rate: float, burst: float) -> None:
+        """Take another rate and burst from now on; what was taken stays taken."""
+        self._rate = rate
+        self._burst = max(burst, 1.0)
 
     def wait_for(self, key: str, cost: float = 1.0) -> float:
         """Take `cost` tokens, at most a bucketful; return 0, or the seconds to wait if there are too few."""
@@ -113,6 +117,10 @@ class Pace:
         self._clock = clock
         self._debts: dict[str, tuple[float, float]] = {}
 
+    def change(self, rate: float) -> None:
+        """Take another rate from now on."""
+        self._rate = rate
+
     def wait_for(self, key: str, size: int) -> float:
         """Add `size` bytes to the debt of a key; return the seconds to wait before more are read."""
         if not self._rate:
@@ -139,6 +147,12 @@ class Slots:
         self._each = each or 1 << 62
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, trio.lowlevel.ParkingLot] = {}
+
+    def change(self, each: int) -> None:
+        """Take another number of slots; who waits looks again."""
+        self._each = each or 1 << 62
+        for lot in self._waiting.values():
+            lot.unpark_all()
 
     async def take(self, key: str) -> None:
         """Take a slot of a key; wait until there is one."""
@@ -181,25 +195,48 @@ class Rates:
     """
 
     def __init__(self, limits: LimitsSettings, clock: Callable[[], float]) -> None:
-        def per_second(rate: float, what: str, burst: float | None = None) -> TokenBuckets:
-            return TokenBuckets(rate, rate * _BURST_SECONDS if burst is None else burst, what, clock)
+        def buckets(what: str) -> TokenBuckets:
+            return TokenBuckets(0, 0, what, clock)
 
-        def per_minute(rate: float, what: str) -> TokenBuckets:
-            return TokenBuckets(rate / 60, rate, what, clock)
+        self.messages = buckets("messages")
+        self.connection_messages = buckets("messages on this connection")
+        self.address_messages = buckets("messages from this address")
+        self.typing = buckets("typing indicators")
+        self.events = buckets("connection events and refused messages")
+        self.hellos = buckets("hellos")
+        self.logins = buckets("logins")
+        self.wrong_passwords = buckets("wrong passwords for this account")
+        self.wrong_codes = buckets("wrong codes for this account")
+        self.links = TokenBuckets(5 / 3600, 5, "mails for this account", clock)
+        self.uploads = buckets("uploads")
+        self.bytes = Pace(0, _BURST_BYTES, clock)
+        self.pages = Slots(0)
+        self._narrower = False
+        self.change(limits)
 
+    def change(self, limits: LimitsSettings) -> None:
+        """Take other rates from now on."""
         rate = limits.messages_per_second if limits.messages_burst else 0
-        self.messages = per_second(rate, "messages", limits.messages_burst)
-        self.connection_messages = per_second(limits.connection_messages_per_second, "messages on this connection")
-        self.address_messages = per_second(limits.address_messages_per_second, "messages from this address")
-        self.typing = per_second(limits.typing_per_second, "typing indicators")
-        self.events = per_second(limits.events_per_second, "connection events and refused messages")
-        self.hellos = per_minute(limits.hellos_per_minute, "hellos")
-        self.logins = per_minute(limits.logins_per_minute, "logins")
+        self.messages.change(rate, limits.messages_burst)
+        for buckets, rate in (
+            (self.connection_messages, limits.connection_messages_per_second),
+            (self.address_messages, limits.address_messages_per_second),
+            (self.typing, limits.typing_per_second),
+            (self.events, limits.events_per_second),
+        ):
+            buckets.change(rate, rate * _BURST_SECONDS)
+        for buckets, rate in (
+            (self.hellos, limits.hellos_per_minute),
+            (self.logins, limits.logins_per_minute),
+            (self.uploads, limits.uploads_per_minute),
+        ):
+            buckets.change(rate / 60, rate)
         hourly = limits.wrong_passwords_per_hour
-        self.wrong_passwords = TokenBuckets(hourly / 3600, hourly, "wrong passwords for this account", clock)
-        self.uploads = per_minute(limits.uploads_per_minute, "uploads")
-        self.bytes = Pace(limits.message_bytes_per_second, _BURST_BYTES, clock)
-        self.pages = Slots(limits.pages_at_once)
+        self.wrong_passwords.change(hourly / 3600, hourly)
+        codes = max(1, hourly // 10) if hourly else 0
+        self.wrong_codes.change(codes / 3600, codes)
+        self.bytes.change(limits.message_bytes_per_second)
+        self.pages.change(limits.pages_at_once)
         self._narrower = bool(limits.connection_messages_per_second or limits.address_messages_per_second)
 
     def take_message(self, sender: Paced, *, transient: bool) -> None:

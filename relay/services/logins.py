@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final, NamedTuple, TypeVar
 
-from relay.protocol.errors import CloseCode, ErrorCode, RelayError
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.accounts import Accounts
-from relay.services.connections import WebSocketManager
 from relay.services.limits import TokenBuckets, network_of
 from relay.services.passwords import MAX_PASSWORD, Passwords
 from relay.services.questions import NOBODY, Asked, allowed_name
-from relay.storage import accounts, names, places
+from relay.services.second_factors import SecondFactors, SetupNeeded
+from relay.storage import accounts, names, pictures, places
 from relay.storage.accounts import Identity
 from relay.storage.jobs import Runner
 
+Issued = TypeVar("Issued", bound="NewToken | None")
 _WRONG: Final = "the user or the password is wrong"
+_OTHER_WAYS: Final = "nobody signs in by a password here; use another way that the sign-in page shows"
 _SIGNS_IN_ELSEWHERE: Final = (
     "this account has no password on this server, so that none can be changed here; change it where you sign in"
 )
 
 
 class NewToken(NamedTuple):
-    """A new token, when it expires, Unix seconds (None for never), and whose it is."""
+    """A new token, when it expires, Unix seconds (None for never), and whose it is.
+
+    Attributes:
+        recovery_codes: of a second factor that this login has turned on.
+    """
 
     token: str
     expires_at: float | None
     user_id: str
+    recovery_codes: tuple[str, ...] = ()
 
 
 class SignedIn(NamedTuple):
@@ -60,28 +68,32 @@ class Logins:
         password_min_length: the fewest characters of a new password.
         asked: who may refuse a display name.
         wrong_passwords: the budget of wrong passwords of each account; None for no limit.
+        by_password: whether anybody signs in by a password.
+        second_factors: checks what logins need besides the password.
     """
 
     def __init__(
         self,
         runner: Runner,
         accounts: Accounts,
-        connections: WebSocketManager,
         now: Callable[[], float],
+        second_factors: SecondFactors,
         *,
         token_days: float = 365,
         password_min_length: int = 8,
         asked: Asked = NOBODY,
         wrong_passwords: TokenBuckets | None = None,
+        by_password: bool = True,
     ) -> None:
         self._runner = runner
         self._accounts = accounts
-        self._connections = connections
         self._now = now
+        self.second_factors = second_factors
         self._token_days = token_days
         self._password_min_length = password_min_length
         self._asked = asked
         self._wrong = wrong_passwords or TokenBuckets(0, 0, "", lambda: 0.0)
+        self._by_password = by_password
         self.passwords = Passwords()
 
     async def name_of(self, typed: str) -> str:
@@ -95,6 +107,7 @@ class Logins:
         client_id: str | None,
         address: str = "",
         *,
+        code: str | None = None,
         elsewhere: SignIn | None = None,
     ) -> NewToken:
         """Check a password and return a new token.
@@ -105,11 +118,14 @@ class Logins:
             typed: the name as somebody typed it.
             address: the peer's. A network that the user has logged in from before has a budget of wrong passwords
                 of its own, so that guesses from elsewhere do not lock the user out.
+            code: of the second factor, where the account has one.
             elsewhere: asked whenever the password is not the one that is stored here, whether there is one or not.
 
         Raises:
-            RelayError: `forbidden`, `rate_limited` after too many wrong ones, `overloaded`.
+            RelayError: `forbidden`, `rate_limited` after too many wrong ones, `overloaded`; or as
+                `SecondFactors.admit`.
         """
+        self.check_by_password()
         user_id, network = await self.name_of(typed), network_of(address)
         while True:
             stored_hash, known = await self._runner.read(
@@ -123,16 +139,22 @@ class Logins:
             # Taken before the check and given back: many tries at once must not exceed the budget.
             self._wrong.take(budget)
             if await self._is_right(budget, stored_hash, password, network, first=known):
-                issued = await self._issue(user_id, password, stored_hash, client_id, network)
+                with self._second_step(code, budget):
+                    issued = await self._issue(user_id, password, stored_hash, client_id, network, code)
                 if issued is not None:
                     return issued
                 continue
             # An LDAP server takes a name without a password for nobody, and lets nobody in with success.
             found = await elsewhere(typed, password, address) if elsewhere is not None and password else None
             if found is None:
-                raise RelayError(ErrorCode.FORBIDDEN, _WRONG)
+                raise RelayError(ErrorCode.FORBIDDEN, _WRONG, details={"reason": "wrong_login"})
             self._wrong.give_back(budget)
-            return await self._issue_to(found, client_id, network)
+            with self._second_step(code, budget):
+                return await self._issue_to(found, client_id, network, code)
+
+    def _second_step(self, code: str | None, budget: str) -> AbstractContextManager[None]:
+        """Return what counts wrong codes; a login without one guesses nothing."""
+        return nullcontext() if code is None else self.second_factors.counting(budget)
 
     async def _is_right(
         self, budget: str, stored_hash: str | None, password: str, network: str, *, first: bool = False
@@ -152,7 +174,13 @@ class Logins:
         return right
 
     async def _issue(
-        self, user_id: str, password: str, stored_hash: str | None, client_id: str | None, network: str
+        self,
+        user_id: str,
+        password: str,
+        stored_hash: str | None,
+        client_id: str | None,
+        network: str,
+        code: str | None,
     ) -> NewToken | None:
         """Create the token of a login; None if the password has been changed since `stored_hash` was read."""
         stale = stored_hash is not None and self.passwords.hasher.check_needs_rehash(stored_hash)
@@ -162,26 +190,55 @@ class Logins:
         def issue(connection: sqlite3.Connection) -> NewToken | None:
             user = accounts.get_user(connection, user_id)
             if user is None or user.disabled:
-                raise RelayError(ErrorCode.FORBIDDEN, _WRONG)
+                raise self._refusal(user_id)
             if accounts.password_hash(connection, user_id) != stored_hash:
                 return None
             if fresh is not None:
                 accounts.update_user(connection, user_id, password_hash=fresh)
-            return self.new_token(connection, user_id, client_id, network, now)
+            return self._admitted(connection, user_id, client_id, network, now, code)
 
-        return await self._runner.write(issue)
+        return await self._with_setup(user_id, issue)
 
-    async def _issue_to(self, signed_in: SignedIn, client_id: str | None, network: str) -> NewToken:
+    def _refusal(self, user_id: str) -> RelayError:
+        """Return the refusal of a login with the right password to an account that is closed."""
+        wrong = RelayError(ErrorCode.FORBIDDEN, _WRONG, details={"reason": "wrong_login"})
+        return self._accounts.ban_of(user_id) or wrong
+
+    async def _issue_to(
+        self, signed_in: SignedIn, client_id: str | None, network: str, code: str | None
+    ) -> NewToken:
         """Create the token of a user who signed in elsewhere."""
         now = self._now()
 
         def issue(connection: sqlite3.Connection) -> NewToken:
             user = accounts.get_user(connection, signed_in.user_id)
             if user is None or user.disabled:
-                raise RelayError(ErrorCode.FORBIDDEN, _WRONG)
-            return self.new_token(connection, user.user_id, client_id, network, now, signed_in)
+                raise self._refusal(signed_in.user_id)
+            return self._admitted(connection, user.user_id, client_id, network, now, code, signed_in)
 
-        return await self._runner.write(issue)
+        return await self._with_setup(signed_in.user_id, issue)
+
+    async def _with_setup(self, user_id: str, issue: Callable[[sqlite3.Connection], Issued]) -> Issued:
+        """Issue a token; a user who has to set a second factor up first is told how."""
+        try:
+            return await self._runner.write(issue)
+        except SetupNeeded:
+            raise await self.second_factors.setup_refusal(user_id) from None
+
+    def _admitted(
+        self,
+        connection: sqlite3.Connection,
+        user_id: str,
+        client_id: str | None,
+        network: str,
+        now: float,
+        code: str | None,
+        signed_in: SignedIn | None = None,
+    ) -> NewToken:
+        """Create the token of a login whose second factor is right, where it needs one."""
+        recovery_codes = self.second_factors.admit(connection, user_id, code)
+        made = self.new_token(connection, user_id, client_id, network, now, signed_in)
+        return made._replace(recovery_codes=tuple(recovery_codes))
 
     def new_token(
         self,
@@ -223,13 +280,15 @@ class Logins:
         somebody else may know the old one.
 
         Args:
-            changes: some of display_name, receipts, presence_to, groups_from.
+            changes: some of display_name, picture (an upload of the user's, or None), receipts, presence_to,
+                groups_from.
             password: the new password; None to keep it.
             current: the present password.
 
         Raises:
             RelayError: `forbidden` if `current` is not the present password, or there is none here,
-                `invalid_payload` for a new one that is too short or too long; or a plugin's refusal of the name.
+                `invalid_payload` for a new one that is too short or too long; as `pictures.check`; or a plugin's
+                refusal of the name.
         """
         if "display_name" in changes:
             shown, user_id = changes["display_name"], identity.user_id
@@ -244,31 +303,62 @@ class Logins:
         changes, user_id, stored_hash = dict(changes), identity.user_id, None
         if password is not None:
             self.check_password(password)
-            stored_hash = await self._runner.read(
-                lambda connection: accounts.password_hash(connection, user_id), inline=True
-            )
-            if stored_hash is None:
-                raise RelayError(ErrorCode.FORBIDDEN, _SIGNS_IN_ELSEWHERE)
-            # A budget of its own: a thief of a token may guess here, and must not lock the user out of logins.
-            turn, budget = f"user {user_id}", f"{user_id.lower()} (own)"
-            self._wrong.take(budget)
-            if not await self._is_right(budget, stored_hash, current or "", turn):
-                raise RelayError(ErrorCode.FORBIDDEN, "the current password is wrong")
-            changes["password_hash"] = await self.passwords.hash(password, turn, first=False)
+            stored_hash = await self.check_own_password(user_id, current or "")
+            changes["password_hash"] = await self.passwords.hash(password, f"user {user_id}", first=False)
 
         def change(connection: sqlite3.Connection) -> list[str] | None:
             self._accounts.check_again(connection, identity)
             if password is not None and accounts.password_hash(connection, user_id) != stored_hash:
                 return None
-            accounts.update_user(connection, user_id, **changes)
+            columns = dict(changes)
+            if "picture" in columns:
+                pictures.show(connection, user_id, columns.pop("picture"), user_id)
+            if columns:
+                accounts.update_user(connection, user_id, **columns)
             return [] if password is None else accounts.revoke_logins(connection, user_id, identity.token_id)
 
         revoked = await self._runner.write(change)
         if revoked:
-            self._accounts.forget()
-        for token_id in revoked or ():
-            self._connections.end_token(token_id, CloseCode.SESSION_REVOKED)
+            self._accounts.end_tokens(revoked)
         return revoked is not None
+
+    async def check_own_password(self, user_id: str, current: str) -> str:
+        """Refuse a change that needs the present password if this is not the one; return its hash.
+
+        Raises:
+            RelayError: `forbidden` for a wrong one, or if there is none here; `rate_limited`, `overloaded`.
+        """
+        stored_hash = await self._runner.read(
+            lambda connection: accounts.password_hash(connection, user_id), inline=True
+        )
+        if stored_hash is None:
+            raise RelayError(ErrorCode.FORBIDDEN, _SIGNS_IN_ELSEWHERE, details={"reason": "no_password"})
+        # A budget of its own: a thief of a token may guess here, and must not lock the user out of logins.
+        budget = f"{user_id.lower()} (own)"
+        self._wrong.take(budget)
+        if not await self._is_right(budget, stored_hash, current, f"user {user_id}"):
+            details = {"reason": "wrong_password", "field": "current_password"}
+            raise RelayError(ErrorCode.FORBIDDEN, "the current password is wrong", details=details)
+        return stored_hash
+
+    @property
+    def by_password(self) -> bool:
+        """Whether anybody signs in by a password: `[accounts] password_login`."""
+        return self._by_password
+
+    def check_by_password(self) -> None:
+        """Refuse what needs a password where nobody signs in by one.
+
+        Raises:
+            RelayError: `forbidden`.
+        """
+        if not self._by_password:
+            raise RelayError(ErrorCode.FORBIDDEN, _OTHER_WAYS, details={"reason": "password_login_off"})
+
+    @property
+    def password_min_length(self) -> int:
+        """The least number of characters of a new password."""
+        return self._password_min_length
 
     def check_password(self, password: str) -> None:
         """Refuse a password that is too short or too long.
@@ -280,6 +370,12 @@ class Logins:
             raise RelayError(
                 ErrorCode.INVALID_PAYLOAD,
                 f"a password has {self._password_min_length} to {MAX_PASSWORD} characters",
+                details={
+                    "reason": "password_length",
+                    "field": "password",
+                    "min": self._password_min_length,
+                    "max": MAX_PASSWORD,
+                },
             )
 
     async def hash_password(self, password: str) -> str:

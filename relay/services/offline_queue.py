@@ -17,7 +17,7 @@ import trio
 from relay.protocol.envelope import encode_json
 from relay.protocol.framing import text_frame
 from relay.services.envelopes import ALIKE, PerRecipient, envelopes
-from relay.storage import accounts, history, messages, replay, versions
+from relay.storage import accounts, devices, history, messages, replay, versions
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.replay import Gap
@@ -94,7 +94,7 @@ class OfflineQueue:
     ) -> Resumption:
         """Decide where a connection begins, and plan its replay up to and including position `until`."""
         resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
-        start = cursor if resumed and cursor is not None else accounts.delivered(connection, user_id)
+        start = cursor if resumed and cursor is not None else devices.delivered(connection, user_id)
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
         return Resumption(resumed, start, until, *planned, user_id)
 
@@ -116,7 +116,7 @@ class OfflineQueue:
         """Return the oldest messages that no device of the user has acked, by priority. It acks nothing."""
 
         def read(connection: sqlite3.Connection) -> replay.Undelivered:
-            start = accounts.delivered(connection, user_id) if after is None else after
+            start = devices.delivered(connection, user_id) if after is None else after
             window = replay.undelivered(connection, user_id, start, limit, self._priority, self._page_bytes)
             return window._replace(found=versions.as_seen(connection, user_id, window.found))
 
@@ -174,7 +174,7 @@ def _slice(connection: sqlite3.Connection, user_id: str, message_ids: Sequence[i
 def _move(connection: sqlite3.Connection, acks: dict[tuple[str, str], int]) -> list[Delivered]:
     delivered: list[Delivered] = []
     for (user_id, client_id), cursor in acks.items():
-        before, after = accounts.move_acked(connection, user_id, client_id, cursor)
+        before, after = devices.move_acked(connection, user_id, client_id, cursor)
         if after > before and accounts.tells_receipts(connection, user_id):
             delivered += _newly_delivered(connection, user_id, before, after)
     return delivered

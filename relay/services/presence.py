@@ -32,6 +32,7 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.services import visibility
+from relay.services.blocks import Blocks
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.deadlines import Deadlines
@@ -79,6 +80,7 @@ class PresenceService:
         now: Callable[[], float],
         *,
         drain: Drain,
+        blocks: Blocks,
         on_change: Callable[[str, str], None],
         grace_seconds: float,
         max_following: int,
@@ -90,10 +92,10 @@ class PresenceService:
         self._drain = drain
         self._on_change = on_change
         self._grace_seconds = grace_seconds
-        self._max_following = max_following or 1 << 62
+        self.limit(max_following)
         self._read_unknown = partial(visibility.read_unknown, closed_directory=closed_directory)
         self._states: dict[str, PresenceState] = {}
-        self._fanout = StatusFanout(runner, connections, self._states, now)
+        self._fanout = StatusFanout(runner, connections, self._states, now, blocks)
         self.last_seen = LastSeenSaver(runner, connections, self._states, now)
         self._changed: set[str] = set()
         self._deadlines: Deadlines[str] = Deadlines()
@@ -102,6 +104,10 @@ class PresenceService:
         self._wakeup = Wakeup()
 
     # Events, from connections and from the router.
+
+    def limit(self, max_following: int) -> None:
+        """Allow one to follow another number of users from now on; 0 means no limit. Who follows more stays."""
+        self._max_following = max_following or 1 << 62
 
     def connected(self, connection: Connection, snapshot: PresenceSnapshot) -> bytes:
         """Note a device that said hello; return the statuses of the users that it follows, as frames."""
@@ -149,6 +155,10 @@ class PresenceService:
         if state is not None:
             state.visible_to = visible_to
         self._recheck(Recheck({user_id}, None))
+
+    def blocking_changed(self, user_id: str, blocked: str) -> None:
+        """Note that a user blocks another, or does so no longer; it is stored already."""
+        self._recheck(Recheck({user_id}, {blocked}, by_blocking=True))
 
     def observe(self, submission: Submission) -> None:
         """Note what a stored message changes. The router calls this after the commit."""

@@ -7,10 +7,11 @@ from functools import partial
 
 import trio
 
+from relay.services.blocks import Blocks
 from relay.services.connections import WebSocketManager
 from relay.services.followers import Followers
 from relay.services.presence_state import PresenceState
-from relay.services.statuses import TYPE, Status
+from relay.services.statuses import HIDDEN, TYPE, Status
 from relay.services.visibility import Recheck, visible_status
 from relay.storage import presence
 from relay.storage.jobs import Runner
@@ -33,20 +34,22 @@ class StatusFanout:
         connections: WebSocketManager,
         states: Mapping[str, PresenceState],
         now: Callable[[], float],
+        blocks: Blocks,
     ) -> None:
         self._runner = runner
         self._connections = connections
         self._states = states
+        self._blocks = blocks
         self._now = now
         self.followers = Followers()
 
     async def publish(self, user_id: str, state: PresenceState) -> None:
         """Send a user's new status to the followers who may see it."""
-        followers = self.followers.of(user_id)
+        followers = [one for one in self.followers.of(user_id) if not self._blocks.holds(user_id, one)]
         if not followers or state.visible_to == "nobody":
             return
         if state.visible_to == "shared":
-            followers = await self._viewers(user_id, list(followers))
+            followers = [*await self._viewers(user_id, followers)]
         self._push(followers, user_id, state.published)
 
     async def recheck(self, recheck: Recheck) -> None:
@@ -56,7 +59,8 @@ class StatusFanout:
             chosen = set(followers if recheck.viewers is None else followers & recheck.viewers)
             if chosen:
                 await trio.lowlevel.checkpoint()  # a group has thousands of members, and each takes some queries
-                await self._republish(user_id, chosen, only_shared=recheck.viewers is not None)
+                only_shared = recheck.viewers is not None and not recheck.by_blocking
+                await self._republish(user_id, chosen, only_shared=only_shared)
 
     async def _republish(self, user_id: str, followers: set[str], *, only_shared: bool) -> None:
         """Send each of some followers the status that they may see.
@@ -73,6 +77,8 @@ class StatusFanout:
         seen: dict[Status, list[str]] = {}
         for follower in followers:
             status = visible_status(follower, row, state, shares=follower in sharing)
+            if self._blocks.holds(user_id, follower):
+                status = HIDDEN
             seen.setdefault(status, []).append(follower)
         for status, viewers in seen.items():
             self._push(viewers, user_id, status)

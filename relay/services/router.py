@@ -10,17 +10,21 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import trio
 
-from relay.protocol.errors import ErrorCode, RelayError, not_found, not_saved
+from relay.protocol.errors import ErrorCode, RelayError, not_saved
 from relay.protocol.framing import text_frame
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.envelopes import ALIKE, PerRecipient, encode_answer, encode_entry, encode_for
-from relay.services.ephemeral import Indicators, Timeout
+from relay.services.ephemeral import Indicators
+from relay.services.permissions import refused
+from relay.services.submission import Observer as Observer
+from relay.services.submission import Submission as Submission
+from relay.services.tally import Commit, Tally
 from relay.storage.entry import Entry
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
@@ -41,55 +45,6 @@ BATCH_CHARACTERS: Final = 131_072
 """A batch ends with the message that brings its payloads to this size, as reading them takes time as well."""
 
 
-class Submission:
-    """A message on its way through the router.
-
-    Attributes:
-        origin: the connection that sent it, which gets the ack and not the message.
-        recheck: check again, when its batch is taken, that the sender is still a member.
-        changes_members: ends its batch, so that the next message is checked against the new members.
-        committed: called after the commit and before the fan-out, to bring memory up to date.
-        answered: called with the entry once it is stored, refused or has failed.
-        with_previous: taken into the batch of the submission before it, so that one transaction has both.
-        timeout: for a transient message that begins or ends an indicator; see `ephemeral.Indicators`.
-    """
-
-    __slots__ = (
-        "answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck", "timeout",
-        "with_previous",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        entry: Entry,
-        conversation: Conversation,
-        origin: Connection | None = None,
-        *,
-        recheck: bool = False,
-        changes_members: bool = False,
-        committed: Callable[[Entry], None] | None = None,
-        answered: Callable[[Entry], None] | None = None,
-        timeout: Timeout | None = None,
-        with_previous: bool = False,
-    ) -> None:
-        self.entry = entry
-        self.conversation = conversation
-        self.origin = origin
-        self.recheck = recheck
-        self.changes_members = changes_members
-        self.committed = committed
-        self.answered = answered
-        self.timeout = timeout
-        self.with_previous = with_previous
-
-
-class Observer(Protocol):
-    """Called with each message after its commit. It must neither block nor raise."""
-
-    def __call__(self, submission: Submission) -> None:
-        """Note one stored message."""
-
-
 class RouterStatistics(NamedTuple):
     """The router's figures at one moment."""
 
@@ -108,6 +63,7 @@ class MessageRouter:
         position: where the log ends at the start.
         observers: called with each stored message after its commit, in this order.
         recipients: what plugins change for single recipients.
+        tally: counts commits, deliveries and refusals.
 
     Attributes:
         position: the log's end, up to which everything has been sent out.
@@ -125,6 +81,7 @@ class MessageRouter:
         position: int = 0,
         observers: Sequence[Observer] = (),
         recipients: PerRecipient = ALIKE,
+        tally: Tally | None = None,
     ) -> None:
         self._runner = runner
         self._log = log
@@ -143,6 +100,7 @@ class MessageRouter:
         self._observers = observers
         self._awaited: dict[tuple[str, str], Callable[[Entry], None]] = {}
         self._per_recipient = recipients
+        self._tally = tally or Tally()
 
     def submit_nowait(self, submission: Submission) -> None:
         """Take a message; its sender is answered after the commit.
@@ -233,8 +191,10 @@ class MessageRouter:
             (len(batch) < self._batch and characters < BATCH_CHARACTERS) or waiting[0].with_previous
         ):
             submission = waiting.popleft()
-            if submission.recheck and submission.entry.sender_id not in submission.conversation.members:
-                submission.entry.error = not_found(f"user or group {submission.entry.target_id!r}")
+            entry, conversation, act = submission.entry, submission.conversation, submission.recheck
+            if act is not None and (conversation.restricted or entry.sender_id not in conversation.members):
+                entry.error = refused(entry.sender_id, act, conversation, f"user or group {entry.target_id!r}")
+            if entry.error is not None:
                 self._answer(submission)
                 continue
             batch.append(submission)
@@ -248,7 +208,7 @@ class MessageRouter:
         self._storing = True
         entries = [submission.entry for submission in batch]
         now = self._now()
-        end = self.position
+        end, began = self.position, trio.current_time()
         try:
             end = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
         except StorageFailed:
@@ -257,6 +217,8 @@ class MessageRouter:
                 entry.stored, entry.error, entry.message_id = False, failed, None
         else:
             self._batches += 1
+            took = trio.current_time() - began
+            self._tally.committed(Commit(self.position + 1, end, len(entries), now, self._now(), took))
         return end
 
     async def _fan_out(self, batch: Sequence[Submission], end: int) -> None:
@@ -270,9 +232,12 @@ class MessageRouter:
             if entry.stored:
                 self._stored += 1
                 deliveries = self._deliver(submission, entry)
+                self._tally.deliveries += deliveries
                 pushed += deliveries
                 size += len(entry.payload)
                 spread += deliveries * len(entry.payload)
+            elif entry.error is not None:
+                self._tally.refused += 1
             self._answer(submission)
             if pushed > _FANOUT_SLICE or size > _SLICE_BYTES or spread > _FANOUT_BYTES:
                 pushed = size = spread = 0
@@ -334,6 +299,8 @@ class MessageRouter:
             _log.error("the plugin for %r failed in its message's transaction", entry.type, exc_info=entry.fault)
         if origin is not None:
             origin.push(text_frame(encode_answer(entry)))
+            if entry.error is not None:
+                self._tally.errors["socket", entry.error.code] += 1
             if entry.message_id is not None and entry.message_id > origin.sent_cursor:
                 origin.sent_cursor = entry.message_id
             origin.settle()
@@ -395,6 +362,5 @@ class MessageRouter:
 
 
 def _too_many() -> RelayError:
-    return RelayError(
-        ErrorCode.OVERLOADED, "too many messages wait for the disk; send again later", retry_after=1.0
-    )
+    text = "too many messages wait for the disk; send again later"
+    return RelayError(ErrorCode.OVERLOADED, text, retry_after=1.0)

@@ -1,7 +1,8 @@
 """Visibility: which status of a user a viewer may see, and which events may change that.
 
 Users choose to be visible to "everyone", to "nobody", or to "shared": the users who share a conversation with them
-in which they have said something (`relay.storage.presence.sharing`). To all others their status is `unknown`.
+in which they have said something (`relay.storage.presence.sharing`). To all others, and to those whom they block,
+their status is `unknown`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 from relay.services.presence_state import PresenceState
 from relay.services.statuses import HIDDEN, OFFLINE, Status
-from relay.storage import directory, presence
+from relay.storage import blocks, directory, presence
 from relay.storage.presence import PresenceRow
 
 
@@ -35,16 +36,20 @@ class ViewedRows(NamedTuple):
     Attributes:
         rows: by user id; users who do not exist are left out.
         sharing: the users whom the viewer may see if they are visible to "shared".
+        blocking: the users who block the viewer, and whom they do not see.
     """
 
     viewer: str
     rows: dict[str, PresenceRow]
     sharing: set[str]
+    blocking: Set[str] = frozenset()
 
     def statuses(self, states: Mapping[str, PresenceState]) -> dict[str, Status]:
         """Return the status of each user as the viewer may see it; `states` are those in memory, by user id."""
         return {
-            user_id: visible_status(self.viewer, row, states.get(user_id), shares=user_id in self.sharing)
+            user_id: HIDDEN
+            if user_id in self.blocking
+            else visible_status(self.viewer, row, states.get(user_id), shares=user_id in self.sharing)
             for user_id, row in self.rows.items()
         }
 
@@ -53,7 +58,8 @@ def read_viewed(connection: sqlite3.Connection, viewer: str, user_ids: Sequence[
     """Read what it takes to show users to a viewer."""
     rows = presence.read_rows(connection, user_ids)
     shared = [row.user_id for row in rows.values() if row.visible_to == "shared"]
-    return ViewedRows(viewer, rows, presence.sharing(connection, viewer, shared) if shared else set())
+    sharing = presence.sharing(connection, viewer, shared) if shared else set()
+    return ViewedRows(viewer, rows, sharing, blocks.blockers(connection, viewer, list(rows)))
 
 
 class PresenceSnapshot(NamedTuple):
@@ -74,10 +80,9 @@ def read_snapshot(connection: sqlite3.Connection, user_id: str) -> PresenceSnaps
 def read_unknown(
     connection: sqlite3.Connection, viewer: str, user_ids: Sequence[str], *, closed_directory: bool
 ) -> list[str]:
-    """Return those users who do not exist, or whom a closed directory hides from the viewer, in their order."""
+    """Return those users who do not exist, or whom the directory hides from the viewer, in their order."""
     found = set(presence.read_rows(connection, user_ids))
-    if closed_directory:
-        found = {one for one in found if directory.find(connection, viewer, one, shared=True)}
+    found -= set(directory.hidden(connection, viewer, found, shared=closed_directory))
     return [user_id for user_id in user_ids if user_id not in found]
 
 
@@ -87,10 +92,13 @@ class Recheck(NamedTuple):
     Attributes:
         viewers: the followers in question, who gained or lost a shared conversation; None for all followers, as
             the user chose to be visible to others than before.
+        by_blocking: whether one of the users has blocked the viewer, or does so no longer: that concerns them
+            whoever else may see them.
     """
 
     users: Set[str]
     viewers: Set[str] | None
+    by_blocking: bool = False
 
 
 def rechecks_of_group_event(event: dict[str, Any], members: Set[str]) -> list[Recheck]:

@@ -7,10 +7,11 @@ container beside a service named relay-server.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from relay.settings.fields import FIELDS, KeyPath, field_at, is_plugin_option
+from relay.settings.fields import FIELDS, TYPES_SECTION, Field, KeyPath, field_at, is_plugin_option
 from relay.settings.problems import ENVIRONMENT, Problem, nearest
 from relay.settings.toml_source import parse_value
 from relay.settings.values import Given, convert
@@ -60,15 +61,18 @@ def _given(name: str, text: str, path: KeyPath, problems: list[Problem], *, is_f
 
 
 def overlooked(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield variables with one underscore where two belong, each with the variable that was probably meant.
+    """Yield variables with one underscore where two belong, or without their section, each with the one meant.
 
     Those that Kubernetes sets by itself are left out: their values are addresses, or do not fit the key.
     """
-    meant = {
-        variable.replace("__", "_"): (variable, field)
-        for section, fields in FIELDS.items()
-        for variable, field in zip(variable_names(section), fields.values(), strict=True)
-    }
+    every = [field for section, fields in FIELDS.items() if section != TYPES_SECTION for field in fields.values()]
+    keys = Counter(field.key for field in every)
+    meant: dict[str, tuple[str, Field]] = {}
+    for field in every:
+        variable = variable_name(field.section, field.key)
+        meant[variable.replace("__", "_")] = (variable, field)
+        if keys[field.key] == 1:
+            meant.setdefault(f"{PREFIX}{field.key}".upper(), (variable, field))
     for name in sorted(environ.keys() & meant.keys()):
         variable, field = meant[name]
         faults: list[Problem] = []
@@ -107,9 +111,14 @@ def _option_value(text: str) -> object:
     return value if isinstance(value, bool | int | float | str | list | dict) else text
 
 
+def variable_name(section: str, key: str) -> str:
+    """Return the environment variable of one key."""
+    return f"{PREFIX}{section.replace('.', '__')}__{key}".upper()
+
+
 def variable_names(section: str) -> list[str]:
     """Return the environment variables of the keys of one section."""
-    return [f"{PREFIX}{section.replace('.', '__')}__{key}".upper() for key in FIELDS[section]]
+    return [variable_name(section, key) for key in FIELDS[section]]
 
 
 def _variable_hint(name: str) -> str:

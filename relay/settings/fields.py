@@ -47,8 +47,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> str:
         """The unit, which is the last word of the key by convention; empty for plain counts and texts."""
-        last = self.key.rpartition("_")[2]
-        return last if last in ("seconds", "bytes", "days", "characters") else ""
+        return unit_of(self.key)
 
     @property
     def type_text(self) -> str:
@@ -79,6 +78,12 @@ class Setting(NamedTuple):
     default: object
     bounds: str
     description: str
+
+
+def unit_of(key: str) -> str:
+    """Return the unit that a key's last word names; empty where it names none."""
+    last = key.rpartition("_")[2]
+    return last if last in ("seconds", "minutes", "hours", "days", "bytes", "characters") else ""
 
 
 def read_fields(section: str, struct: type[msgspec.Struct]) -> tuple[Field, ...]:

@@ -2,7 +2,7 @@
 
 A setting's own `Meta` comes after its kind's and narrows it. Three rules that msgspec does not know are in
 `Meta.extra`: `least` (the smallest value besides 0, which means "no limit"), `path` (resolved against the
-folder of the file that names it) and `each` (a check of one list entry, raising `ValueError`).
+folder of the file that names it) and `each` (a check of a text, or of one entry of a list, raising `ValueError`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Annotated
 from msgspec import Meta
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_ADDRESS = re.compile(r"https?://[^\s?#/]+(?:/[^\s?#]*)?")
+_DOMAIN = re.compile(r"[^\s@A-Z.]+(?:\.[^\s@A-Z.]+)*")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -47,6 +49,16 @@ def _check_ipv6(text: str) -> None:
         raise ValueError(f"browsers write this address [{shortest}]")
 
 
+def check_address(text: str) -> None:
+    """Check that a text is the address of a page, or empty.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if text and not _ADDRESS.fullmatch(text):
+        raise ValueError("an address is written https://chat.example.org, with or without a path, no ? and #")
+
+
 def check_network(text: str) -> None:
     """Check that a text is one address or one network in CIDR form, of IPv4 or IPv6.
 
@@ -57,6 +69,16 @@ def check_network(text: str) -> None:
         ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"{error}; a network is written 10.0.0.0/8, a single address 10.0.0.1") from None
+
+
+def check_domain(text: str) -> None:
+    """Check that a text is the domain of mail addresses, in lower case.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError("a domain is written example.org, in lower case, without @")
 
 
 def check_name(text: str) -> None:
@@ -71,9 +93,11 @@ def check_name(text: str) -> None:
 
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 FilePath = Annotated[str, Meta(max_length=4096, extra={"path": True})]
+Address = Annotated[str, Meta(max_length=255, extra={"each": check_address})]
 Names = Annotated[list[str], Meta(max_length=1000, extra={"each": check_name})]
 Paths = Annotated[list[str], Meta(max_length=100, extra={"each": check_name, "path": True})]
 Origins = Annotated[list[str], Meta(max_length=1000, extra={"each": check_origin})]
+Domains = Annotated[list[str], Meta(max_length=1000, extra={"each": check_domain})]
 Networks = Annotated[list[str], Meta(max_length=1000, extra={"each": check_network})]
 
 # The lower bound is far below any sensible value on purpose: somebody who tries out the deadlines should not have

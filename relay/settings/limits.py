@@ -112,7 +112,7 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             description="Wrong passwords for one account per hour: from all networks together that the account "
             "has never logged in from, and separately from each network that it has. Further "
             "attempts are answered `rate_limited` there; the owner can still log in from the usual "
-            "networks."
+            "networks. Of wrong codes of a second factor there may be a tenth as many."
         ),
     ] = 100
     uploads_per_minute: Annotated[Limit, Meta(description="Files one user may upload per minute.")] = 60

@@ -10,10 +10,11 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from relay.settings.backup import FILE_MARK
 from relay.settings.environment import read_environment
 from relay.settings.fields import FIELDS, SECTION_TYPES, TYPES_SECTION, KeyPath, dotted, field_at, is_plugin_option
 from relay.settings.model import Settings, TypeSettings
@@ -79,14 +80,47 @@ def _value(key: KeyPath, given: Given, problems: list[Problem]) -> Any:
     return convert(field, given, problems) if field else given.value
 
 
+_TLS: Final = "TLS takes both or neither"
+_NEEDS: Final[tuple[tuple[KeyPath, KeyPath, str], ...]] = (
+    (("server", "tls_certificate"), ("server", "tls_key"), _TLS),
+    (("server", "tls_key"), ("server", "tls_certificate"), _TLS),
+    (("mail", "smtp_host"), ("mail", "from_address"), "each mail comes from an address"),
+    (("mail", "smtp_host"), ("server", "public_url"), "the links in mails lead there"),
+    (("mail", "username"), ("mail", "password_file"), "a login takes both"),
+)
+"""Keys that need another one, and why."""
+
+
 def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
     """Return the problems of values that are right alone and wrong together."""
-    pair = ("tls_certificate", "tls_key")
-    present = [key for key in pair if ("server", key) in given and given["server", key].value != ""]
-    if len(present) != 1:
-        return []
-    missing = pair[1 - pair.index(present[0])]
-    return [given["server", present[0]].problem(f"needs {missing} as well", "TLS takes both or neither")]
+
+    def has(section: str, key: str) -> bool:
+        return (section, key) in given and given[section, key].value not in ("", [])
+
+    problems = []
+    for (section, key), needed, why in _NEEDS:
+        if has(section, key) and not has(*needed):
+            name = needed[1] if needed[0] == section else key_label(needed)
+            problems.append(given[section, key].problem(f"needs {name} as well", why))
+    problems.extend(_backup_contradictions(given))
+    by_domain = given.get(("accounts", "registration"))
+    if by_domain is not None and by_domain.value == "domain":
+        for needed in (("accounts", "mail_domains"), ("mail", "smtp_host")):
+            if not has(*needed):
+                name = needed[1] if needed[0] == "accounts" else key_label(needed)
+                problems.append(
+                    by_domain.problem(f'"domain" needs {name} as well', "or nobody could make an account")
+                )
+    return problems
+
+
+def _backup_contradictions(given: Mapping[KeyPath, Given]) -> Iterator[Problem]:
+    every, command = given.get(("backup", "every_seconds")), given.get(("backup", "command"))
+    by_clock = given.get(("backup", "at"))
+    if every is not None and by_clock is not None and by_clock.value and every.value not in (0, "0"):
+        yield every.problem("stands beside [backup] at", "a backup is made at a time of the day or every so often")
+    if command is not None and command.value and FILE_MARK not in str(command.value):
+        yield command.problem(f"does not say {FILE_MARK}", "the path of the backup, which the command is to take")
 
 
 def _build(values: Mapping[KeyPath, Any], places: Mapping[str, str]) -> Settings:
@@ -120,14 +154,15 @@ def explain(
 ) -> Iterator[tuple[str, object, str]]:
     """Yield (dotted key, value, origin) for each setting, in the order of the shipped relay.toml.
 
-    The origin is "default", "FILE:LINE" or "environment NAME". Values whose key sounds like a secret are
-    replaced; relay's own numbers are not, since a length or a number of days gives nothing away.
+    The origin is "default", "FILE:LINE" or "environment NAME". Plugins' options whose key sounds like a secret are
+    replaced, and each text that a variable's `_FILE` holds. No key of relay's own is a secret: it names files.
     """
     problems: list[Problem] = []
     in_file, in_environment = gather(path, environ, problems)
     given = in_file | in_environment
     for key, value in _values(settings):
-        yield dotted(key), _redacted(key, value), _origin(key, given)
+        source = _source(key, given)
+        yield dotted(key), _redacted(key, value, source), "default" if source is None else source.origin
 
 
 def _values(settings: Settings) -> Iterator[tuple[KeyPath, object]]:
@@ -150,12 +185,13 @@ def _flat(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
         yield path, value
 
 
-def _redacted(path: KeyPath, value: object) -> object:
+def _redacted(path: KeyPath, value: object, source: Given | None) -> object:
     field = field_at(path)
-    if field and field.kind in ("integer", "number"):
+    if source is not None and source.hidden and (field is None or field.kind in ("text", "list")):
+        return REDACTED
+    if field:
         return value
-    names = path[1:] if field else path[2:]
-    return _without_secrets(value, is_secret=any(map(sounds_secret, names)))
+    return _without_secrets(value, is_secret=any(map(sounds_secret, path[2:])))
 
 
 def sounds_secret(name: str) -> bool:
@@ -173,13 +209,13 @@ def _without_secrets(value: object, *, is_secret: bool) -> object:
     return value
 
 
-def _origin(path: KeyPath, given: Mapping[KeyPath, Given]) -> str:
-    """Return the origin of a value: its own, or that of the whole table that was given around it."""
+def _source(path: KeyPath, given: Mapping[KeyPath, Given]) -> Given | None:
+    """Return where a value comes from: itself, or the whole table that was given around it; None for a default."""
     while path:
         if path in given:
-            return given[path].origin
+            return given[path]
         path = path[:-1]
-    return "default"
+    return None
 
 
 def gather(path: Path | None, environ: Mapping[str, str], problems: list[Problem]) -> list[dict[KeyPath, Given]]:
@@ -236,7 +272,8 @@ def _misplaced(path: KeyPath, given: Given) -> Problem:
         sections = [name for name in FIELDS if name != TYPES_SECTION] + ["types"]
         if isinstance(given.value, dict):
             found = nearest(path[0], sections)
-            return given.problem("no such section", f"did you mean [{found}]?" if found else "")
+            hint = f"options of a plugin stand under [plugins.{dotted(path)}]"
+            return given.problem("no such section", f"did you mean [{found}]?" if found else hint)
         return given.problem("stands outside of any section", _elsewhere(path[0]))
     keys = FIELDS[TYPES_SECTION if path[0] == "types" else path[0]]
     return given.problem("no such key", did_you_mean(path[-1], keys) or _elsewhere(path[-1]))

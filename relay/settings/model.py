@@ -10,12 +10,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from relay.settings.backup import BackupSettings
 from relay.settings.kinds import Names, Paths
 from relay.settings.limits import AttachmentsSettings, LimitsSettings
+from relay.settings.mail import MailSettings
 from relay.settings.sections import (
     AccountsSettings,
+    AuditSettings,
     HeartbeatSettings,
     LogSettings,
+    MetricsSettings,
     PresenceSettings,
     ReplaySettings,
     ServerSettings,
@@ -28,10 +32,13 @@ BUNDLED_PLUGINS = (
     "chat_message",
     "group_message",
     "group_event",
+    "audit_event",
     "notification",
     "message_edit",
     "message_delete",
     "reaction",
+    "threads",
+    "pin",
     "read_receipt",
     "status_update",
     "typing_indicator",
@@ -41,6 +48,8 @@ BUNDLED_PLUGINS = (
     "answers",
     "actions",
     "search",
+    "marks",
+    "report",
 )
 
 
@@ -237,7 +246,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     accounts: Annotated[
         AccountsSettings,
         Meta(description="Who may join this server, and which users they find there."),
-    ] = AccountsSettings()
+    ] = msgspec.field(default_factory=AccountsSettings)
+    mail: Annotated[
+        MailSettings,
+        Meta(
+            description="The mails that relay sends: links to verify an address, for a forgotten password, and to "
+            "make an account. `relay mail test ADDRESS` tries it out."
+        ),
+    ] = MailSettings()
+    audit: Annotated[
+        AuditSettings,
+        Meta(description="What is recorded of the acts of admins, moderators and the operator, and for how long."),
+    ] = AuditSettings()
+    backup: Annotated[
+        BackupSettings,
+        Meta(
+            description="Backups that the server makes by itself while it runs. Whatever this says, the command "
+            "`relay backup` and admins can have one made: docs/operate/backup.md."
+        ),
+    ] = msgspec.field(default_factory=BackupSettings)
     attachments: Annotated[
         AttachmentsSettings,
         Meta(description="Files in messages: how large, how many, and how long an unused one is kept."),
@@ -246,6 +273,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         WebSettings,
         Meta(description="The web page and the JavaScript SDK that the server brings along."),
     ] = WebSettings()
+    metrics: Annotated[
+        MetricsSettings,
+        Meta(description="What the server remembers of how it was doing, beside `/metrics`."),
+    ] = MetricsSettings()
     log: Annotated[
         LogSettings,
         Meta(description="The log lines that the server writes to standard error."),

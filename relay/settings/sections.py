@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from relay.settings.kinds import FilePath, Networks, Origins, Seconds, Text
+from relay.settings.kinds import Address, Domains, FilePath, Networks, Origins, Seconds, Text
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +32,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "printed at the start names it.",
         ),
     ] = 8484
+    public_url: Annotated[
+        Address,
+        Meta(
+            description="The address at which people open the page, for the links of invitations: "
+            "https://chat.example.org, with a path where a proxy adds one. Empty: the address at which the admin "
+            "who invites has opened it, or that of host and port on the command line.",
+        ),
+    ] = ""
     allowed_origins: Annotated[
         Origins,
         Meta(
@@ -77,8 +85,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         FilePath,
         Meta(
             min_length=1,
-            description="The SQLite file with everything in it, created at the first start. It needs a real "
-            "local disk: SQLite's locks and its log do not work on network file systems.",
+            description="The SQLite file with everything in it, created at the first start in a folder that is "
+            "there. It needs a real local disk: SQLite's locks and its log do not work on network file systems.",
         ),
     ] = "relay.db"
     durability: Annotated[
@@ -129,6 +137,14 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             "large server less where much is erased.",
         ),
     ] = 10.0
+    copy_before_upgrade: Annotated[
+        bool,
+        Meta(
+            description="Whether the start of a newer relay copies the file first where the upgrade changes what "
+            "is stored: to relay.db.schema-N beside it, N being the schema's version so far. It takes time and "
+            "room, and the copy stays until you delete it.",
+        ),
+    ] = True
 
 
 class HeartbeatSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -229,12 +245,29 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Registration, tokens, passwords and the directory of users."""
 
     registration: Annotated[
-        Literal["invite", "open", "closed"],
+        Literal["invite", "open", "domain", "closed"],
         Meta(
             description='Who may make an account: "invite": those with an invitation; "open": anybody who '
-            'reaches the server; "closed": nobody (accounts come from the command line).'
+            'reaches the server; "domain": those with a mail address of mail_domains, to which a link is sent, '
+            'and those with an invitation; "closed": nobody (accounts come from the command line).'
         ),
     ] = "invite"
+    password_login: Annotated[
+        bool,
+        Meta(
+            description="Whether people sign in by a password, and make accounts with one. With false they use a "
+            "way that a plugin brings, such as oidc; only the first user's link still makes an account with a "
+            "password, and `relay token create` lets an owner in who is locked out."
+        ),
+    ] = True
+    mail_domains: Annotated[
+        Domains,
+        Meta(
+            description='Domains whose mail addresses may have an account, with registration = "domain". Needs '
+            "[mail]. Each is taken as it is: example.org does not stand for mail.example.org.",
+            examples=["example.org"],
+        ),
+    ] = msgspec.field(default_factory=list)
     token_days: Annotated[
         int,
         Meta(ge=0, le=36_500, description="Days until the token of a login expires; 0 means never."),
@@ -242,6 +275,20 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     password_min_length: Annotated[
         int, Meta(ge=1, le=128, description="Fewest characters a new password may have.")
     ] = 8
+    require_second_factor_for: Annotated[
+        Literal["nobody", "admins", "everybody"],
+        Meta(
+            description="Who must have a second factor, an authenticator app, to log in with a password. Who has "
+            "none sets it up at the next login; sessions that are open, and tokens of the command line, stay."
+        ),
+    ] = "nobody"
+    erase_own: Annotated[
+        bool,
+        Meta(
+            description="Whether users may erase their own account, with what they wrote. With false an admin "
+            "does it for them. A legal hold keeps messages in either case."
+        ),
+    ] = True
     directory: Annotated[
         Literal["everyone", "shared"],
         Meta(
@@ -249,6 +296,23 @@ class AccountsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             "who have said something in a conversation that both are in."
         ),
     ] = "everyone"
+
+
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The audit log: the acts of those who administer the server."""
+
+    keep_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="Days until an entry is erased; one on legal hold stays. No rule for other messages "
+            "reaches the audit log. 0 means that all are kept for ever.",
+        ),
+    ] = 0.0
+    addresses: Annotated[
+        bool, Meta(description="Record with each entry the network address that the act came from.")
+    ] = True
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -266,6 +330,18 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(
             description="Serve the JavaScript SDK below /sdk/, for pages of any origin to import. relay's own "
             "page needs it."
+        ),
+    ] = True
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The figures that the server keeps of itself."""
+
+    history: Annotated[
+        bool,
+        Meta(
+            description="Keep the server's figures over time in the database: each minute for 2 days, each hour "
+            "for 60 days, each day for 5 years. It is one small transaction a minute, and some megabytes in all."
         ),
     ] = True
 

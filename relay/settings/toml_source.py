@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from relay.protocol.errors import said
 from relay.settings.problems import Problem
 
 _LEXEME = re.compile(
@@ -67,7 +68,7 @@ def _read_text(path: Path, problems: list[Problem]) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         problems.append(Problem(file=file, line=line, message="is not UTF-8 text", hint="save the file as UTF-8"))
     except OSError as error:
-        problems.append(Problem(file=file, message=f"cannot be read: {error.strerror or error}"))
+        problems.append(Problem(file=file, message=f"cannot be read: {error.strerror or said(error)}"))
     return ""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from relay.protocol.errors import said
 from relay.settings.fields import KeyPath
 from relay.settings.loading import gather, load
 from relay.settings.problems import Problem
@@ -41,7 +42,7 @@ class SettingsFile:
                 self._before = path.read_bytes().decode("utf-8-sig")
             self._document = tomlkit.parse(self._before)
         except OSError as error:
-            raise NotWritten(f"{path} cannot be read: {error.strerror or error}") from None
+            raise NotWritten(f"{path} cannot be read: {error.strerror or said(error)}") from None
         except (UnicodeDecodeError, TOMLKitError) as error:
             raise NotWritten(f"{path} is not TOML: {error}") from None
 
@@ -134,7 +135,7 @@ class SettingsFile:
             draft.replace(target)
             draft = None
         except OSError as error:
-            raise NotWritten(f"{self.path} cannot be written: {error.strerror or error}") from None
+            raise NotWritten(f"{self.path} cannot be written: {error.strerror or said(error)}") from None
         finally:
             if draft is not None:
                 draft.unlink(missing_ok=True)

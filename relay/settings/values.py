@@ -22,6 +22,8 @@ _UNITS = {
         for power, names in enumerate((("b",), ("k", "kb", "kib"), ("m", "mb", "mib"), ("g", "gb", "gib")))
         for name in names
     },
+    "minutes": {"s": 1 / 60, "m": 1, "min": 1, "h": 60, "d": 1440},
+    "hours": {"m": 1 / 60, "min": 1 / 60, "h": 1, "d": 24, "w": 168},
     "days": {"d": 1, "day": 1, "days": 1, "w": 7},
 }
 """Units that people write behind a number, as factors of the unit that the key's name ends with."""
@@ -89,8 +91,9 @@ def _fault(field: Field, given: Given) -> Problem | _Fit:
         return given.problem(f"{given.shown} is not {expected(field)}", _hint(field, given))
     if field.least and isinstance(value, int) and 0 < value < field.least:
         return given.problem(f"{given.shown} is not {expected(field)}")
-    if field.check_entry and isinstance(value, list):
-        faults = [found for entry in value if (found := _entry_fault(field.check_entry, entry, given))]
+    if field.check_entry:
+        entries = value if isinstance(value, list) else [str(value)]
+        faults = [found for entry in entries if (found := _entry_fault(field.check_entry, entry, given))]
         if faults:
             return given.problem("; ".join(faults))
     return _Fit(value)
@@ -100,7 +103,7 @@ def _entry_fault(check: Callable[[str], None], entry: str, given: Given) -> str:
     try:
         check(entry)
     except ValueError as error:
-        return "an entry of the file does not fit" if given.hidden else f"{shown(entry)} does not fit: {error}"
+        return "what the file has does not fit" if given.hidden else f"{shown(entry)} does not fit: {error}"
     return ""
 
 
@@ -170,7 +173,7 @@ def _hint(field: Field, given: Given) -> str:
     if field.kind == "choice" and isinstance(value, str):
         return did_you_mean(value.strip(), field.choices)
     if field.kind in ("integer", "number") and isinstance(value, str) and not given.hidden:
-        plain = _without_unit(field.unit, value)
+        plain = without_unit(field.unit, value)
         if plain is not None:
             return f"write {plain}, without the unit"
     if given.is_text:
@@ -186,8 +189,8 @@ def _hint(field: Field, given: Given) -> str:
     return ""
 
 
-def _without_unit(unit: str, text: str) -> str | None:
-    """Convert "64MB" or "10s" to a key's own unit; None if the text is not a number with a unit."""
+def without_unit(unit: str, text: str) -> str | None:
+    """Convert "64MB" or "10s" to a key's own unit, its name's end; None if it is no number with a unit."""
     found = _WITH_UNIT.fullmatch(text.strip())
     factor = _UNITS.get(unit, {}).get(found[2].lower()) if found else None
     return None if found is None or factor is None else f"{float(found[1]) * factor:.15g}"

@@ -1,26 +1,24 @@
-"""Users, tokens, invites and devices. Only the hash of a token or an invite code is stored."""
+"""Users and their tokens. Only the hash of a token or an invite code is stored; devices are in `devices`."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 import sqlite3
-from typing import Any, Final, Literal, NamedTuple, cast
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple
 
-from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.errors import not_found
+from relay.protocol.kinds import ServerRole
+from relay.storage import sample
+from relay.storage.first_migrations import BROADCAST_CHANNEL
 from relay.storage.folding import sought
-from relay.storage.migrations import BROADCAST_CHANNEL
 from relay.storage.names import check_name as check_name
 from relay.storage.names import claim_name as claim_name
 from relay.storage.shown import check_shown
 
 TOKEN_PREFIX: Final = "rly_"  # noqa: S105 - the public prefix of every token
 """The prefix by which secret scanners recognise a leaked token."""
-
-_NO_INVITE: Final = "this invite is wrong, used up or expired; ask for a new one"
-
-InviteRole = Literal["user", "admin", "first"]
-"""The role of a user who registers with an invite; "first" is an admin, on a server without users only."""
 
 
 class Identity(NamedTuple):
@@ -30,7 +28,7 @@ class Identity(NamedTuple):
     """
 
     user_id: str
-    admin: bool = False
+    role: ServerRole = ServerRole.MEMBER
     disabled: bool = False
     token_id: str = ""
     scopes: frozenset[str] = frozenset()
@@ -38,30 +36,47 @@ class Identity(NamedTuple):
     created_at: float = 0.0
     expires_at: float | None = None
 
+    @property
+    def admin(self) -> bool:
+        """Whether this is an admin of the server, or its owner."""
+        return self.role.reaches(ServerRole.ADMIN)
+
 
 class User(NamedTuple):
     """One user's account."""
 
     user_id: str
     display_name: str
-    admin: bool
+    role: ServerRole
     disabled: bool
     created_at: float
     receipts: bool
     presence_to: Literal["everyone", "shared", "nobody"]
     groups_from: Literal["everyone", "shared", "nobody"] = "everyone"
 
+    @property
+    def admin(self) -> bool:
+        """Whether this is an admin of the server, or its owner."""
+        return self.role.reaches(ServerRole.ADMIN)
 
-class Device(NamedTuple):
-    """One device of a user, identified by its lasting client id."""
 
-    client_id: str
-    session_id: str
-    acked: int
+LAST_USED: Final = (
+    "nullif(max(coalesce(t.used_at, 0), coalesce((SELECT max(d.seen_at) FROM devices d"
+    " WHERE d.user_id = t.user_id AND d.token_id = t.token_id), 0)), 0)"
+)
+"""When a token `t` was last used, in SQL: by a call, or by a device that said hello; null for never."""
+
+
+class ApiToken(NamedTuple):
+    """A token that no login made; `last_used_at` is when somebody last called or connected with it."""
+
+    token_id: str
+    label: str
+    origin: str
+    scopes: str
     created_at: float
-    seen_at: float
-    revoked_at: float | None
-    token_id: str | None
+    expires_at: float | None
+    last_used_at: float | None
 
 
 def hash_secret(secret: str) -> bytes:
@@ -75,20 +90,25 @@ def create_user(
     now: float,
     *,
     display_name: str | None = None,
+    role: ServerRole = ServerRole.MEMBER,
     admin: bool = False,
     password_hash: str | None = None,
 ) -> None:
     """Create a user.
 
+    Args:
+        admin: the same as the role of an admin.
+
     Raises:
         RelayError: `conflict` when the name is taken, `invalid_payload` when it is invalid or shows nothing.
     """
     shown = check_shown(display_name, "display_name") if display_name else user_id
+    role = ServerRole.ADMIN if admin else role
     claim_name(connection, check_name(user_id, "user id"), "user")
     connection.execute(
-        "INSERT INTO users (user_id, display_name, admin, password_hash, created_at, delivered, sought)"
+        "INSERT INTO users (user_id, display_name, role, password_hash, created_at, delivered, sought)"
         " VALUES (?, ?, ?, ?, ?, 0, ?)",
-        (user_id, shown, int(admin), password_hash, now, sought(user_id, shown)),
+        (user_id, shown, role, password_hash, now, sought(user_id, shown)),
     )
     # Every user is a member of the broadcast channel, and sees it from now on.
     connection.execute(
@@ -128,21 +148,48 @@ def list_users(connection: sqlite3.Connection, *, after: str = "", limit: int = 
 
 
 def update_user(connection: sqlite3.Connection, user_id: str, **changes: Any) -> None:
-    """Change some of display_name, admin, disabled, password_hash, receipts, presence_to, groups_from.
+    """Change some of display_name, role, disabled, banned, password_hash, receipts, presence_to, groups_from.
+
+    `admin` may be changed too: it is the role of an admin, or that of a member. An account is closed while it is
+    disabled, banned, or both; each of the two ends by itself.
 
     Raises:
-        RelayError: `not_found`; `invalid_payload` for a display name that shows nothing.
+        RelayError: `not_found`; `invalid_payload` for a display name that shows nothing; `conflict` for a password
+            of an account of the sample data.
     """
+    if changes.get("password_hash") is not None:
+        sample.check_signs_in(connection, user_id)
     if "display_name" in changes:
         shown = check_shown(changes["display_name"], "display_name")
         changes |= {"display_name": shown, "sought": sought(user_id, shown)}
-    assignments = ", ".join(f"{column} = ?" for column in changes)
+    if "admin" in changes:
+        changes["role"] = ServerRole.ADMIN if changes.pop("admin") else ServerRole.MEMBER
+    assignments = ", ".join(_CLOSING.get(column, f"{column} = ?") for column in changes)
     cursor = connection.execute(
         f"UPDATE users SET {assignments} WHERE user_id = ?",
         (*changes.values(), user_id),
     )
     if cursor.rowcount == 0:
         raise not_found(f"user {user_id!r}")
+
+
+def role_of(connection: sqlite3.Connection, user_id: str) -> ServerRole | None:
+    """Return a user's role on this server; None if there is no such user."""
+    row = connection.execute("SELECT role FROM users WHERE user_id = ?", (user_id,)).fetchone()
+    return ServerRole(row[0]) if row else None
+
+
+def has_admins(connection: sqlite3.Connection) -> bool:
+    """Return whether somebody is an admin or an owner, disabled or not."""
+    row = connection.execute("SELECT 1 FROM users WHERE role IN ('owner', 'admin') LIMIT 1").fetchone()
+    return row is not None
+
+
+def count_owners(connection: sqlite3.Connection) -> int:
+    """Return the number of owners who can sign in."""
+    return int(
+        connection.execute("SELECT count(*) FROM users WHERE role = 'owner' AND disabled = 0").fetchone()[0]
+    )
 
 
 def tells_receipts(connection: sqlite3.Connection, user_id: str) -> bool:
@@ -171,8 +218,10 @@ def create_token(
     """Create a token and return it. Only its hash is stored, so it cannot be shown again.
 
     Raises:
-        RelayError: `not_found` when there is no such user, `invalid_payload` for a label that shows nothing.
+        RelayError: `not_found` when there is no such user, `invalid_payload` for a label that shows nothing,
+            `conflict` for an account of the sample data.
     """
+    sample.check_signs_in(connection, user_id)
     label = check_shown(label, "label") if label else ""
     if get_user(connection, user_id) is None:
         raise not_found(f"user {user_id!r}")
@@ -191,14 +240,14 @@ def create_token(
 def find_token(connection: sqlite3.Connection, token_hash: bytes) -> Identity | None:
     """Return the identity behind a token, also when it is expired or disabled; None for an unknown token."""
     row = connection.execute(
-        "SELECT t.user_id, u.admin, u.disabled, t.token_id, t.scopes, t.client_id, t.created_at, t.expires_at"
+        "SELECT t.user_id, u.role, u.disabled, t.token_id, t.scopes, t.client_id, t.created_at, t.expires_at"
         " FROM tokens t JOIN users u USING (user_id) WHERE t.token_hash = ?",
         (token_hash,),
     ).fetchone()
     if row is None:
         return None
     return Identity(
-        user_id=row[0], admin=bool(row[1]), disabled=bool(row[2]), token_id=row[3],
+        user_id=row[0], role=ServerRole(row[1]), disabled=bool(row[2]), token_id=row[3],
         scopes=frozenset(row[4].split()), client_id=row[5], created_at=row[6], expires_at=row[7],
     )  # fmt: skip
 
@@ -210,15 +259,41 @@ def has_token(connection: sqlite3.Connection, token_id: str) -> bool:
     return connection.execute("SELECT 1 FROM tokens WHERE token_id = ?", (token_id,)).fetchone() is not None
 
 
+def logged_in_at(connection: sqlite3.Connection, token_id: str) -> float | None:
+    """Return when the login was that a token comes from; None for a token that no login made."""
+    row = connection.execute("SELECT created_at FROM tokens WHERE token_id = ? AND origin = 'login'", (token_id,))
+    found = row.fetchone()
+    return float(found[0]) if found else None
+
+
 def list_tokens(connection: sqlite3.Connection, user_id: str | None = None) -> list[dict[str, Any]]:
-    """Return the tokens' rows, without the tokens themselves."""
+    """Return the tokens' rows, oldest first, without the tokens themselves."""
     rows = connection.execute(
-        "SELECT token_id, user_id, origin, label, scopes, created_at, expires_at FROM tokens"
+        f"SELECT token_id, user_id, origin, label, scopes, created_at, expires_at, {LAST_USED} FROM tokens t"
         " WHERE ?1 IS NULL OR user_id = ?1 ORDER BY created_at",
         (user_id,),
     )
-    keys = ("token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at")
+    keys = (
+        "token_id", "user_id", "origin", "label", "scopes", "created_at", "expires_at", "last_used_at",
+    )  # fmt: skip
     return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+def list_api_tokens(connection: sqlite3.Connection, user_id: str) -> list[ApiToken]:
+    """Return the tokens of a user that no login made."""
+    rows = connection.execute(
+        f"SELECT t.token_id, t.label, t.origin, t.scopes, t.created_at, t.expires_at, {LAST_USED}"
+        " FROM tokens t WHERE t.user_id = ? AND t.origin <> 'login'",
+        (user_id,),
+    )
+    return [ApiToken(*row) for row in rows]
+
+
+def save_uses(connection: sqlite3.Connection, uses: Iterable[tuple[str, float]]) -> None:
+    """Store when tokens were last used, by their ids."""
+    connection.executemany(
+        "UPDATE tokens SET used_at = ?2 WHERE token_id = ?1 AND coalesce(used_at, 0) < ?2", uses
+    )
 
 
 def revoke_token(connection: sqlite3.Connection, token_id: str) -> str:
@@ -242,158 +317,19 @@ def revoke_logins(connection: sqlite3.Connection, user_id: str, kept_token_id: s
     return [row[0] for row in rows]
 
 
-def create_invite(
-    connection: sqlite3.Connection,
-    now: float,
-    *,
-    created_by: str | None,
-    expires_at: float | None,
-    uses: int = 1,
-    role: InviteRole = "user",
-) -> str:
-    """Create an invite and return its code."""
-    code = secrets.token_urlsafe(18)
-    connection.execute(
-        "INSERT INTO invites (code_hash, created_by, created_at, expires_at, uses_left, role)"
-        " VALUES (?,?,?,?,?,?)",
-        (hash_secret(code), created_by, now, expires_at, uses, role),
-    )
-    return code
-
-
-def create_first_invite(connection: sqlite3.Connection, now: float, expires_at: float) -> str | None:
-    """Create the invite of the first user and delete the one before; return its code, None if there are users."""
-    connection.execute("DELETE FROM invites WHERE role = 'first'")
-    if count_users(connection):
-        return None
-    return create_invite(connection, now, created_by=None, expires_at=expires_at, role="first")
-
-
-def check_invite(connection: sqlite3.Connection, code: str, now: float) -> None:
-    """Check that an invite is valid now. `use_invite` checks again, in the transaction that counts.
-
-    Raises:
-        RelayError: `forbidden`.
-    """
-    found = connection.execute(
-        "SELECT 1 FROM invites WHERE code_hash = ? AND uses_left > 0 AND (expires_at IS NULL OR expires_at > ?)",
-        (hash_secret(code), now),
-    )
-    if found.fetchone() is None:
-        raise RelayError(ErrorCode.FORBIDDEN, _NO_INVITE)
-
-
-def use_invite(connection: sqlite3.Connection, code: str, now: float) -> InviteRole:
-    """Count one use of an invite, in the transaction that creates the account, and return the new user's role.
-
-    Raises:
-        RelayError: `forbidden` when the invite is unknown, expired or used up.
-    """
-    rows = connection.execute(
-        "UPDATE invites SET uses_left = uses_left - 1 WHERE code_hash = ? AND uses_left > 0"
-        " AND (expires_at IS NULL OR expires_at > ?) AND (role <> 'first' OR NOT EXISTS (SELECT 1 FROM users))"
-        " RETURNING role",
-        (hash_secret(code), now),
-    ).fetchall()
-    if not rows:
-        raise RelayError(ErrorCode.FORBIDDEN, _NO_INVITE)
-    return cast(InviteRole, rows[0][0])
-
-
-def get_device(connection: sqlite3.Connection, user_id: str, client_id: str) -> Device | None:
-    """Return a device, revoked or not, or None."""
-    row = connection.execute(
-        f"SELECT {_DEVICE} FROM devices WHERE user_id = ? AND client_id = ?", (user_id, client_id)
-    ).fetchone()
-    return Device(*row) if row else None
-
-
-def list_devices(connection: sqlite3.Connection, user_id: str) -> list[Device]:
-    """Return a user's devices that are not revoked, last seen first."""
-    rows = connection.execute(
-        f"SELECT {_DEVICE} FROM devices WHERE user_id = ? AND revoked_at IS NULL ORDER BY seen_at DESC",
-        (user_id,),
-    )
-    return [Device(*row) for row in rows]
-
-
-def attach_device(
-    connection: sqlite3.Connection,
-    user_id: str,
-    client_id: str,
-    token_id: str,
-    now: float,
-    since: float = float("inf"),
-) -> str | None:
-    """Store that a device has connected with a token; return its session id, a new one for a new device.
-
-    Args:
-        since: when the token was made. For a device that was revoked at that moment or later, None is returned.
-    """
-    row = connection.execute(
-        "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT (user_id, client_id) DO UPDATE SET seen_at = ?5,"
-        " token_id = ?4, session_id = CASE WHEN revoked_at IS NULL THEN session_id ELSE ?3 END,"
-        " revoked_at = NULL WHERE revoked_at IS NULL OR revoked_at < ?6 RETURNING session_id",
-        (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now, since),
-    ).fetchall()
-    return str(row[0][0]) if row else None
-
-
-def revoke_device(connection: sqlite3.Connection, user_id: str, client_id: str, now: float) -> list[str]:
-    """Revoke a device, and the token of the login that it came with.
-
-    Returns:
-        The ids of the tokens that were deleted.
-
-    Raises:
-        RelayError: `not_found`.
-    """
-    rows = connection.execute(
-        "UPDATE devices SET revoked_at = ? WHERE user_id = ? AND client_id = ? AND revoked_at IS NULL"
-        " RETURNING token_id",
-        (now, user_id, client_id),
-    ).fetchall()
-    if not rows:
-        raise not_found(f"device {client_id!r}")
-    void = connection.execute(
-        "DELETE FROM tokens WHERE user_id = ?1 AND origin = 'login' AND (token_id = ?2 OR client_id = ?3)"
-        " RETURNING token_id",
-        (user_id, rows[0][0], client_id),
-    ).fetchall()
-    return [row[0] for row in void]
-
-
-def move_acked(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:
-    """Advance a device's ack, and with it the user's delivered position; neither ever goes back.
-
-    Returns:
-        The user's delivered position before and after.
-    """
-    connection.execute(
-        "UPDATE devices SET acked = max(acked, ?) WHERE user_id = ? AND client_id = ?",
-        (cursor, user_id, client_id),
-    )
-    before = delivered(connection, user_id)
-    if cursor > before:
-        connection.execute("UPDATE users SET delivered = ? WHERE user_id = ?", (cursor, user_id))
-    return before, max(before, cursor)
-
-
-def delivered(connection: sqlite3.Connection, user_id: str) -> int:
-    """Return the highest position that any device of the user has acked."""
-    row = connection.execute("SELECT delivered FROM users WHERE user_id = ?", (user_id,)).fetchone()
-    return int(row[0]) if row else 0
-
-
 def count_users(connection: sqlite3.Connection) -> int:
     """Return the number of users."""
     return int(connection.execute("SELECT count(*) FROM users").fetchone()[0])
 
 
-_USER: Final = "user_id, display_name, admin, disabled, created_at, receipts, presence_to, groups_from"
-_DEVICE: Final = "client_id, session_id, acked, created_at, seen_at, revoked_at, token_id"
+_CLOSING: Final = {
+    "disabled": "disabled = (disabled & ~1) | ?",
+    "banned": "disabled = (disabled & ~2) | (2 * ?)",
+}
+"""The two bits of the column `disabled`, which most queries only compare with 0."""
+
+_USER: Final = "user_id, display_name, role, disabled, created_at, receipts, presence_to, groups_from"
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    return User(row[0], row[1], bool(row[2]), bool(row[3]), row[4], bool(row[5]), row[6], row[7])
+    return User(row[0], row[1], ServerRole(row[2]), bool(row[3]), row[4], bool(row[5]), row[6], row[7])

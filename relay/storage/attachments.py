@@ -8,9 +8,12 @@ one of those messages may download them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from relay.protocol.envelope import encode_json
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.observer import note_erased
 
@@ -18,14 +21,32 @@ CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20
 """Low bits of a chunk's id, its number in the blob; the blob's id is above them. 128 GiB at most."""
 
+PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
+"""The types of pictures that every browser shows, and whose size is read."""
+
 _ATTACHMENT: Final = (
-    "a.attachment_id, a.blob_id, a.user_id, a.name, a.type, a.size, b.sha256 FROM attachments a JOIN blobs b"
-    " USING (blob_id)"
+    "a.attachment_id, a.blob_id, a.user_id, a.name, a.type, a.size, b.sha256, a.width, a.height"
+    " FROM attachments a JOIN blobs b USING (blob_id)"
 )
 
 
+class Pixels(NamedTuple):
+    """The size in which a picture is shown; 0 where it is not known."""
+
+    width: int
+    height: int
+
+
+NO_PIXELS: Final = Pixels(0, 0)
+
+
 class Attachment(NamedTuple):
-    """A file as one user uploaded it; `size` is in bytes."""
+    """A file as one user uploaded it.
+
+    Attributes:
+        size: in bytes.
+        width, height: a picture's, in pixels; None where they are not known.
+    """
 
     attachment_id: str
     blob_id: int
@@ -34,6 +55,8 @@ class Attachment(NamedTuple):
     type: str
     size: int
     sha256: bytes
+    width: int | None = None
+    height: int | None = None
 
 
 def begin(connection: sqlite3.Connection, now: float) -> int:
@@ -56,6 +79,16 @@ def get_chunk(connection: sqlite3.Connection, blob_id: int, number: int) -> byte
     return found[0] if found else None
 
 
+def chunks_of(connection: sqlite3.Connection, blob_id: int) -> Iterator[bytes]:
+    """Yield a blob's chunks in order."""
+    first = blob_id << _NUMBER_BITS
+    rows = connection.execute(
+        "SELECT data FROM chunks WHERE chunk_id BETWEEN ? AND ? ORDER BY chunk_id",
+        (first, first | (1 << _NUMBER_BITS) - 1),
+    )
+    yield from (data for (data,) in rows)
+
+
 def used_bytes(connection: sqlite3.Connection, user_id: str) -> int:
     """Return the bytes of all of a user's uploads, each counted even if its bytes are shared."""
     row = connection.execute("SELECT coalesce(sum(size), 0) FROM attachments WHERE user_id = ?", (user_id,))
@@ -71,9 +104,9 @@ def finish(connection: sqlite3.Connection, new: Attachment, now: float) -> Attac
         )
     kept = new if same is None else new._replace(blob_id=same[0])
     connection.execute(
-        "INSERT INTO attachments (attachment_id, blob_id, user_id, name, type, size, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*kept[:6], now),
+        "INSERT INTO attachments (attachment_id, blob_id, user_id, name, type, size, width, height, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*kept[:6], kept.width or 0, kept.height or 0, now),
     )
     return kept
 
@@ -83,7 +116,7 @@ def find(connection: sqlite3.Connection, user_id: str, attachment_id: str) -> At
     row = connection.execute(f"SELECT {_ATTACHMENT} WHERE attachment_id = ?", (attachment_id,)).fetchone()
     if row is None:
         return None
-    found = Attachment._make(row)
+    found = _attachment(row)
     return found if found.user_id == user_id or _is_shown(connection, user_id, attachment_id) else None
 
 
@@ -100,22 +133,38 @@ def _is_shown(connection: sqlite3.Connection, user_id: str, attachment_id: str) 
     return row is not None
 
 
-def check(connection: sqlite3.Connection, user_id: str, attachment_ids: Iterable[str]) -> None:
-    """Check that a user may attach each of these files.
+def read_some(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[Attachment]:
+    """Return all files that some messages hold."""
+    marks = ",".join("?" * len(message_ids))
+    held = f"SELECT attachment_id FROM holds WHERE message_id IN ({marks})"
+    rows = connection.execute(f"SELECT {_ATTACHMENT} WHERE attachment_id IN ({held})", message_ids)
+    return [_attachment(row) for row in rows]
+
+
+def _attachment(row: Sequence[Any]) -> Attachment:
+    return Attachment(*row[:7], *(pixels or None for pixels in row[7:]))
+
+
+def check(connection: sqlite3.Connection, user_id: str, attachment_ids: Iterable[str]) -> list[Attachment]:
+    """Return these files, once it is sure that the user may attach each of them.
 
     Raises:
         RelayError: `not_found`, with the attachment's id.
     """
+    files = []
     for attachment_id in attachment_ids:
-        if find(connection, user_id, attachment_id) is None:
+        found = find(connection, user_id, attachment_id)
+        if found is None:
             raise not_found(f"attachment {attachment_id!r}")
+        files.append(found)
+    return files
 
 
-def hold(connection: sqlite3.Connection, message_id: int, attachment_ids: Sequence[str]) -> None:
-    """Store that a message holds attachments."""
+def hold(connection: sqlite3.Connection, channel_id: int, message_id: int, attachment_ids: Sequence[str]) -> None:
+    """Store that a message of a conversation holds attachments."""
     connection.executemany(
-        "INSERT OR IGNORE INTO holds (attachment_id, message_id) VALUES (?, ?)",
-        [(attachment_id, message_id) for attachment_id in attachment_ids],
+        "INSERT OR IGNORE INTO holds (attachment_id, message_id, channel_id) VALUES (?, ?, ?)",
+        [(attachment_id, message_id, channel_id) for attachment_id in attachment_ids],
     )
     connection.executemany(
         "UPDATE attachments SET held = 1 WHERE attachment_id = ?", [(one,) for one in attachment_ids]
@@ -133,18 +182,51 @@ def remove(connection: sqlite3.Connection, user_id: str, attachment_id: str) -> 
         raise not_found(f"attachment {attachment_id!r}")
     if connection.execute("SELECT 1 FROM holds WHERE attachment_id = ?", (attachment_id,)).fetchone():
         raise RelayError(ErrorCode.CONFLICT, "a message holds this attachment; delete the message instead")
+    if connection.execute("SELECT 1 FROM pictures WHERE attachment_id = ?", (attachment_id,)).fetchone():
+        raise RelayError(ErrorCode.CONFLICT, "a profile or a group shows this picture; choose another one first")
     connection.execute("DELETE FROM attachments WHERE attachment_id = ?", (attachment_id,))
 
 
+def forget_description(connection: sqlite3.Connection, attachment_id: str, message_ids: Iterable[int]) -> None:
+    """Erase what some messages say of a file, its name above all, also in their versions from before an edit."""
+    for message_id in message_ids:
+        for table in ("log", "versions"):
+            rows = connection.execute(
+                f"SELECT payload FROM {table} WHERE message_id = ? AND payload LIKE '%\"files\"%'", (message_id,)
+            ).fetchall()
+            for (payload,) in rows:
+                said = msgspec.json.decode(payload)
+                left = [one for one in said.pop("files", ()) if one["attachment_id"] != attachment_id]
+                said |= {"files": left} if left else {}
+                note_erased(connection)
+                connection.execute(
+                    f"UPDATE {table} SET payload = ? WHERE message_id = ? AND payload = ?",
+                    (encode_json(said).decode(), message_id, payload),
+                )
+
+
 def forget_unheld(connection: sqlite3.Connection, before: float, limit: int) -> int:
-    """Delete attachments that no message holds now, and unused ones older than `before`; return how many."""
+    """Delete attachments that are no longer used, and those never used from before `before`; return how many."""
     rows = connection.execute(
         "SELECT attachment_id FROM attachments a WHERE (held = 1 OR created_at < ?)"
-        " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.attachment_id = a.attachment_id) LIMIT ?",
+        " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.attachment_id = a.attachment_id)"
+        " AND NOT EXISTS (SELECT 1 FROM pictures p WHERE p.attachment_id = a.attachment_id) LIMIT ?",
         (before, limit),
     ).fetchall()
     connection.executemany("DELETE FROM attachments WHERE attachment_id = ?", rows)
     return len(rows)
+
+
+def unmeasured(connection: sqlite3.Connection, limit: int) -> list[tuple[str, str, int]]:
+    """Return id, type and blob of pictures that were stored before their sizes were read."""
+    return connection.execute(
+        "SELECT attachment_id, type, blob_id FROM attachments WHERE width IS NULL LIMIT ?", (limit,)
+    ).fetchall()
+
+
+def set_pixels(connection: sqlite3.Connection, sizes: Iterable[tuple[int, int, str]]) -> None:
+    """Store width, height, and the attachment that has them, for each of some pictures."""
+    connection.executemany("UPDATE attachments SET width = ?, height = ? WHERE attachment_id = ?", sizes)
 
 
 def any_blob(connection: sqlite3.Connection) -> bool:

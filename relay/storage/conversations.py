@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import msgspec
+
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.protocol.kinds import ConversationKind, Role
-from relay.storage import versions
-from relay.storage.accounts import check_name, claim_name
-from relay.storage.migrations import BROADCAST_CHANNEL
+from relay.protocol.kinds import ConversationKind, Role, ServerRole
+from relay.storage import blocks, public_groups, restrictions, slow_mode, versions
+from relay.storage.accounts import check_name, claim_name, role_of
+from relay.storage.first_migrations import BROADCAST_CHANNEL
 
 _MADE_UP_BYTES: Final = 6
 _MADE_UP: Final = "g_" + "[0-9a-f]" * 2 * _MADE_UP_BYTES
@@ -19,7 +22,7 @@ _LOOKED_AT: Final = 1000
 
 
 class ChannelRow(NamedTuple):
-    """A stored conversation; `members` maps the present members to their roles."""
+    """A stored conversation; `members` maps the present members to their roles, `rights` holds those chosen."""
 
     channel_id: int
     kind: ConversationKind
@@ -27,6 +30,10 @@ class ChannelRow(NamedTuple):
     name: str
     members: dict[str, Role]
     history: str
+    public: bool = False
+    rights: Mapping[str, str] = MappingProxyType({})
+    closed: bool = False
+    slow_mode_seconds: int = 0
 
 
 def user_address(one: str, other: str) -> str:
@@ -60,7 +67,8 @@ def address_of(connection: sqlite3.Connection, channel_id: int) -> str | None:
 def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | None:
     """Return the conversation at an address; None if there is none, or its group is deleted."""
     row = connection.execute(
-        "SELECT c.channel_id, c.kind, coalesce(g.name, ''), coalesce(g.history, 'start') FROM channels c"
+        "SELECT c.channel_id, c.kind, coalesce(g.name, ''), coalesce(g.history, 'start'), coalesce(g.public, 0),"
+        " coalesce(g.rights, '{}'), g.closed_at, coalesce(g.slow_mode_seconds, 0) FROM channels c"
         " LEFT JOIN groups g USING (channel_id) WHERE c.address = ? AND g.deleted_at IS NULL",
         (address,),
     ).fetchone()
@@ -72,7 +80,9 @@ def load_channel(connection: sqlite3.Connection, address: str) -> ChannelRow | N
             "SELECT user_id, role FROM members WHERE channel_id = ? AND visible_until IS NULL", (row[0],)
         )
         roles = {user_id: Role(role) for user_id, role in members}
-    return ChannelRow(row[0], ConversationKind(row[1]), address, row[2], roles, row[3])
+    rights: dict[str, str] = msgspec.json.decode(row[5])
+    kind, closed = ConversationKind(row[1]), row[6] is not None
+    return ChannelRow(row[0], kind, address, row[2], roles, row[3], bool(row[4]), rights, closed, row[7])
 
 
 def ensure_user_channel(connection: sqlite3.Connection, one: str, other: str, now: float) -> ChannelRow:
@@ -144,8 +154,14 @@ def add_member(
     """Make a user a member, also one who had left; they see messages from `visible_from` (a seq) on.
 
     A member who comes back still sees what they saw before they left, and nothing of what was said in between.
+
+    Raises:
+        RelayError: `invalid_payload` for an unknown user, `forbidden` for one who is banned from the group.
     """
     check_user(connection, user_id)
+    ban = restrictions.find(connection, channel_id, user_id, "ban")
+    if ban is not None and ban.holds(now):
+        raise restrictions.refusal(ban)
     row = connection.execute(
         "SELECT visible_from, visible_until, seen_before FROM members WHERE channel_id = ? AND user_id = ?"
         " AND visible_until IS NOT NULL",
@@ -198,6 +214,23 @@ def end_membership(connection: sqlite3.Connection, channel_id: int, user_id: str
 def rename_group(connection: sqlite3.Connection, channel_id: int, name: str) -> None:
     """Change a group's display name."""
     connection.execute("UPDATE groups SET name = ? WHERE channel_id = ?", (name, channel_id))
+    public_groups.note_sought(connection, channel_id)
+
+
+def describe_group(connection: sqlite3.Connection, channel_id: int, description: str) -> None:
+    """Change the text that says what a group is for."""
+    connection.execute("UPDATE groups SET description = ? WHERE channel_id = ?", (description, channel_id))
+    public_groups.note_sought(connection, channel_id)
+
+
+def read_profile(connection: sqlite3.Connection, channel_id: int) -> tuple[str, str | None]:
+    """Return a group's description and its picture."""
+    row = connection.execute(
+        "SELECT g.description, p.attachment_id FROM groups g LEFT JOIN pictures p ON p.name = g.group_id"
+        " WHERE g.channel_id = ?",
+        (channel_id,),
+    ).fetchone()
+    return (row[0], row[1]) if row else ("", None)
 
 
 def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int, now: float) -> None:
@@ -212,6 +245,15 @@ def delete_group(connection: sqlite3.Connection, channel_id: int, last_seq: int,
         "UPDATE members SET visible_from = visible_until, seen_before = NULL WHERE channel_id = ?", (channel_id,)
     )
     connection.execute("DELETE FROM stays WHERE channel_id = ?", (channel_id,))
+    connection.execute(
+        "UPDATE groups SET description = '', public = 0, sought = '' WHERE channel_id = ?", (channel_id,)
+    )
+    connection.execute("DELETE FROM barred WHERE channel_id = ?", (channel_id,))
+    restrictions.forget_channel(connection, channel_id)
+    slow_mode.forget_channel(connection, channel_id)
+    connection.execute(
+        "DELETE FROM pictures WHERE name = (SELECT group_id FROM groups WHERE channel_id = ?)", (channel_id,)
+    )
     versions.forget_unneeded(connection, channel_id)
 
 
@@ -255,19 +297,36 @@ def may_add(connection: sqlite3.Connection, actor: str, user_id: str) -> bool:
     """Return whether `user_id` lets `actor` add them to a group, as their `groups_from` says.
 
     With "shared", `actor` must be in a group with them, or they must have written to `actor`: what one side can do
-    alone, such as writing to somebody, opens nothing. Everybody may add themself.
+    alone, such as writing to somebody, opens nothing. Everybody may add themself; for guests everybody's is
+    "shared" at most. Who is blocked by a user never adds them.
     """
     if actor == user_id:
         return True
+    if blocks.blocks(connection, user_id, actor):
+        return False
     row = connection.execute("SELECT groups_from FROM users WHERE user_id = ?", (user_id,)).fetchone()
-    if row is None or row[0] == "everyone":
+    by_guest = role_of(connection, actor) is ServerRole.GUEST
+    if not by_guest and (row is None or row[0] == "everyone"):
         return True
-    return row[0] == "shared" and (
-        _in_a_group_together(connection, actor, user_id) or _has_written(connection, user_id, actor)
+    return (
+        row is not None
+        and row[0] != "nobody"
+        and (in_a_group_together(connection, actor, user_id) or _has_written(connection, user_id, actor))
     )
 
 
-def _in_a_group_together(connection: sqlite3.Connection, one: str, other: str) -> bool:
+def is_member(connection: sqlite3.Connection, address: str, user_id: str) -> bool:
+    """Return whether a user is a member of the conversation at an address now."""
+    row = connection.execute(
+        "SELECT 1 FROM channels c JOIN members m USING (channel_id)"
+        " WHERE c.address = ? AND m.user_id = ? AND m.visible_until IS NULL",
+        (address, user_id),
+    ).fetchone()
+    return row is not None
+
+
+def in_a_group_together(connection: sqlite3.Connection, one: str, other: str) -> bool:
+    """Return whether two users are in a group together now."""
     row = connection.execute(
         "SELECT 1 FROM members a JOIN members b USING (channel_id) JOIN groups g USING (channel_id)"
         " WHERE a.user_id = ? AND a.visible_until IS NULL AND b.user_id = ? AND b.visible_until IS NULL LIMIT 1",
@@ -291,13 +350,23 @@ def owner_of(members: dict[str, Role]) -> str:
     return next((user_id for user_id, role in members.items() if role is Role.OWNER), "")
 
 
-def groups_of(connection: sqlite3.Connection, user_id: str, after: str, limit: int) -> list[tuple[str, str, str]]:
-    """Return (id, name, own role) of the groups that a user is in, by id after `after`."""
+def groups_of(
+    connection: sqlite3.Connection, user_id: str, after: str, limit: int, shared_with: str | None = None
+) -> list[tuple[str, str, str]]:
+    """Return (id, name, own role) of the groups that a user is in, by id after `after`.
+
+    Args:
+        shared_with: another user; then only groups that both are in.
+    """
+    both = (
+        " AND EXISTS (SELECT 1 FROM members o WHERE o.channel_id = m.channel_id AND o.user_id = :other"
+        " AND o.visible_until IS NULL)"
+    )
     return connection.execute(
         "SELECT g.group_id, g.name, m.role FROM members m JOIN groups g USING (channel_id)"
-        " WHERE m.user_id = ? AND m.visible_until IS NULL AND g.deleted_at IS NULL AND g.group_id > ?"
-        " ORDER BY g.group_id LIMIT ?",
-        (user_id, after, limit),
+        " WHERE m.user_id = :user AND m.visible_until IS NULL AND g.deleted_at IS NULL AND g.group_id > :after"
+        f"{'' if shared_with is None else both} ORDER BY g.group_id LIMIT :limit",
+        {"user": user_id, "after": after, "limit": limit, "other": shared_with},
     ).fetchall()
 
 

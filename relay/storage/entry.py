@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from relay.protocol.envelope import encode_json
 from relay.protocol.errors import RelayError
 from relay.protocol.kinds import Kind
 
@@ -40,11 +41,12 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
         expires_at: when it becomes a tombstone, Unix seconds.
         answer: further fields of its ack.
         elsewhere: whether it is stored in another conversation than its sender named; then its ack has no `seq`.
+        at: when it was sent, Unix seconds, for one that comes from elsewhere; None: it is sent now.
         depth: how many answers of programs led to it; for a stream type.
         replaces: the `message_id` of the older message that it made a tombstone, by `collapse`.
         message_id: its position in the log; None until it is stored.
         seq: its number in its conversation; None until it is stored, and for a latest value.
-        timestamp: when it was stored, Unix seconds.
+        timestamp: when it was stored, Unix seconds; for one that comes from elsewhere, when it was sent there.
         duplicate: whether it is a retry, and has the first one's answer.
         stored: whether this entry itself was stored.
         error: why it was refused.
@@ -72,6 +74,7 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
     answer: dict[str, Any] | None = None
     elsewhere: bool = False
     depth: int = 0
+    at: float | None = None
 
     replaces: int | None = None
     message_id: int | None = None
@@ -92,3 +95,32 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
             and self.collapse is None
             and not self.depth
         )
+
+
+def made_here(
+    channel_id: int,
+    type_: str,
+    sender_id: str,
+    target_id: str,
+    payload: Mapping[str, Any],
+    kind: Kind = Kind.STREAM,
+    **more: Any,
+) -> Entry:
+    """Return the entry of a message that the server makes: no client's id, and nothing that could be sent again.
+
+    Args:
+        more: further attributes of the entry.
+    """
+    return Entry(
+        channel_id=channel_id,
+        type=type_,
+        kind=kind,
+        sender_id=sender_id,
+        target_id=target_id,
+        client_id=None,
+        own_id=None,
+        digest=None,
+        payload=encode_json(payload).decode(),
+        sent_at=None,
+        **more,
+    )

@@ -3,7 +3,8 @@
 StorageError
  ├─ StorageInUse     another relay has the file open
  ├─ StorageFailed    a commit failed; nothing of it was stored
- └─ StorageBroken    the file is damaged or was replaced
+ ├─ StorageBroken    the file is damaged or was replaced
+ └─ BackupFailed     a copy was not made, or is no good
 """
 
 
@@ -21,3 +22,7 @@ class StorageFailed(StorageError):
 
 class StorageBroken(StorageError):
     """The database file is damaged, or is not the one that was opened; nothing more can be stored in it."""
+
+
+class BackupFailed(StorageError):
+    """A backup was not made, or cannot be used; what was there before is as it was."""

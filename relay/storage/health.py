@@ -79,6 +79,10 @@ def _full(path: Path) -> bool:
     return free.f_bavail * free.f_frsize < _ROOM
 
 
+def _stays() -> bool:
+    return False
+
+
 class Health:
     """The results of the writer's transactions since the start.
 
@@ -93,6 +97,7 @@ class Health:
         failed: number of transactions, and of single jobs in one, that the disk did not take.
         reason: why they fail; None while they succeed.
         broken: the failure that no retry can help, which ends the server; None otherwise.
+        moved: returns whether the path names another file than the open one, or none.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -102,6 +107,7 @@ class Health:
         self.failed = 0
         self.reason: str | None = None
         self.broken: StorageBroken | None = None
+        self.moved: Callable[[], bool] = _stays
         self._began_at = self._last_at = 0.0
         self._failed_before = 0
 
@@ -122,8 +128,34 @@ class Health:
                 "the disk does not take what is written: %s; what comes is refused until it does", self.reason
             )
 
+    def check_place(self) -> None:
+        """Check that what is stored would be in the file that the path names.
+
+        Raises:
+            StorageBroken: the file or its write-ahead log was replaced, moved or deleted.
+        """
+        if self.moved():
+            self.broken = StorageBroken(
+                f"the database {self._path}, or its write-ahead log, was replaced, moved or deleted while this"
+                " server ran; it ends, so that nothing is acknowledged that is in no file. Stop a server before"
+                " its database is changed"
+            )
+            raise self.broken
+
+    def check_damage(self, failure: sqlite3.Error) -> None:
+        """Check that a read has not failed at damage in the file, which is the end of the server.
+
+        Raises:
+            StorageBroken: it has.
+        """
+        # An index of a plugin's that is damaged costs its searches, and can be built anew.
+        if is_broken(failure) and failure.sqlite_errorcode != sqlite3.SQLITE_CORRUPT_VTAB:
+            raise self.explained(failure) from failure
+
     def explained(self, failure: BaseException) -> StorageError:
         """Return the error for everybody who waits for a transaction that the disk did not take."""
+        if isinstance(failure, StorageBroken):
+            return failure
         if is_broken(failure):
             self.broken = StorageBroken(
                 f"the database {self._path} cannot be used: {in_words(failure, self._path)}"

@@ -14,11 +14,11 @@ from relay.storage.text_scan import CONTENT, TextScan
 
 RECORD: Final = (
     "message_id, seq, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, edited_at,"
-    " deleted_at, expires_at, replaces, edit_id, depth"
+    " deleted_at, expires_at, replaces, edit_id, depth, removed_by"
 )
 LATEST_RECORD: Final = (
     "message_id, NULL, type, sender_id, target_id, client_id, own_id, payload, timestamp, sent_at, NULL, NULL,"
-    " NULL, NULL, NULL, NULL, about, key, only_for"
+    " NULL, NULL, NULL, NULL, NULL, about, key, only_for"
 )
 
 
@@ -46,6 +46,7 @@ class Record(NamedTuple):
     replaces: int | None
     edit_id: int | None = None
     depth: int | None = None
+    removed_by: str | None = None
     about: int | None = None
     key: str = ""
     only_for: str | None = None

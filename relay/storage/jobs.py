@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import outcome
 import trio
 
+from relay.storage.errors import StorageBroken
 from relay.storage.health import Health, is_the_disks
 from relay.storage.observer import TransactionObserver
 
@@ -42,9 +43,6 @@ class Waiting:
 class Runner(Protocol):
     """The way from tasks to the connections: threads in a server, inline in a simulation on virtual time."""
 
-    moved: Callable[[], bool]
-    """Return whether the path now names another file than the open one."""
-
     @property
     def health(self) -> Health:
         """The results of the writer's transactions."""
@@ -55,11 +53,12 @@ class Runner(Protocol):
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""
 
-    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+    async def read(self, job: Job[T], *, inline: bool = False, seconds: float | None = None) -> T:
         """Run `job` on a connection that can only read.
 
         Args:
             inline: run the job on the event loop; for a lookup of a few rows by their keys.
+            seconds: interrupt it after so long, and take a turn of the server's own; for long looks at everything.
         """
 
     async def between(self, step: Callable[[], None]) -> None:
@@ -98,22 +97,28 @@ def run_group(
                     failure = waiting.result.error
                     waiting.result = outcome.Error(health.explained(failure))
                 on_rollback()
-                execute("ROLLBACK" if alone else "ROLLBACK TO job")
+                if not alone:
+                    execute("ROLLBACK TO job")
+                elif connection.in_transaction:  # SQLite rolls back by itself where the disk is full
+                    execute("ROLLBACK")
             if not alone:
                 execute("RELEASE job")
         # The only job of its group may have rolled the transaction back, which is no commit to count.
         committed = connection.in_transaction
         if committed:
+            health.check_place()
             execute("COMMIT")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, StorageBroken) as error:
         on_rollback()
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
-        failure = error
+        failure = (
+            failure or error
+        )  # the first one is the reason, where the other is that nothing is left to roll back
         told = health.explained(failure)
         for waiting in group:
             waiting.result = outcome.Error(told)
-    if failure is not None or committed:
+    if (failure is not None or committed) and not isinstance(failure, StorageBroken):
         health.note(failure)
 
 

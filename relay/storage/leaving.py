@@ -11,18 +11,23 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from relay.protocol.errors import not_found
-from relay.storage import tombstones
+from relay.storage import attachments, audit, reports, tombstones
 from relay.storage.conversations import self_address
 from relay.storage.folding import sought
 from relay.storage.observer import note_erased, observer_of
 
-OF_A_USER: Final = ("tokens", "devices", "presence", "pointers", "mentions", "login_places")
+OF_A_USER: Final = (
+    "tokens", "devices", "presence", "pointers", "mentions", "login_places", "thread_members", "barred",
+    "restrictions", "blocks", "slow_mode_writes",
+    "reporters",
+    "invite_uses", "invite_joins", "second_factors", "recovery_codes", "mail_addresses", "account_links", "mails",
+)  # fmt: skip
 """Tables whose rows with the user's `user_id` are deleted with the account."""
 
 STAYING: Final = frozenset({"users", "members", "stays", "attachments", "following", "erasures"})
 """Tables with a `user_id` that are handled separately: by `close`, by `drop_files`, and by leaving the groups."""
 
-_FACTS: Final = ("group_event", "message_delete")
+FACTS: Final = ("group_event", "message_delete", audit.TYPE)
 """Types of messages that report an act of a user; they hold none of the user's words, and stay."""
 
 _SCANNED: Final = 20_000
@@ -53,7 +58,7 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
         RelayError: `not_found`.
     """
     found = connection.execute(
-        "UPDATE users SET display_name = user_id, sought = ?, admin = 0, disabled = 1, password_hash = NULL,"
+        "UPDATE users SET display_name = user_id, sought = ?, role = 'member', disabled = 1, password_hash = NULL,"
         " presence_to = 'nobody' WHERE user_id = ? RETURNING 1",
         (sought(user_id, user_id), user_id),
     ).fetchall()
@@ -62,15 +67,26 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
     if is_erased(connection, user_id):
         return
     connection.execute("INSERT INTO erasures (user_id, asked_at) VALUES (?, ?)", (user_id, now))
+    connection.execute(
+        "UPDATE invites SET mail = NULL WHERE code_hash IN (SELECT code_hash FROM invite_uses WHERE user_id = ?)",
+        (user_id,),
+    )
     for table in OF_A_USER:
         connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
+    connection.execute(
+        "DELETE FROM invite_uses WHERE code_hash IN (SELECT code_hash FROM invites WHERE created_by = ?)",
+        (user_id,),
+    )
     connection.execute("DELETE FROM invites WHERE created_by = ?", (user_id,))
+    connection.execute("DELETE FROM pictures WHERE name = ?", (user_id,))
     connection.execute("DELETE FROM following WHERE ? IN (user_id, followed_id)", (user_id,))
+    connection.execute("DELETE FROM blocks WHERE blocked_id = ?", (user_id,))
     connection.execute(
         "DELETE FROM latest WHERE channel_id IN (SELECT channel_id FROM members WHERE user_id = ?1)"
         " AND ?1 IN (sender_id, only_for)",
         (user_id,),
     )
+    tombstones.erase_messages(connection, reports.about_author(connection, user_id), now)
     if (observer := observer_of(connection)) is not None:
         observer.left(connection, user_id)
     note_erased(connection)
@@ -115,9 +131,9 @@ def said_after(
     until = min(position + _SCANNED, newest)
     rows = connection.execute(
         "SELECT message_id FROM log WHERE message_id > ? AND message_id <= ? AND deleted_at IS NULL"
-        " AND type NOT IN (?, ?) AND (sender_id = ? OR channel_id ="
+        " AND type NOT IN (?, ?, ?) AND (sender_id = ? OR channel_id ="
         "  (SELECT channel_id FROM channels WHERE address = ?)) ORDER BY message_id LIMIT ?",
-        (position, until, *_FACTS, user_id, self_address(user_id), limit),
+        (position, until, *FACTS, user_id, self_address(user_id), limit),
     ).fetchall()
     found = [row[0] for row in rows]
     if len(found) == limit:
@@ -153,6 +169,7 @@ def drop_files(connection: sqlite3.Connection, user_id: str, after: str, limit: 
     ).fetchall()
     observer = observer_of(connection)
     for (attachment_id,) in rows:
+        connection.execute("DELETE FROM pictures WHERE attachment_id = ?", (attachment_id,))  # a group's
         holding = [
             row[0]
             for row in connection.execute("SELECT message_id FROM holds WHERE attachment_id = ?", (attachment_id,))
@@ -160,6 +177,7 @@ def drop_files(connection: sqlite3.Connection, user_id: str, after: str, limit: 
         if holding and observer is not None and observer.kept(connection, holding):
             connection.execute("UPDATE erasures SET files_kept = files_kept + 1 WHERE user_id = ?", (user_id,))
             continue
+        attachments.forget_description(connection, attachment_id, holding)
         connection.execute("DELETE FROM holds WHERE attachment_id = ?", (attachment_id,))
         connection.execute("DELETE FROM attachments WHERE attachment_id = ?", (attachment_id,))
     return rows[-1][0] if len(rows) == limit else None

@@ -131,11 +131,12 @@ class Log:
             if seq is None:
                 seq = self.last_seq(connection, channel_id)
             seqs[channel_id] = seq = seq + 1
-            entry.message_id, entry.seq, entry.timestamp, entry.stored = position, seq, now, True
+            at = now if entry.at is None else entry.at
+            entry.message_id, entry.seq, entry.timestamp, entry.stored = position, seq, at, True
             rows.append(
                 (
                     position, channel_id, seq, entry.type, entry.sender_id, entry.target_id, entry.client_id,
-                    entry.own_id, entry.digest, entry.payload, now, entry.sent_at, entry.expires_at,
+                    entry.own_id, entry.digest, entry.payload, at, entry.sent_at, entry.expires_at,
                 )
             )  # fmt: skip
         if len(entries) > 1:
@@ -172,7 +173,7 @@ class Log:
         if find_duplicate(connection, entry):
             return
         connection.execute("SAVEPOINT entry")
-        entry.timestamp = now
+        entry.timestamp = now if entry.at is None else entry.at
         try:
             if entry.apply is not None:
                 entry.payload = entry.apply(connection, entry) or entry.payload

@@ -27,7 +27,7 @@ def count_unread(
     visible: str = "",
     bounds: Sequence[int | str] = (),
 ) -> int:
-    """Count others' messages after `read_seq` that mention a user and are not deleted.
+    """Count messages after `read_seq` that mention a user, without deleted ones, their own, and blocked people's.
 
     Args:
         visible, bounds: a further SQL condition on `seq`, and its values.
@@ -35,7 +35,8 @@ def count_unread(
     row = connection.execute(
         "SELECT count(DISTINCT seq) FROM mentions m JOIN log USING (channel_id, seq)"
         " WHERE m.channel_id = ? AND m.user_id IN (?, '*') AND seq > ?"
-        f" AND log.sender_id <> ? AND log.deleted_at IS NULL{visible}",
-        (channel_id, user_id, read_seq, user_id, *bounds),
+        " AND log.sender_id <> ? AND log.deleted_at IS NULL"
+        f" AND log.sender_id NOT IN (SELECT blocked_id FROM blocks b WHERE b.user_id = ?){visible}",
+        (channel_id, user_id, read_seq, user_id, user_id, *bounds),
     ).fetchone()
     return int(row[0])

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from relay.storage import versions
+from relay.storage import audit, versions
 from relay.storage.history import AROUND, LATEST_RECORD, NO_BOUND, RECORD, Record, fill
 from relay.storage.observer import Edited, note_erased, observer_of
 
@@ -166,7 +166,9 @@ def find_in_channel(connection: sqlite3.Connection, channel_id: int, message_id:
 
 
 def rewrite_message(connection: sqlite3.Connection, message_id: int, payload: str, at: float) -> None:
-    """Replace a message's payload, and store when."""
+    """Replace a message's payload, and store when; entries of the audit log stay as they are."""
+    if audit.among(connection, [message_id]):
+        return
     versions.keep(connection, message_id)
     row = connection.execute(
         "UPDATE log SET payload = ?, edited_at = ? WHERE message_id = ?"

@@ -1,366 +1,299 @@
 """The schema, as migrations: one function a step; a released step is never edited.
 
 Everything stored is a row of `log` (a stream message, with its conversation's `seq`) or of `latest` (the
-newest value of a latest type), both numbered by one rising integer, the cursor. `channels` are the conversations;
-`members` says who sees one, and from which seq on; `pointers` says how far each user has read. A message that was
-deleted, has expired or was replaced keeps its row, as a tombstone without a payload.
+newest value of a latest type), both numbered by one rising integer, the cursor. ARCHITECTURE.md has all tables.
 """
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
-import time
-from pathlib import Path
-from typing import Final
 
 import sqlite_utils
-from sqlite_utils.migrations import Migrations
 
-from relay.storage.errors import StorageError
-from relay.storage.folding import sought
-
-BROADCAST_CHANNEL: Final = 1
-"""The id of the broadcast channel; every user has a row in `members` for it."""
-
-migrations = Migrations("relay")
+from relay.storage.first_migrations import migrations, run
 
 
 @migrations()
-def accounts(db: sqlite_utils.Database) -> None:
-    """Create the tables of users, tokens and devices."""
-    _run(
+def threads(db: sqlite_utils.Database) -> None:
+    """Create the index of replies by the message whose thread they are in, and who takes part in which thread."""
+    run(
         db,
         """
-        CREATE TABLE facts (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-        CREATE TABLE names (name TEXT PRIMARY KEY, kind TEXT NOT NULL) WITHOUT ROWID;
-        CREATE TABLE users (
-            user_id TEXT PRIMARY KEY, display_name TEXT NOT NULL, admin INTEGER NOT NULL DEFAULT 0,
-            disabled INTEGER NOT NULL DEFAULT 0, password_hash TEXT, created_at REAL NOT NULL,
-            delivered INTEGER NOT NULL DEFAULT 0
+        CREATE TABLE thread_replies (
+            root_id INTEGER NOT NULL, seq INTEGER NOT NULL, message_id INTEGER NOT NULL UNIQUE,
+            channel_id INTEGER NOT NULL, sender_id TEXT NOT NULL, shown INTEGER NOT NULL,
+            PRIMARY KEY (root_id, seq)
         ) WITHOUT ROWID;
-        CREATE TABLE tokens (
-            token_hash BLOB PRIMARY KEY, token_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
-            origin TEXT NOT NULL, label TEXT NOT NULL, scopes TEXT NOT NULL, client_id TEXT,
-            created_at REAL NOT NULL, expires_at REAL
+        CREATE INDEX thread_replies_by_channel ON thread_replies(channel_id, seq);
+        CREATE TABLE thread_members (
+            user_id TEXT NOT NULL, root_id INTEGER NOT NULL, channel_id INTEGER NOT NULL,
+            follows INTEGER NOT NULL, read_seq INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (user_id, root_id)
         ) WITHOUT ROWID;
-        CREATE INDEX tokens_by_user ON tokens(user_id);
-        CREATE TABLE invites (
-            code_hash BLOB PRIMARY KEY, created_by TEXT, created_at REAL NOT NULL,
-            expires_at REAL, uses_left INTEGER NOT NULL
-        ) WITHOUT ROWID;
-        CREATE TABLE devices (
-            user_id TEXT NOT NULL, client_id TEXT NOT NULL, session_id TEXT NOT NULL UNIQUE,
-            token_id TEXT, acked INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL,
-            seen_at REAL NOT NULL, revoked_at REAL, PRIMARY KEY (user_id, client_id)
-        ) WITHOUT ROWID;
-        CREATE TABLE following (
-            user_id TEXT NOT NULL, followed_id TEXT NOT NULL, since REAL NOT NULL,
-            PRIMARY KEY (user_id, followed_id)
-        ) WITHOUT ROWID;
-        CREATE INDEX followers ON following(followed_id);
         """,
     )
-    db.conn.executemany(
-        "INSERT INTO facts (name, value) VALUES (?, ?)",
-        [("epoch", secrets.token_hex(8)), ("created_at", time.time())],
+
+
+@migrations()
+def public_groups(db: sqlite_utils.Database) -> None:
+    """Add to each group whether it is public, and what it is found by; and who may not join one by themselves."""
+    run(
+        db,
+        """
+        ALTER TABLE groups ADD COLUMN public INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE groups ADD COLUMN sought TEXT NOT NULL DEFAULT '';
+        CREATE INDEX public_groups ON groups(group_id) WHERE public = 1;
+        CREATE TABLE barred (
+            channel_id INTEGER NOT NULL,
+            user_id TEXT NOT NULL,
+            PRIMARY KEY (channel_id, user_id)
+        ) WITHOUT ROWID;
+        """,
     )
 
 
 @migrations()
-def conversations(db: sqlite_utils.Database) -> None:
-    """Create channels, their members, and the log."""
-    _run(
+def server_roles(db: sqlite_utils.Database) -> None:
+    """Put a user's role in the place of the flag `admin`; the oldest admin becomes the owner."""
+    run(
         db,
         """
-        CREATE TABLE channels (
-            channel_id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-            floor_seq INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL
+        ALTER TABLE users ADD COLUMN role TEXT NOT NULL DEFAULT 'member';
+        UPDATE users SET role = 'admin' WHERE admin = 1;
+        UPDATE users SET role = 'owner' WHERE user_id =
+            (SELECT user_id FROM users WHERE admin = 1 ORDER BY disabled, created_at, user_id LIMIT 1);
+        ALTER TABLE users DROP COLUMN admin;
+        CREATE INDEX users_by_role ON users(role) WHERE role <> 'member';
+        """,
+    )
+
+
+@migrations()
+def audit_log(db: sqlite_utils.Database) -> None:
+    """Create the server's own channel, whose messages are the audit log, and the index of its entries."""
+    run(
+        db,
+        """
+        INSERT INTO channels (address, kind, created_at) VALUES ('self:*', 'self', unixepoch());
+        CREATE TABLE audit_entries (
+            message_id INTEGER PRIMARY KEY, act TEXT NOT NULL, by TEXT, kind TEXT, about TEXT, at REAL NOT NULL
         );
-        CREATE TABLE groups (
-            group_id TEXT PRIMARY KEY, channel_id INTEGER NOT NULL UNIQUE, name TEXT NOT NULL,
-            history TEXT NOT NULL, created_at REAL NOT NULL, deleted_at REAL
+        CREATE INDEX audit_by_act ON audit_entries(act, message_id);
+        CREATE INDEX audit_by_who ON audit_entries(by, message_id);
+        CREATE INDEX audit_by_what ON audit_entries(about, message_id);
+        CREATE INDEX audit_by_time ON audit_entries(at);
+        """,
+    )
+
+
+@migrations()
+def figures(db: sqlite_utils.Database) -> None:
+    """Create the table of figures over time: one row of JSON for each minute, hour and day."""
+    run(
+        db,
+        """
+        CREATE TABLE figures (
+            step INTEGER NOT NULL, at INTEGER NOT NULL, figures BLOB NOT NULL, PRIMARY KEY (step, at)
         ) WITHOUT ROWID;
-        CREATE TABLE members (
-            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, role TEXT NOT NULL,
-            visible_from INTEGER NOT NULL DEFAULT 1, visible_until INTEGER,
-            joined_at REAL NOT NULL, PRIMARY KEY (channel_id, user_id)
+        """,
+    )
+
+
+@migrations()
+def invitations(db: sqlite_utils.Database) -> None:
+    """Add to invites a label, groups to join, an address, and the end by hand; and who used them, to join what."""
+    run(
+        db,
+        """
+        ALTER TABLE invites ADD COLUMN label TEXT NOT NULL DEFAULT '';
+        ALTER TABLE invites ADD COLUMN group_ids TEXT NOT NULL DEFAULT '';
+        ALTER TABLE invites ADD COLUMN mail TEXT;
+        ALTER TABLE invites ADD COLUMN revoked_at REAL;
+        CREATE TABLE invite_uses (
+            code_hash BLOB NOT NULL, user_id TEXT NOT NULL, used_at REAL NOT NULL,
+            PRIMARY KEY (code_hash, user_id)
         ) WITHOUT ROWID;
-        CREATE INDEX members_by_user ON members(user_id);
-        CREATE TABLE log (
-            message_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, seq INTEGER NOT NULL,
-            type TEXT NOT NULL, sender_id TEXT NOT NULL, target_id TEXT NOT NULL, client_id TEXT,
-            own_id TEXT, digest BLOB, payload TEXT, timestamp REAL NOT NULL, sent_at REAL,
-            edited_at REAL, deleted_at REAL
+        CREATE TABLE invite_joins (
+            user_id TEXT NOT NULL, group_id TEXT NOT NULL, invited_by TEXT,
+            PRIMARY KEY (user_id, group_id)
+        ) WITHOUT ROWID;
+        """,
+    )
+
+
+@migrations()
+def second_factors(db: sqlite_utils.Database) -> None:
+    """Create the tables of second factors and of the recovery codes that stand in for one."""
+    run(
+        db,
+        """
+        CREATE TABLE second_factors (
+            user_id TEXT PRIMARY KEY, secret BLOB NOT NULL, made_at REAL NOT NULL, confirmed_at REAL,
+            last_step INTEGER NOT NULL DEFAULT 0
+        ) WITHOUT ROWID;
+        CREATE TABLE recovery_codes (
+            user_id TEXT NOT NULL, code_hash BLOB NOT NULL, PRIMARY KEY (user_id, code_hash)
+        ) WITHOUT ROWID;
+        """,
+    )
+
+
+@migrations()
+def mail(db: sqlite_utils.Database) -> None:
+    """Create the tables of users' addresses, of links that are good once, and of mails that wait to be sent."""
+    run(
+        db,
+        """
+        CREATE TABLE mail_addresses (
+            user_id TEXT PRIMARY KEY, address TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, verified_at REAL NOT NULL
+        ) WITHOUT ROWID;
+        CREATE TABLE account_links (
+            code_hash BLOB PRIMARY KEY, user_id TEXT NOT NULL, purpose TEXT NOT NULL, address TEXT,
+            created_at REAL NOT NULL, expires_at REAL NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX account_links_by_user ON account_links(user_id);
+        CREATE TABLE mails (
+            mail_id INTEGER PRIMARY KEY, user_id TEXT, recipient TEXT NOT NULL, subject TEXT NOT NULL,
+            body TEXT NOT NULL, created_at REAL NOT NULL, due_at REAL NOT NULL, expires_at REAL NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0, last_error TEXT
         );
-        CREATE UNIQUE INDEX log_by_seq ON log(channel_id, seq);
-        CREATE UNIQUE INDEX log_by_own_id ON log(sender_id, own_id) WHERE own_id IS NOT NULL;
-        CREATE TABLE latest (
-            message_id INTEGER PRIMARY KEY, channel_id INTEGER NOT NULL, type TEXT NOT NULL,
-            sender_id TEXT NOT NULL, key TEXT NOT NULL, target_id TEXT NOT NULL, client_id TEXT,
-            own_id TEXT, digest BLOB, payload TEXT NOT NULL, timestamp REAL NOT NULL, sent_at REAL,
-            only_for TEXT,
-            UNIQUE (channel_id, type, sender_id, key)
+        CREATE INDEX mails_by_time ON mails(due_at);
+        """,
+    )
+
+
+@migrations()
+def rights_of_groups(db: sqlite_utils.Database) -> None:
+    """Add to each group the rights that it gives otherwise than others do, and when it was closed."""
+    run(
+        db,
+        """
+        ALTER TABLE groups ADD COLUMN rights TEXT NOT NULL DEFAULT '{}';
+        ALTER TABLE groups ADD COLUMN closed_at REAL;
+        """,
+    )
+
+
+@migrations()
+def restrictions(db: sqlite_utils.Database) -> None:
+    """Create the table of timeouts and bans; those of the whole server have the channel 0."""
+    run(
+        db,
+        """
+        CREATE TABLE restrictions (
+            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
+            by_user TEXT, made_at REAL NOT NULL, until REAL, PRIMARY KEY (channel_id, user_id, kind)
+        ) WITHOUT ROWID;
+        CREATE INDEX restrictions_by_user ON restrictions(user_id);
+        """,
+    )
+
+
+@migrations()
+def removed_messages(db: sqlite_utils.Database) -> None:
+    """Add to each tombstone whether somebody else than its author removed the message, and who."""
+    run(db, "ALTER TABLE log ADD COLUMN removed_by TEXT")
+
+
+@migrations()
+def reports(db: sqlite_utils.Database) -> None:
+    """Create the tables of reported messages, and of those who reported them."""
+    run(
+        db,
+        """
+        CREATE TABLE reports (
+            message_id INTEGER PRIMARY KEY, report_id INTEGER NOT NULL UNIQUE, author TEXT NOT NULL,
+            state TEXT NOT NULL DEFAULT 'open', closed_by TEXT, closed_at REAL, note TEXT NOT NULL DEFAULT ''
         );
-        CREATE UNIQUE INDEX latest_by_own_id ON latest(sender_id, own_id) WHERE own_id IS NOT NULL;
-        CREATE TABLE pointers (
-            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, read_seq INTEGER NOT NULL DEFAULT 0,
-            shown_seq INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (channel_id, user_id)
+        CREATE INDEX reports_by_state ON reports(state, report_id);
+        CREATE INDEX reports_by_author ON reports(author);
+        CREATE TABLE reporters (
+            message_id INTEGER NOT NULL, user_id TEXT NOT NULL, reason TEXT NOT NULL, text TEXT NOT NULL,
+            at REAL NOT NULL, tell INTEGER NOT NULL, PRIMARY KEY (message_id, user_id)
         ) WITHOUT ROWID;
-        INSERT INTO channels (channel_id, address, kind, created_at)
-            VALUES (1, '*', 'broadcast', unixepoch());
-        INSERT INTO facts (name, value) VALUES ('high_water', 0);
         """,
     )
 
 
 @migrations()
-def living(db: sqlite_utils.Database) -> None:
-    """Add expiry, replacement, mentions and presence, and make everybody a member of the broadcast channel."""
-    _run(
+def blocks(db: sqlite_utils.Database) -> None:
+    """Create the table of who blocks whom, each for themself."""
+    run(
         db,
         """
-        ALTER TABLE log ADD COLUMN expires_at REAL;
-        ALTER TABLE log ADD COLUMN replaces INTEGER;
-        CREATE INDEX log_by_expiry ON log(expires_at) WHERE expires_at IS NOT NULL AND deleted_at IS NULL;
-        ALTER TABLE latest ADD COLUMN about INTEGER;
-        CREATE INDEX latest_by_about ON latest(about) WHERE about IS NOT NULL;
-        CREATE TABLE newest (
-            channel_id INTEGER NOT NULL, type TEXT NOT NULL, sender_id TEXT NOT NULL, key TEXT NOT NULL,
-            message_id INTEGER NOT NULL, about INTEGER, PRIMARY KEY (channel_id, type, sender_id, key)
+        CREATE TABLE blocks (
+            user_id TEXT NOT NULL, blocked_id TEXT NOT NULL, made_at REAL NOT NULL,
+            PRIMARY KEY (user_id, blocked_id)
         ) WITHOUT ROWID;
-        CREATE INDEX newest_by_about ON newest(about) WHERE about IS NOT NULL;
-        CREATE TABLE mentions (
-            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, seq INTEGER NOT NULL,
-            PRIMARY KEY (channel_id, user_id, seq)
-        ) WITHOUT ROWID;
-        ALTER TABLE users ADD COLUMN receipts INTEGER NOT NULL DEFAULT 1;
-        ALTER TABLE users ADD COLUMN presence_to TEXT NOT NULL DEFAULT 'everyone';
-        CREATE TABLE presence (
-            user_id TEXT PRIMARY KEY, status TEXT, text TEXT, until REAL, last_seen REAL,
-            present INTEGER NOT NULL DEFAULT 0
-        ) WITHOUT ROWID;
-        INSERT INTO members (channel_id, user_id, role, visible_from, joined_at)
-            SELECT 1, user_id, 'member', 1, created_at FROM users;
         """,
     )
 
 
 @migrations()
-def attachments(db: sqlite_utils.Database) -> None:
-    """Create the tables of files: each file's bytes are stored once, however often it is uploaded."""
-    _run(
+def slow_mode(db: sqlite_utils.Database) -> None:
+    """Add slow mode to groups, and the table of who last wrote in one when."""
+    run(db, "ALTER TABLE groups ADD COLUMN slow_mode_seconds INTEGER NOT NULL DEFAULT 0")
+    run(
         db,
-        """
-        CREATE TABLE blobs (
-            blob_id INTEGER PRIMARY KEY, sha256 BLOB UNIQUE, size INTEGER NOT NULL DEFAULT 0,
-            created_at REAL NOT NULL
-        );
-        CREATE TABLE chunks (chunk_id INTEGER PRIMARY KEY, data BLOB NOT NULL);
-        CREATE TABLE attachments (
-            attachment_id TEXT PRIMARY KEY, blob_id INTEGER NOT NULL, user_id TEXT NOT NULL, name TEXT NOT NULL,
-            type TEXT NOT NULL, size INTEGER NOT NULL, created_at REAL NOT NULL, held INTEGER NOT NULL DEFAULT 0
-        ) WITHOUT ROWID;
-        CREATE INDEX attachments_by_blob ON attachments(blob_id);
-        CREATE INDEX attachments_by_user ON attachments(user_id);
-        CREATE TABLE holds (
-            attachment_id TEXT NOT NULL, message_id INTEGER NOT NULL, PRIMARY KEY (attachment_id, message_id)
-        ) WITHOUT ROWID;
-        CREATE INDEX holds_by_message ON holds(message_id);
-        """,
+        "CREATE TABLE slow_mode_writes (channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, at REAL NOT NULL,"
+        " own_id TEXT, PRIMARY KEY (channel_id, user_id)) WITHOUT ROWID",
     )
 
 
 @migrations()
-def plugins(db: sqlite_utils.Database) -> None:
-    """Create the table of the migrations that plugins have run."""
-    _run(
+def token_uses(db: sqlite_utils.Database) -> None:
+    """Add when a token was last used."""
+    run(db, "ALTER TABLE tokens ADD COLUMN used_at REAL;")
+
+
+@migrations()
+def sample_parts(db: sqlite_utils.Database) -> None:
+    """Create the table of the accounts and groups that are sample data."""
+    run(db, "CREATE TABLE sample_parts (kind TEXT, name TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID")
+
+
+@migrations()
+def positions_kept(db: sqlite_utils.Database) -> None:
+    """Note the position of a deleted latest value, which no other message may have."""
+    db.conn.execute(
+        "CREATE TRIGGER latest_deleted AFTER DELETE ON latest BEGIN UPDATE facts SET value = old.message_id"
+        " WHERE name = 'high_water' AND value < old.message_id; END"
+    )
+
+
+@migrations()
+def unreleased_builds(db: sqlite_utils.Database) -> None:
+    """Give databases of unreleased builds what their steps did not have yet: two columns, and a table's name."""
+    for table, column, kind in (("log", "replaces", "INTEGER"), ("devices", "agent", "TEXT NOT NULL DEFAULT ''")):
+        if column not in {row[1] for row in db.conn.execute(f"PRAGMA table_info({table})")}:
+            run(db, f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    if db.conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'report_reporters'").fetchone():
+        run(db, "ALTER TABLE report_reporters RENAME TO reporters")
+
+
+@migrations()
+def backups(db: sqlite_utils.Database) -> None:
+    """Create the table of backups that were made, or failed."""
+    run(
         db,
-        """
-        CREATE TABLE plugin_migrations (
-            plugin TEXT NOT NULL, name TEXT NOT NULL, applied_at REAL NOT NULL, PRIMARY KEY (plugin, name)
-        ) WITHOUT ROWID;
-        """,
+        "CREATE TABLE backups (backup_id INTEGER PRIMARY KEY, at REAL NOT NULL, seconds REAL NOT NULL,"
+        " way TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER, messages INTEGER, problem TEXT)",
     )
 
 
-@migrations()
-def invited_admins(db: sqlite_utils.Database) -> None:
-    """Add the role of users who register with an invite."""
-    _run(db, "ALTER TABLE invites ADD COLUMN role TEXT NOT NULL DEFAULT 'user'")
+def steps() -> list[str]:
+    """Return the names of all steps, in their order."""
+    return [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
 
 
-@migrations()
-def groups_chosen(db: sqlite_utils.Database) -> None:
-    """Add who made a group, which a limit counts, and who may add a user to one."""
-    _run(
-        db,
-        """
-        ALTER TABLE groups ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
-        UPDATE groups SET made_by = coalesce(
-            (SELECT sender_id FROM log WHERE log.channel_id = groups.channel_id AND seq = 1),
-            (SELECT user_id FROM members WHERE members.channel_id = groups.channel_id AND role = 'owner'), '');
-        CREATE INDEX groups_by_maker ON groups(made_by);
-        ALTER TABLE users ADD COLUMN groups_from TEXT NOT NULL DEFAULT 'everyone';
-        """,
-    )
-
-
-@migrations()
-def erasures(db: sqlite_utils.Database) -> None:
-    """Create the table of erased accounts, and mark everything erased so far for the next purge."""
-    _run(
-        db,
-        """
-        CREATE TABLE erasures (
-            user_id TEXT PRIMARY KEY, asked_at REAL NOT NULL, reached INTEGER NOT NULL DEFAULT 0,
-            erased INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0,
-            files_kept INTEGER NOT NULL DEFAULT 0, done_at REAL
-        ) WITHOUT ROWID;
-        INSERT INTO facts (name, value) SELECT 'unpurged', 1 WHERE EXISTS (SELECT 1 FROM log);
-        """,
-    )
-
-
-@migrations()
-def stays(db: sqlite_utils.Database) -> None:
-    """Add earlier stays of members who left and came back, and versions of messages from before an edit.
-
-    In a deleted group, members now see only the event that deleted it, and former members the event of their
-    leaving.
-    """
-    _run(
-        db,
-        """
-        CREATE TABLE stays (
-            channel_id INTEGER NOT NULL, user_id TEXT NOT NULL, visible_from INTEGER NOT NULL,
-            visible_until INTEGER NOT NULL, PRIMARY KEY (channel_id, user_id, visible_from)
-        ) WITHOUT ROWID;
-        ALTER TABLE members ADD COLUMN seen_before INTEGER;
-        UPDATE members SET visible_from = visible_until WHERE visible_until IS NOT NULL
-            AND channel_id IN (SELECT channel_id FROM groups WHERE deleted_at IS NOT NULL);
-        CREATE TABLE versions (
-            message_id INTEGER NOT NULL, until_seq INTEGER NOT NULL, channel_id INTEGER NOT NULL,
-            payload TEXT NOT NULL, edited_at REAL, edit_id INTEGER, PRIMARY KEY (message_id, until_seq)
-        ) WITHOUT ROWID;
-        CREATE INDEX versions_by_channel ON versions(channel_id);
-        ALTER TABLE log ADD COLUMN edit_id INTEGER;
-        UPDATE log SET edit_id = n.message_id FROM newest n WHERE n.type = 'message_edit'
-            AND n.about = log.message_id AND log.edited_at IS NOT NULL;
-        """,
-    )
-
-
-@migrations()
-def answers_depths(db: sqlite_utils.Database) -> None:
-    """Add how many automatic answers led to a message."""
-    _run(db, "ALTER TABLE log ADD COLUMN depth INTEGER")
-
-
-@migrations()
-def folded_names(db: sqlite_utils.Database) -> None:
-    """Add the folded names that a search for users looks through."""
-    _run(db, "ALTER TABLE users ADD COLUMN sought TEXT NOT NULL DEFAULT ''")
-    rows = db.conn.execute("SELECT user_id, display_name FROM users").fetchall()
-    db.conn.executemany("UPDATE users SET sought = ? WHERE user_id = ?", [(sought(*row), row[0]) for row in rows])
-
-
-@migrations()
-def login_places(db: sqlite_utils.Database) -> None:
-    """Create the table of networks that a user has logged in from."""
-    _run(
-        db,
-        """
-        CREATE TABLE login_places (
-            user_id TEXT NOT NULL, place BLOB NOT NULL, seen_at REAL NOT NULL, PRIMARY KEY (user_id, place)
-        ) WITHOUT ROWID;
-        """,
-    )
-
-
-@migrations()
-def names_regardless_of_case(db: sqlite_utils.Database) -> None:
-    """Make names found in any case; names that already differ in case only stay, so the index is not unique."""
-    _run(db, "CREATE INDEX names_by_letters ON names(name COLLATE NOCASE)")
-
-
-@migrations()
-def who_spoke(db: sqlite_utils.Database) -> None:
-    """Add whether a user has spoken in a conversation: to be a member is not their own act."""
-    _run(
-        db,
-        """
-        ALTER TABLE pointers ADD COLUMN spoke INTEGER NOT NULL DEFAULT 0;
-        INSERT INTO pointers (channel_id, user_id, spoke)
-            SELECT DISTINCT channel_id, sender_id, 1 FROM log WHERE true
-            ON CONFLICT DO UPDATE SET spoke = 1;
-        """,
-    )
-
-
-@migrations()
-def scheduled_jobs(db: sqlite_utils.Database) -> None:
-    """Create the table of plugins' jobs at set times."""
-    _run(
-        db,
-        """
-        CREATE TABLE scheduled_jobs (
-            plugin TEXT NOT NULL, schedule TEXT NOT NULL, key TEXT NOT NULL, rule TEXT NOT NULL DEFAULT '',
-            due_at REAL NOT NULL, try_at REAL NOT NULL, run_id TEXT NOT NULL, data TEXT NOT NULL DEFAULT '{}',
-            attempts INTEGER NOT NULL DEFAULT 0, began_at REAL, last_at REAL, last_error TEXT,
-            PRIMARY KEY (plugin, schedule, key)
-        ) WITHOUT ROWID;
-        CREATE INDEX scheduled_jobs_by_time ON scheduled_jobs(plugin, try_at);
-        """,
-    )
-
-
-def _run(db: sqlite_utils.Database, script: str) -> None:
-    """Execute a script's statements inside the migration's own transaction."""
-    for statement in script.split(";"):
-        if statement.strip():
-            db.conn.execute(statement)
-
-
-def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Check that the database is relay's and not newer, before anything is written to it.
-
-    Raises:
-        StorageError: it is another program's, or a newer relay's.
-    """
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+def applied(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of the steps that a database has; none for one that is not relay's."""
     table = migrations.migrations_table
-    if tables <= {table, "sqlite_sequence"}:
-        return  # new, or the first start ended before the first migration
-    done: set[str] = set()
-    if table in tables:
-        steps = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))
-        done = {row[0] for row in steps}
-    if not done:
-        named = ", ".join(sorted(tables)[:5])
-        raise StorageError(
-            f"{path} is the database of another program (it has the tables {named}); nothing was changed in it;"
-            " give [storage] path another name"
-        )
-    unknown = done - {step.name for step in migrations.pending(sqlite_utils.Database(memory=True))}
-    if unknown:
-        raise StorageError(
-            f"{path} was written by a newer relay (its schema has the step {min(unknown)!r}); nothing was changed"
-            " in it; run that version, or go back to a backup from before the upgrade"
-        )
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is None:
+        return set()
+    done = connection.execute(f"SELECT name FROM {table} WHERE migration_set = ?", (migrations.name,))
+    return {row[0] for row in done}
 
 
-def migrate(path: Path) -> None:
-    """Migrate the database at `path` to the newest schema; create it if there is none.
-
-    Raises:
-        sqlite3.Error: the file is not a database, or cannot be written.
-        StorageError: it is another program's, or a newer relay's.
-    """
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        _check_ours(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        migrations.apply(sqlite_utils.Database(connection))
-    finally:
-        connection.close()
+def apply(connection: sqlite3.Connection) -> None:
+    """Run the steps that a database does not have yet."""
+    migrations.apply(sqlite_utils.Database(connection))

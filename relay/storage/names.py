@@ -22,6 +22,7 @@ def check_name(name: str, what: str) -> str:
         raise RelayError(
             ErrorCode.INVALID_PAYLOAD,
             f"{name[:80]!r} cannot be a {what}: 1 to 64 letters, digits and _.@+- (not . @ + - first)",
+            details={"reason": "name_form"},
         )
     return name
 
@@ -34,7 +35,7 @@ def claim_name(connection: sqlite3.Connection, name: str, kind: str) -> None:
     """
     if (held := find_name(connection, name)) is not None:
         text = f"the name {name!r} is taken" + ("" if held == name else f": {held!r} differs in case only")
-        raise RelayError(ErrorCode.CONFLICT, text)
+        raise RelayError(ErrorCode.CONFLICT, text, details={"reason": "name_taken", "field": f"{kind}_id"})
     connection.execute("INSERT INTO names (name, kind) VALUES (?, ?)", (name, kind))
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from relay.storage.migrations import BROADCAST_CHANNEL
+from relay.storage.first_migrations import BROADCAST_CHANNEL
 
 
 class PresenceRow(NamedTuple):

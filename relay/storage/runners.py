@@ -26,6 +26,7 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.errors import StorageError
 from relay.storage.health import Health
+from relay.storage.identity import end_run
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced
@@ -62,10 +63,6 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
         run("PRAGMA wal_autocheckpoint = 0")
         run("PRAGMA query_only = ON")
     return connection
-
-
-def _stays() -> bool:
-    return False
 
 
 class _Reader:
@@ -129,7 +126,6 @@ class ThreadRunner:
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         self.health = Health(path, time.monotonic)
-        self.moved: Callable[[], bool] = _stays
         self._on_rollback = on_rollback
         self._thread = threading.Thread(target=self._work, name="relay-writer", daemon=True)
         self._thread.start()
@@ -181,14 +177,22 @@ class ThreadRunner:
 
         return await trio.lowlevel.wait_task_rescheduled(abandon)
 
-    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+    async def read(self, job: Job[T], *, inline: bool = False, seconds: float | None = None) -> T:
         """Run `job` on a reader, on one snapshot: on one of trio's threads, or here when it is inline.
 
         Raises:
-            RelayError: `overloaded` when a user's read waited and ran for too long.
+            RelayError: `overloaded` when a user's read waited and ran for too long, or one that has `seconds`.
+            StorageBroken: it met damage in the file, which ends the server.
         """
         if inline:
-            return job(self._own_reader)
+            try:
+                return job(self._own_reader)
+            except sqlite3.DatabaseError as error:
+                self.health.check_damage(error)
+                raise
+        if seconds is not None:
+            async with self._turns.turn(None):
+                return await self._on_reader(job, seconds)
         user_id = current_reader()
         if user_id is None or not self._read_seconds:
             async with self._turns.turn(user_id):
@@ -206,6 +210,9 @@ class ThreadRunner:
             reader = self._readers.pop()
             try:
                 return reader.run(job, seconds)
+            except sqlite3.DatabaseError as error:
+                self.health.check_damage(error)
+                raise
             finally:
                 self._readers.append(reader)
 
@@ -250,12 +257,19 @@ class ThreadRunner:
         for reader in self._readers:
             reader.connection.close()
         self._own_reader.close()
+        _end(self._writer, self.health)
+        self._scrubber.close()
+
+
+def _end(writer: Writer, health: Health) -> None:
+    """Note that the database is closed in good order, empty its log and close it."""
+    with suppress(sqlite3.Error):
+        if health.broken is None:
+            end_run(writer)
         # Checkpoint before closing: if the file was renamed meanwhile, SQLite would leave the WAL behind, and
         # beside a backup put in its place it would destroy both.
-        with suppress(sqlite3.Error):
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._writer.close()
-        self._scrubber.close()
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    writer.close()
 
 
 def _wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
@@ -294,7 +308,6 @@ class InlineRunner:
         self._reader: sqlite3.Connection = _open(path, durability, writer=False)
         self._on_rollback = on_rollback
         self.health = Health(path, trio.current_time)
-        self.moved: Callable[[], bool] = _stays
         self._erased = Wakeup()
 
     def observe(self, observer: TransactionObserver) -> None:
@@ -331,7 +344,7 @@ class InlineRunner:
         """Wait until something was erased and committed since the last call."""
         await self._erased.wait()
 
-    async def read(self, job: Job[T], *, inline: bool = False) -> T:
+    async def read(self, job: Job[T], *, inline: bool = False, seconds: float | None = None) -> T:
         """Run `job` on the reader."""
         await trio.lowlevel.checkpoint()
         return job(self._reader)
@@ -339,5 +352,5 @@ class InlineRunner:
     async def aclose(self) -> None:
         """Close both connections."""
         self._reader.close()
-        self._writer.close()
+        _end(self._writer, self.health)
         self._scrubber.close()

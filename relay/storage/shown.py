@@ -47,7 +47,7 @@ def check_shown(text: str, field: str, *, lines: bool = False) -> str:
             ErrorCode.INVALID_PAYLOAD,
             f"{field} is a text{'' if lines else ' of one line'} that shows something, without characters that"
             " turn its direction",
-            details={"field": field},
+            details={"reason": "shows_nothing", "field": field},
         )
     return trimmed
 

@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from relay.storage import mentions
+from relay.storage import mentions, threads
 from relay.storage.history import NO_BOUND, Record, View, other_party, page
 
 
 class Summary(NamedTuple):
-    """One conversation on a client's first screen."""
+    """One conversation on a client's first screen; `rights` is the JSON of a group's chosen ones."""
 
     kind: str
     target_id: str
@@ -23,6 +23,11 @@ class Summary(NamedTuple):
     unread_mentions: int
     role: str
     joined_at: float
+    in_threads: threads.Unread
+    picture: str | None = None
+    rights: str = "{}"
+    closed: bool = False
+    slow_mode_seconds: int = 0
 
 
 def summaries(
@@ -47,7 +52,9 @@ def summaries(
         "SELECT c.channel_id, c.kind, c.address, m.visible_from, m.seen_before, m.role, m.joined_at,"
         " coalesce(g.name, u.display_name, ''),"
         " coalesce((SELECT max(seq) FROM log WHERE channel_id = c.channel_id), c.floor_seq),"
-        " coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = c.channel_id AND p.user_id = ?1), 0)"
+        " coalesce((SELECT read_seq FROM pointers p WHERE p.channel_id = c.channel_id AND p.user_id = ?1), 0),"
+        " (SELECT attachment_id FROM pictures WHERE name = coalesce(g.group_id, u.user_id)),"
+        " coalesce(g.rights, '{}'), g.closed_at IS NOT NULL, coalesce(g.slow_mode_seconds, 0)"
         " FROM members m JOIN channels c USING (channel_id) LEFT JOIN groups g USING (channel_id)"
         " LEFT JOIN users u ON c.kind = 'user' AND u.user_id = coalesce((SELECT o.user_id FROM members o"
         "  WHERE o.channel_id = c.channel_id AND o.user_id <> ?1), ?1)"
@@ -73,7 +80,22 @@ def summaries(
 def _summary(
     connection: sqlite3.Connection, user_id: str, counted: Sequence[str], row: tuple[Any, ...]
 ) -> Summary:
-    channel_id, kind, address, first, before, role, joined_at, name, last_seq, read_seq = row
+    (
+        channel_id,
+        kind,
+        address,
+        first,
+        before,
+        role,
+        joined_at,
+        name,
+        last_seq,
+        read_seq,
+        picture,
+        rights,
+        closed,
+        slow_mode_seconds,
+    ) = row
     seen = View(channel_id, address, kind, first, None, user_id, before)
     newest = page(connection, seen, 1).records
     counted_from = max(read_seq, seen.start - 1)
@@ -88,6 +110,11 @@ def _summary(
         mentions.count_unread(connection, channel_id, user_id, counted_from, *_between(seen)),
         role,
         joined_at,
+        threads.unread_apart(connection, seen, user_id, counted_from),
+        picture,
+        rights,
+        bool(closed),
+        slow_mode_seconds,
     )
 
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from relay.storage import versions
+from relay.storage import audit, versions
 from relay.storage.entry import Entry
 from relay.storage.observer import note_erased, observer_of
 
@@ -19,15 +19,21 @@ _KEPT_SECONDS: Final = 86_400.0
 """Seconds until a message that was due to expire, but had to stay, is looked at again."""
 
 
-def erase_messages(connection: sqlite3.Connection, message_ids: Sequence[int], at: float) -> list[int]:
+def erase_messages(
+    connection: sqlite3.Connection, message_ids: Sequence[int], at: float, *, audited: bool = False
+) -> list[int]:
     """Turn messages into tombstones, with everything about them; return those that became one.
 
-    Messages that are tombstones already, or that an observer keeps, stay as they are.
+    Messages that are tombstones already, that an observer keeps, or that are in the audit log, stay as they are.
 
     Args:
         message_ids: a few hundred at a time.
         at: when it happened, Unix seconds; sent as `deleted_at`.
+        audited: erase entries of the audit log as well; for its own retention alone.
     """
+    if not audited and message_ids:
+        protected = audit.among(connection, message_ids)
+        message_ids = [one for one in message_ids if one not in protected]
     going = _not_kept(connection, message_ids)
     if not going:
         return []
@@ -44,6 +50,7 @@ def erase_messages(connection: sqlite3.Connection, message_ids: Sequence[int], a
     connection.execute(f"DELETE FROM newest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM latest WHERE about IN ({marks})", doomed)
     connection.execute(f"DELETE FROM holds WHERE message_id IN ({marks})", doomed)
+    connection.execute(f"DELETE FROM thread_replies WHERE message_id IN ({marks})", doomed)
     versions.forget(connection, doomed)
     gone = [row[0] for row in erased]
     if gone:
@@ -51,6 +58,21 @@ def erase_messages(connection: sqlite3.Connection, message_ids: Sequence[int], a
     if gone and (observer := observer_of(connection)) is not None:
         observer.erased(connection, gone)
     return gone
+
+
+def remove_message(connection: sqlite3.Connection, message_id: int, at: float, by: str) -> bool:
+    """Turn a message into a tombstone that says somebody else than its author removed it.
+
+    Args:
+        by: who did; "" for the operator.
+
+    Returns:
+        Whether it became one; False for one that is a tombstone already, or kept.
+    """
+    if not erase_messages(connection, [message_id], at):
+        return False
+    connection.execute("UPDATE log SET removed_by = ? WHERE message_id = ?", (by, message_id))
+    return True
 
 
 def _not_kept(connection: sqlite3.Connection, message_ids: Sequence[int]) -> list[int]:

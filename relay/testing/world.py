@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import cached_property, partial
+from contextlib import asynccontextmanager, closing
+from functools import cache, cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import trio
 
-from relay.engine.engine import Engine, open_engine
+from relay.engine.engine import Engine
+from relay.engine.opening import open_engine
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.services.router import Submission
 from relay.settings import Settings, load
 from relay.storage import accounts
 from relay.storage.entry import Entry
+from relay.storage.identity import new_epoch
+from relay.storage.upgrading import migrate
 from relay.testing.checking import Described, frames_of
 from relay.testing.device import Closed, Device
 from relay.testing.network import Network
@@ -166,14 +171,38 @@ def _make_user(connection: Any, name: str, now: float) -> str:
 
 
 def settings_for(path: Path, **environ: str) -> Settings:
-    """Return settings for a database in `path`; `environ` has variables such as RELAY_REPLAY__LIMIT="10"."""
+    """Return settings for a database in `path`; `environ` has variables such as RELAY_REPLAY__LIMIT="10".
+
+    No figures are kept over time, unless they are asked for: days pass in no time.
+    """
     names = {name.upper(): value for name, value in environ.items()}
-    return load(None, {"RELAY_STORAGE__PATH": str(path / "relay.db"), **names})
+    standing = {"RELAY_STORAGE__PATH": str(path / "relay.db"), "RELAY_METRICS__HISTORY": "false"}
+    return load(None, standing | names)
+
+
+@cache
+def _empty_database() -> bytes:
+    """Return a new, empty database: made once, as every world of a run begins with the same one."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "relay.db"
+        migrate(path)
+        return path.read_bytes()
+
+
+def _make_database(path: Path) -> None:
+    """Make a new, empty database, unless there is one."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    path.write_bytes(_empty_database())
+    connection = sqlite3.connect(path)
+    with closing(connection), connection:
+        new_epoch(connection)
 
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[World]:
     """Run a server in memory with any settings."""
+    _make_database(Path(settings.storage.path))
 
     async def no_http(_peer: Any) -> None:
         return None
@@ -182,7 +211,7 @@ async def serving(settings: Settings) -> AsyncIterator[World]:
         return EPOCH + trio.current_time()
 
     async with open_engine(settings, now=now, inline=True, paths=own_paths(settings)) as engine:
-        heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds)
+        heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds, engine.tally.lags.add)
         door = FrontDoor(engine, heartbeat, no_http, "relay/test")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(heartbeat.run)
@@ -192,7 +221,12 @@ async def serving(settings: Settings) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]:
-    """Run a server on the database in `path`; `environ` has variables such as RELAY_REPLAY__LIMIT="10"."""
+    """Run a server on the database in the folder `path`, which is made if it is not there.
+
+    Args:
+        environ: variables of the settings, such as RELAY_REPLAY__LIMIT="10".
+    """
+    await trio.Path(path).mkdir(parents=True, exist_ok=True)
     async with serving(settings_for(path, **environ)) as running:
         await running.user(*users)
         yield running

@@ -19,10 +19,12 @@ import trio
 from relay.engine.engine import Engine
 from relay.http.origins import origin_allowed
 from relay.plugin.registrations import Credentials
-from relay.protocol.errors import CLOSE_REASONS, CloseCode
+from relay.protocol.errors import CLOSE_REASONS, CloseCode, ErrorCode, RelayError
 from relay.protocol.framing import close_frame
 from relay.protocol.session import State
 from relay.services.heartbeat import HeartbeatSupervisor
+from relay.settings import Settings
+from relay.storage.shown import cleaned
 from relay.transports.greeting import Greeting
 from relay.transports.head import (
     TLS_HELLO,
@@ -38,13 +40,18 @@ from relay.transports.head import (
 )
 from relay.transports.lobby import Guest, Lobby, ThrottledLog
 from relay.transports.peer import PeerStream
+from relay.transports.probing import probe_of, serve_probe
 from relay.transports.session import Session
-from relay.transports.tls import tls_context
+from relay.transports.tls import Certificate, TlsProblem, certificate_of
 from relay.transports.websocket import WebSocket
 
 _log: Final = logging.getLogger("relay.front_door")
 
+_MAX_AGENT: Final = 300
 _REFUSAL_SECONDS: Final = 1.0
+_DOUBTED: Final = 10
+"""Addresses whose X-Forwarded-For is spoken of in the log; anybody can send one."""
+
 _TLS_HERE: Final = "this port speaks TLS: use https:// and wss://"
 
 Http = Callable[[PeerStream], Awaitable[Head | None]]
@@ -71,20 +78,45 @@ class FrontDoor:
         self._heartbeat = heartbeat
         self._serve_http = serve_http
         self._version = version
-        self._tls = tls_context(engine.settings)
+        self._take_certificate(certificate_of(engine.settings))
         self._per_address: dict[str, int] = {}
         self.log = ThrottledLog(_log)
-        settings = engine.settings
         self._lobby = Lobby(
-            settings.limits.strangers_per_address,
+            engine.settings.limits.strangers_per_address,
             room,
-            lambda address: is_trusted(address, settings.server.trusted_proxies),
+            lambda address: is_trusted(address, engine.settings.server.trusted_proxies),
             self.log,
         )
         self.websockets: set[WebSocket] = set()
         self.streams: set[PeerStream] = set()
         self._empty = trio.Event()
         self._waiting: set[trio.CancelScope] = set()
+        self._doubted: set[str] = set()
+        engine.live.watch(self._prepare)
+
+    def _prepare(self, settings: Settings) -> Callable[[], list[str]]:
+        """Read the certificate of other settings; return what gives it to new connections, and says if it is new.
+
+        Raises:
+            RelayError: `conflict`, with the reason that it cannot be used.
+        """
+        try:
+            certificate = certificate_of(settings)
+        except TlsProblem as wrong:
+            raise RelayError(ErrorCode.CONFLICT, str(wrong)) from None
+
+        def take() -> list[str]:
+            renewed = certificate is not None and certificate.digest != self._digest
+            self._take_certificate(certificate)
+            self._lobby.limit(settings.limits.strangers_per_address)
+            return ["[server] tls_certificate"] if renewed else []
+
+        return take
+
+    def _take_certificate(self, certificate: Certificate | None) -> None:
+        self._tls = None if certificate is None else certificate.context
+        self._digest = b"" if certificate is None else certificate.digest
+        self._engine.live.certificate_ends = None if certificate is None else certificate.ends
 
     async def serve(self, stream: trio.SocketStream | trio.abc.Stream) -> None:
         """Serve one connection until it is over; nothing that a peer does gets out of here."""
@@ -169,6 +201,8 @@ class FrontDoor:
 
     async def _route(self, peer: PeerStream, head: Head, guest: Guest) -> Head | None:
         settings = self._engine.settings
+        if "x-forwarded-for" in head.headers:
+            self._note_proxy(peer.address)
         if not head.wants_websocket:
             check_request(head)
             peer.unread(head.without_upgrade() + head.rest)
@@ -186,16 +220,40 @@ class FrontDoor:
         self._per_address[address] = held + 1
         nearest, peer.address = peer.address, address
         try:
-            origin = head.headers.get("origin")
-            if origin is None or origin_allowed(origin, head.headers["host"], settings.server.allowed_origins):
-                await self._serve_websocket(peer, head, guest, nearest)
-            else:
+            origin, probe = head.headers.get("origin"), probe_of(head)
+            allowed = settings.server.allowed_origins
+            if origin is not None and not origin_allowed(origin, head.headers["host"], allowed):
                 await self._refuse_page(peer, head, guest, origin)
+            elif probe is not None and self._engine.probes.is_open(probe):
+                await self._serve_probe(peer, head)
+            else:
+                await self._serve_websocket(peer, head, guest, nearest)
         finally:
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
         return None
+
+    def _note_proxy(self, address: str) -> None:
+        """Log once that an address speaks for clients, and is not believed: it may be a forgotten proxy."""
+        if address in self._doubted or len(self._doubted) >= _DOUBTED:
+            return
+        self._doubted.add(address)
+        if not is_trusted(address, self._engine.settings.server.trusted_proxies):
+            _log.warning(
+                "%s sends X-Forwarded-For, and is not believed: all its clients share the limits of one address;"
+                " if it is your proxy, add it: [server] trusted_proxies",
+                address,
+            )
+
+    async def _serve_probe(self, peer: PeerStream, head: Head) -> None:
+        """Hold the idle WebSocket of `relay doctor`, until the server ends."""
+        with trio.CancelScope() as waiting:
+            self._waiting.add(waiting)
+            try:
+                await serve_probe(peer, head, self._engine.settings.heartbeat.interval_seconds)
+            finally:
+                self._waiting.discard(waiting)
 
     async def _refuse_page(self, peer: PeerStream, head: Head, guest: Guest, origin: str) -> None:
         """Refuse a page of another origin by a close code: its script is told nothing of an upgrade's status."""
@@ -234,7 +292,8 @@ class FrontDoor:
         token = bearer[7:].strip() if bearer[:7].lower() == "bearer " else None
         headers = head.headers if self._engine.authentication.by_plugins else {}
         credentials = Credentials(token, headers, peer.address, nearest)
-        return Greeting(self._engine, credentials, self._version, partial(self._lobby.known, guest))
+        agent = cleaned(head.headers.get("user-agent", ""))[:_MAX_AGENT]
+        return Greeting(self._engine, credentials, self._version, partial(self._lobby.known, guest), agent)
 
     def turn_away(self) -> None:
         """Refuse whoever has not said yet what they want."""

@@ -5,6 +5,7 @@ It is dropped once the connection is ready. What a replay consists of is in `rel
 
 from __future__ import annotations
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -21,8 +22,10 @@ from relay.protocol.framing import text_frame
 from relay.protocol.session import ConnectionEvent
 from relay.services.connections import Connection
 from relay.services.offline_queue import Resumption
-from relay.storage import accounts
-from relay.storage.accounts import Device, Identity
+from relay.services.tally import Start
+from relay.storage import devices
+from relay.storage.accounts import Identity
+from relay.storage.devices import Device
 from relay.storage.history import few_conversations
 
 _SEEN_SECONDS: Final = 3600
@@ -36,13 +39,20 @@ class Greeting:
         credentials: what the upgrade's head says of who this is, a token in its Authorization header for one.
         version: what `ready` names as the server.
         on_known: called once it is known who this is.
+        agent: how the program names itself, for the list of the user's devices.
     """
 
-    __slots__ = ("_client_id", "_credentials", "_engine", "_heard", "_hello", "_on_known", "_version")
+    __slots__ = ("_agent", "_client_id", "_credentials", "_engine", "_heard", "_hello", "_on_known", "_version")
 
     def __init__(
-        self, engine: Engine, credentials: Credentials, version: str, on_known: Callable[[], None]
+        self,
+        engine: Engine,
+        credentials: Credentials,
+        version: str,
+        on_known: Callable[[], None],
+        agent: str = "",
     ) -> None:
+        self._agent = agent
         self._engine = engine
         self._credentials = credentials
         self._version = version
@@ -72,7 +82,9 @@ class Greeting:
         if engine.drain.begun:
             raise Disconnect(CloseCode.DRAINING)
         if wait := engine.rates.hellos.wait_for(credentials.address):
-            raise Disconnect(CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={wait:.0f}")
+            raise Disconnect(
+                CloseCode.OVERLOADED, f"too many hellos from this address; retry_after={max(1, math.ceil(wait))}"
+            )
         if self._hello.token:
             credentials = credentials._replace(token=self._hello.token)
         identity = await engine.authentication.identify(credentials)
@@ -89,13 +101,19 @@ class Greeting:
         assert hello is not None  # noqa: S101 - it was identified
 
         def read(database: sqlite3.Connection) -> tuple[Device | None, Resumption]:
-            device = accounts.get_device(database, user_id, client_id)
+            device = devices.get_device(database, user_id, client_id)
             return device, engine.offline_queue.plan(database, user_id, hello.cursor, hello.epoch, until)
 
         # A plan of few conversations takes less time than handing it to a reader's thread does.
         inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
         device, plan = await engine.runner.read(read, inline=inline)
-        return await attach_device(engine, identity, client_id, device), plan
+        return await attach_device(engine, identity, client_id, device, self._agent), plan
+
+    def start(self, plan: Resumption) -> Start:
+        """Return how the connection begins, seen from the client's own position."""
+        if plan.resumed:
+            return "limited" if plan.gaps else "resumed"
+        return "new" if self._hello is None or self._hello.cursor is None else "reset"
 
     def ready(self, connection: Connection, session_id: str, plan: Resumption) -> bytes:
         """Return the frame that answers the hello."""
@@ -115,6 +133,7 @@ class Greeting:
                 messages_per_second=limits.messages_per_second,
                 in_flight=limits.in_flight,
                 replay=settings.replay.limit,
+                attachment_bytes=settings.attachments.max_bytes,
             ),
             server=self._version,
         )
@@ -122,11 +141,14 @@ class Greeting:
         return text_frame(encode_event("connection_event", payload, meta))
 
 
-async def attach_device(engine: Engine, identity: Identity, client_id: str, device: Device | None) -> str:
+async def attach_device(
+    engine: Engine, identity: Identity, client_id: str, device: Device | None, agent: str = ""
+) -> str:
     """Note that a device is here, and return its session id.
 
     Args:
         device: what is known of it; None where it was never here.
+        agent: how its program names itself.
 
     Raises:
         Disconnect: 4503 for a revoked session; it stays revoked for every token from before.
@@ -140,8 +162,8 @@ async def attach_device(engine: Engine, identity: Identity, client_id: str, devi
             return device.session_id
     # Looked at again in the transaction: it may have been revoked since it was read.
     session_id = await engine.batched_writes.write(
-        lambda database: accounts.attach_device(
-            database, identity.user_id, client_id, identity.token_id, now, identity.created_at
+        lambda database: devices.attach_device(
+            database, identity.user_id, client_id, identity.token_id, now, identity.created_at, agent
         )
     )
     if session_id is None:

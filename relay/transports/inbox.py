@@ -91,6 +91,7 @@ class Inbox:
                     self._engine.router.submit_nowait(submission)
                     connection.in_flight += 1
                 except RelayError as error:
+                    self._engine.tally.refuse(error.code)
                     self._answer(encode_error(error, envelope.meta.id))
                     await self._pace()
                 except StorageError:

@@ -123,6 +123,10 @@ class Lobby:
         self._open = 0
         self._guests: dict[str, OrderedDict[Guest, None]] = {}
 
+    def limit(self, per_address: int) -> None:
+        """Allow another number of strangers of one address from now on; those that are here stay."""
+        self._per_address = per_address
+
     def enter(self, address: str, fileno: int | None = None) -> Guest | None:
         """Let a new connection in; return None where there is no room for it.
 

@@ -193,6 +193,7 @@ class Session:
 
     async def _refuse(self, error: RelayError, ref: str | None) -> None:
         """Refuse a frame; one that keeps sending what is not the protocol is cut off."""
+        self._engine.tally.refuse(error.code)
         self._push(encode_error(error, ref))
         if error.code in (ErrorCode.BAD_JSON, ErrorCode.BAD_ENVELOPE):
             self._bad_frames += 1
@@ -224,6 +225,8 @@ class Session:
         finally:
             self.on_end()
             self.socket.cut()
+            ending = self.socket.ending
+            self._engine.tally.closed(None if ending is None else ending[0], self.socket.peer_closed)
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
@@ -257,7 +260,9 @@ class Session:
         session_id, plan = await greeting.attach(identity, client_id, until)
         if self._advance(Step.READY) is State.CLOSED:
             return
+        engine.tally.starts[greeting.start(plan)] += 1
         self._greeting = None
+        connection.since, connection.start = engine.now(), plan.start
         self._heartbeat.check_soon(self)
         engine.hooks.connected(connection.user_id, client_id, connection.address)
         # Read inline: no change of presence can fall between this read and the arrival.
@@ -283,7 +288,7 @@ class Session:
         self, connection: Connection, plan: Resumption, ready: bytes = b"", statuses: bytes = b""
     ) -> None:
         """Send ready, the replay, synced and the statuses, in one write where nothing was missed; then go live."""
-        waiting = ready
+        waiting, connection.left_out, connection.until = ready, plan.gaps, plan.until
         async for frames in self._engine.offline_queue.frames(plan.user_id, plan.message_ids):
             await self.socket.send(waiting + frames)
             waiting = b""
@@ -315,6 +320,8 @@ class Session:
             return
         self._registered = None
         if self._engine.connections.unregister(registered):
+            if came:
+                self._engine.departures.note(registered.user_id, registered.client_id, self._engine.now())
             self._device_event(Event.DEVICE_DISCONNECTED, registered)
             self._engine.router.indicators.disconnected(registered)
             self._engine.presence.disconnected(registered, goodbye=self.socket.said_goodbye)

@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 
 from relay.protocol.errors import said
 from relay.settings import Settings
 
-_NEAR_DAYS: Final = 14
+NEAR_DAYS: Final = 14
+"""Days before its end from which a certificate is spoken of."""
 
 
 class TlsProblem(Exception):
     """The certificate or its key cannot be used; the text names the setting, the file, and what would be right."""
+
+
+class Certificate(NamedTuple):
+    """A certificate that can be served.
+
+    Attributes:
+        context: the context that TLS is served with.
+        digest: of what the files hold: another one after a renewal.
+        ends: when it expires, Unix seconds; None where that cannot be read.
+    """
+
+    context: ssl.SSLContext
+    digest: bytes
+    ends: float | None
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """Return the certificate that settings name; None where TLS is off.
+
+    Raises:
+        TlsProblem: the files do not fit.
+    """
+    context = tls_context(settings)
+    if context is None:
+        return None
+    file = Path(settings.server.tls_certificate)
+    try:
+        held = file.read_bytes()
+        digest = hashlib.sha256(held + Path(settings.server.tls_key).read_bytes()).digest()
+    except OSError as error:
+        raise TlsProblem(f"[server] tls_certificate: {file} cannot be read: {said(error)}") from None
+    try:
+        ends = x509.load_pem_x509_certificate(held).not_valid_after_utc.timestamp()
+    except ValueError:
+        ends = None
+    return Certificate(context, digest, ends)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -32,7 +70,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         try:
             Path(file).read_bytes()
         except OSError as error:
-            raise TlsProblem(f"[server] {name}: {file} cannot be read: {error.strerror or error}") from None
+            raise TlsProblem(f"[server] {name}: {file} cannot be read: {error.strerror or said(error)}") from None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     asked: list[bool] = []
 
@@ -80,6 +118,6 @@ def tls_warning(settings: Settings, now: datetime | None = None) -> str | None:
         return f"[server] tls_certificate: {file} has expired on {ends:%Y-%m-%d}; clients will refuse it"
     if now < begins:
         return f"[server] tls_certificate: {file} is valid from {begins:%Y-%m-%d} only; clients will refuse it"
-    if (ends - now).days < _NEAR_DAYS:
+    if (ends - now).days < NEAR_DAYS:
         return f"[server] tls_certificate: {file} expires on {ends:%Y-%m-%d}"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,12 +15,13 @@ import pytest
 import trio
 import trio.testing
 
-from relay.app.server import CannotListen, announce, drain, http_server, open_listeners, serve
-from relay.engine.engine import open_engine
+from relay.app.server import announce, drain, http_server, serve
+from relay.engine.opening import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.storage.errors import StorageError
 from relay.testing import EPOCH, UPGRADE, World, settings_for
 from relay.transports.front_door import FrontDoor
+from relay.transports.listening import CannotListen, open_listeners
 
 
 class Running(World):
@@ -204,15 +206,18 @@ async def test_a_server_without_users_says_how_to_begin(
 
 
 @pytest.fixture
-def collector() -> Iterator[None]:
-    """Leave the garbage collector as it was; a server tunes it for its whole process."""
+def own_process() -> Iterator[None]:
+    """Leave the garbage collector and the signals as they were; a server sets them for its whole process."""
     before = gc.get_threshold()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     gc.set_threshold(*before)
     gc.unfreeze()
 
 
-@pytest.mark.usefixtures("collector")
+@pytest.mark.usefixtures("own_process")
 @pytest.mark.real_time
 async def test_a_whole_server_says_where_it_listens_and_serves_there(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, RELAY_SERVER__PORT="0")

@@ -16,7 +16,7 @@ import trio
 from relay.app.control import serve_control
 from relay.app.control_client import control_path
 from relay.cli import main
-from relay.engine.engine import open_engine
+from relay.engine.opening import open_engine
 from relay.settings import load
 
 Run = Callable[..., click.testing.Result]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -138,9 +141,13 @@ def test_python_runs_the_package_as_the_command() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[server]\nhost = "203.0.113.9"\n', "relay.toml:2: [server] host = 203.0.113.9: Cannot assign requested"),
-        ('[server]\nhost = "chat.invalid"\n', "relay.toml:2: [server] host = chat.invalid: "),
+        (
+            '[server]\nhost = "203.0.113.9"\n',
+            "relay.toml:2: [server] cannot listen on 203.0.113.9:8484: Cannot assign requested",
+        ),
+        ('[server]\nhost = "chat.invalid"\n', "relay.toml:2: [server] cannot listen on chat.invalid:8484: "),
         ('[storage]\npath = "/tmp"\n', "relay.toml:2: [storage] path: /tmp is a folder; a file is named"),
+        ('[storage]\npath = "absent/relay.db"\n', "/absent is not there; make it, or correct the path"),
         (
             '[plugins]\nenabled = ["webhooks"]\n',
             "relay.toml:2: [plugins] enabled: no plugin that is loaded adds a",
@@ -161,14 +168,56 @@ def test_a_server_without_message_types_is_refused(run: Run, folder: Path) -> No
     assert "relay: [plugins] enabled: no plugin that is loaded adds a message type" in refused.stderr
 
 
+def test_a_sample_is_printed_as_it_is_and_the_samples_are_listed(run: Run, folder: Path) -> None:
+    assert re.match(r"relay\.toml +every setting, with its default", run("config", "sample").stdout)
+    write(folder / "relay.toml", run("config", "sample", "relay.toml").stdout)
+    assert run("config", "check").output.endswith("relay.toml: ok\n")
+    assert (
+        "there is no sample 'Caddy'; did you mean Caddyfile?" in run("config", "sample", "Caddy", ok=False).stderr
+    )
+
+
+def test_the_version_is_printed_with_what_is_inside(run: Run) -> None:
+    assert run("version").stdout == f"relay {__version__}\n"
+    told = run("version", "--verbose").stdout
+    assert told.startswith(f"relay {__version__}\nform: Python package\n")
+    assert "\npackages:\n  " in told
+
+
+def test_relays_own_plugins_that_are_not_there_are_another_reason(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.engine.loader.bundled_directory", lambda: folder / "nowhere")
+    monkeypatch.setattr("relay.engine.discovery.bundled_directory", lambda: folder / "nowhere")
+    said = run("config", "check", ok=False).output
+    assert f"relay's own plugins are not in {folder / 'nowhere'}: install relay anew" in said
+
+
+SIGN_IN = """[plugins]
+also = ["oidc"]
+[plugins.oidc.providers.example]
+issuer = "https://id.example.org"
+client_id = "relay"
+title = "Example Inc."
+"""
+
+
+def test_a_secret_that_cannot_be_read_fails_the_check_and_nobody_is_called(run: Run, folder: Path) -> None:
+    write(folder / "relay.toml", f'{SIGN_IN}client_secret_file = "absent"\n')
+    checked = run("config", "check", ok=False).output
+    assert "[plugins.oidc.providers.example] client_secret_file: absent: No such file or directory" in checked
+
+
 @pytest.mark.parametrize(
     ("text", "environ", "said"),
     [
-        ('[storage]\npath = "absent/relay.db"\n', {}, "there is no folder "),
         ("[plugins.webhooks]\nfoo = 1\n", {}, 'switch it on: [plugins] also = ["webhooks"]'),
         ("[plugins.webhoks]\nfoo = 1\n", {}, "did you mean webhooks?"),
+        (SIGN_IN, {}, "[server] public_url is empty, and Example Inc. must send people back to it"),
+        ("[accounts]\npassword_login = false\n", {}, "nobody can sign in on the page"),
         ("[heartbeat]\ninterval_seconds = 300\n", {}, "many proxies end a connection after 60 s of silence"),
         ("", {"RELAY_SERVER_PORT": "9000"}, "RELAY_SERVER_PORT is not read; did you mean RELAY_SERVER__PORT?"),
+        ("", {"RELAY_PORT": "9000"}, "RELAY_PORT is not read; did you mean RELAY_SERVER__PORT?"),
     ],
 )
 def test_what_is_perhaps_not_meant_is_warned_of(
@@ -178,6 +227,39 @@ def test_what_is_perhaps_not_meant_is_warned_of(
     checked = run("config", "check", env=environ).output
     assert "relay.toml: warning: " in checked
     assert said in checked
+
+
+def test_a_port_that_another_program_has_is_warned_of_and_the_servers_own_is_not(run: Run, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        write(folder / "relay.toml", f"[server]\nport = {port}\n")
+        said = f"warning: [server] cannot listen on 127.0.0.1:{port}: Address already in use; another program"
+        assert said in run("config", "check").output
+        (folder / "relay.db.sock").touch()
+        assert said not in run("config", "check").output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            'host = "203.0.113.9"\n',
+            "cannot listen on 203.0.113.9:0: Cannot assign requested address; [server] host",
+        ),
+        ('host = "chat.invalid"\n', "cannot listen on chat.invalid:0: "),
+        ('tls_certificate = "absent.pem"\ntls_key = "key.pem"\n', "[server] tls_certificate: "),
+        ('[storage]\npath = "absent/relay.db"\n', "[storage] path: the folder "),
+    ],
+)
+def test_serve_says_of_wrong_settings_what_the_check_says_and_leaves_no_database_behind(
+    run: Run, folder: Path, text: str, said: str
+) -> None:
+    write(folder / "relay.toml", f"[server]\nport = 0\n{text}")
+    assert said in run("config", "check", ok=False).output
+    refused = run("serve", ok=False)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert said in refused.stderr
+    assert [path.name for path in folder.iterdir()] == ["relay.toml"]
 
 
 def test_what_kubernetes_sets_by_itself_is_not_spoken_of(run: Run, folder: Path) -> None:
@@ -221,3 +303,128 @@ def test_an_answer_that_cannot_be_written_is_a_sentence(folder: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "relay: standard output cannot be written to: No space left on device\n"
+
+
+def test_what_differs_from_the_defaults_is_shown_with_them(run: Run, folder: Path) -> None:
+    text = '[server]\nport = 9000\nhost = "127.0.0.1"\n[plugins.bot]\napi_key = "hunter2"\ncolour = "red"\n'
+    write(folder / "relay.toml", text)
+    lines = run("config", "diff").output.splitlines()
+    assert [line.split("  #")[0].rstrip() for line in lines] == [
+        "server.port = 9000",
+        'plugins.bot.api_key = "(redacted)"',
+        'plugins.bot.colour = "red"',
+    ]
+    assert lines[0].endswith("# relay.toml:2; default 8484")
+    first = json.loads(run("config", "diff", "--json").output.splitlines()[0])
+    assert first == {"key": "server.port", "value": 9000, "origin": "relay.toml:2", "default": 8484}
+
+
+def test_a_path_of_the_settings_is_shown_whole_and_the_content_of_a_secret_file_never(
+    run: Run, folder: Path
+) -> None:
+    write(folder / "secret", "topsecret")
+    write(folder / "relay.toml", '[server]\ntls_certificate = "a.pem"\ntls_key = "b.pem"\n')
+    environ = {f"RELAY_{name}_FILE": "secret" for name in ("PLUGINS__BOT__NAME", "SERVER__HOST", "MAIL__USERNAME")}
+    environ |= {"RELAY_MAIL__PASSWORD_FILE": "password.txt"}  # the key itself: a file's name
+    shown = run("config", "show", env=environ).output
+    assert f'server.tls_key = "{folder}/b.pem"' in shown
+    assert "accounts.password_login = true" in shown
+    assert f'mail.password_file = "{folder}/password.txt"' in shown
+    assert "topsecret" not in shown
+    assert 'server.host = "(redacted)"' in shown
+
+
+@pytest.mark.parametrize("key", ["server.port", "port", "[server] port", "RELAY_SERVER__PORT"])
+def test_a_key_is_explained_however_it_is_written(run: Run, folder: Path, key: str) -> None:
+    write(folder / "relay.toml", "[server]\nport = 9000\n")
+    told = json.loads(run("config", "explain", key, "--json").output)
+    assert told["key"] == "server.port"
+    assert told["meaning"].startswith("TCP port for WebSocket")
+    assert (told["default"], told["value"], told["origin"]) == (8484, 9000, "relay.toml:2")
+    assert (told["variable"], told["bounds"]) == ("RELAY_SERVER__PORT", "0 to 65535")
+    assert "bounds: 0 to 65535\n" in run("config", "explain", key).output
+
+
+def test_a_key_that_is_not_there_or_is_in_several_sections_is_said_so(run: Run, folder: Path) -> None:
+    assert (
+        "there is no key server.prot; did you mean server.port?"
+        in run("config", "explain", "server.prot", ok=False).output
+    )
+    several = run("config", "explain", "max_bytes", ok=False).output
+    assert "attachments.max_bytes" in several
+    assert "types.NAME.max_bytes" in several
+    option = run("config", "explain", "plugins.bot.colour", env={"RELAY_PLUGINS__BOT__COLOUR": "red"}).output
+    assert "value: red\norigin: environment RELAY_PLUGINS__BOT__COLOUR\n" in option
+
+
+def test_a_file_to_begin_with_is_written_once_and_its_schema_beside_it(run: Run, folder: Path) -> None:
+    run("config", "init", "etc.toml")
+    assert run("config", "check", "--config", "etc.toml").output == "etc.toml: ok\n"
+    begins = (folder / "etc.toml").read_text().splitlines()[0]
+    assert begins == "#:schema relay.schema.json"
+    schema = json.loads((folder / "relay.schema.json").read_text())
+    assert "delay_seconds" in schema["properties"]["plugins"]["properties"]["notifications"]["properties"]
+    write(folder / "etc.toml", "[server]\nport = 1\n")
+    assert "etc.toml is there already" in run("config", "init", "etc.toml", ok=False).output
+    assert (folder / "etc.toml").read_text() == "[server]\nport = 1\n"
+    run("config", "init", "etc.toml", "--force")
+    assert "port = 1\n" not in (folder / "etc.toml").read_text().splitlines()
+    refused = run("config", "init", "absent/relay.toml", ok=False).output
+    assert "absent/relay.toml cannot be written: No such file or directory" in refused
+
+
+def test_the_check_for_programs_has_problems_and_warnings(run: Run, folder: Path) -> None:
+    write(folder / "relay.toml", "[timeouts]\ndrain_seconds = 30\n[storage]\npath = '/tmp'\n")
+    told = json.loads(run("config", "check", "--json", ok=False).output)
+    assert told["file"] == "relay.toml"
+    assert told["problems"] == [
+        "relay.toml:4: [storage] path: /tmp is a folder; a file is named, such as relay.db in it"
+    ]
+    assert "[timeouts] drain_seconds = 30" in told["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[timeouts]\ndrain_seconds = 30", "Docker kills a server 10 s after it was told to stop"),
+        ("[timeouts]\nhandler_seconds = 2", "plugins are blamed for a slow database"),
+        ("[limits]\nframe_bytes = 4096", "fits into no frame"),
+        ("[limits]\nmessages_burst = 5", "nobody can send so many in one second"),
+        (
+            '[server]\ntrusted_proxies = ["::1"]\n[timeouts]\nkeep_alive_seconds = 20',
+            "now and then use one that is just being closed",
+        ),
+    ],
+)
+def test_settings_at_odds_are_warned_of(run: Run, folder: Path, text: str, said: str) -> None:
+    write(folder / "relay.toml", text)
+    checked = run("config", "check").output
+    assert "warning: " in checked
+    assert said in checked
+
+
+def test_an_option_in_an_array_of_tables_has_its_own_line_and_a_unit_its_hint(run: Run, folder: Path) -> None:
+    text = '[plugins]\nalso = ["notifications"]\n[[plugins.notifications.rules]]\ndo = "push"\n'
+    write(folder / "relay.toml", text + '[[plugins.notifications.rules]]\ndo = "push"\n\ntypess = ["x"]\n')
+    checked = run("config", "check", ok=False).output
+    assert "relay.toml:8: plugins.notifications.rules.1.typess: no such option; did you mean types?" in checked
+    assert checked.count("no such option") == 1
+    write(
+        folder / "relay.toml",
+        '[plugins]\nalso = ["notifications"]\n[plugins.notifications]\ndelay_seconds = "2m"\n',
+    )
+    assert "write 120, without the unit" in run("config", "check", ok=False).output
+
+
+def test_the_server_says_at_its_start_which_variables_it_does_not_read(run: Run, folder: Path) -> None:
+    write(folder / "relay.toml", '[server]\nport = 0\n[plugins]\nenabled = ["webhooks"]\n')
+    environ = {**os.environ, "RELAY_SERVER_PORT": "9000"}
+    done = subprocess.run(
+        [sys.executable, "-m", "relay", "serve"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert "RELAY_SERVER_PORT is not read; did you mean RELAY_SERVER__PORT?" in done.stderr

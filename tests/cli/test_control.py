@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import socket
@@ -24,9 +25,10 @@ import trio.testing
 from trio.testing import MockClock
 
 from relay.app import admin
-from relay.app.control import REQUEST_SECONDS, serve_control
+from relay.app.control import REQUEST_SECONDS, TOLD, serve_control
 from relay.app.control_client import MAX_REQUEST, ControlError, NoServer, call, control_path
-from relay.engine.engine import Engine, open_engine
+from relay.engine.engine import Engine
+from relay.engine.opening import open_engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection
@@ -98,7 +100,7 @@ async def connect(engine: Engine, token: str) -> Ended:
 
 async def test_an_operation_is_done_by_the_servers_engine(tmp_path: Path) -> None:
     async with serving(tmp_path / "relay.db") as (engine, path):
-        assert await ask(path, "user.add", user_id="bob") is None
+        assert await ask(path, "user.add", user_id="bob") == {"role": "member"}
         assert [user["user_id"] for user in await admin.perform(engine, "user.list", {})] == ["bob"]
         token = await ask(path, "token.create", user_id="bob")
         assert (await engine.accounts.identify(token)).user_id == "bob"
@@ -127,7 +129,7 @@ async def test_disabling_and_revoking_end_live_connections(tmp_path: Path) -> No
 async def test_a_new_password_ends_the_connections_of_logins(tmp_path: Path) -> None:
     async with serving(tmp_path / "relay.db") as (engine, path):
         await ask(path, "user.add", user_id="ann", password="the old password")
-        login, _expires_at, _user_id = await engine.logins.login("ann", "the old password", None)
+        login, *_ = await engine.logins.login("ann", "the old password", None)
         socket = await connect(engine, login)
         await ask(path, "user.passwd", user_id="ann", password="the new password")
         assert socket.code is CloseCode.SESSION_REVOKED
@@ -317,7 +319,8 @@ def test_the_peer_is_asked_of_the_kernel_and_not_of_itself() -> None:
 
 
 def test_every_command_of_the_command_line_asks_for_an_operation_that_exists() -> None:
-    sources = Path(admin.__file__).parents[1].joinpath("cli").glob("*.py")
+    relay = Path(admin.__file__).parents[1]
+    sources = [*relay.joinpath("cli").glob("*.py"), *relay.joinpath("app", "doctor").glob("*.py")]
     text = "".join(source.read_text() for source in sources)
     asked = {op for op in admin.OPERATIONS if f'"{op}"' in text}
     assert asked == set(admin.OPERATIONS)
@@ -350,3 +353,27 @@ async def test_the_log_says_whom_an_operation_was_about_and_no_secret(
         f"control: group.show group_id='no\\nsuch', asked by uid {uid}",
     ]
     assert "secret" not in caplog.text
+
+
+async def test_each_operation_that_changes_something_says_in_the_log_what_it_was_about() -> None:
+    untold = {
+        name: set(inspect.signature(operation).parameters) - {"engine", "actor"}
+        for name, operation in admin.OPERATIONS.items()
+        if "actor" in inspect.signature(operation).parameters
+    }
+    silent = [name for name, arguments in untold.items() if arguments and not arguments & TOLD]
+    assert not silent, "add what they are about to TOLD of relay/app/control.py"
+    assert not TOLD & {"password", "payload", "note", "reason", "arguments", "display_name"}
+
+
+async def test_the_log_has_an_invites_id_and_never_its_code(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with serving(tmp_path / "relay.db") as (_engine, path):
+        code = await ask(path, "user.invite", uses=3, label="team")
+        await ask(path, "invite.revoke", invite=code)
+    made, revoked = [r.getMessage() for r in caplog.records if r.name == "relay.control"]
+    assert made.startswith("control: user.invite uses=3 label='team', asked by uid ")
+    assert revoked.startswith("control: invite.revoke invite='inv_")
+    assert code not in caplog.text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from relay.cli import database
 from relay.storage.database import Lock
 from tests.cli.conftest import Run, controlled
+from tests.storage.earlier_schemas import FOLDER
 
 
 def test_a_database_in_use_for_a_moment_is_waited_for(
@@ -68,3 +71,13 @@ def test_what_root_creates_belongs_to_the_owner_of_the_folder(run: Run, folder: 
     run("user", "add", "bob")
     for name in ("relay.db", "relay.db.lock"):
         assert ((folder / name).stat().st_uid, (folder / name).stat().st_gid) == (65534, 65534)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can work on the database of another user")
+def test_a_copy_that_roots_upgrade_made_belongs_to_the_owner_of_the_folder_too(run: Run, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "relay.db")) as database:
+        database.executescript((FOLDER / "schema-21.sql").read_text())
+    os.chown(folder, 65534, 65534)
+    assert "alice" in run("user", "list").output
+    kept = (folder / "relay.db.schema-21").stat()
+    assert (kept.st_uid, kept.st_gid, kept.st_mode & 0o777) == (65534, 65534, 0o600)

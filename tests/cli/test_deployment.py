@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from configparser import RawConfigParser
@@ -16,8 +17,10 @@ CONFIG = Path(__file__).parents[2] / "config"
 
 
 @pytest.mark.parametrize("name", ["development", "production"])
-def test_an_overlay_loads_and_passes_the_check(run: Run, name: str) -> None:
-    assert run("config", "check", "--config", str(CONFIG / f"{name}.toml")).output.endswith(".toml: ok\n")
+def test_an_overlay_loads_and_passes_the_check(run: Run, folder: Path, name: str) -> None:
+    here = {"RELAY_STORAGE__PATH": str(folder / "relay.db")}  # systemd makes the folder of the service
+    checked = run("config", "check", "--config", str(CONFIG / f"{name}.toml"), env=here).output
+    assert checked.endswith(".toml: ok\n")
 
 
 def test_the_production_settings_are_the_careful_ones() -> None:
@@ -42,6 +45,7 @@ def read_unit() -> dict[str, str]:
 def test_the_service_runs_with_little_power() -> None:
     unit = read_unit()
     assert unit["ExecStart"].endswith("relay serve --config /etc/relay/relay.toml")
+    assert unit["ExecStartPre"].split()[0] == unit["ExecStart"].split()[0]
     for key, value in (("DynamicUser", "yes"), ("ProtectSystem", "strict"), ("NoNewPrivileges", "yes")):
         assert unit[key] == value
 
@@ -67,8 +71,28 @@ def test_nginx_accepts_its_sample(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed (apt-get install caddy)")
+def test_caddy_accepts_its_sample(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["caddy", "adapt", "--config", str(CONFIG / "Caddyfile"), "--adapter", "caddyfile", "--validate"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_proxies_take_what_the_server_takes() -> None:
+    nginx, settings = (CONFIG / "nginx.conf").read_text(), Settings()
+    most = int(nginx.split("client_max_body_size ")[1].split("m;")[0]) << 20
+    assert most >= max(settings.attachments.max_bytes, settings.limits.body_bytes)
+    assert "proxy_set_header Host              $http_host;" in nginx
+
+
 def test_the_container_is_not_root_and_keeps_its_data_apart() -> None:
     text = (CONFIG / "Containerfile").read_text()
+    assert "\nCOPY relay_server-*.whl /wheel/\n" in text  # and no source tree
     last = text[text.rindex("\nFROM ") :]
     assert "\nUSER 10001:10001\n" in last
     assert "\nVOLUME /data\n" in last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ def write(folder: Path, *lines: Any, name: str = "old.ndjson") -> str:
 
 
 def stored(folder: Path) -> list[tuple[Any, ...]]:
+    """Return the people's messages; that the people were added is in the audit log, in the same table."""
     with sqlite3.connect(folder / "relay.db") as connection:
         rows = connection.execute(
-            "SELECT sender_id, seq, own_id, payload, sent_at, timestamp FROM log ORDER BY message_id"
+            "SELECT sender_id, seq, own_id, payload, sent_at, timestamp FROM log"
+            " WHERE type != 'audit_event' ORDER BY message_id"
         )
         return rows.fetchall()
 
@@ -44,10 +47,23 @@ def test_messages_are_stored_once_in_order_with_their_time(folder: Path, people:
     rows = stored(folder)
     assert [row[1] for row in rows] == list(range(1, 8))
     assert [(row[2], row[4]) for row in rows] == [(f"old-{n}", 1_500_000_000.0 + n) for n in range(7)]
-    assert all(row[5] > 1_700_000_000 for row in rows)
+    assert [row[5] for row in rows] == [row[4] for row in rows]
     file = write(folder, *(line(number) for number in range(9)))
     assert people("import", file).stdout == "2 stored, 7 there already, 0 refused\n"
     assert len(stored(folder)) == 9
+
+
+def test_a_time_that_is_not_past_is_none(folder: Path, people: Run) -> None:
+    meta = {"sender_id": "alice", "target_id": "bob"}
+    file = write(
+        folder,
+        line(0, meta={**meta, "id": "none"}),
+        line(1, meta={**meta, "id": "to-come", "timestamp": 9_000_000_000.0}),
+        line(2, meta={**meta, "id": "never", "timestamp": -5.0}),
+    )
+    before = time.time() - 60
+    assert people("import", file).stdout == "3 stored, 0 there already, 0 refused\n"
+    assert all(before < row[5] < time.time() + 60 for row in stored(folder))
 
 
 def test_standard_input_and_one_line_of_no_end(folder: Path, people: Run) -> None:

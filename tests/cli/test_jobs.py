@@ -29,7 +29,7 @@ def test_jobs_are_listed_and_one_is_made_due(anywhere: Run, folder: Path) -> Non
 def test_a_job_of_a_plugin_without_a_server_runs_at_the_next_start(run: Run, folder: Path) -> None:
     import trio
 
-    from relay.engine.engine import open_engine
+    from relay.engine.opening import open_engine
     from relay.settings import load
 
     (folder / "plugins.d").mkdir()

@@ -123,3 +123,18 @@ def test_a_group_with_nobody_in_it_is_refused(anywhere: Run) -> None:
     assert anywhere(*create, "--owner", "nobody", ok=False).stderr == "relay: there is no user 'nobody'\n"
     assert anywhere(*create, "--owner", "ann", "--member", "nobody", ok=False).exit_code == 1
     assert anywhere(*create, ok=False).exit_code == 2
+
+
+def test_slow_mode_is_set_shown_and_ended(anywhere: Run, folder: Path) -> None:
+    for name in ("bob", "alice"):
+        anywhere("user", "add", name)
+    anywhere("group", "create", "team", "--name", "Team", "--owner", "alice", "--member", "bob")
+    assert anywhere("group", "slow-mode", "team", "30").output == "group team: slow mode of 30 s\n"
+    assert "(history from join, slow mode of 30 s)" in anywhere("group", "show", "team").output
+    assert json.loads(anywhere("group", "show", "team", "--json").output)["slow_mode_seconds"] == 30
+    assert anywhere("group", "slow-mode", "team", "30").output == "group team: slow mode of 30 s\n"
+    assert anywhere("group", "slow-mode", "team", "0").output == "group team: no slow mode\n"
+    assert "slow mode" not in anywhere("group", "show", "team").output
+    assert events(folder) == ["created", "changed", "changed"]
+    assert anywhere("group", "slow-mode", "team", "21601", ok=False).exit_code == 2
+    assert anywhere("group", "slow-mode", "nobody", "30", ok=False).exit_code == 1

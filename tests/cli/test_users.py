@@ -30,6 +30,26 @@ def test_a_user_is_created_with_what_was_given(anywhere: Run) -> None:
     assert told == [("alice", "Alice A.", True, False), ("bob", "bob", False, False)]
 
 
+def test_the_first_admin_is_the_owner_and_the_command_says_so(anywhere: Run) -> None:
+    anywhere("user", "add", "bob")
+    first = anywhere("user", "add", "alice", "--admin")
+    assert (first.stdout, first.stderr) == (
+        "user alice: created\n",
+        "relay: alice is the owner of this server, as its first admin\n",
+    )
+    second = anywhere("user", "add", "carol", "--admin")
+    assert (second.stdout, second.stderr) == ("user carol: created\n", "")
+    listed = [json.loads(line) for line in anywhere("user", "list", "--json").output.splitlines()]
+    assert {one["user_id"]: one["role"] for one in listed} == {"alice": "owner", "bob": "member", "carol": "admin"}
+
+
+def test_a_role_on_a_server_without_an_owner_says_how_there_is_one(anywhere: Run) -> None:
+    anywhere("user", "add", "bob")
+    told = anywhere("user", "role", "bob", "admin").stderr
+    assert told.endswith("to make one: relay user role bob owner\n")
+    assert anywhere("user", "role", "bob", "owner").stderr == ""
+
+
 def test_a_name_that_is_taken_or_cannot_be_one_is_refused(anywhere: Run) -> None:
     anywhere("user", "add", "bob")
     taken = anywhere("user", "add", "bob", ok=False)
@@ -79,8 +99,8 @@ def test_a_new_password_ends_logins_and_leaves_made_tokens(anywhere: Run, folder
     # The line of a login, as the REST side writes it.
     connection = sqlite3.connect(folder / "relay.db", isolation_level=None)
     connection.execute(
-        "INSERT INTO tokens SELECT ?, 'tok_login', user_id, 'login', 'login', '', 'phone', created_at, NULL"
-        " FROM tokens",
+        "INSERT INTO tokens (token_hash, token_id, user_id, origin, label, scopes, client_id, created_at)"
+        " SELECT ?, 'tok_login', user_id, 'login', 'login', '', 'phone', created_at FROM tokens",
         (hash_secret("rly_login"),),
     )
     connection.close()
@@ -113,6 +133,31 @@ def test_a_user_is_erased_for_good(anywhere: Run, folder: Path) -> None:
     assert "the account 'bob' was erased" in anywhere("user", "enable", "bob", ok=False).output
     assert json.loads(anywhere("group", "list", "--json").output)["owner"] == "alice"
     assert "there is no user 'nobody'" in anywhere("user", "erase", "nobody", "--yes", ok=False).output
+
+
+def test_a_user_is_exported_into_a_folder(anywhere: Run, folder: Path) -> None:
+    for name in ("alice", "bob"):
+        anywhere("user", "add", name)
+    line = {"type": "chat_message", "payload": {"content": "hello"}}
+    meta = {"id": "1", "sender_id": "alice", "target_id": "bob"}
+    (folder / "old").write_text(json.dumps({**line, "meta": meta}) + "\n")
+    anywhere("import", "old")
+    told = anywhere("user", "export", "ALICE", "--to", "out").output
+    assert told == "user ALICE: 1 messages and 0 files in out\n"
+    assert json.loads((folder / "out" / "account.json").read_text())["user_id"] == "alice"
+    (message,) = (folder / "out" / "messages.ndjson").read_text().splitlines()
+    assert json.loads(message)["payload"] == {"content": "hello"}
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "account.json",
+        "files.ndjson",
+        "latest.ndjson",
+        "messages.ndjson",
+    ]
+    assert "out is not empty" in anywhere("user", "export", "alice", "--to", "out", ok=False).output
+    assert "there is no user 'carl'" in anywhere("user", "export", "carl", ok=False).output
+    assert not (folder / "carl-export").exists()
+    (entry,) = json.loads(f"[{anywhere('audit', '--act', 'user.exported', '--json').output.splitlines()[0]}]")
+    assert entry["about"] == {"kind": "user", "id": "alice"}
 
 
 @pytest.mark.parametrize("command", ["disable", "enable", "passwd"])
@@ -172,7 +217,7 @@ def test_an_import_that_meets_a_groups_name_does_nothing(anywhere: Run) -> None:
 
 
 def test_an_invite_is_kept_as_it_was_asked_for(anywhere: Run, folder: Path) -> None:
-    code = anywhere("user", "invite", "--uses", "3", "--days", "2").output.strip()
+    code = anywhere("user", "invite", "--uses", "3", "--days", "2").stdout.strip()
     kept = row(
         folder,
         "SELECT uses_left, round(expires_at - created_at) FROM invites WHERE code_hash = ?",
@@ -181,8 +226,23 @@ def test_an_invite_is_kept_as_it_was_asked_for(anywhere: Run, folder: Path) -> N
     assert kept == (3, 2 * 86400.0)
 
 
+def test_an_invites_code_is_alone_on_standard_output_and_its_link_beside_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run("user", "invite")
+    code = printed.stdout.strip()
+    assert code.isascii()
+    assert "#" not in code
+    assert printed.stderr.endswith(f"as a link: http://127.0.0.1:8484/#invite={code}\n")
+    monkeypatch.setenv("RELAY_SERVER__PUBLIC_URL", "https://example.org/chat/")
+    printed = run("user", "invite")
+    assert printed.stderr.endswith(f"as a link: https://example.org/chat/#invite={printed.stdout.strip()}\n")
+    monkeypatch.setenv("RELAY_SERVER__PUBLIC_URL", "chat.example.org")
+    assert "PUBLIC_URL" in run("user", "invite", ok=False).stderr
+
+
 def test_an_invite_for_an_admin_is_kept_as_one(anywhere: Run, folder: Path) -> None:
-    code = anywhere("user", "invite", "--admin").output.strip()
+    code = anywhere("user", "invite", "--admin").stdout.strip()
     assert row(folder, "SELECT role FROM invites WHERE code_hash = ?", hash_secret(code)) == ("admin",)
 
 
@@ -205,3 +265,16 @@ def test_a_display_name_cannot_write_to_the_terminal(run: Run) -> None:
     assert "\x1b" not in listed
     assert "\u202e" not in listed
     assert "\\x1b[2J\\u202eeve\\n" in listed
+
+
+def test_an_operator_may_write_a_users_id_in_any_case(anywhere: Run) -> None:
+    anywhere("user", "add", "alice")
+    anywhere("user", "add", "Bob")
+    assert "'alice' differs in case only" in anywhere("user", "add", "Alice", ok=False).stderr
+    anywhere("user", "disable", "ALICE")
+    listed = [json.loads(line) for line in anywhere("user", "list", "--json").output.splitlines()]
+    assert {one["user_id"]: one["disabled"] for one in listed} == {"alice": True, "Bob": False}
+    anywhere("group", "create", "team", "--name", "Team", "--owner", "bob", "--member", "Alice")
+    shown = anywhere("group", "show", "TEAM", ok=False).stderr + anywhere("group", "show", "team").output
+    assert "alice" in shown
+    assert "Alice" not in shown

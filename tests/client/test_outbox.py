@@ -228,3 +228,47 @@ async def test_flush_waits_for_the_last_answer(peer: Peer) -> None:
         assert not flushed.is_set()
         await far.ack(pending.id, 101)
         await flushed.wait()
+
+
+def shout(client: Client, text: str, target: str = "team", type: str = "group_message") -> PendingSend:
+    return client.send_nowait(type, {"content": text}, target_id=target)
+
+
+async def test_slow_mode_holds_one_type_to_one_group_and_goes_on_in_order(peer: Peer) -> None:
+    slow = {"reason": "slow_mode", "seconds": 30}
+    async with peer.connect() as client:
+        far = await peer.live()
+        held = [shout(client, text) for text in ("one", "two", "three")]
+        assert await texts(far, 3) == ["one", "two", "three"]
+        await far.ack(held[0].id, 1)
+        for pending in held[1:]:
+            await far.error(pending.id, "rate_limited", retry=True, retry_after=30, details=slow)
+        others = [say(client, "to bob"), shout(client, "elsewhere", "other"), shout(client, "hi", type="greeting")]
+        assert await texts(far, 3) == ["to bob", "elsewhere", "hi"]
+        for number, pending in enumerate(others):
+            await far.ack(pending.id, 10 + number)
+        began = trio.current_time()
+        assert await texts(far, 1) == ["two"]
+        assert trio.current_time() - began == pytest.approx(30, abs=0.1)
+        await far.ack(held[1].id, 20)
+        assert await texts(far, 1) == ["three"]
+        await far.error(held[2].id, "rate_limited", retry=True, retry_after=30, details=slow)
+        assert await texts(far, 1) == ["three"]
+        await far.ack(held[2].id, 21)
+        assert (await held[2].wait()).message_id == 21
+        assert client.unanswered == 0
+
+
+async def test_a_new_connection_does_not_end_what_slow_mode_holds(peer: Peer) -> None:
+    async with peer.connect() as client:
+        far = await peer.live()
+        held = shout(client, "one")
+        await texts(far, 1)
+        await far.error(held.id, "rate_limited", retry=True, retry_after=15, details={"reason": "slow_mode"})
+        began = trio.current_time()
+        await far.stream.aclose()
+        far = await peer.live()
+        assert await texts(far, 1) == ["one"]
+        assert trio.current_time() - began > 14
+        await far.ack(held.id, 1)
+        await held.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 import trio
@@ -148,6 +149,34 @@ async def test_a_draining_server_says_when_to_come_back(peer: Peer, reason: str)
         closed = trio.current_time()
         await peer.accept()
         assert peer.dials[-1] - closed == pytest.approx(7.5)
+
+
+async def test_after_a_drain_waits_are_short_for_a_minute(peer: Peer) -> None:
+    async with peer.connect() as client:
+        far = await peer.live()
+        await client.wait_live()
+        peer.down = True
+        await far.close(4404, "server is draining; retry_after=1")
+        closed = trio.current_time()
+        await trio.sleep(400)
+        tries = [at - closed for at in peer.dials if at > closed]
+        gaps = [after - before for before, after in pairwise([0.0, *tries])]
+        assert gaps[0] == pytest.approx(1)
+        assert max(gap for gap, at in zip(gaps, tries, strict=True) if at - gap < 60) <= 5
+        assert max(gaps) > 5
+
+
+async def test_a_server_that_spreads_many_clients_is_not_asked_more_often(peer: Peer) -> None:
+    async with peer.connect() as client:
+        far = await peer.live()
+        await client.wait_live()
+        peer.down = True
+        await far.close(4404, "server is draining; retry_after=12")
+        closed = trio.current_time()
+        await trio.sleep(70)
+        tries = [at - closed for at in peer.dials if at > closed]
+        assert tries[0] == pytest.approx(12)
+        assert 5 < max(after - before for before, after in pairwise(tries)) <= 24
 
 
 async def test_silence_of_two_heartbeats_is_the_end_of_a_connection(peer: Peer) -> None:

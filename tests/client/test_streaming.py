@@ -13,6 +13,7 @@ import trio
 import relay.client
 from relay.client import Bot, Client, RelayError
 from relay.testing import Device, World
+from tests.actors import OPERATOR
 from tests.client.peer import Peer, inline
 from tests.plugin.authors import plugged
 
@@ -202,3 +203,19 @@ async def test_a_server_that_does_not_stream_gets_the_whole_text(peer: Peer) -> 
                 await trio.sleep(20)
     assert stream.ack is not None
     assert stream.ack.message_id == 101
+
+
+async def test_slow_mode_streams_nothing_during_a_wait_and_sends_the_whole_text_after_it(world: World) -> None:
+    await world.engine.groups.create("bob", "Team", ["alice"], "team")
+    await world.engine.slow_mode.set(OPERATOR, "team", 60)
+    async with connected(world) as client:
+        await client.send("group_message", {"content": "first"}, target_id="team")
+        stream = client.stream("team")
+        await stream.write("all of it")
+        await trio.sleep(5)
+        began = trio.current_time()
+        ack = await stream.end()
+        assert ack is not None
+        assert trio.current_time() - began == pytest.approx(55, abs=1)
+        said = [one["payload"].get("content") for one in await world.history("bob", "group", "team")]
+        assert said[-2:] == ["first", "all of it"]

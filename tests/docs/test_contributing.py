@@ -83,6 +83,6 @@ def test_files_and_folders_that_the_page_names_exist() -> None:
 
 def test_make_targets_that_the_page_names_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake (\w+)", PAGE))
+    targets = set(re.findall(r"\bmake ([a-z-]+)", PAGE))
     assert {"test", "lint"} <= targets
     assert not [target for target in targets if not re.search(rf"^{target}:", makefile, re.M)]

@@ -88,7 +88,7 @@ def test_a_message_of_a_new_type_in_five_minutes(folder: Folder) -> None:
     for name in ("alice", "bob"):
         folder.type(f"relay user add {name}")
         tokens[name] = folder.type(f"relay token create {name}")
-    assert "message 1, seq 1" in folder.type(send, RELAY_TOKEN=tokens["alice"])
+    assert "seq 1" in folder.type(send, RELAY_TOKEN=tokens["alice"])
     shown = wait_for(folder.start("relay tail", RELAY_TOKEN=tokens["bob"]), "star_rating")
     assert "great" in shown
     assert "5" in shown
@@ -103,4 +103,4 @@ def test_what_the_command_says_to_try_next_can_be_typed(folder: Folder) -> None:
     wait_for(folder.start("relay serve"), "listens on")
     folder.type("relay user add alice")
     token = folder.type("relay token create alice")
-    assert "message 1" in folder.type(sending.replace("USER", "alice"), RELAY_TOKEN=token)
+    assert "seq 1" in folder.type(sending.replace("USER", "alice"), RELAY_TOKEN=token)

@@ -78,7 +78,7 @@ def signature(method: Any) -> str:
     parameters = list(inspect.signature(method).parameters.values())[1:]
     bare = [one.replace(annotation=one.empty) for one in parameters]
     text = f"{method.__name__}{inspect.Signature(bare)}"
-    return re.sub(r"<Role\.(\w+): '\w+'>", r"Role.\1", text)
+    return re.sub(r"<Role\.(\w+): '\w+'>", r"Role.\1", text).replace("'", '"')
 
 
 @pytest.mark.parametrize(

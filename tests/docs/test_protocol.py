@@ -29,7 +29,7 @@ async def test_every_message_type_is_in_the_table_and_has_its_frame(tmp_path: Pa
     shown = {block.frame["type"] for block in BLOCKS if is_frame(block)}
     async with open_world(tmp_path) as world:
         types = world.engine.registry.types
-        assert set(types) <= shown
+        assert set(types) - {"audit_event", "report", "report_state"} <= shown  # for nobody, and for moderators
         for name, type_ in types.items():
             row = next(line for line in PAGE.splitlines() if line.startswith("| ") and f"`{name}`" in line)
             assert f"| {type_.kind} |" in row

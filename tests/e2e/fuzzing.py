@@ -30,12 +30,12 @@ CALLERS = ("alice", "admin", None)
 
 
 class Target:
-    """A server with something in it, and those who ask."""
+    """A server with something in it, and those who ask; of the bystander nobody knows, as admins may erase whom they know."""
 
     def __init__(self, folder: Path) -> None:
         self.server = Server(folder, SETTINGS)
         self.server.relay("user", "add", "admin", "--admin")
-        self.tokens = self.server.import_users(["alice", "bob"])
+        self.tokens = self.server.import_users(["alice", "bob", "bystander"])
         self.tokens["admin"] = self.server.relay("token", "create", "admin").strip()
         self.server.start()
         self.known = self._fill()

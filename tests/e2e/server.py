@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ from relay.testing.checking import Answers, Described
 from tests.e2e.wire import Address
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 20.0
+START_SECONDS = 60.0
+PROGRAM = os.environ.get("RELAY_BIN")
+"""The program that `make binary` made, as the thing under test; without it, relay as it is in the tree."""
+RELAY = [str(Path(PROGRAM).resolve())] if PROGRAM else [sys.executable, "-m", "relay"]
 LISTENING = re.compile(r"127\.0\.0\.1:(\d+)")
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -76,8 +79,12 @@ def to_toml(tables: Tables) -> str:
 class Server:
     """One server: a folder that lasts, and a process that may be started and ended many times."""
 
-    def __init__(self, folder: Path, settings: Tables | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Tables | None = None, root: Path = ROOT, command: Sequence[str] = RELAY
+    ) -> None:
         self.folder = folder
+        self.command = command
+        self.root = root
         self.config = folder / "relay.toml"
         self.database = folder / "relay.db"
         self.log = folder / "server.log"
@@ -87,6 +94,7 @@ class Server:
         self.config.write_text(to_toml(merged(UNLIMITED, place, files, settings or {})))
         self.process: subprocess.Popen[bytes] | None = None
         self.files: int | None = None
+        self.handed: tuple[int, ...] = ()
 
     @property
     def address(self) -> Address:
@@ -125,11 +133,12 @@ class Server:
         assert not self.alive
         with self.log.open("ab") as log, self._stdout.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
-                cwd=ROOT,
-                env=_environment(),
+                [*self.command, "serve", "--config", str(self.config)],
+                cwd=self.root,
+                env=environment(),
                 stdout=out,
                 stderr=log,
+                pass_fds=self.handed,
             )
         if self.files is not None:
             resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.files, self.files))
@@ -186,13 +195,13 @@ class Server:
     def relay(self, *arguments: str, stdin: str = "") -> str:
         """Run a relay command against this server's config and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "relay", *arguments, "--config", str(self.config)],
-            cwd=ROOT,
-            env=_environment(),
+            [*self.command, *arguments, "--config", str(self.config)],
+            cwd=self.root,
+            env=environment(),
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 0, f"relay {' '.join(arguments)}: {done.stdout}{done.stderr}"
@@ -223,5 +232,7 @@ def _check(answers: Answers, response: httpx.Response) -> None:
     answers.check(asked.method, asked.url.raw_path.decode(), response.status_code, headers, body)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+def environment() -> dict[str, str]:
+    """Return this process's environment without settings of relay's, and with Python's as people have them."""
+    others = ("RELAY_", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(others)}

@@ -49,6 +49,22 @@ def test_sigterm_says_4404_to_those_who_read_and_loses_nothing_acked(make_world:
     assert len(stored) == len(set(stored))
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(make_world: MakeWorld) -> None:
+    world = make_world(("alice",))
+    alice = world.device("alice")
+    process = world.server.process
+    assert process is not None
+    process.send_signal(signal.SIGINT)
+    while "SIGINT: draining" not in world.server.log.read_text():
+        assert world.server.alive
+    process.send_signal(signal.SIGINT)
+    assert read_to_the_end(alice) == 4404
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)  # until the very end
+        time.sleep(0.001)  # a thousand a second: more than a held Ctrl-C makes
+    assert process.returncode == 0, world.server.diagnosis()
+
+
 def test_a_second_sigterm_ends_at_once(make_world: MakeWorld) -> None:
     world = make_world(("alice",), {"timeouts": {"drain_seconds": 30}})
     world.device("alice", receive_buffer=4096)

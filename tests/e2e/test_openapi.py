@@ -31,7 +31,7 @@ def test_made_up_requests_are_answered_as_it_says(target: Target, caller: str | 
 
 @pytest.fixture(scope="module")
 def searching(target: Target) -> Iterator[httpx.Client]:
-    with target.server.rest(target.tokens["alice"]) as rest:
+    with target.server.rest(target.tokens["bystander"]) as rest:
         yield rest
 
 
@@ -66,7 +66,7 @@ def test_a_request_that_is_answered_before_its_body_came_leaves_the_connection_i
     target: Target, method: str, path: str, status: int
 ) -> None:
     headers = {"Content-Length": "13", "Content-Type": "text/plain"}
-    headers["Authorization"] = f"Bearer {target.tokens['alice']}"
+    headers["Authorization"] = f"Bearer {target.tokens['bystander']}"
     with Wire(target.server.address, target.server.described) as wire:
         for _ in range(5):
             wire.send_bytes(request(path, headers, method=method, upgrade=False))

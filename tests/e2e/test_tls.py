@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import ssl
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,31 @@ def test_a_websocket_over_tls_hears_of_a_wrong_path_and_of_ready(secure: World, 
         with context.wrap_socket(raw, server_hostname="localhost") as one:
             one.sendall(head)
             assert one.recv(13) == first
+
+
+def test_a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_not(
+    secure: World, tmp_path: Path
+) -> None:
+    server, key = secure.server, tmp_path / "key.pem"
+    context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
+    with closing(http.client.HTTPSConnection("localhost", server.port, context=context, timeout=10)) as old:
+        assert status_of(old) == 200
+        make_certificate(tmp_path)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            status_over_tls(server, tmp_path / "certificate.pem")
+        assert server.relay("reload") == "changed: [server] tls_certificate\n"
+        assert status_over_tls(server, tmp_path / "certificate.pem") == 200
+        key.write_text("no key")
+        with pytest.raises(
+            AssertionError, match=r"the settings stay as they were: .*key\.pem holds no private key"
+        ):
+            server.relay("reload")
+        assert status_over_tls(server, tmp_path / "certificate.pem") == 200
+        assert status_of(old) == 200  # on the connection of before: a new one would not be trusted
+
+
+def status_of(connection: http.client.HTTPSConnection) -> int:
+    connection.request("GET", "/healthz")
+    response = connection.getresponse()
+    response.read()
+    return response.status

@@ -6,14 +6,14 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.e2e.server import Server, Tables
+from tests.e2e.server import RELAY, Server, Tables
 from tests.e2e.wire import Closed, Envelope, Gone, Wire, hello
 
 STREAM = frozenset({"chat_message", "group_message", "notification", "group_event"})
@@ -145,8 +145,14 @@ class Device:
 class World:
     """A running server, the tokens of its users, and everything a test opened on it."""
 
-    def __init__(self, folder: Path, names: Iterable[str], settings: Tables | None = None) -> None:
-        self.server = Server(folder, settings)
+    def __init__(
+        self,
+        folder: Path,
+        names: Iterable[str],
+        settings: Tables | None = None,
+        command: Sequence[str] = RELAY,
+    ) -> None:
+        self.server = Server(folder, settings, command=command)
         self.opened = contextlib.ExitStack()
         self.tokens = self.server.import_users(names)
         self.server.start()

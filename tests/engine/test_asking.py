@@ -193,8 +193,17 @@ CONVERSATIONS: dict[str, Way] = {
     "PATCH /api/groups": rest("PATCH", "/api/groups/team", json_body={"name": "Team {n}"}),
     "relay group create": operation("group.create", group_id="cli{n}", name="C", owner="u0", members=["u{n}"]),
 }
+
+
+async def join(world: World, n: int) -> str | None:
+    if not (await world.engine.groups.get("u0", "team")).public:
+        await world.rest("PATCH", "/api/groups/team", "u0", json_body={"public": True})
+    return await _rest(world, "POST", "/api/groups/team/join", f"u{n}")
+
+
 CHANGES: dict[str, Way] = {
     "PUT /api/groups/…/members": rest("PUT", MEMBERS + "u{n}", json_body={"role": "admin"}),
+    "POST /api/groups/…/join": join,
     "relay group add": operation("group.add", group_id="team", user_id="u{n}", role="admin"),
     "Groups.put_member": plugin_does(
         lambda server, n: server.groups.put_member("u0", "team", f"u{n}", Role.ADMIN)

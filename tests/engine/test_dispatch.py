@@ -184,4 +184,30 @@ async def test_a_message_costs_one_token_of_its_rate_on_either_path(tmp_path: Pa
         alice = await world.connect("alice")
         for number in range(5):
             await send(alice, f"{number}", "chat_message", content="x")
-        assert list((await answers(alice, 5)).values()) == ["ack"] * 4 + ["rate_limited"]
+        # A refusal waits for no commit: it may come before the ack of a message before it.
+        assert await answers(alice, 5) == dict.fromkeys("0123", "ack") | {"4": "rate_limited"}
+
+
+async def test_a_user_id_in_another_case_is_found_and_the_message_has_the_right_one(tmp_path: Path) -> None:
+    async with open_world(tmp_path, "alice", "bob", "Carol") as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        for number, target in enumerate(("BOB", "bob", "Bob", "carol", "bobby")):
+            meta = {"id": f"{number}", "target_id": target}
+            await alice.send({"type": "chat_message", "payload": {"content": target}, "meta": meta})
+        found = {"0": "ack", "1": "ack", "2": "ack", "3": "ack", "4": "not_found"}
+        assert await answers(alice, 5) == found
+        told = [frame for frame in await bob.drain() if frame["type"] == "chat_message"]
+        assert [(one["payload"]["content"], one["meta"]["target_id"]) for one in told] == [
+            ("BOB", "bob"),
+            ("bob", "bob"),
+            ("Bob", "bob"),
+        ]
+
+        def both(connection: Any) -> None:  # as a database of before may have them
+            connection.execute("INSERT INTO names (name, kind) VALUES ('BOB', 'user')")
+
+        await world.engine.runner.write(both)
+        await alice.send(
+            {"type": "chat_message", "payload": {"content": "x"}, "meta": {"id": "5", "target_id": "boB"}}
+        )
+        assert await answers(alice, 1) == {"5": "not_found"}

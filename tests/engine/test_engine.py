@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.engine.engine import open_engine
+from relay.engine.opening import open_engine
 from relay.storage.errors import StorageError
 from relay.testing import World, settings_for
 from relay.testing import world as open_world

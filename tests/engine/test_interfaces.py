@@ -37,7 +37,9 @@ async def test_a_disabled_user_is_told_apart_and_their_connections_end(server: A
 
 async def test_tokens_are_revoked_and_looked_up_again(server: Any, world: World) -> None:
     assert (await world.rest("GET", "/api/users/me", "bob")).body["admin"] is False
-    await server.write(lambda connection: connection.execute("UPDATE users SET admin = 1 WHERE user_id = 'bob'"))
+    await server.write(
+        lambda connection: connection.execute("UPDATE users SET role = 'admin' WHERE user_id = 'bob'")
+    )
     server.users.forget_tokens()
     assert (await world.rest("GET", "/api/users/me", "bob")).body["admin"] is True
     (token,) = await server.read(

@@ -21,6 +21,7 @@ NEEDED = {
     "jwt_auth": {
         "issuer": "https://id.example.org/", "audience": "relay", "algorithms": ["RS256"], "jwks_url": "https://id.example.org/keys",
     },
+    "oidc": {"providers": {"keycloak": {"issuer": "https://id.example.org/realms/one", "client_id": "relay"}}},
     "proxy_auth": {"networks": ["10.0.0.1"]},
 }  # fmt: skip
 """What the bundled plugins cannot do without, that are off by default."""
@@ -42,7 +43,7 @@ def test_the_core_types_are_there_with_their_places_in_a_replay() -> None:
     wanted = ("chat_message", "group_message", "group_event", "read_receipt", "connection_event", "ack", "error")
     assert set(wanted) <= set(registry.types)
     assert [registry.priority(name) for name in wanted[:4]] == [20, 30, 30, 40]
-    assert sorted(registry.counted()) == ["chat_message", "group_message", "notification"]
+    assert sorted(registry.counted()) == ["chat_message", "group_message", "notification", "report"]
 
 
 def test_a_file_dropped_into_a_directory_adds_its_type(tmp_path: Path) -> None:
@@ -175,10 +176,10 @@ def relay_options() -> Any:
     file = tmp_path / "relay.toml"
     rules = '[[plugins.ruled.rules]]\nword = "a"\n\n[[plugins.ruled.rules]]\nword = "b"\n'
     for wrong, line, told in (
-        ('times = "2"', 6, "Expected `int`, got `str` - at `rules[1].times`"),
-        ("tims = 2", 4, "Object contains unknown field `tims` - at `rules[1]`"),
+        ('times = "2"', 6, "times: Expected `int`, got `str`"),
+        ("tims = 2", 6, "tims: no such option; did you mean times?"),
     ):
         file.write_text(rules + wrong)
         settings = read_settings(file, {})
         (broken,) = load([], [tmp_path], settings.plugins.options, places=settings.plugins.places).broken
-        assert broken.reason == f"{file}:{line}: plugins.ruled.rules: {told}"
+        assert broken.reason == f"{file}:{line}: plugins.ruled.rules.1.{told}"

@@ -186,10 +186,10 @@ async def test_one_that_fails_at_a_message_answers_plugin_failed_and_is_set_asid
 async def metrics(running: World) -> bytes:
     import prometheus_client
 
-    from relay.transports.rest.metrics import _Figures
+    from relay.transports.rest.metrics import _Figures, _look
 
     registry = prometheus_client.CollectorRegistry()
-    registry.register(_Figures(running.engine))
+    registry.register(_Figures(running.engine, await _look(running.engine)))
     return prometheus_client.generate_latest(registry)
 
 

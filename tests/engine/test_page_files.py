@@ -69,7 +69,7 @@ def test_texts_take_the_place_of_files_and_another_text_makes_another_version(tm
         ('PageExtension(folder="page", styles="page.css")', "styles is 'page.css'; write a list of texts"),
         ('PageExtension(module="page.js")', "without a folder; write folder='page'"),
         ("PageExtension(folder=5)", "folder is 5; write the folder's name"),
-        ("PageExtension(module=None)", "module is None; it is the name of a file, or a source text"),
+        ("PageExtension(module=None)", "module and admin are None; name the module for the page, or for /admin"),
         ('PageExtension(folder="page", options={"a": object()})', "options is a value that JSON can say"),
         ('PageExtension(folder="page", options="a" * 20_000)', "options has 20002 bytes as JSON; 16384 at most"),
         ('[PageExtension(folder="page")]', r"relay_page returned \[.*; return a PageExtension"),
@@ -92,3 +92,28 @@ def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_plugin_without_a_page_by_its_options_is_none(tmp_path: Path) -> None:
     (plugin,) = loaded(tmp_path, "None").loaded
     assert plugin.page is None
+
+
+def test_a_module_for_the_administration_stands_beside_the_pages_or_alone(tmp_path: Path) -> None:
+    both = loaded(tmp_path / "both", 'PageExtension(folder="page", admin="admin.js")', page_js="1", admin_js="2")
+    (plugin,) = both.loaded
+    assert plugin.page is not None
+    assert (plugin.page.module, plugin.page.admin) == ("page.js", "admin.js")
+    (alone,) = loaded(tmp_path / "alone", 'PageExtension(module=None, admin="export {};\\n")').loaded
+    assert alone.page is not None
+    assert (alone.page.module, alone.page.admin, sorted(alone.page.files)) == (None, "admin.js", ["admin.js"])
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("PageExtension(module=None)", "module and admin are None"),
+        ('PageExtension(folder="page", module=None, admin="not.js")', "there is no 'not.js'"),
+        ('PageExtension(folder="page", module=None, admin=3)', "admin is 3"),
+        ('PageExtension(module=None, admin="admin.js")', "admin is 'admin.js', without a folder"),
+    ],
+)
+def test_a_module_for_the_administration_that_cannot_be_is_named(tmp_path: Path, page: str, says: str) -> None:
+    registry = loaded(tmp_path, page, admin_js="1")
+    (broken,) = registry.broken
+    assert says in broken.reason

@@ -12,6 +12,7 @@ import trio
 from relay.plugin import RelayError, Unchanged
 from relay.testing import RelayWorld, World
 from relay.testing import world as open_world
+from tests.actors import OPERATOR
 
 PLUGIN = """
     from relay.plugin import BackgroundTask, ConversationKind, Kind, MessageHook, MessageType, Payload, hookimpl
@@ -167,7 +168,7 @@ async def test_a_user_is_created_where_there_is_none(relay_world: RelayWorld) ->
 async def test_nothing_is_sent_as_a_user_who_is_disabled_or_not_there(relay_world: RelayWorld) -> None:
     async with relay_world(None, "alice", "bob") as world:
         server = world.engine.server_of("search")
-        await world.engine.accounts.set_disabled("bob", True)
+        await world.engine.administration.set_disabled(OPERATOR, "bob", True)
         for user, told in (("bob", "the account 'bob' is disabled"), ("nobody", "user 'nobody'")):
             with pytest.raises(RelayError, match=told):
                 await server.send(user, "chat_message", {"content": "hello"}, "alice")

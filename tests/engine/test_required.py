@@ -86,7 +86,7 @@ WAYS = ("socket", "rest", "import", "a plugin's send", "a plugin's post")
 async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
     relay_world: RelayWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "word_filter.py").write_text(FILTER)
+    (tmp_path / "own_filter.py").write_text(FILTER)
     (tmp_path / "notices.py").write_text(NOTICES)
     async with relay_world(tmp_path, "alice", "bob") as world:
         alice = await world.connect("alice")
@@ -97,19 +97,19 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         ] == "forbidden"
         assert (await world.rest("GET", "/readyz")).body["status"] == "ready"
 
-        guard = world.engine.registry.guard("word_filter")
+        guard = world.engine.registry.guard("own_filter")
         assert guard is not None
         for number in range(guard.rules.failures):
             answer = await alice.request("chat_message", {"content": BUG}, "bob", id=f"bug-{number}")
             assert (answer["payload"]["code"], answer["payload"]["retry"]) == ("overloaded", True)
-            assert "'word_filter' must check this message, and" in answer["payload"]["message"]
+            assert "'own_filter' must check this message, and" in answer["payload"]["message"]
         assert guard.quarantined
         assert "what it must check is refused until it is taken back" in caplog.text
 
         for by in WAYS:
             error = await refused_with(world, FORBIDDEN, f"bad-{WAYS.index(by)}", by)
             assert (error["code"], error["retry"]) == ("overloaded", True), by
-            assert "'word_filter'" in error["message"], by
+            assert "'own_filter'" in error["message"], by
         edit = {"message_id": good["payload"]["message_id"], "content": FORBIDDEN}
         assert (await alice.request("message_edit", edit, "bob"))["payload"]["code"] == "overloaded"
         assert [one["payload"]["content"] for one in await world.history("bob", "user", "alice")] == ["hello"]
@@ -120,16 +120,16 @@ async def test_set_aside_a_required_filter_lets_nothing_pass_on_any_way(
         assert ready.status == 200
         assert (ready.body["status"], ready.body["checks"]["required_plugins"]) == ("degraded", False)
         assert ready.body["reasons"] == [
-            "the plugin 'word_filter' is required, and failed too often and is set aside"
+            "the plugin 'own_filter' is required, and failed too often and is set aside"
         ]
         world.tokens["prometheus"] = await world.engine.runner.write(
             lambda connection: create_token(connection, "alice", 0, origin="cli", scopes=("metrics",))
         )
         metrics = (await world.rest("GET", "/metrics", "prometheus")).body.decode()
-        assert 'relay_required_plugin_lacking{plugin="word_filter"} 1.0' in metrics
+        assert 'relay_required_plugin_lacking{plugin="own_filter"} 1.0' in metrics
         refusals = guard.rules.failures + len(WAYS) + 1
-        assert f'relay_required_refusals_total{{plugin="word_filter"}} {refusals:.1f}' in metrics
-        row = next(row for row in await list_plugins(world.engine) if row["name"] == "word_filter")
+        assert f'relay_required_refusals_total{{plugin="own_filter"}} {refusals:.1f}' in metrics
+        row = next(row for row in await list_plugins(world.engine) if row["name"] == "own_filter")
         assert row["state"] == "set aside"
         assert row["reason"].startswith("required, so what it must check is refused: 10 failures")
 
@@ -168,9 +168,9 @@ async def test_without_a_plugin_that_the_operator_requires_no_message_passes(
     tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if (code := BROKEN[how]) is not None:
-        (tmp_path / "word_filter.py").write_text(code)
+        (tmp_path / "own_filter.py").write_text(code)
     (tmp_path / "notices.py").write_text(NOTICES)
-    folder = {"RELAY_PLUGINS__DIRECTORIES": str(tmp_path), "RELAY_PLUGINS__REQUIRED": "word_filter"}
+    folder = {"RELAY_PLUGINS__DIRECTORIES": str(tmp_path), "RELAY_PLUGINS__REQUIRED": "own_filter"}
     (tmp_path / "data").mkdir()
     async with open_world(tmp_path / "data", "alice", "bob") as before:
         await before.engine.channels.find("alice", "bob")  # no conversation could begin later
@@ -179,11 +179,11 @@ async def test_without_a_plugin_that_the_operator_requires_no_message_passes(
         for by in WAYS:
             error = await refused_with(world, "hello", f"one-{WAYS.index(by)}", by)
             assert (error["code"], error["retry"]) == ("overloaded", True), by
-            assert "'word_filter' must check this message, and left out at the start" in error["message"]
+            assert "'own_filter' must check this message, and left out at the start" in error["message"]
         assert (await world.rest("GET", "/readyz")).body["checks"]["required_plugins"] is False
-        row = next(row for row in await list_plugins(world.engine) if row["name"] == "word_filter")
+        row = next(row for row in await list_plugins(world.engine) if row["name"] == "own_filter")
         assert (row["state"], row["reason"].startswith("required, so what it must")) == ("left out", True)
-    assert "plugin 'word_filter' is required and left out, so every message is refused" in caplog.text
+    assert "plugin 'own_filter' is required and left out, so every message is refused" in caplog.text
 
 
 def test_a_required_plugin_is_loaded_and_a_name_that_is_none_is_met_with_the_nearest(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ async def test_an_operator_may_require_what_its_author_did_not(
     relay_world: RelayWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "relay.plugin")
-    (tmp_path / "word_filter.py").write_text(FILTER.replace(", required=True", ""))
+    (tmp_path / "own_filter.py").write_text(FILTER.replace(", required=True", ""))
     for required, code in ((False, "plugin_failed"), (True, "overloaded")):
-        named = "word_filter" if required else "[]"
+        named = "own_filter" if required else "[]"
         async with relay_world(tmp_path, "alice", "bob", RELAY_PLUGINS__REQUIRED=named) as world:
             alice = await world.connect("alice")
             for _ in range(10):

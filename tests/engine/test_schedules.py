@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import trio
 
-from relay.engine.engine import open_engine
+from relay.engine.opening import open_engine
 from relay.plugin import ErrorCode, RelayError, cron
 from relay.settings import load
 from relay.testing import EPOCH, World

@@ -15,6 +15,7 @@ import trio
 
 from relay.storage import accounts as table
 from relay.testing import World
+from tests.actors import OPERATOR
 from tests.engine.test_asking import CHEAP, PASSWORD, guard_of, plugged
 
 DIRECTORY = """
@@ -113,7 +114,7 @@ async def test_whoever_is_refused_gets_the_same_answer_after_the_same_work(
         await give_password(world, "alice")
         directory().answers["off"] = claim("tokenonly")
         directory().answers["absent"] = claim("nobody", create=False)
-        await world.engine.accounts.set_disabled("tokenonly", True)
+        await world.engine.administration.set_disabled(OPERATOR, "tokenonly", True)
         compared: list[str] = []
         true = world.engine.logins.passwords.matches
 

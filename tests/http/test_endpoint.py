@@ -216,7 +216,9 @@ def test_a_view_that_asks_for_what_is_not_declared_is_refused_at_once(
 
 
 def test_a_contract_that_cannot_be_is_refused_and_a_mistyped_access_opens_nothing() -> None:
-    with pytest.raises(TypeError, match="access is 'opne'; right is one of token, admin, open, either"):
+    with pytest.raises(
+        TypeError, match="access is 'opne'; right is one of token, moderator, admin, owner, open, either"
+    ):
         endpoint(access="opne")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="answers is empty"):
         endpoint(answers={})

@@ -17,6 +17,7 @@ import relay
 
 HERE = Path(__file__).parent
 SDK = Path(relay.__file__).parent / "web" / "sdk"
+PROGRAM = str(Path(os.environ.get("RELAY_BIN") or Path(sys.executable).with_name("relay")).absolute())
 LONGEST_SECONDS = 300
 FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("[!n]*/**/*.test.js"))
 
@@ -40,7 +41,7 @@ needs_node = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
 def run(*words: str) -> str:
     """Run node in this folder and return what it prints; a failure shows the end of that."""
-    environ = {**os.environ, "RELAY_COMMAND": str(Path(sys.executable).with_name("relay"))}
+    environ = {**os.environ, "RELAY_COMMAND": PROGRAM}
     child = subprocess.Popen(
         ["node", *words],
         cwd=HERE,
@@ -70,6 +71,11 @@ def test_the_tests_of_a_file_pass_in_node(file: str) -> None:
 @needs_node
 def test_the_sdk_is_within_its_size() -> None:
     print(run("tools/size.js"))
+
+
+@needs_node
+def test_the_bundle_of_the_page_is_of_its_modules_and_small_enough_for_a_first_view() -> None:
+    print(run("tools/bundle.js", "--check"))
 
 
 def code_of(page: str) -> str:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from relay.engine.loader import load_plugins
 from relay.settings import load
 from relay.testing import EPOCH, Closed, RelayWorld, World
+from tests.actors import OPERATOR
 
 ISSUER, AUDIENCE = "https://id.example.org/", "relay"
 RSA_KEY, OTHER_KEY = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -185,7 +186,7 @@ async def test_who_is_not_there_comes_in_only_where_users_are_created(
     async with relay_world(None, "bob", **settings(key_path=key_path, create_users=False)) as world:
         await refused(world, token(sub="stranger"))
         assert (await me(world, token(sub="bob")))["user_id"] == "bob"
-        await world.engine.accounts.set_disabled("bob", True)
+        await world.engine.administration.set_disabled(OPERATOR, "bob", True)
         assert (await world.rest("GET", "/api/users/me", token(sub="bob"))).status == 401 + 2
 
 

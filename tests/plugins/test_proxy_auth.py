@@ -14,8 +14,9 @@ import pytest
 import trio
 
 from relay.app.server import http_server
-from relay.engine.engine import Engine, open_engine
+from relay.engine.engine import Engine
 from relay.engine.loader import load_plugins
+from relay.engine.opening import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
 from relay.settings import load
 from relay.testing import Closed, Device, settings_for

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from relay.protocol.kinds import ConversationKind
 from relay.testing import Device, World
 from relay.testing import world as open_world
 
@@ -36,9 +37,9 @@ async def test_the_newest_of_each_emoji_counts_live_in_replay_and_in_the_history
         if frame["type"] == "reaction"
     }
     assert found == {"🎂": False, "👍🏽": True}
-    page = await world.engine.history.page("alice", "user", "bob", 10)  # type: ignore[arg-type]
+    page = await world.engine.history.page("alice", ConversationKind.USER, "bob", 10)
     assert sum(item.type == "reaction" for item in page["latest"]) == 2
-    older = await world.engine.history.page("alice", "user", "bob", 10, before=1)  # type: ignore[arg-type]
+    older = await world.engine.history.page("alice", ConversationKind.USER, "bob", 10, before=1)
     assert older["latest"] == []
 
 
@@ -97,13 +98,13 @@ async def test_what_is_said_about_a_message_is_bounded_in_a_page(tmp_path: Path)
             for number in range(count):
                 assert (await react(bob, "alice", message_id, f"e{number}"))["type"] == "ack"
         history = world.engine.history
-        page = await history.page("alice", "user", "bob", 10)  # type: ignore[arg-type]
+        page = await history.page("alice", ConversationKind.USER, "bob", 10)
         assert ([item.meta.message_id for item in page["messages"]], page["has_more"]) == ([ids[3]], True)
         assert "latest_limited" not in page
         walked, limited = [], []
         before: int | None = None
         while True:
-            page = await history.page("alice", "user", "bob", 10, before=before)  # type: ignore[arg-type]
+            page = await history.page("alice", ConversationKind.USER, "bob", 10, before=before)
             walked += [item.meta.message_id for item in page["messages"]][::-1]
             limited.append(page.get("latest_limited", False))
             assert sum(len(bytes(item.payload)) + 300 for item in page["latest"]) <= 2 * 4096

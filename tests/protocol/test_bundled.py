@@ -11,7 +11,7 @@ from relay.protocol.bundled import MAX_FOLLOW, UNREAD_TYPES
 from relay.testing import World
 from relay.testing import world as open_world
 
-NEED_OPTIONS = {"jwt_auth", "proxy_auth"}
+NEED_OPTIONS = {"jwt_auth", "oidc", "proxy_auth"}
 """Ways to log in, which load only when they are told how; they have no message types."""
 
 

@@ -29,7 +29,7 @@ def test_every_close_code_has_a_reason_that_fits_its_frame() -> None:
 
 def test_close_codes_are_the_contracts() -> None:
     assert {code for code in CloseCode if code >= 4000} == {
-        4401, 4402, 4403, 4404, 4405, 4501, 4502, 4503, 4504, 4505, 4506, 4510,
+        4401, 4402, 4403, 4404, 4405, 4406, 4501, 4502, 4503, 4504, 4505, 4506, 4510,
     }  # fmt: skip
 
 

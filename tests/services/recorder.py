@@ -8,7 +8,9 @@ from typing import Any
 
 from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode
+from relay.protocol.kinds import ServerRole
 from relay.protocol.outbox import Outbox
+from relay.protocol.rights import Act
 from relay.services.channels import Conversation
 from relay.services.connections import Connection, WebSocketManager
 from relay.services.router import Submission
@@ -20,7 +22,12 @@ from tests.storage.books import message
 def identity(
     user_id: str, *, token_id: str = "tok", admin: bool = False, scopes: tuple[str, ...] = ()
 ) -> Identity:
-    return Identity(user_id=user_id, admin=admin, token_id=token_id, scopes=frozenset(scopes))
+    return Identity(
+        user_id=user_id,
+        role=ServerRole.ADMIN if admin else ServerRole.MEMBER,
+        token_id=token_id,
+        scopes=frozenset(scopes),
+    )
 
 
 class Recorder:
@@ -91,4 +98,4 @@ def submit_to(
     entry.target_id = target
     if origin is not None:
         origin.in_flight += 1
-    return Submission(entry, conversation, origin, recheck=True)
+    return Submission(entry, conversation, origin, recheck=Act.WRITE)

@@ -12,9 +12,11 @@ import trio
 
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError
 from relay.storage import accounts as table
+from relay.storage import devices
 from relay.testing import World
 from relay.testing import world as open_world
 from relay.transports import greeting
+from tests.actors import OPERATOR
 from tests.services.recorder import attach
 
 PASSWORD = "correct horse"
@@ -53,7 +55,7 @@ async def test_a_wrong_token_is_nobodys(tmp_path: Path, wrong: str) -> None:
 async def test_a_token_expires_to_the_second_though_it_is_remembered(tmp_path: Path) -> None:
     async with people(tmp_path, "alice", RELAY_ACCOUNTS__TOKEN_DAYS="2") as world:
         accounts = world.engine.accounts
-        token, expires_at, _ = await world.engine.logins.login("alice", PASSWORD, "phone")
+        token, expires_at, *_ = await world.engine.logins.login("alice", PASSWORD, "phone")
         assert expires_at == pytest.approx(world.engine.now() + 2 * 86_400)
         await trio.sleep(2 * 86_400 - 1)
         assert (await accounts.identify(token)).client_id == "phone"
@@ -69,7 +71,7 @@ async def test_a_disabled_account_is_out_at_once_and_cannot_log_in(tmp_path: Pat
         _, alice = attach(world.engine.connections, "alice")
         _, bob = attach(world.engine.connections, "bob")
         await accounts.identify(token)
-        await accounts.set_disabled("alice", True)
+        await world.engine.administration.set_disabled(OPERATOR, "alice", True)
         assert (alice.ended, bob.ended) == ([CloseCode.ACCOUNT_DISABLED], [])
         with pytest.raises(Disconnect) as refused:
             await accounts.identify(token)
@@ -77,10 +79,10 @@ async def test_a_disabled_account_is_out_at_once_and_cannot_log_in(tmp_path: Pat
         with pytest.raises(RelayError) as denied:
             await world.engine.logins.login("alice", PASSWORD, None)
         assert denied.value.code is ErrorCode.FORBIDDEN
-        await accounts.set_disabled("alice", False)
+        await world.engine.administration.set_disabled(OPERATOR, "alice", False)
         await accounts.identify(token)
         with pytest.raises(RelayError) as missing:
-            await accounts.set_disabled("nobody", True)
+            await world.engine.administration.set_disabled(OPERATOR, "nobody", True)
         assert missing.value.code is ErrorCode.NOT_FOUND
 
 
@@ -101,9 +103,9 @@ async def test_a_revoked_token_is_forgotten_and_its_connections_end(tmp_path: Pa
 async def test_a_revoked_device_ends_with_the_login_it_came_with(tmp_path: Path) -> None:
     async with people(tmp_path, "alice") as world:
         accounts = world.engine.accounts
-        token, _, _ = await world.engine.logins.login("alice", PASSWORD, "phone")
+        token, *_ = await world.engine.logins.login("alice", PASSWORD, "phone")
         token_id = (await accounts.identify(token)).token_id
-        await world.engine.runner.write(lambda c: table.attach_device(c, "alice", "phone", token_id, 1.0))
+        await world.engine.runner.write(lambda c: devices.attach_device(c, "alice", "phone", token_id, 1.0))
         _, phone = attach(world.engine.connections, "alice", "phone", token_id=token_id)
         await accounts.revoke_device("alice", "phone")
         assert phone.ended == [CloseCode.SESSION_REVOKED]
@@ -114,7 +116,7 @@ async def test_a_revoked_device_ends_with_the_login_it_came_with(tmp_path: Path)
 async def test_every_socket_of_a_revoked_devices_login_ends_whichever_device_it_said_it_is(tmp_path: Path) -> None:
     async with people(tmp_path, "alice") as world:
         accounts = world.engine.accounts
-        world.tokens["login"], _, _ = await world.engine.logins.login("alice", PASSWORD, "phone")
+        world.tokens["login"], *_ = await world.engine.logins.login("alice", PASSWORD, "phone")
         phone = await world.connect("login", "phone")
         other = await world.connect("login", "another")
         by_hand = await world.connect("alice", "desk")
@@ -130,14 +132,14 @@ async def test_a_device_that_is_revoked_while_it_says_hello_stays_out(tmp_path: 
         first = await world.connect("alice", "phone")
         await first.cut()
         identity = await accounts.identify(world.tokens["alice"])
-        seen = await world.engine.runner.read(lambda c: table.get_device(c, "alice", "phone"))
+        seen = await world.engine.runner.read(lambda c: devices.get_device(c, "alice", "phone"))
         assert seen is not None
         await trio.sleep(2 * 3600)  # so that it is noted anew
         await accounts.revoke_device("alice", "phone")
         with pytest.raises(Disconnect) as refused:
             await greeting.attach_device(world.engine, identity, "phone", seen)
         assert refused.value.code is CloseCode.SESSION_REVOKED
-        kept = await world.engine.runner.read(lambda c: table.get_device(c, "alice", "phone"))
+        kept = await world.engine.runner.read(lambda c: devices.get_device(c, "alice", "phone"))
         assert kept is not None
         assert kept.revoked_at is not None
 

@@ -13,10 +13,12 @@ import pytest
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import Role
 from relay.services.attachments import Attachments
 from relay.storage.attachments import CHUNK_BYTES, Attachment
 from relay.testing import Device, World
 from relay.testing import world as open_world
+from tests.pictures import PICTURES
 
 HOUR = 3600.0
 
@@ -104,7 +106,7 @@ async def test_an_announced_size_is_counted_before_it_comes(tmp_path: Path) -> N
         await trio.sleep(1)
         with pytest.raises(RelayError) as refused:
             await files.receive("alice", "file", parts(b"x" * 500), 500)
-        assert refused.value.details == {"quota_bytes": 1000, "used_bytes": 600}
+        assert refused.value.details == {"reason": "quota", "quota_bytes": 1000, "used_bytes": 600}
         released.set()
         await trio.sleep(1)
         await files.receive("alice", "file", parts(b"x" * 500), 500)
@@ -184,11 +186,14 @@ async def test_too_large_and_over_the_quota_are_refused_as_they_come(world: Worl
     small = service(world, max_bytes=10, quota_bytes=15)
     with pytest.raises(RelayError) as refused:
         await small.receive("alice", "f", parts(b"12345", b"678901"))
-    assert (refused.value.code, refused.value.details) == (ErrorCode.TOO_LARGE, {"max_bytes": 10})
+    assert (refused.value.code, refused.value.details) == (
+        ErrorCode.TOO_LARGE,
+        {"reason": "file_too_large", "max_bytes": 10},
+    )
     await small.receive("alice", "f", parts(b"1234567890"))
     with pytest.raises(RelayError) as refused:
         await small.receive("alice", "f", parts(b"123456"))
-    assert refused.value.details == {"quota_bytes": 15, "used_bytes": 10}
+    assert refused.value.details == {"reason": "quota", "quota_bytes": 15, "used_bytes": 10}
     await small.receive("bob", "f", parts(b"123456"))
 
     async def untouched() -> AsyncGenerator[bytes, None]:
@@ -302,3 +307,165 @@ async def test_one_removes_ones_own_while_nothing_holds_it(world: World) -> None
         assert refused.value.code == code
     await remove("alice", free.attachment_id)
     assert await world.engine.attachments.collect() == 1
+
+
+async def test_a_message_describes_its_files_wherever_it_is_shown(world: World) -> None:
+    alice, phone, bob = (
+        await world.connect("alice"),
+        await world.connect("alice", "phone"),
+        await world.connect("bob"),
+    )
+    picture = await receive(world, "alice", PICTURES["jpeg turned"], name="red.jpg")
+    text = await receive(world, "alice", b"words", name="words.txt")
+    files = [
+        {"attachment_id": picture.attachment_id, "name": "red.jpg", "type": "image/jpeg", "size": picture.size}
+        | {"width": 2, "height": 3},
+        {"attachment_id": text.attachment_id, "name": "words.txt", "type": "text/plain", "size": 5},
+    ]
+    said = {"content": "see", "attachments": [picture.attachment_id, text.attachment_id]}
+    message = {"type": "chat_message", "payload": said, "meta": {"id": "a-1", "target_id": "bob"}}
+    await alice.send(message)
+    ack = await alice.next("ack")
+    shown = said | {"files": files}
+    assert (await bob.next("chat_message"))["payload"] == (await phone.next("chat_message"))["payload"] == shown
+
+    await alice.send(message)
+    retried = await alice.next("ack")
+    assert retried["payload"] == ack["payload"] | {"duplicate": True}
+
+    (row,) = (await world.rest("GET", "/api/conversations", "bob")).body["conversations"]
+    assert row["last_message"]["payload"] == shown
+
+    edit = {"message_id": ack["payload"]["message_id"], "content": "look"}
+    await alice.send({"type": "message_edit", "payload": edit, "meta": {"target_id": "bob"}})
+    await alice.next("ack")
+    shown["content"] = "look"
+    await bob.cut()
+    again = await world.connect("bob", cursor=0, epoch=bob.ready["epoch"])
+    (replayed,) = [one for one in again.replayed if one["type"] == "chat_message"]
+    assert replayed["payload"] == shown
+    assert (await world.history("bob", "user", "alice"))[0]["payload"] == shown
+    (found,) = (await world.rest("GET", "/api/search?q=look", "bob")).body["results"]
+    assert found["message"]["payload"] == shown
+
+    await alice.send(
+        {"type": "message_delete", "payload": {"message_id": edit["message_id"]}, "meta": {"target_id": "bob"}}
+    )
+    await alice.next("ack")
+    assert (await world.history("bob", "user", "alice"))[0]["payload"] == {}
+    assert await count(world, "log WHERE payload LIKE '%red.jpg%'") == 0
+
+
+async def test_nobody_else_describes_files(world: World) -> None:
+    alice = await world.connect("alice")
+    mine = await receive(world, "alice", b"one", name="one.txt")
+    claimed = {"attachment_id": mine.attachment_id, "name": "other.png", "type": "image/png", "size": 1}
+    for attachments in ([mine.attachment_id], []):
+        payload = {"content": "see", "attachments": attachments, "files": [claimed]}
+        await alice.send({"type": "chat_message", "payload": payload, "meta": {"target_id": "bob"}})
+        refused = (await alice.next("error"))["payload"]
+        assert refused["code"] == "invalid_payload"
+        assert "files is the server's to say" in refused["message"]
+
+
+async def test_an_erased_account_leaves_no_name_of_a_file_in_others_messages(world: World) -> None:
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    await world.engine.groups.create("bob", "Team", ["alice"], "team")
+    theirs = await receive(world, "alice", b"one", name="alices-secret.txt")
+    own = await receive(world, "bob", b"two", name="bobs.txt")
+    await attach(alice, "bob", theirs.attachment_id)
+    said = (await attach(bob, "team", theirs.attachment_id, own.attachment_id, type="group_message"))["payload"]
+    edit = {"message_id": said["message_id"], "content": "look"}
+    await bob.send({"type": "message_edit", "payload": edit, "meta": {"target_id": "team"}})
+    await bob.next("ack")
+    await world.engine.leaving.erase("alice")
+    for table in ("log", "versions"):
+        assert await count(world, f"{table} WHERE payload LIKE '%alices-secret%'") == 0
+    (message,) = [one for one in await world.history("bob", "group", "team") if one["type"] == "group_message"]
+    assert [file["name"] for file in message["payload"]["files"]] == ["bobs.txt"]
+
+
+async def test_pictures_of_an_older_version_are_measured_at_the_start(world: World) -> None:
+    service_ = world.engine.attachments
+    one = await receive(world, "alice", PICTURES["png"], name="one.png")
+    spoilt = await receive(world, "alice", b"\x89PNG\r\n\x1a\n", name="spoilt.png")
+    await world.engine.runner.write(
+        lambda connection: connection.execute("UPDATE attachments SET width = NULL, height = NULL").rowcount
+    )
+    await service_.measure_older()
+    assert (await service_.open("alice", one.attachment_id))[-2:] == (3, 2)
+    assert (await service_.open("alice", spoilt.attachment_id))[-2:] == (None, None)
+    assert await count(world, "attachments WHERE width IS NULL") == 0
+
+
+async def files_of(world: World, user: str, target: str, **query: Any) -> dict[str, Any]:
+    asked = "&".join(f"{name}={value}" for name, value in ({"target_id": target} | query).items())
+    answer = await world.rest("GET", f"/api/attachments?{asked}", user)
+    return answer.body | {"status": answer.status}
+
+
+async def test_the_files_of_a_conversation_are_those_of_messages_that_one_may_see(world: World) -> None:
+    await world.user("carol", "dave")
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice = await world.connect("alice")
+    picture = await receive(world, "alice", PICTURES["png"], name="one.png")
+    sound = await receive(world, "alice", b"OggS", name="two.ogg")
+    text = await receive(world, "alice", b"three", name="three.txt")
+    drawing = await receive(world, "alice", b"<svg/>", name="four.svg")
+    said = []
+    for ids in ([picture, text], [sound], [drawing], [text]):
+        held = [one.attachment_id for one in ids]
+        said.append((await attach(alice, "team", *held, type="group_message"))["payload"])
+    await attach(alice, "bob", sound.attachment_id)
+
+    def names(page: dict[str, Any]) -> list[str]:
+        return [file["name"] for file in page["files"]]
+
+    whole = await files_of(world, "bob", "team")
+    assert names(whole) == ["three.txt", "four.svg", "two.ogg", "one.png", "three.txt"]
+    assert whole["files"][3] == {
+        "attachment_id": picture.attachment_id,
+        "name": "one.png",
+        "type": "image/png",
+        "size": picture.size,
+        "width": 3,
+        "height": 2,
+        "message_id": said[0]["message_id"],
+        "seq": said[0]["seq"],
+        "sender_id": "alice",
+        "timestamp": said[0]["timestamp"],
+    }
+    assert names(await files_of(world, "bob", "team", kind="pictures")) == ["one.png"]
+    assert names(await files_of(world, "bob", "team", kind="media")) == ["two.ogg"]
+    assert names(await files_of(world, "bob", "team", kind="files")) == ["three.txt", "four.svg", "three.txt"]
+    assert (await files_of(world, "bob", "team", kind="songs"))["status"] == 400
+    first = await files_of(world, "bob", "team", limit=2)
+    assert (names(first), first["has_more"]) == (["three.txt", "four.svg"], True)
+    rest = await files_of(world, "bob", "team", limit=2, before=first["next_before"])
+    assert (names(rest), rest["has_more"], rest["next_before"]) == (
+        ["two.ogg", "one.png", "three.txt"],
+        False,
+        None,
+    )
+
+    assert names(await files_of(world, "bob", "alice")) == ["two.ogg"]
+    assert names(await files_of(world, "bob", "carol")) == []
+    assert (await files_of(world, "carol", "team"))["status"] == 404
+    assert (await files_of(world, "bob", "nobody"))["status"] == 404
+
+    await alice.send(
+        {"type": "message_delete", "payload": {"message_id": said[1]["message_id"]}, "meta": {"target_id": "team"}}
+    )
+    await alice.next("ack")
+    await world.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
+    await attach(alice, "team", drawing.attachment_id, type="group_message")
+    assert names(await files_of(world, "bob", "team")) == [
+        "four.svg",
+        "three.txt",
+        "four.svg",
+        "one.png",
+        "three.txt",
+    ]
+    assert names(await files_of(world, "carol", "team")) == ["four.svg"], "from when she came"
+    await world.engine.groups.remove_member("alice", "team", "bob")
+    assert (await files_of(world, "bob", "team"))["status"] == 404

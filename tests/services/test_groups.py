@@ -13,7 +13,8 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
-from relay.services.groups import Groups, describe
+from relay.services.group_view import describe
+from relay.services.groups import Groups
 from relay.storage import messages
 from relay.storage.accounts import update_user
 from relay.testing import World

@@ -173,3 +173,17 @@ async def test_what_must_end_at_a_moment_ends_then(supervisor: HeartbeatSupervis
     supervisor.check_soon(patient)
     await patient.closed.wait()
     assert patient.ends == [(patient.until, CloseCode.BAD_TOKEN)]
+
+
+async def test_it_tells_how_late_it_is_which_is_how_late_the_event_loop_is(nursery: trio.Nursery) -> None:
+    told: list[float] = []
+    supervisor = HeartbeatSupervisor(INTERVAL, told.append)
+    nursery.start_soon(supervisor.run)
+    watch(supervisor)
+    await trio.sleep(INTERVAL - 1)
+    assert told == []
+    clock = trio.lowlevel.current_clock()
+    assert isinstance(clock, trio.testing.MockClock)
+    clock.jump(4)  # what holds the event loop for so long
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == [pytest.approx(3.0)]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,6 +200,35 @@ async def test_slots_are_so_many_for_each_and_the_next_waits_its_turn() -> None:
     assert times == [0, 0, 1, 1, 2]
     assert [round(time) for key, _, time in order if key == "bob"] == [0]
     assert slots._taken == slots._waiting == {}
+
+
+async def test_slots_may_become_more_while_somebody_waits() -> None:
+    slots = Slots(1)
+    await slots.take("alice")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(slots.take, "alice")
+        nursery.start_soon(slots.take, "alice")
+        await trio.testing.wait_all_tasks_blocked()
+        slots.change(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert slots._taken == {"alice": 2}
+        slots.change(0)
+    assert slots._taken == {"alice": 3}
+    for _ in range(3):
+        slots.give_back("alice")
+    assert slots._taken == slots._waiting == {}
+
+
+def test_other_rates_hold_at_once_and_what_was_taken_stays_taken() -> None:
+    clock = Clock()
+    rates = Rates(LimitsSettings(messages_burst=5, messages_per_second=1), clock)
+    for _ in range(5):
+        rates.messages.take("alice")
+    rates.change(LimitsSettings(messages_burst=50, messages_per_second=10))
+    assert rates.messages.wait_for("alice") == pytest.approx(0.1)
+    assert rates.messages.wait_for("bob", 50) == 0
+    rates.change(LimitsSettings(messages_burst=0))
+    assert rates.messages.wait_for("alice") == 0
 
 
 @pytest.mark.parametrize(

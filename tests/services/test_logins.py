@@ -31,7 +31,7 @@ def hashes_checked(logins: Logins, monkeypatch: pytest.MonkeyPatch) -> list[str]
 
 async def test_no_days_are_for_ever(tmp_path: Path) -> None:
     async with people(tmp_path, "alice", RELAY_ACCOUNTS__TOKEN_DAYS="0") as world:
-        token, expires_at, _ = await world.engine.logins.login("alice", PASSWORD, None)
+        token, expires_at, *_ = await world.engine.logins.login("alice", PASSWORD, None)
         assert expires_at is None
         await trio.sleep(100 * 365 * 86_400)
         await world.engine.accounts.identify(token)
@@ -105,7 +105,7 @@ async def test_a_new_password_ends_the_other_logins_and_needs_the_old_one(tmp_pa
 async def test_a_new_name_ends_nothing(tmp_path: Path) -> None:
     async with people(tmp_path, "alice") as world:
         accounts = world.engine.accounts
-        token, _, _ = await world.engine.logins.login("alice", PASSWORD, None)
+        token, *_ = await world.engine.logins.login("alice", PASSWORD, None)
         identity = await accounts.identify(world.tokens["alice"])
         await world.engine.logins.change(identity, {"display_name": "Alice A."})
         await accounts.identify(token)

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from relay.services.offline_queue import Delivered, OfflineQueue
-from relay.storage import accounts
+from relay.storage import devices
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Job
 from relay.testing import World
@@ -23,7 +23,7 @@ async def say(server: World, sender: str, target: str, count: int = 1) -> None:
 
 
 async def delivered(server: World, user: str) -> int:
-    return await server.engine.runner.read(lambda c: accounts.delivered(c, user))
+    return await server.engine.runner.read(lambda c: devices.delivered(c, user))
 
 
 class Counting:
@@ -149,7 +149,7 @@ async def test_where_a_connection_begins(
     world: World, cursor: int | None, epoch: str | None, resumed: bool, start: int
 ) -> None:
     await say(world, "alice", "bob", 5)
-    await world.engine.runner.write(lambda c: accounts.move_acked(c, "bob", "phone", 2))
+    await world.engine.runner.write(lambda c: devices.move_acked(c, "bob", "phone", 2))
     named = world.engine.epoch if epoch == "own" else epoch
     queue = world.engine.offline_queue
     plan = await world.engine.runner.read(lambda c: queue.plan(c, "bob", cursor, named, 5))
@@ -179,7 +179,7 @@ async def test_a_replay_of_large_messages_comes_in_small_slices(world: World) ->
 
 async def test_windows_of_the_undelivered_move_nothing(world: World) -> None:
     await say(world, "alice", "bob", 5)
-    await world.engine.runner.write(lambda c: accounts.move_acked(c, "bob", "phone", 1))
+    await world.engine.runner.write(lambda c: devices.move_acked(c, "bob", "phone", 1))
     queue = world.engine.offline_queue
     for _ in range(2):
         window = await queue.undelivered("bob", after=None, limit=3)

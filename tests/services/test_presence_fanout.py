@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from relay.services.blocks import Blocks
 from relay.services.connections import WebSocketManager
 from relay.services.presence_fanout import StatusFanout
 from relay.services.presence_state import Choice, PresenceState
@@ -50,7 +51,8 @@ async def town(folder: Path, visible_to: str) -> AsyncIterator[Town]:
         alice = PresenceState(Choice(), visible_to, None)
         alice.published = Status("online")
         connections = WebSocketManager()
-        yield Town(StatusFanout(runner, connections, {"alice": alice}, lambda: 1.0), connections, alice)
+        blocks = Blocks(runner, lambda: 1.0)
+        yield Town(StatusFanout(runner, connections, {"alice": alice}, lambda: 1.0, blocks), connections, alice)
 
 
 async def test_a_status_is_for_the_followers_who_may_see_it(tmp_path: Path) -> None:

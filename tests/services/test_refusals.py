@@ -6,6 +6,7 @@ import pytest
 
 from relay.services.refusals import Refusals
 from relay.testing import World
+from tests.actors import OPERATOR
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -55,14 +56,18 @@ async def test_refused_logins_and_tokens_are_told_with_whose_and_from_where_and_
     assert (await world.rest("POST", "/api/register", json_body=register)).status == 403
     assert (await world.rest("GET", "/api/users/me")).status == 401
     lines = told(caplog)
-    assert [line.partition(" from ")[0] for line in lines] == [
-        "a login of 'alice'", "a login of 'nobody'", "a login of 'alice'", "a login of 'mallory'",
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"a login from <local> was refused, of {name!r}" for name in ("alice", "nobody", "alice", "mallory")
     ]  # fmt: skip
     caplog.clear()
     await refuse_token(world, "rly_a-secret-token")
-    await world.engine.accounts.set_disabled("alice", True)
+    await world.engine.administration.set_disabled(OPERATOR, "alice", True)
     await refuse_token(world, "alice")
-    assert [line.partition(" from ")[0] for line in told(caplog)] == ["a token"] * 2 + ["a token of 'alice'"] * 2
+    assert [line.partition(": ")[0] for line in told(caplog)] == [
+        f"a token from {address} was refused{whose}"
+        for whose in ("", ", of 'alice'")
+        for address in ("<local>", "memory")
+    ]
     assert "account disabled" in told(caplog)[-1]
     assert "secret" not in caplog.text
     assert world.tokens["alice"] not in caplog.text

@@ -9,6 +9,7 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage import accounts as table
+from relay.storage import invites
 from tests.services.test_accounts import PASSWORD, people
 
 
@@ -24,7 +25,7 @@ from tests.services.test_accounts import PASSWORD, people
 async def test_who_may_register(tmp_path: Path, registration: str, invited: bool, code: ErrorCode | None) -> None:
     async with people(tmp_path, RELAY_ACCOUNTS__REGISTRATION=registration) as world:
         invite = await world.engine.runner.write(
-            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
         )
 
         async def register(name: str) -> str:
@@ -55,7 +56,7 @@ async def test_the_first_users_invite_makes_an_admin_of_the_first_and_of_nobody_
         assert code
 
         async def register(name: str, invite: str | None) -> bool:
-            token, _, _ = await world.engine.registration.register(
+            token, *_ = await world.engine.registration.register(
                 name, PASSWORD, invite=invite, display_name=None, client_id=None
             )
             return (await accounts.identify(token)).admin
@@ -88,9 +89,9 @@ async def test_an_admins_invite_makes_an_admin_where_none_is_needed_too(tmp_path
     async with people(tmp_path, RELAY_ACCOUNTS__REGISTRATION="open") as world:
         accounts = world.engine.accounts
         invite = await world.engine.runner.write(
-            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, role="admin")
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, role="admin")
         )
-        token, _, _ = await world.engine.registration.register(
+        token, *_ = await world.engine.registration.register(
             "new", PASSWORD, invite=invite, display_name=None, client_id=None
         )
         assert (await accounts.identify(token)).admin
@@ -103,7 +104,7 @@ async def test_an_admins_invite_makes_an_admin_where_none_is_needed_too(tmp_path
 async def test_a_registration_that_fails_leaves_the_invite_good(tmp_path: Path) -> None:
     async with people(tmp_path, "alice") as world:
         invite = await world.engine.runner.write(
-            lambda c: table.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
         )
         for name, code in (("alice", ErrorCode.CONFLICT), ("no spaces", ErrorCode.INVALID_PAYLOAD)):
             with pytest.raises(RelayError) as refused:

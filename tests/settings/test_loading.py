@@ -1,11 +1,14 @@
 """The settings: their sources, the generated pages, and the origin of each value."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -20,6 +23,7 @@ from relay.settings import (
 )
 from relay.settings.environment import variable_names
 from relay.settings.fields import FIELDS
+from relay.settings.schema import render_schema
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -43,6 +47,32 @@ def test_the_configuration_page_is_what_the_structs_say():
     assert (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == render_markdown(), (
         "docs/configuration.md is stale; run: python -m relay.settings markdown > docs/configuration.md"
     )
+
+
+def test_the_shipped_schema_is_what_the_structs_say():
+    assert (ROOT / "relay.schema.json").read_text(encoding="utf-8") == render_schema(), (
+        "relay.schema.json is stale; run: python -m relay.settings schema > relay.schema.json"
+    )
+
+
+def test_the_schema_takes_what_the_settings_take_and_nothing_else():
+    schema = json.loads(render_schema({"bot": {"type": "object", "properties": {"colour": {"type": "string"}}}}))
+    jsonschema.Draft7Validator.check_schema(schema)
+    judge = jsonschema.Draft7Validator(schema)
+    text = re.sub(r"^# (?=[a-z_]+ = |\[types)", "", render_toml(), flags=re.MULTILINE)
+    assert list(judge.iter_errors(tomllib.loads(text))) == []
+    assert list(judge.iter_errors({"plugins": {"bot": {"colour": "red"}, "other": {"any": 1}}})) == []
+    for wrong in (
+        {"server": {"prot": 1}},
+        {"server": {"port": "8484"}},
+        {"server": {"port": 70_000}},
+        {"limits": {"body_bytes": 5}},
+        {"log": {"level": "loud"}},
+        {"types": {"chat_message": {"ttl": 60}}},
+        {"plugins": {"bot": {"color": "red"}}},
+        {"logging": {}},
+    ):
+        assert list(judge.iter_errors(wrong)), wrong
 
 
 def test_the_command_writes_the_page_it_is_asked_for():

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from relay.protocol.kinds import Kind
 from relay.storage.entry import Entry
-from relay.storage.migrations import migrate
+from relay.storage.upgrading import migrate
 
 
 @cache

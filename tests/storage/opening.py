@@ -21,6 +21,8 @@ async def opened(
         if rollbacks is not None:
             rollbacks.append(1)
 
+    if not folder.exists():
+        folder.mkdir()
     async with open_runner(folder / "relay.db", inline=inline, readers=2, on_rollback=count) as runner:
         yield runner
 
@@ -31,4 +33,4 @@ def note(text: str) -> Note:
 
 async def notes(runner: Runner) -> set[str]:
     found = await runner.read(lambda connection: connection.execute("SELECT name FROM facts").fetchall())
-    return {row[0] for row in found} - {"epoch", "created_at", "high_water"}
+    return {row[0] for row in found} - {"epoch", "created_at", "high_water", "running"}

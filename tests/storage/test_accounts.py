@@ -11,7 +11,8 @@ import pytest
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.storage import accounts
+from relay.protocol.kinds import ServerRole
+from relay.storage import accounts, devices, invites
 from relay.storage.database import open_runner
 from tests.storage.books import fresh
 
@@ -51,7 +52,7 @@ async def test_of_tokens_and_invites_only_the_hash_is_in_any_file(tmp_path: Path
         await runner.write(lambda c: accounts.create_user(c, "alice", 1.0))
         token = await runner.write(lambda c: accounts.create_token(c, "alice", 1.0, origin="cli"))
         code = await runner.write(
-            lambda c: accounts.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
         )
         while_open = files_in(tmp_path)
     for name, data in while_open + files_in(tmp_path):
@@ -73,7 +74,7 @@ def test_a_token_speaks_for_its_user_as_long_as_it_is_not_revoked() -> None:
     digest = accounts.hash_secret(token)
     identity = accounts.find_token(connection, digest)
     assert identity is not None
-    assert identity[:3] == ("alice", False, False)
+    assert identity[:3] == ("alice", "member", False)
     assert identity.scopes == {"notify", "x"}
     assert (identity.client_id, identity.created_at, identity.expires_at) == ("phone", 2.0, 9.0)
     (listed,) = accounts.list_tokens(connection, "alice")
@@ -113,12 +114,12 @@ def test_revoking_logins_keeps_this_one_and_what_was_made_by_hand() -> None:
 async def test_an_invite_is_used_up_once_however_many_come_at_once(tmp_path: Path) -> None:
     async with open_runner(tmp_path / "relay.db", on_rollback=lambda: None) as runner:
         code = await runner.write(
-            lambda c: accounts.create_invite(c, 1.0, created_by=None, expires_at=None, uses=2)
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, uses=2)
         )
         refused: list[ErrorCode] = []
 
         def join(connection: sqlite3.Connection, name: str) -> None:
-            accounts.use_invite(connection, code, 2.0)
+            invites.use_invite(connection, code, 2.0, name)
             accounts.create_user(connection, name, 2.0)
 
         async def attempt(name: str) -> None:
@@ -138,11 +139,11 @@ async def test_a_registration_that_fails_gives_its_invite_back(tmp_path: Path) -
     async with open_runner(tmp_path / "relay.db", inline=True, on_rollback=lambda: None) as runner:
         await runner.write(lambda c: accounts.create_user(c, "alice", 1.0))
         code = await runner.write(
-            lambda c: accounts.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
+            lambda c: invites.create_invite(c, 1.0, created_by=None, expires_at=None, uses=1)
         )
 
         def join(connection: sqlite3.Connection, name: str) -> None:
-            accounts.use_invite(connection, code, 2.0)
+            invites.use_invite(connection, code, 2.0, name)
             accounts.create_user(connection, name, 2.0)
 
         with pytest.raises(RelayError):
@@ -152,30 +153,31 @@ async def test_a_registration_that_fails_gives_its_invite_back(tmp_path: Path) -
 
 def test_an_expired_or_wrong_invite_is_refused_alike() -> None:
     connection = fresh()
-    code = accounts.create_invite(connection, 1.0, created_by="alice", expires_at=10.0, uses=5)
-    accounts.use_invite(connection, code, 9.9)
+    code = invites.create_invite(connection, 1.0, created_by="alice", expires_at=10.0, uses=5)
+    invites.use_invite(connection, code, 9.9, "new")
     messages = set()
     for attempt, now in ((code, 10.0), ("wrong", 5.0)):
         with pytest.raises(RelayError) as refused:
-            accounts.use_invite(connection, attempt, now)
+            invites.use_invite(connection, attempt, now, "other")
         messages.add((refused.value.code, refused.value.message))
     assert len(messages) == 1
 
 
 def test_a_device_keeps_its_session_until_it_is_revoked() -> None:
     connection = with_users("alice")
-    session = accounts.attach_device(connection, "alice", "phone", "tok_1", 1.0)
-    assert accounts.attach_device(connection, "alice", "phone", "tok_2", 2.0) == session
-    device = accounts.get_device(connection, "alice", "phone")
+    session = devices.attach_device(connection, "alice", "phone", "tok_1", 1.0, agent="Phone/1")
+    assert devices.attach_device(connection, "alice", "phone", "tok_2", 2.0) == session
+    device = devices.get_device(connection, "alice", "phone")
     assert device is not None
+    assert device.agent == "Phone/1", "who says nothing is still what they said before"
     assert (device.created_at, device.seen_at, device.token_id, device.revoked_at) == (1.0, 2.0, "tok_2", None)
-    accounts.revoke_device(connection, "alice", "phone", 3.0)
-    assert accounts.list_devices(connection, "alice") == []
+    devices.revoke_device(connection, "alice", "phone", 3.0)
+    assert devices.list_devices(connection, "alice") == []
     with pytest.raises(RelayError):
-        accounts.revoke_device(connection, "alice", "phone", 4.0)
-    renewed = accounts.attach_device(connection, "alice", "phone", "tok_3", 5.0)
+        devices.revoke_device(connection, "alice", "phone", 4.0)
+    renewed = devices.attach_device(connection, "alice", "phone", "tok_3", 5.0)
     assert renewed != session
-    assert [one.session_id for one in accounts.list_devices(connection, "alice")] == [renewed]
+    assert [one.session_id for one in devices.list_devices(connection, "alice")] == [renewed]
 
 
 def test_revoking_a_device_revokes_the_logins_it_came_with_and_nothing_else() -> None:
@@ -184,36 +186,36 @@ def test_revoking_a_device_revokes_the_logins_it_came_with_and_nothing_else() ->
     accounts.create_token(connection, "alice", 1.0, origin="login", client_id="laptop")
     accounts.create_token(connection, "alice", 1.0, origin="cli")
     by_hand = next(token for token in accounts.list_tokens(connection) if token["origin"] == "cli")
-    accounts.attach_device(connection, "alice", "phone", by_hand["token_id"], 1.0)
-    accounts.revoke_device(connection, "alice", "phone", 2.0)
+    devices.attach_device(connection, "alice", "phone", by_hand["token_id"], 1.0)
+    devices.revoke_device(connection, "alice", "phone", 2.0)
     assert sorted(token["origin"] for token in accounts.list_tokens(connection)) == ["cli", "login"]
 
 
 def test_sessions_of_two_users_devices_with_one_name_differ() -> None:
     connection = with_users("alice", "bob")
-    sessions = {accounts.attach_device(connection, user, "phone", "t", 1.0) for user in ("alice", "bob")}
+    sessions = {devices.attach_device(connection, user, "phone", "t", 1.0) for user in ("alice", "bob")}
     assert len(sessions) == 2
 
 
 def test_acks_move_forward_only_and_the_highest_of_any_device_counts() -> None:
     connection = with_users("alice")
     for device in ("phone", "laptop"):
-        accounts.attach_device(connection, "alice", device, "t", 1.0)
-    assert accounts.move_acked(connection, "alice", "phone", 5) == (0, 5)
-    assert accounts.move_acked(connection, "alice", "laptop", 3) == (5, 5)
-    assert accounts.move_acked(connection, "alice", "phone", 2) == (5, 5)
-    acked = {one.client_id: one.acked for one in accounts.list_devices(connection, "alice")}
+        devices.attach_device(connection, "alice", device, "t", 1.0)
+    assert devices.move_acked(connection, "alice", "phone", 5) == (0, 5)
+    assert devices.move_acked(connection, "alice", "laptop", 3) == (5, 5)
+    assert devices.move_acked(connection, "alice", "phone", 2) == (5, 5)
+    acked = {one.client_id: one.acked for one in devices.list_devices(connection, "alice")}
     assert acked == {"phone": 5, "laptop": 3}
-    assert accounts.delivered(connection, "alice") == 5
-    assert accounts.delivered(connection, "nobody") == 0
+    assert devices.delivered(connection, "alice") == 5
+    assert devices.delivered(connection, "nobody") == 0
 
 
 def test_updating_changes_what_is_named_and_nothing_else() -> None:
     connection = with_users("alice", "bob")
     accounts.update_user(connection, "alice", display_name="Alice A.", disabled=1)
     alice, bob = accounts.get_user(connection, "alice"), accounts.get_user(connection, "bob")
-    assert alice == accounts.User("alice", "Alice A.", False, True, 1.0, True, "everyone")
-    assert bob == accounts.User("bob", "bob", False, False, 1.0, True, "everyone")
+    assert alice == accounts.User("alice", "Alice A.", ServerRole.MEMBER, True, 1.0, True, "everyone")
+    assert bob == accounts.User("bob", "bob", ServerRole.MEMBER, False, 1.0, True, "everyone")
     with pytest.raises(RelayError) as refused:
         accounts.update_user(connection, "nobody", admin=1)
     assert refused.value.code is ErrorCode.NOT_FOUND

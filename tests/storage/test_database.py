@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.database import Lock, read_epoch
+from relay.storage.database import Lock, open_runner, read_epoch
 from relay.storage.errors import StorageError
 from tests.storage.opening import note, opened
 
@@ -66,9 +66,14 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         pass  # what failed gave its lock back
 
 
-async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+async def test_no_folder_is_made_up_for_a_path_with_a_typing_error(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "relay.db"
+    with pytest.raises(StorageError, match=r"\[storage\] path: the folder .*/nowhere is not there; make it, or"):
+        async with open_runner(path, inline=True, on_rollback=lambda: None):
+            pytest.fail("made a folder")
+    assert not path.parent.exists()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="cannot open the database"):
+    with pytest.raises(StorageError, match=r"file is not a folder"):
         async with opened(tmp_path / "file"):
             pytest.fail("opened below a file")
 
@@ -108,6 +113,6 @@ async def test_the_database_of_a_newer_relay_is_refused(tmp_path: Path) -> None:
 
 async def test_a_folder_in_the_databases_place_is_called_that(tmp_path: Path) -> None:
     (tmp_path / "relay.db").mkdir()
-    with pytest.raises(StorageError, match="that is a folder"):
+    with pytest.raises(StorageError, match=r"relay.db is a folder; a file is named"):
         async with opened(tmp_path):
             pytest.fail("opened a folder")

@@ -48,8 +48,8 @@ def test_a_closed_directory_shows_whom_one_talks_to_and_oneself(connection: sqli
     assert found(connection, "", shared=True) == ["alice", "bob"]
     assert found(connection, "", shared=True, viewer="carol") == ["carol"]
     assert directory.find(connection, "alice", "carol", shared=True) is None
-    assert directory.find(connection, "alice", "bob", shared=True) == ("bob", "Robert")
-    assert directory.find(connection, "alice", "alice", shared=True) == ("alice", "Alice")
+    assert directory.find(connection, "alice", "bob", shared=True) == ("bob", "Robert", None, False)
+    assert directory.find(connection, "alice", "alice", shared=True) == ("alice", "Alice", None, False)
 
 
 def test_whom_one_wrote_to_is_met_and_open_only_once_they_answer(connection: sqlite3.Connection) -> None:
@@ -57,7 +57,7 @@ def test_whom_one_wrote_to_is_met_and_open_only_once_they_answer(connection: sql
     assert not directory.has_met(connection, "alice", "carol")
     conversations.acquaint(connection, row.channel_id, ["alice"])
     assert directory.find(connection, "alice", "carol", shared=True) is None
-    assert directory.find(connection, "carol", "alice", shared=True) == ("alice", "Alice")
+    assert directory.find(connection, "carol", "alice", shared=True) == ("alice", "Alice", None, False)
     assert directory.has_met(connection, "alice", "carol")
     assert directory.has_met(connection, "carol", "alice")
     assert not directory.has_met(connection, "dave_d", "carol")
@@ -76,7 +76,7 @@ def test_who_left_shares_the_group_no_longer(connection: sqlite3.Connection) -> 
 def test_the_disabled_are_not_listed_but_can_be_named(connection: sqlite3.Connection) -> None:
     update_user(connection, "bob", disabled=1)
     assert "bob" not in found(connection, "")
-    assert directory.find(connection, "alice", "bob", shared=False) == ("bob", "Robert")
+    assert directory.find(connection, "alice", "bob", shared=False) == ("bob", "Robert", None, True)
 
 
 def test_the_directory_pages_by_id(connection: sqlite3.Connection) -> None:

@@ -92,6 +92,15 @@ def test_a_damaged_file_is_told_apart_with_what_to_do(health: Health) -> None:
     assert health.broken is told
 
 
+def test_damage_that_a_read_meets_ends_the_server_and_a_plugins_broken_index_does_not(health: Health) -> None:
+    for code in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_CORRUPT_VTAB):
+        health.check_damage(failure(code))
+        assert health.broken is None
+    with pytest.raises(StorageBroken) as told:
+        health.check_damage(failure(sqlite3.SQLITE_CORRUPT, "malformed"))
+    assert health.broken is told.value
+
+
 def test_a_failure_without_a_text_has_its_name(tmp_path: Path) -> None:
     assert in_words(failure(sqlite3.SQLITE_BUSY, ""), tmp_path / "relay.db") == "OperationalError"
     assert "is a folder" in in_words(failure(sqlite3.SQLITE_CANTOPEN), tmp_path)

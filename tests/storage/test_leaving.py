@@ -14,6 +14,7 @@ from relay.storage import leaving
 from relay.storage.leaving import OF_A_USER, STAYING
 from relay.testing import Closed, World
 from relay.testing import world as open_world
+from tests.actors import OPERATOR
 
 
 @pytest.mark.world
@@ -56,7 +57,7 @@ async def test_all_of_a_users_goes_and_what_others_said_stays(world: World) -> N
     assert (await world.rest("GET", "/api/users?q=ali", "bob")).body["users"] == []
     assert (await world.rest("GET", "/api/users/following/status", "bob")).body["statuses"] == []
     with pytest.raises(RelayError) as refused:
-        await engine.accounts.set_disabled("alice", False)
+        await engine.administration.set_disabled(OPERATOR, "alice", False)
     assert refused.value.code is ErrorCode.CONFLICT
     again = await engine.leaving.erase("alice")
     assert (again.erased, again.kept) == (1, 0)

@@ -309,3 +309,11 @@ def test_forgetting_makes_room_for_numbers_that_were_rolled_back() -> None:
     log.forget()
     (entry,) = stored(connection, message(), log=log)
     assert (entry.message_id, entry.seq) == (2, 2)
+
+
+def test_the_position_of_a_latest_value_that_was_deleted_is_given_to_no_other() -> None:
+    connection = fresh()
+    log = Log()
+    log.append(connection, [message(own_id="1"), message(kind=Kind.LATEST, key="mark", type_="reaction")], 1.0)
+    connection.execute("DELETE FROM latest")
+    assert Log().position(connection) == 2  # as a server that starts again finds it

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.migrations import BROADCAST_CHANNEL, migrate
+from relay.storage.first_migrations import BROADCAST_CHANNEL
+from relay.storage.upgrading import migrate
 
 
 def schema(path: Path) -> list[tuple[str, ...]]:
@@ -74,4 +75,25 @@ def test_every_conversation_keeps_its_seqs_apart(tmp_path: Path) -> None:
     connection.execute(insert, (2, 2, 1))
     with pytest.raises(sqlite3.IntegrityError):
         connection.execute(insert, (3, 1, 1))
+    connection.close()
+
+
+def test_an_older_databases_admins_keep_their_rights_and_the_oldest_of_them_becomes_the_owner(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "relay.db"
+    migrate(path)
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "DROP INDEX users_by_role; ALTER TABLE users DROP COLUMN role;"
+        "ALTER TABLE users ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;"
+        "DELETE FROM _sqlite_migrations WHERE name = 'server_roles';"
+        "INSERT INTO users (user_id, display_name, admin, disabled, created_at) VALUES ('alice', '', 0, 0, 1),"
+        " ('bob', '', 1, 1, 2), ('carol', '', 1, 0, 4), ('dave', '', 1, 0, 3);"
+    )
+    connection.close()
+    migrate(path)
+    connection = sqlite3.connect(path)
+    roles = dict(connection.execute("SELECT user_id, role FROM users").fetchall())
+    assert roles == {"alice": "member", "bob": "admin", "carol": "admin", "dave": "owner"}
     connection.close()

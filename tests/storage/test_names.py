@@ -9,7 +9,7 @@ import pytest
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage import accounts, conversations, names
-from relay.storage.migrations import migrate
+from relay.storage.upgrading import migrate
 from tests.storage.books import fresh
 
 

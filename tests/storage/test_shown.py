@@ -34,7 +34,7 @@ def test_a_name_that_shows_nothing_or_turns_text_is_refused_and_told_what_is_rig
         check_shown(name, "display_name")
     assert refused.value.code is ErrorCode.INVALID_PAYLOAD
     assert "display_name is a text of one line that shows something" in refused.value.message
-    assert refused.value.details == {"field": "display_name"}
+    assert refused.value.details == {"reason": "shows_nothing", "field": "display_name"}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from relay.protocol.kinds import Kind
 from relay.storage import tombstones
 from relay.storage.entry import Entry
 from relay.storage.log import Log
-from relay.storage.migrations import migrate
 from relay.storage.observer import Writer
+from relay.storage.upgrading import migrate
 from tests.storage.books import fresh
 
 
@@ -56,7 +56,7 @@ def test_what_is_said_about_a_message_goes_with_it(connection: sqlite3.Connectio
     like.kind = Kind.LATEST
     log.append(connection, [edit, like], 2.0)
     assert first.message_id is not None
-    connection.execute("INSERT INTO holds VALUES ('file', ?)", (first.message_id,))
+    connection.execute("INSERT INTO holds (attachment_id, message_id) VALUES ('file', ?)", (first.message_id,))
     tombstones.erase_messages(connection, [first.message_id], 3.0)
     assert standing(connection) == [2]
     for table in ("latest", "newest", "holds"):

@@ -51,7 +51,9 @@ def problem(status: int) -> bytes:
 
 
 def user(**fields: Any) -> bytes:
-    return json.dumps({"user_id": "bob", "display_name": "Bob", **fields}).encode()
+    return json.dumps(
+        {"user_id": "bob", "display_name": "Bob", "picture": None, "disabled": False, **fields}
+    ).encode()
 
 
 @pytest.mark.parametrize(

@@ -259,3 +259,43 @@ async def test_those_who_said_who_they_are_do_not_count_as_strangers(world: Worl
     await world.upgrade()
     assert await waiting.drain() == []
     assert waiting.end is None
+
+
+async def test_a_forwarded_address_of_who_is_not_trusted_is_spoken_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    forwarded = UPGRADE[:-2] + b"X-Forwarded-For: 203.0.113.4\r\n\r\n"
+    async with open_world(tmp_path, "alice") as world:
+        for _ in range(3):
+            stream = await world.dial()
+            await stream.send_all(forwarded)
+            assert (await stream.receive_some(9)) == b"HTTP/1.1 "
+            await stream.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+    told = [record.getMessage() for record in caplog.records if "X-Forwarded-For" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].endswith("if it is your proxy, add it: [server] trusted_proxies")
+
+
+@pytest.mark.world("alice", RELAY_HEARTBEAT__INTERVAL_SECONDS="20")
+async def test_an_idle_socket_of_a_probe_gets_heartbeats_until_it_says_anything(world: World) -> None:
+    target = f"GET /ws?probe={world.engine.probes.begin()} ".encode()
+    stream = await world.dial()
+    began = trio.current_time()
+    await stream.send_all(UPGRADE.replace(b"GET /ws ", target))
+    assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 101 ")
+    assert b'"heartbeat"' in await stream.receive_some(1000)
+    assert b'"heartbeat"' in await stream.receive_some(1000)
+    assert trio.current_time() - began == 40
+    await stream.send_all(b"\x88\x80\0\0\0\0")
+    assert await stream.receive_some(1000) == b""
+
+
+@pytest.mark.world("alice", RELAY_TIMEOUTS__HELLO_SECONDS="7")
+async def test_a_socket_of_no_probe_must_say_hello_as_any_other(world: World) -> None:
+    stream = await world.dial()
+    began = trio.current_time()
+    await stream.send_all(UPGRADE.replace(b"GET /ws ", b"GET /ws?probe=probe_guessed "))
+    while await stream.receive_some(1000):
+        pass
+    assert trio.current_time() - began >= 7

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from relay.testing import Closed, World
+from tests.actors import OPERATOR
 
 
 @pytest.mark.world("alice")
@@ -35,7 +36,7 @@ async def test_a_revoked_device_is_closed_and_stays_out(world: World) -> None:
 @pytest.mark.world("alice")
 async def test_a_disabled_account_is_closed_and_stays_out(world: World) -> None:
     alice = await world.connect("alice")
-    await world.engine.accounts.set_disabled("alice", True)
+    await world.engine.administration.set_disabled(OPERATOR, "alice", True)
     assert (await alice.closed()).code == 4502
     with pytest.raises(Closed) as refused:
         await world.connect("alice")

@@ -13,6 +13,7 @@ from relay.protocol.errors import CloseCode
 from relay.storage import accounts
 from relay.testing.device import Closed, Device
 from relay.testing.world import World
+from tests.actors import OPERATOR
 from tests.wire.scenario import Names, Step
 
 CLIENT_ID = "alice-laptop"
@@ -100,7 +101,7 @@ class Player:
         elif cause == "takeover":
             self.others["alice again"] = await self.world.connect("alice", CLIENT_ID)
         elif cause == "disable":
-            await self.world.engine.accounts.set_disabled("alice", True)
+            await self.world.engine.administration.set_disabled(OPERATOR, "alice", True)
         elif cause == "revoke":
             await self.world.engine.accounts.revoke_device("alice", CLIENT_ID)
         else:

@@ -2,6 +2,7 @@
 
 import { element, field, openDialog } from "../../app/dom.js";
 import { localSeconds, localTime } from "../../app/format.js";
+import { texts } from "./texts.js";
 
 /** @import { Relay } from "../../app/page-module.js" */
 
@@ -15,18 +16,18 @@ const MAX_OPTIONS = 20;
  */
 export function writePoll(relay, said = { options: [] }) {
   const question = element("input", { value: said.question, required: true, maxlength: 300, dir: "auto", autofocus: true, autocomplete: "off" });
-  const options = element("div", { class: "poll-options", role: "group", "aria-label": "Options" });
+  const options = element("div", { class: "poll-options", role: "group", "aria-label": texts.options });
   const multiple = element("input", { type: "checkbox", checked: said.multiple });
   const anonymous = element("input", { type: "checkbox", checked: said.anonymous });
   const closes = element("input", { type: "datetime-local", value: localTime(said.closes_at), min: localTime(Date.now() / 1000) });
   const inputs = () => [...options.querySelectorAll("input")];
-  const texts = () => inputs().map(({ value }) => value.trim());
+  const typedTexts = () => inputs().map(({ value }) => value.trim());
 
   /** Keep one empty option at the end, and name options that are there twice. */
   const typed = () => {
-    const written = texts();
+    const written = typedTexts();
     for (const [at, input] of inputs().entries())
-      input.setCustomValidity(written[at] && written.indexOf(written[at]) < at ? "This option is there already." : "");
+      input.setCustomValidity(written[at] && written.indexOf(written[at]) < at ? texts.optionTwice : "");
     if (written.length < MAX_OPTIONS && written.at(-1) !== "") add("");
   };
   /** @param {KeyboardEvent} event */
@@ -37,7 +38,7 @@ export function writePoll(relay, said = { options: [] }) {
     /** @type {HTMLElement} */ (next).focus();
   };
   const add = (/** @type {string} */ value) => {
-    const label = `Option ${options.childElementCount + 1}`;
+    const label = texts.option(options.childElementCount + 1);
     const required = options.childElementCount < 2;
     options.append(
       element("input", {
@@ -53,21 +54,21 @@ export function writePoll(relay, said = { options: [] }) {
     event.preventDefault();
     dialog.close();
     const closes_at = localSeconds(closes.value);
-    const poll = { question: question.value.trim(), options: texts().filter(Boolean), multiple: multiple.checked, anonymous: anonymous.checked };
+    const poll = { question: question.value.trim(), options: typedTexts().filter(Boolean), multiple: multiple.checked, anonymous: anonymous.checked };
     const payload = closes_at ? { ...poll, closes_at } : poll;
     if (!(await relay.send("poll", payload))) writePoll(relay, payload);
   };
   const dialog = openDialog(
-    "Poll",
+    texts.poll,
     element(
       "form",
       { onsubmit: send },
-      field("Question", question),
-      element("div", { class: "field" }, element("span", {}, "Options"), options),
-      element("label", { class: "check" }, multiple, element("span", {}, "Several choices")),
-      element("label", { class: "check" }, anonymous, element("span", {}, "Anonymous: nobody sees who voted")),
-      field("Closes at (if at all)", closes),
-      element("p", { class: "choice" }, element("button", { class: "primary" }, "Ask")),
+      field(texts.question, question),
+      element("div", { class: "field" }, element("span", {}, texts.options), options),
+      element("label", { class: "check" }, multiple, element("span", {}, texts.multiple)),
+      element("label", { class: "check" }, anonymous, element("span", {}, texts.anonymous)),
+      field(texts.closesAt, closes),
+      element("p", { class: "choice" }, element("button", { class: "primary" }, texts.ask)),
     ),
   );
 }

@@ -2,7 +2,9 @@
 
 import { ask, element, icon } from "../../app/dom.js";
 import { isolate, listed, moment } from "../../app/format.js";
+import { counted } from "../../app/words.js";
 import { writePoll } from "./form.js";
+import { texts } from "./texts.js";
 
 /** @import { MessageView } from "../../sdk/index.js" */
 /** @import { Action, Relay, TypeModule } from "../../app/page-module.js" */
@@ -17,13 +19,13 @@ const unanswered = new Map();
 export const types = {
   poll: {
     draw: drawPoll,
-    text: ({ payload }) => `Poll: ${payload.question}`,
-    actions: [{ label: "Close the poll", sign: () => icon("stop", ICONS), shown: mayClose, press: close }],
+    text: ({ payload }) => texts.gist(payload.question),
+    actions: [{ label: texts.close, sign: () => icon("stop", ICONS), shown: mayClose, press: close }],
   },
 };
 
 /** @type {Action<[Relay]>[]} */
-export const composer = [{ label: "Poll", sign: () => icon("poll", ICONS), press: (relay) => writePoll(relay) }];
+export const composer = [{ label: texts.poll, sign: () => icon("poll", ICONS), press: (relay) => writePoll(relay) }];
 
 /**
  * Return how a poll stands: by its result, which the server counts, and by the votes, which say whose they are. An anonymous
@@ -74,14 +76,14 @@ function drawPoll(message, relay) {
     return drawOption(text, choice, state, relay, attributes);
   });
   show();
-  const kind = [payload.anonymous ? "Anonymous poll" : "Poll", multiple && "several choices"].filter(Boolean).join(", ");
-  const foot = [state.voters ? inWords(state.voters, "voter") : "no votes yet", endOf(payload, state, relay)].filter(Boolean).join(" · ");
+  const kind = [payload.anonymous ? texts.anonymousPoll : texts.poll, multiple && texts.severalChoices].filter(Boolean).join(", ");
+  const foot = [state.voters ? counted(state.voters, texts.voters) : texts.noVotesYet, endOf(payload, state, relay)].filter(Boolean).join(" · ");
   return element(
     "div",
     { class: "poll" },
     element("p", { class: "note" }, kind),
     element("p", { class: "question", dir: "auto" }, payload.question),
-    element("div", { class: "options", role: multiple ? "group" : "radiogroup", "aria-label": "Options" }, ...buttons),
+    element("div", { class: "options", role: multiple ? "group" : "radiogroup", "aria-label": texts.options }, ...buttons),
     element("p", { class: "note" }, foot),
   );
 }
@@ -99,12 +101,12 @@ function drawOption(text, choice, { closed, counts, voters, votes }, relay, attr
   const count = counts[choice] ?? 0;
   const most = closed && count > 0 && count === Math.max(...counts);
   const names = votes.filter(({ payload }) => payload.choices.includes(choice)).map(({ senderId }) => relay.name(senderId));
-  const spoken = [inWords(count, "vote"), names.length > 0 && listed(names)].filter(Boolean).join(": ");
+  const spoken = count ? counted(count, texts.votes) : texts.noVotes;
   const bar = element("span", { class: "bar" });
   bar.style.setProperty("--share", String(voters ? count / voters : 0));
   return element(
     "button",
-    { type: "button", class: most ? "option first" : "option", "aria-label": isolate(text), "aria-description": spoken, ...attributes },
+    { type: "button", class: most ? "option first" : "option", "aria-label": isolate(text), "aria-description": names.length > 0 ? texts.counted(spoken, listed(names)) : spoken, ...attributes },
     element("span", { class: "text", dir: "auto" }, text),
     element("span", { class: "count" }, String(count)),
     bar,
@@ -114,28 +116,22 @@ function drawOption(text, choice, { closed, counts, voters, votes }, relay, attr
 
 /** @param {MessageView["payload"]} payload @param {ReturnType<typeof stateOf>} state @param {Relay} relay */
 function endOf({ closes_at }, { closed, closedBy }, relay) {
-  if (closed) return closedBy ? `closed by ${isolate(relay.name(closedBy))}` : "closed";
-  return closes_at ? `closes ${moment(closes_at)}` : "";
+  if (closed) return closedBy ? texts.closedBy(isolate(relay.name(closedBy))) : texts.closed;
+  return closes_at ? texts.closes(moment(closes_at)) : "";
 }
 
 /** @param {string[]} names */
 function shortened(names) {
   const more = names.length - MAX_NAMES;
-  return listed(more > 0 ? [...names.slice(0, MAX_NAMES), inWords(more, "other")] : names);
-}
-
-/** @param {number} count @param {string} what */
-function inWords(count, what) {
-  return `${count === 0 ? "no" : count} ${what}${count === 1 ? "" : "s"}`;
+  return listed(more > 0 ? [...names.slice(0, MAX_NAMES), counted(more, texts.others)] : names);
 }
 
 /** @param {MessageView} message @param {Relay} relay */
-function mayClose(message, { conversation: { role } }) {
-  return message.messageId !== null && !stateOf(message).closed && (message.mine || role === "owner" || role === "admin");
+function mayClose(message, { conversation: { kind, may } }) {
+  return message.messageId !== null && !stateOf(message).closed && (message.mine || (kind === "group" && may?.includes("end_others") === true));
 }
 
 /** @param {MessageView} message @param {Relay} relay */
 async function close({ messageId }, relay) {
-  const sure = await ask("Close this poll? Nobody can vote any more, and it cannot be opened again.", "Close the poll");
-  if (sure) await relay.send("poll_close", { poll: messageId });
+  if (await ask(texts.closeSure, texts.close)) await relay.send("poll_close", { poll: messageId });
 }

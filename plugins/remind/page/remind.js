@@ -2,6 +2,7 @@
 
 import { button, element, field, fill, icon, openDialog } from "../../app/dom.js";
 import { isolate, localSeconds, localTime, moment } from "../../app/format.js";
+import { texts } from "./texts.js";
 
 /** @import { Action, Relay, TypeModule } from "../../app/page-module.js" */
 
@@ -14,19 +15,19 @@ export const types = {
   remind: {
     draw: ({ messageId, mine, payload: { text, at, when } }, relay) => {
       const waits = !at || at * 1000 > Date.now();
-      const cancel = button("Cancel", () => void remove(messageId ?? 0, relay), { class: "link" });
-      return line(text, at ? `${waits ? "comes" : "came"} ${moment(at)}` : when, mine && messageId !== null && waits && cancel);
+      const cancel = button(texts.cancel, () => void remove(messageId ?? 0, relay), { class: "link" });
+      return line(text, at ? (waits ? texts.comes : texts.came)(moment(at)) : when, mine && messageId !== null && waits && cancel);
     },
-    text: ({ payload }) => `Reminder to come: ${payload.text}`,
+    text: ({ payload }) => texts.gistToCome(payload.text),
   },
   reminder: {
-    draw: ({ payload }) => line(payload.text, "Reminder"),
-    text: ({ payload }) => `Reminder: ${payload.text}`,
+    draw: ({ payload }) => line(payload.text, texts.reminder),
+    text: ({ payload }) => texts.gist(payload.text),
   },
 };
 
 /** @type {Action<[Relay]>[]} */
-export const composer = [{ label: "Remind", sign: () => icon("clock", ICONS), press: (relay) => writeReminder(relay) }];
+export const composer = [{ label: texts.remind, sign: () => icon("clock", ICONS), press: (relay) => writeReminder(relay) }];
 
 /** @param {string} text @param {string} about @param {HTMLElement | false} [cancel] */
 function line(text, about, cancel = false) {
@@ -60,7 +61,7 @@ function writeReminder(relay) {
   const text = element("input", { required: true, maxlength: 1000, dir: "auto", autofocus: true, autocomplete: "off" });
   const at = element("input", { type: "datetime-local", required: true, value: localTime(soon), min: localTime(Date.now() / 1000) });
   const everybody = element("input", { type: "checkbox" });
-  const add = element("button", { class: "primary" }, "Remind");
+  const add = element("button", { class: "primary" }, texts.remind);
   const waiting = element("div", { class: "remind-waiting" });
   /** @param {Event} event */
   const send = async (event) => {
@@ -77,12 +78,12 @@ function writeReminder(relay) {
   const form = element(
     "form",
     { onsubmit: (/** @type {Event} */ event) => void send(event) },
-    field("Remind of", text),
-    field("At", at),
-    element("label", { class: "check" }, everybody, element("span", {}, "Everybody here, not only me")),
+    field(texts.of, text),
+    field(texts.at, at),
+    element("label", { class: "check" }, everybody, element("span", {}, texts.everybody)),
     element("p", { class: "choice" }, add),
   );
-  const dialog = openDialog("Reminder", form, waiting);
+  const dialog = openDialog(texts.reminder, form, waiting);
   void listWaiting(waiting, relay).catch(relay.failed);
 }
 
@@ -92,8 +93,8 @@ async function listWaiting(place, relay) {
   const { reminders } = await relay.call("GET", "/api/reminders");
   const lines = reminders.map(({ message_id, text, at, target_id }) => {
     const cancel = async () => void ((await remove(message_id, relay)) && (await listWaiting(place, relay)));
-    const about = `${moment(at)}, for ${target_id === null ? "you" : isolate(relay.name(target_id))}`;
-    return line(text, about, button("Cancel", () => void cancel().catch(relay.failed), { class: "link" }));
+    const about = target_id === null ? texts.forYou(moment(at)) : texts.forOther(moment(at), isolate(relay.name(target_id)));
+    return line(text, about, button(texts.cancel, () => void cancel().catch(relay.failed), { class: "link" }));
   });
-  fill(place, lines.length > 0 && element("h3", {}, "Yours that wait"), ...lines);
+  fill(place, lines.length > 0 && element("h3", {}, texts.waiting), ...lines);
 }

@@ -2,6 +2,7 @@
 
 import { element, field, openDialog } from "../../app/dom.js";
 import { localSeconds, localTime } from "../../app/format.js";
+import { texts } from "./texts.js";
 
 /** @import { Relay } from "../../app/page-module.js" */
 
@@ -14,7 +15,7 @@ import { localSeconds, localTime } from "../../app/format.js";
 export function writeTask(relay, said = {}) {
   const title = element("input", { value: said.title, required: true, maxlength: 300, dir: "auto", autofocus: true, autocomplete: "off" });
   const due = element("input", { type: "datetime-local", value: localTime(said.due) });
-  const assignee = element("select", {}, element("option", { value: "" }, "Anybody"));
+  const assignee = element("select", {}, element("option", { value: "" }, texts.anybody));
   void membersOf(relay.conversation, relay).then((members) => {
     for (const member of members) assignee.append(element("option", { value: member, selected: member === said.assignee }, relay.name(member)));
   }, relay.failed);
@@ -26,9 +27,9 @@ export function writeTask(relay, said = {}) {
     const task = Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined));
     if (!(await relay.send("task", task))) writeTask(relay, task);
   };
-  const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, "Add"));
-  const fields = [field("What is to be done?", title), field("For", assignee), field("Due (if at all)", due)];
-  const dialog = openDialog("Task", element("form", { onsubmit: send }, ...fields, choice));
+  const choice = element("p", { class: "choice" }, element("button", { class: "primary" }, texts.add));
+  const fields = [field(texts.title, title), field(texts.assignee, assignee), field(texts.dueAt, due)];
+  const dialog = openDialog(texts.task, element("form", { onsubmit: send }, ...fields, choice));
 }
 
 /** @param {Relay["conversation"]} conversation @param {Relay} relay @returns {Promise<string[]>} */

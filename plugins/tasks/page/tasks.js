@@ -3,6 +3,7 @@
 import { element, fill, icon } from "../../app/dom.js";
 import { isolate, moment } from "../../app/format.js";
 import { writeTask } from "./form.js";
+import { texts } from "./texts.js";
 
 /** @import { MessageView } from "../../sdk/index.js" */
 /** @import { Action, PageModule, Relay, TypeModule } from "../../app/page-module.js" */
@@ -24,10 +25,10 @@ export const types = {
 };
 
 /** @type {Action<[Relay]>[]} */
-export const composer = [{ label: "Task", sign: () => icon("task", ICONS), press: (relay) => writeTask(relay) }];
+export const composer = [{ label: texts.task, sign: () => icon("task", ICONS), press: (relay) => writeTask(relay) }];
 
 /** @type {PageModule["panel"]} */
-export const panel = { label: "Tasks", draw: drawPanel };
+export const panel = { label: texts.tasks, draw: drawPanel };
 
 /**
  * Return a task as it stands: several people may say whether it is done, and who says it last counts.
@@ -56,8 +57,8 @@ function drawTask({ id, title, assignee, due, doneBy }, relay, ticked) {
   const box = element("input", { type: "checkbox", checked: Boolean(doneBy), disabled: id === null, "aria-label": isolate(title), onchange: tick });
   const late = due && !doneBy && due * 1000 < Date.now();
   const facts = doneBy
-    ? [`Done by ${isolate(relay.name(doneBy))}`]
-    : [assignee && `For ${isolate(relay.name(assignee))}`, due && `${late ? "was due" : "due"} ${moment(due)}`];
+    ? [texts.doneBy(isolate(relay.name(doneBy)))]
+    : [assignee && texts.for(isolate(relay.name(assignee))), due && (late ? texts.wasDue : texts.due)(moment(due))];
   const about = facts.filter(Boolean).join(" · ");
   return element(
     "div",
@@ -86,7 +87,7 @@ function drawPanel(relay) {
     if (shown === JSON.stringify(tasks)) return; // the focus stays where it is
     shown = JSON.stringify(tasks);
     fill(list, ...tasks.map((task) => element("li", {}, drawTask(task, relay, () => void ask(relay).then(show)))));
-    if (tasks.length === 0) fill(list, element("li", { class: "note" }, "No tasks yet."));
+    if (tasks.length === 0) fill(list, element("li", { class: "note" }, texts.none));
   };
   const { at, answer } = asked.get(id) ?? { at: 0 };
   void (answer && Date.now() - at < PAUSE_MS ? answer : ask(relay)).then(show);

@@ -19,6 +19,8 @@ from relay.http.endpoint import Access, access_of
 from relay.http.views import Caller
 from relay.plugin.registrations import Credentials, Routes
 from relay.protocol.errors import CLOSE_REASONS, CloseCode, Disconnect, ErrorCode, RelayError
+from relay.services.audit import acting
+from relay.services.limits import network_of
 from relay.storage.accounts import Identity
 from relay.storage.errors import StorageError
 from relay.storage.turns import read_for
@@ -60,6 +62,7 @@ async def _admit(access: Access) -> None:
     Raises:
         Disconnect: 4501, 4502 as in `authenticate`.
     """
+    g.count_attempt = count_attempt
     if access == "either":
         g.authenticate = authenticate
     elif access != "open":
@@ -97,7 +100,8 @@ def _guarded(app: Quart, engine: Engine, guard: Guard, view: Callable[..., Any],
         await _receive_body()
         g.server = server
         try:
-            result = await guard.call_async(f"view {view.__name__!r}", lambda: answer(**arguments))
+            with acting(g.caller.actor if "caller" in g else None):
+                result = await guard.call_async(f"view {view.__name__!r}", lambda: answer(**arguments))
         except PluginFailed:
             raise guard.refusal() from None
         if isinstance(result, Exception):
@@ -146,7 +150,7 @@ async def authenticate() -> Caller:
     engine = the_engine()
     named = _headers_by_name() if engine.authentication.by_plugins else {}
     address = caller_address()
-    credentials = Credentials(token.strip() or None, named, address, _peer_address())
+    credentials = Credentials(token.strip() or None, named, address, peer_address())
     changes = engine.accounts.changes
     try:
         identity = await engine.authentication.identify(credentials)
@@ -158,7 +162,7 @@ async def authenticate() -> Caller:
     if authenticated := connection_of_request().get("authenticated"):
         authenticated()
     read_for(identity.user_id)
-    return Caller(identity, identity.client_id, address)
+    return Caller(identity, identity.client_id, address, request.headers.get("User-Agent", "")[:200])
 
 
 async def check_still() -> None:
@@ -174,14 +178,25 @@ async def check_still() -> None:
         return
     g.changes = engine.accounts.changes
     now = await engine.authentication.identify(g.credentials)
-    if (now.user_id, now.admin, now.scopes) != (identity.user_id, identity.admin, identity.scopes):
+    if (now.user_id, now.role, now.scopes) != (identity.user_id, identity.role, identity.scopes):
         raise RelayError(ErrorCode.FORBIDDEN, "what you may do was changed while this came in; send it again")
 
 
 def caller_address() -> str:
     """Return the address that limits count: each request's own, as a proxy's connection carries many clients'."""
     trusted = the_engine().settings.server.trusted_proxies
-    return client_address(forwarded_for(), _peer_address(), trusted)
+    return client_address(forwarded_for(), peer_address(), trusted)
+
+
+def count_attempt() -> str:
+    """Count an attempt to sign in, by the network of the request's address, and return the address.
+
+    Raises:
+        RelayError: `rate_limited`.
+    """
+    address = caller_address()
+    the_engine().rates.logins.take(network_of(address))
+    return address
 
 
 def forwarded_for() -> str:
@@ -189,7 +204,8 @@ def forwarded_for() -> str:
     return ",".join(request.headers.getlist("X-Forwarded-For"))
 
 
-def _peer_address() -> str:
+def peer_address() -> str:
+    """Return where the request's connection comes from, which may be a proxy."""
     return connection_of_request().get("address") or request.remote_addr or ""
 
 

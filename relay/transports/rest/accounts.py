@@ -3,50 +3,86 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Annotated, Any, Final, Literal, cast
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Annotated, Any, Literal, cast
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from quart import Blueprint
 
 from relay.engine.engine import Engine
+from relay.engine.registry import Owned
 from relay.http.endpoint import endpoint
 from relay.http.requests import Answer, Body, DisplayName, invalid
 from relay.http.views import Caller
+from relay.plugin.sign_in_ways import SignInWay
 from relay.protocol.envelope import Name
-from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.services.limits import network_of
+from relay.protocol.errors import ErrorCode, not_found
+from relay.protocol.kinds import ServerRole
 from relay.services.passwords import MAX_PASSWORD
 from relay.services.presence_state import stored_choice
-from relay.storage import presence
+from relay.storage import pictures, presence
 from relay.storage.accounts import User, get_user
 from relay.storage.presence import PresenceRow
 from relay.storage.shown import check_shown
-from relay.transports.rest.access import caller_address
-
-_LOGGED: Final = (ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.OVERLOADED)
-"""The refusals that go to the log; a taken name, or too short a password, is nobody's attack."""
+from relay.transports.rest.attempts import attempt
 
 Password = Annotated[str, Meta(max_length=MAX_PASSWORD)]
 """A password; a new one has a minimum length as well, which the settings give."""
 
+Code = Annotated[str, Meta(min_length=1, max_length=64)]
+"""A code of a second factor, or a recovery code; blanks and hyphens in it do not count."""
+
 blueprint = Blueprint("accounts", __name__)
 
 
-class Login(Body, frozen=True):
-    """A login, and the device that it is for."""
+class Entrance(Body, frozen=True):
+    """A name and a password, and the device that comes in with them."""
 
     user_id: Name
     password: Password
     client_id: Name | None = None
 
 
-class Registration(Login, frozen=True):
-    """A new account; with an invite where the server requires one."""
+class Login(Entrance, frozen=True):
+    """A login, with the code of the second factor, or a recovery code, where the account has one."""
 
-    invite: Name | None = None
+    code: Code | None = None
+
+
+class Registration(Entrance, frozen=True):
+    """A new account; with an invite where the server requires one: its code, or the whole link."""
+
+    invite: Annotated[str, Meta(min_length=1, max_length=500)] | None = None
     display_name: DisplayName | None = None
+
+
+class Way(Answer, frozen=True):
+    """A way of signing in that a plugin brings: what people call it, and where its views begin.
+
+    `linkable`: a signed-in user may connect their account with it.
+    """
+
+    name: str
+    title: str
+    path: str
+    linkable: bool
+
+
+class WayIn(Answer, frozen=True):
+    """The way to an account: `first` says that there are no users yet, so that the first one is still to come.
+
+    With `domain`, an address of one of the `mail_domains` is enough; `mail` says whether this server sends mails.
+    `password_login`: whether people sign in by a password; `ways`: the other ways, of plugins.
+    """
+
+    registration: Literal["open", "invite", "domain", "closed"]
+    first: bool
+    password_min_length: int
+    mail: bool
+    mail_domains: list[str]
+    password_login: bool
+    ways: list[Way]
 
 
 class Opened(Answer, frozen=True):
@@ -57,16 +93,26 @@ class Opened(Answer, frozen=True):
     expires_at: float | None
 
 
+class LoggedIn(Opened, frozen=True, omit_defaults=True):
+    """A new token, with the recovery codes of a second factor where this login has set one up."""
+
+    recovery_codes: tuple[str, ...] = ()
+
+
 class Me(Answer, frozen=True):
     """The account of the caller; `token_expires_at` is null for a token that does not expire.
 
-    `status`, `status_text` and `status_until` are the caller's choice, also where others do not see it: `offline`
-    is invisible.
+    `role` is the caller's role on this server; `admin` tells whether that is admin or owner. `status`,
+    `status_text` and `status_until` are the caller's choice, also where others do not see it: `offline`
+    is invisible. `has_password`: whether they sign in by a password here; `may_erase`: whether users may erase
+    their own accounts on this server.
     """
 
     user_id: Name
     display_name: str
+    picture: Name | None
     admin: bool
+    role: ServerRole
     created_at: float
     presence_to: Literal["everyone", "shared", "nobody"]
     groups_from: Literal["everyone", "shared", "nobody"]
@@ -75,10 +121,15 @@ class Me(Answer, frozen=True):
     status: Literal["online", "away", "busy", "offline"]
     status_text: str | None
     status_until: float | None
+    has_password: bool
+    may_erase: bool
 
 
 class MyChange(Body, frozen=True):
-    """Changes of the caller's account; a new password needs the current one."""
+    """Changes of the caller's account; a new password needs the current one.
+
+    `picture` is an upload of the caller's, an image; null for none.
+    """
 
     display_name: DisplayName | None = None
     password: Password | None = None
@@ -86,22 +137,47 @@ class MyChange(Body, frozen=True):
     presence_to: Literal["everyone", "shared", "nobody"] | None = None
     groups_from: Literal["everyone", "shared", "nobody"] | None = None
     receipts: bool | None = None
+    picture: Name | UnsetType | None = UNSET
+
+
+@blueprint.get("/api/registration")
+@endpoint(answers={200: WayIn}, access="open")
+async def registration(engine: Engine) -> WayIn:
+    """Answer how one signs in, and gets an account."""
+    ways: Sequence[Owned[SignInWay]] = engine.registry.parts["relay_sign_in_ways"]
+    return WayIn(
+        registration=cast(Any, engine.registration.mode),
+        first=await engine.registration.awaits_first(),
+        password_min_length=engine.logins.password_min_length,
+        mail=engine.mailer.is_set_up,
+        mail_domains=engine.recovery.domains,
+        password_login=engine.logins.by_password,
+        ways=[
+            Way(name=way.name, title=way.title, path=way.path, linkable=way.linkable)
+            for way in (owned.part for owned in ways if not owned.guard.quarantined)
+        ],
+    )
 
 
 @blueprint.post("/api/login")
 @endpoint(
     body=Login,
-    answers={200: Opened},
+    answers={200: LoggedIn},
     refusals=[ErrorCode.FORBIDDEN, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
     access="open",
 )
-async def login(engine: Engine, body: Login) -> Opened:
-    """Exchange a password for a token."""
-    with _attempt(engine, body.user_id) as address:
+async def login(engine: Engine, body: Login) -> LoggedIn:
+    """Exchange a password, with the code of a second factor where there is one, for a token."""
+    with attempt(engine, body.user_id) as address:
         made = await engine.logins.login(
-            body.user_id, body.password, body.client_id, address, elsewhere=engine.authentication.sign_in
+            body.user_id,
+            body.password,
+            body.client_id,
+            address,
+            code=body.code,
+            elsewhere=engine.authentication.sign_in,
         )
-    return Opened(token=made.token, user_id=made.user_id, expires_at=made.expires_at)
+    return LoggedIn(**made._asdict())
 
 
 @blueprint.post("/api/register")
@@ -113,7 +189,7 @@ async def login(engine: Engine, body: Login) -> Opened:
 )
 async def register(engine: Engine, body: Registration) -> Opened:
     """Create an account and log it in."""
-    with _attempt(engine, body.user_id) as address:
+    with attempt(engine, body.user_id) as address:
         display_name = None
         if body.display_name is not None:
             display_name = check_shown(body.display_name, "display_name")
@@ -146,62 +222,51 @@ async def me(engine: Engine, caller: Caller) -> Me:
 @endpoint(
     body=MyChange,
     answers={200: Me},
-    refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED],
+    refusals=[ErrorCode.NOT_FOUND, ErrorCode.RATE_LIMITED, ErrorCode.PLUGIN_FAILED, ErrorCode.TOO_LARGE],
 )
 async def change_me(engine: Engine, caller: Caller, body: MyChange) -> Me:
-    """Change the caller's name, password, who sees their presence or adds them to groups, and their receipts."""
+    """Change the caller's profile, password and receipts, and who sees their presence or adds them to groups."""
     named = {"presence_to": body.presence_to, "groups_from": body.groups_from, "receipts": body.receipts}
     changes: dict[str, object] = {name: value for name, value in named.items() if value is not None}
     if body.display_name is not None:
         changes["display_name"] = check_shown(body.display_name, "display_name")
+    if body.picture is not UNSET:
+        changes["picture"] = body.picture
     if not changes and body.password is None and body.current_password is None:
         raise invalid(
-            "there is nothing to change; the body has some of display_name, presence_to, groups_from and receipts,"
-            " or password and current_password"
+            "there is nothing to change; the body has some of display_name, picture, presence_to, groups_from"
+            " and receipts, or password and current_password"
         )
     if (body.password is None) != (body.current_password is None):
         missing = "password" if body.password is None else "current_password"
         raise invalid(f"a new password needs password and current_password; {missing} is missing", field=missing)
     # A stolen token must not be able to find the password out by trying.
-    with nullcontext() if body.current_password is None else _attempt(engine, caller.user_id):
+    with nullcontext() if body.current_password is None else attempt(engine, caller.user_id):
         await engine.logins.change(caller.identity, changes, body.password, body.current_password)
     if body.presence_to is not None:
         engine.presence.visibility_changed(caller.user_id, body.presence_to)
     return await _me(engine, caller)
 
 
-@contextmanager
-def _attempt(engine: Engine, user_id: str) -> Iterator[str]:
-    """Count an attempt at an account by its address, yield the address, and log a refusal.
-
-    Raises:
-        RelayError: `rate_limited`.
-    """
-    address = caller_address()
-    try:
-        engine.rates.logins.take(network_of(address))
-        yield address
-    except RelayError as refused:
-        if refused.code in _LOGGED:
-            engine.refusals.login(user_id, address, refused.message)
-        raise
-
-
 async def _me(engine: Engine, caller: Caller) -> Me:
     identity = caller.identity
 
-    def read(connection: sqlite3.Connection) -> tuple[User, PresenceRow]:
+    def read(connection: sqlite3.Connection) -> tuple[User, PresenceRow, str | None]:
         user = get_user(connection, identity.user_id)
         if user is None:
             raise not_found(f"user {identity.user_id!r}")
-        return user, presence.read_own(connection, identity.user_id)[0]
+        own = presence.read_own(connection, identity.user_id)[0]
+        return user, own, pictures.of(connection, identity.user_id)
 
-    found, row = await engine.runner.read(read)
+    found, row, picture = await engine.runner.read(read)
+    has_password = await engine.own_account.has_password(identity.user_id)
     choice = stored_choice(row, engine.now())
     return Me(
         user_id=found.user_id,
         display_name=found.display_name,
+        picture=picture,
         admin=identity.admin,
+        role=identity.role,
         created_at=found.created_at,
         presence_to=found.presence_to,
         groups_from=found.groups_from,
@@ -210,4 +275,6 @@ async def _me(engine: Engine, caller: Caller) -> Me:
         status=cast(Any, choice.status),
         status_text=choice.text,
         status_until=choice.until,
+        has_password=has_password,
+        may_erase=engine.own_account.allowed,
     )

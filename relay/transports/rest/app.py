@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, cast
 
 from quart import Blueprint, Quart, Response, request
@@ -17,20 +18,40 @@ from relay.engine.engine import Engine
 from relay.engine.registry import Registry
 from relay.http.paths import Claimed, claims
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.services.tally import Tally
 from relay.settings import Settings
+from relay.settings.sections import WebSettings
 from relay.transports.rest import (
     accounts,
+    admin_access,
+    admin_groups,
+    admin_messages,
+    admin_users,
     attachments,
+    audit,
+    backups,
     devices,
     groups,
     health,
     history,
+    inspector,
+    invites,
     messages,
     metrics,
+    moderation,
+    operating,
+    own_account,
     page_faults,
     plugins,
+    probe,
     problems,
+    recovery,
+    sample,
     schemas,
+    second_factors,
+    threads,
+    tokens,
+    trace,
     users,
     web,
 )
@@ -39,20 +60,38 @@ from relay.transports.rest.calls import CALLS, Call, calls
 
 BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
+    threads.blueprint: "Threads: the replies to a message, and the threads that the caller follows.",
     attachments.blueprint: "Attachments: uploads as a stream, downloads by ranges (RFC 9110 section 14).",
     history.notifications: "Notifications: those to the caller, and those to everybody.",
     history.conversations: "The list of the caller's conversations.",
     groups.blueprint: "Groups: creating, renaming and deleting them, and their members.",
     accounts.blueprint: "Accounts: login and logout, registration, and the caller's own account.",
+    recovery.blueprint: "Links for a new password, for a mail address, and for an account by an address.",
+    second_factors.blueprint: "The second factor of the caller's logins, and its reset by an admin.",
+    own_account.blueprint: "All of the caller's own account: an export of it, and its erasure.",
     users.statuses: "Presence: the statuses of users, and following users.",
     users.blueprint: (
         'The directory of users. With `[accounts] directory = "shared"` it has only users who have said something'
         " in a conversation with the caller."
     ),
     devices.blueprint: "The caller's devices: their list, and the end of a device's session.",
+    tokens.blueprint: "The caller's API tokens, those that no login made: their list, and the end of one.",
     health.blueprint: "Health checks: whether the process lives, and whether the server can do its work.",
+    invites.blueprint: "Invitations by admins: a new one with its link, the open ones, and taking one back.",
+    moderation.blueprint: "Moderation: timeouts and bans, reports of messages, and whom the caller blocks.",
+    inspector.blueprint: "The inspector: whether a user may do something, and by which rule.",
+    admin_users.blueprint: "The administration of accounts: the list of users, changes, passwords and erasure.",
+    admin_access.blueprint: "The administration of access: tokens, devices, and who is connected.",
+    admin_groups.blueprint: "The administration of groups: all of them, a new one, members, and the end of one.",
+    admin_messages.blueprint: "Notifications of admins, and messages of another system, as a stream.",
+    audit.blueprint: "The audit log: who did what, to whom, and from where.",
     plugins.blueprint: "The administration of plugins: states, figures and options, and what admins can do.",
     page_faults.blueprint: "Faults of plugins' page modules, as relay's own page tells them.",
+    probe.blueprint: "Probes: how a request arrives here through proxies; `relay doctor` makes their ids.",
+    operating.blueprint: "The server's condition, its figures over time, and the use of the disk.",
+    backups.blueprint: "Backups: what became of them, a new one, and the download of one by an owner.",
+    sample.blueprint: "Sample data, to try a new server with: adding and removing it.",
+    trace.blueprint: "The life of one message: who has it, who waits for it, and why.",
     metrics.blueprint: "`GET /metrics`: the server's figures in the text format of Prometheus.",
     schemas.blueprint: (
         "Descriptions of this server for tools: its message types, `/openapi.json` and `/asyncapi.json`."
@@ -67,14 +106,20 @@ _PREFLIGHT_SECONDS: Final = 600
 _NOT_KEPT: Final = ("/api", "/healthz", "/readyz")
 
 
-def own_blueprints(settings: Settings) -> list[Blueprint]:
+@cache
+def own_blueprints(settings: WebSettings) -> tuple[Blueprint, ...]:
     """Return relay's own routes, with those of the web files that are switched on."""
-    return [*BLUEPRINTS, web.blueprint(settings.web)]
+    return (*BLUEPRINTS, web.blueprint(settings))
 
 
 def own_paths(settings: Settings) -> Claimed:
     """Return the paths that are relay's own."""
-    return {("GET", "/ws"): "relay", **claims(own_blueprints(settings), "relay")}
+    return dict(_own_paths(settings.web))
+
+
+@cache
+def _own_paths(settings: WebSettings) -> Claimed:
+    return {("GET", "/ws"): "relay", **claims([*own_blueprints(settings)], "relay", compiled=False)}
 
 
 def all_calls(registry: Registry) -> list[Call]:
@@ -83,11 +128,11 @@ def all_calls(registry: Registry) -> list[Call]:
 
 
 class _Request(TrioRequest):
-    """A request; the body of an upload has other limits than those of JSON."""
+    """A request; the body of an upload, an import or a probe has other limits than those of JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.path == attachments.PATH:
+        if self.path in (attachments.PATH, admin_messages.IMPORT_PATH) or self.path.startswith(probe.PREFIX):
             self.body = self.body_class(None, None)
 
     async def get_data(self, *args: Any, **kwargs: Any) -> Any:
@@ -124,10 +169,11 @@ def make_app(engine: Engine) -> QuartTrio:
     # A redirect would be an answer that is neither what was asked for nor a problem.
     app.url_map.merge_slashes = False
     problems.install(app)
-    _add_headers(app, engine.settings.server.allowed_origins)
+    _count_answers(app, engine.tally)
+    _add_headers(app, lambda: engine.settings.server.allowed_origins)
     _answer_options(app)
     _refuse_while_draining(app, engine)
-    for blueprint in own_blueprints(engine.settings):
+    for blueprint in own_blueprints(engine.settings.web):
         app.register_blueprint(blueprint)
     mount(app, engine)
     return app
@@ -169,13 +215,20 @@ def _refuse_while_draining(app: Quart, engine: Engine) -> None:
     app.before_request(refuse)
 
 
-def _add_headers(app: Quart, origins: list[str]) -> None:
+def _count_answers(app: Quart, tally: Tally) -> None:
+    async def count(response: ResponseTypes) -> ResponseTypes:
+        tally.answers[response.status_code // 100] += 1
+        return response
+
+    app.after_request(count)
+
+
+def _add_headers(app: Quart, origins: Callable[[], list[str]]) -> None:
     """Add the headers of every answer, with those of the fetch standard's CORS.
 
     Args:
-        origins: other pages that may call; each is echoed exactly, and never with credentials.
+        origins: returns other pages that may call; each is echoed exactly, and never with credentials.
     """
-    allowed = frozenset(origins)
 
     async def add_headers(response: ResponseTypes) -> ResponseTypes:
         headers = response.headers
@@ -183,6 +236,7 @@ def _add_headers(app: Quart, origins: list[str]) -> None:
         headers["Referrer-Policy"] = "no-referrer"
         if request.path.startswith(_NOT_KEPT):
             headers.setdefault("Cache-Control", "no-store")
+        allowed = origins()
         if not allowed:
             return response
         # Also for other origins: a cache must not give one origin's answer to another.

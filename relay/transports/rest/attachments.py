@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from msgspec import Meta
@@ -17,17 +17,20 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 
 from relay.engine.engine import Engine
 from relay.http.endpoint import endpoint
-from relay.http.requests import Answer, Query, invalid
+from relay.http.requests import Answer, Limit, Position, Query, invalid
 from relay.http.views import Caller, reply
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
+from relay.services import gallery
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
+from relay.storage.gallery import FileKind
 from relay.storage.shown import cleaned, shows
 from relay.transports.rest.access import check_still
 from relay.transports.rest.bodies import pace_body
 from relay.transports.rest.conditions import precondition, wanted_part
 from relay.transports.rest.problems import problem, refuse_disconnected
+from relay.transports.rest.users import require_known
 
 blueprint = Blueprint("attachments", __name__)
 
@@ -48,14 +51,84 @@ class UploadQuery(Query, frozen=True):
     ] = None
 
 
-class Uploaded(Answer, frozen=True):
-    """An uploaded file; `type` is recognized by its bytes, `sha256` is in hexadecimal digits."""
+class Uploaded(Answer, frozen=True, omit_defaults=True):
+    """An uploaded file; `type` is recognized by its bytes, `sha256` is in hexadecimal digits.
+
+    `width` and `height` are a picture's, in pixels, where they are known.
+    """
 
     attachment_id: Name
     name: str
     type: str
     size: Integer
     sha256: str
+    width: Integer | None = None
+    height: Integer | None = None
+
+
+class FilesQuery(Query, frozen=True):
+    """The conversation, the kind of its files, and the page."""
+
+    target_id: Name
+    kind: Annotated[
+        Literal["pictures", "media", "files"] | None,
+        Meta(description="only pictures that browsers show, only sound and films, or only all else"),
+    ] = None
+    before: Position = None
+    limit: Limit = 50
+
+
+class SharedFile(Answer, frozen=True, omit_defaults=True):
+    """A file of a conversation and its message; `width` and `height` are a picture's, where they are known."""
+
+    attachment_id: Name
+    name: str
+    type: str
+    size: Integer
+    message_id: Integer
+    seq: Integer
+    sender_id: Name
+    timestamp: float
+    width: Integer | None = None
+    height: Integer | None = None
+
+
+class SharedFiles(Answer, frozen=True):
+    """A page of files, those of the newest message first; `next_before` is null at the end."""
+
+    files: list[SharedFile]
+    has_more: bool
+    next_before: Integer | None
+
+
+@blueprint.get(PATH, endpoint="files")
+@endpoint(query=FilesQuery, answers={200: SharedFiles}, refusals=[ErrorCode.NOT_FOUND])
+async def list_files(engine: Engine, caller: Caller, query: FilesQuery) -> SharedFiles:
+    """Answer with files of the caller's conversation with a user or in a group, as they may see its messages."""
+    kind = None if query.kind is None else FileKind(query.kind)
+    found = await engine.gallery.page(caller.user_id, query.target_id, kind, query.limit, query.before)
+    if found is None:
+        await require_known(engine, caller, query.target_id)
+        return SharedFiles(files=[], has_more=False, next_before=None)
+    return SharedFiles(
+        files=[_shared(one) for one in found.files], has_more=found.before is not None, next_before=found.before
+    )
+
+
+def _shared(one: gallery.SharedFile) -> SharedFile:
+    file, message, seq = one
+    return SharedFile(
+        attachment_id=file.attachment_id,
+        name=file.name,
+        type=file.type,
+        size=file.size,
+        message_id=message.message_id,
+        seq=seq,
+        sender_id=message.sender_id,
+        timestamp=message.timestamp,
+        width=file.width,
+        height=file.height,
+    )
 
 
 @blueprint.post(PATH)
@@ -71,6 +144,7 @@ class Uploaded(Answer, frozen=True):
 )
 async def upload(engine: Engine, caller: Caller, query: UploadQuery) -> Response:
     """Take a file, as the raw body or as the one file of a form, and answer with what it is."""
+    engine.restrictions.check_write(caller.user_id)
     engine.rates.uploads.take(caller.user_id)
     if request.mimetype == "multipart/form-data":
         name, data = await _form_file()
@@ -86,6 +160,8 @@ async def upload(engine: Engine, caller: Caller, query: UploadQuery) -> Response
         type=stored.type,
         size=stored.size,
         sha256=stored.sha256.hex(),
+        width=stored.width or None,
+        height=stored.height or None,
     )
     return reply(answer, 201, {"Location": f"{PATH}/{stored.attachment_id}"})
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from quart import Blueprint, Quart
 
-from relay.engine.registry import Registry
+from relay.engine.registry import LoadedPlugin, Registry
 from relay.http.endpoint import Access, Endpoint, access_of, endpoint_of
 from relay.plugin.registrations import Routes
 
@@ -52,12 +52,16 @@ def calls(own: Mapping[Blueprint, str], registry: Registry) -> list[Call]:
         own: relay's own blueprints, each with a sentence of what it is.
     """
     found = [call for blueprint, about in own.items() for call in _of(blueprint, about)]
-    about_plugin = {loaded.name: loaded.description for loaded in registry.loaded}
-    for owned in registry.parts["relay_routes"]:
-        routes: Routes = owned.part
-        plugin = owned.guard.plugin
-        found += _of(routes.blueprint, about_plugin.get(plugin, ""), plugin, routes.public)
+    for loaded in registry.loaded:
+        found += calls_of(loaded, registry)
     return sorted(_with_unique_names(found), key=lambda call: (call.path, call.method))
+
+
+def calls_of(loaded: LoadedPlugin, registry: Registry) -> list[Call]:
+    """Return the calls of one plugin, by path and method; the name of one may be that of another's."""
+    parts: list[Routes] = [one.part for one in registry.parts["relay_routes"] if one.guard.plugin == loaded.name]
+    found = [call for one in parts for call in _of(one.blueprint, loaded.description, loaded.name, one.public)]
+    return sorted(found, key=lambda call: (call.path, call.method))
 
 
 def _of(

@@ -13,7 +13,7 @@ from relay.http.requests import MAX_PAGE, Answer, Limit, Query, Word
 from relay.http.views import Caller, page_of
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode
-from relay.storage.accounts import list_devices
+from relay.storage.devices import list_devices
 
 blueprint = Blueprint("devices", __name__)
 
@@ -32,9 +32,10 @@ class DeviceQuery(Query, frozen=True):
 
 
 class KnownDevice(Answer, frozen=True):
-    """A device; `seen_at` is when it last said hello."""
+    """A device; `seen_at` is when it last said hello, `agent` how its program names itself, or empty."""
 
     client_id: Name
+    agent: str
     created_at: float
     seen_at: float
     connected: bool
@@ -59,6 +60,7 @@ async def devices(engine: Engine, caller: Caller, query: DevicesQuery) -> KnownD
     shown = [
         KnownDevice(
             client_id=device.client_id,
+            agent=device.agent,
             created_at=device.created_at,
             seen_at=device.seen_at,
             connected=device.client_id in connected,

@@ -12,10 +12,12 @@ from relay.http.endpoint import endpoint
 from relay.http.requests import MAX_PAGE, Answer, Limit, Position, Query, Seq, Text, Time, Word, invalid
 from relay.http.views import Caller
 from relay.protocol.envelope import Integer, Name, SentEnvelope
+from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import ConversationKind, Role
 from relay.storage.folding import folded
 from relay.storage.history import Filters
 from relay.transports.rest.bodies import connection_of_request
+from relay.transports.rest.groups import GroupRights
 from relay.transports.rest.messages import blueprint as messages
 from relay.transports.rest.users import require_known
 
@@ -37,10 +39,29 @@ class HistoryQuery(Query, frozen=True):
     limit: Limit = 50
 
 
+class Thread(Answer, frozen=True):
+    """A thread as the caller sees it; `thread` is the message that its replies answer.
+
+    `repliers` are the last three who replied, the newest first; `unread` are others' replies after `read_seq`.
+    """
+
+    thread: Integer
+    replies: Integer
+    last_seq: Integer
+    last_id: Integer
+    last_at: float
+    repliers: list[Name]
+    follows: bool
+    read_seq: Integer
+    unread: Integer
+    mentions: Integer
+
+
 class History(Answer, frozen=True):
     """A page of a conversation, oldest first; `latest` are the values that belong to it, such as reactions.
 
-    `latest_limited` is there, and true, where `latest` has the newest of too many.
+    `latest_limited` is there, and true, where `latest` has the newest of too many. `threads` are those of its
+    messages that have replies.
     """
 
     messages: list[SentEnvelope]
@@ -49,6 +70,7 @@ class History(Answer, frozen=True):
     next_before: Integer | None
     next_after: Integer | None
     latest_limited: bool = False
+    threads: list[Thread] = []
 
 
 class UndeliveredQuery(Query, frozen=True):
@@ -96,10 +118,20 @@ class ConversationsQuery(Query, frozen=True):
     limit: Limit = MAX_PAGE
 
 
+class InThreads(Answer, frozen=True):
+    """The unread messages of a conversation that only their threads show."""
+
+    unread: Integer
+    mentions: Integer
+
+
 class Summary(Answer, frozen=True):
     """A conversation as a list shows it; `last_message` is null where nothing was said yet.
 
-    `latest` has the latest values about that message, such as votes in a poll, but no reactions.
+    `latest` has the latest values about that message, such as votes in a poll, but no reactions; `picture` is the
+    attachment that the other user or the group shows. `in_threads` says how many of `unread` and `unread_mentions`
+    are replies that only their threads show. A group has its `rights`, whether it is `closed`, its slow mode, and
+    what the caller `may` do in it.
     """
 
     kind: Literal["user", "group"]
@@ -111,7 +143,13 @@ class Summary(Answer, frozen=True):
     read_seq: Integer
     unread: Integer
     unread_mentions: Integer
+    picture: Name | None
     latest: list[SentEnvelope] = []
+    in_threads: InThreads | None = None
+    rights: GroupRights | None = None
+    closed: bool = False
+    slow_mode_seconds: Integer = 0
+    may: list[str] | None = None
 
 
 class Summaries(Answer, frozen=True):
@@ -144,7 +182,7 @@ async def _page(
         raise invalid("give only one of the query parameters before, after and around")
     if query.q is not None and not folded(query.q):
         raise invalid("q has nothing to look for; right is a part of what was said", parameter="q")
-    await _wait_for_turn(engine, caller)
+    await wait_for_turn(engine, caller)
     return await engine.history.page(
         caller.user_id,
         kind,
@@ -157,6 +195,13 @@ async def _page(
     )
 
 
+@messages.get("/api/messages/<int:message_id>")
+@endpoint(answers={200: SentEnvelope}, refusals=[ErrorCode.NOT_FOUND])
+async def one_message(engine: Engine, caller: Caller, message_id: int) -> Any:
+    """Answer with one message that the caller may see, such as one that is answered."""
+    return await engine.history.message(caller.user_id, message_id)
+
+
 @messages.get("/api/messages/undelivered")
 @endpoint(query=UndeliveredQuery, answers={200: Undelivered})
 async def undelivered(engine: Engine, caller: Caller, query: UndeliveredQuery) -> Any:
@@ -164,7 +209,7 @@ async def undelivered(engine: Engine, caller: Caller, query: UndeliveredQuery) -
     if query.after is not None and query.cursor is not None:
         raise invalid("give only one of the query parameters after and cursor; they mean the same")
     after = query.cursor if query.after is None else query.after
-    await _wait_for_turn(engine, caller)
+    await wait_for_turn(engine, caller)
     return await engine.offline_queue.undelivered(caller.user_id, after=after, limit=query.limit)
 
 
@@ -174,7 +219,7 @@ async def list_notifications(engine: Engine, caller: Caller, query: Notification
     """Answer with a page of the caller's own notifications and those to everybody."""
     if query.before is not None and query.after is not None:
         raise invalid("give only one of the query parameters before and after")
-    await _wait_for_turn(engine, caller)
+    await wait_for_turn(engine, caller)
     return await engine.history.notifications(caller.user_id, query.limit, before=query.before, after=query.after)
 
 
@@ -182,11 +227,11 @@ async def list_notifications(engine: Engine, caller: Caller, query: Notification
 @endpoint(query=ConversationsQuery, answers={200: Summaries})
 async def list_conversations(engine: Engine, caller: Caller, query: ConversationsQuery) -> Any:
     """Answer with the caller's conversations, in the order of their making."""
-    await _wait_for_turn(engine, caller)
+    await wait_for_turn(engine, caller)
     return await engine.history.conversations(caller.user_id, after=query.cursor or 0, limit=query.limit)
 
 
-async def _wait_for_turn(engine: Engine, caller: Caller) -> None:
+async def wait_for_turn(engine: Engine, caller: Caller) -> None:
     """Wait until another page may be made for the caller; it counts until the answer is sent."""
     connection = connection_of_request()
     if "after" in connection:  # an application without a connection sends nothing

@@ -103,7 +103,7 @@ async def _read_message(engine: Engine, caller: Caller) -> Envelope:
         raise RelayError(
             ErrorCode.TOO_LARGE,
             f"a message has at most {most} bytes; this has {len(raw)}",
-            details={"max_bytes": most},
+            details={"reason": "message_too_large", "max_bytes": most},
         )
     await trio.sleep(engine.rates.bytes.wait_for(caller.user_id, len(raw)))
     return envelope

@@ -15,7 +15,7 @@ from relay.engine.registry import Registry
 from relay.http.endpoint import Endpoint
 from relay.protocol.answers import Ack, Problem
 from relay.protocol.envelope import Envelope, Meta, SentMeta
-from relay.protocol.errors import HTTP_STATUS, ErrorCode
+from relay.protocol.errors import HTTP_STATUS, ErrorCode, said
 from relay.transports.rest.calls import Call
 from relay.transports.schemas.components import Schema, Schemas, parameters
 from relay.transports.schemas.messages import acks, camel, client_envelope, sendable
@@ -75,7 +75,7 @@ def _without_bad_contract(call: Call, registry: Registry) -> Call:
         _document([call], registry)
     except Exception as fault:
         where = f"{call.method} {call.path} of plugin {call.plugin!r}"
-        _log.warning("%s is left undescribed: %s: %s", where, type(fault).__name__, fault)
+        _log.warning("%s is left undescribed: %s: %s", where, type(fault).__name__, said(fault))
         return call._replace(endpoint=None)
     return call
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
-from quart import Blueprint, current_app
+from quart import Blueprint
 
+from relay.engine import job_acts, plugin_acts
 from relay.engine.engine import Engine
-from relay.engine.option_changes import change_options
+from relay.engine.job_acts import JobState
 from relay.engine.plugin_states import (
     PluginState,
     State,
@@ -20,9 +22,10 @@ from relay.engine.plugin_states import (
 )
 from relay.engine.registry import LoadedPlugin
 from relay.http.endpoint import Access, endpoint
-from relay.http.requests import Answer, Body
+from relay.http.requests import MAX_PAGE, Answer, Body, Limit, Query, Word
+from relay.http.views import Caller
 from relay.protocol.errors import ErrorCode, RelayError, not_found
-from relay.transports.rest.calls import CALLS, Call
+from relay.transports.rest.calls import calls_of
 
 blueprint = Blueprint("plugins", __name__)
 _REFUSALS = [ErrorCode.NOT_FOUND, ErrorCode.CONFLICT, ErrorCode.OVERLOADED]
@@ -108,7 +111,55 @@ class ReloadedPlugin(Answer, frozen=True):
 class SetAside(Body, frozen=True):
     """The reason that a plugin is set aside, for the log and for other admins."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=200)] = "an admin set it aside"
+    reason: Annotated[str, Meta(min_length=1, max_length=200)] = plugin_acts.ASIDE
+
+
+class UnloadedPlugin(Answer, frozen=True):
+    """A plugin that was taken out; `old_runs` is true while a task of it has not ended."""
+
+    types_removed: list[str]
+    old_runs: bool
+
+
+class JobsQuery(Query, frozen=True):
+    """The plugin, and how many jobs at most."""
+
+    plugin: Word = None
+    limit: Limit = MAX_PAGE
+
+
+class Job(Answer, frozen=True):
+    """A job of a plugin's schedule; `error` is what it failed at when it was tried last."""
+
+    plugin: str
+    schedule: str
+    key: str
+    rule: str | None
+    next_at: float
+    began_at: float | None
+    last_at: float | None
+    state: JobState
+    attempts: int
+    error: str | None
+
+
+class Jobs(Answer, frozen=True):
+    """The jobs that wait or run, the next ones first."""
+
+    jobs: list[Job]
+
+
+class JobToRun(Body, frozen=True):
+    """A job: that of the rule `schedule`, or the one called `key` of a schedule without a rule."""
+
+    schedule: Annotated[str, Meta(min_length=1, max_length=64)]
+    key: Annotated[str, Meta(max_length=200)] = ""
+
+
+class DueJob(Answer, frozen=True):
+    """The state of a job that is due now; it runs at once where that is `waiting`."""
+
+    state: JobState
 
 
 @blueprint.get("/api/admin/plugins")
@@ -127,10 +178,10 @@ async def plugin(engine: Engine, name: str) -> Plugin:
 
 @blueprint.post("/api/admin/plugins/<name>/reload")
 @endpoint(answers={200: ReloadedPlugin}, refusals=_REFUSALS, access="admin")
-async def reload(engine: Engine, name: str) -> ReloadedPlugin:
+async def reload(engine: Engine, caller: Caller, name: str) -> ReloadedPlugin:
     """Load a plugin's code and options anew; if that fails, the old code goes on."""
     _require_changes(engine)
-    changed = await engine.reloader.reload(name)
+    changed = await plugin_acts.reload(engine, caller.actor, name)
     return ReloadedPlugin(
         state="loaded" if changed.state == "loaded" else "reloaded",
         types_added=changed.types_added,
@@ -141,28 +192,53 @@ async def reload(engine: Engine, name: str) -> ReloadedPlugin:
 
 @blueprint.post("/api/admin/plugins/<name>/resume")
 @endpoint(answers={200: Plugin}, access="admin")
-async def resume(engine: Engine, name: str) -> Plugin:
+async def resume(engine: Engine, caller: Caller, name: str) -> Plugin:
     """Take a plugin back that was set aside."""
     _require_changes(engine)
-    _loaded(engine, name).guard.resume()
+    await plugin_acts.resume(engine, caller.actor, name)
     return _whole(engine, name)
 
 
 @blueprint.post("/api/admin/plugins/<name>/set-aside")
 @endpoint(body=SetAside, optional_body=True, answers={200: Plugin}, access="admin")
-async def set_aside(engine: Engine, name: str, body: SetAside) -> Plugin:
+async def set_aside(engine: Engine, caller: Caller, name: str, body: SetAside) -> Plugin:
     """Set a plugin aside by hand: its types and calls are answered `plugin_failed`, and nothing of it runs."""
     _require_changes(engine)
-    _loaded(engine, name).guard.set_aside(body.reason)
+    await plugin_acts.set_aside(engine, caller.actor, name, body.reason)
     return _whole(engine, name)
+
+
+@blueprint.post("/api/admin/plugins/<name>/unload")
+@endpoint(answers={200: UnloadedPlugin}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.OVERLOADED], access="admin")
+async def unload(engine: Engine, caller: Caller, name: str) -> UnloadedPlugin:
+    """Take a plugin out until it is loaded again, or the server is started anew."""
+    _require_changes(engine)
+    changed = await plugin_acts.unload(engine, caller.actor, name)
+    return UnloadedPlugin(types_removed=list(changed.types_removed), old_runs=changed.old_runs)
+
+
+@blueprint.get("/api/admin/jobs")
+@endpoint(query=JobsQuery, answers={200: Jobs}, access="admin")
+async def jobs(engine: Engine, query: JobsQuery) -> Jobs:
+    """Answer with the jobs of plugins that wait or run, the next ones first."""
+    found = await job_acts.list_jobs(engine, query.plugin, query.limit)
+    return Jobs(jobs=[msgspec.convert(job, Job) for job in found])
+
+
+@blueprint.post("/api/admin/plugins/<name>/run-job")
+@endpoint(body=JobToRun, answers={200: DueJob}, refusals=[ErrorCode.NOT_FOUND, ErrorCode.CONFLICT], access="admin")
+async def run_job(engine: Engine, caller: Caller, name: str, body: JobToRun) -> DueJob:
+    """Make a job due now, and answer with its state."""
+    _require_changes(engine)
+    return DueJob(state=await job_acts.run_job(engine, caller.actor, name, body.schedule, body.key))
 
 
 @blueprint.patch("/api/admin/plugins/<name>/options")
 @endpoint(body=dict[str, Any], answers={200: Plugin}, refusals=_REFUSALS, access="admin")
-async def options(engine: Engine, name: str, body: dict[str, Any]) -> Plugin:
+async def options(engine: Engine, caller: Caller, name: str, body: dict[str, Any]) -> Plugin:
     """Change options in the settings file and load the plugin anew; null takes one back to its default."""
     _require_changes(engine)
-    await change_options(engine, name, body)
+    await plugin_acts.set_options(engine, caller.actor, name, body)
     return _whole(engine, name)
 
 
@@ -174,18 +250,6 @@ def _require_changes(engine: Engine) -> None:
     """
     if not engine.settings.plugins.admin_changes:
         raise RelayError(ErrorCode.FORBIDDEN, "[plugins] admin_changes is false: the operator changes plugins")
-
-
-def _loaded(engine: Engine, name: str) -> LoadedPlugin:
-    """Return a plugin that was loaded.
-
-    Raises:
-        RelayError: `not_found`.
-    """
-    for loaded in engine.registry.loaded:
-        if loaded.name == name:
-            return loaded
-    raise not_found(f"plugin {name!r} at work")
 
 
 def _listed(row: PluginState) -> ListedPlugin:
@@ -219,8 +283,6 @@ def _whole(engine: Engine, name: str) -> Plugin:
             options=None,
         )
     hooks = parts_of(engine.registry, loaded)
-    calls: list[Call] = current_app.extensions[CALLS](engine.registry)
-    own = [one for one in calls if one.plugin == name]
     counts = sorted(engine.server_of(name).counts.items())
     return Plugin(
         **_fields(row),
@@ -229,7 +291,10 @@ def _whole(engine: Engine, name: str) -> Plugin:
         last_failure=loaded.guard.last,
         counts=[PluginCount(what=what, kind=kind, count=count) for (what, kind), count in counts],
         hooks=hooks,
-        calls=[PluginCall(method=one.method, path=one.path, access=one.access) for one in own],
+        calls=[
+            PluginCall(method=one.method, path=one.path, access=one.access)
+            for one in calls_of(loaded, engine.registry)
+        ],
         commands=hooks.get("relay_commands", []),
         options=_options(engine, loaded),
     )

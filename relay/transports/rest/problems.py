@@ -13,7 +13,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from relay.protocol.answers import Problem
 from relay.protocol.envelope import encode_json, error_payload
 from relay.protocol.errors import HTTP_STATUS, CloseCode, Disconnect, ErrorCode, RelayError
+from relay.services.tally import Tally
 from relay.storage.errors import StorageError
+from relay.transports.rest.access import EXTENSION
 
 _log: Final = logging.getLogger("relay.rest")
 
@@ -44,6 +46,8 @@ def problem(
         status: the HTTP status; None for the one of the error's code.
         more: extension members of this kind of problem.
     """
+    tally: Tally = current_app.extensions[EXTENSION].tally
+    tally.errors["rest", error.code] += 1
     status = HTTP_STATUS[error.code] if status is None else status
     payload = error_payload(error)
     body = Problem(
@@ -69,7 +73,7 @@ async def refuse(error: RelayError) -> Response:
 
 async def refuse_disconnected(error: Disconnect) -> Response:
     """Answer an error that would close a socket: 401 for a missing or wrong token, 403 otherwise."""
-    refusal = RelayError(ErrorCode.FORBIDDEN, error.reason)
+    refusal = RelayError(ErrorCode.FORBIDDEN, error.reason, details=error.details)
     if error.code is not CloseCode.BAD_TOKEN:
         return problem(refusal)
     # RFC 6750 section 3.1: a request that tried no token is not told what is wrong with it.

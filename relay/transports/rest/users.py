@@ -6,6 +6,7 @@ the caller.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from quart import Blueprint
@@ -16,9 +17,11 @@ from relay.http.requests import Answer, Limit, Query, Text, Word, invalid
 from relay.http.views import Caller, page_of
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, not_found
+from relay.protocol.kinds import ServerRole
 from relay.services.statuses import SeenStatus
 from relay.storage import directory
 from relay.storage.folding import folded
+from relay.storage.names import same_name
 
 blueprint = Blueprint("users", __name__)
 statuses = Blueprint("statuses", __name__)
@@ -33,10 +36,17 @@ class UsersQuery(Query, frozen=True):
 
 
 class KnownUser(Answer, frozen=True):
-    """A user as others see them."""
+    """A user as others see them; `picture` is an attachment, null where there is none."""
 
     user_id: Name
     display_name: str
+    picture: Name | None
+
+
+class OneUser(KnownUser, frozen=True):
+    """A user asked for by their id; `disabled` tells that nobody can use the account."""
+
+    disabled: bool
 
 
 class KnownUsers(Answer, frozen=True):
@@ -70,20 +80,31 @@ async def search(engine: Engine, caller: Caller, query: UsersQuery) -> KnownUser
         )
     )
     page, has_more, next_cursor = page_of(found, query.limit, lambda entry: entry.user_id)
-    users = [KnownUser(user_id=entry.user_id, display_name=entry.display_name) for entry in page]
-    return KnownUsers(users=users, has_more=has_more, next_cursor=next_cursor)
+    return KnownUsers(users=[_known(entry) for entry in page], has_more=has_more, next_cursor=next_cursor)
 
 
 @blueprint.get("/api/users/<user_id>")
-@endpoint(answers={200: KnownUser})
-async def get(engine: Engine, caller: Caller, user_id: str) -> KnownUser:
-    """Answer with a user's id and display name."""
-    found = await engine.runner.read(
-        lambda connection: directory.find(connection, caller.user_id, user_id, shared=_is_shared(engine))
-    )
+@endpoint(answers={200: OneUser})
+async def get(engine: Engine, caller: Caller, user_id: str) -> OneUser:
+    """Answer with a user's id, display name and picture, and whether the account is disabled.
+
+    The id may be in another case; the answer has the right one.
+    """
+
+    def find(connection: sqlite3.Connection) -> directory.Listed | None:
+        named = same_name(connection, user_id)
+        return directory.find(connection, caller.user_id, named, shared=_is_shared(engine))
+
+    found = await engine.runner.read(find)
     if found is None:
         raise not_found(f"user {user_id!r}")
-    return KnownUser(user_id=found.user_id, display_name=found.display_name)
+    return OneUser(
+        user_id=found.user_id, display_name=found.display_name, picture=found.picture, disabled=found.disabled
+    )
+
+
+def _known(entry: directory.Listed) -> KnownUser:
+    return KnownUser(user_id=entry.user_id, display_name=entry.display_name, picture=entry.picture)
 
 
 @statuses.get("/api/users/<user_id>/status")
@@ -132,8 +153,10 @@ async def require_known(engine: Engine, caller: Caller, user_id: str) -> None:
     Raises:
         RelayError: `not_found`.
     """
-    if not _is_shared(engine):
+    shared = _is_shared(engine)
+    if not shared and caller.identity.role is not ServerRole.GUEST:
         return
-    met = await engine.runner.read(lambda connection: directory.has_met(connection, caller.user_id, user_id))
-    if not met:
+    if not await engine.runner.read(
+        lambda connection: directory.may_name(connection, caller.user_id, user_id, shared=shared)
+    ):
         raise not_found(f"user {user_id!r}")

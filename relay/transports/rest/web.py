@@ -1,14 +1,19 @@
-"""The files that browsers load: relay's page at `/` and `/app/…`, the SDK at `/sdk/…`, plugins' page modules.
+"""The files that browsers load: relay's page at `/`, `/admin` and `/app/…`, the SDK at `/sdk/…`, plugins' modules.
 
 Rule 1: the files are a list that is made when relay and each plugin are loaded; no part of a request ever becomes
 a path on the disk.
 
 Rule 2: a page loads nothing from elsewhere and runs nothing inline: the policy below tells the browser so.
+
+Rule 3: the page comes as a bundle of few files, which `make bundle` makes of the modules in `relay/web/app` and
+`relay/web/sdk`. The modules are served as well. Where they are not those that the bundle was made of, as somebody
+changed one, the page is made of them, and the bundle is not served.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,6 +24,7 @@ from werkzeug.exceptions import NotFound
 
 import relay
 from relay.engine.engine import Engine
+from relay.engine.page_files import PageFiles
 from relay.engine.registry import Registry
 from relay.http.endpoint import endpoint
 from relay.http.files import File, file_of, read_folder
@@ -32,6 +38,10 @@ from relay.transports.rest.problems import problem
 
 FOLDER: Final = Path(relay.__file__).parent / "web"
 INDEX: Final = "index.html"
+SOURCES: Final = "sources.txt"
+"""The file of the bundle that has the digest of what it was made of."""
+LIST: Final = "files.json"
+"""The list of all files of the page, for its service worker."""
 WORKER: Final = "service-worker.js"
 """Served at `/`: a service worker controls no page above its own path."""
 
@@ -52,8 +62,12 @@ _POLICY: Final = "; ".join(
         "trusted-types relay",
     ]
 )
+_LASTING: Final = "max-age=31536000, immutable"
+"""The cache rule of files whose names have a digest of what is in them."""
+_log: Final = logging.getLogger(__name__)
 _PAGE: Final = {
     "Content-Security-Policy": _POLICY,
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",  # the microphone for voice messages
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -70,7 +84,7 @@ def blueprint(settings: WebSettings) -> Blueprint:
     """Return the routes of the page and the SDK, as far as they are switched on."""
     made = Blueprint("web", __name__)
     if settings.page:
-        _add_page(made, files("app"))
+        _add_page(made, page_files())
     if settings.sdk:
         _add_sdk(made, files("sdk"))
     return made
@@ -81,6 +95,12 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @_file
     async def page() -> Response:
         """Answer with the page."""
+        return _answer(known, INDEX, _PAGE)
+
+    @made.get("/admin")
+    @_file
+    async def administration() -> Response:
+        """Answer with the page, which shows the administration at this address."""
         return _answer(known, INDEX, _PAGE)
 
     @made.get(f"/{WORKER}")
@@ -99,7 +119,11 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
     @_file
     async def plugins(engine: Engine) -> Response:
         """Answer with the list of page modules, a file as the others are: service workers keep it with them."""
-        found = {"plugins": list(_page_modules(engine.registry)), "unread": sorted(engine.registry.counted())}
+        found = {
+            "plugins": list(_page_modules(engine.registry)),
+            "admin": list(_admin_modules(engine.registry)),
+            "unread": sorted(engine.registry.counted()),
+        }
         listed = file_of("application/json", encode_json(found))
         return _answer({"index.json": listed}, "index.json", _PAGE)
 
@@ -113,11 +137,21 @@ def _add_page(made: Blueprint, known: Mapping[str, File]) -> None:
 
 def _page_modules(registry: Registry) -> Iterator[dict[str, object]]:
     for loaded in registry.loaded:
-        if (page := loaded.page) is None:
+        if loaded.page is None or loaded.page.module is None:
             continue
-        shown = {"module": page.module, "styles": page.styles, "version": page.version, "options": page.options}
         drawn = [name for name in loaded.types if registry.types[name].kind is Kind.STREAM]
-        yield {"name": loaded.name, "types": drawn, **shown}
+        yield {"name": loaded.name, "types": drawn, "module": loaded.page.module, **_shown(loaded.page)}
+
+
+def _admin_modules(registry: Registry) -> Iterator[dict[str, object]]:
+    """Yield the modules that the administration loads."""
+    for loaded in registry.loaded:
+        if loaded.page is not None and loaded.page.admin is not None:
+            yield {"name": loaded.name, "types": [], "module": loaded.page.admin, **_shown(loaded.page)}
+
+
+def _shown(page: PageFiles) -> dict[str, object]:
+    return {"styles": page.styles, "version": page.version, "options": page.options}
 
 
 def _add_sdk(made: Blueprint, known: Mapping[str, File]) -> None:
@@ -135,13 +169,44 @@ def files(folder: str) -> Mapping[str, File]:
 
 
 @cache
+def sources() -> str:
+    """Return the digest of the page's modules and of the SDK: of the names and contents of all files."""
+    lines = [
+        f"{folder}/{name} {file.digest}\n" for folder in ("app", "sdk") for name, file in files(folder).items()
+    ]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()[:32]
+
+
+@cache
+def bundle() -> Mapping[str, File]:
+    """Return the files of the bundle by their names; none where it was made of other modules than these."""
+    made_of = FOLDER / "bundle" / SOURCES
+    if made_of.exists() and made_of.read_text(encoding="utf-8").strip() == sources():
+        return files("bundle")
+    _log.info("the page is served as single modules: they are not those of its bundle, which `make bundle` makes")
+    return {}
+
+
+@cache
+def page_files() -> Mapping[str, File]:
+    """Return the files at `/app/…` by their names: those of the bundle come before modules of the same name."""
+    known = {**files("app"), **bundle()}
+    if bundle():
+        needed = [name for name in known if name in bundle() or not name.endswith((".js", ".css", ".html"))]
+        paths = [f"app/{name}" for name in [*needed, "first.js"] if name != INDEX]
+    else:
+        paths = [f"app/{name}" for name in known if name not in (INDEX, WORKER)]
+        paths += [f"sdk/{name}" for name in files("sdk")]
+    return {**known, LIST: file_of("application/json", encode_json(sorted(paths)))}
+
+
+@cache
 def version() -> str:
     """Return the version of relay's own files: a digest of all of them."""
-    digest = hashlib.sha256()
-    for folder in ("app", "sdk"):
-        for name, file in files(folder).items():
-            digest.update(f"{folder}/{name} {file.digest}\n".encode())
-    return digest.hexdigest()[:16]
+    made = hashlib.sha256(f"{sources()}\n".encode())
+    for name, file in bundle().items():
+        made.update(f"{name} {file.digest}\n".encode())
+    return made.hexdigest()[:16]
 
 
 def _version_of(registry: Registry) -> str:
@@ -169,7 +234,7 @@ def _answer(known: Mapping[str, File], name: str, headers: dict[str, str]) -> Re
     response.set_etag(tag)
     response.vary.add("Accept-Encoding")
     # Revalidated each time, for an empty 304: an upgraded server never meets the page of an old one.
-    response.headers["Cache-Control"] = "no-cache"
+    response.headers["Cache-Control"] = _LASTING if name.startswith("bundle-") else "no-cache"
     response.headers[VERSION] = _version_of(the_engine().registry)
     if packs:
         response.headers["Content-Encoding"] = "gzip"

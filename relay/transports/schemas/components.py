@@ -58,10 +58,31 @@ class Schemas:
 
 
 def parameters(query: type[msgspec.Struct]) -> list[tuple[str, Schema, bool]]:
-    """Return the parameters of a query struct: name, schema, and whether it is required."""
-    schema = next(iter(msgspec.json.schema_components([query], schema_hook=_schema)[1].values()))
+    """Return the parameters of a query struct: name, schema, and whether it is required.
+
+    Raises:
+        TypeError: it is no struct, or has a field that no schema can be made of.
+    """
+    (top,), parts = _components([query], "")
+    if "$ref" not in top:
+        raise TypeError(f"a query is a struct, not {query!r}")
+    schema = parts[top["$ref"]]
     _drop_null(schema)
-    return [(name, part, name in schema["required"]) for name, part in schema["properties"].items()]
+    return [(name, _whole(part, parts), name in schema["required"]) for name, part in schema["properties"].items()]
+
+
+def _whole(schema: Any, parts: dict[str, Schema]) -> Any:
+    """Return a schema with what it refers to in place of the references, as a query has no components."""
+    if isinstance(schema, list):
+        return [_whole(one, parts) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {name: _whole(value, parts) for name, value in schema.items() if name != "$ref"}
+    if "$ref" not in schema:
+        return told
+    meant = {name: value for name, value in parts[schema["$ref"]].items() if name != "title"}
+    _clean(meant)
+    return {**_whole(meant, parts), **told}
 
 
 def _drop_null(schema: Schema) -> None:

@@ -1,9 +1,11 @@
 /** DOM helpers. Elements are made without markup, so text is always text, whoever wrote it. */
 
+import { ICONS, TURNING } from "./icons.js";
+import { words } from "./words.js";
+
 /** @typedef {Node | string | null | undefined | false} Child */
 
 const SVG = "http://www.w3.org/2000/svg";
-const ICONS = new URL("icons.svg", import.meta.url).href;
 
 /**
  * Create an element.
@@ -43,17 +45,24 @@ export function fill(parent, ...children) {
 /**
  * Draw an icon.
  *
- * @param {string} name the id of a symbol
- * @param {string} [file] the address of the SVG file that has it; the page's own by default
+ * @param {string} name one of the page's own, or the id of a symbol in `file`
+ * @param {string} [file] the address of an SVG file
  */
-export function icon(name, file = ICONS) {
-  const drawing = document.createElementNS(SVG, "svg");
-  const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `${file}#${name}`);
-  drawing.setAttribute("class", "icon");
-  drawing.setAttribute("aria-hidden", "true");
-  drawing.append(use);
+export function icon(name, file) {
+  const parts = file ? [{ tag: "use", href: `${file}#${name}` }] : ICONS[name];
+  const drawing = svg("svg", { class: !file && TURNING.has(name) ? "icon turning" : "icon", "aria-hidden": "true", ...(!file && { viewBox: "0 0 24 24" }) });
+  for (const part of parts) {
+    const { tag, ...attributes } = typeof part === "string" ? { tag: "path", d: part } : part;
+    drawing.append(svg(tag, attributes));
+  }
   return drawing;
+}
+
+/** Create an element of a drawing. @param {string} tag @param {Record<string, string>} attributes */
+export function svg(tag, attributes) {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
 }
 
 /**
@@ -145,7 +154,7 @@ function exchange(old, made) {
  */
 export function openDialog(title, ...children) {
   const heading = element("h2", {}, title);
-  const close = button("Close", () => dialog.close(), { sign: icon("close"), class: "quiet" });
+  const close = button(words.common.close, () => dialog.close(), { sign: icon("close"), class: "quiet" });
   const dialog = element("dialog", { "aria-label": title }, element("header", {}, heading, close), ...children);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -159,19 +168,20 @@ export function openDialog(title, ...children) {
  *
  * @param {string} question
  * @param {string} yes what the button says
+ * @param {string} [why] what follows from it
  * @returns {Promise<boolean>}
  */
-export function ask(question, yes) {
+export function ask(question, yes, why = "") {
   return new Promise((resolve) => {
     let answer = false;
     const agree = () => ((answer = true), dialog.close());
     const choice = element(
       "p",
       { class: "choice" },
-      button("Cancel", () => dialog.close()),
+      button(words.common.cancel, () => dialog.close(), { autofocus: true }),
       button(yes, agree, { class: "danger" }),
     );
-    const dialog = openDialog(question, choice);
+    const dialog = openDialog(question, why && element("p", {}, why), choice);
     dialog.addEventListener("close", () => resolve(answer));
   });
 }

@@ -1,12 +1,19 @@
 /** Times, sizes, names and text directions for display. */
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });
-const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
-const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-const MOMENT = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
-const AGO = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
-const SIZES = ["bytes", "KB", "MB", "GB"];
+import { locale } from "./words.js";
+
+const CLOCK = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+const WEEKDAY = new Intl.DateTimeFormat(locale, { weekday: "long" });
+const DAY = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" });
+const WHOLE = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" });
+const MOMENT = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+const AGO = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+/** By unit: without, and with a place after the point. */
+const SIZES = ["byte", "kilobyte", "megabyte", "gigabyte"].map((unit) =>
+  [0, 1].map((digits) => new Intl.NumberFormat(locale, {
+    style: "unit", unit, unitDisplay: unit === "byte" ? "long" : "short", minimumFractionDigits: digits, maximumFractionDigits: digits,
+  })),
+);
 const HUES = 12;
 /** Unicode's bidirectional controls: they change the direction of the text after them. */
 const BIDI_CONTROLS = /[\u202a-\u202e\u2066-\u2069]/gu;
@@ -93,8 +100,28 @@ export function localSeconds(value) {
 /** @param {number} seconds Unix time */
 export function day(seconds) {
   const days = daysAgo(seconds);
-  if (days < 2) return capital(AGO.format(-days, "day"));
-  return days < 7 ? WEEKDAY.format(seconds * 1000) : DAY.format(seconds * 1000);
+  if (days === 0 || days === 1) return capital(AGO.format(-days, "day"));
+  return days > 1 && days < 7 ? capital(WEEKDAY.format(seconds * 1000)) : DAY.format(seconds * 1000);
+}
+
+/**
+ * Return the number of a time's calendar day where the reader is: the next day's is one more, whatever happens to clocks.
+ *
+ * @param {number} seconds Unix time
+ */
+export function dayOf(seconds) {
+  const date = new Date(seconds * 1000);
+  return Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
+}
+
+/**
+ * Return the time at which a calendar day begins where the reader is, Unix seconds.
+ *
+ * @param {number} number as `dayOf` returns it
+ */
+export function dayStart(number) {
+  const date = new Date(number * 86_400_000);
+  return new Date(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()).getTime() / 1000;
 }
 
 /**
@@ -113,11 +140,19 @@ export function ago(seconds) {
   return past < 86400 ? AGO.format(-Math.round(past / 3600), "hour") : AGO.format(-Math.round(past / 86400), "day");
 }
 
-/** @param {number} bytes */
+/** Return how long something lasts, rounded up in the unit that suits it. @param {number} seconds */
+export function span(seconds) {
+  const left = Math.max(1, seconds);
+  const [unit, each] = /** @type {[string, number]} */ (left < 100 ? ["second", 1] : left < 5400 ? ["minute", 60] : left < 129_600 ? ["hour", 3600] : ["day", 86_400]);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 0 }).format(Math.ceil(left / each));
+}
+
+/** Return a number of bytes in the largest unit that it fills. @param {number} bytes */
 export function size(bytes) {
   let unit = 0;
   for (; bytes >= 1000 && unit < SIZES.length - 1; unit += 1) bytes /= 1000;
-  return `${bytes < 10 && unit > 0 ? bytes.toFixed(1) : Math.round(bytes)} ${SIZES[unit]}`;
+  const digits = bytes < 10 && unit > 0 ? 1 : 0;
+  return /** @type {Intl.NumberFormat[]} */ (SIZES[unit])[digits]?.format(bytes) ?? "";
 }
 
 /**
@@ -148,13 +183,12 @@ export function initials(name) {
  * @param {string[]} names
  */
 export function listed(names) {
-  return new Intl.ListFormat().format(names.map(isolate));
+  return new Intl.ListFormat(locale).format(names.map(isolate));
 }
 
-/** @param {number} seconds */
+/** Return how many calendar days ago a time was; below 0 if it is to come. @param {number} seconds */
 function daysAgo(seconds) {
-  const midnight = new Date().setHours(0, 0, 0, 0);
-  return Math.max(0, Math.ceil((midnight - seconds * 1000) / 86_400_000));
+  return dayOf(Date.now() / 1000) - dayOf(seconds);
 }
 
 /** @param {string} text */

@@ -4,10 +4,13 @@
  *
  * Rule 1: a page never mixes two versions. The server names the version with each file (`Relay-Page`). A page gets all its
  * files in the version of its document, from the server or from the cache of that version. Where neither has it, as when
- * the server is upgraded during a load, the page is reloaded.
+ * the server is upgraded during a load, the page is reloaded. A file that is named by its contents is of every version.
  *
  * Rule 2: a failing cache costs nothing. No answer waits for a write to the cache. A version is used without the server only
  * once it is cached completely, and only then the version before is deleted.
+ *
+ * It also shows what the server's plugin `notifications` pushes to this browser (docs/plugins/notifications.md), and closes what
+ * was read elsewhere. The page shows its own notifications with the same tags, so a conversation has one, whoever shows it.
  */
 
 /** @type {any} */
@@ -17,6 +20,7 @@ const CACHES = "relay-page";
 const WHOLE = "whole";
 const VERSION = "Relay-Page";
 const OWN = /^(?:app\/|plugins\/|sdk\/|$)/;
+const NAMED_BY_CONTENTS = /\/app\/bundle-[^/?#]+$/;
 /** The server varies files by encoding and origin; for this page they are the same. */
 const ANY = { ignoreVary: true };
 const RELOAD_PAUSE_MS = 10_000;
@@ -32,6 +36,11 @@ let reloaded = 0;
 function isOwn(url) {
   const { scope } = worker.registration;
   return url.startsWith(scope) && OWN.test(url.slice(scope.length).split(/[?#]/)[0]);
+}
+
+/** Tell whether a file is of a version. @param {Response} answer @param {string} url @param {string} version */
+function isOf(answer, url, version) {
+  return NAMED_BY_CONTENTS.test(url) || answer.headers.get(VERSION) === version;
 }
 
 /** @param {string} version */
@@ -98,7 +107,7 @@ async function open({ request, resultingClientId }) {
 async function load({ request, clientId }) {
   const wanted = versions.get(clientId);
   const answer = await fromServer(request);
-  if (answer && (!wanted || answer.headers.get(VERSION) === wanted)) return answer;
+  if (answer && (!wanted || (answer.ok && isOf(answer, request.url, wanted)))) return answer;
   const version = wanted ?? (await wholeVersion()); // this worker may have restarted since the page was opened
   const file = version && (await cached(version, request));
   if (file) return file;
@@ -157,12 +166,74 @@ async function fill(version, document, urls) {
   for (const url of new Set(urls)) {
     if (url === worker.registration.scope || (await cache.match(url, ANY))) continue;
     const file = await fromServer(new Request(url));
-    if (!file?.ok || file.headers.get(VERSION) !== version) return false;
+    if (!file?.ok || !isOf(file, url, version)) return false;
     await cache.put(url, file);
   }
   await cache.put(worker.registration.scope + WHOLE, new Response());
   return true;
 }
+
+// ---- notifications
+
+/**
+ * @typedef {object} Pushed
+ * @property {"notification" | "withdrawn"} event
+ * @property {string} tag the server's name of a conversation's notifications; it does not tell which conversation that is
+ * @property {string} [title]
+ * @property {string} [body]
+ * @property {boolean} [renotify] false for what only changes what is shown
+ * @property {number} [timestamp] Unix seconds
+ * @property {string} [kind]
+ * @property {string} [target_id] missing where the server does not tell where it was said
+ * @property {number} [message_id]
+ * @property {number} [seq]
+ */
+
+/** @param {any} event */
+async function pushed({ data }) {
+  /** @type {Pushed} */
+  const push = data.json();
+  const shown = await worker.registration.getNotifications();
+  if (push.event === "withdrawn") {
+    for (const one of shown) if (one.data?.pushed === push.tag) one.close();
+    return;
+  }
+  const { title = "", body = "", kind = "", target_id: id, message_id: messageId, seq, timestamp = 0 } = push;
+  // The names of groups and users are of one namespace; what is said to everybody, or by the server, has no conversation.
+  const target = kind === "user" || kind === "group" ? id : undefined;
+  const tag = target === undefined ? push.tag : `relay:${target}`;
+  const known = shown.some((/** @type {any} */ one) => one.tag === tag && one.data?.messageId === messageId && messageId !== undefined);
+  const renotify = push.renotify !== false && !known;
+  const place = { target, seq, messageId, pushed: push.tag };
+  await worker.registration.showNotification(title, {
+    body, tag, renotify, silent: renotify ? undefined : true, timestamp: timestamp * 1000, icon: `${worker.registration.scope}app/icon.svg`, data: place,
+  });
+}
+
+/** Go to what a notification tells of: in the page if it is open, else in a new one. @param {any} event */
+async function visit({ notification }) {
+  notification.close();
+  const { target, seq } = notification.data ?? {};
+  const { scope } = worker.registration;
+  const pages = (await worker.clients.matchAll({ type: "window", includeUncontrolled: true })).filter((/** @type {any} */ one) => one.url.startsWith(scope));
+  const page = pages.find((/** @type {any} */ one) => one.visibilityState === "visible") ?? pages[0];
+  const hash = target === undefined ? "" : `#/${encodeURIComponent(target)}${seq ? `/${seq}` : ""}`;
+  if (!page) return worker.clients.openWindow(scope + hash);
+  page.postMessage({ visit: { target, seq } });
+  await page.focus();
+}
+
+/** The browser made this subscription void: make another, of which the page tells the server, now or when it is opened. @param {any} event */
+async function renew({ oldSubscription, newSubscription }) {
+  if (!newSubscription && oldSubscription) await worker.registration.pushManager.subscribe(oldSubscription.options);
+  for (const page of await worker.clients.matchAll({ type: "window", includeUncontrolled: true })) page.postMessage({ renewed: true });
+}
+
+worker.addEventListener("push", (/** @type {any} */ event) => event.data && event.waitUntil(pushed(event)));
+worker.addEventListener("notificationclick", (/** @type {any} */ event) => event.waitUntil(visit(event)));
+worker.addEventListener("pushsubscriptionchange", (/** @type {any} */ event) => event.waitUntil(renew(event)));
+
+// ---- files of the page
 
 worker.addEventListener("install", () => worker.skipWaiting());
 worker.addEventListener("activate", (/** @type {any} */ event) => {

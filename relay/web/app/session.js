@@ -14,7 +14,15 @@ const WHY = "relay.signed-out";
 /** The server's address: the page may be under a reverse proxy's prefix. */
 export const BASE = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
-/** @typedef {{ token: string, userId: string }} Session */
+/** Tell whether the page was opened as the administration, at `/admin`, and not as the messenger. */
+export function isAdministration() {
+  return location.pathname === new URL(`${BASE}/admin`).pathname;
+}
+
+/** What else this page keeps there of the user: it goes with the session. */
+const TRACES = ["relay.emoji", "relay.dismissed", "relay.levels", "relay.push"];
+
+/** @typedef {{ token: string, userId: string, signOut?: string }} Session signOut: the path that the browser opens after signing out, to sign out elsewhere as well */
 
 /** @type {Session | null} the session where the browser forbids storage: it lasts as long as the page */
 let held = null;
@@ -28,9 +36,9 @@ export function readSession() {
   }
 }
 
-/** Store a session, where the browser allows it. @param {{ token: string, user_id: string }} login */
-export function keepSession({ token, user_id }) {
-  const session = { token, userId: user_id };
+/** Store a session, where the browser allows it. @param {{ token: string, user_id: string, sign_out?: string | null }} login */
+export function keepSession({ token, user_id, sign_out: signOut }) {
+  const session = { token, userId: user_id, ...(signOut && { signOut }) };
   held = null;
   try {
     localStorage.setItem(KEY, JSON.stringify(session));
@@ -50,7 +58,7 @@ export function dropSession(why = "") {
   try {
     if (why && readSession()) localStorage.setItem(WHY, why); // before the other tabs read it
     held = null;
-    localStorage.removeItem(KEY);
+    for (const key of [KEY, ...TRACES]) localStorage.removeItem(key);
   } catch {
     held = null; // nothing was stored
   }

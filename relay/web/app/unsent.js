@@ -1,5 +1,7 @@
 /** Unsent messages and changes: what signing out would lose, and what can be discarded. */
 
+import { counted, words } from "./words.js";
+
 /** @import { MessagingAPI, SentMessage } from "../sdk/index.js" */
 
 const MESSAGES = new Set(["chat_message", "group_message"]);
@@ -14,14 +16,9 @@ export function lossQuestion(outgoing) {
   const count = (/** @type {Set<string>} */ types) => outgoing.filter(({ envelope }) => types.has(envelope.type)).length;
   const [messages, changes] = [count(MESSAGES), count(CHANGES)];
   if (messages + changes === 0) return null;
-  const what = [
-    messages > 0 && (messages === 1 ? "a message" : `${messages} messages`),
-    changes > 0 && (changes === 1 ? "a change of one" : `${changes} changes`),
-  ]
-    .filter(Boolean)
-    .join(" and ");
-  const [are, them] = messages + changes === 1 ? ["is", "it"] : ["are", "them"];
-  return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${are} not sent yet. Sign out and lose ${them}?`;
+  const { unsentMessages, unsentChanges, loseThem } = words.notices;
+  const told = [messages > 0 && counted(messages, unsentMessages), changes > 0 && counted(changes, unsentChanges), loseThem];
+  return told.filter(Boolean).join(" ");
 }
 
 /**

@@ -178,10 +178,22 @@ function patient(blob, progress) {
  * @returns {Promise<File>}
  * @throws {RelayError} It does not exist, the caller may not see it, or (code `offline`) the transfer broke.
  */
-export async function download(transport, attachmentId, { onProgress, signal, range } = {}) {
+export function download(transport, attachmentId, options) {
+  return fetchFile(transport, pathOf(attachmentId), options);
+}
+
+/**
+ * Download what an address answers with, which names it.
+ *
+ * @param {Transport} transport
+ * @param {string} path
+ * @param {DownloadOptions} [options]
+ * @returns {Promise<File>}
+ */
+export async function fetchFile(transport, path, { onProgress, signal, range } = {}) {
   /** @type {Record<string, string>} */
   const headers = range ? { Accept: "*/*", Range: `bytes=${range[0]}-${range[1] ?? ""}` } : { Accept: "*/*" };
-  return transport.call("GET", pathOf(attachmentId), { headers, signal }, async (response, alive) => {
+  return transport.call("GET", path, { headers, signal }, async (response, alive) => {
     const total = Number(response.headers.get("Content-Length") ?? 0);
     const parts = [];
     let loaded = 0;
@@ -219,7 +231,8 @@ export async function describeAttachment(transport, attachmentId, options) {
 
 /** @param {Response} response */
 function described(response) {
-  const name = /filename\*=UTF-8''([^;]*)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  const disposition = response.headers.get("Content-Disposition") ?? "";
+  const name = /filename\*=UTF-8''([^;]*)/.exec(disposition)?.[1] ?? /filename="([^"]*)"/.exec(disposition)?.[1];
   const type = (response.headers.get("Content-Type") ?? "").split(";")[0] ?? "";
   return { name: name ? decodeURIComponent(name) : "file", type };
 }

@@ -40,8 +40,8 @@ import { scopedStorage } from "./storage/scoped.js";
  */
 
 export class Core {
-  /** @type {Record<string, any> | null} */
-  #ready = null;
+  /** @type {Record<string, any> | null} the server's last answer to a hello */
+  ready = null;
   /** @type {ConnectionStatus} */
   #status = { state: "disconnected", attempts: 0 };
   /** @type {Device} */
@@ -86,11 +86,6 @@ export class Core {
     return this.#device;
   }
 
-  /** The server's last answer to a hello, or null. */
-  get ready() {
-    return this.#ready;
-  }
-
   get status() {
     return this.#status;
   }
@@ -121,7 +116,7 @@ export class Core {
     this.outbox.clear();
     await this.storage.apply(stored.map(([key]) => ["delete", key]));
     this.#device = newDevice(this.#ownId && this.#device.clientId);
-    this.#ready = null;
+    this.ready = null;
     this.receiver.forget();
   }
 
@@ -137,7 +132,7 @@ export class Core {
   /** Send what the outbox holds over a connection whose hello was answered. @param {Send} send */
   begin(send) {
     void this.persistence.put("device", this.#device);
-    this.queue.begin(send, this.#ready?.limits ?? {});
+    this.queue.begin(send, this.ready?.limits ?? {});
   }
 
   /**
@@ -148,7 +143,7 @@ export class Core {
    */
   join({ device, ready, ...position }, replaying) {
     this.#device = device;
-    this.#ready = ready;
+    this.ready = ready;
     return this.receiver.join(position, replaying);
   }
 
@@ -160,8 +155,7 @@ export class Core {
   wrongUser(userId) {
     const { userId: own } = this.#device;
     if (!own || !userId || own === userId) return null;
-    const message = `what is kept here is of the user ${own}, and the token of ${userId}; give each account a name of its own`;
-    return new RelayError("wrong_user", message);
+    return new RelayError("wrong_user", `what is kept here is of ${own}, the token of ${userId}; give each account a name of its own`);
   }
 
   /** @param {ConnectionStatus} status */
@@ -221,7 +215,7 @@ export class Core {
     if (error) return this.#uplink.fail(error);
     this.receiver.begin(frame.payload, resumes);
     this.#device = { clientId: client_id ?? this.#device.clientId, sessionId: session_id, userId: user_id };
-    this.#ready = frame.payload;
+    this.ready = frame.payload;
     this.#uplink.onReady(cursor);
     this.receiver.take(frame);
   }

@@ -27,7 +27,6 @@ export class Waiting {
    * @returns {Promise<Value>}
    */
   async wait(signal) {
-    signal?.throwIfAborted();
     /** @type {Deferred<Value>} */
     const waiting = new Deferred();
     this.#all.add(waiting);

@@ -20,7 +20,7 @@ export class RelayError extends Error {
    * @param {{retry?: boolean, retryAfter?: number, details?: Record<string, unknown>, status?: number, cause?: unknown}} [more]
    */
   constructor(code, message, more = {}) {
-    super(message, more.cause === undefined ? undefined : { cause: more.cause });
+    super(message, more);
     this.name = "RelayError";
     this.code = code;
     this.retry = more.retry ?? false;

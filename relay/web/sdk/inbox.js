@@ -19,7 +19,8 @@ export class Inbox {
   cursor = null;
   /** @type {number | null} the position up to which everything was handed over */
   reached = null;
-  #suspended = false;
+  /** Whether everything is dropped, until a replay brings it again. */
+  suspended = false;
   /** @type {Set<number>} ids processed ahead of the cursor: a replay comes by priority, not in their order */
   taken = new Set();
   /** @type {Set<number>} */
@@ -59,19 +60,14 @@ export class Inbox {
     this.#onMoved();
   }
 
-  /** Whether everything is dropped, until a replay brings it again. */
-  get suspended() {
-    return this.#suspended;
-  }
-
   /** Drop everything from here on, as something was missed. Before the first message nothing can be missed. */
   suspend() {
-    this.#suspended ||= this.reached !== null;
+    this.suspended ||= this.reached !== null;
   }
 
   /** A replay brings again what was dropped. */
   resume() {
-    this.#suspended = false;
+    this.suspended = false;
   }
 
   /**
@@ -82,7 +78,7 @@ export class Inbox {
    *   everything before it is processed; after: work to wait for besides; filled: whether it fills a gap
    */
   offer(envelope, { position, after, filled = false } = {}) {
-    if (this.#suspended) return;
+    if (this.suspended) return;
     const { message_id: id, seq } = envelope.meta;
     // Only messages with a seq: a hello brings the present statuses, however old they are.
     const past = !filled && seq !== undefined && this.cursor !== null && id !== undefined && id <= this.cursor;
@@ -102,7 +98,7 @@ export class Inbox {
    * @param {number | undefined} position
    */
   mark(position) {
-    if (position === undefined || this.#suspended) return;
+    if (position === undefined || this.suspended) return;
     this.#reach(position);
     this.#pending.push({ position, done: true });
     this.#settle();
@@ -125,7 +121,7 @@ export class Inbox {
    * @param {boolean} live
    */
   acked(ack, live) {
-    if (ack.message_id === undefined || this.#suspended) return;
+    if (ack.message_id === undefined || this.suspended) return;
     this.#remember(ack.message_id);
     // Before `synced`, and for a duplicate (stored over an earlier connection), messages before the ack may still be to
     // come: the cursor must not pass them.

@@ -15,6 +15,7 @@ export { Store } from "./store/index.js";
 /** @typedef {import("./store/view-cache.js").ConversationView} ConversationView */
 /** @typedef {import("./store/view-cache.js").EndView} EndView */
 /** @typedef {import("./store/views.js").MessageView} MessageView */
+/** @typedef {import("./store/files.js").FileView} FileView */
 /** @typedef {import("./gaps.js").Gap} Gap */
 /** @typedef {import("./reconnector.js").ConnectionState} ConnectionState */
 /** @typedef {import("./options.js").SocketOptions} SocketOptions */

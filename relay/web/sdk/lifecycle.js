@@ -28,7 +28,8 @@ const OFFLINE_CHECK_SECONDS = 1;
 
 export class Lifecycle {
   #running = false;
-  #leads = false;
+  /** Whether this page has the connection. */
+  leads = false;
   /** @type {Reconnector | null} */
   #reconnector = null;
   /** @type {SharedConnection | null} */
@@ -60,11 +61,6 @@ export class Lifecycle {
     return this.#running;
   }
 
-  /** Whether this page has the connection. */
-  get leads() {
-    return this.#leads;
-  }
-
   /** What keeps this page connected, or null in the tabs that use another's connection. */
   get reconnector() {
     return this.#reconnector;
@@ -77,7 +73,7 @@ export class Lifecycle {
 
   /** Whether no other tab has a say in what is sent. @returns {boolean} */
   get alone() {
-    return this.#leads || !this.#shared?.tabs.joined;
+    return this.leads || !this.#shared?.tabs.joined;
   }
 
   get #state() {
@@ -202,7 +198,7 @@ export class Lifecycle {
 
   /** Take the lead: connect. */
   async lead() {
-    this.#leads = true;
+    this.leads = true;
     const reconnector = (this.#reconnector = this.#makeReconnector());
     this.#host.onLeader(true);
     if (this.#shared) await this.core.refresh().catch(this.#host.onFault);
@@ -211,8 +207,8 @@ export class Lifecycle {
 
   /** Give the lead up: another tab connects. */
   resign() {
-    if (!this.#leads) return;
-    this.#leads = false;
+    if (!this.leads) return;
+    this.leads = false;
     const reconnector = this.#reconnector;
     this.#reconnector = null;
     reconnector?.yield("another tab goes on");

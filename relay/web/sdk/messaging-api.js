@@ -19,6 +19,8 @@ const paging = () => import("./messaging/paging.js");
 /**
  * @typedef {object} MessageOptions
  * @property {number} [replyTo] the message id of the message it answers
+ * @property {number} [thread] the message id of the message in whose thread it is
+ * @property {boolean} [threadShown] whether the conversation shows it beside its thread
  * @property {string[]} [mentions] the users it mentions; in a group `*` mentions all
  * @property {Record<string, unknown>} [extra] fields of the application's own
  * @property {string} [id] the message's own id: it is stored once
@@ -269,11 +271,7 @@ export class MessagingAPI {
     return this.#follows.subscribe([userIds].flat(), callback);
   }
 
-  /**
-   * Stop following users, on all devices.
-   *
-   * @param {string | string[]} userIds
-   */
+  /** Stop following users, on all devices. @param {string | string[]} userIds */
   unfollow(userIds) {
     check({ userIds: [userIds].flat() });
     return this.#follows.unfollow([userIds].flat());
@@ -357,8 +355,7 @@ export class MessagingAPI {
   /** @param {string} groupId */
   async leaveGroup(groupId) {
     check({ groupId });
-    const userId = this.socketManager.userId ?? (await this.restApi.getMe()).user_id;
-    return this.restApi.removeMember(groupId, userId);
+    return this.removeMember(groupId, this.socketManager.userId ?? (await this.restApi.getMe()).user_id);
   }
 
   /** @param {Uploadable} file @param {import("./attachments.js").UploadOptions} [options] */
@@ -379,10 +376,10 @@ export class MessagingAPI {
    * @param {AttachmentLike[]} files
    * @param {MessageOptions} options
    */
-  #sendText(type, target, content, files, { replyTo, mentions, extra, ...options }) {
+  #sendText(type, target, content, files, { replyTo, thread, threadShown, mentions, extra, ...options }) {
     check({ [type === "chat_message" ? "userId" : "groupId"]: target, content, attachments: files }, { replyTo, mentions, extra, ...options });
     this.#typing.ended(target);
-    const payload = { content, reply_to: replyTo, mentions, extra };
+    const payload = { content, reply_to: replyTo, thread, thread_shown: threadShown, mentions, extra };
     const ids = files.filter((file) => typeof file === "string");
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
     const { onProgress: _, ...sending } = options;

@@ -49,7 +49,7 @@ export function readOptions(baseUrl, token, options) {
   const name = `${address.replace(/^wss?:\/\//, "")}:${options.name ?? "default"}`;
   const { page = around.document ? around : undefined } = options;
   const WebSocket = options.WebSocket ?? around.WebSocket;
-  if (!WebSocket) throw new TypeError("there is no WebSocket here: pass options.WebSocket, such as the package ws");
+  if (!WebSocket) throw new TypeError("there is no WebSocket here: pass options.WebSocket, such as ws");
   const locks = options.locks ?? (page ? around.navigator?.locks : undefined);
   const Channel = options.BroadcastChannel ?? around.BroadcastChannel;
   const tabs = (options.tabs ?? true) && locks && Channel ? { name, token, locks, BroadcastChannel: Channel } : null;

@@ -102,9 +102,8 @@ export class Outbox {
    */
   async flush({ signal } = {}) {
     signal?.throwIfAborted();
-    const waiting = this.messages.filter((message) => message.state === "queued");
     const aborted = new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
-    await Promise.race([Promise.allSettled(waiting), aborted]);
+    await Promise.race([Promise.allSettled(this.messages), aborted]); // what was refused is settled
   }
 
   // ---- for the rest of the SDK

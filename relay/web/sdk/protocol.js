@@ -24,6 +24,8 @@ export const CLOSE_TOO_SLOW = 4403;
 export const CLOSE_DRAINING = 4404;
 /** "overloaded" */
 export const CLOSE_OVERLOADED = 4405;
+/** "ended by an admin; resume brings everything stored" */
+export const CLOSE_ENDED = 4406;
 /** "token missing or wrong" */
 export const CLOSE_BAD_TOKEN = 4501;
 /** "account disabled" */
@@ -69,4 +71,4 @@ export const MAX_PAGE = 200;
 export const MAX_FOLLOW = 200;
 
 /** The bundled message types that make a conversation unread. */
-export const UNREAD_TYPES = ["chat_message", "group_message", "notification", "poll", "reminder", "slash_response", "task"];
+export const UNREAD_TYPES = ["chat_message", "group_message", "notification", "poll", "reminder", "report", "slash_response", "task"];

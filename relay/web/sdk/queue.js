@@ -5,11 +5,10 @@
  *     A message leaves by its ack, or when it is discarded or cancelled. One that is not kept (`keep: false`) also
  *     leaves with its connection.
  *     MUST NOT reorder: of the messages to one target, at most `inFlight` are on the wire (1 by default), and none
- *     goes before one that was written earlier.
+ *     goes before one that was written earlier; but those of a type that a group's slow mode holds back hold no others.
  *     A message is in the storage before it is on the wire.
  */
 
-import { Timer } from "./clock.js";
 import { RelayError } from "./errors.js";
 import { BUSY_CODES } from "./protocol.js";
 
@@ -46,8 +45,8 @@ export class Queue {
   #lanes = new Map();
   /** @type {Send | null} */
   #send = null;
-  #hold;
-  #holdUntil = 0;
+  /** @type {Map<string, any>} the timers that hold messages: all (""), or those of a type to a target, by slow mode */
+  #holds = new Map();
   #onWire = 0;
   #window = MAX_ON_WIRE;
   #maxWindow = MAX_ON_WIRE;
@@ -66,7 +65,6 @@ export class Queue {
     this.#backoff = backoff;
     this.#inFlight = inFlight;
     this.#onAnswer = onAnswer;
-    this.#hold = new Timer(clock);
   }
 
   /** Every kept message, oldest first. */
@@ -108,19 +106,18 @@ export class Queue {
   begin(send, limits) {
     this.end();
     this.#send = send;
-    this.#window = this.#maxWindow = Math.min(MAX_ON_WIRE, limits.in_flight > 0 ? limits.in_flight : MAX_ON_WIRE);
-    this.#largest = limits.frame_bytes > 0 ? limits.frame_bytes : Infinity;
+    this.#window = this.#maxWindow = Math.min(MAX_ON_WIRE, limits.in_flight || MAX_ON_WIRE);
+    this.#largest = limits.frame_bytes || Infinity;
     this.#pumpAll();
   }
 
   /** The connection is gone, and with it the messages that are not kept. */
   end() {
-    this.#hold.stop();
     this.#send = null;
     this.#onWire = 0;
     for (const entry of [...this.entries.values()]) {
       entry.onWire = false;
-      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "the connection was lost"));
+      if (!entry.keep) this.fail(entry.message.id, new RelayError("offline", "connection lost"));
     }
   }
 
@@ -155,9 +152,10 @@ export class Queue {
     if (!(error.retry && patient && entry.keep)) return this.fail(id, error);
     const wait = error.retryAfter ?? this.#backoff.delay(entry.refusals - 1);
     entry.message.become("queued", { error });
-    this.#holdUntil = Math.max(this.#holdUntil, this.#clock.now() + wait * 1000);
-    this.#window = 1;
     this.#leaveWire(entry);
+    const slow = error.details?.reason === "slow_mode";
+    if (!slow) this.#window = 1;
+    this.#hold(slow ? slowed(entry) : "", wait);
     this.#pumpAll();
   }
 
@@ -210,8 +208,7 @@ export class Queue {
     this.failed.delete(entry);
     const target = laneOf(entry);
     const lane = this.#lanes.get(target) ?? [];
-    const place = lane.indexOf(entry);
-    if (place >= 0) lane.splice(place, 1);
+    if (lane.includes(entry)) lane.splice(lane.indexOf(entry), 1);
     if (!lane.length) this.#lanes.delete(target);
     this.#leaveWire(entry);
   }
@@ -222,21 +219,27 @@ export class Queue {
     entry.onWire = false;
   }
 
+  /** @param {string} what @param {number} seconds */
+  #hold(what, seconds) {
+    const timer = this.#clock.setTimeout(() => {
+      if (this.#holds.get(what) === timer) this.#holds.delete(what);
+      this.#pumpAll();
+    }, seconds * 1000);
+    this.#holds.set(what, timer);
+    timer.unref?.(); // a process that is done does not wait for it
+  }
+
   #pumpAll() {
     if (!this.#send) return;
-    for (const target of [...this.#lanes.keys()]) {
-      if (this.#onWire >= this.#window) return;
-      this.#pump(target);
-    }
+    for (const target of [...this.#lanes.keys()]) this.#pump(target);
   }
 
   /** @param {string} target */
   #pump(target) {
-    const wait = this.#holdUntil - this.#clock.now();
-    if (wait > 0) return this.#hold.set(wait / 1000, () => this.#pumpAll());
-    const lane = this.#lanes.get(target) ?? [];
-    for (const entry of lane.slice(0, target === UNORDERED ? undefined : this.#inFlight)) {
-      if (!this.#send || !entry.saved || this.#onWire >= this.#window) return;
+    let room = target === UNORDERED ? Infinity : this.#inFlight;
+    for (const entry of this.#lanes.get(target) ?? []) {
+      if (this.#holds.has(slowed(entry))) continue;
+      if (!this.#send || !entry.saved || this.#holds.has("") || this.#onWire >= this.#window || room-- < 1) return;
       if (!entry.onWire) this.#put(entry, this.#send);
     }
   }
@@ -259,6 +262,11 @@ export class Queue {
 /** @param {Entry} entry */
 function laneOf(entry) {
   return entry.keep ? (entry.message.envelope.meta.target_id ?? "") : UNORDERED;
+}
+
+/** @param {Entry} entry */
+function slowed({ message: { envelope } }) {
+  return envelope.type + UNORDERED + envelope.meta.target_id;
 }
 
 /** @param {Entry} entry */

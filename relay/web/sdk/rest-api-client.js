@@ -18,7 +18,6 @@ const attachments = () => import("./attachments.js");
  */
 
 export class RestApiClient {
-  #baseUrl;
   #token;
   #options;
   /** @type {Promise<import("./rest-transport.js").Transport> | null} */
@@ -31,13 +30,9 @@ export class RestApiClient {
    */
   constructor(baseUrl, authToken = null, options = {}) {
     check({ options }, { authToken, ...options });
-    this.#baseUrl = httpAddress(baseUrl);
+    this.baseUrl = httpAddress(baseUrl);
     this.#token = authToken;
     this.#options = options;
-  }
-
-  get baseUrl() {
-    return this.#baseUrl;
   }
 
   /** The token, or the function that returns one. A new one counts from the next call on. */
@@ -69,7 +64,8 @@ export class RestApiClient {
   /**
    * Exchange a password for a token. This client uses it from then on.
    *
-   * @param {{ user_id: string, password: string, client_id?: string }} body
+   * @param {{ user_id: string, password: string, client_id?: string, code?: string }} body code: of the second factor, where the
+   *   account has one
    * @param {Options} [options]
    * @returns {Promise<Types.Login>}
    */
@@ -255,7 +251,7 @@ export class RestApiClient {
   // ---- groups
 
   /**
-   * @param {{ name: string, members?: string[], group_id?: string, history?: "join" | "start" }} body
+   * @param {{ name: string, members?: string[], group_id?: string, history?: "join" | "start", description?: string, picture?: string | null, public?: boolean }} body
    * @param {Options} [options]
    * @returns {Promise<Types.Group>}
    */
@@ -277,7 +273,7 @@ export class RestApiClient {
     return this.request("GET", path("groups/{groupId}", groupId), options);
   }
 
-  /** @param {string} groupId @param {{ name: string }} body @param {Options} [options] @returns {Promise<Types.Group>} */
+  /** @param {string} groupId @param {Types.GroupChange} body @param {Options} [options] @returns {Promise<Types.Group>} */
   updateGroup(groupId, body, options) {
     return this.#put("PATCH", path("groups/{groupId}", groupId), body, options);
   }
@@ -318,13 +314,7 @@ export class RestApiClient {
     return (await attachments()).download(await this.#loaded(), attachmentId, options);
   }
 
-  /**
-   * Return an attachment's name, type, size and digest.
-   *
-   * @param {string} attachmentId
-   * @param {Options} [options]
-   * @returns {Promise<Types.Attachment>}
-   */
+  /** @param {string} attachmentId @param {Options} [options] @returns {Promise<Types.Attachment>} its name, type, size and digest */
   async getAttachment(attachmentId, options) {
     check({ attachmentId });
     return (await attachments()).describeAttachment(await this.#loaded(), attachmentId, options);
@@ -336,7 +326,17 @@ export class RestApiClient {
    * @param {string} attachmentId
    */
   attachmentUrl(attachmentId) {
-    return this.#baseUrl + path("attachments/{attachmentId}", attachmentId);
+    return this.baseUrl + path("attachments/{attachmentId}", attachmentId);
+  }
+
+  /** @param {DownloadOptions} [options] @returns {Promise<File>} a ZIP of all of the caller's account */
+  async exportAccount(options) {
+    return (await attachments()).fetchFile(await this.#loaded(), "/api/users/me/export", options);
+  }
+
+  /** @param {Types.Proof} proof @param {Options} [options] @returns {Promise<Types.Erasure>} the caller's account is gone for good */
+  eraseAccount(proof, options) {
+    return this.request("POST", "/api/users/me/erase", { body: proof, ...options });
   }
 
   /** @param {string} attachmentId @param {Options} [options] @returns {Promise<null>} */
@@ -353,7 +353,7 @@ export class RestApiClient {
 
   #loaded() {
     this.#transport ??= import("./rest-transport.js").then(
-      ({ Transport }) => new Transport(this.#baseUrl, () => this.#token, this.#options),
+      ({ Transport }) => new Transport(this.baseUrl, () => this.#token, this.#options),
       (cause) => {
         this.#transport = null; // the next call tries again
         throw new RelayError("offline", "its code is not loaded", { retry: true, cause });

@@ -42,10 +42,26 @@ export interface MessagePayload {
   content: string;
   attachments?: string[];
   reply_to?: number;
+  /** The message in whose thread it is. */
+  thread?: number;
+  /** Whether the conversation shows it beside its thread. */
+  thread_shown?: boolean;
   mentions?: string[];
   extra?: Record<string, unknown>;
   interrupted?: boolean;
   actions?: Actions;
+  /** Its attachments as the server describes them. The server sets it. */
+  readonly files?: AttachedFile[];
+}
+
+/** A file of a message; `width` and `height` are a picture's, in pixels, where they are known. */
+export interface AttachedFile {
+  attachment_id: string;
+  name: string;
+  type: string;
+  size: number;
+  width?: number;
+  height?: number;
 }
 
 /** One option of a select. */
@@ -112,6 +128,8 @@ export interface EditPayload {
 export interface DeletePayload {
   message_id: number;
   kind?: "self";
+  /** Whether somebody else than the author deletes it. The server sets it. */
+  readonly removed?: boolean;
 }
 
 export interface ReactionPayload {
@@ -138,11 +156,18 @@ export interface StatusPayload {
 }
 
 export interface GroupEventPayload {
-  event: "created" | "renamed" | "member_added" | "member_removed" | "role_changed" | "deleted";
+  event: "created" | "renamed" | "member_added" | "member_removed" | "role_changed" | "changed" | "deleted" | "member_timed_out" | "timeout_lifted" | "member_banned" | "ban_lifted";
   name?: string;
   user_id?: string;
   role?: Role;
   members?: Member[];
+  /** When it is changed: the seconds between two messages of a plain member; 0 for no slow mode. */
+  slow_mode_seconds?: number;
+  /** Of a removal: whether the user may not come back. */
+  banned?: boolean;
+  /** When a timeout or a ban ends by itself, Unix seconds. */
+  until?: number;
+  reason?: string;
 }
 
 export interface AckPayload {
@@ -180,6 +205,8 @@ export interface Meta {
   /** The `message_id` of the edit that gave it its content. */
   edit_id?: number;
   deleted_at?: number;
+  /** Whether somebody else than the author deleted it. */
+  removed?: boolean;
   expires_at?: number;
   replaces?: number;
   about?: number;
@@ -238,6 +265,39 @@ export interface HistoryAnswer {
   has_more: boolean;
   next_before: number | null;
   next_after: number | null;
+  /** How the threads of its messages stand, of those that have replies. */
+  threads?: ThreadRow[];
+}
+
+/** A thread as the user sees it; `thread` is the message that its replies answer. */
+export interface ThreadRow {
+  thread: number;
+  replies: number;
+  last_seq: number;
+  last_id: number;
+  last_at: number;
+  repliers: string[];
+  follows: boolean;
+  read_seq: number;
+  unread: number;
+  mentions: number;
+}
+
+export interface ThreadAnswer {
+  root: Envelope;
+  messages: Envelope[];
+  latest: Envelope[];
+  thread: ThreadRow | null;
+  has_more: boolean;
+  next_before: number | null;
+  next_after: number | null;
+}
+
+export interface ThreadsAnswer {
+  threads: (ThreadRow & { kind: "user" | "group"; target_id: string; root: Envelope })[];
+  unread: number;
+  has_more: boolean;
+  next_cursor: number | null;
 }
 
 export interface NotificationsAnswer extends HistoryAnswer {
@@ -260,8 +320,18 @@ export interface ConversationRow {
   read_seq: number;
   unread: number;
   unread_mentions: number;
+  /** The attachment that the other user or the group shows as a picture. */
+  picture?: string | null;
   /** Latest values about the last message, without reactions. */
   latest?: Envelope[];
+  /** How much of what is unread only threads show. */
+  in_threads?: { unread: number; mentions: number };
+  /** Of a group: who has each right, whether nobody may write in it any more, and what this user may do. */
+  rights?: GroupRights;
+  closed?: boolean;
+  /** The seconds between two messages of a plain member; none or 0 for no slow mode. */
+  slow_mode_seconds?: number;
+  may?: string[];
 }
 
 export interface ConversationsAnswer {
@@ -283,13 +353,39 @@ export interface SearchAnswer {
 export interface User {
   user_id: string;
   display_name: string;
+  /** The attachment that the user shows as their picture; missing on servers without pictures. */
+  picture?: string | null;
+  /** Whether nobody can use the account; of a user asked for by their id. */
+  disabled?: boolean;
+}
+
+/** The password and a code of the second factor, where the caller has such. */
+export interface Proof {
+  current_password?: string;
+  code?: string;
+}
+
+/** How far the erasure of an account has come. */
+export interface Erasure {
+  erased: number;
+  /** On legal hold. */
+  kept: number;
+  files_kept: number;
+  /** null while it goes on */
+  done_at: number | null;
 }
 
 export interface Me extends User {
   admin: boolean;
+  /** On this server. */
+  role: "owner" | "admin" | "moderator" | "member" | "guest";
   created_at: number;
   token_expires_at: number | null;
   presence_to: "everyone" | "shared" | "nobody";
+  /** Whether the user signs in by a password here. */
+  has_password: boolean;
+  /** Whether users may erase their own accounts on this server. */
+  may_erase: boolean;
   groups_from: "everyone" | "shared" | "nobody";
   receipts: boolean;
   /** The status that the caller chose; "offline" means invisible. */
@@ -300,6 +396,8 @@ export interface Me extends User {
 
 export interface MeChanges {
   display_name?: string;
+  /** An own upload, an image; null for none. */
+  picture?: string | null;
   presence_to?: "everyone" | "shared" | "nobody";
   groups_from?: "everyone" | "shared" | "nobody";
   receipts?: boolean;
@@ -311,6 +409,8 @@ export interface Login {
   token: string;
   user_id: string;
   expires_at: number | null;
+  /** Of a second factor that this login has set up; shown this one time. */
+  recovery_codes?: string[];
 }
 
 export interface Status {
@@ -323,15 +423,57 @@ export interface Status {
 
 export interface Device {
   client_id: string;
+  /** How the program names itself, as HTTP's `User-Agent`; empty where it does not. */
+  agent?: string;
   created_at: number;
   seen_at: number;
   connected: boolean;
 }
 
+/** Who has a right in a group; `admins` are its owner and admins. */
+export type Holder = "everybody" | "admins" | "owner";
+
+/** The rights of a group. */
+export interface GroupRights {
+  write: Holder;
+  thread: Holder;
+  invite: Holder;
+  pin: Holder;
+  delete_others: Holder;
+  mention_all: Holder;
+  edit_profile: Holder;
+}
+
+/** A change of a group; rights by the word of all of them, or one by one. */
+export interface GroupChange {
+  name?: string;
+  description?: string;
+  picture?: string | null;
+  public?: boolean;
+  rights?: "ordinary" | "announcement" | Partial<GroupRights>;
+  closed?: boolean;
+  /** 0, for no slow mode, to 21,600. */
+  slow_mode_seconds?: number;
+}
+
 export interface Group {
   group_id: string;
   name: string;
+  /** What the group is for; empty where nobody has said. */
+  description?: string;
+  picture?: string | null;
+  /** Whether everybody on the server finds it, and may join. */
+  public?: boolean;
   history: "join" | "start";
+  rights?: GroupRights;
+  /** Whether nobody may write in it any more. */
+  closed?: boolean;
+  /** The seconds between two messages of a plain member; 0 for no slow mode. */
+  slow_mode_seconds?: number;
+  /** The seconds until this user may write again. */
+  slow_mode_wait?: number;
+  /** What this user may do in it. */
+  may?: string[];
   members: Member[];
 }
 
@@ -341,6 +483,8 @@ export interface Attachment {
   type: string;
   size: number;
   sha256: string;
+  width?: number;
+  height?: number;
 }
 
 /** A function that returns a token: called before each connection, and once more when a token was refused. */

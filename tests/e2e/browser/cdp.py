@@ -19,30 +19,23 @@ from typing import Any
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
+from tests.e2e.browser.tab import HELPERS, POLL_SECONDS, Failed, Tab
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 START_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
-WAIT_SECONDS = 60.0  # a client that was away may wait 30 s before its next try
-POLL_SECONDS = 0.03
 MOST_BYTES = 1 << 26
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-    "--disable-extensions", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
+    "--disable-extensions", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
 ]  # fmt: skip
 
-HELPERS = """
-globalThis.told = (value) => (value instanceof Node ? true : value);
-globalThis.named = (label, root = document) => [...root.querySelectorAll("button, a, input, textarea, select")].find(
-    (one) => (one.getAttribute("aria-label") ?? one.textContent.trim()) === label && one.checkVisibility());
-globalThis.field = (label) => [...document.querySelectorAll("label")].find(
-    (one) => one.querySelector("span")?.textContent === label)?.querySelector("input") ?? named(label);
-"""
-
-
-class Failed(Exception):
-    """What a page was asked for raised there, or did not come."""
+KEYS = {
+    "Enter": 13, "Escape": 27, "Tab": 9, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36, "End": 35,
+    "Delete": 46, "ContextMenu": 93,
+}  # fmt: skip
 
 
 class Browser:
@@ -101,26 +94,33 @@ class Browser:
         return page
 
 
-class Page:
+class Page(Tab):
     """One tab.
 
     Attributes:
-        errors: what its console had to complain of.
         sockets: its open WebSockets.
+        paused: the requests that wait for `proceed`, after a `Fetch.enable`.
+        workers: the registrations of service workers, after a `ServiceWorker.enable`.
     """
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
+        super().__init__()
         self.browser = browser
         self.session = session
         self.target = target
-        self.errors: list[str] = []
         self.sockets = 0
+        self.paused: list[str] = []
+        self.workers: list[str] = []
 
     def note(self, method: str, parameters: dict[str, Any]) -> None:
         if method == "Network.webSocketCreated":
             self.sockets += 1
         elif method == "Network.webSocketClosed":
             self.sockets -= 1
+        elif method == "ServiceWorker.workerRegistrationUpdated":
+            self.workers += [one["registrationId"] for one in parameters["registrations"] if not one["isDeleted"]]
+        elif method == "Fetch.requestPaused":
+            self.paused.append(parameters["requestId"])
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
             self.errors.append(details.get("exception", {}).get("description", details["text"]))
@@ -143,6 +143,12 @@ class Page:
     async def reload(self) -> None:
         await self.send("Page.reload")
 
+    async def proceed(self) -> None:
+        """Let go on what a `Fetch.enable` has paused, and pause nothing more."""
+        for request in self.paused:
+            await self.send("Fetch.continueRequest", requestId=request)
+        await self.send("Fetch.disable")
+
     async def evaluate(self, expression: str) -> Any:
         """Return what an expression is, its promise awaited."""
         result = await self.send(
@@ -153,37 +159,13 @@ class Page:
             raise Failed(details.get("exception", {}).get("description", details["text"]))
         return result["result"].get("value")
 
-    async def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
-        """Wait until an expression is true, and return it."""
-        last: Any = None
-        with trio.move_on_after(seconds):
-            while True:
-                try:
-                    last = await self.evaluate(f"(async () => told({expression}))()")
-                except Failed as failure:  # the document may be just changing
-                    last = failure
-                if last and not isinstance(last, Failed):
-                    return last
-                await trio.sleep(POLL_SECONDS)
-        shown = await self.evaluate("document.body.innerText")
-        raise Failed(f"after {seconds} s still {last!r}: {expression}\nerrors: {self.errors}\nthe page:\n{shown}")
-
-    async def click(self, label: str) -> None:
-        """Click the button or link of that name, once it is there."""
-        found = f"named({json.dumps(label)})"
-        await self.wait(f"{found} && !{found}.disabled")
-        await self.evaluate(f"{found}.click()")
-
-    async def write(self, label: str, text: str) -> None:
-        """Write into the field of that name, as a keyboard does."""
-        await self.wait(f"Boolean(field({json.dumps(label)}))")
-        await self.evaluate(f"field({json.dumps(label)}).focus()")
+    async def insert(self, text: str) -> None:
         await self.send("Input.insertText", text=text)
 
     async def press(self, key: str) -> None:
         """Press a key where the focus is."""
-        text = "\r" if key == "Enter" else ""
-        code = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40, "Tab": 9}[key]
+        text = "\r" if key == "Enter" else key if len(key) == 1 else ""
+        code = KEYS.get(key, 0)
         base = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         await self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **base)
         await self.send("Input.dispatchKeyEvent", type="keyUp", **base)
@@ -204,6 +186,8 @@ class Page:
         self.browser.pages.pop(self.session)
         with contextlib.suppress(Failed), trio.move_on_after(2):
             await self.send("Page.crash")
+        with contextlib.suppress(Failed), trio.move_on_after(2):  # its context could not be closed with it
+            await self.browser.send("Target.closeTarget", targetId=self.target)
 
     async def close(self) -> None:
         self.browser.pages.pop(self.session)

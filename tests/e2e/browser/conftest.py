@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.browser.bidi import FIREFOX, run_firefox
 from tests.e2e.browser.cdp import CHROMIUM, run_browser
 
 
@@ -15,4 +16,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
     with run_browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run Firefox, and give its address."""
+    if FIREFOX is None:
+        pytest.skip("firefox is not installed (apt-get install firefox-esr)")
+    with run_firefox(tmp_path_factory.mktemp("firefox")) as address:
         yield address

@@ -108,7 +108,7 @@ async def test_questions_are_answered_in_one_browser_and_seen_closed_in_another(
         await alice.wait(
             "document.querySelector('[role=option][aria-selected=true]')?.textContent.includes('Roll dice')"
         )
-        assert await alice.evaluate("field('Message').getAttribute('aria-activedescendant')") == "slash-commands-0"
+        assert await alice.evaluate("field('Message').getAttribute('aria-activedescendant')") == "completion-0"
         await alice.press("Tab")
         await alice.write("Message", "2d6")
         await alice.wait("document.querySelector('.usage').textContent.startsWith('/roll 2d6 · Roll dice')")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser.people import SAID, open_place, send, shows, state, stored
+from tests.e2e.browser.people import SAID, come_back, open_place, send, shows, state, stored
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ async def test_a_network_that_goes_and_comes_back_costs_nothing(chromium: str, t
         await state(alice, "meanwhile 2", "queued")
         place.network.restore()
         if fault == "cut":
-            await alice.click("Try now")
+            await come_back(alice)
         await state(alice, "meanwhile 2", "sent")
         await alice.wait(f"{BANNER} === ''")
         await send(alice, "after")

@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.e2e.browser.people import PASSWORD, elsewhere, open_conversation, open_place, send, shows, state
+from tests.e2e.browser.people import (
+    PASSWORD,
+    SEARCH,
+    account,
+    elsewhere,
+    on_message,
+    open_conversation,
+    open_place,
+    send,
+    shows,
+    state,
+)
 from tests.e2e.test_proxy import NGINX, Proxy
 
 pytestmark = pytest.mark.e2e
@@ -37,8 +48,9 @@ async def test_the_link_of_a_new_server_leads_to_the_first_message(chromium: str
         await bob.click("Create account")
         await bob.wait("document.querySelector('.me strong')?.textContent === 'bob'")
         await alice.click("New conversation")
-        await alice.wait("document.querySelector('dialog .person')")
-        await alice.evaluate("document.querySelector('dialog .person').click()")
+        person = "[...document.querySelectorAll('dialog .person')].find((one) => one.textContent.includes('bob'))"
+        await alice.wait(person)
+        await alice.evaluate(f"{person}.click()")
         await send(alice, "The first message")
         await bob.wait("document.title === '(1) relay'")
         await bob.evaluate("location.hash = '#/alice'")
@@ -60,7 +72,7 @@ async def test_two_people_talk_and_see_how_the_other_is(chromium: str, tmp_path:
         await alice.write("Name", "alice")
         await alice.write("Password", "wrong horse")
         await alice.click("Sign in")
-        await alice.wait("document.querySelector('.failure').textContent === 'The user or the password is wrong.'")
+        await alice.wait("document.querySelector('.failure').textContent === 'The name or the password is wrong.'")
         await alice.evaluate("field('Password').value = ''")
         await alice.write("Password", PASSWORD)
         await alice.click("Sign in")
@@ -89,10 +101,10 @@ async def test_messages_are_changed_answered_and_found_over_a_slow_network(chrom
         place.network.delay = 0.15
         await send(alice, "Lunch at noon")
         await shows(bob, ["Lunch at noon"])
-        await bob.click("React")
+        await on_message(bob, "Lunch at noon", "React")
         await bob.click("React 👍")
         await alice.wait("document.querySelector('.reaction')?.textContent === '👍 1'")
-        await bob.click("Reply")
+        await on_message(bob, "Lunch at noon", "Reply")
         await send(bob, "I am in")
         await alice.wait("document.querySelector('blockquote')?.textContent.endsWith('Lunch at noon')")
         await alice.press("ArrowUp")
@@ -100,11 +112,11 @@ async def test_messages_are_changed_answered_and_found_over_a_slow_network(chrom
         await alice.write("Message", "Lunch at one")
         await alice.press("Enter")
         await shows(bob, ["Lunch at one", "I am in"])
-        await bob.write("Search messages", "from:alice lunch")
+        await bob.write(SEARCH, "from:alice lunch")
         await bob.wait("document.querySelector('.results mark')?.textContent === 'Lunch'")
-        await bob.evaluate("document.querySelector('.results button').click()")
+        await bob.evaluate("document.querySelector('.found').click()")
         await bob.wait("document.activeElement.querySelector('.content')?.textContent === 'Lunch at one'")
-        await alice.evaluate("named('Delete', document.querySelector('.message.mine .actions')).click()")
+        await on_message(alice, "Lunch at one", "Delete")
         await alice.wait("document.querySelector('dialog .danger')")
         await alice.evaluate("document.querySelector('dialog .danger').click()")
         await shows(bob, ["I am in"])
@@ -129,7 +141,7 @@ async def test_files_go_up_with_progress_and_come_down_as_they_were(chromium: st
         seen = await alice.evaluate("progress")
         assert any(0 < part < 1 for part in seen)
         assert seen == sorted(seen)
-        await bob.wait("document.querySelector('.file img')?.naturalWidth > 0")
+        await bob.wait("document.querySelector('.tile img')?.naturalWidth > 0")
         (message,) = place.history("bob", "alice")
         with place.server.rest(place.tokens["bob"]) as rest:
             kept = [rest.get(f"/api/attachments/{one}").content for one in message["payload"]["attachments"]]
@@ -150,10 +162,12 @@ async def test_files_go_up_with_progress_and_come_down_as_they_were(chromium: st
 
 async def test_what_is_refused_or_told_is_shown(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        alice = await place.signed_in("alice", "nobody")
+        alice = await place.signed_in("alice", "bob")
+        with place.server.rest(place.tokens["bob"]) as rest:
+            assert rest.put("/api/users/alice/block").status_code == 204
         await send(alice, "Is anybody there?")
         await state(alice, "Is anybody there?", "failed")
-        await alice.wait("document.querySelector('.message .failure').textContent.startsWith('Not sent: ')")
+        await alice.wait("document.querySelector('.message .failure').textContent.startsWith('Not sent. ')")
         await alice.click("Discard")
         await shows(alice, [])
         place.server.relay("notify", "alice", "Backup done", "--body", "All <i>well</i>", "--as", "bob")
@@ -172,7 +186,7 @@ async def test_signing_out_revokes_the_token_in_all_tabs(chromium: str, tmp_path
         second = await place.tab("alice", "/#/bob")
         await second.wait("document.querySelector('.me strong')")
         token = await first.evaluate("JSON.parse(localStorage.getItem('relay.session')).token")
-        await first.click("Sign out")
+        await account(first, "Sign out")
         for tab in (first, second):
             await tab.wait("named('Sign in')")
         assert await first.evaluate("localStorage.getItem('relay.session')") is None

@@ -108,6 +108,10 @@ async def test_from_the_command_to_a_task_ticked_off_by_somebody_else(chromium: 
         await alice.wait("document.querySelector('#relay').textContent.includes('☑ Buy bread')")
         await open_conversation(alice, "bob")
         await share_moods(alice, bob)
+        await bob.evaluate("localStorage.setItem('relay.language', 'fr')")
+        await load_anew(bob)
+        await bob.click("Humeurs")
+        await bob.wait("document.querySelector('.panel li')?.textContent === 'alice 😟'")
 
 
 async def share_moods(alice: Page, bob: Page) -> None:
@@ -116,6 +120,8 @@ async def share_moods(alice: Page, bob: Page) -> None:
     await alice.click("😟")
     await bob.click("Moods")
     await bob.wait("document.querySelector('.panel li')?.textContent === 'alice 😟'")
+    await bob.evaluate("document.querySelector('.message:has(.mood)').focus()")
+    await bob.press("Enter")
     await bob.click("Me too")
     for one in (alice, bob):
         await one.wait(

@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser.cdp import Page
-from tests.e2e.browser.people import PASSWORD, Place, load_anew, open_conversation, open_place, send, shows, state
+from tests.e2e.browser.media import png
+from tests.e2e.browser.people import (
+    PASSWORD,
+    SEARCH,
+    Place,
+    account,
+    load_anew,
+    open_conversation,
+    open_place,
+    send,
+    shows,
+    state,
+)
 
 pytestmark = pytest.mark.e2e
 
-STATUS = "document.querySelector('.me select')?.value"
+STATUS = "document.querySelector('.account')?.dataset.status"
 PEEK = "document.body.innerText + [...document.querySelectorAll('input, textarea')].map((one) => one.value).join()"
 
 
@@ -41,20 +53,25 @@ async def test_nothing_of_a_session_is_there_for_the_next_one_in_the_same_tab(
             "URL.revokeObjectURL = (url) => { urls.delete(url); drop.call(URL, url); };"
         )
         picture = tmp_path / "alice.png"
-        picture.write_bytes(bytes.fromhex(PNG))
+        picture.write_bytes(png(40, 30, (200, 80, 40)))
         await page.choose_files("Choose files", picture)
         await page.click("Send")
-        await page.wait("document.querySelector('.file.picture img')?.complete")
-        await page.click("Download alice.png")
+        await page.wait("document.querySelector('.tile img')?.naturalWidth === 40")
+        await page.wait("document.querySelector('.message[data-state=sent] .tile')")
+        await page.evaluate("document.querySelector('.tile').click()")
+        await page.wait("document.querySelector('dialog .stage img')?.complete")
+        await page.click("Download")
         await page.wait("urls.size === 2")
+        await page.press("Escape")
+        await page.wait("!document.querySelector('dialog')")
         await page.choose_files("Choose files", picture)
         await page.write("Message", "half-written by alice")
-        await page.write("Search messages", "sought by alice")
+        await page.write(SEARCH, "sought by alice")
         place.server.relay("notify", "alice", "Told to alice", "--as", "bob")
         await page.wait("document.querySelector('.notice')")
         await page.click("New conversation")
         await page.wait("document.querySelector('dialog[open]')")
-        await page.click("Sign out")
+        await account(page, "Sign out")
         await page.wait("named('Sign in')")
         assert await page.evaluate("urls.size") == 0
         assert await page.evaluate("document.querySelectorAll('dialog').length") == 0
@@ -82,7 +99,7 @@ async def test_all_tabs_tell_why_a_session_ended_and_none_after_signing_out(chro
         await load_anew(first)
         await first.wait(told)
         await sign_in(first, "bob")
-        await first.click("Sign out")
+        await account(first, "Sign out")
         for tab in tabs:
             await tab.wait("named('Sign in') && document.querySelector('.failure').textContent === ''")
 
@@ -109,9 +126,8 @@ async def test_ones_own_status_is_shown_as_the_server_keeps_it(chromium: str, tm
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         alice = await place.signed_in("alice")
         await alice.wait(f"{STATUS} === 'online'")
-        choose = "document.querySelector('.me select').value = {}; document.querySelector('.me select').dispatchEvent(new Event('change'))"
-        for chosen in ("offline", "busy", "away", "online"):
-            await alice.evaluate(choose.format(json.dumps(chosen)))
+        for chosen, label in (("offline", "Invisible"), ("busy", "Busy"), ("away", "Away"), ("online", "Online")):
+            await account(alice, label)
             with place.server.rest(place.tokens["alice"]) as rest:
                 await alice.wait(f"{STATUS} === {json.dumps(chosen)}")
                 await alice.wait(
@@ -122,9 +138,19 @@ async def test_ones_own_status_is_shown_as_the_server_keeps_it(chromium: str, tm
             await load_anew(alice)
             await alice.wait(f"{STATUS} === {json.dumps(chosen)}")
         with place.server.rest(place.tokens["alice"]) as rest:  # another device of hers
-            body = {"type": "status_update", "payload": {"status": "busy"}, "meta": {}}
+            body = {"type": "status_update", "payload": {"status": "busy", "text": "At the dentist"}, "meta": {}}
             assert rest.post("/api/messages", json=body).status_code == 201
         await alice.wait(f"{STATUS} === 'busy'")
+        await alice.wait("document.querySelector('.own-status').textContent.includes('At the dentist')")
+        await account(alice, "Away")  # the text stays
+        await alice.wait(f"{STATUS} === 'away'")
+        await alice.wait(  # the page shows it before the server has it
+            "(await (await fetch('/api/users/me', {headers: {Authorization: 'Bearer ' +"
+            " JSON.parse(localStorage.getItem('relay.session')).token}})).json()).status === 'away'"
+        )
+        with place.server.rest(place.tokens["alice"]) as rest:
+            me = rest.get("/api/users/me").json()
+            assert (me["status"], me["status_text"]) == ("away", "At the dentist")
 
 
 async def test_signing_out_asks_about_messages_only_and_follows_are_of_users_only(
@@ -157,14 +183,8 @@ async def test_signing_out_asks_about_messages_only_and_follows_are_of_users_onl
         page = await place.tab("alice")
         await page.wait("document.querySelector('.me strong')")
         await other.wait(f"(await {held}(false)) === ''")
-        await page.click("Sign out")
+        await account(page, "Sign out")
         await page.wait("named('Sign in')")
-
-
-PNG = (
-    "89504e470d0a1a0a0000000d494844520000000100000001080600000015c4890000000d49444154789c6360606060"
-    "000000050001a5f645400000000049454e44ae426082"
-)
 
 
 APPLICATION = f"""

@@ -16,7 +16,7 @@ LAST = "[...document.querySelectorAll('.message')].at(-1)"
 SHOWN = f"{LAST}?.querySelector('.content')?.textContent"
 COUNT_SPOKEN = """
     globalThis.spoken = 0;
-    new MutationObserver(() => (globalThis.spoken += 1)).observe(document.querySelector('.spoken'), { childList: true });
+    new MutationObserver(() => (globalThis.spoken += 1)).observe(document.querySelector('.spoken[role=log]'), { childList: true });
 """
 
 
@@ -32,6 +32,9 @@ async def test_a_streamed_message_grows_in_two_browsers_and_ends_as_one(chromium
         async with connecting as robot, robot.stream("team") as stream:
             await stream.write("# The answer\n")
             await alice.wait(f"{LAST}?.dataset.state === 'streaming'")
+            await alice.wait(
+                f"{LAST}.querySelector('.sender')?.textContent === 'robot'"
+            )  # with its name a line is drawn anew
             await alice.evaluate(f"globalThis.line = {LAST}")
             bob = await place.signed_in("bob")
             await bob.evaluate("location.hash = '#/team'")
@@ -53,7 +56,7 @@ async def test_a_streamed_message_grows_in_two_browsers_and_ends_as_one(chromium
             assert await alice.evaluate("document.title") == "relay"  # nothing is unread yet
             await alice.evaluate("location.hash = ''")
         await alice.wait("document.title === '(1) relay'")
-        await bob.wait(f"{LAST}?.dataset.state === 'sent' && {SHOWN}?.endsWith('end of it\\n')")
+        await bob.wait(f"{LAST}?.dataset.state === 'sent' && {SHOWN}?.endsWith('end of it')")
         for page in (alice, bob):
             await page.evaluate("location.hash = '#/team'")
             await page.wait(f"document.querySelectorAll('.is-sent').length >= 1 && {SAID}.length === 1")

@@ -48,8 +48,8 @@ test("every call of RestApiClient is answered by the server", async () => {
   await rest.login({ user_id: "erin", password: "correct horse", client_id: "laptop" });
   assert.equal((await rest.getMe()).display_name, "Erin");
   assert.equal((await rest.updateMe({ display_name: "Erin E." })).display_name, "Erin E.");
-  assert.deepEqual((await rest.findUsers("bob")).users, [{ user_id: "bob", display_name: "bob" }]);
-  assert.deepEqual(await rest.getUser("bob"), { user_id: "bob", display_name: "bob" });
+  assert.deepEqual((await rest.findUsers("bob")).users, [{ user_id: "bob", display_name: "bob", picture: null }]);
+  assert.deepEqual(await rest.getUser("bob"), { user_id: "bob", display_name: "bob", picture: null, disabled: false });
   await rest.follow("dave");
   assert.deepEqual((await rest.getFollowingStatus()).statuses.map(({ user_id }) => user_id), ["dave"]);
   await rest.unfollow("dave");

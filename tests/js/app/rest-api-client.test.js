@@ -49,6 +49,8 @@ const CALLS = {
   logout: [[], "POST /api/logout"],
   getMe: [[], "GET /api/users/me"],
   updateMe: [[{ display_name: "A" }], "PATCH /api/users/me", { display_name: "A" }],
+  exportAccount: [[], "GET /api/users/me/export"],
+  eraseAccount: [[{ current_password: "p" }], "POST /api/users/me/erase", { current_password: "p" }],
   getDevices: [[{ limit: 5, cursor: "x" }], "GET /api/devices?limit=5&cursor=x"],
   revokeDevice: [["my phone"], "DELETE /api/devices?client_id=my+phone"],
   findUsers: [["bo b", { limit: 5 }], "GET /api/users?q=bo+b&limit=5"],

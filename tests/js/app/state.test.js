@@ -376,6 +376,58 @@ test("names and roles follow the group's events", () => {
   assert.equal(state.summary("team").role, "admin");
 });
 
+test("what one may do in a group is the server's to say, and is asked for again once it may have changed", () => {
+  const state = newState();
+  const { event, say } = talk("team");
+  const told = { kind: "group", target_id: "team", unread: 0, role: "member" };
+  state.row(row({ ...told, last_seq: 0, may: ["read", "write"], closed: false }));
+  const { may } = state.summary("team");
+  assert.deepEqual(may, ["read", "write"]);
+  assert.equal(state.facts.get("team")?.asks, 0);
+  state.apply(event("changed", { description: "What we do" }));
+  assert.equal(state.facts.get("team")?.asks, 0, "nothing of the rights changed");
+  const closing = event("changed", { closed: true });
+  state.apply(closing);
+  assert.equal(state.summary("team").closed, true);
+  assert.equal(state.facts.get("team")?.asks, closing.meta.seq);
+  state.row(row({ ...told, last_seq: closing.meta.seq - 1, may: ["read", "write"], closed: false }));
+  assert.equal(state.facts.get("team")?.asks, closing.meta.seq, "that row is older than the change");
+  state.row(row({ ...told, last_seq: closing.meta.seq, may: ["read"], closed: true }));
+  assert.deepEqual(state.summary("team").may, ["read"]);
+  assert.equal(state.facts.get("team")?.asks, 0);
+  state.row(row({ ...told, last_seq: closing.meta.seq, may: ["read"], closed: true }));
+  state.apply(event("role_changed", { user_id: "me", role: "admin" }));
+  assert.notEqual(state.facts.get("team")?.asks, 0);
+  assert.equal(state.summary("team").role, "admin");
+});
+
+test("slow mode is that of the list and of the group's events, of which one that fills a gap is older", () => {
+  const state = newState();
+  const { event } = talk("team");
+  state.row(row({ kind: "group", target_id: "team", last_seq: 0, unread: 0, role: "member" }));
+  assert.equal(state.summary("team").slowModeSeconds, 0);
+  const [older, newer] = [event("changed", { slow_mode_seconds: 30 }), event("changed", { slow_mode_seconds: 60 })];
+  state.apply(newer);
+  assert.equal(state.summary("team").slowModeSeconds, 60);
+  state.apply(older);
+  assert.equal(state.summary("team").slowModeSeconds, 60);
+  assert.equal(state.facts.get("team")?.asks, 0, "nothing of the rights changed");
+  state.apply(event("changed", { slow_mode_seconds: 0 }));
+  assert.equal(state.summary("team").slowModeSeconds, 0);
+});
+
+test("pictures are those of the list and of the group's events", () => {
+  const state = newState();
+  const { event } = talk("team");
+  state.row(row({ kind: "group", target_id: "team", last_seq: 0, unread: 0, picture: "a_1" }));
+  assert.equal(state.summary("team").picture, "a_1");
+  state.apply(event("changed", { description: "What we do" }));
+  assert.equal(state.summary("team").picture, "a_1");
+  state.apply(event("changed", { picture: null }));
+  assert.equal(state.summary("team").picture, null);
+  assert.equal(state.summary("ann").picture, undefined, "the server has not told");
+});
+
 test("receipts set the state of own messages, and of no others", () => {
   const state = newState();
   const { say, receipt } = talk();
@@ -386,6 +438,31 @@ test("receipts set the state of own messages, and of no others", () => {
   assert.equal(state.view("ann").messages[1], second);
   state.apply(receipt("ann", 2, { state: "delivered" }));
   assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "delivered"]);
+});
+
+test("in a group a message is read once all who are in it have read it", () => {
+  const state = newState();
+  const { say, receipt, event } = talk("team");
+  const states = () => state.view("team").messages.filter(({ mine }) => mine).map((message) => message.state);
+  state.apply(say("me", "1", {}, { id: "a" }));
+  state.apply(receipt("ann", 1));
+  assert.deepEqual(states(), ["delivered"]); // who is in it is not known
+  const conversation = state.mirror.conversation("team");
+  conversation.know(["me", "ann", "bob"]);
+  assert.deepEqual(states(), ["delivered"]);
+  state.apply(receipt("bob", 1));
+  assert.deepEqual(states(), ["read"]);
+  state.apply(event("member_added", { user_id: "cleo" }));
+  assert.deepEqual(states(), ["delivered"]);
+  const removal = event("member_removed", { user_id: "cleo" });
+  const last = event("member_added", { user_id: "dan" });
+  state.apply(receipt("dan", 1));
+  state.apply(last);
+  assert.deepEqual(states(), ["delivered"]); // cleo has not read it
+  state.apply(removal); // it fills a gap
+  assert.equal(conversation.members, null);
+  conversation.know(["me"]);
+  assert.deepEqual(states(), ["delivered"]);
 });
 
 test("a notification to the user is not in the conversation with its sender", () => {
@@ -739,4 +816,42 @@ test("answers and commands for programs are no rows", () => {
   own("slash_command");
   own("notification");
   assert.deepEqual(state.view("self").messages.map(({ type }) => type), ["notification"]);
+});
+
+test("a receipt changes the messages that it passed, and no others", () => {
+  const state = newState();
+  const ann = talk();
+  for (let number = 0; number < 6; number += 1) state.apply(ann.say("me", String(number)));
+  state.apply(ann.receipt("ann", 4));
+  const before = state.view("ann").messages;
+  assert.deepEqual(before.map((one) => one.state), ["read", "read", "read", "read", "sent", "sent"]);
+  state.apply(ann.receipt("ann", 5));
+  const after = state.view("ann").messages;
+  assert.deepEqual(after.map((one, at) => one === before[at]), [true, true, true, true, false, true]);
+});
+
+test("a gap of which the server has nothing is none", () => {
+  const state = newState();
+  const ann = talk();
+  const all = [...Array(9).keys()].map((number) => ann.say("ann", String(number)));
+  const page = (/** @type {number[]} */ ...seqs) => ({ messages: all.filter(({ meta }) => seqs.includes(meta.seq ?? 0)), has_more: true });
+  state.page("ann", page(8, 9), { older: true });
+  state.page("ann", page(1, 2), { bounds: {} });
+  assert.deepEqual(state.view("ann").gaps, [{ fromSeq: 3, toSeq: 7 }]);
+  state.page("ann", page(5), { bounds: { before: 8 } }); // 6 and 7 are gone
+  assert.deepEqual(state.view("ann").gaps, [{ fromSeq: 3, toSeq: 4 }]);
+  state.page("ann", page(), { bounds: { after: 2, before: 5 } });
+  assert.deepEqual(state.view("ann").gaps, []);
+});
+
+test("messages that come in any order stand in that of their seqs", () => {
+  const state = newState(4);
+  const ann = talk();
+  const all = [...Array(70).keys()].map((number) => ann.say("ann", String(number)));
+  for (const at of [5, 2, 3, 0, 4, 1]) state.apply(all[at]);
+  assert.deepEqual(contents(state), ["0", "1", "2", "3", "4", "5"]);
+  for (const envelope of all.slice(6)) state.apply(envelope);
+  state.trim("ann");
+  assert.deepEqual(contents(state), ["66", "67", "68", "69"]);
+  assert.equal(state.oldestSeq("ann"), 67);
 });

@@ -89,7 +89,19 @@ test("the list is there after one fetch, before there is a connection", async ()
   await store.ready;
   assert.deepEqual(store.conversations.map(({ name, unread, lastMessage }) => [name, unread, lastMessage?.payload.content]), [["Bob", 3, "3"]]);
   assert.equal(store.me?.display_name, "Alice");
-  assert.deepEqual(rest.asked, ["GET /api/users/me", "GET /api/conversations?limit=200", "GET /api/notifications?limit=100"]);
+  assert.deepEqual(rest.asked, ["GET /api/users/me", "GET /api/conversations?limit=200", "GET /api/marks", "GET /api/notifications?limit=100"]);
+});
+
+test("the own account is asked for again when it was changed", async () => {
+  const rest = new Rest();
+  const { store } = await started({ rest, connect: false });
+  await store.ready;
+  let told = 0;
+  store.subscribe("me", () => (told += 1));
+  rest.answer = () => ({ user_id: "alice", display_name: "Alice Liddell" });
+  assert.equal((await store.refreshMe()).display_name, "Alice Liddell");
+  await pass(1);
+  assert.deepEqual([store.me?.display_name, told], ["Alice Liddell", 1]);
 });
 
 test("a server that cannot be reached is asked again", async () => {
@@ -117,6 +129,43 @@ test("a conversation is loaded page by page, and two calls at once fetch once", 
   assert.deepEqual([contents(store), store.conversation("bob").hasOlder], [["1", "2", "3", "4", "5"], false]);
 });
 
+test("what came between the newest page and the connection is shown, as the server's list alone tells of it", async () => {
+  const { store, rest, socket } = await started({ connect: false });
+  await store.loadOlder("bob");
+  assert.deepEqual(contents(store), []);
+  rest.rows = [row(1)];
+  rest.pages["?limit=20"] = page([message(1)]);
+  socket.connect().catch(() => {});
+  await pass(2);
+  assert.deepEqual(contents(store), ["1"]);
+  store.close();
+});
+
+test("who is in a group is fetched with its newest page, and again if somebody came meanwhile", async () => {
+  const rest = new Rest();
+  const said = (/** @type {number} */ seq, /** @type {string} */ type, /** @type {any} */ payload, sender_id = "alice") => ({
+    type, payload, meta: { message_id: seq, seq, id: `i${seq}`, sender_id, target_id: "team", timestamp: seq },
+  });
+  const first = said(1, "group_message", { content: "1" });
+  rest.rows = [row(1, { kind: "group", target_id: "team", name: "Team", last_message: first })];
+  rest.pages = { "?limit=50": { ...page([first]), latest: [{ type: "read_receipt", payload: { up_to_seq: 1 }, meta: { sender_id: "bob", target_id: "team", message_id: 2 } }] } };
+  const { store, world } = await started({ rest });
+  const answer = rest.answer.bind(rest);
+  const answers = [["alice", "bob"], ["alice", "bob", "carol"]];
+  rest.answer = (path, search) => {
+    if (path !== "/api/groups/team") return answer(path, search);
+    if (answers.length === 2) {
+      const { type, payload, meta } = said(3, "group_event", { event: "member_added", user_id: "carol" }, "bob");
+      world.relay.socket.say(type, payload, meta);
+    }
+    return { group_id: "team", name: "Team", members: answers.shift()?.map((user_id) => ({ user_id, role: "member" })) };
+  };
+  await store.loadOlder("team");
+  await pass();
+  assert.deepEqual(answers, []);
+  assert.equal(store.conversation("team").messages[0].state, "delivered"); // carol has not read it
+});
+
 test("missing messages are a gap, and are loaded as one", async () => {
   const rest = new Rest();
   rest.rows = [row(9)];
@@ -127,6 +176,35 @@ test("missing messages are a gap, and are loaded as one", async () => {
   assert.deepEqual(store.conversation("bob").gaps, [{ fromSeq: 4, toSeq: 8 }]);
   await store.loadGap("bob", { fromSeq: 4, toSeq: 8 });
   assert.deepEqual([contents(store).length, store.conversation("bob").gaps], [9, []]);
+});
+
+test("a gap is filled from its beginning, too, and what was deleted of it is no gap", async () => {
+  const rest = new Rest();
+  rest.rows = [row(9)];
+  rest.pages = {
+    "?limit=1": page([message(9)], true), "?around=1&limit=1": page([message(1)], true),
+    "?after=1&limit=2": page([message(2), message(3)], true), "?before=9&limit=5": page([message(3)], true),
+  };
+  const { store } = await started({ rest });
+  await store.loadOlder("bob", 1);
+  await store.loadAround("bob", 1, 1);
+  await store.loadGap("bob", { fromSeq: 2, toSeq: 8 }, 2, { oldestFirst: true });
+  assert.deepEqual(store.conversation("bob").gaps, [{ fromSeq: 4, toSeq: 8 }]);
+  await store.loadGap("bob", { fromSeq: 4, toSeq: 8 });
+  assert.deepEqual(store.conversation("bob").gaps, []);
+});
+
+test("a time leads to a seq, and an id to a message that is not kept", async () => {
+  const rest = new Rest();
+  rest.rows = [row(9)];
+  rest.pages = { "?after=0&limit=1&since=100&until=200": page([message(4)]) };
+  const answer = rest.answer.bind(rest);
+  rest.answer = (path, search) => (path === "/api/messages/4" ? message(4, "four") : answer(path, search));
+  const { store } = await started({ rest });
+  assert.deepEqual([await store.seqAt("bob", 100, 200), await store.seqAt("bob", 300)], [4, null]);
+  const found = await store.fetchMessage(4);
+  assert.deepEqual([found?.payload.content, found?.conversation, found?.seq, store.message("bob", 4)], ["four", "bob", 4, undefined]);
+  assert.equal(store.message("bob", 9)?.seq, 9);
 });
 
 test("subscribers are called once for many changes, for their own path, until they unsubscribe", async () => {
@@ -324,6 +402,18 @@ test("markRead sends nothing where everything is read", async () => {
   await pass();
   assert.equal(store.conversation("bob").unread, 0);
   assert.equal(world.relay.log.filter(({ type }) => type === "read_receipt").length, 1);
+});
+
+test("markRead goes as far as was seen", async () => {
+  const { world, store } = await started();
+  for (const content of ["1", "2", "3"]) world.relay.write(content);
+  store.markRead("bob", { upTo: 2 });
+  assert.equal(store.conversation("bob").unread, 1);
+  store.markRead("bob", { upTo: 1 });
+  store.markRead("bob", { upTo: 99 });
+  await pass();
+  const receipts = world.relay.log.filter(({ type }) => type === "read_receipt");
+  assert.deepEqual(receipts.map(({ payload }) => payload.up_to_seq), [2, 3]);
 });
 
 test("a closed store no longer follows the server", async () => {

@@ -108,6 +108,11 @@ test("a message uploads its files, among ids and paths", async () => {
   const sent = device.messaging.sendPrivateMessage("bob", "three", [id, new File(["22"], "two.txt"), { path }]);
   assert.equal(sent.state, "uploading");
   assert.deepEqual(device.store.conversation("bob").messages.map(({ state }) => state), ["uploading"]);
+  const files = () => device.store.conversation("bob").messages[0]?.files ?? [];
+  const described = (/** @type {number} */ at) => [files()[at]?.name, files()[at]?.size, files()[at]?.described];
+  assert.deepEqual([files()[0]?.attachmentId, described(0)], [id, ["", 0, false]], "one that others uploaded");
+  assert.deepEqual([files()[1]?.attachmentId, files()[1]?.progress, described(1)], [null, 0, ["two.txt", 2, true]]);
+  assert.deepEqual(described(2), ["note.txt", 0, true]);
   sent.onChange((message) => steps.push(/** @type {any} */ (message).progress));
   const { message_id: messageId } = await sent;
   const [, two = "", three = ""] = (await last())?.attachments ?? [];
@@ -116,6 +121,13 @@ test("a message uploads its files, among ids and paths", async () => {
   assert.equal(steps.at(-1), 1);
   const [shown, ...others] = device.store.conversation("bob").messages;
   assert.deepEqual([shown?.messageId, shown?.key, others], [messageId, `i:${sent.id}`, []]);
+  assert.deepEqual([files()[1]?.attachmentId, files()[1]?.progress, described(1)], [two, null, ["two.txt", 2, true]]);
+  assert.equal(await files()[1]?.blob?.text(), "22", "it needs no download here");
+  assert.deepEqual((await last())?.files?.map(({ name, type, size }) => [name, type, size]), [
+    ["one.txt", "text/plain", 1],
+    ["two.txt", "text/plain", 2],
+    ["note.txt", "text/plain", 13],
+  ]);
   await device.close();
 });
 

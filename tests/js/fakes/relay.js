@@ -34,6 +34,11 @@ export class FakeRelay {
     return this.#store({ type, payload: { content }, meta: { target_id: target } }, sender, null);
   }
 
+  /** Another user edits or deletes a message. */
+  change(payload, type, { sender = "bob", target = this.user } = {}) {
+    return this.#store({ type, payload, meta: { target_id: target } }, sender, null);
+  }
+
   /** Answer the history over HTTP: `GET /api/messages/user/…` with `after` and `limit`. */
   fetch = async (address) => {
     const url = new URL(address);

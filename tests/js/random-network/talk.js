@@ -2,13 +2,14 @@
 
 import assert from "node:assert/strict";
 
+import { memoryStorage } from "../../../relay/web/sdk/index.js";
 import { Device, UNLIMITED, until } from "../support/devices.js";
 import { randomOf } from "../support/random.js";
 import { Server } from "../support/server.js";
 import { Network, pause } from "./network.js";
 
 /** @typedef {ReturnType<typeof randomOf>} Random */
-/** @typedef {Device & { user: string, name: string }} Talker */
+/** @typedef {Device & { user: string, name: string, storage: import("../../../relay/web/sdk/index.js").Storage }} Talker */
 
 const USERS = ["ann", "ben", "cat"];
 const GROUP = "team";
@@ -69,6 +70,7 @@ async function run(server, network, devices, tokens, seed, seconds) {
       devices.filter((device) => device.user === user),
       said,
     );
+  for (const device of devices.filter(({ name }) => name.endsWith("-1"))) messages += await compareKept(server.url, tokens, device);
   const sent = [...said.values()].flat().length;
   const reconnects = devices.reduce((sum, device) => sum + device.reconnects, 0);
   return { sent, seen: messages, reconnects, ...Object.fromEntries(network.counts) };
@@ -81,11 +83,9 @@ async function run(server, network, devices, tokens, seed, seconds) {
  * @param {string} name
  */
 function talker(url, token, user, name) {
-  const device = Object.assign(new Device(url, token ?? "", { socket: { clientId: name } }), {
-    user,
-    name,
-    reconnects: 0,
-  });
+  const storage = memoryStorage();
+  const options = { socket: { clientId: name, storage }, store: { persist: name.endsWith("-1") } };
+  const device = Object.assign(new Device(url, token ?? "", options), { user, name, storage, reconnects: 0 });
   device.socket.on("state", (state) => (device.reconnects += state === "reconnecting" ? 1 : 0));
   return device;
 }
@@ -189,6 +189,38 @@ async function compare(url, token, devices, said) {
 }
 
 /**
+ * Compare what a device that comes back shows of its last visit, once it has resumed, with what a new one loads.
+ *
+ * @param {string} url
+ * @param {Record<string, string>} tokens
+ * @param {Talker} device
+ */
+async function compareKept(url, tokens, { name, user, store, socket, storage }) {
+  await pause(3_000); // what changed last is written within that time
+  store.close();
+  await socket.disconnect();
+  const back = new Device(url, tokens[user] ?? "", { socket: { clientId: name, storage }, store: { persist: true } });
+  const fresh = await new Device(url, tokens[user] ?? "").connect();
+  let messages = 0;
+  try {
+    await back.socket.opened;
+    await until(() => back.store.conversations.length > 0, `${name} shows the list of its last visit`, PATIENCE_SECONDS);
+    await back.connect();
+    for (const { target } of fresh.store.conversations) {
+      await back.store.loadOlder(target);
+      await fresh.store.loadOlder(target);
+      const [kept, stored] = [back, fresh].map((one) => shown(one, target));
+      assert.deepEqual(kept.slice(-stored.length), stored, `${name} after a pause: ${target}`);
+      messages += stored.length;
+    }
+  } finally {
+    await back.close();
+    await fresh.close();
+  }
+  return messages;
+}
+
+/**
  * Return all of a conversation as a device shows it.
  *
  * @param {Device} device
@@ -198,6 +230,11 @@ async function whole({ store }, target) {
   do await store.loadOlder(target, 200);
   while (store.conversation(target).hasOlder);
   for (const gap of store.conversation(target).gaps) await store.loadGap(target, gap, 200);
+  return shown({ store }, target);
+}
+
+/** @param {{ store: import("../../../relay/web/sdk/index.js").Store }} device @param {string} target */
+function shown({ store }, target) {
   return store
     .conversation(target)
     .messages.map(({ id, seq, payload, editedAt, deletedAt, reactions }) => ({

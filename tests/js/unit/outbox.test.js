@@ -383,3 +383,47 @@ test("ten thousand messages are sent in order and within seconds", async () => {
   assert.equal(seen.length, 10_000);
   assert.deepEqual(seen.filter((content) => content % 2).map(Number), Array.from({ length: 5000 }, (_, n) => 2 * n + 1));
 });
+
+test("slow mode holds the messages of one type to one target, and nothing else, until the server's time", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  let slow = false;
+  const details = { reason: "slow_mode", seconds: 30 };
+  const error = { code: "rate_limited", message: "too soon", retry: true, retry_after: 30, details };
+  world.relay.refuse = ({ type, meta }) => (slow && type === "group_message" && meta.target_id === "team" ? error : null);
+  const write = (content, target = "team") => socket.sendMessage("group_message", { content }, target);
+  await write("one");
+  slow = true;
+  const [two, three] = [write("two"), write("three")];
+  await settle();
+  assert.equal(two.error.details.reason, "slow_mode");
+  assert.deepEqual([two.state, three.state], ["queued", "queued"]);
+  await socket.sendMessage("reaction", { message_id: 1, emoji: "👍", on: true }, "team");
+  await write("elsewhere", "other");
+  await say(socket, "to bob");
+  assert.deepEqual(world.network.last.all("group_message").map(({ payload }) => payload.content), ["one", "two", "elsewhere"]);
+  slow = false;
+  await world.clock.advance(29);
+  assert.deepEqual(world.relay.written("team").filter(Boolean), ["one"]);
+  await world.clock.advance(1.1);
+  await Promise.all([two, three]);
+  assert.deepEqual(world.relay.written("team").filter(Boolean), ["one", "two", "three"]);
+});
+
+test("a new connection does not end slow mode's hold", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  let refusals = 0;
+  const error = { code: "rate_limited", message: "too soon", retry: true, retry_after: 600, details: { reason: "slow_mode" } };
+  world.relay.refuse = ({ type }) => (type === "group_message" && ++refusals ? error : null);
+  const message = socket.sendMessage("group_message", { content: "one" }, "team");
+  await settle();
+  for (let times = 0; times < 3; times += 1) {
+    world.relay.cut();
+    await world.clock.advance(30);
+  }
+  assert.equal(refusals, 1);
+  world.relay.refuse = () => null;
+  await world.clock.advance(520);
+  await message;
+});

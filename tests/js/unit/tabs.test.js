@@ -412,7 +412,7 @@ test("a tab with another user's token and no name of its own hears nothing of th
   world.network.sockets[0].say("chat_message", { content: "for alice" }, { message_id: 1, seq: 1, sender_id: "bob", target_id: "alice" });
   await settle();
   assert.equal(carol.socket.connectionState, "closed");
-  assert.match(carol.socket.lastError.message, /of the user alice, and the token of carol; give each account a name/);
+  assert.match(carol.socket.lastError.message, /is of alice, the token of carol; give each account a name/);
   assert.deepEqual(carol.socket.contents, []);
   assert.deepEqual(alice.socket.contents, ["for alice"]);
 });

@@ -1,5 +1,6 @@
 """The commands `relay bot …`, and the registry: bots come and go, with their tokens and commands."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,13 @@ import trio
 from relay.app.plugin_admin import run_command
 from relay.plugin import RelayError
 from relay.protocol.errors import Disconnect
+from relay.protocol.kinds import ServerRole
+from relay.services.audit import Actor
+from relay.storage import audit
+from relay.storage.accounts import update_user
+from relay.storage.audit import Wanted
 from relay.testing import RelayWorld
+from tests.actors import OPERATOR
 from tests.plugins.bots.people import HELP, ON, ROLL, SECRET, answer, bot, invoke, types, with_dice
 
 
@@ -70,10 +77,74 @@ async def test_a_removed_bot_is_shut_out_and_comes_back_under_its_name_without_i
 async def test_a_disabled_bot_has_no_commands(relay_world: RelayWorld) -> None:
     async with with_dice(relay_world) as (world, _dice):
         alice = await world.connect("alice")
-        await world.engine.accounts.set_disabled("dice", True)
+        await world.engine.administration.set_disabled(OPERATOR, "dice", True)
         assert (await invoke(alice, "team", "roll"))["code"] == "not_found"
-        await world.engine.accounts.set_disabled("dice", False)
+        await world.engine.administration.set_disabled(OPERATOR, "dice", False)
         assert (await invoke(alice, "team", "roll"))["bot"] == "dice"
+
+
+async def test_a_banned_bot_is_shut_out_and_comes_back_whole(relay_world: RelayWorld) -> None:
+    async with with_dice(relay_world) as (world, dice):
+        alice = await world.connect("alice")
+        await world.engine.moderation.restrict(OPERATOR, "ban", "dice", reason="spam")
+        assert (await dice.closed()).code == 4502
+        assert (await invoke(alice, "team", "roll"))["code"] == "not_found"
+        assert (await world.rest("GET", "/api/commands", "alice")).body["commands"] == []
+        assert (await world.rest("GET", "/api/users/me", "dice")).body["details"]["reason"] == "banned"
+        await world.engine.moderation.lift(OPERATOR, "ban", "dice")
+        await world.connect("dice")
+        assert (await invoke(alice, "team", "roll"))["bot"] == "dice"
+
+
+async def test_bots_are_banned_with_their_owner_and_come_back_with_them(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", "mallory", **ON) as world:
+        dice, coin = (
+            await bot(world, "dice", ROLL, owner="mallory"),
+            await bot(world, "coin", HELP, owner="mallory"),
+        )
+        await bot(world, "other", SECRET, owner="bob")
+        moderation, now = world.engine.moderation, world.engine.now
+
+        async def banned() -> dict[str, str]:
+            return {one.user_id: one.reason for one in await moderation.in_force(OPERATOR)}
+
+        await moderation.restrict(OPERATOR, "ban", "coin", reason="by itself")
+        assert (await coin.closed()).code == 4502
+        await trio.sleep(1)
+        await moderation.restrict(OPERATOR, "ban", "mallory", reason="spam", until=now() + 3600)
+        closed = await dice.closed()
+        assert closed.code == 4502
+        assert closed.reason.endswith("its owner mallory is banned")
+        with pytest.raises(RelayError):  # nor does anything else speak in its name
+            await world.engine.submitter.send_as("dice", "chat_message", {"content": "x"}, "alice")
+        assert (await world.rest("GET", "/api/users/me", "dice")).body["details"]["reason"] == "banned"
+        its_owner = "its owner mallory is banned"
+        assert await banned() == {"mallory": "spam", "dice": its_owner, "coin": "by itself"}
+        await moderation.restrict(OPERATOR, "ban", "mallory", reason="more spam", until=now() + 7200)
+        await trio.sleep(3700)
+        assert await banned() == {"mallory": "more spam", "dice": its_owner, "coin": "by itself"}
+        found = await world.engine.runner.read(lambda connection: audit.find(connection, Wanted(after=0), 10))
+        acts = [(one.payload["act"], one.payload["about"]["id"]) for one in found][-4:]
+        assert acts == [("user.banned", "mallory"), ("user.banned", "dice")] * 2
+        await moderation.lift(OPERATOR, "ban", "mallory")
+        assert await banned() == {"coin": "by itself"}
+        await world.connect("dice")
+        await moderation.restrict(OPERATOR, "ban", "mallory", until=now() + 100)
+        await trio.sleep(101)
+        assert await banned() == {"coin": "by itself"}
+        await world.connect("dice")
+        assert (await world.rest("GET", "/api/users/me", "other")).status == 200
+
+
+async def test_who_may_not_ban_a_bot_bans_its_owner_alone(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "mona", "mallory", **ON) as world:
+        await bot(world, "dice", ROLL, owner="mallory")
+        for name, role in (("mona", "moderator"), ("dice", "admin")):
+            await world.engine.runner.write(partial(update_user, user_id=name, role=role))
+        world.engine.accounts.forget()
+        mona = Actor("mona", ServerRole.MODERATOR, "rest")
+        await world.engine.moderation.restrict(mona, "ban", "mallory")
+        assert [one.user_id for one in await world.engine.moderation.in_force(mona)] == ["mallory"]
 
 
 async def test_a_new_token_stands_beside_the_others_or_in_their_place(relay_world: RelayWorld) -> None:

@@ -67,6 +67,22 @@ async def test_an_answer_for_all_comes_into_the_conversation(relay_world: RelayW
         assert frame["payload"]["reply_to"] == frame["payload"]["invocation"] - 1
 
 
+async def test_an_answer_for_all_comes_into_the_thread_of_its_invocation(
+    relay_world: RelayWorld, tmp_path: Path
+) -> None:
+    async with with_echo(relay_world, tmp_path) as world:
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        root = (await bob.request("group_message", {"content": "Where?"}, "team"))["payload"]["message_id"]
+        asked = {"command": "echo", "text": "here", "thread": root}
+        await alice.request("slash_command", asked, "team")
+        assert (await bob.next("slash_response"))["payload"]["thread"] == root
+        await alice.request("slash_command", asked | {"text": "whispered"}, "team")
+        answers = [(await alice.next("slash_response"))["payload"] for _ in range(2)]
+        assert [one.get("thread") for one in answers] == [root, None]
+        summary = (await world.rest("GET", f"/api/messages/thread/{root}", "bob")).body["thread"]
+        assert (summary["replies"], summary["unread"]) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("text", "says"), [("refuse", "say something else"), ("fail", "the plugin 'echoes' failed")]
 )

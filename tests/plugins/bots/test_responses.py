@@ -229,3 +229,39 @@ async def test_a_mirror_counts_answers_and_polls_as_the_server_does(relay_world:
             assert mirror.conversation("self").unread(user, now) == own["unread"]
             assert (team["unread"], own["unread"]) == ((0, 1) if user == "alice" else (3, 0))
             assert sorted(mirror.conversation("team").messages) == [1, 2, 3, 4]
+
+
+async def test_what_is_invoked_in_a_thread_is_answered_in_that_thread(relay_world: RelayWorld) -> None:
+    async with with_dice(relay_world) as (world, dice):
+        alice, bob = await world.connect("alice"), await world.connect("bob")
+        root = (await alice.request("group_message", {"content": "Who begins?"}, "team"))["payload"]["message_id"]
+        asked = {"command": "roll", "thread": root}
+        invoked = (await alice.request("slash_command", asked, "team"))["payload"]["message_id"]
+        frame = await dice.next("slash_command")
+        assert (frame["payload"]["thread"], "about" in frame["payload"]) == (root, False)
+        told = await answer(dice, invoked, "7")
+        assert (await bob.next("slash_response"))["payload"]["thread"] == root
+        said = (await bob.request("group_message", {"content": "/roll 2", "thread": root}, "team"))["payload"]
+        frame = await dice.next("slash_command")
+        assert (frame["payload"]["thread"], frame["payload"]["about"]) == (root, said["message_id"])
+        again = await answer(dice, frame["meta"]["message_id"], "3")
+        await answer(dice, frame["meta"]["message_id"], "for you", private=True)
+        for_all, private = [(await bob.next("slash_response"))["payload"] for _ in range(2)]
+        assert (for_all["thread"], private["private"], "thread" in private) == (root, True, False)
+        page = (await world.rest("GET", f"/api/messages/thread/{root}", "alice")).body
+        contents = [one["meta"]["message_id"] for one in page["messages"]]
+        assert contents == [told["message_id"], said["message_id"], again["message_id"]]
+
+
+async def test_a_thread_that_is_none_takes_no_command(relay_world: RelayWorld) -> None:
+    async with with_dice(relay_world) as (world, dice):
+        alice, carol = await world.connect("alice"), await world.connect("carol")
+        root = (await alice.request("group_message", {"content": "Who begins?"}, "team"))["payload"]["message_id"]
+        reply = {"content": "I do", "thread": root}
+        inside = (await alice.request("group_message", reply, "team"))["payload"]["message_id"]
+        for thread, says in ((inside, f"reply in the thread of message {root}"), (9999, "message 9999")):
+            refused = await alice.request("slash_command", {"command": "roll", "thread": thread}, "team")
+            assert says in refused["payload"]["message"]
+        refused = await carol.request("slash_command", {"command": "roll", "thread": root}, "bob")
+        assert refused["payload"]["code"] == "not_found"
+        assert await types(dice, "slash_command") == []

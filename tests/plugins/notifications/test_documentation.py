@@ -46,6 +46,7 @@ async def test_every_call_of_the_page_is_true_and_there_is_no_other(notifying: N
         for i in range(0, len(parts), 3)
     ]
     async with notifying() as town:
+        await town.group("alice", "bob", group_id="ops")
         claimed = town.world.engine.registry.paths.items()
         own = {(method, path) for (method, path), owner in claimed if owner == "plugin 'notifications'"}
         assert {(method, re.sub(r"{\w+}", "<>", path)) for method, path, _ in calls} == own
@@ -228,5 +229,5 @@ def test_every_field_of_a_push_is_on_the_page() -> None:
     table = PAGE.partition("| field of a push | meaning |\n")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[1:])))
     assert named == {
-        "event", "tag", "title", "body", "renotify", "count", "timestamp", "kind", "target_id", "message_id", "url",
+        "event", "tag", "title", "body", "renotify", "count", "timestamp", "kind", "target_id", "message_id", "seq", "url",
     }  # fmt: skip

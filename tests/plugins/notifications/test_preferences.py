@@ -10,7 +10,7 @@ import trio
 
 from tests.plugins.notifications.conftest import SOON, Notifying, Town
 
-NOTHING = {"do_not_disturb_until": None, "quiet_hours": None, "content": None, "muted": []}
+NOTHING = {"do_not_disturb_until": None, "quiet_hours": None, "content": None, "muted": [], "everything": []}
 
 
 async def pushed(town: Town, text: str, sender: str = "alice", target: str = "bob", **more: list[str]) -> bool:
@@ -104,3 +104,59 @@ async def test_only_ones_own_conversations_can_be_muted(notifying: Notifying) ->
         for target in ("nobody", "team"):
             refused = await town.rest("PUT", f"/api/push/muted/{target}", "bob", 404)
             assert refused["detail"] == f"there is no user or group '{target}'"
+
+
+async def test_a_group_notifies_of_everything_where_its_reader_wants_that(notifying: Notifying) -> None:
+    rules = '[{do = "nothing", senders = ["carol"]}]'
+    async with notifying(rules=rules) as town:
+        await town.ntfy("bob")
+        await town.group("alice", "bob", "carol")
+        assert not await pushed(town, "not yet", target="team")
+        await town.rest("PUT", "/api/push/everything/team", "bob", 204)
+        assert await pushed(town, "all of it", target="team")
+        assert not await pushed(town, "but what a rule leaves out", sender="carol", target="team")
+        assert not await pushed(town, "nor one's own", sender="bob", target="team")
+        await town.rest("PUT", "/api/push/muted/team", "bob", 204, until=town.world.engine.now() + 100)
+        assert not await pushed(town, "muted for a while", target="team")
+        chosen = await town.rest("GET", "/api/push/settings", "bob")
+        assert (chosen["everything"], chosen["muted"][0]["target_id"]) == (["team"], "team")
+        await trio.sleep(100)
+        assert await pushed(town, "all of it again", target="team")
+        await town.rest("DELETE", "/api/push/everything/team", "bob", 204)
+        assert not await pushed(town, "as usual", target="team")
+        assert await pushed(town, "but mentions", target="team", mentions=["bob"])
+        await town.rest("PUT", "/api/push/everything/nowhere", "bob", 404)
+
+
+async def test_a_target_has_the_words_of_its_language(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob", language="fr")
+        await town.rest("PATCH", "/api/push/settings", "bob", content="sender")
+        await town.say("alice", "bob", "Bonjour")
+        await town.say("alice", "bob", "Encore")
+        await trio.sleep(SOON)
+        assert town.outside.ntfy.texts == [("alice", "2 nouveaux messages")]
+
+
+async def test_what_is_chosen_on_one_device_is_told_to_all_of_the_users_devices_and_to_nobody_else(
+    notifying: Notifying,
+) -> None:
+    async with notifying() as town:
+        await town.group("alice", "bob", "carol")
+        laptop, phone = await town.world.connect("bob", "laptop"), await town.world.connect("bob", "phone")
+        alice = await town.world.connect("alice")
+        await phone.event("inactive")
+        for method, path, status, body in (
+            ("PUT", "muted/alice", 204, {"mentions": True}),
+            ("DELETE", "muted/alice", 204, {}),
+            ("PUT", "everything/team", 204, {}),
+            ("DELETE", "everything/team", 204, {}),
+            ("PATCH", "settings", 200, {"content": "none"}),
+        ):
+            await town.rest(method, f"/api/push/{path}", "bob", status, **body)
+            for device in (laptop, phone):
+                assert (await device.next("notification_settings"))["payload"] == {}
+        await town.rest("PUT", "/api/push/muted/nobody", "bob", 404)
+        await trio.sleep(1)
+        for device in (laptop, phone, alice):
+            assert "notification_settings" not in [frame["type"] for frame in await device.drain()]

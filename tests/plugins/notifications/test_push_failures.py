@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from relay.testing import World
+from tests.actors import OPERATOR
 from tests.plugins.notifications.conftest import SOON, Notifying, Outside, Town
 from tests.plugins.notifications.receivers import Ntfy, Reply
 
@@ -166,6 +167,37 @@ async def test_a_disabled_account_is_told_nothing(notifying: Notifying) -> None:
         assert town.outside.ntfy.calls == []
 
 
+async def test_a_banned_account_is_told_nothing_nor_what_waited_for_it(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.ntfy("bob")
+        browser = await town.browser("bob")
+        await town.say("alice", "bob", "waits")
+        until = town.world.engine.now() + 3600
+        await town.world.engine.moderation.restrict(OPERATOR, "ban", "bob", until=until)
+        await town.say("alice", "bob", "said later")
+        await trio.sleep(3000)
+        assert (town.outside.ntfy.calls, list(browser.shown)) == ([], [])
+        await trio.sleep(700)  # the ban is over
+        await town.say("alice", "bob", "welcome back")
+        await trio.sleep(SOON)
+        assert [text.partition("\n")[0] for _title, text in town.outside.ntfy.texts] == ["welcome back"]
+
+
+async def test_who_is_banned_from_a_group_is_told_nothing_of_it(notifying: Notifying) -> None:
+    async with notifying() as town:
+        await town.group("alice", "bob", "carol")
+        for user in ("bob", "carol"):
+            await town.ntfy(user)
+        await town.say("alice", "team", "waits for @bob @carol", mentions=["bob", "carol"])
+        await town.world.engine.moderation.restrict(OPERATOR, "ban", "bob", group_id="team")
+        await town.say("alice", "team", "later", mentions=["carol"])
+        await trio.sleep(SOON)
+        assert {said["topic"] for said in town.outside.ntfy.published} == {"carol"}
+        await town.say("alice", "bob", "between us")
+        await trio.sleep(SOON)
+        assert [said["topic"] for said in town.outside.ntfy.published][-1] == "bob"
+
+
 async def test_what_waits_survives_a_crash(notifying: Notifying, outside: Outside, tmp_path: Path) -> None:
     async with notifying() as town:
         await town.ntfy("bob")
@@ -251,14 +283,14 @@ async def test_a_full_disk_is_waited_for_and_is_no_failure_of_the_plugins(
         await town.ntfy("bob")
         runner = town.world.engine.runner
         await town.say("alice", "bob", "Lunch?")
-        pages = await runner.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
-        await runner.write(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchall())
         await runner.write(
             lambda connection: connection.execute(
                 "CREATE TRIGGER full BEFORE INSERT ON notifications_conversations BEGIN"
                 " INSERT INTO notifications_state VALUES ('filler', zeroblob(1000000)); END"
             )
         )
+        pages = await runner.read(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+        await runner.write(lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchall())
         await trio.sleep(600)
         assert town.outside.ntfy.calls == []
         assert caplog.text.count("the disk did not take something") > 10

@@ -116,16 +116,17 @@ async def test_storing_for_many_waits_for_its_rate_and_loses_none(notifying: Not
             assert len((await town.rest("GET", "/api/notifications", user))["messages"]) == 1
 
 
+RULE = "plugins.notifications.rules.1"
 WRONG = [
-    ('do = "shout"', 4, "Invalid enum value 'shout' - at `rules[1].do`"),
-    ("do = []", 2, 'do is "push", "store", ["push", "store"] or "nothing" - at `rules[1]`'),
-    ('title = "{txt}"', 2, "title: {txt} is not known; there are {title}, {text}, {sender}"),
-    ('body = "{text.__class__}"', 2, "body: {text.__class__} is not known"),
-    ('body = "{text!r}"', 2, "body: {text} is not known"),
-    ('body = "{"', 2, "body: "),
-    ('kinds = ["room"]', 4, "Invalid enum value 'room' - at `rules[1].kinds[0]`"),
-    ("wrds = []", 2, "Object contains unknown field `wrds` - at `rules[1]`"),
-    ("words = [3]", 4, "Expected `str`, got `int` - at `rules[1].words[0]`"),
+    ('do = "shout"', 4, f"{RULE}.do: Invalid enum value 'shout'"),
+    ("do = []", 2, f'[{RULE}]: do is "push", "store", ["push", "store"] or "nothing"'),
+    ('title = "{txt}"', 2, f"[{RULE}]: title: {{txt}} is not known; there are {{title}}, {{text}}, {{sender}}"),
+    ('body = "{text.__class__}"', 2, f"[{RULE}]: body: {{text.__class__}} is not known"),
+    ('body = "{text!r}"', 2, f"[{RULE}]: body: {{text}} is not known"),
+    ('body = "{"', 2, f"[{RULE}]: body: "),
+    ('kinds = ["room"]', 4, f"{RULE}.kinds: Invalid enum value 'room' - at `kinds[0]`"),
+    ("wrds = []", 4, f"{RULE}.wrds: no such option; did you mean words?"),
+    ("words = [3]", 4, f"{RULE}.words: Expected `str`, got `int` - at `words[0]`"),
 ]
 
 
@@ -137,7 +138,7 @@ def test_a_wrong_rule_is_named_with_its_line(tmp_path: Path, wrong: str, line: i
     settings = read_settings(file, {})
     registry = load(["notifications"], [], settings.plugins.options, places=settings.plugins.places)
     (broken,) = registry.broken
-    assert broken.reason.startswith(f"{file}:{line}: plugins.notifications.rules: {told}"), broken.reason
+    assert broken.reason.startswith(f"{file}:{line}: {told}"), broken.reason
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import trio
 from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Role
 from relay.testing import EPOCH, Device, RelayWorld, World
+from tests.actors import OPERATOR
 
 ON = {"RELAY_PLUGINS__ALSO": "bots, remind"}
 DAY = 86_400
@@ -192,7 +193,7 @@ async def test_what_changed_while_the_plugin_was_off_is_looked_at_when_it_is_due
         guard.reason = "set aside"
         await world.engine.groups.remove_member("alice", "team", "bob")
         guard.resume()
-        await world.engine.accounts.set_disabled("bob", True)
+        await world.engine.administration.set_disabled(OPERATOR, "bob", True)
         await trio.sleep(DAY)
         assert await came(world, "alice", "group", "team") == []
         assert await came(world, "alice", "user", "bob") == []
@@ -256,3 +257,49 @@ async def test_without_bots_reminders_work_all_the_same(relay_world: RelayWorld)
         await remind(alice, "x", "team", when="in 10m")
         await trio.sleep(700)
         assert await came(world, "bob", "group", "team") == [("alice", "x", 600)]
+
+
+async def test_who_is_timed_out_reminds_nobody_but_themself(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        await world.engine.groups.create("alice", "Team", ["bob"], "team")
+        bob = await world.connect("bob")
+        soon = await remind(bob, "said before", "team", when="in 2 hours")
+        later = await remind(bob, "said before, for later", "team", when="in 2 days")
+        until = EPOCH + DAY
+        await world.engine.moderation.restrict(OPERATOR, "timeout", "bob", until=until, group_id="team")
+        answer = await bob.request("remind", {"text": "lunch", "when": "in 1 hour"}, "team")
+        assert answer["payload"]["details"]["reason"] == "timed_out"
+        await remind(bob, "mine", "team", when="in 1 hour", only_me=True)
+        assert await jobs(world) != []
+        await trio.sleep(DAY - 1)
+        assert await came(world, "alice", "group", "team") == []  # nor does what they asked for before
+        assert ("reminder", "mine") in await notified(world, "bob")
+        assert await listed(world, "bob") == [("said before, for later", "team")]
+        await trio.sleep(2 * DAY)
+        assert await came(world, "alice", "group", "team") == [("bob", "said before, for later", 2 * DAY)]
+        assert soon < later
+
+
+async def test_a_reminder_for_everybody_counts_in_slow_mode(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        await world.engine.groups.create("alice", "Team", ["bob"], "team")
+        await world.engine.slow_mode.set(OPERATOR, "team", 60)
+        bob = await world.connect("bob")
+        await remind(bob, "stretch", "team", when="in 10 seconds")
+        answer = await bob.request("remind", {"text": "again", "when": "in 1 hour"}, "team")
+        assert answer["payload"]["details"]["reason"] == "slow_mode"
+        await remind(bob, "mine", "team", when="in 1 hour", only_me=True)
+        await trio.sleep(20)
+        assert await came(world, "alice", "group", "team") == [("bob", "stretch", 10)]
+
+
+async def test_a_reminder_does_not_come_to_who_blocks_its_author(relay_world: RelayWorld) -> None:
+    async with relay_world(None, "alice", "bob", **ON) as world:
+        alice = await world.connect("alice")
+        await remind(alice, "call", when="in 1 hour")
+        assert (await world.rest("PUT", "/api/users/alice/block", "bob")).status == 204
+        assert (await refused(alice, text="lunch", when="in 1 hour"))[0] == "forbidden"
+        await remind(alice, "mine", when="in 1 hour", only_me=True)
+        await trio.sleep(DAY)
+        assert await came(world, "bob", "user", "alice") == []
+        assert ("reminder", "mine") in await notified(world, "alice")

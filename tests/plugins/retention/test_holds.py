@@ -85,7 +85,7 @@ async def test_a_message_for_everybody_is_held_with_its_sender_only(relay_world:
     async with relay_world(None, "alice", "bob", **ruled(all={"keep_messages": 0})) as world:
         for name in ("alice", "bob"):
             await world.engine.runner.write(
-                lambda c, name=name: c.execute("UPDATE users SET admin = 1 WHERE user_id = ?", (name,))
+                lambda c, name=name: c.execute("UPDATE users SET role = 'admin' WHERE user_id = ?", (name,))
             )
             await (await world.connect(name)).request("notification", {"title": f"of {name}"}, "*")
         await hold(world, "user", "bob")

@@ -232,14 +232,15 @@ async def test_the_report_tells_what_is_stored(relay_world: RelayWorld) -> None:
         alice = await world.connect("alice")
         await say(alice, "bob", "one", "two!")
         await went(world)
-        chat, free = await run(world, "report")
+        audited, chat, free = await run(world, "report")
+        assert audited["type"] == "audit_event", "the run itself"
         assert chat == {
             "type": "chat_message", "messages": 1, "bytes": len('{"content":"two!"}'), "file_bytes": 0,
             "tombstones": 1, "oldest_at": chat["oldest_at"],
         }  # fmt: skip
         assert free["type"] == "(free)"
         for by, name in (("conversation", "user:alice:bob"), ("sender", "alice"), ("kind", "user")):
-            assert (await run(world, "report", by=by))[0][by] == name
+            assert (await run(world, "report", by=by))[1][by] == name
         for wrong in ({"by": "colour"}, {"limit": 0}):
             with pytest.raises(RelayError):
                 await run(world, "report", **wrong)

@@ -87,4 +87,4 @@ def toml(value: Any) -> str:
 
 
 def make_admin(connection: Any) -> None:
-    connection.execute("UPDATE users SET admin = 1 WHERE user_id = ?", (BOSS,))
+    connection.execute("UPDATE users SET role = 'admin' WHERE user_id = ?", (BOSS,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from tests.actors import OPERATOR
 from tests.plugins.webhooks.conftest import Run
 from tests.plugins.webhooks.receiver import Posted, Reply, answering
 
@@ -120,3 +121,46 @@ async def test_two_webhooks_that_answer_each_other_come_to_an_end(webhooks: Run)
         await trio.sleep(15)
         said = await world.world.history("alice", "group", "team")
         assert len([one for one in said if "content" in one["payload"]]) == 2 * 17
+
+
+async def test_nothing_is_said_in_the_name_of_who_is_banned(webhooks: Run) -> None:
+    async with webhooks("alice", "helper") as world:
+        engine = world.world.engine
+        await engine.groups.create("alice", "Team", ["helper"], "team")
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook(group=["team"], type=["group_message"], reply_as="helper")
+        receiver.behaviour = answering(200, {"content": "at your service"})
+
+        async def said() -> list[str]:
+            await trio.sleep(10)
+            found = await world.world.history("alice", "group", "team")
+            return [one["payload"]["content"] for one in found if one["type"] == "group_message"]
+
+        await world.say(alice, "team", "one", type="group_message")
+        assert await said() == ["one", "at your service"]
+        await engine.moderation.restrict(OPERATOR, "ban", "helper", reason="spam")
+        await world.say(alice, "team", "two", type="group_message")
+        assert await said() == ["one", "at your service", "two"]
+        newest = (await world.command("deliveries", hook_id=hook_id))[0]
+        assert newest.status == 200
+        assert "helper" in newest.error
+        await engine.moderation.lift(OPERATOR, "ban", "helper")
+        await engine.moderation.restrict(OPERATOR, "ban", "helper", group_id="team")
+        await world.say(alice, "team", "three", type="group_message")
+        assert await said() == ["one", "at your service", "two", "three"]
+
+
+async def test_an_answer_that_slow_mode_holds_back_delays_no_delivery(webhooks: Run) -> None:
+    async with webhooks("alice", "helper") as world:
+        engine = world.world.engine
+        await engine.groups.create("alice", "Team", ["helper"], "team")
+        await engine.slow_mode.set(OPERATOR, "team", 3600)
+        alice = await world.world.connect("alice")
+        hook_id, receiver = await world.hook(group=["team"], type=["group_message"], reply_as="helper")
+        receiver.behaviour = answering(200, {"content": "at your service"})
+        await world.say(alice, "team", "one", "two", "three", type="group_message")
+        await trio.sleep(30)
+        assert [text for text in receiver.contents() if text in ("one", "two", "three")] == ["one", "two", "three"]
+        errors = {attempt.error for attempt in await world.command("deliveries", hook_id=hook_id)}
+        assert len(errors) == 2
+        assert any("slow mode" in (error or "") for error in errors)

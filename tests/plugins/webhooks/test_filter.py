@@ -58,7 +58,7 @@ async def test_what_the_options_let_through(webhooks: Run, options: dict[str, An
     [
         (
             {"type": ["chat_mesage"]},
-            "'chat_mesage' is no type that is delivered; these are: action, chat_message, group_event",
+            "'chat_mesage' is no type that is delivered; these are: action, audit_event, chat_message, group_event",
         ),
         ({"type": ["reaction"]}, "'reaction' is no type that is delivered"),
         ({"group": ["alice"]}, "there is no group 'alice'"),

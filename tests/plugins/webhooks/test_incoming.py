@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import trio
 
-from relay.plugin import RelayError
+from relay.plugin import RelayError, update_user
+from tests.actors import OPERATOR
 from tests.plugins.webhooks.conftest import Run
 
 FORM = "application/x-www-form-urlencoded"
@@ -165,11 +167,50 @@ async def test_each_incoming_webhook_has_a_rate_of_its_own(webhooks: Run) -> Non
 async def test_a_disabled_user_posts_nothing(webhooks: Run) -> None:
     async with webhooks("alice") as world:
         path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
-        await world.world.engine.accounts.set_disabled("ci", True)
+        await world.world.engine.administration.set_disabled(OPERATOR, "ci", True)
         answer = await world.world.rest("POST", path, None, data=b"hello")
         assert (answer.status, answer.body["code"]) == (403, "forbidden")
-        await world.world.engine.accounts.set_disabled("ci", False)
+        await world.world.engine.administration.set_disabled(OPERATOR, "ci", False)
         assert (await world.world.rest("POST", path, None, data=b"hello")).status == 201
+
+
+async def test_a_banned_user_posts_nothing_until_the_ban_is_over(webhooks: Run) -> None:
+    async with webhooks("alice") as world:
+        path = (await world.command("incoming", name="builds", as_="ci", to="alice")).path
+        until = world.world.engine.now() + 3600
+        await world.world.engine.moderation.restrict(OPERATOR, "ban", "ci", until=until)
+        answer = await world.world.rest("POST", path, None, data=b"hello")
+        assert (answer.status, answer.body["code"]) == (403, "forbidden")
+        assert await world.world.history("alice", "user", "ci") == []
+        await trio.sleep(3601)
+        assert (await world.world.rest("POST", path, None, data=b"hello")).status == 201
+
+
+async def test_who_is_banned_from_a_group_posts_nothing_there(webhooks: Run) -> None:
+    async with webhooks("alice") as world:
+        engine = world.world.engine
+        await engine.groups.create("alice", "Team", [], "team")
+        path = (await world.command("incoming", name="builds", as_="ci", to="team")).path
+        assert (await world.world.rest("POST", path, None, data=b"one")).status == 201
+        await engine.moderation.restrict(OPERATOR, "ban", "ci", group_id="team")
+        assert (await world.world.rest("POST", path, None, data=b"two")).status in (403, 404)
+        said = [one for one in await world.world.history("alice", "group", "team") if "content" in one["payload"]]
+        assert [one["payload"]["content"] for one in said] == ["one"]
+        assert "ci" not in (await engine.group_administration.get("team")).members
+
+
+async def test_slow_mode_holds_for_who_a_webhook_posts_as(webhooks: Run) -> None:
+    async with webhooks("alice") as world:
+        engine = world.world.engine
+        await engine.groups.create("alice", "Team", [], "team")
+        path = (await world.command("incoming", name="builds", as_="ci", to="team")).path
+        await engine.slow_mode.set(OPERATOR, "team", 60)
+        assert (await world.world.rest("POST", path, None, data=b"one")).status == 201
+        answer = await world.world.rest("POST", path, None, data=b"two")
+        assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+        assert answer.body["details"]["reason"] == "slow_mode"
+        await trio.sleep(60)
+        assert (await world.world.rest("POST", path, None, data=b"two")).status == 201
 
 
 @pytest.mark.parametrize(
@@ -193,3 +234,27 @@ async def test_an_incoming_webhook_that_cannot_be_is_refused(
             await world.command("incoming", **{key: value for key, value in given.items() if value is not None})
         assert told in refused.value.message
         assert [one.name for one in await world.command("incoming")] == ["there"]
+
+
+async def test_who_made_one_and_when_it_was_used_is_known_to_the_minute(webhooks: Run) -> None:
+    async with webhooks("alice", "root") as world:
+        await world.world.engine.runner.write(lambda c: update_user(c, "root", role="admin"))
+        world.world.engine.accounts.forget()
+        body = {"name": "builds", "user_id": "ci", "target_id": "alice"}
+        made = await world.world.rest("POST", "/api/webhooks/incoming", "root", json_body=body)
+
+        async def seen() -> Any:
+            return (await world.world.rest("GET", "/api/webhooks/incoming", "root")).body["incoming"][0]
+
+        assert ((await seen())["made_by"], (await seen())["used_at"]) == ("root", None)
+        await trio.sleep(100)
+        for _ in range(2):
+            assert (await world.world.rest("POST", made.body["path"], None, data=b"x")).status == 201
+        first = (await seen())["used_at"]
+        assert first == pytest.approx(world.world.engine.now(), abs=1)
+        await trio.sleep(30)
+        await world.world.rest("POST", made.body["path"], None, data=b"x")
+        assert (await seen())["used_at"] == first
+        await trio.sleep(31)
+        await world.world.rest("POST", made.body["path"], None, data=b"x")
+        assert (await seen())["used_at"] > first + 60

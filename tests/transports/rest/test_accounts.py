@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from relay.protocol.errors import CloseCode
-from relay.storage import accounts, presence
+from relay.storage import accounts, invites, presence
+from tests.actors import OPERATOR
 from tests.transports.rest.world import World, open_world
 
 pytestmark = pytest.mark.real_time
@@ -30,7 +31,7 @@ async def log_in(world: World, who: str, address: str = "192.0.2.1", **more: Any
 async def invite(world: World, uses: int = 1) -> str:
     now = world.engine.now()
     return await world.engine.runner.write(
-        lambda c: accounts.create_invite(c, now, created_by=None, expires_at=None, uses=uses)
+        lambda c: invites.create_invite(c, now, created_by=None, expires_at=None, uses=uses)
     )
 
 
@@ -52,7 +53,7 @@ async def test_a_password_is_exchanged_for_a_token_that_works(world: World):
 async def test_every_wrong_login_gets_the_same_answer(world: World):
     await with_password(world, "alice")
     await with_password(world, "carol")
-    await world.engine.accounts.set_disabled("carol", True)
+    await world.engine.administration.set_disabled(OPERATOR, "carol", True)
     problems = [
         (await world.post(None, LOGIN, {"user_id": who, "password": password})).refused(403, "forbidden")
         for who, password in (

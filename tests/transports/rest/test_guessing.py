@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from relay.app import admin
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage import accounts
+from tests.actors import OPERATOR
 from tests.transports.rest.test_accounts import LOGIN, ME, PASSWORD, REGISTER, invite, log_in, with_password
 from tests.transports.rest.world import World, open_world
 
@@ -189,7 +190,7 @@ async def test_an_account_that_is_disabled_while_it_logs_in_gets_no_token(tmp_pa
         true = passwords.matches
 
         async def matches(kept: str, password: str) -> bool:
-            await world.engine.accounts.set_disabled("alice", True)
+            await world.engine.administration.set_disabled(OPERATOR, "alice", True)
             return await true(kept, password)
 
         passwords.matches = matches  # type: ignore[method-assign]

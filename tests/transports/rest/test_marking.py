@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.storage import accounts
+from relay.storage import devices
 from tests.transports.rest.world import World, open_world
 
 READ = "/api/messages/read"
@@ -178,10 +178,10 @@ async def test_an_acknowledgement_moves_the_named_device_and_else_the_tokens_own
     await world.device("bob", "phone")
     for body, acked in (({"cursor": 1, "client_id": "phone"}, 1), ({"cursor": 0}, 1)):
         (await world.post("bob", ACKNOWLEDGE, body)).ok()
-        found = await world.engine.runner.read(lambda c: accounts.get_device(c, "bob", "phone"))
+        found = await world.engine.runner.read(lambda c: devices.get_device(c, "bob", "phone"))
         assert found is None or found.acked == acked
-    assert await world.engine.runner.read(lambda c: accounts.delivered(c, "bob")) == 1
-    assert await world.engine.runner.read(lambda c: accounts.delivered(c, "alice")) == 0
+    assert await world.engine.runner.read(lambda c: devices.delivered(c, "bob")) == 1
+    assert await world.engine.runner.read(lambda c: devices.delivered(c, "alice")) == 0
 
 
 @pytest.mark.parametrize("body", [{"cursor": 99}, {"cursor": -1}, {"cursor": "1"}, {}, {"cursor": 0, "x": 1}])

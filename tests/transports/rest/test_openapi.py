@@ -103,7 +103,10 @@ async def test_every_view_of_relays_own_and_of_the_bundled_plugins_says_what_it_
 ) -> None:
     without_views = {"jwt_auth", "proxy_auth"}  # and they do not run without settings of their own
     every = {
-        "enabled": [name for name in in_directory(bundled_directory(), "bundled") if name not in without_views]
+        "enabled": [name for name in in_directory(bundled_directory(), "bundled") if name not in without_views],
+        "options": {
+            "oidc": {"providers": {"keycloak": {"issuer": "https://id.example.org", "client_id": "relay"}}}
+        },
     }
     async with open_world(tmp_path, plugins=every) as world:
         assert world.engine.registry.broken == []

@@ -80,7 +80,7 @@ async def test_what_is_undelivered_comes_by_bytes_and_its_cursor_covers_what_cam
 async def test_notifications_of_two_channels_come_by_bytes_without_a_hole(tmp_path: Path):
     async with small_pages(tmp_path) as world:
         await world.engine.runner.write(
-            lambda c: c.execute("UPDATE users SET admin = 1 WHERE user_id = 'alice'").rowcount
+            lambda c: c.execute("UPDATE users SET role = 'admin' WHERE user_id = 'alice'").rowcount
         )
         said = []
         for number in range(20):
@@ -136,7 +136,7 @@ async def test_a_message_by_rest_is_no_larger_than_a_frame_and_extra_is_part_of_
         for payload in ({"content": "x" * 4100}, {"content": "", "extra": {"a": ["x" * 4100]}}):
             body = {"type": "chat_message", "payload": payload, "meta": {"target_id": "bob"}}
             problem = (await world.post("alice", SEND, body)).refused(413, "too_large")
-            assert problem["details"] == {"max_bytes": 4096}
+            assert problem["details"] == {"reason": "message_too_large", "max_bytes": 4096}
         await world.say("alice", "bob", "x" * 3900)
 
 

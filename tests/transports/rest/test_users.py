@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from relay.protocol.errors import CloseCode
+from tests.actors import OPERATOR
 from tests.transports.rest.world import World, open_world
 
 
@@ -19,11 +20,11 @@ async def test_everybody_finds_everybody_by_id_and_by_name(world: World):
     assert names((await world.get("alice", "/api/users")).ok()) == ["alice", "bob", "carol", "dave", "x1"]
     found = (await world.get("alice", "/api/users", q="tables")).ok()
     assert found == {
-        "users": [{"user_id": "x1", "display_name": "Robert Tables"}], "has_more": False, "next_cursor": None,
+        "users": [{"user_id": "x1", "display_name": "Robert Tables", "picture": None}], "has_more": False, "next_cursor": None,
     }  # fmt: skip
     assert names((await world.get("alice", "/api/users", q="CAR")).ok()) == ["carol"]
     assert names((await world.get("alice", "/api/users", q="%")).ok()) == []
-    assert (await world.get("alice", "/api/users/x1")).ok() == found["users"][0]
+    assert (await world.get("alice", "/api/users/x1")).ok() == found["users"][0] | {"disabled": False}
     (await world.get("alice", "/api/users/nobody")).refused(404, "not_found")
 
 
@@ -41,9 +42,10 @@ async def test_the_directory_pages(world: World):
 
 
 async def test_a_disabled_user_is_not_found_by_searching_and_still_has_a_name(world: World):
-    await world.engine.accounts.set_disabled("bob", True)
+    await world.engine.administration.set_disabled(OPERATOR, "bob", True)
     assert names((await world.get("alice", "/api/users", q="bob")).ok()) == []
-    assert (await world.get("alice", "/api/users/bob")).ok()["display_name"] == "bob"
+    bob = (await world.get("alice", "/api/users/bob")).ok()
+    assert (bob["display_name"], bob["disabled"]) == ("bob", True)
 
 
 async def test_a_closed_directory_shows_only_whom_one_shares_a_conversation_with(tmp_path: Path):
@@ -77,7 +79,7 @@ async def test_ones_devices_are_listed_with_who_is_connected(world: World):
     assert [(device["client_id"], device["connected"]) for device in answer["devices"]] == [
         ("laptop", False), ("phone", True),
     ]  # fmt: skip
-    assert set(answer["devices"][0]) == {"client_id", "created_at", "seen_at", "connected"}
+    assert set(answer["devices"][0]) == {"client_id", "agent", "created_at", "seen_at", "connected"}
     first = (await world.get("alice", "/api/devices", limit=1)).ok()
     assert (first["has_more"], first["next_cursor"]) == (True, "laptop")
     second = (await world.get("alice", "/api/devices", limit=1, cursor="laptop")).ok()
@@ -114,3 +116,7 @@ async def test_revoking_a_device_voids_the_token_of_its_login(world: World):
     await world.device("erin", "phone")
     (await world.call("erin", "DELETE", "/api/devices/phone")).done()
     (await world.get("erin", "/api/devices")).refused(401, "forbidden")
+
+
+async def test_a_user_is_found_by_an_id_in_another_case(world: World) -> None:
+    assert (await world.get("alice", "/api/users/BOB")).ok()["user_id"] == "bob"

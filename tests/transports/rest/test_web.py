@@ -2,9 +2,11 @@
 
 import gzip
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from quart import Blueprint
 
@@ -21,8 +23,21 @@ async def fetch(world: World, path: str, method: str = "GET", **headers: str) ->
 
 
 def shown() -> list[str]:
-    """Return the path of every file that is served."""
-    return [f"/{folder}/{name}" for folder in ("app", "sdk") for name in web.files(folder)]
+    """Return the path of every module and picture that is served as it is."""
+    return [
+        f"/{folder}/{name}" for folder in ("app", "sdk") for name in web.files(folder) if name not in web.bundle()
+    ]
+
+
+@pytest.fixture
+async def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Yield a server with a bundle, also where it is older than the modules: another test compares them."""
+    made = web.files("bundle")
+    for name in ("bundle", "page_files"):
+        monkeypatch.setattr(web, name, getattr(web, name).__wrapped__)
+    monkeypatch.setattr(web, "bundle", lambda: made)
+    async with open_world(tmp_path) as world:
+        yield world
 
 
 @pytest.mark.parametrize(
@@ -79,6 +94,8 @@ def test_another_file_makes_another_version(monkeypatch: pytest.MonkeyPatch):
     others = {"app": {**web.files("app")}, "sdk": {**web.files("sdk")}}
     others["sdk"]["index.js"] = others["sdk"]["index.js"]._replace(digest="other")
     monkeypatch.setattr(web, "files", others.__getitem__)
+    monkeypatch.setattr(web, "sources", web.sources.__wrapped__)
+    monkeypatch.setattr(web, "bundle", dict)
     assert web.version.__wrapped__() != known
 
 
@@ -122,29 +139,34 @@ async def test_the_page_lets_nothing_run_that_is_not_a_file_of_the_server(world:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", source), path
 
 
-def test_the_page_has_at_hand_what_the_sdk_loads_when_it_needs_it():
-    page = (web.FOLDER / "app" / "index.html").read_text(encoding="utf-8")
-    later = imported("app/main.js", later=True) - imported("app/main.js")
-    assert re.findall(r'rel="modulepreload" href="([^"]+)"', page) == sorted(later)
-    assert "sdk/tabs/shared-connection.js" in later
+async def test_the_page_is_a_bundle_of_few_files_and_its_modules_are_served_too(bundled: World):
+    page = (await (await fetch(bundled, "/")).get_data()).decode()
+    named = re.findall(r'(?:href|src)="(app/[^"]+)"', page)
+    assert 4 < len(named) <= 14
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)
+    for name in named:
+        answer = await fetch(bundled, f"/{name}")
+        lasts = name.startswith("app/bundle-")
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == ("max-age=31536000, immutable" if lasts else "no-cache")
+    assert b'export * from "./bundle-dom-' in await (await fetch(bundled, "/app/dom.js")).get_data()
+    assert (await fetch(bundled, "/app/messenger.js")).status_code == 200
+    assert (await fetch(bundled, "/sdk/index.js")).status_code == 200
+    listed = await (await fetch(bundled, "/app/files.json")).get_json()
+    assert set(named) - {"app/first.js"} <= set(listed)
+    for path in listed:
+        assert (await fetch(bundled, f"/{path}")).status_code == 200
 
 
-def imported(path: str, *, later: bool = False) -> set[str]:
-    """Return a module and every one that it imports, and those imports as well, in calls of `import()` too."""
-    found: set[str] = set()
-    waiting = [path]
-    while waiting:
-        one = waiting.pop()
-        if one in found:
-            continue
-        found.add(one)
-        source = (web.FOLDER / one).read_text(encoding="utf-8")
-        names = re.findall(r'^(?:import|export)[^;]*?"(\.[^"]+)";', source, re.MULTILINE)
-        if later:
-            names += re.findall(r'\bimport\("(\.[^"]+)"\)(?!\.[A-Z])', source)  # import("…").Name is a type
-        folder = (web.FOLDER / one).parent
-        waiting += [(folder / name).resolve().relative_to(web.FOLDER).as_posix() for name in names]
-    return found
+async def test_a_changed_module_is_served_without_the_bundle(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(web, "sources", lambda: "other")
+    assert web.bundle.__wrapped__() == {}
+    monkeypatch.setattr(web, "bundle", dict)
+    known = web.page_files.__wrapped__()
+    assert known["index.html"] == web.files("app")["index.html"]
+    listed = msgspec.json.decode(known["files.json"].data, type=list[str])
+    assert {"app/main.js", "app/main.css", "sdk/index.js"} <= set(listed)
+    assert not {"app/index.html", "app/service-worker.js"} & set(listed)
 
 
 async def test_pages_of_any_origin_may_import_the_sdk_and_of_none_the_page(world: World):

@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from relay.engine.engine import Engine, open_engine
+from relay.engine.engine import Engine
+from relay.engine.opening import open_engine
 from relay.protocol.errors import CloseCode
 from relay.protocol.outbox import Outbox
 from relay.services.connections import Connection
 from relay.settings import Settings
-from relay.storage import accounts
+from relay.storage import accounts, devices
 from relay.testing.checking import answers_of
 from relay.testing.frames import FrameSplitter
 from relay.transports.rest.app import make_app
@@ -157,7 +158,7 @@ class World:
         connection = Connection(self.engine.connections, identity, client_id, device, "192.0.2.9")
         self.engine.connections.register(connection)
         now = self.engine.now()
-        await self.engine.runner.write(lambda c: accounts.attach_device(c, who, client_id, identity.token_id, now))
+        await self.engine.runner.write(lambda c: devices.attach_device(c, who, client_id, identity.token_id, now))
         return device
 
 

@@ -85,7 +85,7 @@ def test_every_close_code_is_there_and_says_whether_to_come_back(document: dict[
     assert {code: one["reason"] for code, one in told.items()} == {
         int(code): CLOSE_REASONS[code] for code in CloseCode
     }
-    assert [code for code, one in told.items() if one["comeBack"]] == [1011, 4401, 4402, 4403, 4404, 4405]
+    assert [code for code, one in told.items() if one["comeBack"]] == [1011, 4401, 4402, 4403, 4404, 4405, 4406]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
+import pytest
 
 from relay.http.requests import Limit, Moment, Query, Word
 from relay.transports.schemas.components import Schemas, parameters
@@ -30,6 +32,18 @@ class Odd: ...
 
 class Strange(msgspec.Struct):
     odd: Odd
+
+
+class Act(StrEnum):
+    """What somebody does."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class Chosen(Query, frozen=True, kw_only=True):
+    act: Act
+    other: Annotated[Act | None, msgspec.Meta(description="another")] = None
 
 
 class Asked(Query, frozen=True, kw_only=True):
@@ -68,3 +82,15 @@ def test_parameters_have_their_bounds_and_what_is_right() -> None:
     }  # fmt: skip
     assert told["since"][0]["type"] == "string"
     assert [name for name, (_, required) in told.items() if required] == ["needed"]
+
+
+def test_a_parameter_refers_to_nothing_as_a_query_has_no_components() -> None:
+    assert parameters(Chosen) == [
+        ("act", {"enum": ["read", "write"], "description": "What somebody does."}, True),
+        ("other", {"enum": ["read", "write"], "description": "another"}, False),
+    ]
+
+
+def test_a_query_is_a_struct() -> None:
+    with pytest.raises(TypeError, match="a query is a struct, not <class 'int'>"):
+        parameters(int)  # type: ignore[arg-type]

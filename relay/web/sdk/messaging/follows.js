@@ -23,7 +23,12 @@ export class Follows {
         // With a message id it is the choice that a user made, which only their own devices get: not what others see.
         if (meta.message_id === undefined && meta.sender_id) this.#tell({ ...BLANK, ...payload, user_id: meta.sender_id });
       }),
-      socket.on("reset", () => this.#begin([...this.#callbacks.keys()])),
+      socket.on("reset", () => {
+        // The server has another database: follow anew.
+        this.#followed.clear();
+        this.#known.clear();
+        this.#followAll([...this.#callbacks.keys()]);
+      }),
     ];
   }
 
@@ -56,13 +61,6 @@ export class Follows {
 
   close() {
     for (const end of this.#ends) end();
-  }
-
-  /** Follow anew, as the server has another database. @param {string[]} userIds */
-  #begin(userIds) {
-    this.#followed.clear();
-    this.#known.clear();
-    this.#followAll(userIds);
   }
 
   /** @param {string[]} userIds */

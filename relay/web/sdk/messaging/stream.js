@@ -186,6 +186,7 @@ export class MessageStream {
     if (!(error instanceof RelayError)) return false; // disconnected: the end waits in the outbox
     const { code, retry, retryAfter, details } = error;
     if (details?.offset !== undefined) this.#sent = Number(details.offset);
+    else if (details?.reason === "slow_mode") return false; // the end waits in the outbox
     else if (retry) await pause(retryAfter === undefined ? PIECE_MS : retryAfter * 1000);
     else if (NOT_STREAMED.includes(code)) return false;
     else {

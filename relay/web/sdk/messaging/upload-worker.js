@@ -78,6 +78,9 @@ export class UploadWorker {
         const onProgress = (/** @type {number} */ loaded, /** @type {number} */ total) => this.#progress(job, at, loaded, total);
         const attachment = await this.#uploads.rest.uploadAttachment(file, { onProgress, signal });
         job.saved.files = files.with(at, attachment.attachment_id);
+        const blob = file instanceof Blob ? file : null;
+        const { uploaded = [], ...envelope } = /** @type {any} */ (job.message.envelope);
+        job.message.envelope = { ...envelope, uploaded: [...uploaded, { attachment, blob }] };
         return await this.#save(job);
       } catch (error) {
         const { retry, retryAfter } = /** @type {import("../errors.js").RelayError} */ (error);

@@ -91,8 +91,9 @@ export class Uploads {
   /** @param {string} id @param {Saved} saved @param {Progress} [onProgress] @returns {Job} */
   add(id, saved, onProgress) {
     const { type, payload, target, timestamp } = saved;
-    const envelope = /** @type {any} */ ({ type, payload, meta: { id, target_id: target, timestamp } });
-    const message = new UploadingMessage(envelope, () => this.#cancel(id));
+    // `saved` goes to no server: from it a Store shows the files while they are uploaded.
+    const envelope = /** @type {any} */ ({ type, payload, saved, meta: { id, target_id: target, timestamp } });
+    const message = Object.assign(new UploadingMessage(envelope, () => this.#cancel(id)), { saved });
     const job = { message, saved, onProgress, stop: new AbortController() };
     this.jobs.set(id, job);
     return job;

@@ -39,6 +39,7 @@ export async function indexedDBStorage({ database = "relay-sdk", indexedDB = glo
       try {
         const result = work(transaction.objectStore(STORE));
         transaction.oncomplete = () => resolve(result());
+        if (mode === "readwrite") transaction.commit?.(); // it would not commit by itself once the tab is gone
       } catch (error) {
         transaction.abort(); // or the changes before this one would stay
         reject(error);

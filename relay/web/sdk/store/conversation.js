@@ -1,7 +1,9 @@
 /** One conversation of the mirror: its messages, reactions, latest values, receipts and read pointer, by the rules of mirror.js. */
 
 import { LatestValues } from "./latest.js";
+import { MARK, Marks } from "./marks.js";
 import { isEqual, read, wins } from "./message.js";
+import { THREAD_FOLLOW, THREAD_READ, Threads } from "./threads.js";
 import { Unread } from "./unread.js";
 
 /** @import { Envelope } from "../types.js" */
@@ -13,10 +15,19 @@ const MAX_REACTIONS = 2_000;
 export class Conversation {
   /** @type {Map<number, Message>} by seq */
   messages = new Map();
+  /** The seqs of the messages held, in order. @type {number[]} */
+  order = [];
+  /** Ranges of seqs of which the server has nothing for this user: the last seq by the first. @type {Map<number, number>} */
+  voids = new Map();
   /** @type {Map<number, number>} the seq by message id */
   seqs = new Map();
   /** @type {Map<string, { read: number, delivered: number }>} the highest seq by user */
   receipts = new Map();
+  inGroup = false;
+  /** Who is in the group; null while that is not known. @type {Set<string> | null} */
+  members = null;
+  /** The newest event by which somebody came or went. */
+  memberSeq = 0;
   /** @type {Map<number, Map<string, { emoji: string, userId: string, on: boolean, position: number }>>} by message id */
   reactions = new Map();
   /** When messages were deleted, replaced or expired, by message id: also of messages not held. @type {Map<number, number>} */
@@ -25,6 +36,10 @@ export class Conversation {
   edits = new Map();
   /** The seqs of messages whose reactions are not known: a page with them is still to be loaded. @type {Set<number>} */
   partial = new Set();
+  /** The seqs of messages that a thread brought: around them, others may be missing. @type {Set<number>} */
+  loose = new Set();
+  /** Whether replies that only their thread shows are kept apart from the others. */
+  apart = false;
   /** The seq of the newest message that is known. */
   lastSeq = 0;
   /** The seq at which the user joined: they may not see earlier messages. */
@@ -44,6 +59,8 @@ export class Conversation {
     this.userId = userId;
     this.counted = counted;
     this.latest = new LatestValues(userId);
+    this.marks = new Marks();
+    this.threads = new Threads(this, (rootId) => this.#changed(this.seqs.get(rootId)));
     this.unread = new Unread(this);
     this.#changed = changed;
   }
@@ -63,16 +80,21 @@ export class Conversation {
    * Take an envelope of this conversation's.
    *
    * @param {Envelope<any>} envelope
-   * @param {{ whole?: boolean }} [options] whole: whether its reactions come along, as in a page
+   * @param {{ whole?: boolean, loose?: boolean }} [options] whole: whether its reactions come along, as in a page; loose: whether
+   *   it comes with a thread, without those around it
    */
-  take(envelope, { whole = !this.anew } = {}) {
+  take(envelope, { whole = !this.anew, loose = false } = {}) {
     const { seq } = envelope.meta;
     if (seq === undefined) {
       if (envelope.type === "reaction") this.#takeReaction(envelope);
       else if (envelope.type === "read_receipt") this.#takeReceipt(envelope);
+      else if (envelope.type === MARK) this.#takeMark(envelope);
+      else if (envelope.type === THREAD_READ || envelope.type === THREAD_FOLLOW) this.threads.value(envelope);
       else this.#takeLatest(envelope);
       return;
     }
+    if (!loose) this.loose.delete(seq);
+    else if (!this.messages.has(seq)) this.loose.add(seq);
     if (whole) this.partial.delete(seq);
     else if (!this.messages.has(seq)) this.partial.add(seq);
     if (this.messages.has(seq)) this.#takeMessage(envelope);
@@ -86,6 +108,19 @@ export class Conversation {
    */
   byId(messageId) {
     return this.messages.get(this.seqs.get(messageId) ?? 0);
+  }
+
+  /**
+   * Note which seqs a page left out that it would have had: they are gone, or from a time when the user was not there.
+   *
+   * @param {number[]} seqs those of the page, in order
+   * @param {{ before?: number, after?: number }} bounds of the page, both excluded
+   */
+  skipped(seqs, { before, after }) {
+    const known = [...(after === undefined ? [] : [after]), ...seqs, ...(before === undefined ? [] : [before])];
+    for (let at = 1; at < known.length; at += 1) {
+      if (known[at] > known[at - 1] + 1) this.voids.set(known[at - 1] + 1, known[at] - 1);
+    }
   }
 
   /**
@@ -103,8 +138,9 @@ export class Conversation {
    *
    * @param {number} messageId
    * @param {number} at
+   * @param {boolean} [removed] whether somebody else than its author deleted it
    */
-  end(messageId, at) {
+  end(messageId, at, removed = false) {
     this.unread.ends(messageId);
     if (!this.over.has(messageId)) this.over.set(messageId, at);
     if (this.over.size > MAX_OVER) this.over.delete(/** @type {number} */ (this.over.keys().next().value));
@@ -115,7 +151,7 @@ export class Conversation {
     if (edit) this.#keep({ ...edit, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at });
     const message = this.byId(messageId);
     if (message && message.deletedAt === undefined) {
-      this.#keep({ ...message, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at });
+      this.#keep({ ...message, payload: {}, editedAt: undefined, editId: undefined, deletedAt: at, removed: removed || undefined });
     }
   }
 
@@ -138,8 +174,29 @@ export class Conversation {
    * @param {number} most
    */
   trim(most) {
-    const seqs = [...this.messages.keys()].sort((a, b) => a - b);
-    return this.#forget(seqs.slice(0, Math.max(0, seqs.length - most)));
+    const seqs = this.order.filter((seq) => !this.loose.has(seq));
+    const old = seqs.slice(0, Math.max(0, seqs.length - most));
+    for (const seq of old) if (this.#isOpen(seq)) this.loose.add(seq);
+    return this.#forget(old.filter((seq) => !this.loose.has(seq))) || old.length > 0;
+  }
+
+  /** The lowest seq held with those after it; undefined where there is none. */
+  get oldestSeq() {
+    return this.order.find((seq) => !this.partial.has(seq) && !this.loose.has(seq));
+  }
+
+  /** Keep a thread at hand while it is read, or no longer. @param {number} rootId @param {boolean} open */
+  openThread(rootId, open) {
+    if (open && !this.threads.open.has(rootId)) this.threads.open.set(rootId, undefined);
+    if (open) return;
+    this.threads.open.delete(rootId);
+    this.#forget([...this.loose].filter((seq) => !this.#isOpen(seq)));
+  }
+
+  /** @param {number} seq */
+  #isOpen(seq) {
+    const message = this.messages.get(seq);
+    return message !== undefined && this.threads.isOpen(message);
   }
 
   /**
@@ -149,7 +206,23 @@ export class Conversation {
    */
   missed(upTo) {
     this.unread.dirty = true;
-    return this.#forget([...this.messages.keys()].filter((seq) => seq <= upTo));
+    this.members = null; // who came and went is missed as well
+    const forgot = this.#forget(this.order.filter((seq) => seq <= upTo));
+    this.threads.missed();
+    return forgot;
+  }
+
+  /**
+   * Drop messages that may have changed unseen. The newest one stays as a preview, as the server's row has just told of it.
+   *
+   * @param {number} upTo
+   */
+  distrust(upTo) {
+    const newest = this.order.at(-1) ?? 0;
+    this.#forget(this.order.filter((seq) => seq <= upTo && seq !== newest));
+    if (newest > 0 && newest <= upTo) this.partial.add(newest);
+    this.threads.missed();
+    this.#changed();
   }
 
   /** @param {number[]} seqs */
@@ -157,14 +230,18 @@ export class Conversation {
     if (seqs.length === 0) return false;
     this.unread.forget(seqs);
     for (const seq of seqs) {
-      const messageId = this.messages.get(seq)?.messageId ?? 0;
+      const message = this.messages.get(seq);
+      const messageId = message?.messageId ?? 0;
+      if (message) this.threads.dropped(message);
       this.messages.delete(seq);
       this.partial.delete(seq);
+      this.loose.delete(seq);
       this.seqs.delete(messageId);
       this.reactions.delete(messageId);
       this.latest.delete(messageId);
       this.edits.delete(messageId);
     }
+    this.order = this.order.filter((seq) => this.messages.has(seq));
     this.#changed();
     return true;
   }
@@ -184,7 +261,7 @@ export class Conversation {
     if (message.deletedAt !== undefined) {
       if (known !== message) this.end(message.messageId, message.deletedAt);
     } else if (message.type === "message_edit") this.#edit(message);
-    else if (message.type === "message_delete") this.end(message.payload.message_id, message.timestamp);
+    else if (message.type === "message_delete") this.end(message.payload.message_id, message.timestamp, message.payload.removed === true);
     else this.#edited(message);
   }
 
@@ -245,6 +322,11 @@ export class Conversation {
     this.#changed(this.seqs.get(subject));
   }
 
+  /** @param {Envelope<any>} envelope */
+  #takeMark(envelope) {
+    if (this.marks.take(envelope)) this.#changed();
+  }
+
   /** Drop reactions to messages that are not held: a page brings them along with the messages. */
   #forgetReactions() {
     for (const messageId of this.reactions.keys()) {
@@ -262,18 +344,54 @@ export class Conversation {
     const known = this.receipts.get(sender) ?? { read: 0, delivered: 0 };
     if (known[/** @type {"read"} */ (state)] >= payload.up_to_seq) return;
     this.receipts.set(sender, { ...known, [state]: payload.up_to_seq });
-    for (const message of this.messages.values()) {
-      if (message.senderId !== sender && message.seq <= payload.up_to_seq) this.#changed(message.seq);
-    }
+    const passed = this.order.slice(this.#placeOf(known[/** @type {"read"} */ (state)] + 1), this.#placeOf(payload.up_to_seq + 1));
+    for (const seq of passed) if (this.messages.get(seq)?.senderId !== sender) this.#changed(seq);
     this.#changed();
+  }
+
+  /** Take who is in the group. @param {Iterable<string> | null} userIds */
+  know(userIds) {
+    this.members = userIds && new Set(userIds);
+    for (const message of this.messages.values()) if (message.senderId === this.userId) this.#changed(message.seq);
+    this.#changed();
+  }
+
+  /**
+   * Take an event by which somebody came or went.
+   *
+   * @param {{ event: string, user_id?: string }} payload
+   * @param {number} seq
+   */
+  regroup({ event, user_id: userId = "" }, seq) {
+    if (event !== "member_added" && event !== "member_removed") return;
+    if (seq < this.memberSeq) return this.know(null); // it fills a gap: which of the events was the last one of this user?
+    this.memberSeq = seq;
+    if (!this.members) return;
+    const others = [...this.members].filter((one) => one !== userId);
+    this.know(event === "member_added" ? [...others, userId] : others);
   }
 
   /** @param {Message} message */
   #keep(message) {
-    if (this.messages.get(message.seq) === message) return;
+    const before = this.messages.get(message.seq);
+    if (before === message) return;
+    if (!before) this.order.splice(this.#placeOf(message.seq), 0, message.seq);
     this.messages.set(message.seq, message);
     this.seqs.set(message.messageId, message.seq);
     this.lastSeq = Math.max(this.lastSeq, message.seq);
+    this.threads.kept(before, message);
     this.#changed(message.seq);
+  }
+
+  /** Return how many of the messages held are before a seq. @param {number} seq */
+  #placeOf(seq) {
+    let [low, high] = [0, this.order.length];
+    if (high === 0 || this.order[high - 1] < seq) return high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.order[middle] < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

@@ -80,6 +80,21 @@ export class LatestValues {
     return view;
   }
 
+  /**
+   * Return the stored values about a message in the form in which they came.
+   *
+   * @param {number} subject
+   * @returns {Envelope<any>[]}
+   */
+  envelopes(subject) {
+    const stored = [...(this.#values.get(subject) ?? [])].filter(([, { messageId }]) => messageId > 0);
+    return stored.map(([name, { type, senderId, payload, timestamp, messageId, whispered }]) => {
+      const key = JSON.parse(name)[2] ?? undefined;
+      const meta = { sender_id: senderId, message_id: messageId, timestamp, about: subject };
+      return { type, payload, meta: { ...meta, ...(key !== undefined && { key }), ...(whispered && { only_for: this.userId }) } };
+    });
+  }
+
   /** @param {number} subject */
   delete(subject) {
     this.#values.delete(subject);

@@ -19,6 +19,7 @@
  * @property {number} [editedAt]
  * @property {number} [editId] the message id of the edit that gave it its content
  * @property {number} [deletedAt]
+ * @property {boolean} [removed] whether somebody else than its author deleted it
  * @property {number} [expiresAt]
  */
 
@@ -37,6 +38,7 @@ export function read({ type, payload, meta }) {
     editedAt: meta.edited_at,
     editId: meta.edit_id,
     deletedAt: meta.deleted_at,
+    removed: meta.removed,
     expiresAt: meta.expires_at,
   };
 }

@@ -24,11 +24,17 @@ import { Conversation } from "./conversation.js";
 export const SELF = "self";
 export const EVERYBODY = "*";
 
+/** Tell whether something that is not stored is for this user alone, in a conversation. @param {import("../types.js").Meta} meta */
+export function isWhisper({ only_for: reader, target_id: target }) {
+  return reader !== undefined && target !== undefined;
+}
+
 export class Mirror {
   /** @type {Map<string, Conversation>} */
   conversations = new Map();
   /** Groups that the user left or that were deleted, with the event. @type {Map<string, { position: number, event: Envelope<any> }>} */
   #ended = new Map();
+  #apart;
   #changed;
   #counted;
 
@@ -36,9 +42,11 @@ export class Mirror {
    * @param {string} userId whose device it is
    * @param {(key: string, seq?: number) => void} [changed] called with the conversation that changed, and the seq of the message
    * @param {Iterable<string>} [counted] the types that make a conversation unread; a Set may grow later
+   * @param {boolean} [apart] whether replies that only their thread shows are kept apart
    */
-  constructor(userId, changed = () => {}, counted = UNREAD_TYPES) {
+  constructor(userId, changed = () => {}, counted = UNREAD_TYPES, apart = false) {
     this.userId = userId;
+    this.#apart = apart;
     this.#counted = counted instanceof Set ? counted : new Set(counted);
     this.#changed = changed;
   }
@@ -52,6 +60,7 @@ export class Mirror {
     let found = this.conversations.get(key);
     if (!found) {
       found = new Conversation(this.userId, this.#counted, (seq) => this.#changed(key, seq));
+      found.apart = this.#apart;
       this.conversations.set(key, found);
     }
     return found;
@@ -74,12 +83,24 @@ export class Mirror {
    * @param {string} key
    * @param {Envelope<any>[]} messages
    * @param {Envelope<any>[]} [latest]
+   * @param {{ threads?: import("./threads.js").ThreadRow[], loose?: boolean }} [options] loose: whether the page is one of a thread
    */
-  load(key, messages, latest = []) {
+  load(key, messages, latest = [], { threads = [], loose = false } = {}) {
     if (this.isEnded(key)) return; // the page was requested before the group was left
     const conversation = this.conversation(key);
-    for (const envelope of messages) conversation.take(envelope, { whole: true });
+    for (const envelope of messages) conversation.take(envelope, { whole: true, loose });
     for (const envelope of latest) conversation.take(envelope);
+    for (const thread of threads) conversation.threads.take(thread);
+  }
+
+  /**
+   * Forget a conversation that the server does not list any more.
+   *
+   * @param {string} key
+   */
+  forget(key) {
+    this.conversations.delete(key);
+    this.#changed(key);
   }
 
   /**

@@ -3,20 +3,24 @@
  * their conversation; changes of messages (edits, deletions, reactions) are shown as if they had happened.
  */
 
+import { UploadedFiles } from "./files.js";
+import { MARK, SAVED } from "./marks.js";
+import { PIN } from "./pins.js";
+
 /** @import { Envelope } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
 
 /**
  * @typedef {object} Outgoing a SentMessage, or one whose files are being uploaded
  * @property {string} id
- * @property {Envelope<any>} envelope
+ * @property {Envelope<any> & { saved?: import("../messaging/uploads.js").Saved, uploaded?: { attachment: import("../types.js").Attachment, blob: Blob | null }[] }} envelope
  * @property {string} state
  * @property {import("../types.js").AckPayload | null} ack
  * @property {Error | null} error
  * @property {number} [progress]
  */
 
-const CHANGES = new Set(["message_edit", "message_delete", "reaction"]);
+const CHANGES = new Set(["message_edit", "message_delete", "reaction", MARK, PIN, SAVED]);
 const MAX_STORED = 5_000;
 
 export class OptimisticUpdates {
@@ -24,10 +28,13 @@ export class OptimisticUpdates {
   messages = new Map();
   /** @type {Map<string, Map<string, Outgoing>>} */
   changes = new Map();
+  uploaded = new UploadedFiles();
   /** The newest message id that was known when each was written, by the message's own id. @type {Map<string, number>} */
   #places = new Map();
   /** @type {Set<string>} the own ids of messages that are known to be stored */
   #stored = new Set();
+  /** @type {WeakSet<object>} the acks that were asked about */
+  #acks = new WeakSet();
   #shown;
 
   /** @param {Iterable<string>} shown the types that are shown before they are stored; a Set may grow later */
@@ -58,6 +65,19 @@ export class OptimisticUpdates {
     if (!this.#places.has(sent.id)) this.#places.set(sent.id, newest);
     all.set(key, held.set(sent.id, sent));
     return true;
+  }
+
+  /**
+   * Tell, once, whether an ack brings something new.
+   *
+   * @param {Outgoing} sent
+   * @param {Conversation | undefined} conversation
+   */
+  isNews({ ack }, conversation) {
+    if (!ack || this.#acks.has(ack)) return false;
+    this.#acks.add(ack);
+    // A duplicate was stored earlier: the message that the server sent then may have changed since.
+    return !(ack.duplicate && conversation?.seqs.has(/** @type {number} */ (ack.message_id)));
   }
 
   /**

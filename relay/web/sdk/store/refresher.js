@@ -4,8 +4,8 @@
  */
 
 import { RelayError } from "../errors.js";
-import { Deferred } from "../deferred.js";
-import { fetchNotifications, fetchPage, fetchRows } from "./loader.js";
+import { Deferred, Waiting } from "../deferred.js";
+import { fetchMarks, fetchNotifications, fetchPage, fetchRows } from "./loader.js";
 import { EVERYBODY, SELF } from "./mirror.js";
 
 /**
@@ -28,6 +28,11 @@ export class Refresher {
   #changed = new Set();
   /** @type {Deferred<void>} */
   #ready = new Deferred();
+  /** @type {Waiting<void>} */
+  #waiting = new Waiting();
+  #told = false;
+  /** @type {Error | null} */
+  #fault = null;
   #closing = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -37,6 +42,7 @@ export class Refresher {
   #ended = 0;
   #tries = 0;
   #notifications = true;
+  #marks = true;
   #messaging;
   #owner;
   /** @type {Me | null} */
@@ -45,7 +51,7 @@ export class Refresher {
 
   /**
    * @param {MessagingAPI} messaging
-   * @param {{ state: (userId: string | null) => State, me: (me: Me) => void, failed: (error: Error) => void }} owner
+   * @param {{ state: (userId: string | null) => State, me: (me: Me) => void, fetched: () => void, failed: (error: Error) => void }} owner
    */
   constructor(messaging, owner) {
     this.#messaging = messaging;
@@ -62,6 +68,13 @@ export class Refresher {
     return this.#ready.promise;
   }
 
+  /** Wait until the list of conversations was fetched. @throws {Error} The last try failed: the server cannot be reached, say. */
+  async told() {
+    if (this.#told) return;
+    if (this.#fault) throw this.#fault;
+    await this.#waiting.wait();
+  }
+
   /**
    * Check soon whether everything about a conversation is known.
    *
@@ -74,7 +87,7 @@ export class Refresher {
 
   /** Begin anew: the server has another database, or the user is another one. */
   reset() {
-    this.#notifications = true;
+    this.#notifications = this.#marks = true;
     this.want();
   }
 
@@ -85,6 +98,7 @@ export class Refresher {
    */
   missed(gaps) {
     if (gaps.length === 0) return;
+    this.#marks = true;
     if (gaps.some(({ kind }) => kind === SELF || kind === "broadcast")) this.#notifications = true;
     this.want();
   }
@@ -129,6 +143,9 @@ export class Refresher {
     try {
       await this.#fetch();
       this.#ready.resolve();
+      this.#told = true;
+      this.#waiting.resolve();
+      this.#owner.fetched();
       const state = this.#owner.state(null);
       const left = [...state.mirror.conversations.keys()].some((key) => isIncomplete(state, key));
       this.#tries = left ? this.#tries + 1 : 0;
@@ -136,6 +153,8 @@ export class Refresher {
     } catch (error) {
       if (this.#closing.signal.aborted) return;
       this.#owner.failed(/** @type {Error} */ (error));
+      this.#fault = /** @type {Error} */ (error);
+      this.#waiting.reject(error);
       this.#tries += 1;
       this.#again = true;
       // A final refusal is tried again only with the next connection, which may have another token.
@@ -147,6 +166,14 @@ export class Refresher {
     if (this.#again) this.want(this.#wait());
   }
 
+  /** Ask the server for the own account once more, and pass it on. */
+  async refreshMe() {
+    const me = await this.#messaging.restApi.getMe({ signal: this.#closing.signal });
+    this.#me = me;
+    this.#owner.me(me);
+    return me;
+  }
+
   async #fetch() {
     const { restApi: rest } = this.#messaging;
     const { signal } = this.#closing;
@@ -156,7 +183,10 @@ export class Refresher {
     }
     const state = this.#owner.state(this.#me.user_id);
     const rows = await fetchRows(rest, signal);
+    const marks = this.#marks || state.isBegunAnew ? await fetchMarks(rest, signal) : [];
+    this.#marks = false;
     for (const row of rows) state.row(row);
+    state.marks(marks);
     state.listed(rows.map((row) => row.target_id));
     if (this.#notifications || state.mirror.conversation(SELF).unread.dirty) {
       const { page, pointers } = await fetchNotifications(rest, state.userId, signal);
@@ -183,5 +213,6 @@ function isIncomplete(state, key) {
   if (!conversation) return false;
   if (conversation.unread.dirty || conversation.stale) return true;
   const facts = state.facts.get(key);
+  if (facts?.asks) return true;
   return key !== SELF && key !== EVERYBODY && (facts ? facts.kind === null : true) && conversation.lastSeq > (facts?.seq ?? 0);
 }

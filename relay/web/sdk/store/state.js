@@ -1,7 +1,10 @@
 /** The state of the store, without any I/O: the mirror of the server, optimistic updates, and the cache of views. */
 
 import { OptimisticUpdates, seqOfChanged, storedEnvelope } from "./optimistic.js";
-import { EVERYBODY, Mirror, SELF } from "./mirror.js";
+import { Expiring } from "./expiring.js";
+import { factsOf, noFacts, regrouped } from "./facts.js";
+import { EVERYBODY, Mirror, SELF, isWhisper } from "./mirror.js";
+import { takeNotifications } from "./notifications.js";
 import { Statuses, Typing } from "./presence.js";
 import { ViewCache } from "./view-cache.js";
 import { Streams } from "./streams.js";
@@ -10,7 +13,7 @@ import { keyOf, shownSeqs } from "./views.js";
 /**
  * @import { ConversationRow, Envelope } from "../types.js"
  * @import { Outgoing } from "./optimistic.js"
- * @import { Facts } from "./views.js"
+ * @import { Facts } from "./facts.js"
  */
 
 /**
@@ -19,25 +22,33 @@ import { keyOf, shownSeqs } from "./views.js";
  * @property {Iterable<string>} echoed
  * @property {(key: string) => number} most
  * @property {(key: string) => void} [missing] called when a piece of a streamed message is missing
+ * @property {boolean} [threads] whether replies that only their thread shows are kept apart
+ * @property {import("./view-cache.js").DraftSource} [drafts]
  */
 
 /** A conversation may hold this many messages above its limit, so that it is not trimmed at each message. */
 const SLACK = 50;
+const NO_DRAFTS = Object.freeze({ targets: [], summary: () => null });
 
 export class State {
   /** @type {Map<string, Facts>} */
   facts = new Map();
   /** @type {Set<string>} conversations of which nothing older is left to load */
   complete = new Set();
+  /** The server's rows, by conversation: as last sent. @type {Map<string, ConversationRow>} */
+  rows = new Map();
+  /** The last seq of conversations that an earlier visit kept, and the server has not listed yet. @type {Map<string, number>} */
+  restored = new Map();
+  /** @type {Set<string>} conversations that have messages of an earlier visit */
+  kept = new Set();
   /** @type {Set<string>} conversations whose newest page was loaded */
   opened = new Set();
-  /** @type {Map<number, { key: string, at: number }>} messages that will expire, by message id */
-  expiring = new Map();
+  expiring = new Expiring();
+  /** Whether the server keeps marks of conversations and saved messages. */
+  canMark = true;
   statuses = new Statuses();
   #newest = 0; // the newest message id that is known
   #views = new ViewCache(this);
-  /** @type {WeakSet<object>} the acks that were applied */
-  #applied = new WeakSet();
   #most;
   #touch;
 
@@ -46,9 +57,10 @@ export class State {
    * @param {(path: string, key?: string) => void} touch called with the path of what changed
    * @param {StateOptions} options
    */
-  constructor(userId, touch, { counted, echoed, most, missing = () => {} }) {
+  constructor(userId, touch, { counted, echoed, most, missing = () => {}, drafts = NO_DRAFTS, threads }) {
     this.userId = userId;
-    this.mirror = new Mirror(userId, (key, seq) => this.#changed(key, seq), counted);
+    this.drafts = drafts;
+    this.mirror = new Mirror(userId, (key, seq) => this.#changed(key, seq), counted, threads);
     this.optimistic = new OptimisticUpdates(echoed);
     this.typing = new Typing((key) => this.#typed(key));
     this.streams = new Streams((key, name) => this.#streamed(key, name), missing);
@@ -113,19 +125,21 @@ export class State {
    */
   sent(sent, gone) {
     const { type, payload, meta } = sent.envelope;
+    this.optimistic.uploaded.take(sent);
     if (type === "follow") for (const status of /** @type {any[]} */ (sent.ack?.statuses ?? [])) this.status(status.user_id, status);
     if (meta.target_id === undefined) return;
     const key = meta.target_id === this.userId && payload.kind === SELF ? SELF : meta.target_id;
     if (type === "read_receipt" && payload.up_to_seq && sent.state !== "failed") {
       this.mirror.conversations.get(key)?.read(payload.up_to_seq);
     }
+    if (sent.state !== "failed") this.mirror.conversations.get(key)?.threads.sent(type, payload);
     if (type === "read_receipt" && sent.ack) this.#changed(key); // the server's count goes by it from now on
     const stored = storedEnvelope(sent, this.userId);
-    if (stored && this.#isNews(key, sent)) this.apply(stored);
+    if (stored && this.optimistic.isNews(sent, this.mirror.conversations.get(key))) this.apply(stored);
     if (!this.optimistic.take(key, sent, gone, this.#newest)) return;
     this.streams.end(key, `i:${sent.id}`);
     const conversation = this.mirror.isEnded(key) ? null : this.mirror.conversation(key);
-    this.#views.changedMessage(key, `i:${sent.id}`);
+    this.#views.changedUnsent(key, sent.id);
     this.#changed(key, conversation ? seqOfChanged(conversation, sent) : undefined);
     this.#touch(`message:${key}/i:${sent.id}`);
   }
@@ -140,26 +154,38 @@ export class State {
     if (this.mirror.isEnded(key, row.last_message?.meta.message_id)) return; // the row is older than that
     const conversation = this.mirror.conversation(key);
     const known = this.facts.get(key);
-    if (!known || known.seq <= row.last_seq) {
-      const { kind, name, role, last_seq: seq } = row;
-      this.facts.set(key, { kind, name, role, seq, roleSeq: seq });
-    }
+    this.rows.set(key, row);
+    if (!known || known.seq <= row.last_seq) this.facts.set(key, factsOf(row, known));
     this.#note(row.last_message?.meta.message_id);
+    conversation.inGroup = row.kind === "group";
     conversation.unread.row(row);
     if (row.last_message) conversation.preview(row.last_message);
     for (const value of row.latest ?? []) conversation.take(value);
     this.#changed(key);
   }
 
+  /** Take the user's marks of conversations; null of a server that has none. @param {Envelope<any>[] | null} marks */
+  marks(marks) {
+    this.canMark = marks !== null;
+    for (const envelope of marks ?? []) this.mirror.conversations.get(this.mirror.key(envelope))?.take(envelope);
+  }
+
+  /** Whether a conversation began with an event, such as a group that the user was added to again. */
+  get isBegunAnew() {
+    return [...this.mirror.conversations.values()].some(({ anew }) => anew);
+  }
+
   /**
    * Take a page of messages.
    *
    * @param {string} key
-   * @param {{ messages: Envelope<any>[], latest?: Envelope<any>[], has_more: boolean }} page
-   * @param {{ older?: boolean }} [options] whether it is the newest page, or the one before the messages held
+   * @param {{ messages: Envelope<any>[], latest?: Envelope<any>[], has_more: boolean, threads?: import("./threads.js").ThreadRow[] }} page
+   * @param {{ older?: boolean, bounds?: { before?: number, after?: number } | null }} [options] older: whether it is the newest
+   *   page, or the one before the messages held; bounds: what it was asked for by, null where it may have holes
    */
-  page(key, page, { older = false } = {}) {
-    this.mirror.load(key, page.messages, page.latest);
+  page(key, page, { older = false, bounds = {} } = {}) {
+    this.mirror.load(key, page.messages, page.latest, { threads: page.threads });
+    if (bounds) this.mirror.conversations.get(key)?.skipped(page.messages.map(({ meta }) => meta.seq ?? 0), bounds);
     this.#note(page.messages.at(-1)?.meta.message_id);
     const conversation = this.mirror.conversations.get(key);
     if (!conversation) return;
@@ -170,20 +196,29 @@ export class State {
   }
 
   /**
+   * Take a page of a thread's replies.
+   *
+   * @param {string} key
+   * @param {import("../types.js").ThreadAnswer} page
+   */
+  threadPage(key, { root, messages, latest, thread, has_more: more }) {
+    this.mirror.load(key, [root, ...messages], latest, { threads: thread ? [thread] : [], loose: true });
+    this.#note(messages.at(-1)?.meta.message_id);
+    const open = this.mirror.conversations.get(key)?.threads.open;
+    const rootId = /** @type {number} */ (root.meta.message_id);
+    if (open?.has(rootId)) open.set(rootId, !more);
+    this.#changed(key);
+  }
+
+  /**
    * Take a page of notifications, and the read pointers where they were fetched.
    *
    * @param {import("../types.js").NotificationsAnswer} page
    * @param {Map<string, { up_to_seq: number, unread: number }>} [pointers]
    */
   notifications(page, pointers = new Map()) {
+    takeNotifications(this.mirror, page, pointers);
     for (const key of [SELF, EVERYBODY]) {
-      const ofKey = (/** @type {Envelope<any>} */ { meta }) => (meta.target_id === EVERYBODY) === (key === EVERYBODY);
-      this.mirror.load(key, page.messages.filter(ofKey), page.latest?.filter(ofKey));
-      const pointer = pointers.get(key);
-      const { unread, lastSeq } = this.mirror.conversation(key);
-      if (pointer && page.has_more) {
-        unread.row({ last_seq: lastSeq, read_seq: pointer.up_to_seq, unread: pointer.unread, unread_mentions: 0 });
-      } else if (pointer) unread.read(pointer.up_to_seq);
       if (!page.has_more) this.complete.add(key);
       this.#changed(key);
     }
@@ -196,16 +231,22 @@ export class State {
    */
   listed(keys) {
     const known = new Set([...keys, SELF, EVERYBODY]);
+    for (const [key, lastSeq] of this.restored) {
+      const conversation = this.mirror.conversations.get(key);
+      if (!known.has(key) && conversation && conversation.lastSeq <= lastSeq) this.mirror.forget(key); // it ended meanwhile
+    }
+    this.restored.clear();
     for (const [key, conversation] of this.mirror.conversations) {
       if (conversation.stale) this.opened.delete(key);
       conversation.stale = false;
       // Not on the list: it is not asked for again before a new message comes.
-      if (!known.has(key)) this.facts.set(key, { kind: null, name: key, role: null, seq: conversation.lastSeq, roleSeq: 0 });
+      if (!known.has(key)) this.facts.set(key, noFacts(key, conversation.lastSeq));
     }
   }
 
   /**
-   * Tell whether a page of a conversation must be loaded before there is a message to show.
+   * Tell whether a page of a conversation must be loaded before there is a message to show, or before its newest one is: a
+   * message that came while another tab got the connection is told of by the server's row alone.
    *
    * @param {string} key
    */
@@ -213,7 +254,8 @@ export class State {
     const conversation = this.mirror.conversations.get(key);
     if (!conversation) return false;
     if (conversation.anew) return true;
-    return !this.opened.has(key) && conversation.lastSeq > 0 && shownSeqs(conversation, { partial: true }).length === 0;
+    if (this.opened.has(key)) return conversation.partial.has(conversation.order.at(-1) ?? 0);
+    return conversation.lastSeq > 0 && shownSeqs(conversation, { partial: true }).length === 0;
   }
 
   /**
@@ -238,11 +280,13 @@ export class State {
 
   /** Turn expired messages into tombstones. @param {number} now Unix seconds */
   expire(now) {
-    for (const [messageId, { key, at }] of [...this.expiring]) {
-      if (at > now) continue;
-      this.expiring.delete(messageId);
-      this.mirror.conversations.get(key)?.expire(now);
-    }
+    for (const key of this.expiring.take(now)) this.mirror.conversations.get(key)?.expire(now);
+  }
+
+  /** Note that what lists show of a draft changed. @param {string} key */
+  drafted(key) {
+    this.#views.changed(key);
+    this.#touch("conversations");
   }
 
   // ---- views
@@ -262,18 +306,29 @@ export class State {
     return this.#views.view(key);
   }
 
-  /**
-   * Return the lowest seq held, or null.
-   *
-   * @param {string} key
-   */
+  /** Tell whether a conversation has threads that are known. @param {string} key */
+  hasThreads(key) {
+    return this.mirror.conversations.get(key)?.threads.some ?? false;
+  }
+
+  /** @param {string} key @param {number} rootId */
+  thread(key, rootId) {
+    return this.#views.thread(key, rootId);
+  }
+
+  /** @param {string} key @param {number} messageId */
+  message(key, messageId) {
+    return this.#views.message(key, messageId);
+  }
+
+  /** Return the view of a message that is not held. @param {Envelope<any>} envelope */
+  viewOf(envelope) {
+    return this.#views.viewOf(this.mirror.key(envelope), envelope);
+  }
+
+  /** Return the lowest seq held, or null. @param {string} key */
   oldestSeq(key) {
-    const conversation = this.mirror.conversations.get(key);
-    let oldest = null;
-    for (const seq of conversation?.messages.keys() ?? []) {
-      if (!conversation?.partial.has(seq)) oldest = Math.min(oldest ?? seq, seq);
-    }
-    return oldest;
+    return this.mirror.conversations.get(key)?.oldestSeq ?? null;
   }
 
   // ---- changes
@@ -290,7 +345,7 @@ export class State {
     if (message) this.#changedMessage(key, message);
     if (!conversation) {
       // A group's name stays as long as its end is shown.
-      for (const held of [...(this.mirror.endOf(key) ? [] : [this.facts]), this.complete, this.opened]) held.delete(key);
+      for (const held of [...(this.mirror.endOf(key) ? [] : [this.facts]), this.rows, this.kept, this.complete, this.opened]) held.delete(key);
       this.typing.end(key);
     }
     this.#views.changed(key);
@@ -301,11 +356,9 @@ export class State {
   /** @param {string} key @param {import("./message.js").Message} message */
   #changedMessage(key, message) {
     const name = keyOf(message, this.userId);
-    this.#views.changedMessage(key, name);
+    this.#views.changedMessage(key, message.seq);
     this.#touch(`message:${key}/${name}`);
-    if (message.expiresAt !== undefined && message.deletedAt === undefined) {
-      this.expiring.set(message.messageId, { key, at: message.expiresAt });
-    } else this.expiring.delete(message.messageId);
+    this.expiring.note(key, message);
     if (message.senderId !== this.userId || message.id === undefined) return;
     const changed = this.optimistic.stored(key, message.id);
     const conversation = this.mirror.conversations.get(key);
@@ -336,31 +389,9 @@ export class State {
   #regroup(key, { payload, meta }) {
     const facts = this.facts.get(key);
     const seq = meta.seq ?? 0;
+    this.mirror.conversations.get(key)?.regroup(payload, seq);
     if (!facts) return; // the server's row will bring both
-    // An event that fills a gap comes after newer ones.
-    if (payload.event === "renamed" && seq > facts.seq) this.facts.set(key, { ...facts, name: payload.name, seq });
-    const mine = payload.user_id === this.userId;
-    // An owner who makes another user the owner becomes an admin. No event tells that.
-    const role = mine ? payload.role : payload.role === "owner" && facts.role === "owner" ? "admin" : undefined;
-    if (role && seq > facts.roleSeq) this.facts.set(key, { ...facts, role, roleSeq: seq });
+    this.facts.set(key, regrouped(facts, payload, seq, this.userId));
     this.#changed(key);
   }
-
-  /**
-   * Tell whether an ack brings something new.
-   *
-   * @param {string} key
-   * @param {Outgoing} sent
-   */
-  #isNews(key, { ack }) {
-    if (!ack || this.#applied.has(ack)) return false;
-    this.#applied.add(ack);
-    // A duplicate was stored earlier: the message that the server sent then may have changed since.
-    return !(ack.duplicate && this.mirror.conversations.get(key)?.seqs.has(/** @type {number} */ (ack.message_id)));
-  }
-}
-
-/** Tell whether something that is not stored is for this user alone, in a conversation. @param {import("../types.js").Meta} meta */
-function isWhisper({ only_for: reader, target_id: target }) {
-  return reader !== undefined && target !== undefined;
 }

@@ -57,8 +57,9 @@ export class Streams {
     this.#set(key, name, whole, Object.freeze({
       key: name, conversation: key, messageId: null, seq: null, id: payload.stream_id, type, senderId: meta.sender_id ?? "", mine,
       payload: Object.freeze({ content: whole, ...(reply !== undefined && { reply_to: reply }) }),
-      timestamp: timestamp ?? 0, editedAt: null, deletedAt: null, expiresAt: null, reactions: [], latest: [], actions: null,
-      state: "streaming", pending: false, error: null, progress: null,
+      timestamp: timestamp ?? 0, editedAt: null, deletedAt: null, removed: false, expiresAt: null, reactions: [], latest: [],
+      saved: false, actions: null, thread: null, pinned: false,
+      files: [], state: "streaming", pending: false, error: null, progress: null,
     }));
   }
 

@@ -9,6 +9,8 @@
  * ones. They make the count `dirty`: the best guess is shown, and the row is fetched again.
  */
 
+import { isApart } from "./threads.js";
+
 /** @import { ConversationRow } from "../types.js" */
 /** @import { Message } from "./message.js" */
 
@@ -16,7 +18,9 @@
  * @typedef {object} Counted a Conversation, as much of it as counts
  * @property {string} userId
  * @property {ReadonlySet<string>} counted the types that make it unread
+ * @property {boolean} apart whether replies that only their thread shows do not count
  * @property {ReadonlyMap<number, Message>} messages by seq
+ * @property {readonly number[]} order their seqs, in order
  * @property {(messageId: number) => Message | undefined} byId
  */
 
@@ -64,13 +68,14 @@ export class Unread {
   /**
    * Take the server's row.
    *
-   * @param {Pick<ConversationRow, "last_seq" | "read_seq" | "unread" | "unread_mentions">} row
+   * @param {Pick<ConversationRow, "last_seq" | "read_seq" | "unread" | "unread_mentions" | "in_threads">} row
    */
   row(row) {
     if (row.last_seq < this.rowSeq) return;
     const held = this.#held(row.read_seq, row.last_seq);
+    const { unread: aside, mentions } = (this.#conversation.apart && row.in_threads) || { unread: 0, mentions: 0 };
     this.rowSeq = row.last_seq;
-    this.hidden = { messages: row.unread - held.messages, mentions: row.unread_mentions - held.mentions };
+    this.hidden = { messages: row.unread - aside - held.messages, mentions: row.unread_mentions - mentions - held.mentions };
     // A deletion after the row may be of a hidden message, and the row still counts it.
     this.dirty = this.hidden.messages !== 0 && this.#endedSince(row.last_seq);
     // The pointer may have moved here already and the server not know of it yet: start from its pointer, and move again.
@@ -136,9 +141,10 @@ export class Unread {
   /** @param {number} after @param {number} upTo */
   #held(after, upTo) {
     const count = { messages: 0, mentions: 0 };
-    for (const message of this.#conversation.messages.values()) {
-      if (message.seq <= after || message.seq > upTo) continue;
-      const { messages, mentions } = this.#weight(message);
+    const { messages: held, order } = this.#conversation;
+    for (let at = order.length - 1; at >= 0 && order[at] > after; at -= 1) {
+      if (order[at] > upTo) continue;
+      const { messages, mentions } = this.#weight(/** @type {Message} */ (held.get(order[at])));
       count.messages += messages;
       count.mentions += mentions;
     }
@@ -147,8 +153,8 @@ export class Unread {
 
   /** @param {Message} message */
   #weight({ type, senderId, deletedAt, payload }) {
-    const { userId, counted } = this.#conversation;
-    if (deletedAt !== undefined || senderId === userId) return { messages: 0, mentions: 0 };
+    const { userId, counted, apart } = this.#conversation;
+    if (deletedAt !== undefined || senderId === userId || (apart && isApart(payload))) return { messages: 0, mentions: 0 };
     const { mentions } = payload;
     // An edit repeats the mentions of the message that it changed.
     const calls = type !== "message_edit" && Array.isArray(mentions) && (mentions.includes(userId) || mentions.includes("*"));

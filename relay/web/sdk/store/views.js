@@ -1,10 +1,12 @@
 /** Views: what an application draws, as values that never change. Two equal by `===` show the same. */
 
 import { actionsOf } from "./actions.js";
+import { isSaved, SAVED } from "./marks.js";
+import { isPinned, PIN } from "./pins.js";
 
-/** @import { ConversationKind, Role } from "../types.js" */
 /** @import { Conversation } from "./conversation.js" */
 /** @import { ActionsView } from "./actions.js" */
+/** @import { FileView } from "./files.js" */
 /** @import { LatestView } from "./latest.js" */
 /** @import { Message } from "./message.js" */
 /** @import { OptimisticUpdates, Outgoing } from "./optimistic.js" */
@@ -22,27 +24,23 @@ import { actionsOf } from "./actions.js";
  * @property {string} senderId
  * @property {boolean} mine
  * @property {Readonly<Record<string, any>>} payload empty for a tombstone
+ * @property {readonly FileView[]} files its attachments
  * @property {number} timestamp Unix seconds
  * @property {number | null} editedAt
  * @property {number | null} deletedAt
+ * @property {boolean} removed whether somebody else than its author deleted it: an admin of the group, or a moderator
  * @property {number | null} expiresAt
  * @property {readonly ReactionView[]} reactions
  * @property {readonly LatestView[]} latest other latest values about it, such as votes, the newest last
+ * @property {boolean} saved whether this user saved it for themself
  * @property {ActionsView | null} actions its buttons, selects and forms, and what became of them
+ * @property {import("./threads.js").ThreadView | null} thread how the thread of its replies stands; null where it has none
+ * @property {boolean} pinned whether its conversation keeps it at hand
  * @property {"uploading" | "queued" | "sent" | "delivered" | "read" | "failed" | "streaming"} state `sent` for others' messages;
  *   `streaming` for one that grows until it is stored
  * @property {boolean} pending whether a change of it is not stored yet
  * @property {Error | null} error why it failed, or waits though there is a connection
  * @property {number | null} progress from 0 to 1, while its files are uploaded
- */
-
-/**
- * @typedef {object} Facts what the server's list of conversations tells of one
- * @property {ConversationKind | null} kind null until the server has told
- * @property {string} name
- * @property {Role | null} role
- * @property {number} seq the message up to which the name is right
- * @property {number} roleSeq the message up to which the role is right
  */
 
 /** Types that change other messages, or are for programs, and are not shown themselves. */
@@ -66,11 +64,26 @@ export function keyOf({ senderId, id, messageId }, userId) {
  * @param {{ partial?: boolean }} [options] partial: also those whose page is still to be loaded
  */
 export function shownSeqs(conversation, { partial = false } = {}) {
-  const seqs = [];
-  for (const { seq, type } of conversation.messages.values()) {
-    if (!HIDDEN.has(type) && (partial || !conversation.partial.has(seq))) seqs.push(seq);
-  }
-  return seqs.sort((a, b) => a - b);
+  return conversation.order.filter((seq) => isShown(conversation, seq, partial));
+}
+
+/**
+ * Return the newest seq that is shown, whether its page is loaded or not.
+ *
+ * @param {Conversation} conversation
+ */
+export function newestShown(conversation) {
+  return conversation.order.findLast((seq) => isShown(conversation, seq, true));
+}
+
+/** Tell whether a message changes another one, or is for programs: it is not shown itself. @param {{ type: string }} message */
+export function isHidden({ type }) {
+  return HIDDEN.has(type);
+}
+
+/** @param {Conversation} conversation @param {number} seq @param {boolean} partial */
+function isShown({ loose, messages, partial: previews }, seq, partial) {
+  return !HIDDEN.has(messages.get(seq)?.type ?? "") && !loose.has(seq) && (partial || !previews.has(seq));
 }
 
 /**
@@ -78,12 +91,14 @@ export function shownSeqs(conversation, { partial = false } = {}) {
  *
  * @param {Conversation} conversation
  */
-export function gapsOf(conversation) {
-  const seqs = [...conversation.messages.keys()].filter((seq) => !conversation.partial.has(seq)).sort((a, b) => a - b);
+export function gapsOf({ loose, order, partial, voids }) {
   const gaps = [];
-  for (const [at, seq] of seqs.entries()) {
-    const before = seqs[at - 1] ?? seq - 1;
-    if (seq > before + 1) gaps.push({ fromSeq: before + 1, toSeq: seq - 1 });
+  const whole = partial.size === 0 && loose.size === 0;
+  let before = 0;
+  for (const seq of order) {
+    if (!whole && (partial.has(seq) || loose.has(seq))) continue;
+    if (before > 0 && seq > before + 1 && !((voids.get(before + 1) ?? 0) >= seq - 1)) gaps.push({ fromSeq: before + 1, toSeq: seq - 1 });
+    before = seq;
   }
   return gaps;
 }
@@ -112,22 +127,35 @@ export function messageView(key, conversation, message, optimistic) {
     senderId: message.senderId,
     mine,
     payload: changed.payload,
+    files: changed.deletedAt === undefined ? optimistic.uploaded.of(changed.payload) : [],
     timestamp: message.timestamp,
     editedAt: changed.editedAt ?? null,
     deletedAt: changed.deletedAt ?? null,
+    removed: message.removed === true,
     expiresAt: message.expiresAt ?? null,
     reactions: changed.deletedAt === undefined ? reactionsOf(conversation, message.messageId, changes) : [],
     latest,
+    saved: isSaved(latest, changes),
     actions: changed.deletedAt === undefined ? actionsOf(changed.payload, latest) : null,
-    state: mine ? stateOf(conversation, message.seq) : "sent",
-    pending: changes.length > 0,
+    thread: conversation.threads.of(message.messageId),
+    pinned: changed.deletedAt === undefined && isPinned(latest, changes),
+    state: mine ? stateOf(conversation, message, conversation.inGroup || message.type === "group_message") : "sent",
+    pending: changes.some(({ envelope }) => envelope.type !== PIN && envelope.type !== SAVED),
     error: null,
     progress: null,
   });
 }
 
-/** Return the view of a message that is not stored yet. @param {string} key @param {string} userId @param {Outgoing} sent @returns {MessageView} */
-export function unsentView(key, userId, sent) {
+/**
+ * Return the view of a message that is not stored yet.
+ *
+ * @param {string} key
+ * @param {string} userId
+ * @param {Outgoing} sent
+ * @param {OptimisticUpdates} optimistic
+ * @returns {MessageView}
+ */
+export function unsentView(key, userId, sent, optimistic) {
   const { type, payload, meta } = sent.envelope;
   return Object.freeze({
     key: `i:${sent.id}`,
@@ -139,13 +167,18 @@ export function unsentView(key, userId, sent) {
     senderId: userId,
     mine: true,
     payload,
+    files: optimistic.uploaded.unsent(sent),
     timestamp: meta.timestamp ?? 0,
     editedAt: null,
     deletedAt: null,
+    removed: false,
     expiresAt: null,
     reactions: [],
     latest: [],
+    saved: false,
     actions: actionsOf(payload, []),
+    thread: null,
+    pinned: false,
     state: /** @type {"queued"} */ (sent.state),
     pending: false,
     error: sent.error,
@@ -162,7 +195,7 @@ export function unsentView(key, userId, sent) {
  */
 function withChange(message, { envelope: { type, payload, meta } }) {
   const at = meta.timestamp ?? 0;
-  if (message.deletedAt !== undefined || type === "reaction") return message;
+  if (message.deletedAt !== undefined || type === "reaction" || type === PIN || type === SAVED) return message;
   if (type === "message_delete") return { ...message, payload: {}, deletedAt: at };
   const { message_id: _, ...changed } = payload;
   return { ...message, payload: { ...message.payload, ...changed }, editedAt: at };
@@ -190,17 +223,21 @@ function reactionsOf(conversation, messageId, changes) {
 }
 
 /**
- * Return the state of an own message: `read` or `delivered` as soon as one other user has read or received it.
+ * Return the state of an own message: `delivered` as soon as one other user has received it, `read` once all have read it. While
+ * it is not known who is in a group, nothing is `read` there.
  *
  * @param {Conversation} conversation
- * @param {number} seq
+ * @param {Message} message
+ * @param {boolean} inGroup
  */
-function stateOf(conversation, seq) {
+function stateOf({ members, receipts, userId }, { seq }, inGroup) {
   let state = /** @type {"sent" | "delivered" | "read"} */ ("sent");
-  for (const [userId, { read, delivered }] of conversation.receipts) {
-    if (userId === conversation.userId) continue;
-    if (read >= seq) return "read";
-    if (delivered >= seq) state = "delivered";
+  for (const [other, { read, delivered }] of receipts) {
+    if (other === userId) continue;
+    if (read >= seq && !inGroup) return "read";
+    if (read >= seq || delivered >= seq) state = "delivered";
   }
-  return state;
+  if (!inGroup || state === "sent" || !members || members.size < 2) return state;
+  for (const other of members) if (other !== userId && (receipts.get(other)?.read ?? 0) < seq) return state;
+  return "read";
 }
