@@ -34,9 +34,7 @@ def chunk_lines(folder: Path, named: str, attachment_id: str) -> Iterator[tuple[
             start, part = 0, file.read(records.CHUNK_BYTES)
             while True:
                 following = file.read(records.CHUNK_BYTES)
-                chunk = records.Chunk(
-                    attachment_id=attachment_id, start=start, data=part, last=not following
-                )
+                chunk = records.Chunk(attachment_id=attachment_id, start=start, data=part, last=not following)
                 yield records.write_record(chunk).decode(), len(part)
                 if not following:
                     return
