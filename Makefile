@@ -11,8 +11,13 @@ PYTEST := $(BIN)/python -m pytest
 # About a minute of the end-to-end tests, with something of everything that the program is made of.
 PROGRAM_TESTS := $(addprefix tests/e2e/test_,program.py delivery.py resume.py ending.py tls.py bots.py \
 	attachments.py reloading.py notifications.py)
-# With ARGS one of the two runs may find no test, which pytest ends with 5.
-OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
+# $(call tests,WHICH): run them on all processors. With ARGS one of the two runs may find no test, which pytest ends with 5.
+# With AGAIN=alone those that failed (it ends with 1) run once more, one after the other, and that decides.
+tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
+	if [ $$code -eq 1 -a "$(AGAIN)" = alone ]; then \
+		echo "what failed beside other tests runs again, alone"; \
+		code=0; $(PYTEST) $(1) -n 0 --last-failed --last-failed-no-failures none $(ARGS) || code=$$?; fi; \
+	[ $$code -eq 0 -o $$code -eq 5 -a -n "$(ARGS)" ]
 
 # The tests start hundreds of processes; without bytecode each would compile all of relay.
 export PYTHONDONTWRITEBYTECODE :=
@@ -27,8 +32,8 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 	$(BIN)/relay serve --config $(CONFIG)
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
-	$(PYTEST) -n auto --dist worksteal -m "not e2e and not real_time" $(ARGS) $(OR_NONE)
-	$(PYTEST) -n auto --dist loadfile -m "e2e or real_time" $(ARGS) $(OR_NONE)
+	@$(call tests,--dist worksteal -m "not e2e and not real_time")
+	@$(call tests,--dist loadfile -m "e2e or real_time")
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .
