@@ -23,7 +23,7 @@ tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ floors: $(VENV)/.installed-dev ## Print the import graph: floors, circles, what 
 
 bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one run; those that are installed (docs: benchmarks/RESULTS.md)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[peers]"
+	npm install --silent --no-audit --no-fund --prefix benchmarks/peers
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
