@@ -20,10 +20,9 @@ from typing import Any
 import httpx
 
 from relay.testing.checking import Answers, Described
-from tests.e2e.wire import Address
+from tests.e2e.wire import PATIENCE, Address
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
 PROGRAM = os.environ.get("RELAY_BIN")
 """The program that `make binary` made, as the thing under test; without it, relay as it is in the tree."""
 RELAY = [str(Path(PROGRAM).resolve())] if PROGRAM else [sys.executable, "-m", "relay"]
@@ -115,7 +114,7 @@ class Server:
         return Answers(self._fetch("/openapi.json"))
 
     def _fetch(self, path: str) -> Any:
-        response = httpx.get(self.url + path, timeout=10, trust_env=False)
+        response = httpx.get(self.url + path, timeout=PATIENCE, trust_env=False)
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -149,7 +148,7 @@ class Server:
 
     def wait_ready(self) -> None:
         """Wait for the one line that says that connections are accepted."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not LISTENING.search(self._stdout.read_text()):
             assert self.alive, f"the server ended while starting:\n{self.diagnosis()}"
             assert time.monotonic() < deadline, f"no line with the address:\n{self.diagnosis()}"
@@ -163,7 +162,7 @@ class Server:
             self.kill()
             raise
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Send a signal and return the exit code; a server that stays longer than `timeout` is an error."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -201,7 +200,7 @@ class Server:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, f"relay {' '.join(arguments)}: {done.stdout}{done.stderr}"
@@ -222,7 +221,7 @@ class Server:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         hooks = {"response": [partial(_check, self.answers)]}
         return httpx.Client(
-            base_url=self.url, headers=headers, timeout=10, trust_env=False, event_hooks=hooks, **options
+            base_url=self.url, headers=headers, timeout=PATIENCE, trust_env=False, event_hooks=hooks, **options
         )
 
 
