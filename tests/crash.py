@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from tests.e2e.crashing import Client, Violation, check_file, check_history, check_received, copied
-from tests.e2e.server import Server, Tables
+from tests.e2e.server import RELAY, Server, Tables
 from tests.e2e.wire import PATIENCE
 
 KILL_WITHIN = 0.25  # seconds of load before the kill, at most
@@ -38,7 +38,7 @@ class Campaign:
 
     def __init__(self, folder: Path, clients: int, random_: random.Random) -> None:
         self.random = random_
-        self.server = Server(folder, SETTINGS)
+        self.server = Server(folder, SETTINGS, command=RELAY)
         names = [f"user{i}" for i in range(clients)]
         tokens = self.server.import_users(names)
         self.server.start()

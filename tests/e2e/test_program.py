@@ -109,7 +109,9 @@ def test_it_does_everything_where_there_is_no_python(root: Path, program: str) -
     folder = root / "srv" / program.replace("/", "-")
     (folder / "plugins.d").mkdir(parents=True)
     (folder / "plugins.d" / "note.py").write_text(DROPPED_IN.format(names=everything()))
-    world = World(folder, ("alice", "bob"), all_plugins(folder / "plugins.d"), ["chroot", str(root), program])
+    world = World(
+        folder, ("alice", "bob"), all_plugins(folder / "plugins.d"), command=["chroot", str(root), program]
+    )
     try:
         listed = [json.loads(line) for line in world.server.relay("plugins", "list", "--json").splitlines()]
         assert {row["name"]: row["state"] for row in listed} == dict.fromkeys(

@@ -6,14 +6,14 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.e2e.server import RELAY, Server, Tables
+from tests.e2e.server import Server, Tables
 from tests.e2e.wire import PATIENCE, Closed, Envelope, Gone, Wire, hello
 
 STREAM = frozenset({"chat_message", "group_message", "notification", "group_event"})
@@ -150,9 +150,9 @@ class World:
         folder: Path,
         names: Iterable[str],
         settings: Tables | None = None,
-        command: Sequence[str] = RELAY,
+        **options: Any,
     ) -> None:
-        self.server = Server(folder, settings, command=command)
+        self.server = Server(folder, settings, **options)
         self.opened = contextlib.ExitStack()
         self.tokens = self.server.import_users(names)
         self.server.start()
