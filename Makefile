@@ -23,10 +23,10 @@ tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
 	$(BIN)/relay serve --config $(CONFIG)
@@ -58,6 +58,9 @@ crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that n
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+conformance: $(VENV)/.installed-dev ## Play 385 cases of RFC 6455 against the WebSocket transport (ARGS="--group 6")
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
 	node tests/js/random-network/run.js $(ARGS)

@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -58,6 +58,19 @@ Http = Callable[[PeerStream], Awaitable[Head | None]]
 """Serves HTTP on a stream; returns the head of an upgrade that came after, or None when the peer is gone."""
 
 
+class Served(Protocol):
+    """What a WebSocket is served by: a client's session, or what stands in for it in a test of the transport."""
+
+    state: State
+    socket: WebSocket
+
+    async def run(self) -> None:
+        """Serve the peer until the connection is over."""
+
+
+MakeSession = Callable[[Engine, HeartbeatSupervisor, PeerStream, trio.Nursery, Greeting], Served]
+
+
 class FrontDoor:
     """Serves accepted streams, each by what its first request asks for.
 
@@ -65,6 +78,7 @@ class FrontDoor:
         serve_http: the HTTP side.
         version: what `ready` names as the server.
         room: the most connections that may be open; 0 means no limit.
+        make_session: makes what serves a WebSocket.
 
     Attributes:
         websockets: those that are open.
@@ -72,12 +86,19 @@ class FrontDoor:
     """
 
     def __init__(
-        self, engine: Engine, heartbeat: HeartbeatSupervisor, serve_http: Http, version: str, room: int = 0
+        self,
+        engine: Engine,
+        heartbeat: HeartbeatSupervisor,
+        serve_http: Http,
+        version: str,
+        room: int = 0,
+        make_session: MakeSession = Session,
     ) -> None:
         self._engine = engine
         self._heartbeat = heartbeat
         self._serve_http = serve_http
         self._version = version
+        self._make_session = make_session
         self._take_certificate(certificate_of(engine.settings))
         self._per_address: dict[str, int] = {}
         self.log = ThrottledLog(_log)
@@ -274,9 +295,8 @@ class FrontDoor:
             nearest: where the connection itself comes from, which may be a proxy.
         """
         async with trio.open_nursery() as nursery:
-            session = Session(
-                self._engine, self._heartbeat, peer, nursery, self._greeting(peer, head, guest, nearest)
-            )
+            greeting = self._greeting(peer, head, guest, nearest)
+            session = self._make_session(self._engine, self._heartbeat, peer, nursery, greeting)
             guest.upgrade(lambda: session.state is State.GREETING)
             self.websockets.add(session.socket)
             try:
