@@ -172,10 +172,7 @@ class Application(Phone):
         except RelayError as error:
             self._refused(id, sent, error)
             return
-        payload = {"duplicate": ack.duplicate}
-        if ack.message_id is not None:
-            payload |= {"message_id": ack.message_id, "timestamp": ack.timestamp}
-            payload |= {} if ack.seq is None else {"seq": ack.seq}
+        payload = ack.payload
         answer = from_object({"type": "ack", "payload": payload, "meta": {"ref": id}})
         self.witness.answered(answer, sent)
         if self.pending.pop(id, None) is not None and ack.message_id is not None:

@@ -60,7 +60,7 @@ class Disk:
 
     Args:
         folder: of all lives; each crash begins a new one with what the last one had synced.
-        on_commit: called after each commit that stands, with the writer's connection.
+        on_commit: called after each commit that stands, with a connection that reads.
         on_crash: called where a process has died, once the files of the next life are there.
 
     Attributes:
@@ -142,13 +142,13 @@ class Disk:
         run_group(runner._writer, group, runner._on_rollback, runner.health)
         self._trace.note(f"commit {self.commits} of {len(group)}")
         if not due or self._crash is None:
-            self._on_commit(runner._writer)
+            self._on_commit(runner._own_reader)
             return True
         _, manner, share = self._crash
         self._crash = None
         after = self._files()
         if manner == "after":
-            self._on_commit(runner._writer)
+            self._on_commit(runner._own_reader)
         kept = {"before": before, "after": after, "torn": _torn(before, after, share)}[manner]
         self._die(runner, kept)
         return False
@@ -246,6 +246,12 @@ class SimulatedRunner(runners.InlineRunner):
 
     async def work(self) -> None:
         """Run what is waiting, one group after the other, until the database is closed."""
+        try:
+            await self._work()
+        finally:
+            self._done.set()
+
+    async def _work(self) -> None:
         while not (self._closed and not self._waiting):
             await self._wakeup.wait()
             await self._disk.pause()
@@ -262,7 +268,6 @@ class SimulatedRunner(runners.InlineRunner):
             if self.dead:
                 break
             runners._deliver(group)
-        self._done.set()
 
     async def aclose(self) -> None:
         """Let the writer finish, then close; of a dead process only the files are let go."""

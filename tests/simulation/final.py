@@ -26,6 +26,9 @@ EXPECTED_ERRORS = (
 _PATIENCE = 400
 """Seconds until every message has its answer, once nothing fails any more."""
 
+_SETTLES = 12
+"""Seconds until what is on its way has arrived, on the slowest connection."""
+
 
 async def gather(run: Run) -> None:
     """Have every device come, and wait until all that was sent is answered."""
@@ -39,7 +42,7 @@ async def gather(run: Run) -> None:
     else:
         waiting = {phone.client_id: list(phone.pending) or phone.connected for phone in run.phones}
         run.broken("answered", f"after {_PATIENCE} s without a fault these still wait: {waiting}")
-    await trio.sleep(5)
+    await trio.sleep(_SETTLES)
 
 
 async def compare_devices(run: Run) -> None:
@@ -73,11 +76,12 @@ async def compare_devices(run: Run) -> None:
 
 
 def _shown(mirror: Mirror, now: float) -> dict[str, Any]:
-    """Return what a page would draw of a mirror, but for `files`, which the ack of an own message does not bring."""
+    """Return what a page would draw of a mirror, but for what the server adds and an ack does not bring."""
     found = shown(mirror, now)
     for conversation in found.values():
         for message in conversation["messages"].values():
-            message["payload"].pop("files", None)
+            for added in ("files", "removed"):
+                message["payload"].pop(added, None)
     return found
 
 
@@ -159,6 +163,8 @@ def check_bytes(run: Run, database: Path) -> None:
     """Check that what was erased is nowhere: not in a table, an index or an unused part of the file."""
     with sqlite3.connect(database) as connection:
         payloads = [row[0] for row in connection.execute("SELECT payload FROM log WHERE payload IS NOT NULL")]
+        # Who left a group still sees what its messages said before they were edited.
+        payloads += [row[0] for row in connection.execute("SELECT payload FROM versions WHERE payload IS NOT NULL")]
         names = [row[0] for row in connection.execute("SELECT name FROM attachments")]
     connection.close()
     there = "\n".join(payloads + names)

@@ -32,7 +32,7 @@ class RawDevice:
         self._splitter = FrameSplitter()
         self._waiting: list[dict[str, Any]] = []
         self._writing = trio.Lock()
-        self.reads = True
+        self.reading = trio.CancelScope()
 
     async def upgrade(self) -> None:
         """Make the connection a WebSocket.
@@ -113,12 +113,11 @@ class Handset(Phone):
     async def come(self, server: Any = None) -> None:
         """Connect, catch up, and send again what was not acked; give up where that does not work."""
         self._coming.cancel()
-        await self.go()
-        with trio.move_on_after(60) as self._coming:
-            try:
+        self._coming = trio.CancelScope(deadline=trio.current_time() + 60)
+        with self._coming:
+            await self.go()
+            with suppress(*_GONE):
                 await self._come()
-            except _GONE:
-                self.device = None
 
     async def _come(self) -> None:
         device = RawDevice(await self._run.network.dial(self.client_id))
@@ -140,7 +139,7 @@ class Handset(Phone):
         self.cursor = max(self.cursor or 0, synced["cursor"])
         self.witness.synced(synced["cursor"])
         self.device = device
-        self._run.nursery.start_soon(self._read, None, device)
+        self._run.nursery.start_soon(self._receive, device)
         for envelope in list(self.pending.values()):
             await device.send(envelope)
 
@@ -151,21 +150,30 @@ class Handset(Phone):
                 return frame
             self._take(frame)
 
-    async def _read(self, server: Any, device: Any) -> None:
-        await super()._read(server, device)
-        await device.cut()
+    async def _receive(self, device: RawDevice) -> None:
+        with device.reading:
+            try:
+                while True:
+                    self._take(await device.next())
+            except _GONE:
+                await device.cut()
+                if self.device is device:
+                    self.device = None
 
     async def go(self, goodbye: bool = False) -> None:
         """Be cut off, or say goodbye."""
-        with suppress(*_GONE):
-            await super().go(goodbye)
+        device, self.device = self.device, None
+        if device is not None:
+            device.reading.cancel()
+            with suppress(*_GONE):
+                await (device.event("goodbye") if goodbye else device.cut())
 
     async def double(self) -> None:
-        """Connect once more, while the connection of before is still open: the new one takes over."""
-        self.device, before = None, self.device
+        """Connect once more, while the connection of before is still open, and forgotten: the new one takes over."""
+        device, self.device = self.device, None
+        if device is not None:
+            device.reading.cancel()
         await self.come()
-        if before is not None:
-            await before.cut()
 
     async def say(self, type_: str, target: str | None, **payload: Any) -> None:
         """Send something, now or when it is connected again."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+import signal
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -28,6 +29,7 @@ from tests.simulation.steps import Step
 
 T = TypeVar("T")
 _MOST_SECONDS = 3600.0
+_MOST_CPU_SECONDS = 20.0
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 DEVICES = (
     ("ann", "ann-0", Handset), ("ann", "ann-1", Application), ("ben", "ben-0", Application),
@@ -88,7 +90,6 @@ class Run:
 
     def broken(self, promise: str, text: str) -> None:
         """Note that a promise was broken."""
-        self.trace.note(f"broken {promise}")
         if all(one.promise != promise for one in self.outcome.broken):
             self.outcome.broken.append(Broken(promise, text))
 
@@ -143,6 +144,26 @@ class Run:
         final.check_bytes(self, self.disk.database)
 
 
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Raise `Stuck` in the block once it has used the time of many simulations: virtual time stands still."""
+
+    def ring(_signal: int, _frame: Any) -> None:
+        raise Stuck(f"it used {_MOST_CPU_SECONDS:g} s of the processor and is not over")
+
+    before = signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _MOST_CPU_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+class Stuck(Exception):
+    """A simulation that does not end."""
+
+
 class _Errors(logging.Handler):
     """Keeps what relay logs as its own fault."""
 
@@ -170,7 +191,7 @@ def simulate(seed: int, steps: Iterable[Step]) -> Outcome:
             logger.setLevel(logging.ERROR)
             logger.propagate = False
             try:
-                with on_disk(made.disk):
+                with on_disk(made.disk), bounded():
                     run(made.main)
             except BaseExceptionGroup as group:
                 raise_unless_ordinary(group)
