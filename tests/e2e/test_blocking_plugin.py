@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import MakeWorld
+
+pytestmark = pytest.mark.e2e
 
 CODE = """
 import time

@@ -15,6 +15,8 @@ from tests.e2e.server import Tables
 from tests.e2e.world import World
 from tests.plugins.notifications.receivers import Gotify, Ntfy, PushService, Reply
 
+pytestmark = pytest.mark.e2e
+
 NETWORKS = ["127.0.0.0/8", "::1/128"]
 LUNCH = [("alice", "Lunch?")]
 
