@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -62,7 +62,7 @@ def check_tests(copy: Copy, mutants: Sequence[Mutant]) -> None:
 
 
 def try_all(mutants: Sequence[Mutant], copies: Sequence[Copy]) -> Iterator[Verdict]:
-    """Try mutants, one in each copy at a time, and yield what becomes of them in the order of the list."""
+    """Try mutants, one in each copy at a time, and yield what becomes of each."""
     free: SimpleQueue[Copy] = SimpleQueue()
     for copy in copies:
         free.put(copy)
@@ -76,7 +76,8 @@ def try_all(mutants: Sequence[Mutant], copies: Sequence[Copy]) -> Iterator[Verdi
 
     with ThreadPoolExecutor(len(copies)) as pool:
         try:
-            yield from pool.map(one, mutants)
+            for done in as_completed([pool.submit(one, mutant) for mutant in mutants]):
+                yield done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
