@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from tests.mutants.listing import TREE, Mutant, problems, read
 from tests.mutants.running import Broken, Copy, Fate, Verdict
 
+_LONGEST_SECONDS = 3600
 _WRONG = (Fate.SURVIVED, Fate.REVIVED)
 
 
@@ -27,6 +28,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--changed", metavar="COMMIT", nargs="?", const="main", help="those whose file, or a test of theirs, differs"
     )
+    parser.add_argument("--narrow", action="store_true", help="leave out the wider tests, which take long")
     parser.add_argument("--seconds", type=float, default=120, help="the longest run of tests (%(default).0f)")
     parser.add_argument("--lanes", type=int, default=2, help="mutants tried at once (%(default)d)")
     parser.add_argument("--list", action="store_true", help="print them, and try none")
@@ -99,9 +101,10 @@ def main(words: Sequence[str]) -> int:
         return 2
     began, fates = time.monotonic(), Counter[Fate]()
     with tempfile.TemporaryDirectory(prefix="relay-mutants-") as folder:
+        copies = [Copy(Path(folder, str(number)), options.seconds, narrow=options.narrow) for number in range(options.lanes)]
+        unchanged = Copy(Path(folder, "unchanged"), _LONGEST_SECONDS)
         try:
-            copies = [Copy(Path(folder, str(number)), options.seconds) for number in range(options.lanes)]
-            check_tests(Copy(Path(folder, "unchanged"), 1800), mutants)
+            check_tests(unchanged, mutants)
             print(f"the tests pass without a mutant, after {time.monotonic() - began:.0f} s", flush=True)
             for verdict in try_all(mutants, copies):
                 fates[verdict.fate] += 1
@@ -109,6 +112,9 @@ def main(words: Sequence[str]) -> int:
         except Broken as broken:
             print(broken, file=sys.stderr)
             return 2
+        finally:
+            for copy in (unchanged, *copies):
+                copy.stop()
     told = ", ".join(f"{fates[fate]} {fate}" for fate in Fate if fates[fate])
     print(f"{len(mutants)} mutants in {time.monotonic() - began:.0f} s: {told}")
     return 1 if any(fates[fate] for fate in _WRONG) else 0
