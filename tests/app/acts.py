@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import argon2
 import msgspec
 import trio
 
@@ -42,7 +41,6 @@ TIME: Final = re.compile(r"\b1[67]\d{8}(\.\d+)?\b")
 """A moment of the tests, in a message of the server's own."""
 FILE: Final = re.compile(r'"a_[^"]+"')
 """The id of an attachment, in a message."""
-CHEAP: Final = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 INVITE: Final = "a code that nobody guesses"
 
 
@@ -662,7 +660,6 @@ async def server_with_plugins(folder: Path, *users: str) -> AsyncIterator[World]
     settings = {"RELAY_PLUGINS__DIRECTORIES": msgspec.json.encode([str(folder / "plugins.d")]).decode()}
     async with open_world(folder, *users, "root", **settings) as world:
         msgspec.structs.force_setattr(world.engine.settings.plugins, "file", str(folder / "relay.toml"))
-        world.engine.logins.passwords.hasher = CHEAP
         await world.engine.runner.write(partial(accounts.update_user, user_id="root", role=ServerRole.OWNER))
         world.engine.accounts.forget()
         yield world
