@@ -33,7 +33,7 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
 	@$(call tests,--dist worksteal -m "not e2e and not real_time")
-	@$(call tests,--dist loadfile -m "e2e or real_time")
+	@$(call tests,--dist loadfile --no-loadscope-reorder -m "e2e or real_time")
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .
@@ -83,7 +83,7 @@ deb: build/.deb ## Make the Debian package of the program in dist
 
 test-binary: build/.deb ## Run end-to-end tests against the program (ARGS="tests/e2e" for all of them)
 	RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay \
-		$(PYTEST) -n auto --dist loadfile -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
+		$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
 
 # One run makes all forms of the program. It is made anew when anything that goes into it has changed.
 dist/relay: $(VENV)/.installed-dev LICENSE $(shell find relay plugins config release -type f -not -name "*.pyc")
