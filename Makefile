@@ -18,7 +18,7 @@ OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench crash restarts chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that n
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+restarts: $(VENV)/.installed-dev $(JS)/.installed ## Restart a server under 500 clients twenty times: nothing lost, nobody away for long
+	$(BIN)/python -m tests.restarts $(ARGS)
 
 chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
 	node tests/js/random-network/run.js $(ARGS)
