@@ -23,7 +23,7 @@ tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos conformance fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, 
 
 conformance: $(VENV)/.installed-dev ## Play 385 cases of RFC 6455 against the WebSocket transport (ARGS="--group 6")
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+restarts: $(VENV)/.installed-dev $(JS)/.installed ## Restart a server under 500 clients twenty times: nothing lost, nobody away for long
+	$(BIN)/python -m tests.restarts $(ARGS)
 
 chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
 	node tests/js/random-network/run.js $(ARGS)

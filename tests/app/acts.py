@@ -591,7 +591,9 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("plugin.run_job", plugin="nightly", schedule="clean"),
         at("plugins/nightly", press("Run now", "clean")),
     ),
-    Act.SETTINGS_RELOADED: Scenario(None, cli("reload"), None, change_settings),
+    Act.SETTINGS_RELOADED: Scenario(
+        rest("POST", "/api/admin/settings/reload"), cli("reload"), None, change_settings
+    ),
     Act.BACKUP_MADE: Scenario(
         backed_up(rest("POST", BACKUPS)), backed_up(cli("backup.start")), at("backups", press("Make a backup"))
     ),
