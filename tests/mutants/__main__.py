@@ -23,7 +23,7 @@ _WRONG = (Fate.SURVIVED, Fate.REVIVED)
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--only", metavar="TEXT", help="those with this text in their name, room/name")
+    parser.add_argument("--only", metavar="TEXT", help="those with this text in room/name, or in their file's path")
     parser.add_argument("--room", help="those of one file in tests/mutants/rooms")
     parser.add_argument(
         "--changed",
@@ -45,7 +45,7 @@ def chosen(mutants: list[Mutant], options: argparse.Namespace) -> list[Mutant]:
     if options.room is not None:
         mutants = [mutant for mutant in mutants if mutant.room == options.room]
     if options.only is not None:
-        mutants = [mutant for mutant in mutants if options.only in mutant.id]
+        mutants = [mutant for mutant in mutants if options.only in mutant.id or options.only in mutant.file]
     if options.changed is not None:
         files = _changed_since(options.changed)
         mutants = [m for m in mutants if files & {m.file, *(test.partition("::")[0] for test in m.tests)}]
