@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.errors import CloseCode
 from relay.protocol.framing import PING_FRAME
 from relay.storage import accounts
+from relay.storage.errors import StorageFailed
 from relay.testing import Device, World
 from relay.testing import world as open_world
 from relay.transports.greeting import Greeting
@@ -218,6 +220,44 @@ async def test_what_comes_during_a_catch_up_waits_until_it_is_over(
     ]  # fmt: skip
 
 
+async def test_a_refusal_during_a_replay_is_sent_after_it_and_the_heartbeat_stands_where_it_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.talk("alice", "bob", 2)
+    queue = world.engine.offline_queue
+    honest = queue.frames
+
+    async def slowly(*arguments: Any) -> Any:
+        async for frames in honest(*arguments):
+            await trio.sleep(1)
+            yield frames
+
+    monkeypatch.setattr(queue, "frames", slowly)
+    device = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["bob"]}
+    await device.send({"type": "connection_event", "payload": hello})
+    await trio.sleep(0.5)
+    await device.send({"type": "connection_event", "payload": {"event": "ack", "cursor": 99}})
+    told = [await device.next() for _ in range(5)]
+    assert [frame["payload"].get("event") or frame["type"] for frame in told] == [
+        "ready", "chat_message", "chat_message", "synced", "error",
+    ]  # fmt: skip
+    assert (await device.next("heartbeat"))["payload"]["cursor"] == told[3]["payload"]["cursor"] == 2
+
+
+async def test_a_hello_that_the_disk_does_not_take_is_told_to_come_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_arguments: Any) -> Any:
+        raise StorageFailed("the disk is full")
+
+    monkeypatch.setattr(Greeting, "attach", fail)
+    device = await world.upgrade()
+    await device.event("hello", token=world.tokens["bob"])
+    assert (await device.closed()).code == CloseCode.OVERLOADED
+    assert world.engine.connections.of("bob") == {}
+
+
 async def test_a_client_whose_messages_wait_to_be_written_is_not_behind(world: World) -> None:
     bob = await world.connect("bob")
     await world.talk("alice", "bob", 1)
@@ -303,6 +343,15 @@ async def test_goodbye_closes_normally(world: World) -> None:
     alice = await world.connect("alice")
     await alice.event("goodbye")
     assert (await alice.closed()).code == 1000
+
+
+async def test_a_second_hello_is_refused_and_changes_nothing(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.event("hello", token=world.tokens["bob"])
+    assert (await alice.next("error"))["payload"]["code"] == "bad_envelope"
+    (connection,) = world.engine.connections.of("alice").values()
+    assert connection.active
+    assert world.engine.connections.of("bob") == {}
 
 
 @pytest.mark.world("alice", RELAY_LIMITS__BAD_FRAMES="3")
