@@ -23,7 +23,7 @@ tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one ru
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -304,6 +304,30 @@ test("reconnect does not wait, and starts the back-off anew", async () => {
   assert.equal(world.network.sockets.length, 3);
 });
 
+test("a reconnect by hand is a loss as any other: the server is told the cursor again", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.write("one");
+  await world.clock.advance(5);
+  assert.equal(world.relay.acks.at(-1), 1);
+  const before = world.relay.acks.length;
+  socket.reconnect();
+  await world.clock.advance(5);
+  assert.deepEqual(world.relay.acks.slice(before), [1]);
+});
+
+test("a token that comes after the client was disconnected opens nothing", async () => {
+  const world = new World();
+  let give;
+  const socket = world.client({}, () => new Promise((resolve) => (give = resolve)));
+  socket.connect().catch(() => {});
+  await settle();
+  await socket.disconnect();
+  give("token");
+  await settle();
+  assert.equal(world.network.sockets.length, 0);
+});
+
 test("frames that are not envelopes are ignored", async () => {
   const world = new World();
   const socket = await world.connected();
