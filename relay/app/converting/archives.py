@@ -11,7 +11,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Protocol
 
@@ -29,7 +29,12 @@ _APPLE: Final = "__MACOSX"
 
 
 class ExportError(Exception):
-    """An export that cannot be read at all; the text says which file is at fault, and what would be right."""
+    """An export that cannot be read at all: which file is at fault, with its line or place, and why."""
+
+    def __init__(self, where: object, reason: str) -> None:
+        super().__init__(f"{where}: {reason}")
+        self.where = str(where)
+        self.reason = reason
 
 
 class Archive(Protocol):
@@ -55,17 +60,20 @@ def open_archive(path: Path) -> Iterator[Archive]:
     Raises:
         ExportError: it cannot be read, or holds what no export does.
     """
-    if path.is_dir():
-        yield _Folder(path)
-        return
-    try:
-        if not zipfile.is_zipfile(path):
-            yield _Single(path)
-            return
-        with _opened(path) as opened:
-            yield _Zip(path, opened)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise ExportError(f"{path}: cannot be read: {said(error)}") from None
+    with ExitStack() as stack:
+        try:
+            archive = _opened_as(path, stack)
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise ExportError(path, f"cannot be read: {said(error)}") from None
+        yield archive
+
+
+def _opened_as(path: Path, stack: ExitStack) -> Archive:
+    if stat.S_ISDIR(path.stat().st_mode):
+        return _Folder(path)
+    if not zipfile.is_zipfile(path):
+        return _Single(path)
+    return _Zip(path, stack.enter_context(_opened(path)))
 
 
 def read_text(archive: Archive, name: str) -> bytes:
@@ -75,7 +83,7 @@ def read_text(archive: Archive, name: str) -> bytes:
         ExportError: it is larger than `LARGEST_TEXT`, or damaged.
     """
     if archive.size(name) > LARGEST_TEXT:
-        raise ExportError(f"{name}: {archive.size(name):,} bytes; a file of text has {LARGEST_TEXT:,} at most")
+        raise ExportError(name, f"{archive.size(name):,} bytes; a file of text has {LARGEST_TEXT:,} at most")
     with reading(name), archive.open(name) as file:
         return file.read(LARGEST_TEXT + 1)
 
@@ -86,7 +94,7 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError) as error:
-        raise ExportError(f"{name}: cannot be read: {said(error)}") from None
+        raise ExportError(name, f"cannot be read: {said(error)}") from None
 
 
 def below(archive: Archive, wanted: str) -> str:
@@ -146,13 +154,13 @@ class _Zip:
             if member.is_dir() or name.startswith(_APPLE):
                 continue
             if name in self._members:
-                raise ExportError(f"{path}: {name!r} is in it twice; an export has each file once")
+                raise ExportError(path, f"{name!r} is in it twice; an export has each file once")
             self._members[name] = member
             grown += member.file_size
         # Of the sum, as files in a zip can overlap: each is small then, and all together they are not.
         if grown > max(_SMALL, path.stat().st_size * _MOST_TIMES):
             raise ExportError(
-                f"{path}: would become {grown:,} bytes; no export shrinks to a {_MOST_TIMES}th in a zip"
+                path, f"would become {grown:,} bytes; no export shrinks to a {_MOST_TIMES}th in a zip"
             )
 
     def names(self) -> list[str]:
@@ -182,9 +190,9 @@ def _checked(path: Path, member: zipfile.ZipInfo) -> str:
     name = member.filename.replace("\\", "/")
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or ":" in parts[0] or not name.isprintable():
-        raise ExportError(f"{path}: {name!r} leads outside of it, which no export does")
+        raise ExportError(path, f"{name!r} leads outside of it, which no export does")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise ExportError(f"{path}: {name!r} is a link, which no export holds")
+        raise ExportError(path, f"{name!r} is a link, which no export holds")
     if member.flag_bits & _ENCRYPTED:
-        raise ExportError(f"{path}: {name!r} is encrypted; make a zip of it that is not")
+        raise ExportError(path, f"{name!r} is encrypted; make a zip of it that is not")
     return name

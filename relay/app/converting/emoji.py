@@ -11,7 +11,7 @@ _TONES: Final = dict(zip("23456", "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U000
 _WORDS: Final = {"light": "2", "medium_light": "3", "medium": "4", "medium_dark": "5", "dark": "6"}
 """Mattermost's words for the tones, `wave_medium_dark_skin_tone`, with the numbers that Slack has for them."""
 
-_WORD: Final = re.compile(rf"(.+)_({'|'.join(_WORDS)})_skin_tone")
+_WORD: Final = re.compile(rf"(.+?)_({'|'.join(_WORDS)})_skin_tone")
 _IN_TEXT: Final = re.compile(
     r":([a-z0-9_+'-]{1,100})(?:::skin-tone-([2-6]))?:(?::skin-tone-([2-6]):)?", re.IGNORECASE
 )

@@ -13,7 +13,7 @@ from relay.app.converting.written import Written
 _TOKEN: Final = re.compile(
     r"^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)"  # as far as its end, or the text's
     r"|(?P<ticks>`+)(?:.*?[^`])(?P=ticks)(?!`)"
-    r"|!\[(?P<picture>[^\]\n]*)\]\((?P<address>https?://[^\s()]+)[^)\n]*\)"
+    r"|!\[(?P<picture>[^\]\n]{0,500})\]\((?P<address>https?://[^\s()]{1,2000})[^)\n]{0,500}\)"
     r"|https?://[^\s<>]+"
     r"|(?<![\w@])@(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})",
     re.DOTALL | re.MULTILINE,

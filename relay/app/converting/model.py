@@ -21,14 +21,16 @@ class Person(msgspec.Struct):
     """Somebody who wrote, or could have: a person, or a program.
 
     Attributes:
-        user_id: the id here.
         key: the id there.
+        called: what the id here is made of.
+        user_id: the id here.
         disabled: whether the account was closed there, or is not in the export.
     """
 
-    user_id: str
     key: str
-    display_name: str
+    called: str
+    user_id: str = ""
+    display_name: str = ""
     email: str | None = None
     bot: bool = False
     guest: bool = False
@@ -43,8 +45,9 @@ class Place(msgspec.Struct):
         name: what it is called; empty for one of two, and for one's own.
         group_id: its id here, for a group.
         members: ids of people here; of one of two both, of one's own the one.
-        owner: the member who owns it, for a group.
+        owner, admins: the member who owns a group, and others who look after it.
         created_at: Unix seconds; 0 where that is not known.
+        closed_at: when it was archived; None for one that is in use.
     """
 
     key: str
@@ -53,10 +56,11 @@ class Place(msgspec.Struct):
     name: str = ""
     group_id: str = ""
     owner: str = ""
+    admins: list[str] = []
     description: str = ""
     public: bool = False
-    closed: bool = False
     created_at: float = 0.0
+    closed_at: float | None = None
 
 
 class File(msgspec.Struct, frozen=True):
@@ -82,6 +86,7 @@ class Post(msgspec.Struct):
         at, edited_at: Unix seconds.
         thread: the key of the root of the thread that it replies in.
         shown: whether the conversation shows a reply beside its thread.
+        saved_by, followers: who saved it for themselves, and who follows its thread.
         event: what the system says of a group, as a `group_event` has it; there is no text then.
         deleted: whether only its place is left.
     """
@@ -99,6 +104,8 @@ class Post(msgspec.Struct):
     files: list[File] = []
     reactions: list[Reacted] = []
     pinned: bool = False
+    saved_by: list[str] = []
+    followers: list[str] = []
     event: dict[str, Any] | None = None
     deleted: bool = False
 

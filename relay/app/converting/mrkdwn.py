@@ -19,7 +19,7 @@ _INSIDE: Final = re.compile(r"<([^<>\n]+)>")
 def _pair(mark: str) -> re.Pattern[str]:
     """Return the pattern of a text between two marks, which Slack formats between words only."""
     sign = re.escape(mark)
-    return re.compile(rf"(?<![\w{sign}]){sign}(?=[^\s{sign}])([^{sign}\n]*[^\s{sign}]){sign}(?![\w{sign}])")
+    return re.compile(rf"(?<![^\W_]|{sign}){sign}(?=[^\s{sign}])([^{sign}\n]*[^\s{sign}]){sign}(?![^\W_]|{sign})")
 
 
 _BOLD: Final = _pair("*")

@@ -84,7 +84,7 @@ def read_map(path: Path) -> dict[str, str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _read_rows(path, enumerate(csv.reader(file), 1))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ExportError(f"{path}: cannot be read: {said(error)}") from None
+        raise ExportError(path, f"cannot be read: {said(error)}") from None
 
 
 def _read_rows(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, str]:
@@ -95,7 +95,9 @@ def _read_rows(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, s
             continue
         if len(cells) != 2 or not cells[0] or not NAME.fullmatch(cells[1]):
             expected = "the id or name elsewhere, a comma, and a user id of 1 to 64 letters, digits and _.@+-"
-            raise ExportError(f"{path}:{number}: {','.join(row)[:80]!r}; expected {expected}")
+            raise ExportError(f"{path}:{number}", f"{','.join(row)[:80]!r}; expected {expected}")
         if found.setdefault(cells[0], cells[1]) != cells[1]:
-            raise ExportError(f"{path}:{number}: {cells[0]!r} has two ids, {found[cells[0]]!r} and {cells[1]!r}")
+            raise ExportError(
+                f"{path}:{number}", f"{cells[0]!r} has two ids, {found[cells[0]]!r} and {cells[1]!r}"
+            )
     return found

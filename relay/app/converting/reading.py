@@ -46,7 +46,7 @@ def read_each(
     except ExportError as error:
         if report is None:
             raise
-        report.note("unreadable_file", name, str(error).removeprefix(f"{name}:").strip())
+        report.note("unreadable_file", error.where, error.reason)
         return
     decode = msgspec.json.Decoder(shape, strict=False).decode
     for number, raw in enumerate(raws, 1):
@@ -55,12 +55,12 @@ def read_each(
             yield place, decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if report is None:
-                raise ExportError(f"{place}: {_said(error)}") from None
+                raise ExportError(place, _said(error)) from None
             report.note("unreadable_message", place, _said(error))
 
 
-def read_lines(archive: Archive, name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines of a file, each with its place, such as `import.jsonl:3`; blank ones are passed over.
+def read_lines(archive: Archive, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1; blank ones are passed over.
 
     Raises:
         ExportError: a line is longer than `LONGEST_LINE`, or the file is damaged.
@@ -70,11 +70,13 @@ def read_lines(archive: Archive, name: str) -> Iterator[tuple[str, bytes]]:
         while line := file.readline(LONGEST_LINE + 1):
             number += 1
             if len(line) > LONGEST_LINE:
-                raise ExportError(f"{name}:{number}: longer than {LONGEST_LINE:,} bytes; one object is one line")
+                raise ExportError(
+                    f"{name}:{number}", f"longer than {LONGEST_LINE:,} bytes; one object is one line"
+                )
             if number == 1:
                 line = line.removeprefix(_BOM)
             if line.strip():
-                yield f"{name}:{number}", line
+                yield number, line
 
 
 def decoded(place: str, line: bytes, decoder: msgspec.json.Decoder[Shape], report: Report) -> Shape | None:
@@ -91,9 +93,9 @@ def _decode_list(name: str, text: bytes) -> list[msgspec.Raw]:
     try:
         return _list.decode(text)
     except msgspec.ValidationError as error:
-        raise ExportError(f"{name}: {_said(error)}; it should be a list, [ … ]") from None
+        raise ExportError(name, f"{_said(error)}; it should be a list, [ … ]") from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ExportError(f"{name}:{_line_of(error, text)}: {_said(error)}") from None
+        raise ExportError(f"{name}:{_line_of(error, text)}", _said(error)) from None
 
 
 def _line_of(error: Exception, text: bytes) -> int:

@@ -12,6 +12,7 @@ from relay.app.converting import mrkdwn
 from relay.app.converting.archives import Archive, ExportError, below
 from relay.app.converting.model import Person, Place, PlaceKind, Post
 from relay.app.converting.naming import Names
+from relay.app.converting.people import People
 from relay.app.converting.reading import read_each, read_list
 from relay.app.converting.report import Report
 from relay.app.converting.slack_messages import (
@@ -23,7 +24,7 @@ from relay.app.converting.slack_messages import (
     text_of,
     time_of,
 )
-from relay.app.converting.slack_people import People, author_of
+from relay.app.converting.slack_people import author_of, person_of
 from relay.app.converting.slack_places import Places
 from relay.app.converting.slack_shapes import Message, User
 
@@ -52,12 +53,14 @@ class SlackExport:
         listed = [name for one in _USERS if (name := below(archive, one) + one) in present]
         if not listed:
             raise ExportError(
-                f"{archive.label}: there is no users.json in it, as an export of Slack's has at its top"
+                archive.label, "there is no users.json in it, as an export of Slack's has at its top"
             )
         self._top = listed[0].removesuffix(PurePosixPath(listed[0]).name)
-        for name in listed:
-            self._people.add(read_list(archive, name, User))
-        self.source = f"slack:{self._people.team}" if self._people.team else "slack"
+        users = [user for name in listed for user in read_list(archive, name, User)]
+        for user in users:
+            self._people.add(person_of(user))
+        team = next((user.team_id for user in users if user.team_id), None)
+        self.source = f"slack:{team}" if team else "slack"
         self._places = Places(archive, self._top, self._people, report)
         self._days: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._stored: dict[str, str] = {}
@@ -120,7 +123,7 @@ class SlackExport:
                     self._people.meet(author, where, called, bot=bot)
                     self._people.meet(message.parent_user_id, where)
                     if author is not None and (message.subtype or "") in SAID:
-                        self._places.met(key, author)
+                        self._places.met(key, author, time_of(message.ts, self._now) or 0)
                     if message.thread_ts is not None and message.thread_ts != message.ts:
                         self._roots[key, message.thread_ts] = message.parent_user_id or ""
 

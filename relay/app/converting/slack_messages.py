@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from relay.app.converting import emoji, slack_blocks
 from relay.app.converting.model import File, Reacted
+from relay.app.converting.people import People
 from relay.app.converting.report import Report
-from relay.app.converting.slack_people import People
 from relay.app.converting.slack_shapes import Message, Reaction, SharedFile
 
 LEFT_OUT: Final = {

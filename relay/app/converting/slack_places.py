@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from relay.app.converting.archives import Archive
 from relay.app.converting.model import Place, PlaceKind
 from relay.app.converting.naming import Names
+from relay.app.converting.people import LONGEST_NAME, People
 from relay.app.converting.reading import read_list
 from relay.app.converting.report import Report
-from relay.app.converting.slack_people import People
 from relay.app.converting.slack_shapes import Channel
 
 _LISTS: Final = ("channels.json", "groups.json", "mpims.json", "dms.json")
-_LONGEST_NAME: Final = 100
-_NAMED: Final = 5
-"""The most people who are in the name of a group that had none."""
 
 
 class Places:
@@ -28,6 +24,7 @@ class Places:
         self._listed: dict[str, tuple[str, Channel]] = {}
         self._folders: dict[str, str] = {}
         self._authors: dict[str, dict[str, None]] = {}
+        self._last: dict[str, float] = {}
         self._settled: dict[str, Place] = {}
         present = set(archive.names())
         for file in _LISTS:
@@ -46,9 +43,10 @@ class Places:
         """Return the id of the channel whose messages are in a folder."""
         return self._folders.get(folder)
 
-    def met(self, key: str, author: str) -> None:
-        """Note who wrote in a channel, whether or not they are still in it."""
+    def met(self, key: str, author: str, at: float) -> None:
+        """Note who wrote in a channel, whether or not they are still in it, and when."""
         self._authors.setdefault(key, {})[author] = None
+        self._last[key] = max(at, self._last.get(key, 0))
 
     def name_of(self, key: str) -> str | None:
         """Return what a channel is called, as a message names it."""
@@ -75,9 +73,9 @@ class Places:
                 self._settled[key] = made
 
     def _direct(self, channel: Channel) -> Place | None:
-        members = self._ids(channel.members or ())
+        members = self._people.ids_of(channel.members or ())
         if len(members) < 2:
-            members = self._ids((*(channel.members or ()), *self._authors.get(channel.id, {})))
+            members = self._people.ids_of((*(channel.members or ()), *self._authors.get(channel.id, {})))
         if not 1 <= len(members) <= 2:
             self._report.note(
                 "left_out_conversation", f"dms.json {channel.id}", f"{len(members)} people are in it"
@@ -87,42 +85,29 @@ class Places:
         return Place(channel.id, kind, members, created_at=channel.created or 0)
 
     def _group(self, file: str, channel: Channel, names: Names) -> Place | None:
-        members = self._ids(channel.members or ())
-        former = [one for one in self._ids(self._authors.get(channel.id, {})) if one not in members]
-        owner = self._owner(channel, members, former)
+        key = channel.id
+        members = self._people.ids_of(channel.members or ())
+        creator = self._people.ids_of((channel.creator or "",))
+        owner = self._people.owner([one for one in creator if one in members], members)
+        owner = owner or self._people.owner(creator, self._people.ids_of(self._authors.get(key, ())))
         if owner is None:
             self._report.note("left_out_conversation", f"{file} {channel.id}", f"{channel.name}: nobody is in it")
             return None
         several = file == "mpims.json"
-        called = self._called(members) if several else channel.name or channel.id
+        name = self._people.named(members) if several else channel.name or key
         topic, purpose = (
             (one.value or "").strip() if one is not None else "" for one in (channel.topic, channel.purpose)
         )
         return Place(
-            channel.id,
+            key,
             PlaceKind.GROUP,
             members if owner in members else [owner, *members],
-            name=called[:_LONGEST_NAME],
-            group_id=names.give(channel.name or channel.id, channel.id),
+            name=name[:LONGEST_NAME],
+            group_id=names.give(channel.name or key, key),
             owner=owner,
             description="" if several else "\n".join(dict.fromkeys(one for one in (topic, purpose) if one)),
             public=file == "channels.json",
-            closed=bool(channel.is_archived),
             created_at=channel.created or 0,
+            # Exports do not say when that was.
+            closed_at=max(self._last.get(key, 1.0), channel.created or 0) if channel.is_archived else None,
         )
-
-    def _owner(self, channel: Channel, members: list[str], former: list[str]) -> str | None:
-        """Return who owns a group: its creator, or else the first who may: no guest, and no closed account."""
-        creator = self._people.id_of(channel.creator)
-        able = self._people.able
-        found = [one for one in (creator, *members) if one in members and able(one)]
-        found += [one for one in (creator, *former, *members) if one is not None and able(one)]
-        return next(iter(found), None)
-
-    def _called(self, members: list[str]) -> str:
-        """Return a name for a group of a few: theirs."""
-        named = [self._people.shown(one) for one in members[:_NAMED]]
-        return ", ".join(named) + (", …" if len(members) > _NAMED else "")
-
-    def _ids(self, keys: Iterable[str]) -> list[str]:
-        return list(dict.fromkeys(found for key in keys if (found := self._people.id_of(key)) is not None))

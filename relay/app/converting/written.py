@@ -9,7 +9,8 @@ from typing import Final
 _ASIDE: Final = "\ufffc"
 """Stands for a part that is set aside, in the order of the text."""
 
-_IN_MENTION: Final = re.compile(r"[A-Za-z0-9_]|[.@+-]+[A-Za-z0-9_]")
+_BREAK: Final = "\n"
+_IN_MENTION: Final = re.compile(r"[A-Za-z0-9]|[_.@+-]+[A-Za-z0-9]")
 """What, right behind an id, would be read as its end."""
 
 
@@ -36,8 +37,9 @@ class Written:
             found = match[0] if match[0] == _ASIDE else made(match)
             if found is None:
                 return match[0]
-            self._aside.append(found)
-            return _ASIDE
+            self._aside.append(found.strip("\n"))
+            # The ends of lines stay, for what reads line by line.
+            return f"{_BREAK if found[:1] == _BREAK else ''}{_ASIDE}{_BREAK if found[-1:] == _BREAK else ''}"
 
         self.text = re.sub(f"{pattern.pattern}|{_ASIDE}", taken, self.text, flags=pattern.flags)
 
