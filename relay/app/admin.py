@@ -21,6 +21,7 @@ from msgspec import Meta
 from relay.app import (
     admin_audit,
     admin_backups,
+    admin_data,
     admin_export,
     admin_groups,
     admin_inspector,
@@ -231,6 +232,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "audit.list": admin_audit.list_audit,
     "notify": notifying.notify,
     "import": importing.import_messages,
+    "export.begin": admin_data.begin_export,
     "trace": admin_trace.trace,
     "backup.start": admin_backups.start_backup,
     "backup.record": admin_backups.record_backup,

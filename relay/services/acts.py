@@ -122,6 +122,9 @@ class Act(StrEnum):
     MESSAGES_IMPORTED = "message.imported"
     """Messages of another system were stored: `stored`, `duplicates`, `refused`."""
 
+    SERVER_EXPORTED = "server.exported"
+    """Everything was exported; `credentials` says whether with the hashes of passwords."""
+
     PLUGIN_RELOADED = "plugin.reloaded"
     """The plugin's code and options were loaded anew."""
 

@@ -325,7 +325,7 @@ class Attachments:
         before = self._now() - self._keep_seconds
         while await self._runner.write(lambda connection: attachments.forget_unheld(connection, before, _SLICE)):
             pass
-        loose = await self._runner.write(attachments.release_blobs)
+        loose = await self._runner.write(lambda connection: attachments.release_blobs(connection, self._now()))
         dropped = [blob_id for blob_id in loose if blob_id not in self._receiving]
         for blob_id in dropped:
             await self._drop(blob_id)
