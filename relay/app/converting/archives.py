@@ -28,7 +28,7 @@ _ENCRYPTED: Final = 0x1
 _APPLE: Final = "__MACOSX"
 
 
-class ExportError(Exception):
+class ExportError(ValueError):
     """An export that cannot be read at all: which file is at fault, with its line or place, and why."""
 
     def __init__(self, where: object, reason: str) -> None:

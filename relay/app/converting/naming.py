@@ -75,7 +75,7 @@ class Names:
 
 
 def read_map(path: Path) -> dict[str, str]:
-    """Read a file with a line for each person, their id or name elsewhere and their id here, with a comma between.
+    """Read a file with a line for each person: id or name elsewhere, id here, and a name that is not read.
 
     Raises:
         ExportError: it cannot be read, or a line is not of that form.
@@ -93,7 +93,7 @@ def _read_rows(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, s
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
             continue
-        if len(cells) != 2 or not cells[0] or not NAME.fullmatch(cells[1]):
+        if len(cells) not in (2, 3) or not cells[0] or not NAME.fullmatch(cells[1]):
             expected = "the id or name elsewhere, a comma, and a user id of 1 to 64 letters, digits and _.@+-"
             raise ExportError(f"{path}:{number}", f"{','.join(row)[:80]!r}; expected {expected}")
         if found.setdefault(cells[0], cells[1]) != cells[1]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Conversion:
         self._archive = archive
         self._export = export
         self._report = report
-        self._files: set[str] = set()
+        self._files: dict[str, str] = {}
         self._pinned: dict[str, int] = {}
         self._members: dict[str, frozenset[str]] = {}
 
@@ -83,6 +83,17 @@ class Conversion:
             yield msgspec.json.encode(record)
             number += 1
         yield msgspec.json.encode(records.End(lines=number))
+
+    @contextmanager
+    def open_file(self, path: str) -> Iterator[IO[bytes]]:
+        """Open a file by the path that its record names.
+
+        Raises:
+            ExportError: it is damaged.
+        """
+        inside = self._files[path]
+        with reading(inside), self._archive.open(inside) as file:
+            yield file
 
     def _records(self, source: str) -> Iterator[records.Record]:
         yield records.Export(version=records.VERSION, source=source, reading="all")
@@ -174,25 +185,20 @@ class Conversion:
             yield records.Thread(root=post.key, user_id=user_id)
 
     def _file(self, file: File, post: Post) -> Iterator[records.Record]:
-        """Yield a file, unless it was with an earlier message: its description, and its bytes in pieces."""
+        """Yield a file's description, unless it was with an earlier message; `open_file` has its bytes."""
         attachment_id = _file_id(file)
         if attachment_id in self._files:
             return
-        self._files.add(attachment_id)
+        self._files[attachment_id] = file.inside
         self._report.made["files"] += 1
-        size = self._archive.size(file.inside)
         yield records.Attachment(
-            attachment_id=attachment_id, user_id=post.user_id, name=file.name[:255], size=size, created_at=post.at
+            attachment_id=attachment_id,
+            user_id=post.user_id,
+            name=file.name[:255],
+            size=self._archive.size(file.inside),
+            created_at=post.at,
+            path=attachment_id,
         )
-        with reading(file.inside), self._archive.open(file.inside) as opened:
-            start = 0
-            while True:
-                data = opened.read(records.CHUNK_BYTES)
-                last = start + len(data) >= size
-                yield records.Chunk(attachment_id=attachment_id, start=start, data=data, last=last)
-                start += len(data)
-                if last or not data:
-                    return
 
 
 def _file_id(file: File) -> str:

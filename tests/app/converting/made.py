@@ -87,9 +87,13 @@ class Read:
     def __init__(self, system: str, path: Path, people: dict[str, str] | None = None) -> None:
         self.report = Report()
         with open_export(system, path, self.report, NOW, people=people) as conversion:
-            self.lines = list(conversion.lines())
             self.people = conversion.people()
-        self.records = [json.loads(line) for line in self.lines]
+            self.lines = list(conversion.lines())
+            self.records = [json.loads(line) for line in self.lines]
+            self.files: dict[str, bytes] = {}
+            for one in self.all("attachment"):
+                with conversion.open_file(one["path"]) as file:
+                    self.files[one["attachment_id"]] = file.read()
 
     def all(self, record: str) -> list[dict[str, Any]]:
         """Return the records of a kind."""
