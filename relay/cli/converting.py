@@ -33,6 +33,24 @@ class Wanted(NamedTuple):
     dry_run: bool
     report: Path | None
 
+    def check(self, file: Path, *, create_users: bool) -> bool:
+        """Tell whether a conversion is wanted.
+
+        Raises:
+            click.UsageError: for options that do not fit each other.
+        """
+        if self.system is None:
+            given = [name for name in self._fields if getattr(self, name)]
+            if given:
+                option = f"--{given[0].replace('_', '-')}"
+                raise click.UsageError(f"{option} is for an export of another system; say which by --from")
+            return False
+        if create_users:
+            raise click.UsageError("--create-users is for envelopes; an export names its users itself")
+        if str(file) == "-":
+            raise click.UsageError("an export of another system is a file or a folder, and no standard input")
+        return True
+
 
 def conversion_options(command: Function) -> Function:
     """Add the options for exports of other systems to a command."""

@@ -53,7 +53,7 @@ def import_messages(file: Path, create_users: bool, go_on: bool, from_line: int,
     With --from, FILE is an export of another system: a zip, or the folder that was in it.
     """
     wanted = Wanted(**conversion)
-    if wanted.system is not None:
+    if wanted.check(file, create_users=create_users):
         _convert(wanted, file, go_on=go_on, from_line=from_line)
         return
     lines = file / _EXPORT if file.is_dir() else file
