@@ -117,6 +117,7 @@ from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
+from relay.storage.portable import PortableTable
 from relay.storage.presence import choose_status
 from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
@@ -137,6 +138,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "MessageHook",
     "Migration",
     "PageExtension",
+    "PortableTable",
     "Routes",
     "SessionHook",
     "SignInWay",

@@ -95,7 +95,7 @@ def groups(connection: sqlite3.Connection) -> Iterator[records.Group]:
     """Yield all groups, deleted ones as well, with their present and past members."""
     rows = connection.execute(
         "SELECT group_id, channel_id, name, description, history, public, rights, slow_mode_seconds, created_at,"
-        " made_by, closed_at, deleted_at FROM groups ORDER BY group_id"
+        " made_by, closed_at, deleted_at FROM groups ORDER BY channel_id"
     )
     for row in rows:
         barred = connection.execute("SELECT user_id FROM barred WHERE channel_id = ? ORDER BY 1", (row[1],))
