@@ -1,0 +1,21 @@
+"""docs/operate/moving.md names each kind of thing that does not fit, as the command does."""
+
+import re
+from pathlib import Path
+
+from relay.app.converting.report import WORDS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operate" / "moving.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_kinds_of_the_report() -> None:
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.M)) == WORDS
+
+
+def test_each_kind_that_is_noted_has_words_and_each_word_is_used() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "relay/app/converting").glob("*.py"))
+    noted = set(re.findall(r'"((?:left_out|unreadable|unknown|file|bad|no|own|pin|text|thread|reaction|user|bot)_\w+)"', code))
+    noted -= {"file_share", "file_comment", "file_mention", "bot_message", "bot_add", "bot_remove", "bot_enable", "bot_disable",
+              "thread_broadcast", "pin_limit", "file_ids"}  # fmt: skip
+    assert noted | {"empty", "twice"} == set(WORDS)
