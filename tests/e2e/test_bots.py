@@ -20,6 +20,7 @@ import pytest
 
 from tests.docs.conversation import blocks
 from tests.e2e.server import ROOT, Server, Tables
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +31,6 @@ SETTINGS: Tables = {
     "replay": {"limit": 15},
 }
 INVOCATIONS = 60
-PATIENCE = 30.0
 
 
 class Program:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.server import RELAY, Server
-from tests.e2e.wire import request
+from tests.e2e.wire import PATIENCE, request
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def wait_for(found: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not found():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -65,7 +65,7 @@ def told(tmp_path: Path) -> Iterator[socket.socket]:
     """The supervisor's end of `NOTIFY_SOCKET`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind(str(tmp_path / "notify"))
-        bound.settimeout(30)
+        bound.settimeout(PATIENCE)
         yield bound
 
 
@@ -94,7 +94,7 @@ def test_systemd_is_told_and_restarts_what_holds_its_port_without_a_refusal(
             server.process.send_signal(signal.SIGTERM)
             next_told(told, "STOPPING=1")
             assert server.stop() == 0
-            with socket.create_connection(server.address, timeout=30) as early:
+            with socket.create_connection(server.address, timeout=PATIENCE) as early:
                 early.sendall(request("/healthz", upgrade=False))
                 server.start()
                 assert early.recv(13) == b"HTTP/1.1 200 "

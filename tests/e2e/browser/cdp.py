@@ -20,10 +20,9 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from tests.e2e.browser.tab import HELPERS, POLL_SECONDS, Failed, Tab
+from tests.e2e.wire import PATIENCE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-START_SECONDS = 30.0
-ANSWER_SECONDS = 60.0
 MOST_BYTES = 1 << 26
 
 ARGUMENTS = [
@@ -68,13 +67,13 @@ class Browser:
         if session is not None:
             frame["sessionId"] = session
         await self.connection.send_message(json.dumps(frame))
-        with trio.move_on_after(ANSWER_SECONDS):
+        with trio.move_on_after(PATIENCE):
             await event.wait()
             if "error" in answer:
                 raise Failed(f"{method}: {answer['error']['message']}")
             result: dict[str, Any] = answer["result"]
             return result
-        raise Failed(f"{method}: no answer in {ANSWER_SECONDS} s")
+        raise Failed(f"{method}: no answer in {PATIENCE} s")
 
     async def context(self) -> str:
         """Open a profile of its own, as another person's browser is one."""
@@ -212,7 +211,7 @@ def run_browser(folder: Path) -> Iterator[str]:
 
 def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     """Return where the browser listens; it says so in a file of its profile."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (file.exists() and file.read_text().count("\n")):
         assert process.poll() is None, "the browser ended while starting"
         assert time.monotonic() < deadline, "the browser does not say where it listens"

@@ -9,7 +9,8 @@ from typing import Any
 
 import trio
 
-WAIT_SECONDS = 60.0  # a client that was away may wait 30 s before its next try
+from tests.e2e.wire import PATIENCE
+
 POLL_SECONDS = 0.03
 
 HELPERS = """
@@ -67,7 +68,7 @@ class Tab(ABC):
     async def close(self) -> None:
         """Close the tab."""
 
-    async def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
+    async def wait(self, expression: str, seconds: float = PATIENCE) -> Any:
         """Wait until an expression is true, and return it."""
         last: Any = None
         with trio.move_on_after(seconds):

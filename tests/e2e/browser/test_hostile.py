@@ -126,7 +126,7 @@ async def type_everywhere(page: Page, text: str) -> None:
             view.name, "dialog input"
         )
         await write(field, text)(page)
-        await page.wait(view.ready, 15)
+        await page.wait(view.ready)
         await assert_harmless(page, f"{view.name} {text!r}")
     await views.calm(page)
     await page.evaluate("location.hash = '#/mallory'")

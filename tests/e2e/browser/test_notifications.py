@@ -15,6 +15,7 @@ from tests.e2e.browser.people import SETTINGS, Place, account, load_anew, open_p
 from tests.e2e.browser.test_settings import section
 from tests.e2e.receivers import HttpServer
 from tests.e2e.server import Tables
+from tests.e2e.wire import PATIENCE
 from tests.plugins.notifications.receivers import Browser, PushService, b64
 
 pytestmark = pytest.mark.e2e
@@ -68,14 +69,14 @@ class Phone:
         )
         await self.page.send("ServiceWorker.enable")
         await self.page.wait("await navigator.serviceWorker.ready.then(Boolean)")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while not self.page.workers:
                 await trio.sleep(0.02)
         self.worker = self.page.workers[-1]
 
     async def deliver(self, browser: Browser, many: int) -> None:
         """Wait until so many pushes came, and give those to the service worker that it did not get yet."""
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while len(browser.came) < many:
                 await trio.sleep(0.02)
         for said in browser.came[self.delivered :]:
@@ -267,7 +268,7 @@ async def test_the_page_tells_of_what_came_but_not_of_what_is_muted(chromium: st
         page = await place.signed_in("bob", "alice")
         await page.evaluate(SOUNDS)
         place.say("alice", "bob", "hello")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while unread(place, "bob", "alice"):
                 await trio.sleep(0.02)
         assert await page.evaluate("tones") == 0  # it is in sight

@@ -53,7 +53,7 @@ async def test_what_one_had_is_there_without_a_network_and_goes_with_the_session
         await alice.wait(f"({END}).startsWith('Not available without a network')")
 
         await alice.send("Network.setBlockedURLs", urls=[])
-        await alice.wait(f"({END}).startsWith('There is nobody called zoe.')", seconds=20)
+        await alice.wait(f"({END}).startsWith('There is nobody called zoe.')")
         assert await alice.evaluate("Boolean(field('Message'))") is False
         for _ in range(2):
             other = await place.tab("alice", "/#/bob")

@@ -22,6 +22,7 @@ from tests.e2e.browser.people import (
     state,
 )
 from tests.e2e.test_proxy import NGINX, Proxy
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +31,7 @@ ABOUT = "document.querySelector('.conversation .about').textContent"
 
 async def test_the_link_of_a_new_server_leads_to_the_first_message(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path) as place:
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while not (links := re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())):
                 await trio.sleep(0.02)
         (link,) = links
@@ -153,7 +154,7 @@ async def test_files_go_up_with_progress_and_come_down_as_they_were(chromium: st
             downloadPath=str(tmp_path / "down"),
         )
         await bob.click("Download data.bin")
-        with trio.fail_after(15):
+        with trio.fail_after(PATIENCE):
             while not (tmp_path / "down" / "data.bin").exists():
                 await trio.sleep(0.05)
             while (tmp_path / "down" / "data.bin").read_bytes() != data.read_bytes():

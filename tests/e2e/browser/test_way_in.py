@@ -12,6 +12,7 @@ import trio
 import relay
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import PASSWORD, open_place
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +37,7 @@ async def test_the_form_is_there_before_the_scripts_and_keeps_what_was_typed(
         await page.send("Fetch.enable", patterns=[{"urlPattern": "*/app/*main*.js"}])
         await page.go(place.url)
         await page.wait("document.querySelector('.early input')?.checkVisibility()")
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while not page.paused:
                 await trio.sleep(0.02)
         assert await page.evaluate("document.querySelector('.early button').disabled")
