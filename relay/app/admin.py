@@ -98,6 +98,11 @@ async def erase_user(engine: Engine, actor: Actor, user_id: str) -> Answer:
     return (await engine.administration.erase_within(actor, user_id))._asdict()
 
 
+async def delete_user(engine: Engine, actor: Actor, user_id: str) -> None:
+    """Delete an account for good, and nothing of what its user said; see `Administration.delete`."""
+    await engine.administration.delete(actor, user_id)
+
+
 async def set_password(engine: Engine, actor: Actor, user_id: str, password: str) -> Answer:
     """Set a password; see `Administration.set_password`."""
     return {"logins_ended": await engine.administration.set_password(actor, user_id, password)}
@@ -193,6 +198,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "user.disable": disable_user,
     "user.enable": enable_user,
     "user.erase": erase_user,
+    "user.delete": delete_user,
     "user.passwd": set_password,
     "user.role": set_role,
     "user.rename": rename_user,

@@ -171,7 +171,7 @@ class _Importer:
                 self._send_file(number, fields)
             elif text:
                 texts.append((number, text))
-                self._ended = self._ended or '"end"' in text and _fields(text).get("record") == "end"
+                self._ended = self._ended or ('"end"' in text and _fields(text).get("record") == "end")
         self._send(texts)
         if not self._shows_bar:
             note(f"line {first + len(lines) - 1:,}: {self._told()}")

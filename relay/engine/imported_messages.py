@@ -1,8 +1,8 @@
 """Messages of an export on their way into the log: stored as they were, with the ids that they get here.
 
-They take the way of every message, through the router and its batches, so that positions stay in order and connected
-devices get them. No permission is asked, as the other server did that, and nothing is done because of them: a command
-is not run again, nobody is notified.
+They take the way of every message, through the router and its batches, so that positions stay in order and
+connected devices get them. No permission is asked, as the other server did that, and nothing is done because of
+them: no command is run again, and nobody is notified.
 """
 
 from __future__ import annotations
@@ -218,9 +218,7 @@ class _Past:
         if not entry.erased:
             self._note_parts(connection, entry)
 
-    def _complete(
-        self, connection: sqlite3.Connection, entry: Entry, record: Message, own_id: str | None
-    ) -> None:
+    def _complete(self, connection: sqlite3.Connection, entry: Entry, record: Message, own_id: str | None) -> None:
         """Store what a row has that no new message has: when it was edited or became a tombstone."""
         source = self._source
         replaces = None if record.replaces is None else imports.known(connection, source, record.replaces)

@@ -118,16 +118,14 @@ async def _record(engine: Engine, actor: Actor, stored: int, duplicates: int, re
     await engine.audit.record(actor, Act.MESSAGES_IMPORTED, details=details)
 
 
-async def _import(
-    engine: Engine, taking: RecordImport, lines: Sequence[str], options: Options
-) -> Imported:
+async def _import(engine: Engine, taking: RecordImport, lines: Sequence[str], options: Options) -> Imported:
     """Store lines, for as long as one answer may take."""
     done = Imported()
     until = trio.current_time() + _SECONDS
     while done.taken < len(lines) and trio.current_time() < until:
         part = lines[done.taken : done.taken + _SLICE]
         recorded = is_record(part[0])
-        part = list(takewhile(lambda line: is_record(line) == recorded, part))
+        part = list(takewhile(is_record if recorded else _is_envelope, part))
         if recorded:
             outcome = await taking.take(part, go_on=options.go_on)
         else:
@@ -238,6 +236,10 @@ async def _take(
                 report.next_line, report.busy = waiting[0][0], done.busy
                 return
             await trio.sleep(_PAUSE)
+
+
+def _is_envelope(line: str) -> bool:
+    return not is_record(line)
 
 
 def _count(done: Imported, outcome: Outcome, size: int) -> None:

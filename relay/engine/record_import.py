@@ -29,7 +29,7 @@ from relay.storage.portable import Tables
 
 @dataclass
 class Outcome:
-    """What became of some lines, by their number among them.
+    """The results of some lines, by their number among them.
 
     Attributes:
         new: those that changed something.
@@ -44,6 +44,10 @@ class Outcome:
     def add(self, number: int, *, new: bool) -> None:
         """Note a line that was taken."""
         (self.new if new else self.there).add(number)
+
+    def ends(self, *, go_on: bool) -> bool:
+        """Tell whether the lines behind are not tried: one was refused, or the server is too busy for one."""
+        return bool(self.refused) and (not go_on or any(error.retry for error in self.refused.values()))
 
 
 class RecordImport:
@@ -74,7 +78,7 @@ class RecordImport:
             except RelayError as error:
                 found.append(error)
         start = 0
-        while start < len(found) and (go_on or not outcome.refused):
+        while start < len(found) and not outcome.ends(go_on=go_on):
             end = start + 1
             while end < len(found) and _kind(found[end]) == _kind(found[start]):
                 end += 1
@@ -191,13 +195,17 @@ class RecordImport:
         record = msgspec.json.decode(coming.record, type=records.Attachment)
         read = await runner.read(partial(_weigh, blob_id=coming.blob_id))
         if record.size not in (None, read.size) or record.sha256 not in (None, read.digest.hex()):
-            text = f"the bytes of {old_id!r} are not those of its record: {read.size:,} of them, sha256 {read.digest.hex()}"
+            told = f"{read.size:,} bytes, sha256 {read.digest.hex()}"
+            text = f"attachment {old_id!r} is not the file that its record describes: {told}"
             raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
         type_ = sniff(read.head[:SNIFFED_BYTES])
         pixels = measure(type_, read.head) if type_ in attachments.PICTURES else attachments.NO_PIXELS
 
         def finish(connection: sqlite3.Connection) -> None:
-            free = connection.execute("SELECT 1 FROM attachments WHERE attachment_id = ?", (old_id,)).fetchone() is None
+            free = (
+                connection.execute("SELECT 1 FROM attachments WHERE attachment_id = ?", (old_id,)).fetchone()
+                is None
+            )
             named = old_id if free and NAME.fullmatch(old_id) else "a_" + secrets.token_urlsafe(12)
             new = attachments.Attachment(
                 named, coming.blob_id, coming.user_id, record.name, type_, read.size, read.digest, *pixels
@@ -222,7 +230,7 @@ def _kind(record: object) -> str:
 
 @dataclass
 class _Work:
-    """What one transaction does with records that are no messages.
+    """The work of one transaction on records that are no messages.
 
     Attributes:
         tables: the tables of plugins whose rows are taken.
@@ -317,5 +325,3 @@ def _weigh(connection: sqlite3.Connection, blob_id: int) -> _Weighed:
         size += len(chunk)
         digest.update(chunk)
     return _Weighed(size, digest.digest(), head)
-
-

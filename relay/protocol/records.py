@@ -125,7 +125,7 @@ class Group(Record):
 
 
 class Version(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a message said before an edit, for those who had left by `until_seq`."""
+    """A message as it was before an edit, for those who had left by `until_seq`."""
 
     until_seq: Seq
     payload: dict[str, Any]
@@ -133,7 +133,7 @@ class Version(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
 
 
 class Said(Record):
-    """What messages and values have alike."""
+    """The fields that messages and values have alike."""
 
     id: OldId
     conversation: Address
@@ -176,7 +176,7 @@ class Picture(Record):
 
 
 class Read(Record):
-    """How far a user has read a conversation, and how far others see that they have."""
+    """The read pointer of a user in a conversation, and the one that others see."""
 
     conversation: Address
     user_id: Name
@@ -193,7 +193,7 @@ class Delivered(Record):
 
 
 class Thread(Record):
-    """Whether a user follows a thread, and how far they have read it."""
+    """A user's part in a thread: whether they follow it, and how far they have read it."""
 
     root: OldId
     user_id: Name
@@ -202,7 +202,7 @@ class Thread(Record):
 
 
 class Follow(Record):
-    """That a user follows another's presence."""
+    """A user who follows another's presence."""
 
     user_id: Name
     other: Name
@@ -210,7 +210,7 @@ class Follow(Record):
 
 
 class Block(Record):
-    """That a user blocks another."""
+    """A user who blocks another."""
 
     user_id: Name
     other: Name

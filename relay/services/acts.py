@@ -29,6 +29,9 @@ class Act(StrEnum):
     USER_ERASED = "user.erased"
     """The erasure of the account began."""
 
+    USER_DELETED = "user.deleted"
+    """The account was deleted; what its user said stays."""
+
     USER_EXPORTED = "user.exported"
     """Everything of the account was exported, by somebody else than its user."""
 

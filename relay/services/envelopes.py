@@ -92,9 +92,7 @@ def encode_entry(entry: Entry) -> bytes:
     return encode(entry.type, entry.payload.encode(), sent_meta(entry))
 
 
-def encode_changed(
-    entry: Entry, edited_at: float | None, deleted_at: float | None, *, removed: bool
-) -> bytes:
+def encode_changed(entry: Entry, edited_at: float | None, deleted_at: float | None, *, removed: bool) -> bytes:
     """Return the envelope of a new message that was edited, or became a tombstone, before it came here."""
     meta = sent_meta(entry)
     meta.edited_at, meta.deleted_at, meta.removed = edited_at, deleted_at, removed

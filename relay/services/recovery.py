@@ -174,7 +174,7 @@ class Recovery:
 
         def make(connection: sqlite3.Connection) -> str:
             user = accounts.get_user(connection, user_id)
-            if user is None or leaving.is_erased(connection, user_id):
+            if user is None or leaving.is_over(connection, user_id):
                 raise not_found(f"user {user_id!r}")
             check_manages(actor.rights, user.role)
             self._audit.write(connection, actor, Act.USER_RESET_LINK, About("user", user_id))

@@ -78,10 +78,7 @@ def put_group(connection: sqlite3.Connection, group: records.Group, now: float) 
             return None
         text = f"the group {group.group_id!r} was deleted here, and its id stays taken; give it another one"
         raise RelayError(ErrorCode.CONFLICT, text)
-    there = {
-        name
-        for (name,) in connection.execute("SELECT user_id FROM members WHERE channel_id = ?", (row[0],))
-    }
+    there = {name for (name,) in connection.execute("SELECT user_id FROM members WHERE channel_id = ?", (row[0],))}
     absent = [one for one in group.members if one.user_id not in there]
     newcomers = [
         msgspec.structs.replace(one, role=Role.ADMIN) if one.role is Role.OWNER else one for one in absent
@@ -94,9 +91,7 @@ def _make_group(connection: sqlite3.Connection, group: records.Group, now: float
         text = f"{group.group_id!r} is a user here; give the group another id"
         raise RelayError(ErrorCode.CONFLICT, text)
     made_at = group.created_at or now
-    made = conversations.create_group(
-        connection, group.group_id, group.name, {}, made_at, history=group.history
-    )
+    made = conversations.create_group(connection, group.group_id, group.name, {}, made_at, history=group.history)
     members = _with_owner(group)
     owner = next((one.user_id for one in members if one.role is Role.OWNER and one.until_seq is None), "")
     rights = msgspec.json.encode(group.rights).decode()

@@ -1,4 +1,4 @@
-"""What an import says beside messages: pictures, read pointers, threads, who follows and blocks whom, bans."""
+"""The parts of an import beside messages: pictures, read pointers, threads, who follows and blocks whom, bans."""
 
 from __future__ import annotations
 

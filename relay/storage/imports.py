@@ -1,6 +1,7 @@
 """Imports: which message here is which one of a file, so that what refers to it finds it, and it is stored once.
 
-Each source of data has ids of its own. They are kept for good: the same file may come again, or one that continues it.
+Each source of data has ids of its own. They are kept for good: the same file may come again, or one that goes on
+where it ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.storage.identity import read_epoch
+
+SAID_HERE: Final = "NOT EXISTS (SELECT 1 FROM imported i WHERE i.message_id = l.message_id)"
+"""SQL for a row `l` of the log: whether it was said on this server, and not imported."""
 
 Reading = Literal["own", "all", "records"]
 _REFERRING: Final = ("reply_to", "thread", "message_id")

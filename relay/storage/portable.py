@@ -19,8 +19,8 @@ _CARRIED: Final = (str, int, float, type(None))
 class PortableTable:
     """A table of a plugin's that is part of an export. Register it from `relay_portable_tables`.
 
-    An import adds the rows that are not there, so the table needs a key that says what is the same row. A user keeps
-    their id.
+    An import adds the rows that are not there, so the table needs a key that says what is the same row. Users keep
+    their ids.
 
     Args:
         name: of the table.
@@ -38,7 +38,9 @@ class PortableTable:
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ValueError(f"portable table {self.name!r}: give the name of a table, such as polls_votes")
         if self.seqs and self.channel is None:
-            raise ValueError(f"portable table {self.name!r}: seqs are of a conversation; name its column as channel")
+            raise ValueError(
+                f"portable table {self.name!r}: seqs are of a conversation; name its column as channel"
+            )
 
 
 Tables = Mapping[str, PortableTable]

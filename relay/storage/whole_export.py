@@ -188,11 +188,13 @@ def _versions(connection: sqlite3.Connection, message_id: int) -> list[records.V
     rows = connection.execute(
         "SELECT until_seq, payload, edited_at FROM versions WHERE message_id = ? ORDER BY until_seq", (message_id,)
     )
-    return [records.Version(until_seq=row[0], payload=msgspec.json.decode(row[1]), edited_at=row[2]) for row in rows]
+    return [
+        records.Version(until_seq=row[0], payload=msgspec.json.decode(row[1]), edited_at=row[2]) for row in rows
+    ]
 
 
 def facts(connection: sqlite3.Connection, tables: Iterable[PortableTable]) -> Iterator[records.Record]:
-    """Yield what is no message: how far all have read, threads, who follows and blocks whom, bans, plugins' rows."""
+    """Yield what is no message: read pointers, threads, who follows and blocks whom, bans, rows of plugins."""
     yield from _reading(connection)
     for row in connection.execute(
         "SELECT t.root_id, t.user_id, t.follows, l.message_id FROM thread_members t LEFT JOIN log l"
@@ -230,7 +232,9 @@ def _reading(connection: sqlite3.Connection) -> Iterator[records.Record]:
         f" WHERE {_SKIPPED} ORDER BY c.channel_id, p.user_id"
     )
     for row in rows:
-        yield records.Read(conversation=row[0], user_id=row[1], up_to=row[2], shown_up_to=row[3], spoke=bool(row[4]))
+        yield records.Read(
+            conversation=row[0], user_id=row[1], up_to=row[2], shown_up_to=row[3], spoke=bool(row[4])
+        )
     rows = connection.execute(
         "SELECT user_id, max(coalesce((SELECT message_id FROM log l JOIN channels c USING (channel_id)"
         f" WHERE message_id <= delivered AND {_SKIPPED} ORDER BY message_id DESC LIMIT 1), 0),"

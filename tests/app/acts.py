@@ -361,6 +361,8 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("user.erase", user_id="{user}"),
         at(OF_USER, press("Erase"), fill("To go on, type {user}", "{user}"), CONFIRM),
     ),
+    Act.USER_DELETED: Scenario(rest("DELETE", USER), cli("user.delete", user_id="{user}"), None),
+    Act.SERVER_EXPORTED: Scenario(None, cli("export.begin", credentials=True), None),
     Act.USER_EXPORTED: Scenario(None, cli("user.export", user_id="{user}"), None),
     Act.SAMPLE_ADDED: Scenario(
         rest("POST", "/api/admin/sample", language="fr"), cli("sample.add", language="fr"), None, leave_root_alone

@@ -38,7 +38,12 @@ class RandomWorld:
         """Make groups, say as many things as asked for, and do things to them."""
         alice = self.world.rest("alice")
         for group in GROUPS:
-            body = {"name": group.title(), "group_id": group, "members": ["bob", "carol"], "description": f"the {group}"}
+            body = {
+                "name": group.title(),
+                "group_id": group,
+                "members": ["bob", "carol"],
+                "description": f"the {group}",
+            }
             assert alice.post("/api/groups", json=body).status_code == 201
         for number in range(messages):
             self._say()
@@ -51,7 +56,9 @@ class RandomWorld:
     def _say(self) -> None:
         rng = self.rng
         target = rng.choice([*PEOPLE, *GROUPS, "team"])
-        sender = rng.choice(("alice", "bob", "carol") if target == "team" else ("alice", "bob") if target in GROUPS else PEOPLE)
+        sender = rng.choice(
+            ("alice", "bob", "carol") if target == "team" else ("alice", "bob") if target in GROUPS else PEOPLE
+        )
         place = target if target in GROUPS else ":".join(sorted({sender, target}))
         before = self.said.setdefault(place, [])
         payload: dict[str, Any] = {"content": f"word {unique('said')} {rng.random()}"}
@@ -77,12 +84,16 @@ class RandomWorld:
         chance, other = rng.random(), target if target in PEOPLE else "bob"
         seen_by = one["by"] if target in PEOPLE else target
         if chance < 0.15:
-            self._post(one["by"], "message_edit", target, message_id=message_id, content=f"word edited {rng.random()}")
+            self._post(
+                one["by"], "message_edit", target, message_id=message_id, content=f"word edited {rng.random()}"
+            )
         elif chance < 0.25:
             self._post(one["by"], "message_delete", target, message_id=message_id)
             before.remove(one)
         elif chance < 0.45:
-            self._post(other, "reaction", seen_by, message_id=message_id, emoji=rng.choice(EMOJIS), on=rng.random() < 0.8)
+            self._post(
+                other, "reaction", seen_by, message_id=message_id, emoji=rng.choice(EMOJIS), on=rng.random() < 0.8
+            )
         elif chance < 0.5:
             self._post("alice" if target in GROUPS else other, "pin", seen_by, message_id=message_id, on=True)
         elif chance < 0.6:
@@ -137,7 +148,9 @@ def _names(server: Server) -> dict[int, str]:
     with sqlite3.connect(f"file:{server.database}?mode=ro", uri=True) as connection:
         rows = "SELECT message_id, address, seq FROM log JOIN channels USING (channel_id)"
         names = {row[0]: f"{row[1]} #{row[2]}" for row in connection.execute(rows)}
-        rows = "SELECT message_id, address, type, sender_id, key, about FROM latest JOIN channels USING (channel_id)"
+        rows = (
+            "SELECT message_id, address, type, sender_id, key, about FROM latest JOIN channels USING (channel_id)"
+        )
         for message_id, address, type_, sender, key, about in connection.execute(rows):
             shown = str(key).replace(str(about), names.get(about, ""))
             names[message_id] = f"{address} {type_} of {sender}: {shown}"

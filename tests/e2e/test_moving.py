@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,9 @@ def differences(one: Any, other: Any, place: str = "") -> list[str]:
         ]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         return [
-            text for n, (a, b) in enumerate(zip(one, other, strict=True)) for text in differences(a, b, f"{place} / {n}")
+            text
+            for n, (a, b) in enumerate(zip(one, other, strict=True))
+            for text in differences(a, b, f"{place} / {n}")
         ]
     return [] if one == other else [f"{place}: {one!r:.300} became {other!r:.300}"]
 

@@ -96,7 +96,7 @@ class Follower(msgspec.Struct):
 
 
 class Said(msgspec.Struct):
-    """What a post and a reply have."""
+    """The fields that posts and replies have alike."""
 
     user: str
     create_at: int

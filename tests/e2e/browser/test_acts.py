@@ -46,6 +46,8 @@ ELSEWHERE = {
     "group.ban_lifted": "in the group's own list of members",
     "group.slow_mode_set": "in the group's own form",
     "user.exported": "nowhere: everybody exports their own data, and the command line anybody's",
+    "user.deleted": "nowhere: the page disables and erases; who deletes keeps what was said, and has an API or a shell",
+    "server.exported": "nowhere: the command line writes the files",
     "sample.added": "in the overview, while there is nobody but the owner",
     "sample.removed": "in the overview, while there is the sample",
     "backup.downloaded": "in its section: the browser downloads it (test_backup.py), and the operator has the file",
