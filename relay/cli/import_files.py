@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from relay.protocol import records
 
@@ -16,8 +18,9 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in beside.rglob("*") if path.is_file()) if beside.is_dir() else 0
 
 
-def chunk_lines(folder: Path, named: str, attachment_id: str) -> Iterator[tuple[str, int]]:
-    """Yield the lines that carry a file's bytes, each with their number.
+@contextmanager
+def open_below(folder: Path, named: str) -> Iterator[IO[bytes]]:
+    """Open a file.
 
     Args:
         folder: of the lines; the file is in it, or below.
@@ -31,13 +34,18 @@ def chunk_lines(folder: Path, named: str, attachment_id: str) -> Iterator[tuple[
         raise ValueError(f"path is {named!r}, which is not below the folder of the file")
     try:
         with path.open("rb") as file:
-            start, part = 0, file.read(records.CHUNK_BYTES)
-            while True:
-                following = file.read(records.CHUNK_BYTES)
-                chunk = records.Chunk(attachment_id=attachment_id, start=start, data=part, last=not following)
-                yield records.write_record(chunk).decode(), len(part)
-                if not following:
-                    return
-                start, part = start + len(part), following
+            yield file
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def chunk_lines(file: IO[bytes], attachment_id: str) -> Iterator[tuple[str, int]]:
+    """Yield the lines that carry a file's bytes, each with their number."""
+    start, part = 0, file.read(records.CHUNK_BYTES)
+    while True:
+        following = file.read(records.CHUNK_BYTES)
+        chunk = records.Chunk(attachment_id=attachment_id, start=start, data=part, last=not following)
+        yield records.write_record(chunk).decode(), len(part)
+        if not following:
+            return
+        start, part = start + len(part), following

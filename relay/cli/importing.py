@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -11,8 +13,9 @@ import click
 import msgspec
 
 from relay.cli.base import Command, Failure, file_label, file_size, has_terminal, note, progress, tell
+from relay.cli.converting import Wanted, conversion_options, converted
 from relay.cli.database import perform
-from relay.cli.import_files import chunk_lines, folder_bytes
+from relay.cli.import_files import chunk_lines, folder_bytes, open_below
 from relay.protocol.errors import said
 from relay.protocol.records import is_record
 
@@ -37,7 +40,8 @@ _EXPORT: Final = "relay.ndjson"
     show_default=True,
     help="The line to begin at, after an import that ended early.",
 )
-def import_messages(file: Path, create_users: bool, go_on: bool, from_line: int) -> None:
+@conversion_options
+def import_messages(file: Path, create_users: bool, go_on: bool, from_line: int, **conversion: Any) -> None:
     """Read an export, the folder or the file FILE, into this server; `-` is standard input.
 
     Everything is there then as it was: people, groups, messages with their times, files. What is there already
@@ -45,7 +49,13 @@ def import_messages(file: Path, create_users: bool, go_on: bool, from_line: int)
 
     A line may also be one JSON envelope with a `type`, a `payload`, and `meta` with `id`, `sender_id` and
     `target_id`; its `timestamp`, Unix seconds, becomes `sent_at`. It is handled like every message.
+
+    With --from, FILE is an export of another system: a zip, or the folder that was in it.
     """
+    wanted = Wanted(**conversion)
+    if wanted.check(file, create_users=create_users):
+        _convert(wanted, file, go_on=go_on, from_line=from_line)
+        return
     lines = file / _EXPORT if file.is_dir() else file
     try:
         with click.open_file(str(lines), "rb") as opened:
@@ -54,13 +64,27 @@ def import_messages(file: Path, create_users: bool, go_on: bool, from_line: int)
         raise Failure(f"{error.filename or lines} cannot be read: {error.strerror or said(error)}") from None
 
 
+def _convert(wanted: Wanted, path: Path, *, go_on: bool, from_line: int) -> None:
+    with converted(wanted, path, go_on=go_on) as conversion:
+        lines = conversion.lines(wanted.source)
+        if wanted.dry_run:
+            for _line in lines:
+                pass
+            return
+        importer = _Importer(str(path), conversion.open_file, create_users=False, go_on=go_on, shows_bar=False)
+        for first, some in _chunks(lines, from_line, importer):
+            importer.take(first, some)
+        importer.finish()
+
+
 def _read(file: IO[bytes], folder: Path, *, create_users: bool, go_on: bool, from_line: int) -> None:
     size = file_size(file)
     bar = bool(size) and has_terminal()
-    importer = _Importer(file_label(file), folder, create_users=create_users, go_on=go_on, shows_bar=bar)
+    opened = partial(open_below, folder)
+    importer = _Importer(file_label(file), opened, create_users=create_users, go_on=go_on, shows_bar=bar)
     with progress(size + (folder_bytes(folder) if size else 0), "import") as importer.done:
         read = 0
-        for first, lines in _chunks(file, from_line, importer):
+        for first, lines in _chunks(_lines(file), from_line, importer):
             importer.take(first, lines)
             reached = file.tell() if size else 0
             importer.done(reached - read)
@@ -68,10 +92,10 @@ def _read(file: IO[bytes], folder: Path, *, create_users: bool, go_on: bool, fro
     importer.finish()
 
 
-def _chunks(file: IO[bytes], from_line: int, importer: _Importer) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield slices of a file's lines that fit into one request, with the number of the first line."""
+def _chunks(read: Iterable[bytes], from_line: int, importer: _Importer) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield slices of lines that fit into one request, with the number of the first line."""
     first, lines, size = from_line, list[bytes](), 0
-    for number, line in enumerate(_lines(file), 1):
+    for number, line in enumerate(read, 1):
         if number == 1:
             importer.begin(line)
         if number < from_line:
@@ -97,15 +121,23 @@ class _Importer:
     """Sends lines to the server, counts the results and reports them.
 
     Args:
-        folder: where the files are that attachments name.
+        open_file: opens a file that an attachment names by its path.
 
     Attributes:
         done: told of the bytes that are done.
     """
 
-    def __init__(self, name: str, folder: Path, *, create_users: bool, go_on: bool, shows_bar: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        open_file: Callable[[str], AbstractContextManager[IO[bytes]]],
+        *,
+        create_users: bool,
+        go_on: bool,
+        shows_bar: bool,
+    ) -> None:
         self._name = name
-        self._folder = folder
+        self._open_file = open_file
         self._options: dict[str, Any] = {"create_users": create_users, "go_on": go_on}
         self._go_on = go_on
         self._shows_bar = shows_bar
@@ -152,10 +184,11 @@ class _Importer:
         if self._stored == before:
             return
         try:
-            for line, size in chunk_lines(self._folder, str(path), str(fields["attachment_id"])):
-                self._send([(number, line)])
-                self._stored -= 1  # it is a part of the record, and no line
-                self.done(size)
+            with self._open_file(str(path)) as file:
+                for line, size in chunk_lines(file, str(fields["attachment_id"])):
+                    self._send([(number, line)])
+                    self._stored -= 1  # it is a part of the record, and no line
+                    self.done(size)
         except ValueError as error:
             self._stored = before
             self._refuse(number, str(error))

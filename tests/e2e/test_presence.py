@@ -10,9 +10,10 @@ import trio
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.frames import encode_frame
 from tests.e2e.server import Server
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import Device
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 CLIENTS = 2000
 UPGRADE = (
@@ -88,7 +89,7 @@ async def storm(server: Server, tokens: dict[str, str], rounds: int) -> None:
         async def come(user: str) -> None:
             streams.append(await connect(server, tokens[user], "phone"))  # noqa: B023 - awaited in this round
 
-        with trio.fail_after(30):
+        with trio.fail_after(2 * PATIENCE):
             async with trio.open_nursery() as nursery:
                 for user in tokens:
                     nursery.start_soon(come, user)
