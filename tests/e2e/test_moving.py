@@ -86,7 +86,11 @@ def assert_gone(server: Server, hers: dict[str, Any]) -> None:
 
 def found_in(server: Server, wanted: list[bytes]) -> list[bytes]:
     """Return which of some bytes are in the files of a database."""
-    data = b"".join(path.read_bytes() for path in server.folder.iterdir() if path.name.startswith("relay.db"))
+    data = b"".join(
+        path.read_bytes()
+        for path in server.folder.iterdir()
+        if path.is_file() and path.name.startswith("relay.db")
+    )
     return [one for one in wanted if one in data]
 
 
