@@ -185,9 +185,10 @@ class _Importer:
             return
         counted = self._stored, self._duplicates
         try:
-            for line, size in chunk_lines(self._folder, str(path), str(fields["attachment_id"])):
-                self._send([(number, line)])
-                self.done(size)
+            with self._open_file(str(path)) as file:
+                for line, size in chunk_lines(file, str(fields["attachment_id"])):
+                    self._send([(number, line)])
+                    self.done(size)
         except ValueError as error:
             counted = before, self._duplicates
             self._refuse(number, str(error))
