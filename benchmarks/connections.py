@@ -1,7 +1,8 @@
 """Connections rather than messages: thousands that stay silent, and one that comes back after a while."""
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Client, Loop, connect_all
+from benchmarks.load import Client, connect_all
+from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.report import Result, Target, percentile
 from benchmarks.server import Server, running

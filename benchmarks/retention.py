@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Loop
+from benchmarks.loop import Loop
 from benchmarks.report import Result, Target, milliseconds, percentile
 from benchmarks.server import Server, running
 from benchmarks.traffic import pace, settle

@@ -15,7 +15,8 @@ import httpx
 import msgspec
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Client, Loop
+from benchmarks.load import Client
+from benchmarks.loop import Loop
 from benchmarks.machine import memory_kib
 
 START_SECONDS, STOP_SECONDS = 20, 20

@@ -6,7 +6,8 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.frames import MismatchError, SharedDecoder
-from benchmarks.load import Loop, connect_all
+from benchmarks.load import connect_all
+from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.report import Result, Target, percentile
 from benchmarks.server import Server, running

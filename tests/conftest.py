@@ -1,5 +1,7 @@
 """Rules and fixtures of all tests: virtual time, and a whole server in memory."""
 
+import dataclasses
+import gc
 import inspect
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from relay.services import passwords
 from relay.testing import World
 from relay.testing import world as open_world
 from relay.testing.pytest_plugin import run_on_virtual_time
@@ -14,6 +17,10 @@ from relay.testing.pytest_plugin import run_on_virtual_time
 # No test is timed: on a busy machine an example may take as long as it likes.
 settings.register_profile("relay", deadline=None)
 settings.load_profile("relay")
+
+# A hash that costs what it should takes as long as a whole test, on a thread, and time would be virtual meanwhile.
+TRUE_COST = passwords.COST
+passwords.COST = dataclasses.replace(TRUE_COST, time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,3 +47,9 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     users, environ = (("alice", "bob"), {}) if marker is None else (marker.args, marker.kwargs)
     async with open_world(tmp_path, *users, **environ) as running:
         yield running
+
+
+def pytest_collection_finish() -> None:
+    """Set all that is imported and collected apart: each full garbage collection would look through it in vain."""
+    gc.collect()
+    gc.freeze()

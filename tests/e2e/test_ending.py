@@ -79,6 +79,26 @@ def test_a_second_sigterm_ends_at_once(make_world: MakeWorld) -> None:
     assert time.monotonic() - start < 1 + BUSY
 
 
+def test_requests_that_were_not_read_yet_at_a_sigterm_are_answered(make_world: MakeWorld) -> None:
+    world = make_world(("alice",))
+    get = request("/healthz", upgrade=False)
+    fresh, kept, silent = world.wire(), world.wire(), world.wire()
+    kept.send_bytes(get)
+    assert kept.read_response().status == 200
+    silent.send_bytes(get[:3])
+    world.rest("alice").get("/api/users/me")  # by now the server has accepted all three
+    process = world.server.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    fresh.send_bytes(get)
+    kept.send_bytes(get)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    assert [fresh.read_response().status, kept.read_response().status] == [200, 200]
+    assert silent.read_response().status == 503
+    assert world.server.stop() == 0
+
+
 def test_connections_on_which_nothing_happens_do_not_delay_the_end(make_world: MakeWorld) -> None:
     # A proxy always keeps one alive: a restart must not wait for the whole drain because of it.
     world = make_world(("alice",), {"timeouts": {"drain_seconds": 30}})

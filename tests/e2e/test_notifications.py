@@ -16,6 +16,8 @@ from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World
 from tests.plugins.notifications.receivers import Gotify, Ntfy, PushService, Reply
 
+pytestmark = pytest.mark.e2e
+
 NETWORKS = ["127.0.0.0/8", "::1/128"]
 LUNCH = [("alice", "Lunch?")]
 

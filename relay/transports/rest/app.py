@@ -16,7 +16,7 @@ from werkzeug.routing import MapAdapter
 
 from relay.engine.engine import Engine
 from relay.engine.registry import Registry
-from relay.http.paths import Claimed, claims
+from relay.http.paths import Claimed, LateRule, claims
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.tally import Tally
 from relay.settings import Settings
@@ -119,7 +119,7 @@ def own_paths(settings: Settings) -> Claimed:
 
 @cache
 def _own_paths(settings: WebSettings) -> Claimed:
-    return {("GET", "/ws"): "relay", **claims([*own_blueprints(settings)], "relay", compiled=False)}
+    return {("GET", "/ws"): "relay", **claims([*own_blueprints(settings)], "relay")}
 
 
 def all_calls(registry: Registry) -> list[Call]:
@@ -146,6 +146,7 @@ class _App(QuartTrio):
     """Quart, routing by path alone."""
 
     request_class = _Request
+    url_rule_class = LateRule  # type: ignore[assignment]
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.

@@ -47,10 +47,12 @@ ELSEWHERE = {
     "group.ban_lifted": "in the group's own list of members",
     "group.slow_mode_set": "in the group's own form",
     "user.exported": "nowhere: everybody exports their own data, and the command line anybody's",
+    "user.deleted": "nowhere: the page disables and erases; who deletes keeps what was said, and has an API or a shell",
+    "server.exported": "nowhere: the command line writes the files",
     "sample.added": "in the overview, while there is nobody but the owner",
     "sample.removed": "in the overview, while there is the sample",
     "backup.downloaded": "in its section: the browser downloads it (test_backup.py), and the operator has the file",
-    "settings.reloaded": "nowhere: the settings are a file, and who can write it has the command line",
+    "settings.reloaded": "nowhere: the settings are a file; who can write it has the command line, and programs have REST",
     "backup.restored": "nowhere: the command line restores, while no server runs",
 }
 """Acts that the administration does not have at a place of their own, and where the page has them."""
