@@ -54,8 +54,8 @@ def free_port() -> int:
     Nor does another of pytest's workers: each has ports of its own.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    start = 20_000 + worker % 5 * 2_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 1_000
-    for port in range(start, start + 1_000):
+    start = 20_000 + worker % 12 * 1_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 500
+    for port in range(start, start + 500):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
