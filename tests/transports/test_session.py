@@ -247,6 +247,30 @@ async def test_a_refusal_during_a_replay_is_sent_after_it_and_the_heartbeat_stan
     assert (await device.next("heartbeat"))["payload"]["cursor"] == told[3]["payload"]["cursor"] == 2
 
 
+@pytest.mark.parametrize("step", ["identify", "attach"])
+async def test_a_connection_that_ends_in_its_greeting_was_never_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    honest = getattr(Greeting, step)
+
+    async def slowly(*arguments: Any) -> Any:
+        found = await honest(*arguments)
+        await trio.sleep(1)
+        return found
+
+    monkeypatch.setattr(Greeting, step, slowly)
+    device = await world.upgrade()
+    await device.event("hello", token=world.tokens["bob"])
+    await trio.sleep(0.5)
+    await device.event("goodbye")
+    assert (await device.closed()).code == CloseCode.NORMAL
+    await trio.sleep(2)
+    assert world.engine.connections.of("bob") == {}
+    assert not world.engine.tally.starts
+    (status,) = await world.engine.presence.statuses("alice", ["bob"])
+    assert (status["status"], status["last_seen"]) == ("offline", None)
+
+
 async def test_a_hello_that_the_disk_does_not_take_is_told_to_come_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,7 +390,8 @@ async def test_what_is_not_the_protocol_is_answered_then_closed(world: World) ->
         await alice.send("{")
     codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
     assert codes == ["bad_json"] * 3
-    assert (await alice.closed()).code == 4505
+    with trio.fail_after(5):
+        assert (await alice.closed()).code == 4505
 
 
 async def test_refusals_name_the_message_and_the_connection_goes_on(world: World) -> None:
