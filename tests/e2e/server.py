@@ -95,6 +95,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.files: int | None = None
         self.handed: tuple[int, ...] = ()
+        self.environ: dict[str, str] = {}
 
     @property
     def address(self) -> Address:
@@ -135,7 +136,7 @@ class Server:
             self.process = subprocess.Popen(
                 [*self.command, "serve", "--config", str(self.config)],
                 cwd=self.root,
-                env=environment(),
+                env=environment() | self.environ,
                 stdout=out,
                 stderr=log,
                 pass_fds=self.handed,
