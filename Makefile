@@ -23,7 +23,7 @@ tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos conformance fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
 	@$(call tests,--dist worksteal -m "not e2e and not real_time")
-	@$(call tests,--dist loadfile -m "e2e or real_time")
+	@$(call tests,--dist loadfile --no-loadscope-reorder -m "e2e or real_time")
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .
@@ -56,11 +56,17 @@ bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one ru
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
 
+mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 conformance: $(VENV)/.installed-dev ## Play 385 cases of RFC 6455 against the WebSocket transport (ARGS="--group 6")
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+restarts: $(VENV)/.installed-dev $(JS)/.installed ## Restart a server under 500 clients twenty times: nothing lost, nobody away for long
+	$(BIN)/python -m tests.restarts $(ARGS)
 
 chaos: $(VENV)/.installed-dev $(JS)/.installed ## Have six SDK clients talk through a bad network for five minutes (ARGS="--seed 7")
 	node tests/js/random-network/run.js $(ARGS)
@@ -83,7 +89,7 @@ deb: build/.deb ## Make the Debian package of the program in dist
 
 test-binary: build/.deb ## Run end-to-end tests against the program (ARGS="tests/e2e" for all of them)
 	RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay \
-		$(PYTEST) -n auto --dist loadfile -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
+		$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
 
 # One run makes all forms of the program. It is made anew when anything that goes into it has changed.
 dist/relay: $(VENV)/.installed-dev LICENSE $(shell find relay plugins config release -type f -not -name "*.pyc")

@@ -1,6 +1,5 @@
 """The laws of the floors: no import up, no circle of files, one door for each library, plugins within their contract."""
 
-
 import pytest
 
 from tests.floors import (

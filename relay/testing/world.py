@@ -196,6 +196,7 @@ def make_database(path: Path) -> None:
     path.write_bytes(_empty_database())
     connection = sqlite3.connect(path)
     with closing(connection), connection:
+        connection.execute("PRAGMA synchronous = OFF")
         new_epoch(connection)
 
 

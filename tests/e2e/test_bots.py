@@ -22,7 +22,7 @@ from tests.docs.conversation import blocks
 from tests.e2e.server import ROOT, Server, Tables
 from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PAGE = ROOT / "docs" / "plugins" / "bots.md"
 SETTINGS: Tables = {

@@ -61,7 +61,7 @@ def test_looking_for_a_text_in_long_messages_holds_nobody_up(make_world: MakeWor
 
 
 def test_many_terms_over_long_messages_hold_nobody_up(make_world: MakeWorld) -> None:
-    world = make_world(["mallory", "accomplice", "alice", "bob"])
+    world = make_world(["mallory", "accomplice", "alice", "bob"], {"timeouts": {"handler_seconds": 60}})
     letters = "abcdefghijklmnopqrstuvwxyz012345"
     say_much(world, *[" ".join(letters) * 300] * 60)
 

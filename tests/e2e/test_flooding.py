@@ -67,7 +67,7 @@ def test_a_user_who_sends_events_without_end_is_slowed_down_and_others_talk_on(m
     event = json.dumps({"type": "connection_event", "payload": {"event": "active"}}).encode()
     refused = json.dumps({"type": "nonsense", "payload": {}, "meta": {"target_id": "ann", "id": "x"}}).encode()
     mallory = own.device("mallory")
-    mallory.wire.send_bytes(encode_frame(event) * 500 + encode_frame(refused))
+    mallory.wire.send_bytes(encode_frame(event) * 2000 + encode_frame(refused))
     talk(own)
     assert not mallory.pump(lambda: bool(mallory.answers["x"]), 0.2), "read as fast as it came"
     assert own.server.alive

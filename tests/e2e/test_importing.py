@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.server import ROOT, Server, environment
 from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 COUNT = 20_000
 
 

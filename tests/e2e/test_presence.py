@@ -13,7 +13,7 @@ from tests.e2e.server import Server
 from tests.e2e.wire import PATIENCE
 from tests.e2e.world import Device
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 CLIENTS = 2000
 UPGRADE = (

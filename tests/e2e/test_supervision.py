@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.server import RELAY, Server
+from tests.e2e.server import Server
+from tests.e2e.supervised import hand_over
 from tests.e2e.wire import PATIENCE, request
 
 pytestmark = pytest.mark.e2e
-
-HAND_OVER = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""Starts a program with a socket as its descriptor 3, as systemd does."""
 
 
 def wait_for(found: Callable[[], bool], what: str) -> None:
@@ -82,9 +74,7 @@ def test_systemd_is_told_and_restarts_what_holds_its_port_without_a_refusal(
     with socket.create_server(("127.0.0.1", 0)) as held:
         server = Server(tmp_path)
         variables = (f"NOTIFY_SOCKET={tmp_path / 'notify'}", "WATCHDOG_USEC=200000")
-        hand_over = (sys.executable, "-c", HAND_OVER, str(held.fileno()))
-        server.command, server.handed = ("env", *variables, *hand_over, *RELAY), (held.fileno(),)
-        server.port = held.getsockname()[1]
+        hand_over(server, held, *variables)
         server.start()
         try:
             next_told(told, "READY=1", "WATCHDOG=1", "WATCHDOG=1")

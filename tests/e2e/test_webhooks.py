@@ -18,7 +18,7 @@ from tests.e2e.webhook_receivers import Receiver, add_webhook, receivers
 from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 QUICK: Tables = {
     "plugins": {"also": ["webhooks"]},

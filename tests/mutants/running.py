@@ -113,8 +113,11 @@ class Copy:
             return Fate.SURVIVED, f"the wider tests took more than {self._limit:.0f} s"
         return (Fate.SURVIVED, "") if killer is None else (Fate.WIDER, killer)
 
-    def run(self, tests: Sequence[str]) -> str | None:
+    def run(self, tests: Sequence[str], limit: float | None = None) -> str | None:
         """Run tests, and return the name of the first that fails; None where all pass.
+
+        Args:
+            limit: seconds that they may take, where it is not the copy's own limit.
 
         Raises:
             Broken: they could not be run.
@@ -122,28 +125,13 @@ class Copy:
         """
         of_node = [str(self.folder / test) for test in tests if test.endswith(".js")]
         of_pytest = [test for test in tests if not test.endswith(".js")]
-        killer = self._run_node(of_node) if of_node else None
+        seconds = self._limit if limit is None else limit
+        killer = _run_node(of_node, self.folder, seconds) if of_node else None
         if killer is None and of_pytest:
-            killer = self._run_pytest(of_pytest)
+            killer = self._run_pytest(of_pytest, seconds)
         return killer
 
-    def _run_node(self, files: list[str]) -> str | None:
-        child = subprocess.Popen(
-            ["node", "--test", "--test-reporter=tap", *files],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            printed, _ = child.communicate(timeout=self._limit)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError from None
-        finally:
-            child.kill()
-        return _killer(_NOT_OK, child.returncode, printed)
-
-    def _run_pytest(self, tests: list[str]) -> str | None:
+    def _run_pytest(self, tests: list[str], seconds: float) -> str | None:
         if self._warm is None:
             # Programs that tests start must find the copy as well, and not the tree that is installed.
             environment = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": ""}
@@ -160,7 +148,7 @@ class Copy:
         assert self._warm.stdout is not None
         output = self.folder.with_name(f"{self.folder.name}.txt")
         output.write_text("")
-        asked = {"words": [*_PYTEST, *tests], "output": str(output), "seconds": self._limit}
+        asked = {"words": [*_PYTEST, *tests], "output": str(output), "seconds": seconds}
         self._warm.stdin.write(json.dumps(asked) + "\n")
         answer = self._warm.stdout.readline()
         if not answer:
@@ -174,7 +162,23 @@ class Copy:
         """End the process that runs the tests, and what it runs."""
         if self._warm is not None:
             self._warm.terminate()
-            self._warm.wait()
+            with self._warm:  # which waits for it, and closes its pipes
+                pass
+
+
+def _run_node(files: list[str], folder: Path, seconds: float) -> str | None:
+    try:
+        done = subprocess.run(
+            ["node", "--test", "--test-reporter=tap", *files],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return _killer(_NOT_OK, done.returncode, done.stdout)
 
 
 def _killer(pattern: re.Pattern[str], code: int, printed: str) -> str | None:

@@ -99,6 +99,7 @@ class Application(Phone):
     async def _ready(self, event: Event) -> None:
         self.witness.begins(event.payload["epoch"])
         if not event.payload["resumed"]:
+            self._own.clear()  # what is stored of it is in what is loaded now
             self.mirror = await self._run.ask(lambda life: load(life, self.user))
 
     def _take_event(self, event: Event) -> None:

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import outcome
 import trio
 
 from relay.storage import runners
-from relay.storage.errors import StorageError
+from relay.storage.errors import StorageBroken, StorageError
 from relay.storage.jobs import Job, T, Waiting, empty_wal, run_group
 from relay.storage.observer import Writer
 from relay.storage.write_ahead import log_of
@@ -28,6 +29,7 @@ Manner = Literal["before", "torn", "after"]
 """When a process dies around a commit: before it begins, half written, or done and told to nobody."""
 
 DATABASE = "relay.db"
+_GONE = StorageBroken("this process is dead")
 PAUSES = (0.0, 0.0, 0.0, 0.0004, 0.002, 0.01)
 
 
@@ -158,7 +160,7 @@ class Disk:
         return {one.name: one.read_bytes() for one in (path, log_of(path)) if one.exists()}
 
     def _die(self, runner: SimulatedRunner, files: dict[str, bytes]) -> None:
-        runner.dead = True
+        runner.dies()
         self._life += 1
         self.database.parent.mkdir()
         for name, data in files.items():
@@ -188,6 +190,7 @@ class SimulatedRunner(runners.InlineRunner):
         self._writer: FaultyWriter
         self._disk = disk
         self._waiting: list[Waiting] = []
+        self._group: list[Waiting] = []
         self._wakeup = Wakeup()
         self._closed = False
         self._done = trio.Event()
@@ -216,7 +219,15 @@ class SimulatedRunner(runners.InlineRunner):
         wipe = partial(runners._wipe, self._scrubber, self._scrubber.look())
         await self._queued(Waiting(wipe, trio.lowlevel.current_task(), outside=True))
 
+    def dies(self) -> None:
+        """Do nothing more: what its process still does is nothing that a process that is gone would do."""
+        self.dead = True
+        self.health.broken = _GONE
+        self._wakeup.set()
+
     async def _queued(self, waiting: Waiting) -> Any:
+        if self.dead:
+            raise _GONE
         if self._closed:
             raise StorageError("the database is closed")
         self._waiting.append(waiting)
@@ -234,7 +245,7 @@ class SimulatedRunner(runners.InlineRunner):
             return job(self._own_reader)
         await self._disk.pause()
         if self.dead:
-            await trio.sleep_forever()
+            raise _GONE
         self._reader.execute("BEGIN")
         try:
             result = job(self._reader)
@@ -249,13 +260,17 @@ class SimulatedRunner(runners.InlineRunner):
         try:
             await self._work()
         finally:
+            for waiting in (*self._group, *self._waiting):  # of a process that died
+                waiting.result = outcome.Error(_GONE)
+            runners._deliver([*self._group, *self._waiting])
             self._done.set()
 
     async def _work(self) -> None:
         while not (self._closed and not self._waiting):
             await self._wakeup.wait()
             await self._disk.pause()
-            group, self._waiting = self._waiting, []
+            group = self._group = self._waiting
+            self._waiting = []
             inside = [waiting for waiting in group if not waiting.outside]
             if self.dead or (inside and not self._disk.commit(self, inside)):
                 break
@@ -268,6 +283,7 @@ class SimulatedRunner(runners.InlineRunner):
             if self.dead:
                 break
             runners._deliver(group)
+            self._group = []
 
     async def aclose(self) -> None:
         """Let the writer finish, then close; of a dead process only the files are let go."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from relay.client.mirror import Mirror
+from relay.storage.write_ahead import log_of
 from tests.mirrors import load, plain, shown
 from tests.simulation.promises import EVERYBODY, Truth, check_acks, check_complete, check_log, check_seen, read_log
 from tests.simulation.server import GROUPS
@@ -168,9 +169,10 @@ def check_bytes(run: Run, database: Path) -> None:
         names = [row[0] for row in connection.execute("SELECT name FROM attachments")]
     connection.close()
     there = "\n".join(payloads + names)
-    bytes_ = b"".join(path.read_bytes() for path in database.parent.iterdir())
+    files = [path for path in (database, log_of(database)) if path.exists()]
+    bytes_ = b"".join(path.read_bytes() for path in files)
     for word in (*run.words, *run.files):
         # Not its first letters: an index keeps of a word what the one before it has not.
         if word not in there and word[4:].encode() in bytes_:
-            where = [path.name for path in database.parent.iterdir() if word[4:].encode() in path.read_bytes()]
+            where = [path.name for path in files if word[4:].encode() in path.read_bytes()]
             run.broken("erased", f"{word!r} is in no message, and its bytes are in {', '.join(where)}")

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tests.simulation.run import Run
 
 _CLOSE, _PING, _PONG, _TEXT = 8, 9, 10, 1
-_GONE = (Closed, OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+_GONE = (Closed, OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError)
+_SILENCE = 45.0
+"""Seconds without a frame after which a connection counts as lost: twice the heartbeat's, and a delay."""
 
 
 class RawDevice:
@@ -154,7 +156,9 @@ class Handset(Phone):
         with device.reading:
             try:
                 while True:
-                    self._take(await device.next())
+                    with trio.fail_after(_SILENCE):
+                        frame = await device.next()
+                    self._take(frame)
             except _GONE:
                 await device.cut()
                 if self.device is device:

@@ -15,16 +15,14 @@ from relay.client.events import Event
 EVERYBODY = "*"
 
 
-class Broken(AssertionError):
-    """A promise was broken.
+class Broken(NamedTuple):
+    """A promise that was broken: which, in a word or two, by which two failures are alike; and how."""
 
-    Attributes:
-        promise: which, in a word or two; two runs that break the same one are alike.
-    """
+    promise: str
+    text: str
 
-    def __init__(self, promise: str, text: str) -> None:
-        super().__init__(f"{promise}: {text}")
-        self.promise = promise
+    def __str__(self) -> str:
+        return f"{self.promise}: {self.text}"
 
 
 Tell = Callable[[str, str], None]

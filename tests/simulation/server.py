@@ -161,20 +161,20 @@ class Server:
     async def _run(self) -> None:
         while not self._stopping:
             life = self._opening = Life()
-            with life.scope:
-                try:
+            try:
+                with life.scope:  # outside of it no Cancelled is among what a dying process raises
                     await self._live(life)
-                except StorageError:
-                    if not self._disk.faults:
-                        raise
-                except Exception:
-                    runner = self._disk.runner
-                    if runner is None or not runner.dead:
-                        raise
-                finally:
-                    self.life = None
-                    for scope in list(life.callers):
-                        scope.cancel()
+            except StorageError:
+                if not self._disk.faults:
+                    raise
+            except Exception:
+                runner = self._disk.runner
+                if runner is None or not runner.dead:
+                    raise
+            finally:
+                self.life = None
+                for scope in list(life.callers):
+                    scope.cancel()
             if self._restoring:
                 self._restore()
             if not self._stopping:

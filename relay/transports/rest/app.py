@@ -146,7 +146,7 @@ class _App(QuartTrio):
     """Quart, routing by path alone."""
 
     request_class = _Request
-    url_rule_class = LateRule
+    url_rule_class = LateRule  # type: ignore[assignment]
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.

@@ -35,7 +35,7 @@ const TOKEN_SECONDS = 30;
 /** How long a server that stopped is expected back soon, so that waits are short. */
 const RESTART_SECONDS = 60;
 /** The longest wait meanwhile; twice what the server asked for where that is more, as it spreads many clients. */
-const RESTART_WAIT_SECONDS = 5;
+const RESTART_WAIT_SECONDS = 3;
 
 export class Reconnector {
   #attempts = 0;

@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 26
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-    "--disable-extensions", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
+    "--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
 ]  # fmt: skip
 
 KEYS = {
@@ -36,12 +36,20 @@ KEYS = {
     "Delete": 46, "ContextMenu": 93,
 }  # fmt: skip
 
+NO_SERVICE_WORKER = "delete Navigator.prototype.serviceWorker;"
+
 
 class Browser:
-    """One browser process."""
+    """One browser process.
 
-    def __init__(self, connection: WebSocketConnection) -> None:
+    Args:
+        service_worker: whether pages have service workers, as in any window but a private one. What relay's own caches costs
+            as much as a page's start: only tests of what is there without a network have it.
+    """
+
+    def __init__(self, connection: WebSocketConnection, *, service_worker: bool) -> None:
         self.connection = connection
+        self.helpers = HELPERS if service_worker else HELPERS + NO_SERVICE_WORKER
         self.contexts: list[str] = []
         self.pages: dict[str, Page] = {}
         self._numbers = itertools.count(1)
@@ -81,15 +89,17 @@ class Browser:
         self.contexts.append(made["browserContextId"])
         return self.contexts[-1]
 
-    async def page(self, url: str, context: str) -> Page:
-        """Open a tab."""
+    async def page(self, url: str, context: str, before: str = "") -> Page:
+        """Open a tab; in its first document `before` runs before any other script."""
         target = (await self.send("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
         session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = self.pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             await self.send(f"{domain}.enable", session)
-        await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=HELPERS)
+        await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=self.helpers)
+        once = await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=before)
         await page.go(url)
+        await self.send("Page.removeScriptToEvaluateOnNewDocument", session, **once)
         return page
 
 
@@ -221,10 +231,10 @@ def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
 
 
 @asynccontextmanager
-async def open_browser(address: str) -> AsyncIterator[Browser]:
+async def open_browser(address: str, *, service_worker: bool = False) -> AsyncIterator[Browser]:
     """Drive a running browser; what is opened in it goes at the end."""
     async with open_websocket_url(address, max_message_size=MOST_BYTES) as connection:
-        browser = Browser(connection)
+        browser = Browser(connection, service_worker=service_worker)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(browser.read)
             yield browser

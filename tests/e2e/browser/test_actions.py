@@ -11,7 +11,7 @@ import trio
 from tests.e2e.browser.people import SETTINGS, Place, load_anew, open_place
 from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 APPROVE = {"type": "button", "id": "approve", "label": "Approve", "style": "primary"}
 REJECT = {"type": "button", "id": "reject", "label": "Reject", "style": "danger", "confirm": "Reject it?"}

@@ -33,6 +33,7 @@ from tests.app.acts import (
     state,
 )
 from tests.e2e.browser.cdp import Page, open_browser
+from tests.e2e.browser.people import signed_in_as
 from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
@@ -51,7 +52,7 @@ ELSEWHERE = {
     "sample.added": "in the overview, while there is nobody but the owner",
     "sample.removed": "in the overview, while there is the sample",
     "backup.downloaded": "in its section: the browser downloads it (test_backup.py), and the operator has the file",
-    "settings.reloaded": "nowhere: the settings are a file, and who can write it has the command line",
+    "settings.reloaded": "nowhere: the settings are a file; who can write it has the command line, and programs have REST",
     "backup.restored": "nowhere: the command line restores, while no server runs",
 }
 """Acts that the administration does not have at a place of their own, and where the page has them."""
@@ -92,11 +93,8 @@ async def served(world: World) -> AsyncIterator[str]:
 
 
 async def open_administration(browser: Any, url: str, world: World) -> Page:
-    page: Page = await browser.page(url, await browser.context())
-    await page.wait("named('Sign in')")
-    session = json.dumps({"token": world.tokens["root"], "userId": "root"})
-    await page.evaluate(f"localStorage.setItem('relay.session', {json.dumps(session)})")
-    await page.evaluate("location.href = new URL('admin', location.href).href")
+    signed_in = signed_in_as("root", world.tokens["root"])
+    page: Page = await browser.page(f"{url}/admin", await browser.context(), signed_in)
     await page.wait("document.querySelector('.admin-nav a')")
     await page.evaluate(HELPERS)
     return page

@@ -15,7 +15,7 @@ from tests.e2e.browser.steps import click, press, write
 from tests.e2e.browser.team import PLUGINS, Writer, writers
 from tests.e2e.browser.views import View, own_menu
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PHONE = Look(390, 844)
 SHORT = "<img/src=x/onerror=pwned=1>"

@@ -13,7 +13,7 @@ from tests.docs.conversation import blocks
 from tests.docs.test_docs import read
 from tests.e2e.browser.people import Place, load_anew, open_conversation, open_place, send, shows
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 BUG = "\n".join(
     (

@@ -15,7 +15,7 @@ from tests.e2e.browser.test_accounts import sign_in, sound
 from tests.e2e.browser.test_settings import fill_in, section
 from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 WRONG = "document.querySelector('.settings .page .wrong:not(:empty)')?.textContent"
 

@@ -217,7 +217,7 @@ async def test_a_page_of_another_origin_imports_the_sdk_and_talks_where_it_is_al
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx-light)")
 async def test_the_page_works_below_a_prefix_that_a_proxy_takes_off(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         proxy = Proxy(tmp_path, place.server.port, keepalive=4, prefix="/chat")
         try:
             place.url = f"http://127.0.0.1:{proxy.address[1]}/chat"

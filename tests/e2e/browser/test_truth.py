@@ -159,7 +159,7 @@ async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: s
 
 
 async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         page = await place.signed_in("alice", "bob")
         await load_anew(page)
         await page.wait("document.querySelector('.me strong')")
