@@ -93,7 +93,11 @@ def converted(wanted: Wanted, path: Path, *, go_on: bool) -> Iterator[Conversion
                 _write_people(wanted.people, conversion)
             if not wanted.dry_run and not go_on:
                 _check(report)
-            yield conversion
+            try:
+                yield conversion
+            except Failure:
+                _tell(report)
+                raise
         except ExportError as error:
             raise Failure(str(error)) from None
         except OSError as error:

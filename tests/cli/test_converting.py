@@ -22,8 +22,13 @@ def exported(folder: Path) -> str:
             said(2, "a reply", "U2", thread_ts=ROOT, edited={"user": "U2", "ts": "1600000009.000000"}),
             said(3, "a picture", "U2", files=[{"id": "F111111", "name": "a.png"}]),
             said(4, subtype="sh_room_created"),
+            said(5, "This message was deleted.", "USLACKBOT", subtype="tombstone", thread_ts="1600000005.000100"),
+            said(6, "under what is gone", thread_ts="1600000005.000100", parent_user_id="USLACKBOT"),
+            said(7, subtype="channel_join", inviter="U2"),
         ],
-        D1=[said(5, "aside")],
+        D1=[said(8, "aside")],
+        D2=[said(9, "to myself")],
+        **{"old-days": [said(10, "in a closed group", "U2")]},
     )
     in_zip(folder / "slack.zip", files | {"__uploads/F111111/a.png": b"\x89PNG\r\n\x1a\n" * 100_000})
     return "slack.zip"
@@ -38,23 +43,23 @@ def test_an_export_of_slack_is_imported_once(folder: Path, anywhere: Run) -> Non
     file = exported(folder)
     result = anywhere("import", "--from", "slack", file)
     *_, counted, told = result.stdout.splitlines()
-    assert counted == "15 stored, 2 there already, 0 refused"
-    assert told == "in the export: 4 users, 0 bots, 4 groups, 4 messages, 1 reactions, 1 files"
+    assert counted == "21 stored, 2 there already, 0 refused"
+    assert told == "in the export: 4 users, 1 bots, 4 groups, 9 messages, 1 reactions, 1 files"
     assert "1 times: line about a call left out" in result.stderr
     assert "general/2020-09-13.json #4: sh_room_created" in result.stderr
     told_of = rows(
-        folder, "SELECT sender_id, timestamp, payload FROM log WHERE type LIKE '%_message' ORDER BY message_id"
+        folder, "SELECT sender_id, timestamp, payload FROM log WHERE type != 'audit_event' ORDER BY message_id"
     )
-    assert [(row[0], row[1]) for row in told_of] == [
-        ("alice", 1_600_000_001.0001), ("bob", 1_600_000_002.0001), ("bob", 1_600_000_003.0001), ("alice", 1_600_000_005.0001),
-    ]  # fmt: skip
-    payloads = [json.loads(str(row[2])) for row in told_of]
+    authors = ["alice", "bob", "bob", "slackbot", "alice", "bob", "alice", "alice", "bob"]
+    assert [row[0] for row in told_of] == authors
+    assert [row[1] for row in told_of] == [1_600_000_000.0001 + n for n in (1, 2, 3, 5, 6, 7, 8, 9, 10)]
+    payloads = [json.loads(str(row[2])) for row in told_of[:3]]
     assert payloads[0] == {"content": "hello @bob 🎉", "mentions": ["bob"]}
     assert isinstance(payloads[1]["thread"], int)
     assert payloads[2]["files"][0]["size"] == 800_000
     before = rows(folder, "SELECT count(*) FROM log WHERE type != 'audit_event'")
     again = anywhere("import", "--from", "slack", file)
-    assert again.stdout.splitlines()[0] == "0 stored, 17 there already, 0 refused"
+    assert again.stdout.splitlines()[0] == "0 stored, 23 there already, 0 refused"
     assert rows(folder, "SELECT count(*) FROM log WHERE type != 'audit_event'") == before
 
 
@@ -73,12 +78,23 @@ def test_a_dry_run_tells_the_same_and_stores_nothing(folder: Path, run: Run) -> 
     file = exported(folder)
     result = run("import", "--from", "slack", file, "--dry-run", "--report", "report.ndjson", "--json")
     (told,) = map(json.loads, result.stdout.splitlines())
-    assert told["export"]["messages"] == 4
+    assert told["export"]["messages"] == 9
     assert told["did_not_fit"]["left_out_call"] == {
         "count": 1, "means": "line about a call left out", "examples": ["general/2020-09-13.json #4"],
     }  # fmt: skip
     assert not (folder / "relay.db").exists()
-    assert json.loads((folder / "report.ndjson").read_text().splitlines()[0])["kind"] == "left_out_call"
+    assert json.loads((folder / "report.ndjson").read_text().splitlines()[0])["kind"] == "bot_made_up"
+
+
+def test_what_is_refused_does_not_keep_the_report_back(folder: Path, run: Run) -> None:
+    file = exported(folder)
+    run("user", "add", "secret")
+    result = run("import", "--from", "slack", file, "--continue", ok=False)
+    assert "conflict: 'secret' is a user here; give the group another id" in result.stderr
+    assert "1 times: line about a call left out" in result.stderr
+    assert result.stdout.splitlines()[-1].startswith("in the export: ")
+    (folder / "map.csv").write_text("#secret,hidden\n")
+    assert " 0 refused" in run("import", "--from", "slack", file, "--users", "map.csv").stdout
 
 
 def test_people_are_written_and_chosen(folder: Path, run: Run) -> None:
@@ -88,7 +104,10 @@ def test_people_are_written_and_chosen(folder: Path, run: Run) -> None:
     assert written.splitlines()[:2] == ["U1,alice,Alice Liddell", "U2,bob,Bobby"]
     (folder / "people.csv").write_text(written.replace("U1,alice,", "U1,al,"))
     run("import", "--from", "slack", file, "--users", "people.csv")
-    assert rows(folder, "SELECT DISTINCT sender_id FROM log WHERE type = 'group_message' ORDER BY 1") == [
+    assert rows(
+        folder,
+        "SELECT DISTINCT sender_id FROM log WHERE sender_id != 'slackbot' AND type = 'group_message' ORDER BY 1",
+    ) == [
         ("al",),
         ("bob",),
     ]
@@ -113,7 +132,7 @@ def test_what_cannot_be_read_ends_it_before_anything_is_stored_or_is_left_out(fo
     ("arguments", "told"),
     [
         (["--from", "slack", "import.jsonl"], "import.jsonl: there is no users.json in it"),
-        (["--from", "mattermost", "slack.zip"], "slack.zip: 7 files of lines are in it"),
+        (["--from", "mattermost", "slack.zip"], " files of lines are in it: D1/2020-09-13.json, "),
         (["--from", "slack", "slack.zip", "--users", "none.csv"], "none.csv: cannot be read: "),
         (["--from", "slack", "slack.zip", "--report", "no/where"], "no/where: No such file or directory"),
         (["--from", "zulip", "slack.zip"], "'zulip' is not one of 'slack', 'mattermost'"),

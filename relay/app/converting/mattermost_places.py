@@ -92,6 +92,7 @@ class Places:
             self._report.note("left_out_conversation", "/".join(key), "nobody is in it")
             return
         several = len(self._teams) > 1
+        called = f"{channel.team}-{channel.name}" if several else channel.name
         shown = channel.display_name or channel.name
         about = dict.fromkeys(
             text for text in ((channel.header or "").strip(), (channel.purpose or "").strip()) if text
@@ -101,7 +102,7 @@ class Places:
             PlaceKind.GROUP,
             members if owner in members else [owner, *members],
             name=(f"{shown} ({self._teams.get(channel.team, channel.team)})" if several else shown)[:LONGEST_NAME],
-            group_id=names.give(f"{channel.team}-{channel.name}" if several else channel.name, "-".join(key)),
+            group_id=names.chosen("/".join(key), f"#{channel.name}") or names.give(called, "-".join(key)),
             owner=owner,
             admins=[one for one in admins if one != owner],
             description="\n".join(about),

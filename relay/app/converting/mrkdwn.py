@@ -31,7 +31,7 @@ _ADDRESS: Final = re.compile(r"(?:mailto|tel):", re.IGNORECASE)
 
 
 class Names(NamedTuple):
-    """What people and channels of Slack's are called here; each returns None for one that is not known."""
+    """The names here of people and channels of Slack's; each returns None for one that is not known."""
 
     user: Callable[[str], str | None]
     channel: Callable[[str], str | None]

@@ -91,7 +91,7 @@ def _read_rows(path: Path, rows: Iterable[tuple[int, list[str]]]) -> dict[str, s
     found: dict[str, str] = {}
     for number, row in rows:
         cells = [cell.strip() for cell in row]
-        if not any(cells) or cells[0].startswith("#"):
+        if not any(cells) or cells[0].startswith("# "):
             continue
         if len(cells) not in (2, 3) or not cells[0] or not NAME.fullmatch(cells[1]):
             expected = "the id or name elsewhere, a comma, and a user id of 1 to 64 letters, digits and _.@+-"

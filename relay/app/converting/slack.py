@@ -24,7 +24,7 @@ from relay.app.converting.slack_messages import (
     text_of,
     time_of,
 )
-from relay.app.converting.slack_people import author_of, person_of
+from relay.app.converting.slack_people import author_of, meet, person_of
 from relay.app.converting.slack_places import Places
 from relay.app.converting.slack_shapes import Message, User
 
@@ -120,8 +120,9 @@ class SlackExport:
             for key, name in self._days[day]:
                 for where, message in read_each(self._archive, name, Message, self._report):
                     author, called, bot = author_of(message)
-                    self._people.meet(author, where, called, bot=bot)
-                    self._people.meet(message.parent_user_id, where)
+                    if message.subtype not in LEFT_OUT:
+                        self._people.meet(author, where, called, bot=bot)
+                    meet(self._people, message.parent_user_id, where)
                     if author is not None and (message.subtype or "") in SAID:
                         self._places.met(key, author, time_of(message.ts, self._now) or 0)
                     if message.thread_ts is not None and message.thread_ts != message.ts:

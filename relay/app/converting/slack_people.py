@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from relay.app.converting.model import Person
+from relay.app.converting.people import People
 from relay.app.converting.slack_shapes import Message, Profile, User
 
 _SLACKBOT: Final = "USLACKBOT"
+
+
+def meet(people: People, key: str | None, where: str) -> None:
+    """Note somebody whom a list or a message names by their id alone."""
+    slackbot = key == _SLACKBOT
+    people.meet(key, where, "slackbot" if slackbot else "", bot=slackbot)
 
 
 def person_of(user: User) -> Person:

@@ -10,6 +10,7 @@ from relay.app.converting.naming import Names
 from relay.app.converting.people import LONGEST_NAME, People
 from relay.app.converting.reading import read_list
 from relay.app.converting.report import Report
+from relay.app.converting.slack_people import meet
 from relay.app.converting.slack_shapes import Channel
 
 _LISTS: Final = ("channels.json", "groups.json", "mpims.json", "dms.json")
@@ -37,7 +38,7 @@ class Places:
             if folder:
                 self._folders.setdefault(folder, channel.id)
         for user in (*(channel.members or ()), channel.creator):
-            self._people.meet(user, f"{file} {channel.id}")
+            meet(self._people, user, f"{file} {channel.id}")
 
     def key_of(self, folder: str) -> str | None:
         """Return the id of the channel whose messages are in a folder."""
@@ -103,7 +104,7 @@ class Places:
             PlaceKind.GROUP,
             members if owner in members else [owner, *members],
             name=name[:LONGEST_NAME],
-            group_id=names.give(channel.name or key, key),
+            group_id=names.chosen(key, f"#{channel.name}") or names.give(channel.name or key, key),
             owner=owner,
             description="" if several else "\n".join(dict.fromkeys(one for one in (topic, purpose) if one)),
             public=file == "channels.json",

@@ -233,6 +233,11 @@ def test_replies_to_what_was_left_out_are_messages(tmp_path: Path) -> None:
     assert made.kinds == {"left_out_notice": 1, "thread_without_root": 1}
 
 
+def test_channels_have_chosen_ids_too(tmp_path: Path) -> None:
+    made = read(tmp_path, people={"#old": "older", "acme/town": "all"})
+    assert [one["group_id"] for one in made.all("group")] == ["older", "all"]
+
+
 def test_mentions_lead_to_the_ids_of_here(tmp_path: Path) -> None:
     made = read(tmp_path, post(1, "@Alice @bob: @channel @stranger"), people={"alice": "ally", "bob": "alice"})
     assert made.messages()[0]["payload"] == {

@@ -235,6 +235,12 @@ def test_chosen_ids_are_used_and_two_people_may_be_one(tmp_path: Path) -> None:
     assert made.all("group")[0]["members"] == [{"user_id": "ally", "role": "owner"}, {"user_id": "guest"}]
 
 
+def test_channels_have_chosen_ids_too(tmp_path: Path) -> None:
+    made = read(tmp_path, {"#general": "all", "G1": "hidden"}, general=[said(1, "see <#C1|general>")])
+    assert [one["group_id"] for one in made.all("group")][:3] == ["all", "old-days", "hidden"]
+    assert made.messages()[0]["conversation"] == "group:all"
+
+
 def test_mentions_call_members_only(tmp_path: Path) -> None:
     made = read(tmp_path, general=[said(1, "<!here> <@U2> <@U3>")], D1=[said(2, "<!here> <@U2>")])
     assert made.messages()[0]["payload"] == {"content": "@all @bob @carol", "mentions": ["*", "bob"]}
