@@ -10,9 +10,11 @@ import msgspec
 from relay.protocol import records
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
+from relay.protocol.rights import Rights
 from relay.storage import account_links, accounts, conversations, history, public_groups
 from relay.storage.first_migrations import BROADCAST_CHANNEL
 from relay.storage.names import kind_of
+from relay.storage.shown import check_shown
 
 _EARLIEST: Final = 1
 _RANKS: Final = tuple(Role)
@@ -94,8 +96,12 @@ def _make_group(connection: sqlite3.Connection, group: records.Group, now: float
     if kind_of(connection, group.group_id) == "user":
         text = f"{group.group_id!r} is a user here; give the group another id"
         raise RelayError(ErrorCode.CONFLICT, text)
+    if strange := group.rights.keys() - set(Rights._fields):
+        text = f"rights has {min(strange)!r}, which is no right; there are {', '.join(Rights._fields)}"
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
+    name = check_shown(group.name, "name")
     made_at = group.created_at or now
-    made = conversations.create_group(connection, group.group_id, group.name, {}, made_at, history=group.history)
+    made = conversations.create_group(connection, group.group_id, name, {}, made_at, history=group.history)
     members = _with_owner(group)
     owner = next((one.user_id for one in members if one.role is Role.OWNER and one.until_seq is None), "")
     rights = msgspec.json.encode(group.rights).decode()
