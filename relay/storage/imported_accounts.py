@@ -13,6 +13,7 @@ from relay.protocol.kinds import Role
 from relay.protocol.rights import Rights
 from relay.storage import account_links, accounts, conversations, history, public_groups
 from relay.storage.first_migrations import BROADCAST_CHANNEL
+from relay.storage.imports import Source
 from relay.storage.names import kind_of
 from relay.storage.shown import check_shown
 
@@ -20,7 +21,7 @@ _EARLIEST: Final = 1
 _RANKS: Final = tuple(Role)
 
 
-def put_user(connection: sqlite3.Connection, user: records.User, now: float) -> bool:
+def put_user(connection: sqlite3.Connection, source: Source, user: records.User, now: float) -> bool:
     """Make an account, and return whether it was missing.
 
     Raises:
@@ -49,6 +50,7 @@ def put_user(connection: sqlite3.Connection, user: records.User, now: float) -> 
         "UPDATE members SET visible_from = ? WHERE channel_id = ? AND user_id = ?",
         (first + max(user.broadcast_from, _EARLIEST), BROADCAST_CHANNEL, user.user_id),
     )
+    connection.execute("INSERT INTO imported_users VALUES (?, ?)", (source.import_id, user.user_id))
     if user.erased:
         connection.execute(
             "INSERT INTO erasures (user_id, asked_at, done_at) VALUES (?1, ?2, ?2)", (user.user_id, now)
