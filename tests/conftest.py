@@ -24,7 +24,11 @@ passwords.COST = dataclasses.replace(TRUE_COST, time_cost=1, memory_cost=8, para
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`."""
+    """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`.
+
+    The `long` ones begin first: one that began last would run alone, while all other processors have nothing to do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
         real = item.get_closest_marker("real_time") or item.get_closest_marker("e2e")

@@ -359,6 +359,8 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("user.erase", user_id="{user}"),
         at(OF_USER, press("Erase"), fill("To go on, type {user}", "{user}"), CONFIRM),
     ),
+    Act.USER_DELETED: Scenario(rest("DELETE", USER), cli("user.delete", user_id="{user}"), None),
+    Act.SERVER_EXPORTED: Scenario(None, cli("export.begin", credentials=True), None),
     Act.USER_EXPORTED: Scenario(None, cli("user.export", user_id="{user}"), None),
     Act.SAMPLE_ADDED: Scenario(
         rest("POST", "/api/admin/sample", language="fr"), cli("sample.add", language="fr"), None, leave_root_alone
@@ -591,7 +593,9 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("plugin.run_job", plugin="nightly", schedule="clean"),
         at("plugins/nightly", press("Run now", "clean")),
     ),
-    Act.SETTINGS_RELOADED: Scenario(None, cli("reload"), None, change_settings),
+    Act.SETTINGS_RELOADED: Scenario(
+        rest("POST", "/api/admin/settings/reload"), cli("reload"), None, change_settings
+    ),
     Act.BACKUP_MADE: Scenario(
         backed_up(rest("POST", BACKUPS)), backed_up(cli("backup.start")), at("backups", press("Make a backup"))
     ),
