@@ -199,7 +199,7 @@ class Server:
             given.seek(0)
             process = self._run(*arguments, stdin=given, stdout=printed, stderr=complained)
             try:
-                code = process.wait(PATIENCE)
+                code = process.wait(4 * PATIENCE)  # an import of many lines takes its time
             finally:
                 process.kill()
             said, errors = (file.seek(0) or file.read().decode() for file in (printed, complained))
@@ -211,10 +211,10 @@ class Server:
     ) -> subprocess.Popen[bytes] | Forked:
         whole = [*arguments, "--config", str(self.config)]
         streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
-        if self.command is None:
+        if self.command is None and self.files is None:  # a fork has begun before its limits could be set
             return forks().start(whole, cwd=self.root, env=environment(), **streams)
         return subprocess.Popen(
-            [*self.command, *whole], cwd=self.root, env=environment(), pass_fds=self.handed, **streams
+            [*(self.command or RELAY), *whole], cwd=self.root, env=environment(), pass_fds=self.handed, **streams
         )
 
     def import_users(self, names: Iterable[str]) -> dict[str, str]:
