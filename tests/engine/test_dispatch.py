@@ -211,3 +211,44 @@ async def test_a_user_id_in_another_case_is_found_and_the_message_has_the_right_
             {"type": "chat_message", "payload": {"content": "x"}, "meta": {"id": "5", "target_id": "boB"}}
         )
         assert await answers(alice, 1) == {"5": "not_found"}
+
+
+async def test_what_is_never_stored_is_refused_in_a_closed_group_and_of_who_was_removed(world: World) -> None:
+    group = await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    typing = ("typing_indicator", {"typing": True}, "team")
+    assert (await bob.request(*typing))["type"] == "ack"
+    await alice.drain()
+    rights = world.engine.channels.default_rights
+    group.set_rights(group.chosen, closed=True, defaults=rights)
+    assert (await bob.request(*typing))["payload"]["details"]["reason"] == "group_closed"
+    group.set_rights(group.chosen, closed=False, defaults=rights)
+    group.members.pop("bob")
+    assert (await bob.request(*typing))["payload"]["code"] == "not_found"
+    assert [frame for frame in await alice.drain() if frame["type"] == "typing_indicator"] == []
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__CONTENT_CHARACTERS="10")
+async def test_content_is_bounded_in_a_conversation_in_memory_too(world: World) -> None:
+    alice = await world.connect("alice")
+    for length, type_ in ((10, "ack"), (11, "error"), (10, "ack")):
+        assert (await alice.request("chat_message", {"content": "x" * length}, "bob"))["type"] == type_
+
+
+@pytest.mark.world("alice", RELAY_LIMITS__MESSAGES_PER_SECOND="1", RELAY_LIMITS__MESSAGES_BURST="2")
+async def test_messages_of_types_that_nobody_added_count_towards_their_senders_rate(world: World) -> None:
+    alice = await world.connect("alice")
+    codes = [(await alice.request("nonsense", {}, "alice"))["payload"]["code"] for _ in range(3)]
+    assert codes == ["unknown_type", "unknown_type", "rate_limited"]
+
+
+async def test_while_messages_are_paused_they_wait_also_of_a_type_that_was_sent_before(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.request("chat_message", {"content": "before"}, "bob")
+    world.engine.dispatcher.pause()
+    await alice.say("bob", "meanwhile", "1")
+    await trio.sleep(10)
+    assert [frame for frame in await alice.drain() if frame["type"] == "ack"] == []
+    world.engine.dispatcher.resume()
+    with trio.fail_after(5):
+        assert (await alice.next("ack"))["meta"]["ref"] == "1"
