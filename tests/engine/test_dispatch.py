@@ -252,3 +252,37 @@ async def test_while_messages_are_paused_they_wait_also_of_a_type_that_was_sent_
     world.engine.dispatcher.resume()
     with trio.fail_after(5):
         assert (await alice.next("ack"))["meta"]["ref"] == "1"
+
+
+GROWING = """
+from relay.plugin import MessageHook, hookimpl
+
+def before(draft):
+    draft.payload.content *= 2
+
+@hookimpl
+def relay_message_hooks():
+    return [MessageHook(before=before)]
+"""
+
+
+async def test_content_that_a_hook_made_too_long_is_refused_on_either_path(tmp_path: Path) -> None:
+    async with plugged(tmp_path, GROWING, RELAY_LIMITS__CONTENT_CHARACTERS="10") as (world, alice, bob):
+        for own_id in ("cold", "warm"):  # the second time the conversation is in memory
+            answer = await alice.request("chat_message", {"content": "x" * 6}, "bob", id=own_id)
+            assert answer["payload"]["details"] == {"reason": "message_too_long", "max": 10}
+        assert (await alice.request("chat_message", {"content": "x" * 5}, "bob"))["type"] == "ack"
+        assert (await bob.next("chat_message"))["payload"] == {"content": "x" * 10}
+        dispatcher = world.engine.dispatcher
+        assert dispatcher._routes["chat_message"].direct, "it was the quick path"
+
+
+@pytest.mark.parametrize(("content", "fits"), [("x" * 40, True), ("x" * 90, False), ("é" * 60, False)])
+async def test_a_payload_is_bounded_in_bytes_as_it_is_stored(tmp_path: Path, content: str, fits: bool) -> None:
+    async with open_world(tmp_path, "alice", "bob") as world:
+        world.engine.dispatcher._payload_bytes = 100
+        alice = await world.connect("alice")
+        answer = await alice.request("chat_message", {"content": content}, "bob")
+        assert (answer["type"] == "ack") == fits
+        if not fits:
+            assert answer["payload"]["details"] == {"reason": "message_too_large", "max_bytes": 100}
