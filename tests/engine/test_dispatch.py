@@ -286,3 +286,32 @@ async def test_a_payload_is_bounded_in_bytes_as_it_is_stored(tmp_path: Path, con
         assert (answer["type"] == "ack") == fits
         if not fits:
             assert answer["payload"]["details"] == {"reason": "message_too_large", "max_bytes": 100}
+
+
+AGEING = """
+def prepare(draft: Draft) -> None:
+    if draft.payload.n:
+        draft.expires_at = draft.server.now() + draft.payload.n
+"""
+
+
+async def test_a_message_lives_as_long_as_its_type_allows_and_no_longer_than_its_plugin_says(tmp_path: Path) -> None:
+    async with plugged(tmp_path, AGEING, "prepare=prepare, ttl_seconds=10") as (world, alice, bob):
+        for n, seconds in ((0, 10), (5, 5), (100, 10)):
+            assert (await alice.request("t", {"n": n}, "bob"))["type"] == "ack"
+            meta = (await bob.next("t"))["meta"]
+            assert meta["expires_at"] - meta["timestamp"] == pytest.approx(seconds, abs=0.5)
+        assert world.engine.registry.owner("t").failures == 0
+
+
+APPLYING = """
+def prepare(draft: Draft) -> None:
+    draft.apply = lambda connection, entry: '{"n":"no number"}' if draft.payload.n else '{"n":7}'
+"""
+
+
+async def test_what_a_hook_in_the_transaction_makes_of_a_payload_has_to_fit_its_type(tmp_path: Path) -> None:
+    async with plugged(tmp_path, APPLYING, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert (await alice.request("t", {}, "bob"))["type"] == "ack"
+        assert (await bob.next("t"))["payload"] == {"n": 7}

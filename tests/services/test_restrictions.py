@@ -266,6 +266,8 @@ async def test_nobody_restricts_themself_or_who_is_as_high(world: World) -> None
         for kind, more in (("ban", {}), ("timeout", soon)):
             assert await refusal(world, by, kind, whom, group_id="team", **more) == reason, (by, whom)
     assert await refusal(world, "adam", "ban", "nobody", group_id="team") == "not_found"
+    await world.engine.groups.put_member("olga", "team", "bob", Role.ADMIN)
+    assert await refusal(world, "adam", "ban", "bob", group_id="team") == "outranked"
 
 
 @pytest.mark.world(*PEOPLE)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 
+from relay.storage.errors import StorageFailed
 from relay.testing import World
 
 
@@ -99,3 +100,37 @@ async def test_no_more_than_256_messages_wait_for_a_slow_one(
     assert read == 256
     refs = {(await alice.next("ack"))["meta"]["ref"] for _ in range(600)}
     assert len(refs) == 600
+
+
+async def test_a_message_whose_conversation_cannot_be_read_is_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_sender: Any, _envelope: Any) -> Any:
+        raise StorageFailed("the disk fails")
+
+    alice = await world.connect("alice")
+    monkeypatch.setattr(world.engine.dispatcher, "draft", fail)
+    with trio.fail_after(10):
+        answer = await alice.request("chat_message", {"content": "x"}, "bob")
+    assert (answer["payload"]["code"], answer["payload"]["retry"]) == ("overloaded", True)
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__IN_FLIGHT="2")
+async def test_no_more_is_read_than_may_be_in_flight(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await world.connect("alice")
+    await alice.request("chat_message", {"content": "x"}, "bob")  # the conversation is in memory from here on
+    runner = world.engine.runner
+    honest, go = runner.write, trio.Event()
+
+    async def held_up(job: Any) -> Any:
+        await go.wait()
+        return await honest(job)
+
+    monkeypatch.setattr(runner, "write", held_up)
+    for number in range(6):
+        await alice.say("bob", f"{number}", f"{number}")
+    await trio.sleep(5)
+    (connection,) = world.engine.connections.of("alice").values()
+    assert connection.in_flight == 2
+    go.set()
+    assert [(await alice.next("ack"))["meta"]["ref"] for _ in range(6)] == [f"{number}" for number in range(6)]
