@@ -315,3 +315,10 @@ async def test_what_a_hook_in_the_transaction_makes_of_a_payload_has_to_fit_its_
         assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
         assert (await alice.request("t", {}, "bob"))["type"] == "ack"
         assert (await bob.next("t"))["payload"] == {"n": 7}
+
+
+async def test_a_stream_message_for_one_is_its_plugins_failure_as_it_would_leave_a_hole(tmp_path: Path) -> None:
+    for_one = "def prepare(draft: Draft) -> None:\n    draft.only_for = 'bob'\n"
+    async with plugged(tmp_path, for_one, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert await bob.drain() == []
