@@ -13,6 +13,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role, ServerRole
 from relay.services.audit import Actor
 from relay.storage import accounts
+from relay.storage.errors import StorageFailed
 from relay.testing import EPOCH, Closed, Device, World
 from relay.testing import world as open_world
 
@@ -244,6 +245,34 @@ async def test_a_ban_and_a_disabling_end_each_by_itself(world: World) -> None:
     assert refused.body["details"]["reason"] == "banned"
     await world.engine.moderation.lift(OPERATOR, "ban", "bob")
     assert (await world.rest("GET", "/api/users/me", "bob")).status == 200
+
+
+@pytest.mark.world(*PEOPLE)
+async def test_of_two_bans_each_ends_at_its_own_time(world: World) -> None:
+    await team(world)
+    for name, seconds in (("gina", 1000.0), ("bob", 10.0)):
+        await restrict(world, "olga", "ban", name, until=world.engine.now() + seconds)
+    await trio.sleep(11)
+    assert set(world.engine.restrictions.bans) == {"gina"}
+    await world.connect("bob")
+
+
+@pytest.mark.world(*PEOPLE)
+async def test_a_ban_whose_end_the_disk_did_not_take_ends_when_it_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await team(world)
+    await restrict(world, "olga", "ban", "bob", until=world.engine.now() + 10)
+    with monkeypatch.context() as broken:
+
+        async def fail(_job: Any) -> None:
+            raise StorageFailed("the disk fails")
+
+        broken.setattr(world.engine.runner, "write", fail)
+        await trio.sleep(11)
+    assert set(world.engine.restrictions.bans) == {"bob"}
+    await trio.sleep(60)
+    assert world.engine.restrictions.bans == {}
 
 
 @pytest.mark.world(*PEOPLE)
