@@ -295,7 +295,9 @@ def prepare(draft: Draft) -> None:
 """
 
 
-async def test_a_message_lives_as_long_as_its_type_allows_and_no_longer_than_its_plugin_says(tmp_path: Path) -> None:
+async def test_a_message_lives_as_long_as_its_type_allows_and_no_longer_than_its_plugin_says(
+    tmp_path: Path,
+) -> None:
     async with plugged(tmp_path, AGEING, "prepare=prepare, ttl_seconds=10") as (world, alice, bob):
         for n, seconds in ((0, 10), (5, 5), (100, 10)):
             assert (await alice.request("t", {"n": n}, "bob"))["type"] == "ack"

@@ -47,7 +47,9 @@ class Place:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery) -> AsyncIterator[Place]:
+async def place(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> AsyncIterator[Place]:
     async with opened(tmp_path, inline=True) as runner:
         row = await runner.read(lambda connection: load_channel(connection, "*"))
         assert row is not None
@@ -76,7 +78,9 @@ async def test_more_than_one_transaction_takes_are_gone_at_once(place: Place) ->
     assert await place.left() == []
 
 
-async def test_a_disk_that_fails_once_delays_them_by_seconds(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_fails_once_delays_them_by_seconds(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await place.say(10)
     with monkeypatch.context() as broken:
 

@@ -248,6 +248,20 @@ async def test_a_ban_and_a_disabling_end_each_by_itself(world: World) -> None:
 
 
 @pytest.mark.world(*PEOPLE)
+async def test_who_is_banned_from_a_group_still_signs_in_and_who_is_banned_from_the_server_does_not(
+    world: World,
+) -> None:
+    await team(world)
+    await restrict(world, "adam", "ban", "bob", group_id="team")
+    await world.connect("bob")
+    await restrict(world, "mona", "ban", "bob")
+    with pytest.raises(Closed):
+        await world.connect("bob", "another")
+    await world.engine.moderation.lift(await actor(world, "mona"), "ban", "bob")
+    await world.connect("bob", "another")
+
+
+@pytest.mark.world(*PEOPLE)
 async def test_of_two_bans_each_ends_at_its_own_time(world: World) -> None:
     await team(world)
     for name, seconds in (("gina", 1000.0), ("bob", 10.0)):
