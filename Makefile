@@ -18,7 +18,7 @@ OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench crash chaos conformance fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench crash chaos conformance faults attack fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this 
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+faults: $(VENV)/.installed-dev ## Have disk, clock and process fail in every way under all kinds of traffic; half an hour (ARGS=--short)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+attack: $(VENV)/.installed-dev ## Send hostile heads, frames, envelopes and bodies by the thousand, while two people talk
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)
