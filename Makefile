@@ -11,9 +11,11 @@ PYTEST := $(BIN)/python -m pytest
 # About a minute of the end-to-end tests, with something of everything that the program is made of.
 PROGRAM_TESTS := $(addprefix tests/e2e/test_,program.py delivery.py resume.py ending.py tls.py bots.py \
 	attachments.py reloading.py notifications.py)
-# $(call tests,WHICH): run them on all processors. With ARGS one of the two runs may find no test, which pytest ends with 5.
+# End-to-end tests wait for browsers, timers and disks for half of their time, so two of them share a processor.
+WORKERS = $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# $(call tests,WHICH): run them. With ARGS one of the two runs may find no test, which pytest ends with 5.
 # With AGAIN=alone those that failed (it ends with 1) run once more, one after the other, and that decides.
-tests = code=0; $(PYTEST) -n auto $(1) $(ARGS) || code=$$?; \
+tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 	if [ $$code -eq 1 -a "$(AGAIN)" = alone ]; then \
 		echo "what failed beside other tests runs again, alone"; \
 		code=0; $(PYTEST) $(1) -n 0 --last-failed --last-failed-no-failures none $(ARGS) || code=$$?; fi; \
@@ -32,8 +34,8 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 	$(BIN)/relay serve --config $(CONFIG)
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
-	@$(call tests,--dist worksteal -m "not e2e and not real_time")
-	@$(call tests,--dist loadfile --no-loadscope-reorder -m "e2e or real_time")
+	@$(call tests,-n auto --dist worksteal -m "not e2e and not real_time")
+	@$(call tests,-n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "e2e or real_time")
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .
@@ -89,7 +91,7 @@ deb: build/.deb ## Make the Debian package of the program in dist
 
 test-binary: build/.deb ## Run end-to-end tests against the program (ARGS="tests/e2e" for all of them)
 	RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay \
-		$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
+		$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
 
 # One run makes all forms of the program. It is made anew when anything that goes into it has changed.
 dist/relay: $(VENV)/.installed-dev LICENSE $(shell find relay plugins config release -type f -not -name "*.pyc")

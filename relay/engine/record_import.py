@@ -155,17 +155,28 @@ class RecordImport:
             return
         work = _Work(source, self._engine.now(), _tables(self._engine))
         await self._engine.runner.write(partial(work.run, others=others, outcome=outcome, go_on=go_on))
-        self._engine.accounts.forget()
-        for group_id, members in work.joined.items():
-            held = await self._engine.channels.at(group_address(group_id))
-            if held is not None:
-                held.members.update(members)
+        await self._remember(work, {type(others[number]) for number in outcome.new & others.keys()})
         for number, old_id in work.complete.items():
             try:
                 await self._finish(source, old_id)
             except RelayError as error:
                 outcome.new.discard(number)
                 outcome.refused[number] = error
+
+    async def _remember(self, work: _Work, kinds: set[type[records.Record]]) -> None:
+        """Bring up to date what is in memory, after records of some kinds were new."""
+        engine = self._engine
+        if records.User in kinds:
+            engine.accounts.forget()
+        if records.Restriction in kinds:
+            await engine.restrictions.recover()
+            engine.accounts.forget()
+        if records.Block in kinds:
+            await engine.blocks.recover()
+        for group_id, members in work.joined.items():
+            held = await engine.channels.at(group_address(group_id))
+            if held is not None:
+                held.members.update(members)
 
     async def _begin(self, header: records.Export) -> bool:
         """Begin a file; return False, as nothing new is stored by it.

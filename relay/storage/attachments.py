@@ -168,10 +168,11 @@ def described(connection: sqlite3.Connection, attachment_ids: Sequence[str]) -> 
     marks = ",".join("?" * len(attachment_ids))
     rows = connection.execute(f"SELECT {_ATTACHMENT} WHERE attachment_id IN ({marks})", tuple(attachment_ids))
     found = {one.attachment_id: one for one in map(_attachment, rows)}
-    return [_description(found[one]) for one in attachment_ids if one in found]
+    return [description(found[one]) for one in attachment_ids if one in found]
 
 
-def _description(file: Attachment) -> dict[str, Any]:
+def description(file: Attachment) -> dict[str, Any]:
+    """Return what a message says of a file."""
     said = {
         "attachment_id": file.attachment_id,
         "name": file.name,

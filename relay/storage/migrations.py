@@ -294,7 +294,6 @@ def imports(db: sqlite_utils.Database) -> None:
             import_id INTEGER NOT NULL, old_id TEXT NOT NULL, message_id INTEGER NOT NULL,
             channel_id INTEGER NOT NULL, old_seq INTEGER, PRIMARY KEY (import_id, old_id)
         ) WITHOUT ROWID;
-        CREATE INDEX imported_by_message ON imported(message_id);
         CREATE INDEX imported_by_seq ON imported(import_id, channel_id, old_seq) WHERE old_seq IS NOT NULL;
         CREATE TABLE imported_files (
             import_id INTEGER NOT NULL, old_id TEXT NOT NULL, user_id TEXT NOT NULL, blob_id INTEGER,
@@ -308,11 +307,12 @@ def imports(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def deleted_accounts(db: sqlite_utils.Database) -> None:
-    """Add when an account was deleted whose messages stay."""
+    """Add when an account was deleted whose messages stay, and the index of imported messages by their new ids."""
     run(
         db,
         """
         ALTER TABLE users ADD COLUMN deleted_at REAL;
+        CREATE INDEX IF NOT EXISTS imported_by_message ON imported(message_id);
         CREATE INDEX users_deleted ON users(deleted_at) WHERE deleted_at IS NOT NULL;
         """,
     )

@@ -54,8 +54,8 @@ def free_port() -> int:
     Nor does another of pytest's workers: each has ports of its own.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    start = 20_000 + worker % 5 * 2_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 1_000
-    for port in range(start, start + 1_000):
+    start = 20_000 + worker % 12 * 1_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 500
+    for port in range(start, start + 500):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -102,6 +102,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | Forked | None = None
         self.files: int | None = None
         self.handed: tuple[int, ...] = ()
+        self.environ: dict[str, str] = {}  # what is added for the server, and not for commands
 
     @property
     def address(self) -> Address:
@@ -139,7 +140,7 @@ class Server:
         """Start the process and return at once."""
         assert not self.alive
         with self.log.open("ab") as log, self._stdout.open("wb") as out:
-            self.process = self._run("serve", stdin=None, stdout=out, stderr=log)
+            self.process = self._run("serve", environ=self.environ, stdin=None, stdout=out, stderr=log)
         if self.files is not None:
             resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.files, self.files))
 
@@ -207,15 +208,15 @@ class Server:
         return said
 
     def _run(
-        self, *arguments: str, stdin: IO[bytes] | None, stdout: IO[bytes], stderr: IO[bytes]
+        self, *arguments: str, environ: Mapping[str, str] = {}, **streams: IO[bytes] | None
     ) -> subprocess.Popen[bytes] | Forked:
         whole = [*arguments, "--config", str(self.config)]
-        streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
-        if self.command is None:
-            return forks().start(whole, cwd=self.root, env=environment(), **streams)
-        return subprocess.Popen(
-            [*self.command, *whole], cwd=self.root, env=environment(), pass_fds=self.handed, **streams
-        )
+        env = environment() | dict(environ)
+        # What the loader takes from the environment, it takes at the start of a program.
+        command = RELAY if environ and self.command is None else self.command
+        if command is None:
+            return forks().start(whole, cwd=self.root, env=env, **streams)
+        return subprocess.Popen([*command, *whole], cwd=self.root, env=env, pass_fds=self.handed, **streams)
 
     def import_users(self, names: Iterable[str]) -> dict[str, str]:
         """Create users and return their tokens by name."""

@@ -19,5 +19,7 @@ def outcomes() -> list[Outcome]:
 def test_every_case_of_a_group_ends_as_the_rfc_wants(outcomes: list[Outcome], group: int) -> None:
     members = [one for one in outcomes if one.case.group == group]
     assert members
-    wrong = [f"{one.case.number} {one.case.title}: {one.reason}" for one in members if one.verdict is not Verdict.OK]
+    wrong = [
+        f"{one.case.number} {one.case.title}: {one.reason}" for one in members if one.verdict is not Verdict.OK
+    ]
     assert not wrong, "\n".join(wrong)

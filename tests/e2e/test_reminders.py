@@ -41,7 +41,7 @@ def test_reminders_that_are_due_around_a_kill_come_once(tmp_path: Path) -> None:
     asked: list[str] = []
     try:
         for kill in range(KILLS):
-            texts, first = [f"{kill}-{number}" for number in range(EACH)], time.time() + 1.5
+            texts, first = [f"{kill}-{number}" for number in range(EACH)], time.time() + 3.0
             ask(world, first, texts)
             asked += texts
             time.sleep(max(0.0, first + EACH * APART * (kill + 1) / KILLS - time.time()))

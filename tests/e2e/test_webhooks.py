@@ -24,7 +24,7 @@ QUICK: Tables = {
     "plugins": {"also": ["webhooks"]},
     "plugins.webhooks": {
         "retry_seconds": [0.1, 0.2, 0.5, *[1.0] * 40],
-        "timeout_seconds": 1.0,
+        "timeout_seconds": 30.0,
         "attempts_per_second": 0,
     },
 }
@@ -220,10 +220,10 @@ def test_a_receiver_that_was_never_there_does_not_keep_the_server_from_ending(ma
     world = make_world(["alice", "bob"], QUICK)
     with receivers("hanging") as made:
         hanging: Receiver = made["hanging"]
-        hanging.seconds = 30.0
+        hanging.seconds = 60.0
         add_webhook(world.server.relay, hanging)
         world.device("alice").say("bob", "hello")
         wait_until(lambda: hanging.requests > 0)
         began = time.monotonic()
         assert world.server.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20

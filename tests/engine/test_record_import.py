@@ -139,6 +139,27 @@ async def test_nothing_is_done_because_of_the_past(relay_world: RelayWorld) -> N
         assert kinds == ["group_message"] * 3  # and no `pin_event`
 
 
+async def test_what_is_no_message_holds_at_once(relay_world: RelayWorld) -> None:
+    place = {"user_id": "ann", "at": 1.5e9}
+    facts = [
+        {"record": "block", "other": "ben", **place},
+        {"record": "follow", "other": "ben", **place},
+        {"record": "thread", "root": "C1", "user_id": "ann", "follows": False},
+        {"record": "restriction", "user_id": "ben", "kind": "ban", "reason": "spam", "at": 1.5e9},
+    ]
+    async with relay_world(None) as world:
+        await take(world, *FILE)
+        answer = await take(world, *facts, source="slack:T1")
+        assert (answer["stored"], answer["problems"]) == (3, [])  # the thread was followed, and read as far
+        engine = world.engine
+        group = await engine.channels.group("lunch")
+        assert group is not None
+        assert engine.restrictions.timeout_of("ben", group.channel_id) is not None
+        assert engine.restrictions.bans["ben"].reason == "spam"
+        assert engine.blocks.holds("ann", "ben")
+        assert (await take(world, *facts, source="slack:T1"))["stored"] == 0
+
+
 WRONG = [
     (said("X1", "group:none", "ann", "Hi"), "not_found: there is no conversation 'group:none' here"),
     (said("X1", "team", "ann", "Hi"), "invalid_payload: there is no conversation 'team'; write group:ID, user:ONE:OTHER"),

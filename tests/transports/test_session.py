@@ -115,7 +115,8 @@ async def test_an_ack_tells_the_sender_what_was_delivered(world: World) -> None:
 async def test_an_ack_ahead_of_the_log_is_refused(world: World) -> None:
     alice = await world.connect("alice")
     await alice.event("ack", cursor=7)
-    assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+    with trio.fail_after(5):
+        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
 
 
 @pytest.mark.world("alice", "bob", "carol", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_REPLAY__LIMIT="1000")
@@ -172,6 +173,7 @@ async def test_a_message_sent_during_a_replay_arrives_once_after_it(world: World
     live = await bob.drain()
     replayed = [frame for frame in frames if frame["meta"].get("replay")]
     assert seqs(replayed) == list(range(1, 801))
+    assert "ready" not in {frame["payload"].get("event") for frame in frames}, "it came once, before"
     arrived = [frame["meta"].get("seq") or frame["payload"].get("seq") for frame in live]
     assert sorted(arrived) == list(range(801, 807))
     ids = [frame["meta"].get("message_id") or frame["payload"].get("message_id") for frame in live]
@@ -245,6 +247,30 @@ async def test_a_refusal_during_a_replay_is_sent_after_it_and_the_heartbeat_stan
     assert (await device.next("heartbeat"))["payload"]["cursor"] == told[3]["payload"]["cursor"] == 2
 
 
+@pytest.mark.parametrize("step", ["identify", "attach"])
+async def test_a_connection_that_ends_in_its_greeting_was_never_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    honest = getattr(Greeting, step)
+
+    async def slowly(*arguments: Any) -> Any:
+        found = await honest(*arguments)
+        await trio.sleep(1)
+        return found
+
+    monkeypatch.setattr(Greeting, step, slowly)
+    device = await world.upgrade()
+    await device.event("hello", token=world.tokens["bob"])
+    await trio.sleep(0.5)
+    await device.event("goodbye")
+    assert (await device.closed()).code == CloseCode.NORMAL
+    await trio.sleep(2)
+    assert world.engine.connections.of("bob") == {}
+    assert not world.engine.tally.starts
+    (status,) = await world.engine.presence.statuses("alice", ["bob"])
+    assert (status["status"], status["last_seen"]) == ("offline", None)
+
+
 async def test_a_hello_that_the_disk_does_not_take_is_told_to_come_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,8 +297,11 @@ async def test_a_client_whose_messages_wait_to_be_written_is_not_behind(world: W
 
 async def test_a_second_connection_of_a_device_takes_over(world: World) -> None:
     alice, bob = await world.connect("alice"), await world.connect("bob")
+    other = await world.connect("bob", "bob-other")
     newer = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
     assert (await bob.closed()).code == 4510
+    assert [frame["payload"].get("event") for frame in await other.drain()] == ["device_connected"]
+    await other.cut()
     await talk(alice, "bob", 1)
     assert seqs(await newer.drain()) == [1]
     assert world.engine.connections.statistics().connections == 2
@@ -361,7 +390,8 @@ async def test_what_is_not_the_protocol_is_answered_then_closed(world: World) ->
         await alice.send("{")
     codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
     assert codes == ["bad_json"] * 3
-    assert (await alice.closed()).code == 4505
+    with trio.fail_after(5):
+        assert (await alice.closed()).code == 4505
 
 
 async def test_refusals_name_the_message_and_the_connection_goes_on(world: World) -> None:
@@ -637,3 +667,10 @@ async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(wor
     for _ in range(150):
         await stranger.next("error")
     assert 4 < trio.current_time() - began < 6
+    began = trio.current_time()
+    another = await world.upgrade()  # of the same address
+    for _ in range(30):
+        await another.send("{")
+    for _ in range(30):
+        await another.next("error")
+    assert trio.current_time() - began > 2

@@ -208,6 +208,7 @@ test("a deletion takes a message's edits and reactions with it", () => {
   const [message] = state.view("ann").messages;
   assert.deepEqual([message?.payload, message?.reactions], [{}, []]);
   assert.deepEqual(state.mirror.conversation("ann").messages.get(2)?.payload, {});
+  assert.equal(state.mirror.conversation("ann").reactions.size, 0, "nothing is kept of them");
   state.apply(react("ann", first));
   assert.deepEqual(state.view("ann").messages[0]?.reactions, []);
 });
@@ -245,6 +246,7 @@ test("messages of others after the pointer are unread; sending is also reading",
   assert.equal(state.summary("ann").unread, 3);
   state.apply(receipt("me", 2, { private: true }));
   assert.equal(state.summary("ann").unread, 1);
+  assert.equal(state.mirror.conversation("ann").receipts.has("me"), false, "a private receipt is none that others see");
   state.apply(receipt("me", 1));
   assert.equal(state.summary("ann").unread, 1, "a pointer only moves forward");
   state.apply(say("me", "4"));
@@ -460,6 +462,8 @@ test("receipts set the state of own messages, and of no others", () => {
   assert.equal(state.view("ann").messages[1], second);
   state.apply(receipt("ann", 2, { state: "delivered" }));
   assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "delivered"]);
+  for (const upTo of [2, 1]) state.apply(receipt("ann", upTo));
+  assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "read"], "they only move forward");
 });
 
 test("in a group a message is read once all who are in it have read it", () => {
