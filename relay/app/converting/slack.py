@@ -190,8 +190,9 @@ class SlackExport:
         files, lines = files_of(message, self._stored, self._report, post.where)
         written = "\n".join((text_of(message, self._report, post.where), *lines)).strip("\n")
         post.text, post.mentions = mrkdwn.to_markdown(written, self._places.names)
-        if post.text and message.username and message.username != self._people.shown(post.user_id):
-            post.text = f"**{message.username}**: {post.text}"
+        name = message.username if author_of(message)[2] or message.bot_id else None
+        if post.text and name and name != self._people.shown(post.user_id):
+            post.text = f"**{name}**: {post.text}"
         post.files = files
         post.reactions = reactions_of(message.reactions, self._people, self._report, post.where)
         post.edited_at = time_of(message.edited.ts, self._now) if message.edited is not None else None

@@ -202,10 +202,12 @@ def test_programs_write_under_a_name_of_their_own(tmp_path: Path) -> None:
             said(1, "built", None, subtype="bot_message", bot_id="B1", username="CI"),
             said(2, "failed", None, subtype="bot_message", bot_id="B1", username="CI of the night"),
             said(3, "old", None, subtype="bot_message", username="hook"),
+            said(4, "mine", username="al"),
+            said(5, "of an app", "U2", bot_id="B2", username="Pager"),
         ],
     )
-    assert made.texts() == ["built", "**CI of the night**: failed", "old"]
-    assert [one["by"] for one in made.messages()] == ["ci", "ci", "hook"]
+    assert made.texts() == ["built", "**CI of the night**: failed", "old", "mine", "**Pager**: of an app"]
+    assert [one["by"] for one in made.messages()] == ["ci", "ci", "hook", "alice", "bob"]
     assert [one["user_id"] for one in made.all("user")] == ["alice", "bob", "carol", "ci", "guest", "hook"]
     assert made.kinds == {"bot_made_up": 2}
 
