@@ -190,7 +190,7 @@ class Moves:
         phone = self._phone(step)
         event = "inactive" if step.b % 2 else "active"
         if not isinstance(phone, Application) and phone.connected:
-            await phone.event(event)
+            await phone.device.event(event)
         return f"{phone.client_id} is {event}"
 
     async def slow(self, step: Step) -> str:
@@ -274,7 +274,7 @@ class Moves:
         return "the server is restarted"
 
     async def fail(self, step: Step) -> str:
-        self._run.disk.fail(1 + step.a % 40, full=step.b % 2 > 0)
+        self._run.disk.fail(1 + step.a % 40, full=step.b % 2 > 0, undoes=step.c % 2 > 0)
         return f"the disk fails, {1 + step.a % 40} statements from now"
 
     async def drag(self, step: Step) -> str:
@@ -283,7 +283,7 @@ class Moves:
 
     async def clock(self, step: Step) -> str:
         seconds = (-86_400.0, -3600.0, -5.0, 5.0, 3600.0, 86_400.0)[step.a % 6]
-        self._run.clock.moved += seconds
+        self._run.clock.move(seconds)
         return f"the clock is moved by {seconds:g} s"
 
     async def backup(self, step: Step) -> str:
