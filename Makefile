@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CONFIG ?= relay.toml
 ARGS ?=
+SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 JS := tests/js/node_modules
@@ -18,7 +19,7 @@ OR_NONE = || [ $$? -eq 5 -a -n "$(ARGS)" ]
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench crash chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench crash simulate chaos fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this 
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
+
+simulate: $(VENV)/.installed-dev ## Simulate server, clients, network, disk and clock by seeds (SEEDS=10000, ARGS="--first 500")
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -127,6 +127,14 @@ class Moves:
         await phone.say("read_receipt", key, up_to_seq=up_to, **({"private": True} if private else {}))
         return f"{phone.client_id} has read {key} up to {up_to}"
 
+    async def ack(self, step: Step) -> str:
+        phone = self._phone(step)
+        if isinstance(phone, Application) or not phone.connected or phone.cursor is None:
+            return "nothing to acknowledge"
+        cursor = max(0, phone.cursor - step.b % 5)
+        await phone.tell("ack", cursor=cursor)
+        return f"{phone.client_id} acknowledges up to {cursor}"
+
     async def type(self, step: Step) -> str:
         phone = self._phone(step)
         if phone.connected:
@@ -189,8 +197,8 @@ class Moves:
     async def background(self, step: Step) -> str:
         phone = self._phone(step)
         event = "inactive" if step.b % 2 else "active"
-        if not isinstance(phone, Application) and phone.connected:
-            await phone.device.event(event)
+        if not isinstance(phone, Application):
+            await phone.tell(event)
         return f"{phone.client_id} is {event}"
 
     async def slow(self, step: Step) -> str:
