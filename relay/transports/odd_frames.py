@@ -14,6 +14,7 @@ What is used of the library's and of wsproto's private parts is listed in ARCHIT
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, cast
 
 import trio
@@ -45,6 +46,7 @@ class Socket(Protocol):
     ending: tuple[CloseCode, str] | None
     peer_closed: int | None
     closed: trio.Event
+    on_binary: Callable[[bytes], Awaitable[None]] | None
 
     def end(self, code: CloseCode, reason: str | None = None) -> None:
         """Close with a code, soon."""
@@ -107,10 +109,11 @@ class OddFrames(WebSocketConnection):
         """Take a part of a message; hand the message over once it is whole."""
         if self._socket.ending is not None:
             return
-        if isinstance(event, BytesMessage):
+        if isinstance(event, BytesMessage) and self._socket.on_binary is None:
             self._socket.end(CloseCode.UNSUPPORTED_DATA)
             return
-        text, size = event.data, len(event.data.encode())
+        part: Any = event.data
+        size = len(part.encode() if isinstance(part, str) else part)
         self._message_bytes += size
         self._frame_bytes += size
         if self._message_bytes > self._max_bytes:
@@ -122,14 +125,17 @@ class OddFrames(WebSocketConnection):
         if event.frame_finished:
             self._frame_bytes = 0
         if fragmented:
-            if text:
-                self._message_parts.append(text)
+            if part:
+                self._message_parts.append(part)
             if not event.message_finished:
                 return
-            text = "".join(map(str, self._message_parts))
+            part = part[:0].join(self._message_parts)
             self._message_parts = []
         self._message_bytes = 0
-        await self._socket.deliver(text)
+        if isinstance(part, str):
+            await self._socket.deliver(part)
+        elif self._socket.on_binary is not None:
+            await self._socket.on_binary(bytes(part))
 
     async def _handle_ping_event(self, event: Ping) -> None:
         """Answer a ping, unless a close was sent: nothing may follow that (RFC 6455 section 5.5.1)."""

@@ -15,7 +15,7 @@ the outbox, which is bounded, fills.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
@@ -52,6 +52,7 @@ class WebSocket(trio.abc.Stream):
         max_bytes: bound on a message, all its fragments together.
         small_per_second: pings, pongs and small fragments that the peer may send; 0 means no limit.
         close_seconds: how long the peer has to answer a close.
+        on_binary: takes a binary message; without it the first one ends the connection.
 
     Attributes:
         open: whether what is in the outbox is sent.
@@ -62,7 +63,7 @@ class WebSocket(trio.abc.Stream):
 
     __slots__ = (
         "_close_seconds", "_direct", "_library_reads", "_max_bytes", "_nursery", "_odd_frames", "_plain",
-        "_receiver", "_writing", "closed", "ending", "open", "outbox", "peer", "peer_closed",
+        "_receiver", "_writing", "closed", "ending", "on_binary", "open", "outbox", "peer", "peer_closed",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +76,10 @@ class WebSocket(trio.abc.Stream):
         max_bytes: int,
         small_per_second: int,
         close_seconds: float,
+        on_binary: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self.peer = peer
+        self.on_binary = on_binary
         self.outbox = outbox
         self.open = False
         self.ending: tuple[CloseCode, str] | None = None
@@ -133,7 +136,7 @@ class WebSocket(trio.abc.Stream):
         return data[offset:] if offset else data
 
     async def deliver(self, text: str) -> None:
-        """Hand over a message that the library read."""
+        """Hand over a text message that the library read."""
         await self._receiver.on_text(text)
 
     # Writing.

@@ -84,9 +84,14 @@ def code_of(page: str) -> str:
     return "\n".join(re.findall(r"^```ts\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-def install(folder: Path) -> None:
-    """Pack the SDK, and install the package in a folder beside what Node's declarations need."""
-    archive = run("tools/pack.js", str(folder)).strip()
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The SDK as its npm package: TypeScript takes long to make its declarations."""
+    return run("tools/pack.js", str(tmp_path_factory.mktemp("sdk"))).strip()
+
+
+def install(archive: str, folder: Path) -> None:
+    """Install the SDK's package in a folder beside what Node's declarations need."""
     package = folder / "node_modules" / "relay-sdk"
     package.mkdir(parents=True)
     subprocess.run(["tar", "xzf", archive, "-C", str(package), "--strip-components=1"], check=True)
@@ -95,8 +100,8 @@ def install(folder: Path) -> None:
 
 
 @needs_node
-def test_a_program_without_the_declarations_of_a_browser_compiles(tmp_path: Path) -> None:
-    install(tmp_path)
+def test_a_program_without_the_declarations_of_a_browser_compiles(archive: str, tmp_path: Path) -> None:
+    install(archive, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     names = re.findall(r"^export \{ ([^}]+) \}", (SDK / "index.js").read_text(), re.MULTILINE)
     (tmp_path / "bot.ts").write_text(
@@ -125,8 +130,8 @@ def test_a_program_without_the_declarations_of_a_browser_compiles(tmp_path: Path
 
 
 @needs_node
-def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
-    install(tmp_path)
+def test_an_application_in_typescript_uses_the_package_by_its_declarations(archive: str, tmp_path: Path) -> None:
+    install(archive, tmp_path)
     for path in (HERE / "types").iterdir():
         shutil.copy(path, tmp_path)
     (tmp_path / "page.ts").write_text(code_of("typescript.md"))

@@ -44,13 +44,19 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=None, help="how many seeds are run: 100, of a planted bug 200")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=None, help="how many seeds are run: 100, of a planted bug 200"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first of them (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes: one for each processor")
     parser.add_argument("--steps", type=int, default=USUAL, help=f"steps of each seed ({USUAL})")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a script, and tell what each step did")
-    parser.add_argument("--planted", choices=[*BUGS, "all"], help="plant this bug, and look for a seed that finds it")
+    parser.add_argument(
+        "--planted", choices=[*BUGS, "all"], help="plant this bug, and look for a seed that finds it"
+    )
     parser.add_argument("--digests", action="store_true", help="print the hash of each seed's trace")
     parser.add_argument("--no-shrink", action="store_true", help="tell of a failing seed only")
     return parser.parse_args()

@@ -154,7 +154,9 @@ class Application(Phone):
 
     def _send(self, client: Client, id: str, sent: dict[str, Any]) -> None:
         try:
-            pending = client.send_nowait(sent["type"], sent["payload"], target_id=sent["meta"].get("target_id"), id=id)
+            pending = client.send_nowait(
+                sent["type"], sent["payload"], target_id=sent["meta"].get("target_id"), id=id
+            )
         except RelayClosed:
             return
         except RelayError as error:

@@ -167,7 +167,9 @@ def check_bytes(run: Run, database: Path) -> None:
     with sqlite3.connect(database) as connection:
         payloads = [row[0] for row in connection.execute("SELECT payload FROM log WHERE payload IS NOT NULL")]
         # Who left a group still sees what its messages said before they were edited.
-        payloads += [row[0] for row in connection.execute("SELECT payload FROM versions WHERE payload IS NOT NULL")]
+        payloads += [
+            row[0] for row in connection.execute("SELECT payload FROM versions WHERE payload IS NOT NULL")
+        ]
         names = [row[0] for row in connection.execute("SELECT name FROM attachments")]
     connection.close()
     there = "\n".join(payloads + names)

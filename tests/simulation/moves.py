@@ -118,7 +118,9 @@ class Moves:
 
     async def read(self, step: Step) -> str:
         phone = self._phone(step)
-        keys = [key for key, one in phone.mirror.conversations.items() if key not in ("self", "*") and one.messages]
+        keys = [
+            key for key, one in phone.mirror.conversations.items() if key not in ("self", "*") and one.messages
+        ]
         if not keys:
             return "nothing to read"
         key = keys[step.b % len(keys)]
@@ -222,7 +224,9 @@ class Moves:
 
     async def rename(self, step: Step) -> str:
         group = list(GROUPS)[step.a % 2]
-        return self._later(f"{group} is renamed", lambda life: life.engine.groups.rename("ann", group, f"Name {step.b}"))
+        return self._later(
+            f"{group} is renamed", lambda life: life.engine.groups.rename("ann", group, f"Name {step.b}")
+        )
 
     async def regroup(self, step: Step) -> str:
         name, phone = f"g{step.a}", self._phone(step)
@@ -254,8 +258,15 @@ class Moves:
         lines = []
         for number in range(1 + step.b % 4):
             sender, target = USERS[(step.a + number) % 4], USERS[(step.a + 1 + step.c) % 4]
-            meta = {"id": f"import-{step.a}-{number}", "sender_id": sender, "target_id": target, "timestamp": 1000.0}
-            lines.append(json.dumps({"type": "chat_message", "payload": {"content": self._run.word()}, "meta": meta}))
+            meta = {
+                "id": f"import-{step.a}-{number}",
+                "sender_id": sender,
+                "target_id": target,
+                "timestamp": 1000.0,
+            }
+            lines.append(
+                json.dumps({"type": "chat_message", "payload": {"content": self._run.word()}, "meta": meta})
+            )
         actor = Actor.operator(0)
         return self._later(
             f"{len(lines)} messages are imported",
@@ -265,7 +276,9 @@ class Moves:
     async def sweep(self, step: Step) -> str:
         self._run.swept = True
 
-        return self._later("retention erases what is due", lambda life: run_command(life.engine, "retention run", {}))
+        return self._later(
+            "retention erases what is due", lambda life: run_command(life.engine, "retention run", {})
+        )
 
     # What happens to the server.
 

@@ -66,6 +66,7 @@ def _replay_off_by_one() -> Iterator[None]:
 @contextmanager
 def _pointer_back() -> Iterator[None]:
     """A device's ack moves the user's delivered position back."""
+
     def move(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:
         before = devices.delivered(connection, user_id)
         connection.execute(

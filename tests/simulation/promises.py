@@ -192,7 +192,8 @@ class Stays:
     def at(self, user: str, position: int) -> bool:
         """Return whether a user was a member when a position was given out."""
         return any(
-            first[1] <= position and (not rest or position <= rest[0][1]) for first, *rest in self.ranges.get(user, ())
+            first[1] <= position and (not rest or position <= rest[0][1])
+            for first, *rest in self.ranges.get(user, ())
         )
 
 
@@ -275,7 +276,10 @@ def check_complete(witness: Witness, shown: dict[str, set[int]], truth: Truth, t
     """
     for row in truth.rows.values():
         if truth.must_have(witness.user, row) and row.seq not in shown.get(row.address, ()):
-            tell("complete", f"{witness.client_id} lacks message {row.message_id}: {row.address} {row.seq} {row.type}")
+            tell(
+                "complete",
+                f"{witness.client_id} lacks message {row.message_id}: {row.address} {row.seq} {row.type}",
+            )
 
 
 class Pointers:

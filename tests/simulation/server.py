@@ -129,7 +129,13 @@ class Server:
     """
 
     def __init__(
-        self, disk: Disk, network: Network, rng: random.Random, now: Callable[[], float], pointers: Pointers, tell: Tell
+        self,
+        disk: Disk,
+        network: Network,
+        rng: random.Random,
+        now: Callable[[], float],
+        pointers: Pointers,
+        tell: Tell,
     ) -> None:
         self._disk = disk
         self._network = network
@@ -244,7 +250,11 @@ class Server:
         self._pointers.forget()
         with closing(sqlite3.connect(self._disk.database)) as connection:
             restored = read_log(connection)
-        lost = [id for id, row in before.items() if id <= max(restored, default=0) and restored.get(id, row).seq != row.seq]
+        lost = [
+            id
+            for id, row in before.items()
+            if id <= max(restored, default=0) and restored.get(id, row).seq != row.seq
+        ]
         if lost:
             self._tell("restored", f"the backup has other messages than the log had: {lost}")
 
@@ -260,4 +270,3 @@ def on_disk(disk: Disk) -> Iterator[None]:
         stack.enter_context(mock.patch.object(relay.storage.database, "InlineRunner", disk.open))
         stack.enter_context(mock.patch.object(runners, "Writer", FaultyWriter))
         yield
-

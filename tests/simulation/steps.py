@@ -74,7 +74,9 @@ def read(script: str) -> tuple[int, list[Step]]:
         elif verb in WEIGHTS and len(numbers) == NUMBERS and all(one.isdecimal() for one in numbers):
             steps.append(Step(verb, *map(int, numbers)))
         else:
-            raise ValueError(f"line {number}, {line!r}: write `seed N`, or a verb and {NUMBERS} numbers: say 1 2 3 4")
+            raise ValueError(
+                f"line {number}, {line!r}: write `seed N`, or a verb and {NUMBERS} numbers: say 1 2 3 4"
+            )
     if seed is None:
         raise ValueError("no line says the seed: write `seed N`")
     return seed, steps

@@ -1,0 +1,140 @@
+"""A siege: attackers who send what is drawn from seeds, two people who talk all the while, and what came of both."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.attack.hostile import bodies, frames, head, texts
+from tests.e2e.frames import encode_frame
+from tests.e2e.server import Tables
+from tests.e2e.wire import Gone, Wire, hello, request
+from tests.e2e.world import World, unique
+
+KINDS: Final = ("heads", "frames before a hello", "frames after a hello", "envelopes", "bodies")
+READ_SECONDS: Final = 0.05
+"""How long an attacker reads what comes back before it goes; it need not read all."""
+
+SETTINGS: Tables = {
+    "timeouts": {"head_seconds": 1, "hello_seconds": 1, "body_seconds": 1},
+    "log": {"level": "warning"},
+}
+_STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
+
+
+class Fallen(Exception):
+    """The server did what no peer may make it do."""
+
+
+class Siege:
+    """One server under attack.
+
+    Attributes:
+        sent: connections of each kind that attacked.
+        statuses: how often which HTTP status came back.
+        waits: how long two bystanders waited for their acks, in seconds.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World(folder, ("alice", "bob", "mallory"), SETTINGS)
+        self.sent: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+        self.waits: list[float] = []
+        self._over = threading.Event()
+        self._failure: BaseException | None = None
+
+    def attack(self, first: int, count: int) -> None:
+        """Attack with so many seeds of each kind, while two people talk.
+
+        Raises:
+            Fallen: the server ended, answered with a 500, or logged a traceback; the last seed is told.
+        """
+        talking = threading.Thread(target=self._talk)
+        talking.start()
+        try:
+            for seed in range(first, first + count):
+                for kind in KINDS:
+                    self._one(kind, seed)
+                    if not self.world.server.alive:
+                        raise Fallen(f"{kind} with seed {seed} ended it:\n{self.world.server.diagnosis()}")
+        finally:
+            self._over.set()
+            talking.join(60)
+        if self._failure is not None:
+            raise Fallen(f"the bystanders: {self._failure!r}") from self._failure
+        said = self.world.server.log.read_text(errors="replace")
+        if "Traceback" in said or "fault of our own" in said:
+            raise Fallen(f"a fault in the log:\n{said[-6000:]}")
+
+    def _one(self, kind: str, seed: int) -> None:
+        """Attack once."""
+        source = random.Random(f"{kind}/{seed}")
+        try:
+            with Wire(self.world.server.address, self.world.server.described, timeout=5) as wire:
+                if kind == "heads":
+                    wire.send_bytes(head(source))
+                elif kind == "bodies":
+                    wire.send_bytes(bodies(source, self.world.tokens["mallory"]))
+                else:
+                    wire.send_bytes(request("/ws"))
+                    if kind != "frames before a hello":
+                        wire.send_bytes(encode_frame(_hello(self.world.tokens["mallory"])))
+                    wire.send_bytes(texts(source) if kind == "envelopes" else frames(source))
+                self._read(wire, f"{kind} with seed {seed}")
+        except Gone:
+            pass
+        self.sent[kind] += 1
+
+    def _read(self, wire: Wire, what: str) -> None:
+        got = b""
+        wire.socket.settimeout(READ_SECONDS)
+        with contextlib.suppress(OSError):
+            while len(got) < 1 << 20 and (data := wire.socket.recv(65536)):
+                got += data
+        for status in map(int, _STATUS.findall(got)):
+            self.statuses[status] += 1
+            if status >= 500 and status != 503:
+                raise Fallen(f"{what} was answered with {status}: {got[:2000]!r}")
+
+    def _talk(self) -> None:
+        """Exchange messages, twenty a second, and note how long each ack takes."""
+        try:
+            alice, bob = self.world.device("alice"), self.world.device("bob")
+            while not self._over.wait(0.05):
+                for sender, target in ((alice, "bob"), (bob, "alice")):
+                    began = time.monotonic()
+                    sender.acked(sender.send(target, unique("undisturbed")), timeout=15)
+                    self.waits.append(time.monotonic() - began)
+                    sender.messages.clear()
+                    sender.answers.clear()
+        except BaseException as failure:
+            self._failure = failure
+
+    def wait_of(self, share: float) -> float:
+        """Return the wait below which that share of all waits is, in milliseconds."""
+        ordered = sorted(self.waits)
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def _hello(token: str) -> bytes:
+    return json.dumps(hello(token, "mallory-device")).encode()
+
+
+@contextlib.contextmanager
+def siege() -> Iterator[Siege]:
+    """Give a server to attack."""
+    with tempfile.TemporaryDirectory(prefix="relay-attack-") as folder:
+        made = Siege(Path(folder))
+        try:
+            yield made
+        finally:
+            made.world.end()
