@@ -56,6 +56,17 @@ def test_the_cursor_passes_nothing_that_is_not_processed() -> None:
     assert box.cursor == 10
 
 
+def test_what_needs_no_processing_does_not_take_the_cursor_past_what_does() -> None:
+    box = inbox()
+    offer(box, 1)
+    box.announce(ready(resumed=True), size=10)
+    box.mark(5)
+    assert take(box) == [1, None]
+    assert box.cursor == 0
+    box.processed()
+    assert box.cursor == 5
+
+
 def test_a_late_position_moves_nothing_back() -> None:
     box = inbox()
     box.mark(5)
