@@ -115,9 +115,10 @@ def test_events_over_the_bound_are_dropped_with_all_behind_them_until_the_next_c
 
 def test_room_comes_back_with_what_is_processed() -> None:
     box = inbox()
-    for id in range(1, 301):  # three times what fits by its bytes
+    offer(box, 1)
+    for id in range(2, 302):  # three times what fits by its bytes, and one waits at each moment
         offer(box, id)
-        assert take(box) == [id]
+        assert take(box, 1) == [id - 1]
         box.processed()
     assert (box.cursor, box.overflowed) == (300, False)
 
