@@ -84,6 +84,17 @@ def test_a_message_that_comes_after_the_one_that_replaces_it_is_a_tombstone() ->
     assert [mirror.conversation("team").messages[seq].payload for seq in (1, 2)] == [{}, {"title": "new"}]
 
 
+def test_a_late_receipt_makes_nothing_unread() -> None:
+    mirror = Mirror("alice")
+    for seq in (1, 2):
+        mirror.apply(stored("group_message", seq, content="hello"))
+    for up_to in (2, 1):
+        payload = {"up_to_seq": up_to, "state": "read"}
+        mirror.apply(Event("read_receipt", payload, {"message_id": 9, "sender_id": "alice", "target_id": "team"}))
+    team = mirror.conversation("team")
+    assert (team.read_seq, team.receipts[("alice", "read")]) == (2, 2)
+
+
 def test_a_private_receipt_is_none_that_others_see() -> None:
     mirror = Mirror("alice")
     mirror.apply(stored("group_message", 1, content="hello"))

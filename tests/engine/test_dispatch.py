@@ -345,3 +345,26 @@ async def test_a_message_is_judged_again_at_its_commit_by_what_its_sender_does(w
         text = f'{{"type":"{type_}","payload":{{"content":"x"}},"meta":{{"target_id":"{target}"}}}}'
         submission = await world.engine.dispatcher.draft(connection, decode(text))
         assert submission.recheck is Act.WRITE
+
+
+SPOILING = """
+def prepare(draft: Draft) -> None:
+    draft.payload.n = "no number"
+"""
+
+
+async def test_a_payload_that_its_types_own_code_spoiled_is_not_stored(tmp_path: Path) -> None:
+    async with plugged(tmp_path, SPOILING, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert await bob.drain() == []
+
+
+async def test_who_is_no_member_of_where_they_send_reads_nothing_there(world: World) -> None:
+    await world.engine.runner.write(lambda c: c.execute("UPDATE users SET role = 'admin'").rowcount)
+    world.engine.accounts.forget()
+    alice = await world.connect("alice")
+    assert (await alice.request("notification", {"title": "hello"}, "bob"))["type"] == "ack"
+    pointers = await world.engine.runner.read(
+        lambda connection: connection.execute("SELECT user_id FROM pointers").fetchall()
+    )
+    assert pointers == []
