@@ -26,7 +26,7 @@ tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash simulate chaos conformance restarts mutants fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ simulate: $(VENV)/.installed-dev ## Simulate server, clients, network, disk and 
 
 mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+faults: $(VENV)/.installed-dev ## Have disk, clock and process fail in every way under all kinds of traffic; half an hour (ARGS=--short)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+attack: $(VENV)/.installed-dev ## Send hostile heads, frames, envelopes and bodies by the thousand, while two people talk
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)

@@ -106,7 +106,8 @@ def _answers(
     parts: dict[str, list[Any]] = {}
     for hook, kind in PARTS.items():
         arguments = {"options": read} if "options" in _TAKES[hook] else {}
-        answers = getattr(hooks, hook)(**arguments)
+        caller = getattr(hooks, hook)
+        answers = caller(**arguments) if caller.get_hookimpls() else []
         parts[hook] = [part for answer in answers for part in _checked(module, hook, kind, answer)]
     return Registered(parts, struct, read)
 

@@ -7,6 +7,7 @@ newest value of a latest type), both numbered by one rising integer, the cursor.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 import sqlite_utils
 
@@ -318,9 +319,10 @@ def deleted_accounts(db: sqlite_utils.Database) -> None:
     )
 
 
-def steps() -> list[str]:
+@cache
+def steps() -> tuple[str, ...]:
     """Return the names of all steps, in their order."""
-    return [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
+    return tuple(step.name for step in migrations.pending(sqlite_utils.Database(memory=True)))
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:

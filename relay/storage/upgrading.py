@@ -39,7 +39,8 @@ def migrate(path: Path, *, copy: bool = True) -> None:
         done = migrations.applied(connection)
         pending = [name for name in migrations.steps() if name not in done]
         if not (done and pending):
-            migrations.apply(connection)
+            if pending:
+                migrations.apply(connection)
             views.create(connection)
             stamp(connection)
             return

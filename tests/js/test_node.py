@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 SDK = Path(relay.__file__).parent / "web" / "sdk"
 PROGRAM = str(Path(os.environ.get("RELAY_BIN") or Path(sys.executable).with_name("relay")).absolute())
 LONGEST_SECONDS = 300
+LONG = {"app/talk.test.js", "e2e/connection.test.js", "electron/example.test.js", "random-network/talk.test.js"}
 FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("[!n]*/**/*.test.js"))
 
 
@@ -61,9 +62,11 @@ def run(*words: str) -> str:
 
 
 @needs_node
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[pytest.mark.long] if file in LONG else []) for file in FILES]
+)
 def test_the_tests_of_a_file_pass_in_node(file: str) -> None:
-    printed = run("--test", "--test-reporter=tap", file)
+    printed = run("--test-reporter=tap", file)  # with --test it would only start another node
     assert int(re.findall(r"^# pass (\d+)$", printed, re.MULTILINE)[-1]) > 0
     print(*printed.splitlines()[-8:], sep="\n")
 
@@ -100,6 +103,7 @@ def install(archive: str, folder: Path) -> None:
 
 
 @needs_node
+@pytest.mark.long
 def test_a_program_without_the_declarations_of_a_browser_compiles(archive: str, tmp_path: Path) -> None:
     install(archive, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
@@ -130,6 +134,7 @@ def test_a_program_without_the_declarations_of_a_browser_compiles(archive: str, 
 
 
 @needs_node
+@pytest.mark.long
 def test_an_application_in_typescript_uses_the_package_by_its_declarations(archive: str, tmp_path: Path) -> None:
     install(archive, tmp_path)
     for path in (HERE / "types").iterdir():
