@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CONFIG ?= relay.toml
 ARGS ?=
+SEEDS ?= 1000
 VENV := .venv
 BIN := $(VENV)/bin
 JS := tests/js/node_modules
@@ -25,7 +26,7 @@ tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,15 +52,24 @@ bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one run; those that are installed (docs: benchmarks/RESULTS.md)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[peers]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	npm install --silent --no-audit --no-fund --prefix benchmarks/peers
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
 
+simulate: $(VENV)/.installed-dev ## Simulate server, clients, network, disk and clock by seeds (SEEDS=10000, ARGS="--first 500")
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
 mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+faults: $(VENV)/.installed-dev ## Have disk, clock and process fail in every way under all kinds of traffic; half an hour (ARGS=--short)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+attack: $(VENV)/.installed-dev ## Send hostile heads, frames, envelopes and bodies by the thousand, while two people talk
+	@$(BIN)/python -m tests.attack $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours
 	$(BIN)/python -m tests.fuzz $(ARGS)

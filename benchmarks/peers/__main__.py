@@ -129,7 +129,7 @@ def main(only: tuple[str, ...], seconds: float, file: Path | None) -> None:
             click.echo("\n".join([f"{peer.name}: FAILED: {error}", *getattr(error, "__notes__", [])]), err=True)
             failed.append(peer.name)
             continue
-        kept[peer.name] = {"version": version, "ack": peer.ack, **asdict(figures)}
+        kept[peer.name] = {"version": version, "promise": peer.ack, **asdict(figures)}
         click.echo(row(peer, version, figures))
     if file:
         file.write_text(json.dumps({"machine": machine, "servers": kept}, indent=1) + "\n")

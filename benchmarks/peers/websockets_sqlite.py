@@ -54,7 +54,7 @@ PEER = Peer(
     "websockets and SQLite",
     "on disk (commit with fsync, all that waits in one); no order, no retries, no search",
     _version,
-    'pip install "relay-server[peers]"',
+    'pip install "relay-server[bench]"',
     _start,
     _PlainLink,
 )

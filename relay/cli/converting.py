@@ -24,7 +24,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 class Wanted(NamedTuple):
-    """What of another system's export is wanted; without a system, FILE is relay's own."""
+    """The options for an export of another system; without a system, FILE is relay's own."""
 
     system: str | None
     users: Path | None

@@ -183,15 +183,17 @@ class _Importer:
         self._send([(number, msgspec.json.encode(fields).decode())])
         if self._stored == before:
             return
+        counted = self._stored, self._duplicates
         try:
             with self._open_file(str(path)) as file:
                 for line, size in chunk_lines(file, str(fields["attachment_id"])):
                     self._send([(number, line)])
-                    self._stored -= 1  # it is a part of the record, and no line
                     self.done(size)
         except ValueError as error:
-            self._stored = before
+            counted = before, self._duplicates
             self._refuse(number, str(error))
+        finally:  # the bytes are a part of the record, and no lines of the file
+            self._stored, self._duplicates = counted
 
     def _send(self, texts: list[tuple[int, str]]) -> None:
         begun = time.monotonic()

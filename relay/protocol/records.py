@@ -70,6 +70,7 @@ class User(Record):
     groups_from: Setting = "everyone"
     broadcast_from: Seq = 1
     password_hash: Annotated[str, Meta(pattern=r"^\$argon2id\$", max_length=300)] | None = None
+    deleted_at: Time | None = None
     erased: bool = False
 
 

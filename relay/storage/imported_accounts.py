@@ -36,9 +36,13 @@ def put_user(connection: sqlite3.Connection, user: records.User, now: float) -> 
         password_hash=user.password_hash,
     )
     connection.execute(
-        "UPDATE users SET disabled = ?, receipts = ?, presence_to = ?, groups_from = ? WHERE user_id = ?",
-        (user.disabled or user.erased, user.receipts, user.presence_to, user.groups_from, user.user_id),
-    )
+        "UPDATE users SET disabled = ?, receipts = ?, presence_to = ?, groups_from = ?, deleted_at = ?"
+        " WHERE user_id = ?",
+        (
+            user.disabled or user.erased or user.deleted_at is not None, user.receipts, user.presence_to,
+            user.groups_from, user.deleted_at, user.user_id,
+        ),
+    )  # fmt: skip
     connection.execute(
         "UPDATE members SET visible_from = ? WHERE channel_id = ? AND user_id = ?",
         (first + max(user.broadcast_from, _EARLIEST), BROADCAST_CHANNEL, user.user_id),

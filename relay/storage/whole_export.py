@@ -64,7 +64,7 @@ def users(connection: sqlite3.Connection, *, credentials: bool) -> Iterator[reco
     rows = connection.execute(
         "SELECT u.user_id, u.display_name, u.role, u.disabled & 1, u.created_at, a.address, p.status, p.text,"
         " p.until, p.last_seen, u.receipts, u.presence_to, u.groups_from, m.visible_from, u.password_hash,"
-        " e.user_id IS NOT NULL FROM users u LEFT JOIN mail_addresses a USING (user_id)"
+        " e.user_id IS NOT NULL, u.deleted_at FROM users u LEFT JOIN mail_addresses a USING (user_id)"
         " LEFT JOIN presence p USING (user_id) LEFT JOIN erasures e USING (user_id)"
         " LEFT JOIN members m ON m.channel_id = 1 AND m.user_id = u.user_id ORDER BY u.user_id"
     )
@@ -74,7 +74,7 @@ def users(connection: sqlite3.Connection, *, credentials: bool) -> Iterator[reco
             disabled=bool(row[3]), created_at=row[4], mail=row[5], status=row[6], status_text=row[7],
             status_until=row[8], last_seen=row[9], receipts=bool(row[10]), presence_to=row[11],
             groups_from=row[12], broadcast_from=row[13] or 1, password_hash=row[14] if credentials else None,
-            erased=bool(row[15]),
+            erased=bool(row[15]), deleted_at=row[16],
         )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ Http = Callable[[PeerStream], Awaitable[Head | None]]
 
 
 class Served(Protocol):
-    """What a WebSocket is served by: a client's session, or what stands in for it in a test of the transport."""
+    """A client's session, or what stands in for it behind a WebSocket in a test of the transport."""
 
     state: State
     socket: WebSocket

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from copy import deepcopy
 from typing import Any, Final
 
 from tests.e2e.frames import encode_frame
@@ -95,7 +96,7 @@ def value(source: random.Random, depth: int = 0) -> Any:
         return {source.choice(_FIELDS): value(source, depth + 1) for _ in range(source.randrange(4))}
     if depth < 3 and source.random() < 0.1:
         return [value(source, depth + 1) for _ in range(source.randrange(4))]
-    return source.choice(_VALUES)
+    return deepcopy(source.choice(_VALUES))
 
 
 def envelope(source: random.Random) -> bytes:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 import trio
+from trio_websocket import ConnectionClosed
 
 from relay.client import Backoff, RelayClosed, RelayOffline
 from tests.client.peer import HEARTBEAT, Peer, waits
@@ -272,3 +273,17 @@ async def test_what_is_not_to_be_kept_fails_without_a_connection(peer: Peer) -> 
     async with peer.connect() as client:
         with pytest.raises(RelayOffline):
             await client.send("typing_indicator", {"typing": True}, target_id="bob")
+
+
+async def test_a_silent_server_is_left_whatever_the_clock_shows(peer: Peer) -> None:
+    """What is left of the wait may be less than the clock can tell; to sleep for that long would never end."""
+    async with peer.connect(backoff=Backoff(base=0.1, cap=0.1)):
+        for number in range(1, 40):
+            far = await peer.live(cursor=number)
+            await trio.sleep(0.0433 * number)
+            await far.event("heartbeat", cursor=number)
+            began = trio.current_time()
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await far.receive()
+            assert trio.current_time() - began == pytest.approx(2 * HEARTBEAT)

@@ -15,7 +15,7 @@ TESTS = ROOT / "tests"
 
 USUAL_LINES = 40
 MOST_LINES = 50
-NOT_MIRRORS = {"docs", "e2e", "js", "wire"}
+NOT_MIRRORS = {"docs", "e2e", "js", "simulation", "wire"}
 
 
 def modules() -> Iterator[Path]:

@@ -200,7 +200,7 @@ class Server:
             given.seek(0)
             process = self._run(*arguments, stdin=given, stdout=printed, stderr=complained)
             try:
-                code = process.wait(PATIENCE)
+                code = process.wait(4 * PATIENCE)  # an import of many lines takes its time
             finally:
                 process.kill()
             said, errors = (file.seek(0) or file.read().decode() for file in (printed, complained))
@@ -212,8 +212,8 @@ class Server:
     ) -> subprocess.Popen[bytes] | Forked:
         whole = [*arguments, "--config", str(self.config)]
         env = environment() | dict(environ)
-        # What the loader takes from the environment, it takes at the start of a program.
-        command = RELAY if environ and self.command is None else self.command
+        # A program takes its limits, and what its loader reads, at its start: a fork has begun before.
+        command = RELAY if self.command is None and (environ or self.files is not None) else self.command
         if command is None:
             return forks().start(whole, cwd=self.root, env=env, **streams)
         return subprocess.Popen([*command, *whole], cwd=self.root, env=env, pass_fds=self.handed, **streams)

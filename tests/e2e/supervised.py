@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 
-from tests.e2e.server import Server
+from tests.e2e.server import RELAY, Server
 
 HAND_OVER = """
 import os, sys
@@ -19,6 +19,6 @@ os.execvp(sys.argv[2], sys.argv[2:])
 def hand_over(server: Server, held: socket.socket, *variables: str) -> None:
     """Have a server started with a listening socket that is held here, and with variables, each `NAME=value`."""
     begin = (sys.executable, "-c", HAND_OVER, str(held.fileno()))
-    server.command = ("env", *variables, *begin, *server.command)
+    server.command = ("env", *variables, *begin, *(server.command or RELAY))
     server.handed = (held.fileno(),)
     server.port = held.getsockname()[1]

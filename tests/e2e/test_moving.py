@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.moving import PEOPLE, RandomWorld, picture
-from tests.e2e.server import Server
+from tests.e2e.server import RELAY, ROOT, Server, environment
 
 pytestmark = pytest.mark.e2e
 
@@ -102,3 +106,66 @@ def assert_whole(before: dict[str, Any], after: dict[str, Any]) -> None:
     texts = [one for one in said_by(after, alice=True) if one["type"] in ("chat_message", "group_message")]
     assert texts
     assert all(one["payload"] == {} for one in texts)
+
+
+COUNT = 4_000
+
+
+def large(path: Path) -> Path:
+    """Write a file of another system, with replies, threads and reactions."""
+    people = [f"user{number}" for number in range(20)]
+    members = [{"user_id": user} for user in people]
+    place = {"conversation": "group:all", "at": 1.5e9}
+    records: list[dict[str, Any]] = [
+        {"record": "export", "version": 1, "source": "other:1", "reading": "all"},
+        *({"record": "user", "user_id": user} for user in people),
+        {"record": "group", "group_id": "all", "name": "All", "members": members},
+    ]
+    for number in range(COUNT):
+        said: dict[str, Any] = {"content": f"text {number}"}
+        said |= {"reply_to": f"m{number - 1}"} if number % 3 == 2 else {}
+        said |= {"thread": f"m{number - number % 10}"} if number % 10 == 5 else {}
+        message = {"record": "message", "id": f"m{number}", "type": "group_message", "by": people[number % 20]}
+        records.append(message | place | {"payload": said})
+        reaction = {"message_id": f"m{number}", "emoji": "👍", "on": True}
+        value = {"record": "value", "id": f"r{number}", "type": "reaction", "by": people[number % 7]}
+        records += [value | place | {"payload": reaction}] if number % 4 == 0 else []
+    records.append({"record": "end", "lines": len(records)})
+    path.write_text("".join(json.dumps(one) + "\n" for one in records), encoding="utf-8")
+    return path
+
+
+def stored(server: Server) -> list[tuple[Any, ...]]:
+    """Return what was imported, in its order, with what each refers to by its place."""
+    query = """
+        SELECT l.seq, l.sender_id, l.payload ->> 'content', r.seq, t.seq, count(v.message_id) FROM log l
+        LEFT JOIN log r ON r.message_id = l.payload ->> 'reply_to'
+        LEFT JOIN log t ON t.message_id = l.payload ->> 'thread'
+        LEFT JOIN latest v ON v.about = l.message_id WHERE l.type = 'group_message' GROUP BY l.message_id ORDER BY l.seq
+    """
+    with closing(sqlite3.connect(f"file:{server.database}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_an_import_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
+    file, server = large(tmp_path / "other.ndjson"), Server(tmp_path)
+    server.start()
+    try:
+        command = [*RELAY, "import", str(file), "--config", str(server.config)]
+        first = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(stored(server)) < 500:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server.kill()
+        assert first.wait(120) != 0 or len(stored(server)) == COUNT
+        server.start()
+        server.relay("import", str(file))
+        found = stored(server)
+        assert [row[0] for row in found] == list(range(1, COUNT + 1))
+        assert [row[2] for row in found] == [f"text {number}" for number in range(COUNT)]
+        assert [row[3] for row in found] == [n if n % 3 == 2 else None for n in range(COUNT)]
+        assert [row[4] for row in found] == [n - 4 if n % 10 == 5 else None for n in range(COUNT)]
+        assert [row[5] for row in found] == [1 if n % 4 == 0 else 0 for n in range(COUNT)]
+    finally:
+        server.stop()

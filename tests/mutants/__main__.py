@@ -47,7 +47,7 @@ def chosen(mutants: list[Mutant], options: argparse.Namespace) -> list[Mutant]:
     if options.room is not None:
         mutants = [mutant for mutant in mutants if mutant.room == options.room]
     if options.only is not None:
-        mutants = [mutant for mutant in mutants if options.only in mutant.id or options.only in mutant.file]
+        mutants = [m for m in mutants if any(text in m.id or text in m.file for text in options.only)]
     if options.changed is not None:
         files = _changed_since(options.changed)
         mutants = [m for m in mutants if files & {m.file, *(test.partition("::")[0] for test in m.tests)}]

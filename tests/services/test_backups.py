@@ -110,6 +110,15 @@ async def test_one_that_fails_is_told_and_tried_again_soon(world: World, caplog:
     assert (await world.engine.backups.state()).failing == reason
 
 
+async def test_a_copy_that_does_not_fit_together_is_no_backup(world: World) -> None:
+    await world.engine.runner.write(lambda c: c.execute("DELETE FROM facts WHERE name = 'high_water'").rowcount)
+    world.engine.backups.start(OPERATOR)
+    (row,) = await made(world, 1)
+    assert "the copy is damaged" in row.problem
+    assert "'high_water' is missing" in row.problem
+    assert files(world) == []
+
+
 async def test_the_figures_of_backups(world: World) -> None:
     world.engine.backups.start(OPERATOR)
     (row,) = await made(world, 1)

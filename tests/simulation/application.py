@@ -16,6 +16,7 @@ from relay.client.events import Event, from_object
 from relay.protocol.errors import RelayError
 from tests.mirrors import Phone, load
 from tests.simulation.determinism import inline
+from tests.simulation.handset import fill
 from tests.simulation.promises import Witness
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ class Application(Phone):
                 if event.event == "ready":
                     await self._ready(event)
                 elif event.event == "synced":
-                    gaps = event.payload["gaps"]
-                    with suppress(RelayError):
-                        await self._run.ask(lambda life, gaps=gaps: self._fill(life, gaps))
+                    await fill(self._run, self, event.payload["gaps"])
                 else:
                     self._take_event(event)
 

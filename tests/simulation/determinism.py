@@ -25,14 +25,25 @@ HASH_SEED = "0"
 
 
 class WallClock:
-    """The wall clock of the simulated machine: virtual time, and what an operator or NTP has moved it by."""
+    """The wall clock of the simulated machine: virtual time, and what an operator or NTP has moved it by.
+
+    Attributes:
+        latest: the latest that it has shown: what had expired then is gone, though it shows less now.
+    """
 
     def __init__(self) -> None:
-        self.moved = 0.0
+        self._moved = 0.0
+        self.latest = 0.0
 
     def __call__(self) -> float:
         """Return Unix seconds."""
-        return EPOCH + trio.current_time() + self.moved
+        now = EPOCH + trio.current_time() + self._moved
+        self.latest = max(self.latest, now)
+        return now
+
+    def move(self, seconds: float) -> None:
+        """Show so much more from now on."""
+        self._moved += seconds
 
 
 async def inline(work: Callable[..., Any], *args: Any, **_options: Any) -> Any:

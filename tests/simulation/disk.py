@@ -39,18 +39,21 @@ class FaultyWriter(Writer):
     Attributes:
         fails_in: the number of statements until one fails; 0 for none.
         code: what it fails with.
+        undoes: whether SQLite rolls the whole transaction back by itself then. It does for most failures of a
+            disk, and not for a statement that has a journal of its own.
     """
 
     fails_in = 0
     code = sqlite3.SQLITE_IOERR
+    undoes = True
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
         """Run a statement, unless its time has come."""
         if self.fails_in:
             self.fails_in -= 1
             if not self.fails_in:
-                if self.code == sqlite3.SQLITE_FULL and self.in_transaction:
-                    super().execute("ROLLBACK")  # as SQLite does by itself then
+                if self.undoes and self.in_transaction:
+                    super().execute("ROLLBACK")
                 failure = sqlite3.OperationalError("the simulated disk fails")
                 failure.sqlite_errorcode = self.code
                 raise failure
@@ -108,12 +111,13 @@ class Disk:
         seconds = self._rng.choice(PAUSES) * self.slowness
         await trio.sleep(seconds)
 
-    def fail(self, statements: int, *, full: bool) -> None:
-        """Have a statement of the next transactions fail."""
+    def fail(self, statements: int, *, full: bool, undoes: bool) -> None:
+        """Have a statement of the next transactions fail: the disk is full, or broken."""
         if self.runner is not None:
             self.faults += 1
-            self.runner._writer.code = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
-            self.runner._writer.fails_in = statements
+            writer = self.runner._writer
+            writer.code = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR
+            writer.fails_in, writer.undoes = statements, undoes or not full
 
     def heal(self) -> None:
         """Fail no more, and be quick."""

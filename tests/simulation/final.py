@@ -33,6 +33,7 @@ _SETTLES = 12
 
 async def gather(run: Run) -> None:
     """Have every device come, and wait until all that was sent is answered."""
+    await trio.sleep(1)
     for round_ in range(_PATIENCE):
         for phone in run.phones:
             if not phone.connected and round_ % 10 == 0:
@@ -54,7 +55,7 @@ async def compare_devices(run: Run) -> None:
         return
     rows = await life.engine.runner.read(read_log)
     run.server.logs[life.engine.epoch] = rows
-    truth, now = Truth(rows, _whole()), life.engine.now()
+    truth = Truth(rows, _whole())
     fresh: dict[str, Mirror] = {}
     unread: dict[str, Any] = {}
     for phone in run.phones:
@@ -64,14 +65,15 @@ async def compare_devices(run: Run) -> None:
             unread[phone.user] = plain(await life.engine.history.conversations(phone.user))["conversations"]
         if run.swept:
             _erase_swept(phone.mirror, fresh[phone.user])
-        mine, theirs = (_shown(mirror, now) for mirror in (phone.mirror, fresh[phone.user]))
+        mine, theirs = (_shown(mirror, run.clock.latest) for mirror in (phone.mirror, fresh[phone.user]))
         for key in theirs.keys() | mine.keys():
             if mine.get(key) != theirs.get(key):
                 told = _difference(mine.get(key), theirs.get(key))
                 run.broken("shows what is there", f"{phone.client_id} shows of {key}: {told}")
         for row in unread[phone.user]:
-            counted = phone.mirror.conversation(row["target_id"]).unread(phone.user, now)
-            if counted != row["unread"]:
+            conversation = phone.mirror.conversation(row["target_id"])
+            counted = [conversation.unread(phone.user, now) for now in (life.engine.now(), run.clock.latest)]
+            if row["unread"] not in counted:
                 run.broken("unread", f"{phone.client_id} counts {counted} unread: {row}")
         check_complete(phone.witness, _by_address(phone.mirror), truth, run.broken)
 

@@ -101,6 +101,13 @@ class RawDevice:
         await trio.aclose_forcefully(self._stream)
 
 
+async def fill(run: Run, phone: Phone, gaps: list[dict[str, Any]]) -> None:
+    """Fetch what a replay left out; there may be nothing to fetch, of a group that the user has left meanwhile."""
+    for gap in gaps:
+        with suppress(RelayError):
+            await run.ask(lambda life, gap=gap: phone._fill(life, [gap]))
+
+
 class Handset(Phone):
     """A device on raw frames: it keeps a mirror, a cursor, and what it has not had acked."""
 
@@ -136,8 +143,7 @@ class Handset(Phone):
             self.cursor = None
             self.mirror = await self._run.ask(lambda life: load(life, self.user))
         synced = (await self._until(device, "synced"))["payload"]
-        with suppress(RelayError):  # a group that its user has left meanwhile
-            await self._run.ask(lambda life: self._fill(life, synced["gaps"]))
+        await fill(self._run, self, synced["gaps"])
         self.cursor = max(self.cursor or 0, synced["cursor"])
         self.witness.synced(synced["cursor"])
         self.device = device
@@ -178,6 +184,12 @@ class Handset(Phone):
         if device is not None:
             device.reading.cancel()
         await self.come()
+
+    async def tell(self, event: str, **payload: Any) -> None:
+        """Send a connection event, if it is connected."""
+        if self.device is not None:
+            with suppress(*_GONE):
+                await self.device.event(event, **payload)
 
     async def say(self, type_: str, target: str | None, **payload: Any) -> None:
         """Send something, now or when it is connected again."""

@@ -129,6 +129,14 @@ class Moves:
         await phone.say("read_receipt", key, up_to_seq=up_to, **({"private": True} if private else {}))
         return f"{phone.client_id} has read {key} up to {up_to}"
 
+    async def ack(self, step: Step) -> str:
+        phone = self._phone(step)
+        if isinstance(phone, Application) or not phone.connected or phone.cursor is None:
+            return "nothing to acknowledge"
+        cursor = max(0, phone.cursor - step.b % 5)
+        await phone.tell("ack", cursor=cursor)
+        return f"{phone.client_id} acknowledges up to {cursor}"
+
     async def type(self, step: Step) -> str:
         phone = self._phone(step)
         if phone.connected:
@@ -191,8 +199,8 @@ class Moves:
     async def background(self, step: Step) -> str:
         phone = self._phone(step)
         event = "inactive" if step.b % 2 else "active"
-        if not isinstance(phone, Application) and phone.connected:
-            await phone.event(event)
+        if not isinstance(phone, Application):
+            await phone.tell(event)
         return f"{phone.client_id} is {event}"
 
     async def slow(self, step: Step) -> str:
@@ -287,7 +295,7 @@ class Moves:
         return "the server is restarted"
 
     async def fail(self, step: Step) -> str:
-        self._run.disk.fail(1 + step.a % 40, full=step.b % 2 > 0)
+        self._run.disk.fail(1 + step.a % 40, full=step.b % 2 > 0, undoes=step.c % 2 > 0)
         return f"the disk fails, {1 + step.a % 40} statements from now"
 
     async def drag(self, step: Step) -> str:
@@ -296,7 +304,7 @@ class Moves:
 
     async def clock(self, step: Step) -> str:
         seconds = (-86_400.0, -3600.0, -5.0, 5.0, 3600.0, 86_400.0)[step.a % 6]
-        self._run.clock.moved += seconds
+        self._run.clock.move(seconds)
         return f"the clock is moved by {seconds:g} s"
 
     async def backup(self, step: Step) -> str:

@@ -148,11 +148,6 @@ class Wire:
         self.device, self.server = End(self, f"{name} >"), End(self, f"{name} <")
         self.device.peer, self.server.peer = self.server, self.device
 
-    @property
-    def alive(self) -> bool:
-        """Whether both ends are open, and the network carries."""
-        return not (self.silent or self.device.closed or self.server.closed or self.device.broken)
-
     def cut(self) -> None:
         """Break it at both ends."""
         self.device.breaks()
@@ -199,10 +194,12 @@ class Network:
                 wire.server_dies()
 
     def calm(self) -> None:
-        """Be quick from now on, on open connections as well."""
+        """Be quick from now on, on open connections as well; those that swallow everything break."""
         self.slowness = 1.0
         for wire in self._open:
             wire.slowness = 1.0
+            if wire.silent:
+                wire.cut()
 
     async def dial(self, device: str) -> End:
         """Open a connection.
@@ -215,7 +212,7 @@ class Network:
             raise ConnectionRefusedError("connection refused")
         self._count += 1
         wire = Wire(f"{device}/{self._count}", self._rng, self._trace, self.slowness)
-        self._open = [one for one in self._open if one.alive]
+        self._open = [one for one in self._open if not (one.device.closed and one.server.closed)]
         self._open.append(wire)
         self.wires[device] = wire
         self._accept(wire.server)

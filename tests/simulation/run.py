@@ -173,6 +173,8 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
+        if "it begins again in" in text and not record.exc_info:
+            return  # of a failure of the disk, which is logged by itself
         if not any(expected in text for expected in final.EXPECTED_ERRORS):
             self._tell("no fault of its own", text)
 

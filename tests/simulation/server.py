@@ -181,10 +181,10 @@ class Server:
                 self.life = None
                 for scope in list(life.callers):
                     scope.cancel()
-            if self._restoring:
-                self._restore()
             if not self._stopping:
                 await trio.sleep(self._rng.choice([0, 0.05, 1, 7]))
+            if self._restoring and not self._stopping:
+                self._restore()
 
     async def _live(self, life: Life) -> None:
         settings = settings_for(self._disk.database)

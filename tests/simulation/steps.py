@@ -13,7 +13,7 @@ _TOP: Final = 1000
 WEIGHTS: Final = {
     # what people do
     "say": 26, "edit": 8, "delete": 6, "react": 8, "read": 9, "type": 2, "status": 2, "attach": 2, "say_again": 4,
-    "provoke": 4,
+    "provoke": 4, "ack": 6,
     # what devices and their networks do
     "come": 14, "cut": 7, "silence": 4, "double": 4, "kill": 5, "leave": 3, "background": 1, "slow": 2,
     # what groups and operators do

@@ -54,4 +54,4 @@ def replace(text: str) -> str:
 
 def known_as(name: str) -> str:
     """Return what a reaction is called that has no emoji: the name of the workspace's own, as relay takes it."""
-    return re.sub(r"\s+", "_", name.strip(":"))[:32]
+    return re.sub(r"[^\w+'-]+", "_", name.strip(":"))[:32] or "_"

@@ -231,7 +231,7 @@ class MattermostExport:
         at, said = one.order[0], one.said
         if at != self._made_at:
             self._made, self._made_at = {}, at
-        key = digest(place.key, said.user, str(said.create_at))
+        key = digest(place.key, one.root or "", said.user, str(said.create_at))
         texts = self._made.setdefault(key, [])
         if (said.message or "") in texts:
             self._report.note("twice", one.where, said.message)

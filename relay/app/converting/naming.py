@@ -57,6 +57,7 @@ class Names:
     def __init__(self, chosen: Mapping[str, str] | None = None) -> None:
         self._chosen = chosen or {}
         self._taken = {name.casefold() for name in self._chosen.values()}
+        self._numbers: dict[str, int] = {}
 
     def chosen(self, *called: str) -> str | None:
         """Return the id that the operator chose for somebody, by the first of these that they named."""
@@ -65,11 +66,12 @@ class Names:
     def give(self, name: str, otherwise: str) -> str:
         """Return an id that nobody else has, like a name."""
         wanted = made_of(name, otherwise)
-        number = 1
+        number = self._numbers.get(wanted, 1)
         found = wanted
         while found.casefold() in self._taken:
             number += 1
             found = f"{wanted}-{number}"
+        self._numbers[wanted] = number
         self._taken.add(found.casefold())
         return found
 

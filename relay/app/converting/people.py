@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,6 +11,7 @@ from relay.app.converting.naming import Names
 from relay.app.converting.report import Report
 
 LONGEST_NAME: Final = 100
+_MAIL: Final = re.compile(r"(?=.{3,254}$)[^@\s]+@[^@\s]+")
 _NAMED: Final = 5
 """The most people who are in the name of a group that had none."""
 
@@ -46,6 +48,7 @@ class People:
                 called = one.called or key
                 one.user_id = self._names.chosen(key, called, one.email or "") or self._names.give(called, key)
                 one.display_name = " ".join((one.display_name or called).split())[:LONGEST_NAME] or one.user_id
+                one.email = one.email if one.email and _MAIL.fullmatch(one.email) else None
                 self._by_id.setdefault(one.user_id, one)
 
     def all(self) -> list[Person]:

@@ -23,8 +23,10 @@ SYSTEMS: Final = ("slack", "mattermost")
 _IN_MEMORY: Final = 16 * 1024 * 1024
 """A temporary file that is smaller is not on the disk."""
 
-_LONGEST_TEXT: Final = 200_000
-"""The most characters of a message; a line has 1,000,000 bytes."""
+_LONGEST_TEXT: Final = 150_000
+"""The most characters of a message; a line has 1,000,000 bytes, and a character up to six in JSON."""
+
+_LONGEST_DESCRIPTION: Final = 10_000
 
 _MOST_MENTIONS: Final = 50
 _PIN_LIMIT: Final = 50
@@ -122,8 +124,8 @@ class Conversion:
         members = [records.Member(user_id=one, role=roles.get(one, Role.MEMBER)) for one in place.members]
         return records.Group(
             group_id=place.group_id,
-            name=place.name,
-            description=place.description[:10_000],
+            name=" ".join(place.name.split()) or place.group_id,
+            description=place.description[:_LONGEST_DESCRIPTION],
             public=place.public,
             created_at=place.created_at or None,
             made_by=place.owner,
@@ -151,7 +153,7 @@ class Conversion:
 
     def _payload(self, post: Post) -> dict[str, Any]:
         if post.event is not None:
-            return post.event
+            return {name: _short(value) for name, value in post.event.items()}
         text = post.text
         if len(text) > _LONGEST_TEXT:
             self._report.note("text_cut", post.where, f"{len(text):,} characters")
@@ -194,11 +196,16 @@ class Conversion:
         yield records.Attachment(
             attachment_id=attachment_id,
             user_id=post.user_id,
-            name=file.name[:255],
+            name="".join(one if one.isprintable() and one not in "/\\" else "_" for one in file.name)[:255]
+            or "file",
             size=self._archive.size(file.inside),
             created_at=post.at,
             path=attachment_id,
         )
+
+
+def _short(value: Any) -> Any:
+    return value[:_LONGEST_DESCRIPTION] if isinstance(value, str) else value
 
 
 def _file_id(file: File) -> str:

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from relay.app.converting import mrkdwn
 from relay.app.converting.archives import Archive, ExportError, below
@@ -70,7 +70,6 @@ class SlackExport:
         self._people.settle()
         self._places.settle(names)
         self._pins = {place.key: self._places.pins(place.key) for place in self._places.all()}
-        self._names = mrkdwn.Names(self._people.id_of, self._places.name_of)
 
     def people(self) -> list[Person]:
         """Return everybody, in the order of their ids."""
@@ -174,6 +173,8 @@ class SlackExport:
         post = Post(self._key(place, message.ts), place, user_id, self._at(message), "", where)
         if gone or event is not None:
             post.deleted, post.event = gone, event
+            if event is not None and "description" in event:
+                event["description"] = mrkdwn.to_markdown(event["description"], self._places.names).text
             return post
         if subtype not in SAID:
             self._report.note("unknown_subtype", where, subtype)
@@ -188,9 +189,10 @@ class SlackExport:
         """Put in what a message says, and what belongs to it."""
         files, lines = files_of(message, self._stored, self._report, post.where)
         written = "\n".join((text_of(message, self._report, post.where), *lines)).strip("\n")
-        post.text, post.mentions = mrkdwn.to_markdown(written, self._names)
-        if post.text and message.username and message.username != self._people.shown(post.user_id):
-            post.text = f"**{message.username}**: {post.text}"
+        post.text, post.mentions = mrkdwn.to_markdown(written, self._places.names)
+        name = message.username if author_of(message)[2] or message.bot_id else None
+        if post.text and name and name != self._people.shown(post.user_id):
+            post.text = f"**{name}**: {post.text}"
         post.files = files
         post.reactions = reactions_of(message.reactions, self._people, self._report, post.where)
         post.edited_at = time_of(message.edited.ts, self._now) if message.edited is not None else None
@@ -200,7 +202,7 @@ class SlackExport:
             post.shown = message.subtype == "thread_broadcast"
 
     def _author(
-        self, message: Message, *, gone: bool, root_of: str | None, event: dict[str, object] | None
+        self, message: Message, *, gone: bool, root_of: str | None, event: dict[str, Any] | None
     ) -> str | None:
         """Return who said it: of a deleted root its replies tell that, and of an invitation it is the inviter."""
         key = author_of(message)[0]

@@ -110,7 +110,10 @@ def files_of(message: Message, stored: dict[str, str], report: Report, where: st
 def _linked(file: SharedFile, name: str) -> str:
     """Return a line about a file that is elsewhere, without the token that each link of an export has."""
     label = re.sub(r"[<>|\n]", " ", file.title or name)
-    address = urlsplit(file.url_private or file.permalink or "")
+    try:
+        address = urlsplit(file.url_private or file.permalink or "")
+    except ValueError:  # of what looks like an address of IPv6, and is none
+        return f"\U0001f4ce {label}"
     if address.scheme not in {"http", "https"}:
         return f"\U0001f4ce {label}"
     kept = urlencode([(key, value) for key, value in parse_qsl(address.query) if key != "t"])

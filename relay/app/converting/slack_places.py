@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from relay.app.converting import mrkdwn
 from relay.app.converting.archives import Archive
 from relay.app.converting.model import Place, PlaceKind
 from relay.app.converting.naming import Names
@@ -17,7 +18,11 @@ _LISTS: Final = ("channels.json", "groups.json", "mpims.json", "dms.json")
 
 
 class Places:
-    """All conversations, by the names of their folders; people's ids of relay's are put in by `settle`."""
+    """All conversations, by the names of their folders; people's ids of relay's are put in by `settle`.
+
+    Attributes:
+        names: what people and channels are called, for texts.
+    """
 
     def __init__(self, archive: Archive, top: str, people: People, report: Report) -> None:
         self._people = people
@@ -27,6 +32,7 @@ class Places:
         self._authors: dict[str, dict[str, None]] = {}
         self._last: dict[str, float] = {}
         self._settled: dict[str, Place] = {}
+        self.names = mrkdwn.Names(people.id_of, self.name_of)
         present = set(archive.names())
         for file in _LISTS:
             for channel in read_list(archive, top + file, Channel) if top + file in present else ():
@@ -96,9 +102,8 @@ class Places:
             return None
         several = file == "mpims.json"
         name = self._people.named(members) if several else channel.name or key
-        topic, purpose = (
-            (one.value or "").strip() if one is not None else "" for one in (channel.topic, channel.purpose)
-        )
+        about = [one.value for one in (channel.topic, channel.purpose) if one is not None and one.value]
+        texts = dict.fromkeys(mrkdwn.to_markdown(text, self.names).text for text in about)
         return Place(
             key,
             PlaceKind.GROUP,
@@ -106,7 +111,7 @@ class Places:
             name=name[:LONGEST_NAME],
             group_id=names.chosen(key, f"#{channel.name}") or names.give(channel.name or key, key),
             owner=owner,
-            description="" if several else "\n".join(dict.fromkeys(one for one in (topic, purpose) if one)),
+            description="" if several else "\n".join(text for text in texts if text),
             public=file == "channels.json",
             created_at=channel.created or 0,
             # Exports do not say when that was.

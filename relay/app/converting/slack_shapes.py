@@ -8,7 +8,7 @@ import msgspec
 
 
 class Profile(msgspec.Struct):
-    """What people say of themselves; in a message, of somebody who is in no list."""
+    """The names that somebody goes by; in a message, of an author who is in no list."""
 
     display_name: str | None = None
     real_name: str | None = None
@@ -58,7 +58,7 @@ class Channel(msgspec.Struct):
 
 
 class Edited(msgspec.Struct):
-    """When a message got its text."""
+    """The time of a message's last edit."""
 
     ts: str | None = None
 

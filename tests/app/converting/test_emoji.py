@@ -32,4 +32,6 @@ def test_every_emoji_of_the_table_is_one_that_a_reaction_takes() -> None:
 
 def test_an_emoji_of_ones_own_is_a_name_that_a_reaction_takes() -> None:
     assert emoji.known_as("party parrot" * 9) == "party_parrotparty_parrotparty_pa"
-    assert is_emoji(emoji.known_as("party parrot"))
+    assert all(
+        is_emoji(emoji.known_as(name)) for name in ("party parrot", "", "::", "\u200b", "e\u0301" * 9, "a/b\n")
+    )

@@ -219,6 +219,13 @@ def test_a_post_twice_is_one_and_two_of_one_time_are_two(tmp_path: Path) -> None
     assert made.kinds == {"twice": 1}
 
 
+def test_replies_that_seem_older_than_their_roots_come_behind_them(tmp_path: Path) -> None:
+    old = said(0, "old", "bob")
+    made = read(tmp_path, post(1, "a", replies=[old]), post(2, "b", replies=[old]))
+    assert made.texts() == ["a", "old", "b", "old"]
+    assert len({one["id"] for one in made.messages()}) == 4
+
+
 def test_an_empty_root_leaves_its_place_for_its_replies(tmp_path: Path) -> None:
     made = read(tmp_path, post(1, ""), post(2, "", replies=[said(3, "reply", "bob")]))
     gone, reply = made.messages()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.app.converting.archives import ExportError
 from relay.app.converting.slack_messages import LEFT_OUT
+from relay.protocol import records
 from tests.app.converting.made import CHANNELS, DMS, USERS, Read, in_folder, in_zip, said, slack
 
 
@@ -91,7 +93,10 @@ def test_each_kind_of_message_is_kept_or_counted(
 EVENTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (said(1, subtype="channel_join"), {"event": "member_added", "user_id": "alice"}),
     (said(1, subtype="group_leave"), {"event": "member_removed", "user_id": "alice"}),
-    (said(1, subtype="channel_topic", topic="New"), {"event": "changed", "description": "New"}),
+    (
+        said(1, subtype="channel_topic", topic="R&amp;D <https://x.org>"),
+        {"event": "changed", "description": "R&D https://x.org"},
+    ),
     (said(1, subtype="channel_purpose", purpose=""), {"event": "changed", "description": ""}),
     (said(1, subtype="channel_name", name="all", old_name="general"), {"event": "renamed", "name": "all"}),
     (said(1, subtype="channel_archive"), {"event": "changed", "closed": True}),
@@ -162,6 +167,7 @@ def test_files_come_along_where_they_are_and_else_their_links_without_the_token(
         {"id": "F222222", "name": "b.txt", "title": "B <1>", "url_private": "https://files.slack.com/b.txt?t=xoxe-2&v=1"},
         {"id": "F333333", "name": "c", "mode": "tombstone"},
         {"id": "F444444", "name": "d", "url_private": "javascript:alert(1)"},
+        {"id": "F555555", "name": "e", "url_private": "https://[x"},
     ]  # fmt: skip
     export = slack(
         general=[
@@ -176,9 +182,9 @@ def test_files_come_along_where_they_are_and_else_their_links_without_the_token(
     assert (attachment["name"], attachment["size"], attachment["user_id"]) == ("a.png", 800_000, "alice")
     assert made.files == {attachment["attachment_id"]: b"\x89PNG" * 200_000}
     assert first["payload"]["attachments"] == again["payload"]["attachments"] == [attachment["attachment_id"]]
-    assert first["payload"]["content"] == "see\n📎 [B  1](https://files.slack.com/b.txt?v=1)\n📎 d"
+    assert first["payload"]["content"] == "see\n📎 [B  1](https://files.slack.com/b.txt?v=1)\n📎 d\n📎 e"
     assert b"xoxe" not in b"".join(made.lines)
-    assert made.kinds == {"file_not_in_export": 2, "file_gone": 2, "empty": 1}
+    assert made.kinds == {"file_not_in_export": 3, "file_gone": 2, "empty": 1}
 
 
 @pytest.mark.parametrize(
@@ -196,10 +202,12 @@ def test_programs_write_under_a_name_of_their_own(tmp_path: Path) -> None:
             said(1, "built", None, subtype="bot_message", bot_id="B1", username="CI"),
             said(2, "failed", None, subtype="bot_message", bot_id="B1", username="CI of the night"),
             said(3, "old", None, subtype="bot_message", username="hook"),
+            said(4, "mine", username="al"),
+            said(5, "of an app", "U2", bot_id="B2", username="Pager"),
         ],
     )
-    assert made.texts() == ["built", "**CI of the night**: failed", "old"]
-    assert [one["by"] for one in made.messages()] == ["ci", "ci", "hook"]
+    assert made.texts() == ["built", "**CI of the night**: failed", "old", "mine", "**Pager**: of an app"]
+    assert [one["by"] for one in made.messages()] == ["ci", "ci", "hook", "alice", "bob"]
     assert [one["user_id"] for one in made.all("user")] == ["alice", "bob", "carol", "ci", "guest", "hook"]
     assert made.kinds == {"bot_made_up": 2}
 
@@ -376,6 +384,33 @@ def test_a_channel_that_everybody_has_left_is_kept(tmp_path: Path) -> None:
     made = Read("slack", in_folder(tmp_path, slack(left=[said(3, "y", "U3")]) | {"channels.json": left}))
     assert made.all("group")[0]["members"] == [{"user_id": "u404", "role": "owner"}]
     assert made.texts() == ["y"]
+
+
+def test_whatever_names_and_addresses_hold_each_line_can_be_imported(tmp_path: Path) -> None:
+    users = [
+        {"id": "U1", "name": "\u200b", "profile": {"real_name": " \n", "email": "no address"}},
+        {"id": "U2", "name": "../x", "profile": {"email": "a@b" + "c" * 300}},
+    ]
+    channels = [{"id": "C1", "name": " ", "creator": "U1", "members": ["U1"], "topic": {"value": "t" * 1_000_000}}]
+    odd = said(
+        1,
+        "\x01" * 400_000,
+        files=[{"id": "F111111", "name": "../a\n.png"}],
+        reactions=[{"name": "::", "users": ["U1"]}],
+    )
+    topic = said(2, subtype="channel_topic", topic="t" * 1_000_000)
+    files = {
+        "users.json": users,
+        "channels.json": channels,
+        "C1/2020-09-13.json": [odd, topic],
+        "__uploads/F111111/x": b"",
+    }
+    made = Read("slack", in_folder(tmp_path, files))
+    assert max(map(len, made.lines)) < records.MOST_BYTES
+    assert [msgspec.json.decode(line, type=records.AnyRecord) for line in made.lines]
+    assert [one.get("mail") for one in made.all("user")] == [None, None]
+    assert made.all("attachment")[0]["name"] == ".._a_.png"
+    assert made.all("group")[0]["name"] == made.all("group")[0]["group_id"] == "c1"
 
 
 def test_ids_stay_the_same_when_the_next_export_has_more(tmp_path: Path) -> None:

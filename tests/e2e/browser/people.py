@@ -17,7 +17,8 @@ from tests.e2e.world import Envelope, history
 
 PASSWORD = "correct horse"
 SEARCH = "Search people, groups and messages"
-SETTINGS: Tables = {"heartbeat": {"interval_seconds": 1}, "presence": {"grace_seconds": 0.5}}
+SETTINGS: Tables = {"heartbeat": {"interval_seconds": 10}, "presence": {"grace_seconds": 0.5}}
+"""A browser that a busy machine keeps waiting is silent for seconds, and is to stay connected all the same."""
 ARRIVED = ["sent", "delivered", "read"]
 SAID = "[...document.querySelectorAll('.message .content')].map((one) => one.textContent)"
 

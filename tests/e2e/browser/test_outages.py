@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser.people import SAID, come_back, open_place, send, shows, state, stored
+from tests.e2e.browser.people import SAID, SETTINGS, come_back, open_place, send, shows, state, stored
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +19,8 @@ AT_HAND = """(await Promise.all(["/", ...performance.getEntriesByType("resource"
 
 @pytest.mark.parametrize("fault", ["cut", "hold"])
 async def test_a_network_that_goes_and_comes_back_costs_nothing(chromium: str, tmp_path: Path, fault: str) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
+    quick = {**SETTINGS, "heartbeat": {"interval_seconds": 1}}  # or a connection that is held is long believed
+    async with open_place(chromium, tmp_path, "alice", "bob", settings=quick, service_worker=True) as place:
         alice = await place.signed_in("alice", "bob")
         await send(alice, "before")
         await state(alice, "before", "sent")

@@ -39,7 +39,7 @@ async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
         # With so slow a heartbeat silence means nothing for as long as a test waits.
         toml = place.server.config.read_text()
-        place.server.config.write_text(toml.replace("interval_seconds = 1\n", "interval_seconds = 300\n"))
+        place.server.config.write_text(toml.replace("interval_seconds = 10\n", "interval_seconds = 300\n"))
         place.server.restart()
         page = await place.signed_in("alice", "bob")
         await send(page, "Connected")  # the banner is empty before there is a connection, too

@@ -30,9 +30,12 @@ function takesTone({ emoji, skins = [] }) {
   return skins.length === TONES.length && skins.every((skin) => toned.includes(skin.emoji));
 }
 
+/** Without the selector that asks for a picture where the character is one anyway: as phones and the page's own six write it. */
+const plain = ({ emoji, type }) => (type === 1 && /^.\ufe0f$/u.test(emoji) ? emoji.slice(0, -1) : emoji);
+
 function line(one) {
   const code = [codes[one.hexcode] ?? []].flat()[0] ?? "";
-  return `${one.emoji} ${code}${takesTone(one) ? " +" : ""}`;
+  return `${plain(one)} ${code}${takesTone(one) ? " +" : ""}`;
 }
 
 function write(name, about, groups) {
@@ -57,8 +60,6 @@ for (const language of LANGUAGES) {
 const slack = read("en/shortcodes/iamcal.json");
 const namesOf = ({ hexcode }) => [...new Set([slack[hexcode] ?? [], codes[hexcode] ?? []].flat())];
 const taken = new Set(Object.values(slack).flat());
-/** Without the selector that asks for a picture where the character is one anyway: as phones and the page's own six write it. */
-const plain = ({ emoji, type }) => (type === 1 && /^.\ufe0f$/u.test(emoji) ? emoji.slice(0, -1) : emoji);
 const short = english
   .map((one) => ({ one, names: namesOf(one).filter((name) => [slack[one.hexcode] ?? []].flat().includes(name) || !taken.has(name)) }))
   .filter(({ names }) => names.length > 0)
