@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -47,10 +48,8 @@ class Moves:
             return f"{what}, and no server runs"
 
         async def run() -> None:
-            try:
+            with suppress(RelayError, StorageError):  # as a person may ask for what cannot be
                 await call(life)
-            except (RelayError, StorageError):
-                pass  # as it would be for a person who asks for what cannot be
 
         life.nursery.start_soon(run)
         return what

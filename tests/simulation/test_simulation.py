@@ -43,8 +43,10 @@ def test_no_promise_is_broken(first: int) -> None:
 
 def digests(*arguments: object) -> dict[str, str]:
     done = simulation("--digests", *arguments)
-    lines = [line.removeprefix("seed ").split(": ") for line in done.stdout.splitlines() if line.startswith("seed ")]
-    return {seed: digest for seed, digest in lines}
+    lines = [
+        line.removeprefix("seed ").split(": ") for line in done.stdout.splitlines() if line.startswith("seed ")
+    ]
+    return dict(lines)
 
 
 def test_a_seed_does_the_same_in_every_process_and_after_whatever_other_seeds() -> None:
@@ -78,7 +80,9 @@ def test_steps_that_do_not_matter_are_left_out_and_numbers_become_plain() -> Non
     steps = draw(1)
     needed = [steps[3], steps[20], steps[50]]
     assert shrink(steps, lambda candidate: set(needed) <= set(candidate)) == needed
-    assert shrink(steps, lambda candidate: any(step.verb == "say" for step in candidate)) == [Step("say", 0, 0, 0, 0)]
+    assert shrink(steps, lambda candidate: any(step.verb == "say" for step in candidate)) == [
+        Step("say", 0, 0, 0, 0)
+    ]
 
 
 def test_a_script_is_read_back_and_a_wrong_line_is_named() -> None:
