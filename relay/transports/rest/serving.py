@@ -51,7 +51,7 @@ class _HttpStream(PeerStream):
         self._early = b""
         self.their_state: Callable[[], Any] = lambda: h11.IDLE
         self.take_back: Callable[[], bytes] = lambda: b""
-        self.broken = False
+        self._broken = False
         self.upgrade: Head | None = None
         self._goes_back = False
 
@@ -110,8 +110,12 @@ class _HttpStream(PeerStream):
         try:
             await super().send_all(data)
         except trio.BrokenResourceError:
-            self.broken = True
+            self._broken = True
             raise
+
+    def is_broken(self) -> bool:
+        """Tell whether the peer could not be written to."""
+        return self._broken
 
     def authenticated(self) -> None:
         """Note that the caller of this request is known."""
@@ -168,7 +172,7 @@ class _Connection(TCPServer):
             with trio.CancelScope(shield=True):
                 await self.stream.aclose()
         await super().protocol_send(event)
-        if cast(_HttpStream, self.stream).broken:
+        if cast(_HttpStream, self.stream).is_broken():
             self._reading.cancel()
 
     async def _read_data(self) -> None:
