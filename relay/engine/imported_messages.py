@@ -213,7 +213,7 @@ class _Past:
             return
         assert isinstance(record, Message)  # noqa: S101 - there are these two
         self._complete(connection, entry, record, own_id)
-        if source.reading == "records" or not entry.reads:
+        if not entry.reads:
             _note_spoke(connection, entry)
         if not entry.erased:
             self._note_parts(connection, entry)

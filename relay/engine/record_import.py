@@ -272,7 +272,7 @@ class _Work:
 
     def _put(self, connection: sqlite3.Connection, number: int, record: records.Record) -> bool:
         if isinstance(record, records.User):
-            return imported_accounts.put_user(connection, record, self.now)
+            return imported_accounts.put_user(connection, self.source, record, self.now)
         if isinstance(record, records.Group):
             joined = imported_accounts.put_group(connection, record, self.now)
             if joined:

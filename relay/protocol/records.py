@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from relay.protocol.envelope import Name
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role, ServerRole
+from relay.protocol.rights import Holder
 
 VERSION: Final = 1
 MOST_BYTES: Final = 1_000_000
@@ -115,7 +116,7 @@ class Group(Record):
     description: Annotated[str, Meta(max_length=10_000)] = ""
     history: Literal["start", "join"] = "start"
     public: bool = False
-    rights: dict[str, str] = {}
+    rights: dict[str, Holder] = {}
     slow_mode_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 0
     created_at: Time | None = None
     made_by: Name | None = None

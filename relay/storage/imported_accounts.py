@@ -10,15 +10,18 @@ import msgspec
 from relay.protocol import records
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
+from relay.protocol.rights import Rights
 from relay.storage import account_links, accounts, conversations, history, public_groups
 from relay.storage.first_migrations import BROADCAST_CHANNEL
+from relay.storage.imports import Source
 from relay.storage.names import kind_of
+from relay.storage.shown import check_shown
 
 _EARLIEST: Final = 1
 _RANKS: Final = tuple(Role)
 
 
-def put_user(connection: sqlite3.Connection, user: records.User, now: float) -> bool:
+def put_user(connection: sqlite3.Connection, source: Source, user: records.User, now: float) -> bool:
     """Make an account, and return whether it was missing.
 
     Raises:
@@ -47,6 +50,7 @@ def put_user(connection: sqlite3.Connection, user: records.User, now: float) -> 
         "UPDATE members SET visible_from = ? WHERE channel_id = ? AND user_id = ?",
         (first + max(user.broadcast_from, _EARLIEST), BROADCAST_CHANNEL, user.user_id),
     )
+    connection.execute("INSERT INTO imported_users VALUES (?, ?)", (source.import_id, user.user_id))
     if user.erased:
         connection.execute(
             "INSERT INTO erasures (user_id, asked_at, done_at) VALUES (?1, ?2, ?2)", (user.user_id, now)
@@ -94,8 +98,12 @@ def _make_group(connection: sqlite3.Connection, group: records.Group, now: float
     if kind_of(connection, group.group_id) == "user":
         text = f"{group.group_id!r} is a user here; give the group another id"
         raise RelayError(ErrorCode.CONFLICT, text)
+    if strange := group.rights.keys() - set(Rights._fields):
+        text = f"rights has {min(strange)!r}, which is no right; there are {', '.join(Rights._fields)}"
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, text)
+    name = check_shown(group.name, "name")
     made_at = group.created_at or now
-    made = conversations.create_group(connection, group.group_id, group.name, {}, made_at, history=group.history)
+    made = conversations.create_group(connection, group.group_id, name, {}, made_at, history=group.history)
     members = _with_owner(group)
     owner = next((one.user_id for one in members if one.role is Role.OWNER and one.until_seq is None), "")
     rights = msgspec.json.encode(group.rights).decode()

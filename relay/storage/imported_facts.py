@@ -170,25 +170,27 @@ def _(record: records.Restriction, connection: sqlite3.Connection, source: Sourc
 
 
 def read_all(connection: sqlite3.Connection, source: Source) -> None:
-    """Move everybody's pointers to the newest message of each conversation that a source has messages of."""
-    channels = connection.execute(
-        "SELECT i.channel_id, max(l.seq) FROM imported i JOIN log l USING (message_id) WHERE i.import_id = ?"
-        " GROUP BY i.channel_id",
+    """Let the accounts that an import made have read, and had, everything that it brought."""
+    newest = connection.execute(
+        "SELECT i.channel_id, max(l.seq), max(l.message_id) FROM imported i JOIN log l USING (message_id)"
+        " WHERE i.import_id = ? GROUP BY i.channel_id",
         (source.import_id,),
     ).fetchall()
-    for channel_id, newest in channels:
+    for channel_id, seq, _position in newest:
         members = connection.execute(
-            "SELECT user_id FROM members WHERE channel_id = ? AND visible_until IS NULL", (channel_id,)
+            "SELECT user_id FROM members JOIN imported_users USING (user_id)"
+            " WHERE channel_id = ? AND visible_until IS NULL AND import_id = ?",
+            (channel_id, source.import_id),
         ).fetchall()
         for (user_id,) in members:
-            _move(connection, channel_id, user_id, newest, 0, spoke=False)
+            _move(connection, channel_id, user_id, seq, 0, spoke=False)
             connection.execute(
                 "UPDATE thread_members SET read_seq = max(read_seq, ?) WHERE channel_id = ? AND user_id = ?",
-                (newest, channel_id, user_id),
+                (seq, channel_id, user_id),
             )
-    connection.execute(
-        "UPDATE users SET delivered = max(delivered, (SELECT max(message_id) FROM imported WHERE import_id = ?1))"
-        " WHERE created_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM devices d WHERE d.user_id = users.user_id)"
-        " AND EXISTS (SELECT 1 FROM imported WHERE import_id = ?1)",
-        (source.import_id,),
-    )
+    if newest:
+        connection.execute(
+            "UPDATE users SET delivered = max(delivered, ?)"
+            " WHERE user_id IN (SELECT user_id FROM imported_users WHERE import_id = ?)",
+            (max(position for _, _, position in newest), source.import_id),
+        )

@@ -22,8 +22,8 @@ OF_A_USER: Final = (
     "tokens", "devices", "presence", "pointers", "mentions", "login_places", "thread_members", "barred",
     "restrictions", "blocks", "slow_mode_writes",
     "reporters",
-    "imported_files", "invite_uses", "invite_joins", "second_factors", "recovery_codes", "mail_addresses",
-    "account_links", "mails",
+    "imported_files", "imported_users", "invite_uses", "invite_joins", "second_factors", "recovery_codes",
+    "mail_addresses", "account_links", "mails",
 )  # fmt: skip
 """Tables whose rows with the user's `user_id` are deleted with the account."""
 

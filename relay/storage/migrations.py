@@ -319,6 +319,16 @@ def deleted_accounts(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def imported_users(db: sqlite_utils.Database) -> None:
+    """Create the table of the accounts that an import made."""
+    run(
+        db,
+        "CREATE TABLE imported_users (import_id INTEGER NOT NULL, user_id TEXT NOT NULL,"
+        " PRIMARY KEY (import_id, user_id)) WITHOUT ROWID",
+    )
+
+
 @cache
 def steps() -> tuple[str, ...]:
     """Return the names of all steps, in their order."""

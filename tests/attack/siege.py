@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import re
+import socket
 import tempfile
 import threading
 import time
@@ -22,11 +23,14 @@ from tests.e2e.world import World, unique
 
 KINDS: Final = ("heads", "frames before a hello", "frames after a hello", "envelopes", "bodies")
 READ_SECONDS: Final = 0.05
-"""How long an attacker reads what comes back before it goes; it need not read all."""
+"""How long an attacker that says no end reads what comes back before it goes; it need not read all."""
+
+ANSWER_SECONDS: Final = 10.0
+"""How long one that has said its end waits for the server's."""
 
 SETTINGS: Tables = {
     "timeouts": {"head_seconds": 1, "hello_seconds": 1, "body_seconds": 1},
-    "log": {"level": "warning"},
+    "log": {"level": "info"},
 }
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
@@ -89,15 +93,18 @@ class Siege:
                     if kind != "frames before a hello":
                         wire.send_bytes(encode_frame(_hello(self.world.tokens["mallory"])))
                     wire.send_bytes(texts(source) if kind == "envelopes" else frames(source))
-                self._read(wire, f"{kind} with seed {seed}")
+                self._read(wire, f"{kind} with seed {seed}", ends=source.random() < 0.5)
         except Gone:
             pass
         self.sent[kind] += 1
 
-    def _read(self, wire: Wire, what: str) -> None:
+    def _read(self, wire: Wire, what: str, *, ends: bool) -> None:
+        """Read what comes back: all of it after an end of our own, else for a moment."""
         got = b""
-        wire.socket.settimeout(READ_SECONDS)
+        wire.socket.settimeout(ANSWER_SECONDS if ends else READ_SECONDS)
         with contextlib.suppress(OSError):
+            if ends:
+                wire.socket.shutdown(socket.SHUT_WR)
             while len(got) < 1 << 20 and (data := wire.socket.recv(65536)):
                 got += data
         for status in map(int, _STATUS.findall(got)):

@@ -56,6 +56,17 @@ def test_the_cursor_passes_nothing_that_is_not_processed() -> None:
     assert box.cursor == 10
 
 
+def test_what_needs_no_processing_does_not_take_the_cursor_past_what_does() -> None:
+    box = inbox()
+    offer(box, 1)
+    box.announce(ready(resumed=True), size=10)
+    box.mark(5)
+    assert take(box) == [1, None]
+    assert box.cursor == 0
+    box.processed()
+    assert box.cursor == 5
+
+
 def test_a_late_position_moves_nothing_back() -> None:
     box = inbox()
     box.mark(5)
@@ -104,9 +115,10 @@ def test_events_over_the_bound_are_dropped_with_all_behind_them_until_the_next_c
 
 def test_room_comes_back_with_what_is_processed() -> None:
     box = inbox()
-    for id in range(1, 301):  # three times what fits by its bytes
+    offer(box, 1)
+    for id in range(2, 302):  # three times what fits by its bytes, and one waits at each moment
         offer(box, id)
-        assert take(box) == [id]
+        assert take(box, 1) == [id - 1]
         box.processed()
     assert (box.cursor, box.overflowed) == (300, False)
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.envelope import decode
+from relay.protocol.rights import Act
 from relay.storage import accounts
 from relay.testing import World
 from relay.testing import world as open_world
@@ -324,3 +326,45 @@ async def test_a_stream_message_for_one_is_its_plugins_failure_as_it_would_leave
     async with plugged(tmp_path, for_one, "prepare=prepare") as (_, alice, bob):
         assert (await alice.request("t", {}, "bob"))["payload"]["code"] == "plugin_failed"
         assert await bob.drain() == []
+
+
+async def test_a_message_of_any_type_to_everybody_takes_the_scope(tmp_path: Path) -> None:
+    arguments = "targets=frozenset({ConversationKind.BROADCAST})"
+    async with plugged(tmp_path, "from relay.plugin import ConversationKind\n", arguments) as (_, alice, bob):
+        with trio.fail_after(10):
+            answer = await alice.request("t", {}, "*")
+        assert answer["payload"]["details"] == {"reason": "scope", "scope": "notify"}
+        assert await bob.drain() == []
+
+
+async def test_a_message_is_judged_again_at_its_commit_by_what_its_sender_does(world: World) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    await world.connect("alice")
+    (connection,) = world.engine.connections.of("alice").values()
+    for type_, target in (("chat_message", "bob"), ("group_message", "team")):
+        text = f'{{"type":"{type_}","payload":{{"content":"x"}},"meta":{{"target_id":"{target}"}}}}'
+        submission = await world.engine.dispatcher.draft(connection, decode(text))
+        assert submission.recheck is Act.WRITE
+
+
+SPOILING = """
+def prepare(draft: Draft) -> None:
+    draft.payload.n = "no number"
+"""
+
+
+async def test_a_payload_that_its_types_own_code_spoiled_is_not_stored(tmp_path: Path) -> None:
+    async with plugged(tmp_path, SPOILING, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert await bob.drain() == []
+
+
+async def test_who_is_no_member_of_where_they_send_reads_nothing_there(world: World) -> None:
+    await world.engine.runner.write(lambda c: c.execute("UPDATE users SET role = 'admin'").rowcount)
+    world.engine.accounts.forget()
+    alice = await world.connect("alice")
+    assert (await alice.request("notification", {"title": "hello"}, "bob"))["type"] == "ack"
+    pointers = await world.engine.runner.read(
+        lambda connection: connection.execute("SELECT user_id FROM pointers").fetchall()
+    )
+    assert pointers == []

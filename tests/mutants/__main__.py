@@ -24,7 +24,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument(
-        "--only", metavar="TEXT", help="those with this text in room/name, or in their file's path"
+        "--only", metavar="TEXT", action="append", help="those with this text in room/name or in their file's path"
     )
     parser.add_argument("--room", help="those of one file in tests/mutants/rooms")
     parser.add_argument(

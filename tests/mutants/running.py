@@ -88,13 +88,15 @@ class Copy:
         """Change the file, run the tests that should notice it, and put the file back."""
         began = time.monotonic()
         place = self.folder / mutant.file
-        place.write_text(mutant.changed(TREE))
+        original, times = place.read_bytes(), place.stat()
+        place.write_text(mutant.changed(self.folder))
         self._mtime += 1
         os.utime(place, (self._mtime, self._mtime))
         try:
             fate, by = self._judge(mutant)
         finally:
-            shutil.copy2(TREE / mutant.file, place)
+            place.write_bytes(original)
+            os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))
         return Verdict(mutant, fate, time.monotonic() - began, by)
 
     def _judge(self, mutant: Mutant) -> tuple[Fate, str]:

@@ -100,9 +100,9 @@ class Disk:
         """The path of the database's present life."""
         return self._folder / f"life-{self._life}" / DATABASE
 
-    def open(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> SimulatedRunner:
+    def open(self, path: Path, on_rollback: Callable[[], None]) -> SimulatedRunner:
         """Open the database: what relay calls in place of its own runner."""
-        self.runner = SimulatedRunner(self, path, durability, on_rollback)
+        self.runner = SimulatedRunner(self, path, on_rollback)
         self.nursery.start_soon(self.runner.work)
         return self.runner
 
@@ -189,8 +189,8 @@ class SimulatedRunner(runners.InlineRunner):
         dead: whether its process is; then nothing of it gets anywhere.
     """
 
-    def __init__(self, disk: Disk, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
-        super().__init__(path, durability, on_rollback)
+    def __init__(self, disk: Disk, path: Path, on_rollback: Callable[[], None]) -> None:
+        super().__init__(path, on_rollback)
         self._writer: FaultyWriter
         self._disk = disk
         self._waiting: list[Waiting] = []
@@ -198,7 +198,7 @@ class SimulatedRunner(runners.InlineRunner):
         self._wakeup = Wakeup()
         self._closed = False
         self._done = trio.Event()
-        self._own_reader = runners._open(path, durability, writer=False)
+        self._own_reader = runners._open(path)
         self.dead = False
 
     async def write(self, job: Job[T]) -> T:

@@ -13,7 +13,7 @@ import trio
 
 from relay.engine.hooks import Hooks
 from relay.services.router import MessageRouter, Submission
-from relay.storage import conversations, devices, replay
+from relay.storage import conversations, replay
 from relay.storage.history import View
 
 
@@ -65,24 +65,26 @@ def _replay_off_by_one() -> Iterator[None]:
 
 @contextmanager
 def _pointer_back() -> Iterator[None]:
-    """A device's ack moves the user's delivered position back."""
+    """A receipt for an older message moves the read pointer back."""
 
-    def move(connection: sqlite3.Connection, user_id: str, client_id: str, cursor: int) -> tuple[int, int]:
-        before = devices.delivered(connection, user_id)
+    def move(
+        connection: sqlite3.Connection, channel_id: int, user_id: str, up_to_seq: int, *, shown: bool
+    ) -> bool:
         connection.execute(
-            "UPDATE devices SET acked = ? WHERE user_id = ? AND client_id = ?", (cursor, user_id, client_id)
+            "INSERT INTO pointers (channel_id, user_id, read_seq, shown_seq) VALUES (?1, ?2, ?3, ?3)"
+            " ON CONFLICT DO UPDATE SET read_seq = ?3, shown_seq = iif(?4, ?3, shown_seq)",
+            (channel_id, user_id, up_to_seq, shown),
         )
-        connection.execute("UPDATE users SET delivered = ? WHERE user_id = ?", (cursor, user_id))
-        return before, max(before, cursor)
+        return True
 
-    with mock.patch.object(devices, "move_acked", move):
+    with mock.patch.object(conversations, "move_read", move):
         yield
 
 
 @contextmanager
 def _erased_stays() -> Iterator[None]:
     """Plugins are not told what was erased: the words stay in the search's tables."""
-    with mock.patch.object(Hooks, "erased", lambda *_args: None):
+    with mock.patch.object(Hooks, "erased", return_value=None):
         yield
 
 

@@ -40,10 +40,10 @@ USERS = ("ann", "ben", "cat", "dan")
 GROUPS = {"team": "join", "family": "start"}
 """Groups and what a new member of each sees: what comes from then on, or everything."""
 
-PLUGINS = (
-    "connection_event chat_message group_message group_event message_edit message_delete reaction read_receipt"
-    " status_update follow typing_indicator notification search retention"
-).split()
+PLUGINS = [
+    "connection_event", "chat_message", "group_message", "group_event", "message_edit", "message_delete", "reaction",
+    "read_receipt", "status_update", "follow", "typing_indicator", "notification", "search", "retention",
+]  # fmt: skip
 
 _SETTINGS = """
 [plugins]

@@ -17,7 +17,7 @@ WEIGHTS: Final = {
     # what devices and their networks do
     "come": 14, "cut": 7, "silence": 4, "double": 4, "kill": 5, "leave": 3, "background": 1, "slow": 2,
     # what groups and operators do
-    "member": 9, "rename": 1, "regroup": 2, "notify": 5, "import": 2, "sweep": 1,
+    "member": 14, "rename": 1, "regroup": 2, "notify": 5, "import": 2, "sweep": 1,
     # what happens to the server
     "crash": 5, "restart": 2, "fail": 3, "drag": 2, "clock": 2, "backup": 1, "restore": 1,
 }  # fmt: skip

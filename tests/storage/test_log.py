@@ -321,6 +321,12 @@ def test_a_message_that_does_not_read_leaves_its_senders_pointer() -> None:
     assert connection.execute("SELECT count(*) FROM pointers").fetchone() == (0,)
 
 
+def test_who_sends_has_read_it_and_has_spoken() -> None:
+    connection = fresh()
+    stored(connection, message(), message())
+    assert connection.execute("SELECT user_id, read_seq, spoke FROM pointers").fetchall() == [("alice", 2, 1)]
+
+
 def test_a_pointer_that_is_ahead_of_what_its_user_sends_stays_there() -> None:
     connection = fresh()
     connection.execute("INSERT INTO pointers (channel_id, user_id, read_seq) VALUES (1, 'alice', 9)")

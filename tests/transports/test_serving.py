@@ -494,3 +494,24 @@ async def test_many_requests_in_one_packet_are_answered_in_their_order() -> None
         await one.stream.send_all(b"".join(GET % b"%d" % number for number in range(50)))
         for number in range(50):
             assert (await one.answer()).endswith(b"/%d" % number)
+
+
+class SlowApp(App):
+    """Answers with a head, and with the body five seconds later."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await trio.sleep(5)
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_a_peer_that_leaves_within_an_answer_with_a_request_behind_it_leaves_no_connection() -> None:
+    async with served(SlowApp()) as one:
+        await one.stream.send_all(GET % b"first" + GET % b"second")
+        await trio.sleep(1)
+        await one.stream.aclose()
+        await trio.sleep(20)
+        assert one.came_back == [None]

@@ -92,7 +92,8 @@ class Places:
             self._report.note("left_out_conversation", "/".join(key), "nobody is in it")
             return
         several = len(self._teams) > 1
-        called = f"{channel.team}-{channel.name}" if several else channel.name
+        # With the team's name even where there is one team: with a second one, ids stay as they are.
+        called = f"{channel.team}-{channel.name}"
         shown = channel.display_name or channel.name
         about = dict.fromkeys(
             text for text in ((channel.header or "").strip(), (channel.purpose or "").strip()) if text

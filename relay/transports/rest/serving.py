@@ -51,6 +51,7 @@ class _HttpStream(PeerStream):
         self._early = b""
         self.their_state: Callable[[], Any] = lambda: h11.IDLE
         self.take_back: Callable[[], bytes] = lambda: b""
+        self.broken = False
         self.upgrade: Head | None = None
         self._goes_back = False
 
@@ -104,6 +105,14 @@ class _HttpStream(PeerStream):
             self._goes_back = True
             raise
 
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send as every stream does, and note that the peer is gone where it is."""
+        try:
+            await super().send_all(data)
+        except trio.BrokenResourceError:
+            self.broken = True
+            raise
+
     def authenticated(self) -> None:
         """Note that the caller of this request is known."""
         self._authenticated = True
@@ -140,8 +149,16 @@ class _Connection(TCPServer):
     whose request was not read yet, without an answer.
     """
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._reading = trio.CancelScope()
+
     async def protocol_send(self, event: Any) -> None:
-        """Tell the stream, then do as hypercorn does."""
+        """Tell the stream, then do as hypercorn does.
+
+        Where the peer is gone nothing more is read: hypercorn's reader may wait for the end of the request that is
+        answered, and with another one behind that it would wait for ever.
+        """
         if isinstance(event, (Updated, Closed)):
             cast(_HttpStream, self.stream).turn()
         if isinstance(event, Updated):
@@ -151,6 +168,13 @@ class _Connection(TCPServer):
             with trio.CancelScope(shield=True):
                 await self.stream.aclose()
         await super().protocol_send(event)
+        if cast(_HttpStream, self.stream).broken:
+            self._reading.cancel()
+
+    async def _read_data(self) -> None:
+        """Read until the peer leaves, or cannot be written to."""
+        with self._reading:
+            await super()._read_data()
 
     async def _idle_timeout(self) -> None:
         """End at once."""

@@ -77,11 +77,11 @@ def test_people_and_bots_are_users(tmp_path: Path) -> None:
 def test_channels_are_groups(tmp_path: Path) -> None:
     old, town = read(tmp_path, post(5, "a")).all("group")
     assert town == {
-        "record": "group", "group_id": "town", "name": "Town Square", "description": "Head\nPurpose", "public": True,
+        "record": "group", "group_id": "acme-town", "name": "Town Square", "description": "Head\nPurpose", "public": True,
         "created_at": 1_600_000_005, "made_by": "bob",
         "members": [{"user_id": "alice"}, {"user_id": "bob", "role": "owner"}, {"user_id": "carol"}, {"user_id": "visitor"}],
     }  # fmt: skip
-    assert (old["group_id"], old["name"], old["closed_at"]) == ("old", "old", START / 1000)
+    assert (old["group_id"], old["name"], old["closed_at"]) == ("acme-old", "old", START / 1000)
 
 
 def test_channels_of_several_teams_are_told_apart(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_posts_and_replies_come_in_the_order_of_their_times(tmp_path: Path) -> N
         direct(4, "aside", "bob", "alice"),
     )
     assert made.texts() == ["root", "first", "aside", "between", "second", "late"]
-    root, first = made.messages("group:town")[:2]
+    root, first = made.messages("group:acme-town")[:2]
     assert first["payload"] == {"content": "first", "thread": root["id"]}
     assert root["at"] == 1_600_000_001
     assert made.all("thread") == [{"record": "thread", "root": root["id"], "user_id": "visitor"}]
