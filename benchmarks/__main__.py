@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import msgspec
 
 from benchmarks.connections import idle, resume
 from benchmarks.frames import MismatchError
+from benchmarks.growth import alone, long_resume, million, storm
 from benchmarks.machine import describe, filesystem
 from benchmarks.report import Result, heading
 from benchmarks.retention import retention
@@ -26,11 +28,17 @@ WORKLOADS: dict[str, Callable[[Scale], Result]] = {
     "group": group,
     "idle": idle,
     "resume": resume,
+    "alone": alone,
+    "small-group": partial(group, members=10),
+    "large-group": partial(group, members=2000),
+    "storm": storm,
+    "long-resume": long_resume,
+    "million": million,
     "search": search,
     "retention": retention,
 }
-BY_NAME = ("search", "retention")
-"""These take minutes each, and run when they are asked for."""
+BY_DEFAULT = ("direct", "paced", "group", "idle", "resume")
+"""About a minute together. The others take longer, and run when they are asked for."""
 
 FILES = 16_384
 FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError)
@@ -41,12 +49,16 @@ FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError,
     "--only",
     multiple=True,
     type=click.Choice(list(WORKLOADS)),
-    help="Run this; repeatable. `search` and `retention` run only so.",
+    help="Run this; repeatable. Those behind `resume` run only so.",
 )
+@click.option("--all", "everything", is_flag=True, help="Run everything; half an hour.")
 @click.option("--seconds", type=click.FloatRange(0.5, 60), default=8, help="Length of each measured window.")
 @click.option("--quick", is_flag=True, help="Short windows and 500 idle connections: correct, but rough.")
 @click.option("--profile", type=click.Path(path_type=Path), help="Folder for cProfile files of the server.")
-def main(only: tuple[str, ...], seconds: float, quick: bool, profile: Path | None) -> None:
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures here as well.")
+def main(
+    only: tuple[str, ...], everything: bool, seconds: float, quick: bool, profile: Path | None, file: Path | None
+) -> None:
     """Measure a relay server on this machine's disk, over loopback.
 
     Missing a target is printed; only a message lost, doubled, altered or out of order makes the exit code 1.
@@ -60,15 +72,20 @@ def main(only: tuple[str, ...], seconds: float, quick: bool, profile: Path | Non
         click.echo("Under the profiler: the figures below are no measure.")
     scale = Scale(1, 0.5, 500, 5, profile) if quick else Scale(seconds, 1, 5000, 20, profile)
     with scratch() as folder:
-        click.echo(f"{describe(folder)}\n\n{heading()}")
-    chosen = only or [name for name in WORKLOADS if name not in BY_NAME]
-    failed = [name for name in chosen if not run(name, scale)]
+        machine = describe(folder)
+    click.echo(f"{machine}\n\n{heading()}")
+    chosen = only or (tuple(WORKLOADS) if everything else BY_DEFAULT)
+    results = {name: run(name, scale) for name in chosen}
+    if file:
+        kept = {name: result.figures() for name, result in results.items() if result}
+        file.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine, "workloads": kept})) + b"\n")
+    failed = [name for name, result in results.items() if result is None]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def run(name: str, scale: Scale) -> bool:
-    """Run one workload, print its row and targets, and tell whether the server did what it must."""
+def run(name: str, scale: Scale) -> Result | None:
+    """Run one workload, and print its row and targets; None where the server did not do what it must."""
     # A collection in the middle of a window would be charged to the server's latency.
     gc.collect()
     gc.disable()
@@ -77,13 +94,13 @@ def run(name: str, scale: Scale) -> bool:
     except FAILURES as error:
         lines = [f"{name}: FAILED: {type(error).__name__}: {error}", *getattr(error, "__notes__", [])]
         click.echo("\n".join(lines), err=True)
-        return False
+        return None
     finally:
         gc.enable()
     click.echo(result.row())
     for target in result.targets:
         click.echo(f"    {target}")
-    return True
+    return result
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Connections rather than messages: thousands that stay silent, and one that comes back after a while."""
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Client, Loop, connect_all
+from benchmarks.load import Client, connect_all
+from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.report import Result, Target, percentile
 from benchmarks.server import Server, running
@@ -68,7 +69,7 @@ def resume(scale: Scale) -> Result:
     )
 
 
-def visit(server: Server, loop: Loop, since: Client | None = None) -> Client:
+def visit(server: Server, loop: Loop, since: Client | None = None, missed: int = MISSED) -> Client:
     """Connect the reader, from where `since` stood if given, check the whole replay, and disconnect.
 
     Raises:
@@ -81,7 +82,7 @@ def visit(server: Server, loop: Loop, since: Client | None = None) -> Client:
     client.close()
     loop.run_until(lambda: client.closed, "end of a closed connection", 5)
     seqs = [frame.meta.seq for frame in client.replay if frame.type == "chat_message" and frame.meta.replay]
-    expected = list(range(1, MISSED + 1)) if since else []
+    expected = list(range(1, missed + 1)) if since else []
     if seqs != expected or client.synced.limited or (since and client.synced.cursor <= since.cursor):
         raise MismatchError(f"the replay brought {len(seqs)} messages of {len(expected)}: {client.synced}")
     client.replay.clear()

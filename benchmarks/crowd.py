@@ -17,7 +17,8 @@ from typing import IO
 import msgspec
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Client, Loop, connect_all
+from benchmarks.load import Client, connect_all
+from benchmarks.loop import Loop
 from benchmarks.server import Server
 from benchmarks.traffic import Conversation, pace, settle
 

@@ -1,12 +1,8 @@
-"""Client connections cheap enough to load a server from one process.
+"""Relay's clients as the load has them: frames made in advance, several frames a system call.
 
-One epoll loop over raw sockets, frames made in advance, several frames a system call. A client here must
-cost far less than the server's side of the same message, or the figures would be the client's. It is not a
-client to learn from: `relay/client` is.
+It is not a client to learn from: `relay/client` is.
 """
 
-import select
-import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
@@ -14,9 +10,8 @@ from time import perf_counter
 import msgspec
 
 from benchmarks.frames import CLOSE, PING, PONG, Decoded, Frame, MismatchError, Payload, decode, masked
+from benchmarks.loop import Connection, Loop
 
-CHUNK = 65536
-SPIN = 0.0005  # seconds before a moment that are spent looking: a timer that sleeps wakes up to this late
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -28,94 +23,25 @@ Handler = Callable[["Client", list[Frame], float], None]
 Decoder = Callable[[bytes], Decoded]
 
 
-class Loop:
-    """The epoll loop: one turn reads every client that has something to read."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._clients: dict[int, Client] = {}
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def add(self, client: "Client") -> None:
-        """Watch a connected client."""
-        self._clients[client.fd] = client
-        self._epoll.register(client.fd, select.EPOLLIN)
-
-    def remove(self, client: "Client") -> None:
-        """Stop watching a client."""
-        del self._clients[client.fd]
-        self._epoll.unregister(client.fd)
-
-    def want_write(self, client: "Client", wanted: bool) -> None:
-        """Choose whether a client is also told that its socket takes bytes again."""
-        self._epoll.modify(client.fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
-
-    def close(self) -> None:
-        """Close every client at once."""
-        for client in list(self._clients.values()):
-            client.drop()
-        self._epoll.close()
-
-    def turn(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for something to read, and read it."""
-        # epoll's own timeout is in whole milliseconds; select's, upon the epoll, is fine enough to pace by.
-        select.select([self._epoll], [], [], timeout)
-        for fd, mask in self._epoll.poll(0, 1024):
-            client = self._clients[fd]
-            if mask & select.EPOLLOUT:
-                client.flush()
-            if mask & ~select.EPOLLOUT:
-                client.readable()
-
-    def run_to(self, moment: float) -> None:
-        """Turn until the clock (`perf_counter`) shows `moment`, to a few microseconds."""
-        while (left := moment - perf_counter()) > 0:
-            self.turn(max(0.0, left - SPIN))
-
-    def run_for(self, seconds: float) -> None:
-        """Turn for so many seconds."""
-        self.run_to(perf_counter() + seconds)
-
-    def run_until(self, done: Callable[[], bool], what: str, timeout: float = 30) -> None:
-        """Turn until `done`.
-
-        Raises:
-            MismatchError: that takes longer than `timeout` seconds; `what` names what was awaited.
-        """
-        deadline = perf_counter() + timeout
-        while not done():
-            if perf_counter() > deadline:
-                raise MismatchError(f"no {what} within {timeout:g} s")
-            self.turn(0.05)
-
-
-class Client:
-    """One connection, from the upgrade to its close."""
+class Client(Connection):
+    """One connection to relay, from the upgrade to its close."""
 
     def __init__(self, loop: Loop, user: str, token: str, client_id: str) -> None:
-        self.user, self.client_id = user, client_id
+        super().__init__(loop, user)
+        self.client_id = client_id
         self._on_frames: Handler = ignore
         self.decode: Decoder = decode
         self.ready, self.synced = Payload(), Payload()
         self.replay: list[Frame] = []
         self.hello_at = self.synced_at = 0.0
         self.position = self.cursor = 0  # the last seq and message_id seen; kept by whoever checks them
-        self.closed = False
         self._hello: dict[str, object] = {"event": "hello", "token": token}
-        self._loop = loop
-        self._closing = self._upgraded = False
-        self._rest = self._unsent = b""
+        self._upgraded = False
         self._receive: Handler = Client._greet
 
     def connect(self, port: int) -> None:
         """Connect over loopback and ask for the upgrade; the hello follows when it is granted."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setblocking(False)
-        self.fd = self._socket.fileno()
-        self._loop.add(self)
+        self.open(port)
         self.write(UPGRADE % port)
 
     def handle(self, handler: Handler) -> None:
@@ -128,65 +54,27 @@ class Client:
         """Send this position with the hello."""
         self._hello |= {"cursor": cursor, "epoch": epoch}
 
-    def write(self, data: bytes) -> None:
-        """Send bytes now, and what the socket does not take as soon as it does."""
-        if self._unsent:
-            self._unsent += data
-            return
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            self._unsent = data[sent:]
-            self._loop.want_write(self, True)
-
-    def flush(self) -> None:
-        """Send what an earlier `write` could not."""
-        data, self._unsent = self._unsent, b""
-        self._loop.want_write(self, False)
-        self.write(data)
-
-    def readable(self) -> None:
-        """Read once, and hand the whole frames among it to the handler.
+    def take(self, data: bytes, now: float) -> bytes:
+        """Hand the whole frames to the handler, and return what is left.
 
         Raises:
-            MismatchError: the server refused the upgrade, or closed a connection nobody asked it to close.
+            MismatchError: the server refused the upgrade, or sent what it must not.
         """
-        try:
-            data = self._socket.recv(CHUNK)
-        except BlockingIOError:
-            return
-        except ConnectionError as error:
-            return self._ended(str(error))
-        now = perf_counter()
-        if not data:
-            return self._ended("end of the stream")
-        if self._rest:
-            data = self._rest + data
         if not self._upgraded:
             data = self._upgrade(data)
             if not self._upgraded:
-                self._rest = data
-                return
+                return data
         frames, controls, used = self.decode(data)
-        self._rest = data[used:]
         if frames:
             self._receive(self, frames, now)
         for opcode, payload in controls:
             self._control(opcode, payload)
+        return data[used:]
 
     def close(self) -> None:
         """Begin a clean close; `closed` turns true once the server has ended the connection."""
         self._closing = True
         self.write(masked((1000).to_bytes(2, "big"), CLOSE))
-
-    def drop(self) -> None:
-        """Close the socket at once."""
-        if not self.closed:
-            self.closed = True
-            self._loop.remove(self)
-            self._socket.close()
 
     def _upgrade(self, data: bytes) -> bytes:
         head, end, rest = data.partition(b"\r\n\r\n")
@@ -220,14 +108,9 @@ class Client:
         if opcode == PING:
             self.write(masked(payload, PONG))
         elif opcode == CLOSE:
-            self._ended(f"close {int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}")
+            self.ended(f"close {int.from_bytes(payload[:2], 'big')} {payload[2:].decode()}")
         elif opcode != PONG:
             raise MismatchError(f"the server sent a frame that begins with {opcode:#x}")
-
-    def _ended(self, how: str) -> None:
-        if not self._closing:
-            raise MismatchError(f"the server closed the connection of {self.user}: {how}")
-        self.drop()
 
 
 def ignore(client: Client, frames: list[Frame], now: float) -> None:

@@ -17,7 +17,7 @@ import click
 import trio
 
 from tests.e2e.browser.cdp import CHROMIUM, Page, open_browser, run_browser
-from tests.e2e.server import Server
+from tests.e2e.server import RELAY, Server
 
 MOST_SECONDS = 400.0
 HERE = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def _messages(count: int) -> Iterator[str]:
 @contextmanager
 def _serving(tree: Path, folder: Path) -> Iterator[Server]:
     """Run the server of a working tree, with its own page."""
-    server = Server(folder, root=tree)
+    server = Server(folder, root=tree, command=RELAY)
     server.start()
     try:
         yield server

@@ -2,8 +2,6 @@
 
 import random
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -63,8 +61,8 @@ class Maker:
         Raises:
             MismatchError: the server refused something.
         """
-        self._command("user", "role", ADMIN, "owner")
-        self._command("user", "role", self._users[-1], "moderator")
+        self._server.command("user", "role", ADMIN, "owner")
+        self._server.command("user", "role", self._users[-1], "moderator")
         found = Found(self._users[0], "group0000")
         self._groups()
         self._import()
@@ -73,15 +71,6 @@ class Maker:
         self._figures()
         self._rest.close()
         return found
-
-    def _command(self, *arguments: str) -> None:
-        file = self._server.folder / "relay.toml"
-        command = [sys.executable, "-m", "relay", *arguments, "--config", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        if done.returncode != 0:
-            raise MismatchError(
-                f"relay {' '.join(arguments)} exited with {done.returncode}:\n{done.stderr[-2000:]}"
-            )
 
     def _call(self, user: str, method: str, path: str, body: Any = None, **query: Any) -> Any:
         headers = {"Authorization": f"Bearer {self._server.tokens[user]}"}
@@ -102,7 +91,7 @@ class Maker:
         with file.open("wb") as lines:
             for envelope in self._messages():
                 lines.write(msgspec.json.encode(envelope) + b"\n")
-        self._command("import", str(file))
+        self._server.command("import", str(file))
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         """Yield messages of a year, between few pairs who talk much, the first user in the half of them."""

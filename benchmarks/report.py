@@ -19,10 +19,14 @@ class Target:
     unit: str
     at_least: bool = False
 
+    @property
+    def met(self) -> bool:
+        """Tell whether it is as it should be."""
+        return self.figure >= self.bound if self.at_least else self.figure <= self.bound
+
     def __str__(self) -> str:
-        met = self.figure >= self.bound if self.at_least else self.figure <= self.bound
         sign = "≥" if self.at_least else "≤"
-        verdict = "met" if met else "NOT MET"
+        verdict = "met" if self.met else "NOT MET"
         figure = f"{self.figure:,.0f}" if self.figure >= 1000 else f"{self.figure:.2f}"
         return f"{verdict:>7}  {figure:>8} {sign} {self.bound:,g} {self.unit}".ljust(34) + self.what
 
@@ -37,6 +41,18 @@ class Result:
     cost: str
     usage: Usage
     targets: list[Target] = field(default_factory=list)
+
+    def figures(self) -> dict[str, object]:
+        """Return what is kept of it: times in milliseconds, CPU as seconds of the server's."""
+        ordered = sorted(self.latencies)
+        times = {f"p{share * 100:g}": percentile(ordered, share) * 1000 for share in (0.5, 0.99, 0.999) if ordered}
+        told = {"workload": self.workload, "throughput": self.throughput, "cost": self.cost, **times}
+        return {
+            **told,
+            "wall": self.usage.wall,
+            "cpu": self.usage.server,
+            "missed": [str(t) for t in self.targets if not t.met],
+        }
 
     def row(self) -> str:
         """Return the row of the table; the last three columns are percent of one core."""

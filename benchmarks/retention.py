@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Loop
+from benchmarks.loop import Loop
 from benchmarks.report import Result, Target, milliseconds, percentile
 from benchmarks.server import Server, running
 from benchmarks.traffic import pace, settle
@@ -23,15 +23,14 @@ def retention(scale: Scale) -> Result:
     """Run durable one-to-one messages at a pace while the rules let go of 200,000 others."""
     count = OLD if scale.connections >= 5000 else FEW
     with running([*PAIR_USERS, "old", *_others()], scale.profile_of("retention"), CONFIG) as server:
-        command = ["import", str(_written(server.folder, count))]
-        _relay(server, *command).check_returncode()
+        server.command("import", str(_written(server.folder, count)))
         loop = Loop()
         conversations = pairs(server, loop)
         pace(loop, conversations, PACE, scale.warm_up)
         before = Window(server, conversations)
         pace(loop, conversations, PACE, scale.seconds)
         before.end()
-        _relay(server, "retention", "run", wait=False)
+        _begin(server, "retention", "run")
         while not _found(server, "SELECT 1 FROM retention_runs"):  # starting the command is no part of it
             pace(loop, conversations, PACE, scale.warm_up)
         during = Window(server, conversations)
@@ -71,12 +70,9 @@ def _written(folder: Path, count: int) -> Path:
     return path
 
 
-def _relay(server: Server, *arguments: str, wait: bool = True) -> "subprocess.CompletedProcess[bytes]":
+def _begin(server: Server, *arguments: str) -> None:
     command = [sys.executable, "-m", "relay", *arguments, "--config", str(server.folder / "relay.toml")]
-    if wait:
-        return subprocess.run(command, capture_output=True, timeout=600)
     subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return subprocess.CompletedProcess(command, 0)
 
 
 def _found(server: Server, query: str) -> bool:

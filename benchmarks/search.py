@@ -14,7 +14,8 @@ import msgspec
 
 from benchmarks.frames import Frame, MismatchError, masked
 from benchmarks.languages import Language, languages
-from benchmarks.load import Client, Loop, connect_all
+from benchmarks.load import Client, connect_all
+from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.report import Result, Target, milliseconds, percentile
 from benchmarks.server import Server, running

@@ -15,7 +15,8 @@ import httpx
 import msgspec
 
 from benchmarks.frames import MismatchError
-from benchmarks.load import Client, Loop
+from benchmarks.load import Client
+from benchmarks.loop import Loop
 from benchmarks.machine import memory_kib
 
 START_SECONDS, STOP_SECONDS = 20, 20
@@ -30,7 +31,7 @@ port = 0
 path = "relay.db"
 durability = "full"
 [replay]
-limit = 2000
+limit = {replay}
 [limits]
 messages_per_second = 0
 message_bytes_per_second = 0
@@ -72,6 +73,18 @@ class Server:
             raise MismatchError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return msgspec.json.decode(answer.content, type=dict[str, object])
 
+    def command(self, *arguments: str) -> None:
+        """Run a command of relay's beside the server.
+
+        Raises:
+            MismatchError: it fails.
+        """
+        command = [sys.executable, "-m", "relay", *arguments, "--config", str(self.folder / "relay.toml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800, env=own_environ())
+        if done.returncode != 0:
+            told = f"relay {' '.join(arguments)} exited with {done.returncode}"
+            raise MismatchError(f"{told}:\n{done.stderr[-2000:]}")
+
 
 @contextmanager
 def scratch() -> Iterator[Path]:
@@ -83,36 +96,57 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def running(users: Sequence[str], profile: Path | None = None, config: str = "") -> Iterator[Server]:
+def running(
+    users: Sequence[str], profile: Path | None = None, config: str = "", replay: int = 2000
+) -> Iterator[Server]:
     """Start a server on an empty database with these users, and end it by SIGTERM.
 
-    `config` is appended to its configuration. With `profile`, it runs under cProfile and leaves its statistics
-    there: the figures are then no measure.
+    `config` is appended to its configuration, `replay` is its limit of a replay. With `profile`, it runs under
+    cProfile and leaves its statistics there: the figures are then no measure.
 
     Raises:
         MismatchError: the server does not start, or does not end by itself and with exit code 0.
     """
-    # Settings come from the environment too: none of the caller's may reach the measured server.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    with prepared(users, config, replay) as (folder, tokens), serving(folder, tokens, profile) as server:
+        yield server
+
+
+@contextmanager
+def prepared(users: Sequence[str], config: str = "", replay: int = 2000) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Make a folder with a configuration, and a database with these users; yield it and their tokens."""
     with scratch() as folder:
-        file, log = folder / "relay.toml", folder / "log"
-        file.write_text(CONFIG + config)
-        tokens = import_users(users, file, environ)
-        profiler = ["-m", "cProfile", "-o", str(profile.resolve())] if profile else []
-        command = [sys.executable, *profiler, "-m", "relay", "serve", "--config", str(file)]
-        with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environ)
-        try:
-            yield Server(process.pid, await_port(process, log), tokens, folder)
-            process.terminate()
-            code = process.wait(STOP_SECONDS)
-        except BaseException as error:
-            process.kill()
-            process.wait()
-            error.add_note(f"the end of the server's log:\n{log.read_text()[-2000:]}")
-            raise
-        if code != 0:
-            raise MismatchError(f"the server exited with {code}:\n{log.read_text()[-2000:]}")
+        (folder / "relay.toml").write_text(CONFIG.format(replay=replay) + config)
+        yield folder, import_users(users, folder / "relay.toml", own_environ())
+
+
+@contextmanager
+def serving(folder: Path, tokens: Mapping[str, str], profile: Path | None = None) -> Iterator[Server]:
+    """Start a server in a folder that was prepared, and end it by SIGTERM.
+
+    Raises:
+        MismatchError: the server does not start, or does not end by itself and with exit code 0.
+    """
+    file, log = folder / "relay.toml", folder / "log"
+    profiler = ["-m", "cProfile", "-o", str(profile.resolve())] if profile else []
+    command = [sys.executable, *profiler, "-m", "relay", "serve", "--config", str(file)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=own_environ())
+    try:
+        yield Server(process.pid, await_port(process, log), tokens, folder)
+        process.terminate()
+        code = process.wait(STOP_SECONDS)
+    except BaseException as error:
+        process.kill()
+        process.wait()
+        error.add_note(f"the end of the server's log:\n{log.read_text()[-2000:]}")
+        raise
+    if code != 0:
+        raise MismatchError(f"the server exited with {code}:\n{log.read_text()[-2000:]}")
+
+
+def own_environ() -> dict[str, str]:
+    """Return the environment without settings: none of the caller's may reach the measured server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
 
 
 def import_users(users: Sequence[str], config: Path, environ: Mapping[str, str]) -> dict[str, str]:

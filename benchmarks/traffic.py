@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from benchmarks.frames import Frame, MismatchError, masked
-from benchmarks.load import Client, Loop
+from benchmarks.load import Client
+from benchmarks.loop import Loop
 
 TEXT_BYTES = 200
 ID_BYTES = 12

@@ -6,7 +6,8 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.frames import MismatchError, SharedDecoder
-from benchmarks.load import Loop, connect_all
+from benchmarks.load import connect_all
+from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.report import Result, Target, percentile
 from benchmarks.server import Server, running
@@ -50,14 +51,16 @@ class Window:
             raise MismatchError("nothing was acked or nothing arrived during the whole window")
 
 
-def saturate(server: Server, loop: Loop, conversations: Sequence[Conversation], scale: Scale) -> Window:
+def saturate(
+    server: Server, loop: Loop, conversations: Sequence[Conversation], scale: Scale, in_flight: int = IN_FLIGHT
+) -> Window:
     """Keep the same number of messages in flight, measure after a warm-up, then verify every message.
 
     Raises:
         MismatchError: a message is lost, doubled, altered or out of order.
     """
     for conversation in conversations:
-        conversation.start(IN_FLIGHT)
+        conversation.start(in_flight)
     loop.run_for(scale.warm_up)
     window = Window(server, conversations)
     loop.run_for(scale.seconds)
@@ -125,10 +128,10 @@ def paced(scale: Scale) -> Result:
     )
 
 
-def group(scale: Scale) -> Result:
+def group(scale: Scale, members: int = GROUP_MEMBERS) -> Result:
     """Run durable messages to a group whose members are all connected."""
-    users = [f"member{n:03d}" for n in range(GROUP_MEMBERS)]
-    with running(users, scale.profile_of("group")) as server:
+    users = [f"member{n:04d}" for n in range(members)]
+    with running(users, scale.profile_of(f"group-{members}")) as server:
         body = {"name": "Benchmark", "group_id": GROUP, "members": users}
         server.rest(users[0], "POST", "/api/groups", body)
         base = last_seq(server, users[0], GROUP)
@@ -142,13 +145,14 @@ def group(scale: Scale) -> Result:
         loop.close()
     usage = window.usage
     cost = usage.server / window.delivered * 1e6
+    bound = {GROUP_MEMBERS: [Target(f"CPU of a delivery in a group of {members}", cost, 3, "µs")]}
     return Result(
-        f"group of {GROUP_MEMBERS}, {GROUP_SENDERS} x {IN_FLIGHT} in flight",
+        f"group of {members:,}, {GROUP_SENDERS} x {IN_FLIGHT} in flight",
         f"{window.delivered / usage.wall:,.0f} deliveries/s",
         window.latencies,
         f"{cost:.2f} µs/delivery",
         usage,
-        [Target(f"CPU of a delivery in a group of {GROUP_MEMBERS}", cost, 3, "µs")],
+        bound.get(members, []),
     )
 
 

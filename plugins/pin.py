@@ -24,6 +24,7 @@ from relay.plugin import (
     MessageType,
     Migration,
     Payload,
+    PortableTable,
     RelayError,
     Role,
     Routes,
@@ -177,6 +178,12 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_migrations() -> list[Migration]:
     """Create the table of pinned messages."""
     return [Migration(name="pins", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry the pins over."""
+    return [PortableTable(name="pins", messages=("message_id",), channel="channel_id")]
 
 
 @hookimpl

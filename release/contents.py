@@ -96,6 +96,7 @@ def files(compiled: Path) -> Pairs:
     """
     pairs = [*_tree(ROOT / "relay" / "web", "relay/web"), *_tree(ROOT / "config", "relay/samples")]
     pairs += _tree(ROOT / "plugins", "relay/bundled_plugins")
+    pairs.append((str(ROOT / "relay/app/converting/emoji.txt"), "relay/app/converting"))
     for path in sorted((ROOT / "plugins").rglob("*.py")):
         folder = Path("relay/bundled_plugins") / path.relative_to(ROOT / "plugins").parent / "__pycache__"
         name = f"{path.stem}.{sys.implementation.cache_tag}.pyc"

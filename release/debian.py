@@ -19,6 +19,7 @@ from release.contents import ROOT
 TREE: Final = ROOT / "build" / "deb"
 SCRIPTS: Final = ROOT / "release" / "debian"
 UNIT: Final = "usr/lib/systemd/system/relay.service"
+SOCKET: Final = "usr/lib/systemd/system/relay.socket"
 SETTINGS: Final = "etc/relay/relay.toml"
 _DOC: Final = "usr/share/doc/relay-server"
 _CONTROL: Final = """\
@@ -56,6 +57,8 @@ def lay_out(tree: Path, architecture: str) -> None:
     (tree / "usr/bin").mkdir()
     (tree / "usr/bin/relay").symlink_to("../lib/relay/relay")
     _write(tree / UNIT, unit((ROOT / "config/relay.service").read_text(encoding="utf-8")))
+    socket = (ROOT / "config/relay.socket").read_text(encoding="utf-8")
+    _write(tree / SOCKET, socket[socket.index("[Unit]") :])
     _write(tree / SETTINGS, (ROOT / "config/production.toml").read_text(encoding="utf-8"))
     (tree / "etc/relay/plugins.d").mkdir()
     _write(tree / _DOC / "copyright", (ROOT / "LICENSE").read_text(encoding="utf-8"))

@@ -1,5 +1,7 @@
 """Rules and fixtures of all tests: virtual time, and a whole server in memory."""
 
+import dataclasses
+import gc
 import inspect
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from relay.services import passwords
 from relay.testing import World
 from relay.testing import world as open_world
 from relay.testing.pytest_plugin import run_on_virtual_time
@@ -15,9 +18,17 @@ from relay.testing.pytest_plugin import run_on_virtual_time
 settings.register_profile("relay", deadline=None)
 settings.load_profile("relay")
 
+# A hash that costs what it should takes as long as a whole test, on a thread, and time would be virtual meanwhile.
+TRUE_COST = passwords.COST
+passwords.COST = dataclasses.replace(TRUE_COST, time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`."""
+    """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`.
+
+    The `long` ones begin first: one that began last would run alone, while all other processors have nothing to do.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
         real = item.get_closest_marker("real_time") or item.get_closest_marker("e2e")
@@ -36,3 +47,9 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     users, environ = (("alice", "bob"), {}) if marker is None else (marker.args, marker.kwargs)
     async with open_world(tmp_path, *users, **environ) as running:
         yield running
+
+
+def pytest_collection_finish() -> None:
+    """Set all that is imported and collected apart: each full garbage collection would look through it in vain."""
+    gc.collect()
+    gc.freeze()

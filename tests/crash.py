@@ -21,7 +21,8 @@ from pathlib import Path
 import httpx
 
 from tests.e2e.crashing import Client, Violation, check_file, check_history, check_received, copied
-from tests.e2e.server import Server, Tables
+from tests.e2e.server import RELAY, Server, Tables
+from tests.e2e.wire import PATIENCE
 
 KILL_WITHIN = 0.25  # seconds of load before the kill, at most
 EARLY_KILLS = 0.1  # the share of rounds that are killed while the server still starts
@@ -37,7 +38,7 @@ class Campaign:
 
     def __init__(self, folder: Path, clients: int, random_: random.Random) -> None:
         self.random = random_
-        self.server = Server(folder, SETTINGS)
+        self.server = Server(folder, SETTINGS, command=RELAY)
         names = [f"user{i}" for i in range(clients)]
         tokens = self.server.import_users(names)
         self.server.start()
@@ -75,7 +76,7 @@ class Campaign:
         time.sleep(moment)
         self.server.kill()
         for thread in threads:
-            thread.join(timeout=15)
+            thread.join(timeout=PATIENCE)
             if thread.is_alive():
                 raise Violation("a client hangs after the server is gone")
 
@@ -86,7 +87,7 @@ class Campaign:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=PATIENCE)
         for client in self.clients:
             client.raise_failure()
         check_history(self.server, self.clients, self.groups)

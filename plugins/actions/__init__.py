@@ -17,6 +17,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    PortableTable,
     Server,
     SessionHook,
     hookimpl,
@@ -40,6 +41,16 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_migrations() -> list[Migration]:
     """Create the tables."""
     return [Migration(name="actions", sql=state.SCHEMA)]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry over which messages' actions were answered, and by whom."""
+    messages = ("message_id",)
+    return [
+        PortableTable(name="actions_messages", messages=messages),
+        PortableTable(name="actions_answers", messages=("answer_id", *messages)),
+    ]
 
 
 @hookimpl

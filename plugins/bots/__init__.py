@@ -21,6 +21,7 @@ from relay.plugin import (
     MessageType,
     Migration,
     PageExtension,
+    PortableTable,
     RelayError,
     Routes,
     Server,
@@ -72,6 +73,12 @@ def relay_migrations() -> list[Migration]:
         Migration(name="plugin_commands", sql=plugin_commands.SCHEMA),
         Migration(name="threads", sql=registry.THREADS),
     ]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry over which users are bots, and their commands; each bot needs a new token."""
+    return [PortableTable(name="bots_bots"), PortableTable(name="bots_commands")]
 
 
 @hookimpl

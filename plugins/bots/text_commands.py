@@ -46,7 +46,7 @@ def note(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry
     """Note messages that begin with a command, or that name a bot; called inside their transaction."""
     for entry in entries:
         # Most texts fail this test, and cost no decoding. Payloads are encoded without spaces.
-        if _STARTS_WITH_SLASH in entry.payload and entry.seq is not None:
+        if _STARTS_WITH_SLASH in entry.payload and entry.seq is not None and not entry.past:
             content = msgspec.json.decode(entry.payload).get("content", "")
             found = _COMMAND.fullmatch(content)
             if found is not None and _invokes(server, connection, entry.sender_id, found, options):

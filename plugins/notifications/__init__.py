@@ -13,6 +13,7 @@ from relay.plugin import (
     MessageHook,
     MessageType,
     Migration,
+    PortableTable,
     RelayError,
     Routes,
     Server,
@@ -113,6 +114,13 @@ def relay_migrations() -> list[Migration]:
         Migration(name="everything", sql=EVERYTHING),
         Migration(name="sent", sql=tracing.SCHEMA),
     ]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry over what people chose; the devices that were told of things belong to the other server."""
+    names = ("notifications_muted", "notifications_people", "notifications_everything")
+    return [PortableTable(name=name) for name in names]
 
 
 @hookimpl

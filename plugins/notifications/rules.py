@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from relay.plugin import MessageType, SentEnvelope, Server, other_party, read_records
+from relay.plugin import SAID_HERE, MessageType, SentEnvelope, Server, other_party, read_records
 
 from .options import Options, Rule
 
@@ -87,9 +87,13 @@ _EVERYTHING = Rule()
 
 
 def read_slice(connection: sqlite3.Connection, after: int, until: int) -> tuple[list[tuple[Any, ...]], int]:
-    """Return the rows of a part of the log, 500 at most, and the position up to which that was read."""
+    """Return the rows of a part of the log, 500 at most, and the position up to which that was read.
+
+    Nobody is notified of what was imported.
+    """
     rows = connection.execute(
-        f"{SELECT_MESSAGES} WHERE l.message_id > ? AND l.message_id <= ? ORDER BY l.message_id LIMIT ?",
+        f"{SELECT_MESSAGES} WHERE l.message_id > ? AND l.message_id <= ? AND {SAID_HERE}"
+        " ORDER BY l.message_id LIMIT ?",
         (after, until, _SLICE),
     ).fetchall()
     return rows, (rows[-1][0] if len(rows) == _SLICE else until)

@@ -21,6 +21,7 @@ from relay.plugin import (
     Migration,
     PageExtension,
     Payload,
+    PortableTable,
     RelayError,
     Routes,
     Server,
@@ -158,6 +159,13 @@ def relay_options() -> type[msgspec.Struct]:
 def relay_migrations() -> list[Migration]:
     """Create the tables of polls and votes."""
     return [Migration(name="votes", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry polls and votes over."""
+    tables = ("polls_polls", "polls_votes", "polls_counts")
+    return [PortableTable(name=name, messages=("message_id",)) for name in tables]
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from relay.plugin import (
     Name,
     PageExtension,
     Payload,
+    PortableTable,
     RelayError,
     Routes,
     Server,
@@ -93,6 +94,12 @@ def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequenc
 def relay_migrations() -> list[Migration]:
     """Create the table of tasks."""
     return [Migration(name="tasks", sql=SCHEMA)]
+
+
+@hookimpl
+def relay_portable_tables() -> list[PortableTable]:
+    """Carry the tasks over."""
+    return [PortableTable(name="tasks_tasks", messages=("message_id",), channel="channel_id", seqs=("seq",))]
 
 
 @hookimpl

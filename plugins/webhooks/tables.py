@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from relay.plugin import Server
+from relay.plugin import SAID_HERE, Server
 
 from .filter import Choice, StoredMessage
 
@@ -161,7 +161,7 @@ def remove_hook(connection: sqlite3.Connection, hook_id: str) -> None:
 def read_log(connection: sqlite3.Connection, position: int, limit: int) -> list[StoredMessage]:
     """Return the stream messages that were stored after a position, oldest first."""
     rows = connection.execute(
-        f"{_MESSAGE} WHERE l.message_id > ? ORDER BY l.message_id LIMIT ?", (position, limit)
+        f"{_MESSAGE} WHERE l.message_id > ? AND {SAID_HERE} ORDER BY l.message_id LIMIT ?", (position, limit)
     )
     return [StoredMessage(*row) for row in rows]
 
@@ -171,7 +171,7 @@ def read_conversation(
 ) -> list[StoredMessage]:
     """Return messages of one conversation with a seq above `after` and up to `until`, oldest first."""
     rows = connection.execute(
-        f"{_MESSAGE} WHERE l.channel_id = ? AND l.seq > ? AND l.seq <= ? ORDER BY l.seq LIMIT ?",
+        f"{_MESSAGE} WHERE l.channel_id = ? AND l.seq > ? AND l.seq <= ? AND {SAID_HERE} ORDER BY l.seq LIMIT ?",
         (channel_id, after, until, limit),
     )
     return [StoredMessage(*row) for row in rows]

@@ -21,6 +21,7 @@ from msgspec import Meta
 from relay.app import (
     admin_audit,
     admin_backups,
+    admin_data,
     admin_export,
     admin_groups,
     admin_inspector,
@@ -95,6 +96,11 @@ async def rename_user(engine: Engine, actor: Actor, user_id: str, display_name: 
 async def erase_user(engine: Engine, actor: Actor, user_id: str) -> Answer:
     """Erase an account for good; see `Administration.erase_within`."""
     return (await engine.administration.erase_within(actor, user_id))._asdict()
+
+
+async def delete_user(engine: Engine, actor: Actor, user_id: str) -> None:
+    """Delete an account for good, and nothing of what its user said; see `Administration.delete`."""
+    await engine.administration.delete(actor, user_id)
 
 
 async def set_password(engine: Engine, actor: Actor, user_id: str, password: str) -> Answer:
@@ -192,6 +198,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "user.disable": disable_user,
     "user.enable": enable_user,
     "user.erase": erase_user,
+    "user.delete": delete_user,
     "user.passwd": set_password,
     "user.role": set_role,
     "user.rename": rename_user,
@@ -231,6 +238,7 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "audit.list": admin_audit.list_audit,
     "notify": notifying.notify,
     "import": importing.import_messages,
+    "export.begin": admin_data.begin_export,
     "trace": admin_trace.trace,
     "backup.start": admin_backups.start_backup,
     "backup.record": admin_backups.record_backup,

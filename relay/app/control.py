@@ -41,7 +41,7 @@ TOLD: Final = frozenset({
     "user_id", "group_id", "owner", "sender_id", "target_id", "members", "user_ids", "user", "target", "client_id",
     "token_id", "report_id", "message_id", "plugin", "name", "command", "schedule", "key", "address", "invite",
     "label", "role", "kind", "act", "state", "seconds", "until", "days", "uses", "groups", "about", "by", "lines",
-    "language",
+    "language", "credentials", "source",
 })  # fmt: skip
 """The arguments that are logged, of lists their length; the others may be secrets, or what somebody wrote."""
 

@@ -28,6 +28,7 @@ _PLACES: Final = {
     "send": "sending:send",
     "notify": "notifying:notify",
     "tail": "tailing:tail",
+    "export": "whole_exporting:export",
     "import": "importing:import_messages",
     "trace": "tracing:trace",
     "reload": "operating:reload",

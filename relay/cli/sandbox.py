@@ -72,7 +72,8 @@ def _muted(settings: Settings, database: Path, port: int) -> Settings:
         settings,
         server=replace(settings.server, **here),
         storage=replace(settings.storage, path=str(database)),
-        plugins=replace(settings.plugins, admin_changes=False),  # they would go into the server's own relay.toml
+        # Changes would go into the server's own relay.toml, and a reload of that would undo what is muted here.
+        plugins=replace(settings.plugins, admin_changes=False, file=None),
         mail=MailSettings(),
         backup=BackupSettings(),
     )

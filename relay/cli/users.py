@@ -130,6 +130,11 @@ def erase(name: str, yes: bool) -> None:
     """
     if not yes:
         raise click.UsageError(f"this erases {name} and all that they wrote, for good; say --yes if you mean it")
+    _erase(name)
+
+
+def _erase(name: str) -> None:
+    """Erase an account, and tell how far it is while that takes."""
     while True:
         found = perform("user.erase", user_id=name)
         if found["done_at"] is not None:
@@ -139,6 +144,27 @@ def erase(name: str, yes: bool) -> None:
     if (found["kept"] or found["files_kept"]) and not wants_json():
         held = f"{_count(found['kept'], 'message')} and {_count(found['files_kept'], 'file')}"
         click.echo(f"user {name}: {held} stay, as they are on legal hold")
+
+
+@user.command()
+@click.argument("name")
+@click.option(
+    "--erase", "also_erase", is_flag=True, help="Erase what they said as well, as `relay user erase` does."
+)
+@click.option("--yes", is_flag=True, help="Really do it: the account cannot be brought back.")
+def delete(name: str, also_erase: bool, yes: bool) -> None:
+    """Delete the account of the user NAME for good; what they said stays, under their name. Their id stays taken.
+
+    Their connections end now, their password, tokens, devices and addresses are deleted, and they leave their
+    groups, as with `relay user erase`.
+    """
+    if not yes:
+        raise click.UsageError(f"nothing brings the account of {name} back; say --yes if you mean it")
+    if also_erase:
+        _erase(name)
+        return
+    perform("user.delete", user_id=name)
+    tell(f"user {name}: deleted", user_id=name, deleted=True)
 
 
 user.add_command(export_user)

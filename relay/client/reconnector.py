@@ -27,7 +27,7 @@ _GOODBYE_SECONDS: Final = 3.0
 _RESTART_SECONDS: Final = 60.0
 """How long a server that stopped is expected back soon, so that waits are short."""
 
-_RESTART_WAIT_SECONDS: Final = 5.0
+_RESTART_WAIT_SECONDS: Final = 3.0
 """The longest wait meanwhile; twice what the server asked for where that is more, as it spreads many clients."""
 
 OpenWebSocket = Callable[[trio.Nursery], Awaitable[WebSocket]]

@@ -162,11 +162,12 @@ class Session:
     async def _watch_silence(self) -> None:
         longest = 2 * self._heartbeat_seconds
         while longest > 0:
-            quiet = trio.current_time() - self._websocket.last_inbound
-            if quiet >= longest:
+            # An absolute time: what is left until it may be too little to be added to the clock's time.
+            until = self._websocket.last_inbound + longest
+            if trio.current_time() >= until:
                 self._finish(Close(CONNECTION_LOST, f"the server was silent for {longest:g} s"))
                 return
-            await trio.sleep(longest - quiet)
+            await trio.sleep_until(until)
 
     # ---- frames
 

@@ -58,7 +58,7 @@ class Asking:
         self._server_of = server_of
         self._queue = queue
         self._required = required
-        self._scan_seconds = scan_seconds
+        self.scan_seconds = scan_seconds
 
     async def ask(self, what: What, question: Question) -> None:
         """Ask every hook that is for it, in their order.
@@ -98,7 +98,7 @@ class Asking:
         Raises:
             RelayError: its refusal.
         """
-        seconds = self._scan_seconds if name == "scan" else None
+        seconds = self.scan_seconds if name == "scan" else None
         before = _values(question)
         try:
             answer = await guard.call_async(

@@ -107,13 +107,15 @@ def _import(module_name: str, path: Path) -> ModuleType:
     # Bytecode is known by its source's second and size: two edits within a second would be taken for one.
     changes = path.suffix == ".py" and not path.is_relative_to(bundled_directory())
     loader = _SourceLoader(module_name, str(path)) if changes else None
+    before = sys.modules.get(module_name)
+    if before is not None and before.__file__ == str(path) and not changes:
+        return before  # relay's own, which an earlier engine of this process has imported
     spec = importlib.util.spec_from_file_location(
         module_name, path, loader=loader, submodule_search_locations=folders
     )
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(module_name)
     if before is not None and before.__file__ != str(path):
         take_out(module_name)  # another plugin of the same name, in another folder: its modules are not this one's
     sys.modules[module_name] = module

@@ -138,6 +138,7 @@ class Dispatcher:
         draft, original = self._checked(route, sender, envelope, payload, conversation)
         if route.hooked:
             self._hooks.before_nowait(draft)
+            self._check_content(draft)
         return self._submission(route, draft, envelope.meta, original, conversation)
 
     async def draft(self, sender: Sender, envelope: Envelope, *, paced: bool = True) -> Submission:

@@ -314,8 +314,26 @@ class Engine:
         self.groups.limit(limits.group_members, limits.groups_per_user)
         self.presence.limit(limits.following_per_user)
         self.audit.change(audit.keep_days, audit.addresses)
+        self._take_accounts(settings)
+        files = settings.attachments
+        self.attachments.limit(
+            files.max_bytes, files.quota_bytes, files.uploads_at_once, files.upload_minutes * 60
+        )
+        self.attachments.collect_every(files.collect_minutes * 60, files.keep_unused_hours * 3600)
+        self.asking.scan_seconds = files.scan_seconds
+        self.backups.change(settings.backup)
         for server in self._servers.values():
             server.settings = shared_settings(settings)
+
+    def _take_accounts(self, settings: Settings) -> None:
+        accounts, logins = settings.accounts, self.logins
+        self.registration.mode = self.invitations.mode = accounts.registration
+        logins.token_days, logins.by_password = accounts.token_days, accounts.password_login
+        logins.password_min_length = accounts.password_min_length
+        logins.second_factors.required_for = accounts.require_second_factor_for
+        self.own_account.allowed = accounts.erase_own
+        self.recovery.domains = factories.mail_domains(settings)
+        self.mailer.use(factories.make_delivery(settings))
 
     def restartable(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Return the tasks whose fault costs nobody a message, by name."""

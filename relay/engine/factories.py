@@ -21,7 +21,7 @@ from relay.services.envelopes import PerRecipient
 from relay.services.groups import Groups
 from relay.services.limits import Rates, TokenBuckets
 from relay.services.logins import Logins
-from relay.services.mailer import Mailer
+from relay.services.mailer import Deliver, Mailer
 from relay.services.offline_queue import Delivered, OfflineQueue
 from relay.services.permissions import holds
 from relay.services.presence import PresenceService
@@ -181,7 +181,18 @@ def make_default_rights(types: Mapping[str, MessageType]) -> Rights:
 
 def make_mailer(settings: Settings, runner: Runner, now: Now) -> Mailer:
     """Return what sends mails; it sends none where `[mail]` names no server."""
-    return Mailer(runner, now, SmtpClient(settings.mail).send if settings.mail.smtp_host else None)
+    return Mailer(runner, now, make_delivery(settings))
+
+
+def make_delivery(settings: Settings) -> Deliver | None:
+    """Return what hands mails to the server of `[mail]`; None where it names none."""
+    return SmtpClient(settings.mail).send if settings.mail.smtp_host else None
+
+
+def mail_domains(settings: Settings) -> frozenset[str]:
+    """Return the domains whose mail addresses may have an account without an invitation."""
+    by_domain = settings.accounts.registration == "domain"
+    return frozenset(settings.accounts.mail_domains if by_domain else ())
 
 
 def make_recovery(
@@ -195,7 +206,6 @@ def make_recovery(
     links: TokenBuckets,
 ) -> Recovery:
     """Return the service of links for passwords, addresses and new accounts."""
-    by_domain = settings.accounts.registration == "domain"
     return Recovery(
         runner,
         accounts,
@@ -204,7 +214,7 @@ def make_recovery(
         audit,
         now,
         page=settings.server.public_url.rstrip("/"),
-        domains=frozenset(settings.accounts.mail_domains if by_domain else ()),
+        domains=mail_domains(settings),
         links=links,
     )
 

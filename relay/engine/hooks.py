@@ -153,7 +153,9 @@ class Hooks:
     def stored(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Call the `stored` hooks for messages that were stored."""
         for guard, hook in ((owned.guard, owned.part) for owned in self._stored):
-            mine = entries if hook.types is None else [entry for entry in entries if entry.type in hook.types]
+            mine = entries
+            if hook.types is not None:  # who names types reads what the messages say: of a tombstone, nothing
+                mine = [entry for entry in entries if entry.type in hook.types and not entry.erased]
             for some in slices(mine):
                 if guard.quarantined:
                     break
@@ -232,7 +234,12 @@ class Hooks:
     # After the fact, in each plugin's own task.
 
     def observe(self, submission: Submission) -> None:
-        """Queue a committed message for the `committed` hooks; see `relay.services.router.Observer`."""
+        """Queue a committed message for the `committed` hooks; see `relay.services.router.Observer`.
+
+        What was said on another server has been acted on there.
+        """
+        if submission.entry.past:
+            return
         for owned in self._committed:
             if owned.part.covers(submission.entry.type):
                 self._queue(owned.guard, "committed", owned.part.committed, submission.entry)

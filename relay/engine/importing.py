@@ -1,19 +1,22 @@
-"""Import: stored messages of another system, on the same path as a client's."""
+"""Import: messages of another system, on the same path as a client's, and the records of an export."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
 
 from relay.engine.engine import Engine
+from relay.engine.record_import import Outcome, RecordImport
 from relay.engine.submitter import InternalSender
 from relay.protocol.envelope import EMPTY, Envelope, Meta, Name
 from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ConversationKind, Kind
+from relay.protocol.records import is_record
 from relay.services.acts import Act
 from relay.services.audit import Actor
 from relay.services.router import Submission
@@ -78,16 +81,34 @@ class Imported(msgspec.Struct):
     busy: str | None = None
 
 
+class Options(NamedTuple):
+    """The options of an import.
+
+    Attributes:
+        create_users: create senders and recipients of messages that do not exist.
+        go_on: continue after a line that is refused.
+    """
+
+    create_users: bool = False
+    go_on: bool = False
+
+
 async def import_messages(
-    engine: Engine, actor: Actor, lines: tuple[str, ...], create_users: bool = False, go_on: bool = False
+    engine: Engine,
+    actor: Actor,
+    lines: tuple[str, ...],
+    create_users: bool = False,
+    go_on: bool = False,
+    source: str | None = None,
 ) -> Imported:
-    """Store messages, each a line of JSON, in their order; those that were stored before are skipped.
+    """Store messages and records, each a line of JSON, in their order; what was stored before is skipped.
 
     Args:
-        create_users: create senders and recipients that do not exist.
-        go_on: continue after a message that is refused.
+        create_users: create senders and recipients of messages that do not exist.
+        go_on: continue after a line that is refused.
+        source: where records are from, whose first line is not among these.
     """
-    done = await _import(engine, lines, create_users=create_users, go_on=go_on)
+    done = await _import(engine, RecordImport(engine, source), lines, Options(create_users, go_on))
     await _record(engine, actor, done.stored, done.duplicates, len(done.problems))
     return done
 
@@ -97,19 +118,24 @@ async def _record(engine: Engine, actor: Actor, stored: int, duplicates: int, re
     await engine.audit.record(actor, Act.MESSAGES_IMPORTED, details=details)
 
 
-async def _import(engine: Engine, lines: Sequence[str], *, create_users: bool, go_on: bool) -> Imported:
+async def _import(engine: Engine, taking: RecordImport, lines: Sequence[str], options: Options) -> Imported:
     """Store lines, for as long as one answer may take."""
     done = Imported()
     until = trio.current_time() + _SECONDS
     while done.taken < len(lines) and trio.current_time() < until:
         part = lines[done.taken : done.taken + _SLICE]
-        if create_users:
-            await _create_users(engine, part)
-        submissions, refused = await _submit(engine, part, go_on=go_on)
-        _count(done, submissions, refused, len(part))
-        if done.problems and not go_on:
+        recorded = is_record(part[0])
+        part = list(takewhile(is_record if recorded else _is_envelope, part))
+        if recorded:
+            outcome = await taking.take(part, go_on=options.go_on)
+        else:
+            if options.create_users:
+                await _create_users(engine, part)
+            outcome = await _submit(engine, part, go_on=options.go_on)
+        _count(done, outcome, len(part))
+        if done.problems and not options.go_on:
             done.taken = done.problems[0].line
-        if done.busy is not None or (done.problems and not go_on):
+        if done.busy is not None or (done.problems and not options.go_on):
             break
     return done
 
@@ -157,17 +183,16 @@ async def import_stream(
     actor: Actor,
     lines: AsyncIterator[str | RelayError],
     *,
-    create_users: bool = False,
-    go_on: bool = False,
+    options: Options = Options(),  # noqa: B008 - an immutable value
 ) -> Report:
-    """Store the messages of a stream of lines as it comes, as `import_messages` does; blank lines are skipped.
+    """Store the lines of a stream as it comes, as `import_messages` does; blank lines are skipped.
 
     A line may be an error that says why it could not be read.
 
     What was stored stays where the stream breaks off: the same import again goes on. There is one entry in the
     audit log.
     """
-    report = Report()
+    report, taking = Report(), RecordImport(engine)
     waiting: list[tuple[int, str]] = []
     number = size = 0
     try:
@@ -178,13 +203,13 @@ async def import_stream(
                 waiting.append((number, line))
                 size += len(line)
             if unread or len(waiting) == _SLICE or size > _SLICE_CHARACTERS:
-                await _take(engine, report, waiting, create_users=create_users, go_on=go_on)
+                await _take(engine, taking, report, waiting, options)
                 waiting, size = [], 0
             if isinstance(line, RelayError) and not report.over:
-                report.refuse(number, line, go_on=go_on)
+                report.refuse(number, line, go_on=options.go_on)
             if report.over:
                 return report
-        await _take(engine, report, waiting, create_users=create_users, go_on=go_on)
+        await _take(engine, taking, report, waiting, options)
         return report
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + _RECORD_SECONDS):
@@ -192,16 +217,16 @@ async def import_stream(
 
 
 async def _take(
-    engine: Engine, report: Report, waiting: Sequence[tuple[int, str]], *, create_users: bool, go_on: bool
+    engine: Engine, taking: RecordImport, report: Report, waiting: Sequence[tuple[int, str]], options: Options
 ) -> None:
     """Store lines, and wait for a server that is busy as long as it gets on."""
     until = trio.current_time() + _BUSY_SECONDS
     while waiting:
         numbers, texts = [number for number, _ in waiting], [text for _, text in waiting]
-        done = await _import(engine, texts, create_users=create_users, go_on=go_on)
+        done = await _import(engine, taking, texts, options)
         report.add(done, numbers)
         waiting = waiting[done.taken :]
-        if done.problems and not go_on:
+        if done.problems and not options.go_on:
             report.next_line = waiting[0][0]
             return
         if done.taken:
@@ -213,28 +238,29 @@ async def _take(
             await trio.sleep(_PAUSE)
 
 
-def _count(done: Imported, submissions: dict[int, Submission], refused: dict[int, RelayError], size: int) -> None:
+def _is_envelope(line: str) -> bool:
+    return not is_record(line)
+
+
+def _count(done: Imported, outcome: Outcome, size: int) -> None:
     """Add the results of a slice, up to the first line that the server was too busy for."""
-    errors = refused | {n: one.entry.error for n, one in submissions.items() if one.entry.error is not None}
+    errors = outcome.refused
     busy = next((number for number in sorted(errors) if errors[number].retry), size)
     if busy < size:
         done.busy = errors[busy].message
     for number, error in sorted(errors.items()):
         if number < busy:
             done.problems.append(Problem(done.taken + number, error.code, error.message))
-    for number, submission in submissions.items():
-        if number < busy and number not in errors:
-            done.duplicates += submission.entry.duplicate
-            done.stored += not submission.entry.duplicate
+    done.stored += sum(number < busy for number in outcome.new)
+    done.duplicates += sum(number < busy for number in outcome.there)
     done.taken += busy
 
 
-async def _submit(
-    engine: Engine, lines: Sequence[str], *, go_on: bool
-) -> tuple[dict[int, Submission], dict[int, RelayError]]:
-    """Submit lines and wait for all results; return submissions and refusals by line number."""
+async def _submit(engine: Engine, lines: Sequence[str], *, go_on: bool) -> Outcome:
+    """Submit lines and wait for all results."""
     drafted: dict[int, Submission] = {}
-    refused: dict[int, RelayError] = {}
+    outcome = Outcome()
+    refused = outcome.refused
     for number, text in enumerate(lines):
         try:
             line = _read(text)
@@ -257,7 +283,13 @@ async def _submit(
         # The results come in order, and none before this task waits.
         submitted[max(submitted)].answered = lambda _entry: answered.set()
         await answered.wait()
-    return submitted, refused
+    for number, submission in submitted.items():
+        entry = submission.entry
+        if entry.error is not None:
+            refused[number] = entry.error
+        else:
+            outcome.add(number, new=not entry.duplicate)
+    return outcome
 
 
 def _past(timestamp: float | None, now: float) -> float | None:

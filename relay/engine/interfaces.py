@@ -33,7 +33,7 @@ from relay.services.blocks import Blocks
 from relay.services.channels import EVERYBODY, ChannelManager, Conversation
 from relay.services.connections import WebSocketManager
 from relay.services.history import HistorySaver
-from relay.services.logins import SignedIn
+from relay.services.logins import Logins, SignedIn
 from relay.services.permissions import require_member, require_role, user
 from relay.services.presence import PresenceService
 from relay.services.registration import Registration
@@ -65,6 +65,7 @@ class Services(Protocol):
     connections: WebSocketManager
     groups: groups.Groups
     history: HistorySaver
+    logins: Logins
     presence: PresenceService
     registration: Registration
     reports: Reports
@@ -81,7 +82,7 @@ class PluginUsers(Users):
         self._runner = services.runner
         self._accounts = services.accounts
         self._registration = services.registration
-        self._by_password = services.settings.accounts.password_login
+        self._logins = services.logins
         self._administration = services.administration
         self._access = services.access
         self._plugin = plugin
@@ -127,7 +128,7 @@ class PluginUsers(Users):
         return SignedInUser(made.token, made.user_id, made.expires_at)
 
     async def has_password(self, user_id: str) -> bool:
-        if not self._by_password:
+        if not self._logins.by_password:
             return False
         with waiting_for_relay():
             return await self._runner.read(

@@ -108,13 +108,15 @@ async def _running(
         try:
             yield
         finally:
-            if engine.runner.health.broken is None:
-                await _save(engine)
-            nursery.cancel_scope.cancel()
-            shields.close()
-            with trio.CancelScope(shield=True):
-                await engine.plugin_tasks.ended.wait()
-            shields.stop()
+            try:
+                if engine.runner.health.broken is None:
+                    await _save(engine)
+            finally:
+                nursery.cancel_scope.cancel()
+                shields.close()
+                with trio.CancelScope(shield=True):
+                    await engine.plugin_tasks.ended.wait()
+                shields.stop()  # nothing else ends its task, so it must be reached where saving fails
 
 
 async def _save(engine: Engine) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final, NamedTuple
@@ -19,7 +21,10 @@ from relay.plugin import hookspecs
 from relay.settings.problems import nearest
 
 _SPECS: Final = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("relay_")}
+_TAKES: Final = {name: tuple(inspect.signature(hook).parameters) for name, hook in _SPECS.items()}
 _MARK: Final = f"{hookspecs.PROJECT}_impl"
+_spare: Final[deque[pluggy.PluginManager]] = deque()
+"""Managers without a plugin: to read the hooks' specifications takes longer than to ask a plugin."""
 
 
 class BadHook(TypeError):
@@ -62,12 +67,37 @@ def ask(name: str, module: ModuleType, options: Mapping[str, Any], places: Mappi
     for named, value in vars(module).items():
         if isinstance(value, FunctionType) and named.startswith("relay_"):
             _check_hook(named, value)
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module, name)
+    with _registered(name, module) as hooks:
+        return _answers(name, module, hooks, options, places)
+
+
+@contextmanager
+def _registered(name: str, module: ModuleType) -> Iterator[Any]:
+    """Register a plugin alone with a manager, and give the manager's hooks."""
+    try:
+        manager = _spare.pop()
+    except IndexError:
+        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager.add_hookspecs(hookspecs)
+    alone = ModuleType(name)  # with the hooks alone: pluggy looks long at each name of a module
+    vars(alone).update((named, value) for named, value in vars(module).items() if _is_marked(value))
+    manager.register(alone, name)
     manager.check_pending()
+    yield manager.hook
+    # Only after what went well: a plugin that failed or hangs may have left something behind in it.
+    manager.unregister(name=name)
+    _spare.append(manager)
+
+
+def _is_marked(value: Any) -> bool:
+    return type(value) is FunctionType and hasattr(value, _MARK)
+
+
+def _answers(
+    name: str, module: ModuleType, hooks: Any, options: Mapping[str, Any], places: Mapping[str, str]
+) -> Registered:
     read: Any = options
-    struct = next(iter(manager.hook.relay_options()), None)
+    struct = next(iter(hooks.relay_options()), None)
     if struct is not None:
         if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
             line = _line(module, "relay_options")
@@ -75,8 +105,9 @@ def ask(name: str, module: ModuleType, options: Mapping[str, Any], places: Mappi
         read = read_options(name, struct, options, places)
     parts: dict[str, list[Any]] = {}
     for hook, kind in PARTS.items():
-        arguments = {"options": read} if "options" in inspect.signature(_SPECS[hook]).parameters else {}
-        answers = getattr(manager.hook, hook)(**arguments)
+        arguments = {"options": read} if "options" in _TAKES[hook] else {}
+        caller = getattr(hooks, hook)
+        answers = caller(**arguments) if caller.get_hookimpls() else []
         parts[hook] = [part for answer in answers for part in _checked(module, hook, kind, answer)]
     return Registered(parts, struct, read)
 
@@ -96,7 +127,7 @@ def _check_hook(name: str, function: FunctionType) -> None:
         raise BadHook(f"there is no hook {name}; {hint}", line)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise BadHook(f"{name} is called and not awaited: write it with def, not async def", line)
-    right = list(inspect.signature(_SPECS[name]).parameters)
+    right = _TAKES[name]
     wrong = [one for one in inspect.signature(function).parameters if one not in right]
     if wrong:
         takes = f"takes {', '.join(right)} or nothing" if right else "takes nothing"

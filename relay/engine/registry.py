@@ -30,6 +30,7 @@ from relay.plugin.schedules import Schedule
 from relay.plugin.sign_in_ways import SignInWay
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
+from relay.storage.portable import PortableTable
 
 Part = TypeVar("Part")
 
@@ -51,6 +52,7 @@ PARTS: Final[dict[str, type[Any]]] = {
     "relay_slash_commands": SlashCommand,
     "relay_diagnostics": Diagnostics,
     "relay_page": PageExtension,
+    "relay_portable_tables": PortableTable,
 }
 """The class of the parts that each hook returns a list of; `relay_page` returns one.
 

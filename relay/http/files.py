@@ -1,12 +1,14 @@
-"""Files that browsers load: read once, packed, and named by a digest of their bytes."""
+"""Files that browsers load: read once, packed once, and named by a digest of their bytes."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html; charset=utf-8",
@@ -29,18 +31,23 @@ PLUGIN_TYPES: Final[Mapping[str, str]] = {
 """The content types of the files of plugins' page modules."""
 
 
-class File(NamedTuple):
+@dataclass(frozen=True)
+class File:
     """One file, read at the start."""
 
     content_type: str
     data: bytes
-    packed: bytes
     digest: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The bytes by gzip, made when somebody first asks: all files at once would take a third of a start."""
+        return gzip.compress(self.data, mtime=0)
 
 
 def file_of(content_type: str, data: bytes) -> File:
     """Return the file of these bytes."""
-    return File(content_type, data, gzip.compress(data, mtime=0), hashlib.sha256(data).hexdigest()[:32])
+    return File(content_type, data, hashlib.sha256(data).hexdigest()[:32])
 
 
 def read_folder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from quart import Blueprint, Quart
@@ -14,25 +15,34 @@ Claimed = dict[tuple[str, str], str]
 """Owners by (method, path); a variable part of a path is `<>`, or `<*>` if it takes the whole rest."""
 
 
-class _UncompiledRule(QuartRule):
-    """A rule that is only read: to make what matches it takes most of the time."""
+class LateRule(QuartRule):
+    """A rule whose code for `url_for` is made at its first call: it takes most of the time of all routing.
 
-    def compile(self) -> None:
-        """Make nothing."""
+    The method is a private one of Werkzeug's. Where it has another name, the code is made at once.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        make = super()._compile_builder
+        made: Callable[..., tuple[str, str]] | None = None
+
+        def build(rule: QuartRule, /, **values: Any) -> tuple[str, str]:
+            nonlocal made
+            made = made or make(append_unknown)
+            return made(rule, **values)
+
+        return build
 
 
-def claims(blueprints: list[Any], owner: str, *, compiled: bool = True) -> Claimed:
+def claims(blueprints: list[Any], owner: str) -> Claimed:
     """Return the paths that blueprints claim.
-
-    Args:
-        compiled: whether a path that Quart cannot match is to be found; not needed for those of relay itself.
 
     Raises:
         TypeError: one is not a blueprint, or acts on the requests of others.
     """
+    if not blueprints:
+        return {}
     scratch = Quart("relay.http.paths", static_folder=None)
-    if not compiled:
-        scratch.url_rule_class = _UncompiledRule
+    scratch.url_rule_class = LateRule
     for blueprint in blueprints:
         if not isinstance(blueprint, Blueprint):
             raise TypeError(f"Routes(blueprint={blueprint!r}): give a quart.Blueprint")

@@ -113,10 +113,12 @@ from relay.storage.entry import Entry, Unchanged
 from relay.storage.errors import StorageFailed
 from relay.storage.folding import DROPPED, plain, ranges
 from relay.storage.history import NO_BOUND, Record, View, newest_seq, other_party, read_views
+from relay.storage.imports import SAID_HERE
 from relay.storage.mentions import forget_mentions, note_mentions
 from relay.storage.messages import find_in_channel, note_edit, read_first, read_records, rewrite_message
 from relay.storage.names import check_name, kind_of
 from relay.storage.observer import Edited, note_erased
+from relay.storage.portable import PortableTable
 from relay.storage.presence import choose_status
 from relay.storage.schedules import ScheduledJob
 from relay.storage.shown import check_shown, cleaned
@@ -137,6 +139,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "MessageHook",
     "Migration",
     "PageExtension",
+    "PortableTable",
     "Routes",
     "SessionHook",
     "SignInWay",
@@ -246,6 +249,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Jobs",
     "ScheduledJob",
     # Tasks that follow the log, and try again.
+    "SAID_HERE",
     "LogCursor",
     "Slice",
     "Backoff",

@@ -130,17 +130,7 @@ def check_text(draft: Draft) -> None:
 
 def _with_files(payload: str, found: Sequence[attachments.Attachment]) -> str:
     """Return a payload's JSON with a description of its attachments."""
-    files = [
-        AttachedFile(
-            attachment_id=one.attachment_id,
-            name=one.name,
-            type=one.type,
-            size=one.size,
-            width=one.width,
-            height=one.height,
-        )
-        for one in found
-    ]
+    files = [attachments.description(one) for one in found]
     return encode_json(msgspec.json.decode(payload) | {"files": files}).decode()
 
 

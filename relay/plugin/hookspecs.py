@@ -27,6 +27,7 @@ from relay.plugin.schedules import Schedule
 from relay.plugin.sign_in_ways import SignInWay
 from relay.plugin.slash_commands import SlashCommand
 from relay.plugin.types import MessageType
+from relay.storage.portable import PortableTable
 
 PROJECT: Final = "relay"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -116,6 +117,11 @@ def relay_slash_commands(options: Any) -> list[SlashCommand]:  # type: ignore[em
 @hookspec
 def relay_diagnostics(options: Any) -> list[Diagnostics]:  # type: ignore[empty-body]
     """Return what this plugin can tell those who look for a fault: its part of a trace, queues, room to come."""
+
+
+@hookspec
+def relay_portable_tables(options: Any) -> list[PortableTable]:  # type: ignore[empty-body]
+    """Return the tables of this plugin's that an export carries over, and an import fills."""
 
 
 @hookspec

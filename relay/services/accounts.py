@@ -135,11 +135,14 @@ class Accounts:
         ban = self._restrictions.bans.get(user_id)
         return None if ban is None else refusal(ban)
 
-    async def end_for_good(self, user_id: str, check: Callable[[sqlite3.Connection], None]) -> None:
-        """Close an account that is to be erased, with its tokens and devices. Its connections end with 4502.
+    async def end_for_good(
+        self, user_id: str, check: Callable[[sqlite3.Connection], None], *, keep: bool = False
+    ) -> None:
+        """Close an account for good, with its tokens and devices. Its connections end with 4502.
 
         Args:
             check: runs in the same transaction, before anything else.
+            keep: what the user said stays, which will be erased otherwise.
 
         Raises:
             RelayError: `not_found`; or what `check` raises.
@@ -148,7 +151,7 @@ class Accounts:
 
         def close(connection: sqlite3.Connection) -> None:
             check(connection)
-            leaving.close(connection, user_id, now)
+            (leaving.close_keeping if keep else leaving.close)(connection, user_id, now)
 
         await self._runner.write(close)
         self._restrictions.forget_user(user_id)

@@ -29,6 +29,9 @@ class Act(StrEnum):
     USER_ERASED = "user.erased"
     """The erasure of the account began."""
 
+    USER_DELETED = "user.deleted"
+    """The account was deleted; what its user said stays."""
+
     USER_EXPORTED = "user.exported"
     """Everything of the account was exported, by somebody else than its user."""
 
@@ -121,6 +124,9 @@ class Act(StrEnum):
 
     MESSAGES_IMPORTED = "message.imported"
     """Messages of another system were stored: `stored`, `duplicates`, `refused`."""
+
+    SERVER_EXPORTED = "server.exported"
+    """Everything was exported; `credentials` says whether with the hashes of passwords."""
 
     PLUGIN_RELOADED = "plugin.reloaded"
     """The plugin's code and options were loaded anew."""

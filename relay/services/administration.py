@@ -162,9 +162,9 @@ class Administration:
     ) -> User:
         was = self._manageable(connection, actor, user_id)
         about, why = About("user", user_id), {"reason": reason} if reason else {}
-        erased = leaving.is_erased(connection, user_id)
-        if erased and (changes.disabled is False or changes.role not in (None, was.role)):
-            raise RelayError(ErrorCode.CONFLICT, f"the account {user_id!r} was erased; nobody can have it again")
+        over = leaving.is_over(connection, user_id)
+        if over and (changes.disabled is False or changes.role not in (None, was.role)):
+            raise _over(user_id)
         for act, column, before, after in (
             (Act.USER_RENAMED, "display_name", was.display_name, changes.display_name),
             (Act.USER_ROLE, "role", was.role, changes.role),
@@ -210,10 +210,8 @@ class Administration:
 
         def change(connection: sqlite3.Connection) -> list[str]:
             self._manageable(connection, actor, user_id)
-            if leaving.is_erased(connection, user_id):
-                raise RelayError(
-                    ErrorCode.CONFLICT, f"the account {user_id!r} was erased; nobody can have it again"
-                )
+            if leaving.is_over(connection, user_id):
+                raise _over(user_id)
             accounts.update_user(connection, user_id, password_hash=hashed)
             ended = accounts.revoke_logins(connection, user_id, "")
             about, details = About("user", user_id), {"logins_ended": len(ended)}
@@ -225,6 +223,23 @@ class Administration:
         for token_id in ended:
             self._connections.end_token(token_id, CloseCode.SESSION_REVOKED)
         return len(ended)
+
+    async def delete(self, actor: Actor, user_id: str) -> None:
+        """Delete an account for good; what its user said stays, under their name. Its connections end with 4502.
+
+        Asking again is harmless, and leaves no second entry.
+
+        Raises:
+            RelayError: `not_found`, `forbidden`; `conflict` for the last owner.
+        """
+
+        def check(connection: sqlite3.Connection) -> None:
+            self._manageable(connection, actor, user_id)
+            check_owner_stays(connection, user_id)
+            if not leaving.is_over(connection, user_id):
+                self._audit.write(connection, actor, Act.USER_DELETED, About("user", user_id))
+
+        await self._departures.delete(user_id, check)
 
     async def erase(self, actor: Actor, user_id: str) -> Progress:
         """Erase an account for good, and return once that is done; its connections end with 4502.
@@ -287,6 +302,12 @@ class Administration:
     async def _hashed(self, password: str) -> str:
         self._logins.check_password(password)
         return await self._logins.hash_password(password)
+
+
+def _over(user_id: str) -> RelayError:
+    return RelayError(
+        ErrorCode.CONFLICT, f"the account {user_id!r} was erased or deleted; nobody can have it again"
+    )
 
 
 def _found(connection: sqlite3.Connection, user_id: str) -> User:

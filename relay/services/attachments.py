@@ -94,17 +94,26 @@ class Attachments:
     ) -> None:
         self._runner = runner
         self._now = now
+        self._changed = Wakeup()
+        self.limit(max_bytes, quota_bytes, at_once, upload_seconds)
+        self._shared = shared
+        self._asked = asked
+        self.collect_every(collect_seconds, keep_seconds)
+        self._receiving: set[int] = set()
+        self._unfinished: dict[str, _Unfinished] = {}
+        self._received = Wakeup()
+
+    def limit(self, max_bytes: int, quota_bytes: int, at_once: int, upload_seconds: float) -> None:
+        """Have other limits for uploads that begin from now on; 0 lifts one."""
         self._max_bytes = max_bytes or 1 << 62
         self._quota_bytes = quota_bytes or 1 << 62
         self._at_once = at_once or 1 << 62
         self._upload_seconds = upload_seconds
-        self._shared = shared
-        self._asked = asked
-        self._keep_seconds = keep_seconds
-        self._collect_seconds = collect_seconds
-        self._receiving: set[int] = set()
-        self._unfinished: dict[str, _Unfinished] = {}
-        self._received = Wakeup()
+
+    def collect_every(self, seconds: float, keep_seconds: float) -> None:
+        """Collect at other times, and keep an upload that no message holds for another time."""
+        self._collect_seconds, self._keep_seconds = seconds, keep_seconds
+        self._changed.set()
 
     async def receive(
         self, user_id: str, name: str, data: AsyncGenerator[bytes, None], size: int | None = None
@@ -318,14 +327,15 @@ class Attachments:
             if not await self._runner.read(attachments.any_blob):
                 await self._received.wait()
             self._received.clear()
-            await trio.sleep(self._collect_seconds)
+            self._changed.clear()
+            await self._changed.wait(self._collect_seconds)
 
     async def collect(self) -> int:
         """Drop the files that no message holds, in small transactions; return how many blobs were dropped."""
         before = self._now() - self._keep_seconds
         while await self._runner.write(lambda connection: attachments.forget_unheld(connection, before, _SLICE)):
             pass
-        loose = await self._runner.write(attachments.release_blobs)
+        loose = await self._runner.write(lambda connection: attachments.release_blobs(connection, self._now()))
         dropped = [blob_id for blob_id in loose if blob_id not in self._receiving]
         for blob_id in dropped:
             await self._drop(blob_id)

@@ -103,20 +103,25 @@ class Backups:
         self._audit = audit
         self._now = now
         self._database = database
-        self._settings = settings
-        folder = Path(settings.folder) if settings.folder else database.parent / "backups"
-        self.folder = BackupFolder(folder, database.stem, keep=settings.keep, keep_days=settings.keep_days)
+        self._wakeup = Wakeup()
+        self.change(settings)
         self.failing: str | None = None
         self.last_good: Backup | None = None
         self.failed = 0
         self._scheduled: Backup | None = None
         self._asked: Actor | None = None
-        self._wakeup = Wakeup()
         self._works = False
         self._ready_at = now()
         self._began_at = 0.0
         self._progress: Progress | None = None
         self._limiter = trio.CapacityLimiter(1)
+
+    def change(self, settings: BackupSettings) -> None:
+        """Keep backups elsewhere, or make them at other times, from now on; one that is being made goes on."""
+        self._settings = settings
+        folder = Path(settings.folder) if settings.folder else self._database.parent / "backups"
+        self.folder = BackupFolder(folder, self._database.stem, keep=settings.keep, keep_days=settings.keep_days)
+        self._wakeup.set()
 
     @property
     def is_scheduled(self) -> bool:
@@ -271,10 +276,11 @@ class Backups:
             path = await trio.to_thread.run_sync(self.folder.new, at)
             name = path.name
             size, contents = await self._copied(path, self._progress)
-            if self._settings.command:
+            settings = self._settings
+            if settings.command:
                 self._progress.begin("handing over", 0)
-                filled = [part.replace(FILE_MARK, str(path)) for part in self._settings.command]
-                await hand_over(filled, self._settings.command_seconds)
+                filled = [part.replace(FILE_MARK, str(path)) for part in settings.command]
+                await hand_over(filled, settings.command_seconds)
         except BackupFailed as failed:
             problem = str(failed)
         finally:

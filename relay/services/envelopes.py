@@ -92,6 +92,13 @@ def encode_entry(entry: Entry) -> bytes:
     return encode(entry.type, entry.payload.encode(), sent_meta(entry))
 
 
+def encode_changed(entry: Entry, edited_at: float | None, deleted_at: float | None, *, removed: bool) -> bytes:
+    """Return the envelope of a new message that was edited, or became a tombstone, before it came here."""
+    meta = sent_meta(entry)
+    meta.edited_at, meta.deleted_at, meta.removed = edited_at, deleted_at, removed
+    return encode(entry.type, _NO_PAYLOAD if deleted_at is not None else entry.payload.encode(), meta)
+
+
 def encode_for(entry: Entry, user_ids: Sequence[str], recipients: PerRecipient) -> dict[str, bytes]:
     """Return the envelope of a message as each of some users gets it live; those who get the same share one."""
     made: dict[str | None, bytes] = {}

@@ -56,7 +56,7 @@ class Invitations:
         self._groups = groups
         self._channels = channels
         self._now = now
-        self._mode = mode
+        self.mode = mode
         self._wakeup = Wakeup()
 
     async def make(
@@ -140,7 +140,7 @@ class Invitations:
         Raises:
             RelayError: `conflict`.
         """
-        if self._mode == "closed":
+        if self.mode == "closed":
             raise RelayError(
                 ErrorCode.CONFLICT,
                 'nobody could use an invite: [accounts] registration is "closed" on this server',

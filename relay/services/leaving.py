@@ -1,4 +1,4 @@
-"""Erasure of accounts: access ends at once; groups, messages and files follow in small transactions."""
+"""The end of accounts: access ends at once; groups follow and, of an erased one, messages and files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 class Leaving:
-    """Erases accounts, one after the other.
+    """Erases and deletes accounts, one after the other.
 
     Args:
         now: Unix seconds.
@@ -77,10 +77,25 @@ class Leaving:
                 return found
             await progressed.wait()
 
+    async def delete(self, user_id: str, check: Callable[[sqlite3.Connection], None]) -> None:
+        """Delete an account whose messages stay; its user leaves their groups, at once or after the next start.
+
+        Args:
+            check: runs in the transaction that ends the account, before anything else.
+
+        Raises:
+            RelayError: `not_found`; or what `check` raises.
+        """
+        await self._accounts.end_for_good(user_id, check, keep=True)
+        self._blocks.forget_user(user_id)
+        await self._leave_all(user_id)
+
     async def run(self) -> None:
         """Erase accounts for ever, first those that were not finished at the last end."""
         while True:
             try:
+                while (left_over := await self._runner.read(leaving.deleted_member, inline=True)) is not None:
+                    await self._leave_all(left_over)
                 while found := await self._runner.read(leaving.pending, inline=True):
                     await self._erase(found)
                     self._progressed.set()
@@ -93,11 +108,7 @@ class Leaving:
 
     async def _erase(self, begun: Progress) -> None:
         user_id = begun.user_id
-        while groups := await self._runner.read(
-            lambda found: conversations.groups_of(found, user_id, "", _AT_ONCE)
-        ):
-            for group_id, _name, role in groups:
-                await self._leave(user_id, group_id, Role(role))
+        await self._leave_all(user_id)
         reached: int | None = begun.reached
         while reached is not None:
             found, reached = await self._runner.read(
@@ -118,6 +129,13 @@ class Leaving:
         await self._attachments.collect()
         await self._runner.write(partial(leaving.finish, user_id=user_id, now=self._now()))
         _log.warning("the account %r is erased", user_id)
+
+    async def _leave_all(self, user_id: str) -> None:
+        while groups := await self._runner.read(
+            lambda found: conversations.groups_of(found, user_id, "", _AT_ONCE)
+        ):
+            for group_id, _name, role in groups:
+                await self._leave(user_id, group_id, Role(role))
 
     async def _leave(self, user_id: str, group_id: str, role: Role) -> None:
         """Leave a group. An owner's group goes to the oldest other member; without one it is deleted."""

@@ -64,12 +64,14 @@ class Logins:
 
     Args:
         now: Unix seconds.
-        token_days: how long a login's token is valid; 0 means for ever.
-        password_min_length: the fewest characters of a new password.
         asked: who may refuse a display name.
         wrong_passwords: the budget of wrong passwords of each account; None for no limit.
-        by_password: whether anybody signs in by a password.
         second_factors: checks what logins need besides the password.
+
+    Attributes:
+        token_days: how long the token of a login from now on is valid; 0 means for ever.
+        password_min_length: the fewest characters of a new password.
+        by_password: whether anybody signs in by a password: `[accounts] password_login`.
     """
 
     def __init__(
@@ -89,11 +91,11 @@ class Logins:
         self._accounts = accounts
         self._now = now
         self.second_factors = second_factors
-        self._token_days = token_days
-        self._password_min_length = password_min_length
+        self.token_days = token_days
+        self.password_min_length = password_min_length
         self._asked = asked
         self._wrong = wrong_passwords or TokenBuckets(0, 0, "", lambda: 0.0)
-        self._by_password = by_password
+        self.by_password = by_password
         self.passwords = Passwords()
 
     async def name_of(self, typed: str) -> str:
@@ -255,7 +257,7 @@ class Logins:
             signed_in: what bounds it besides, for a user who signed in elsewhere.
         """
         bounds = SignedIn(user_id) if signed_in is None else signed_in
-        expires_at = now + self._token_days * 86400 if self._token_days else None
+        expires_at = now + self.token_days * 86400 if self.token_days else None
         if bounds.expires_at is not None:
             expires_at = min(bounds.expires_at, expires_at or bounds.expires_at)
         places.note(connection, user_id, network, now)
@@ -341,24 +343,14 @@ class Logins:
             raise RelayError(ErrorCode.FORBIDDEN, "the current password is wrong", details=details)
         return stored_hash
 
-    @property
-    def by_password(self) -> bool:
-        """Whether anybody signs in by a password: `[accounts] password_login`."""
-        return self._by_password
-
     def check_by_password(self) -> None:
         """Refuse what needs a password where nobody signs in by one.
 
         Raises:
             RelayError: `forbidden`.
         """
-        if not self._by_password:
+        if not self.by_password:
             raise RelayError(ErrorCode.FORBIDDEN, _OTHER_WAYS, details={"reason": "password_login_off"})
-
-    @property
-    def password_min_length(self) -> int:
-        """The least number of characters of a new password."""
-        return self._password_min_length
 
     def check_password(self, password: str) -> None:
         """Refuse a password that is too short or too long.
@@ -366,14 +358,14 @@ class Logins:
         Raises:
             RelayError: `invalid_payload`.
         """
-        if not self._password_min_length <= len(password) <= MAX_PASSWORD:
+        if not self.password_min_length <= len(password) <= MAX_PASSWORD:
             raise RelayError(
                 ErrorCode.INVALID_PAYLOAD,
-                f"a password has {self._password_min_length} to {MAX_PASSWORD} characters",
+                f"a password has {self.password_min_length} to {MAX_PASSWORD} characters",
                 details={
                     "reason": "password_length",
                     "field": "password",
-                    "min": self._password_min_length,
+                    "min": self.password_min_length,
                     "max": MAX_PASSWORD,
                 },
             )

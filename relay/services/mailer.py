@@ -59,6 +59,11 @@ class Mailer:
         """Whether mails can be sent."""
         return self._deliver is not None
 
+    def use(self, deliver: Deliver | None) -> None:
+        """Hand mails over in another way from now on; None where they are not set up any more."""
+        self._deliver = deliver
+        self.wake()
+
     def wake(self) -> None:
         """Look for mails now: one was stored."""
         self._wakeup.set()
@@ -71,11 +76,13 @@ class Mailer:
 
     async def run(self) -> None:
         """Send what is due, for ever; where mails are not set up, what waits is kept."""
-        if self._deliver is None:
-            await trio.sleep_forever()
         while True:
+            while self._deliver is None:
+                await self._wakeup.wait()
             try:
                 while (mail := await self._runner.read(partial(mails.due, now=self._now()))) is not None:
+                    if not self.is_set_up:
+                        break  # it is kept
                     await self._send(mail)
                 following = await self._runner.read(mails.next_due)
                 self.waiting = await self._runner.read(mails.count)

@@ -11,6 +11,9 @@ import trio
 from relay.services.fair_queue import FairQueue
 
 MAX_PASSWORD: Final = 1024
+COST: Final = argon2.profiles.RFC_9106_LOW_MEMORY
+"""Of a hash: 64 MiB, three times over."""
+
 _HASHING: Final = 2
 _WAITING: Final = 40
 """The most that wait; about two seconds of work."""
@@ -20,7 +23,7 @@ class Passwords:
     """Hashes and compares passwords in its own threads."""
 
     def __init__(self) -> None:
-        self.hasher = argon2.PasswordHasher()
+        self.hasher = argon2.PasswordHasher.from_parameters(COST)
         self.threads = trio.CapacityLimiter(_HASHING)
         self._turns = FairQueue(_HASHING, _WAITING)
         self._decoy = ""

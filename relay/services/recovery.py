@@ -91,15 +91,10 @@ class Recovery:
         self._audit = audit
         self._now = now
         self._page = page
-        self._domains = domains
+        self.domains = domains
         self._links = links
         self._asked: deque[Asked] = deque(maxlen=_MOST_ASKED)
         self._wakeup = Wakeup()
-
-    @property
-    def domains(self) -> list[str]:
-        """The domains whose addresses may have an account without an invitation."""
-        return sorted(self._domains)
 
     def ask_for_reset(self, typed: str, language: Language) -> None:
         """Ask for a link that sets a new password, by a user id or a verified address.
@@ -117,9 +112,9 @@ class Recovery:
             RelayError: `forbidden` for another domain, `invalid_payload` for what is no address.
         """
         check_mail_address(address)
-        if address.rpartition("@")[2].lower() not in self._domains:
+        if address.rpartition("@")[2].lower() not in self.domains:
             text = "an address of this domain is not enough for an account here; ask for an invitation"
-            details = {"reason": "mail_domain", "field": "address", "domains": sorted(self._domains)}
+            details = {"reason": "mail_domain", "field": "address", "domains": sorted(self.domains)}
             raise RelayError(ErrorCode.FORBIDDEN, text, details=details)
         self._note(Asked("join", address, language))
 
@@ -174,7 +169,7 @@ class Recovery:
 
         def make(connection: sqlite3.Connection) -> str:
             user = accounts.get_user(connection, user_id)
-            if user is None or leaving.is_erased(connection, user_id):
+            if user is None or leaving.is_over(connection, user_id):
                 raise not_found(f"user {user_id!r}")
             check_manages(actor.rights, user.role)
             self._audit.write(connection, actor, Act.USER_RESET_LINK, About("user", user_id))

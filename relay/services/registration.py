@@ -50,7 +50,7 @@ class Registration:
         self._logins = logins
         self._now = now
         self._invitations = invitations
-        self._mode = mode
+        self.mode = mode
         self._asked = asked
 
     async def register(
@@ -77,7 +77,7 @@ class Registration:
                 `SecondFactors.setup_refusal`; `conflict` if the name is taken, `overloaded`,
                 `invalid_payload` for a name or password that breaks a rule; or a plugin's refusal.
         """
-        if self._mode == "closed" and invite is None:
+        if self.mode == "closed" and invite is None:
             raise RelayError(ErrorCode.FORBIDDEN, _CLOSED, details={"reason": "registration_closed"})
         if not self._logins.by_password and not await self.awaits_first():
             self._logins.check_by_password()
@@ -86,7 +86,7 @@ class Registration:
         new = NewUser(user_id=user_id, display_name=display_name, way="register", invite=code, address=address)
         await self._ask(new)
         now, network, code = self._now(), network_of(address), new.invite or ""
-        asked = self._mode != "open" or new.invite is not None
+        asked = self.mode != "open" or new.invite is not None
         if asked:  # before the work of hashing; what counts is the check in the transaction
             await self._runner.read(lambda connection: invites.check_invite(connection, code, now), inline=True)
         hashed = await self._logins.passwords.hash(password, network, first=False)
@@ -119,7 +119,7 @@ class Registration:
         """
         used = None if code is None else invites.use_invite(connection, code, now, new.user_id)
         role: invites.InviteRole = "user" if used is None else used.role
-        if self._mode == "closed" and role != "first":
+        if self.mode == "closed" and role != "first":
             raise RelayError(ErrorCode.FORBIDDEN, _CLOSED, details={"reason": "registration_closed"})
         accounts.create_user(
             connection,
@@ -132,11 +132,6 @@ class Registration:
         if used is not None and used.mail is not None:  # the link came by that address
             with suppress(RelayError):  # somebody else has verified it meanwhile
                 account_links.set_address(connection, new.user_id, used.mail, now)
-
-    @property
-    def mode(self) -> str:
-        """Who may register: "open", "invite", "domain" or "closed"."""
-        return self._mode
 
     async def awaits_first(self) -> bool:
         """Return whether there are no users yet."""

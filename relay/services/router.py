@@ -261,8 +261,8 @@ class MessageRouter:
             self.indicators.message_stored(entry, submission.conversation)
         if self._awaited and (told := self._awaited.pop((entry.sender_id, entry.own_id or ""), None)) is not None:
             told(entry)
-        plain = text_frame(encode_entry(entry))
-        frames = self._frames(entry, members) if self._per_recipient.any else None
+        plain = submission.frame or text_frame(encode_entry(entry))
+        frames = self._frames(entry, members) if self._per_recipient.any and submission.frame is None else None
         connections, origin, position = self._connections, submission.origin, entry.message_id or 0
         pushed = 0
         for user_id in members:

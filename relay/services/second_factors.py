@@ -83,7 +83,7 @@ class SecondFactors:
         self._runner = runner
         self._audit = audit
         self._now = now
-        self._required_for = required_for
+        self.required_for = required_for
         self._issuer = issuer
         self.wrong_codes = wrong_codes
 
@@ -137,8 +137,8 @@ class SecondFactors:
 
     def is_required(self, connection: sqlite3.Connection, user_id: str) -> bool:
         """Return whether the server demands a second factor of a user."""
-        if self._required_for != "admins":
-            return self._required_for == "everybody"
+        if self.required_for != "admins":
+            return self.required_for == "everybody"
         user = accounts.get_user(connection, user_id)
         return user is not None and user.admin
 

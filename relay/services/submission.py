@@ -22,12 +22,13 @@ class Submission:
         committed: called after the commit and before the fan-out, to bring memory up to date.
         answered: called with the entry once it is stored, refused or has failed.
         with_previous: taken into the batch of the submission before it, so that one transaction has both.
+        frame: sent to those who are connected, in the place of the one that is made of the entry.
         timeout: for a transient message that begins or ends an indicator; see `ephemeral.Indicators`.
     """
 
     __slots__ = (
-        "answered", "changes_members", "committed", "conversation", "entry", "origin", "recheck", "timeout",
-        "with_previous",
+        "answered", "changes_members", "committed", "conversation", "entry", "frame", "origin", "recheck",
+        "timeout", "with_previous",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,7 @@ class Submission:
         self.changes_members = changes_members
         self.committed = committed
         self.answered = answered
+        self.frame: bytes | None = None
         self.timeout = timeout
         self.with_previous = with_previous
 

@@ -50,6 +50,20 @@ class Durations:
         self.seconds += seconds
 
 
+class Request(NamedTuple):
+    """A kind of answered requests: there are not many more than routes.
+
+    Attributes:
+        method: empty where there is no route.
+        route: its path with its variables, such as `/api/users/{user_id}`; empty where there is none.
+        status: the first digit of the answer's status.
+    """
+
+    method: str
+    route: str
+    status: int
+
+
 class Commit(NamedTuple):
     """One transaction of the router's.
 
@@ -81,6 +95,7 @@ class Tally:
         closes: ended connections by who ended them, and the code.
         starts: connections by how they began.
         answers: answers of REST by the first digit of their status.
+        requests: how long they took, by their kind; of an answer that is sent in parts until its beginning.
     """
 
     def __init__(self) -> None:
@@ -91,6 +106,7 @@ class Tally:
         self.closes: Counter[tuple[str, str]] = Counter()
         self.starts: Counter[Start] = Counter()
         self.answers: Counter[int] = Counter()
+        self.requests: dict[Request, Durations] = {}
         self._commits: deque[Commit] = deque(maxlen=KEPT_COMMITS)
 
     def committed(self, commit: Commit) -> None:
@@ -110,6 +126,11 @@ class Tally:
             return
         code = _LOST if peer_closed is None else peer_closed
         self.closes["client", str(code) if code in _CLIENTS else "other"] += 1
+
+    def answered(self, request: Request, seconds: float) -> None:
+        """Count an answered request."""
+        self.answers[request.status] += 1
+        self.requests.setdefault(request, Durations()).add(seconds)
 
     def commit_of(self, message_id: int) -> Commit | None:
         """Return the commit that stored a message; None for one of before the start, or too long ago."""

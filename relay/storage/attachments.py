@@ -21,6 +21,9 @@ CHUNK_BYTES: Final = 128 * 1024
 _NUMBER_BITS: Final = 20
 """Low bits of a chunk's id, its number in the blob; the blob's id is above them. 128 GiB at most."""
 
+_IMPORT_SECONDS: Final = 86_400.0
+"""How long a file that an import brings may be unfinished."""
+
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"})
 """The types of pictures that every browser shows, and whose size is read."""
 
@@ -160,6 +163,27 @@ def check(connection: sqlite3.Connection, user_id: str, attachment_ids: Iterable
     return files
 
 
+def described(connection: sqlite3.Connection, attachment_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what messages say of files, in the order of their ids; unknown ones are left out."""
+    marks = ",".join("?" * len(attachment_ids))
+    rows = connection.execute(f"SELECT {_ATTACHMENT} WHERE attachment_id IN ({marks})", tuple(attachment_ids))
+    found = {one.attachment_id: one for one in map(_attachment, rows)}
+    return [description(found[one]) for one in attachment_ids if one in found]
+
+
+def description(file: Attachment) -> dict[str, Any]:
+    """Return what a message says of a file."""
+    said = {
+        "attachment_id": file.attachment_id,
+        "name": file.name,
+        "type": file.type,
+        "size": file.size,
+        "width": file.width,
+        "height": file.height,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def hold(connection: sqlite3.Connection, channel_id: int, message_id: int, attachment_ids: Sequence[str]) -> None:
     """Store that a message of a conversation holds attachments."""
     connection.executemany(
@@ -234,13 +258,21 @@ def any_blob(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM blobs LIMIT 1").fetchone() is not None
 
 
-def release_blobs(connection: sqlite3.Connection) -> list[int]:
-    """Mark blobs without an attachment for deletion; return all that are marked or still being uploaded."""
+def release_blobs(connection: sqlite3.Connection, now: float) -> list[int]:
+    """Mark blobs without an attachment for deletion; return all that are marked or still being uploaded.
+
+    Those that an import is bringing are left out for a day.
+    """
     connection.execute(
         "UPDATE blobs SET sha256 = NULL WHERE sha256 IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.blob_id = blobs.blob_id)"
     )
-    return [row[0] for row in connection.execute("SELECT blob_id FROM blobs WHERE sha256 IS NULL")]
+    rows = connection.execute(
+        "SELECT blob_id FROM blobs WHERE sha256 IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM imported_files f WHERE f.blob_id = blobs.blob_id AND f.begun_at > ?)",
+        (now - _IMPORT_SECONDS,),
+    )
+    return [row[0] for row in rows]
 
 
 def drop_chunks(connection: sqlite3.Connection, blob_id: int, limit: int) -> bool:

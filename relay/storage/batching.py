@@ -10,6 +10,7 @@ import outcome
 import trio
 
 from relay.storage.errors import StorageError
+from relay.storage.health import is_the_disks
 from relay.storage.jobs import Job, Runner, T, Waiting
 from relay.wakeup import Wakeup
 
@@ -60,6 +61,7 @@ def _run_all(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
         waiting.result = outcome.capture(waiting.job, connection)
         if isinstance(waiting.result, outcome.Error):
+            _refuse_the_disks(waiting.result.error)
             connection.execute("ROLLBACK TO together")
             _run_apart(connection, group)
             break
@@ -71,5 +73,12 @@ def _run_apart(connection: sqlite3.Connection, group: list[Waiting]) -> None:
         connection.execute("SAVEPOINT apart")
         waiting.result = outcome.capture(waiting.job, connection)
         if isinstance(waiting.result, outcome.Error):
+            _refuse_the_disks(waiting.result.error)
             connection.execute("ROLLBACK TO apart")
         connection.execute("RELEASE apart")
+
+
+def _refuse_the_disks(failure: BaseException) -> None:
+    """Raise a failure of the disk's again: SQLite may have rolled the transaction back, with all that is in it."""
+    if is_the_disks(failure):
+        raise failure

@@ -130,7 +130,7 @@ async def open_runner(
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).chmod(0o600)
             made: Runner = (
-                InlineRunner(path, durability, on_rollback)
+                InlineRunner(path, on_rollback)
                 if inline
                 else ThreadRunner(path, durability, readers, read_seconds, on_rollback)
             )

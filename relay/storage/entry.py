@@ -43,6 +43,9 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
         elsewhere: whether it is stored in another conversation than its sender named; then its ack has no `seq`.
         at: when it was sent, Unix seconds, for one that comes from elsewhere; None: it is sent now.
         depth: how many answers of programs led to it; for a stream type.
+        past: whether it was said on another server: it is stored, indexed and shown, and nothing is done because
+            of it.
+        erased: whether it was a tombstone there; for one of the past.
         replaces: the `message_id` of the older message that it made a tombstone, by `collapse`.
         message_id: its position in the log; None until it is stored.
         seq: its number in its conversation; None until it is stored, and for a latest value.
@@ -75,6 +78,8 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
     elsewhere: bool = False
     depth: int = 0
     at: float | None = None
+    past: bool = False
+    erased: bool = False
 
     replaces: int | None = None
     message_id: int | None = None

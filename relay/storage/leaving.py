@@ -1,4 +1,6 @@
-"""Erasure of an account: everything of the user alone is deleted; the id stays taken, others' messages stay.
+"""The end of an account: erased with everything of the user's, or deleted while what they said stays.
+
+In both cases the id stays taken, and others' messages stay.
 
 One transaction ends the account; many small ones erase the messages and files. Their progress is a row of
 `erasures`, so that a crash only delays them.
@@ -20,9 +22,16 @@ OF_A_USER: Final = (
     "tokens", "devices", "presence", "pointers", "mentions", "login_places", "thread_members", "barred",
     "restrictions", "blocks", "slow_mode_writes",
     "reporters",
-    "invite_uses", "invite_joins", "second_factors", "recovery_codes", "mail_addresses", "account_links", "mails",
+    "imported_files", "imported_users", "invite_uses", "invite_joins", "second_factors", "recovery_codes",
+    "mail_addresses", "account_links", "mails",
 )  # fmt: skip
 """Tables whose rows with the user's `user_id` are deleted with the account."""
+
+_ACCESS: Final = (
+    "tokens", "devices", "presence", "login_places", "blocks", "imported_files", "invite_joins", "second_factors",
+    "recovery_codes", "mail_addresses", "account_links", "mails",
+)  # fmt: skip
+"""Those of them that go with an account that is deleted: what lets somebody in, and what only its user sees."""
 
 STAYING: Final = frozenset({"users", "members", "stays", "attachments", "following", "erasures"})
 """Tables with a `user_id` that are handled separately: by `close`, by `drop_files`, and by leaving the groups."""
@@ -90,6 +99,49 @@ def close(connection: sqlite3.Connection, user_id: str, now: float) -> None:
     if (observer := observer_of(connection)) is not None:
         observer.left(connection, user_id)
     note_erased(connection)
+
+
+def close_keeping(connection: sqlite3.Connection, user_id: str, now: float) -> None:
+    """End an account whose messages, reactions and name stay: delete its tokens, devices, password and addresses.
+
+    Raises:
+        RelayError: `not_found`.
+    """
+    found = connection.execute(
+        "UPDATE users SET role = 'member', disabled = disabled | 1, password_hash = NULL, presence_to = 'nobody',"
+        " deleted_at = coalesce(deleted_at, ?) WHERE user_id = ? RETURNING 1",
+        (now, user_id),
+    ).fetchall()
+    if not found:
+        raise not_found(f"user {user_id!r}")
+    for table in _ACCESS:
+        connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
+    connection.execute("DELETE FROM invites WHERE created_by = ?", (user_id,))
+    connection.execute("DELETE FROM following WHERE ? IN (user_id, followed_id)", (user_id,))
+    connection.execute("DELETE FROM blocks WHERE blocked_id = ?", (user_id,))
+    if (observer := observer_of(connection)) is not None:
+        observer.left(connection, user_id)
+    note_erased(connection)
+
+
+def is_over(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Return whether an account was erased or deleted, and nobody can have it again."""
+    return is_erased(connection, user_id) or is_deleted(connection, user_id)
+
+
+def is_deleted(connection: sqlite3.Connection, user_id: str) -> bool:
+    """Return whether an account was deleted, and what its user said stays."""
+    row = connection.execute("SELECT 1 FROM users WHERE user_id = ? AND deleted_at IS NOT NULL", (user_id,))
+    return row.fetchone() is not None
+
+
+def deleted_member(connection: sqlite3.Connection) -> str | None:
+    """Return a user whose account was deleted and who has not left all of their groups; None if there is none."""
+    row = connection.execute(
+        "SELECT u.user_id FROM users u JOIN members m USING (user_id) JOIN groups g USING (channel_id)"
+        " WHERE u.deleted_at IS NOT NULL AND m.visible_until IS NULL AND g.deleted_at IS NULL LIMIT 1"
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def is_erased(connection: sqlite3.Connection, user_id: str) -> bool:

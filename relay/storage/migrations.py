@@ -7,6 +7,7 @@ newest value of a latest type), both numbered by one rising integer, the cursor.
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 
 import sqlite_utils
 
@@ -280,9 +281,58 @@ def backups(db: sqlite_utils.Database) -> None:
     )
 
 
-def steps() -> list[str]:
+@migrations()
+def imports(db: sqlite_utils.Database) -> None:
+    """Create the tables of imports: the new id of each message and file by the one that its file has for it."""
+    run(
+        db,
+        """
+        CREATE TABLE imports (
+            import_id INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, reading TEXT NOT NULL,
+            begun_at REAL NOT NULL
+        );
+        CREATE TABLE imported (
+            import_id INTEGER NOT NULL, old_id TEXT NOT NULL, message_id INTEGER NOT NULL,
+            channel_id INTEGER NOT NULL, old_seq INTEGER, PRIMARY KEY (import_id, old_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX imported_by_seq ON imported(import_id, channel_id, old_seq) WHERE old_seq IS NOT NULL;
+        CREATE TABLE imported_files (
+            import_id INTEGER NOT NULL, old_id TEXT NOT NULL, user_id TEXT NOT NULL, blob_id INTEGER,
+            begun_at REAL NOT NULL, created_at REAL NOT NULL, record BLOB, attachment_id TEXT,
+            PRIMARY KEY (import_id, old_id)
+        ) WITHOUT ROWID;
+        CREATE INDEX imported_blobs ON imported_files(blob_id) WHERE blob_id IS NOT NULL;
+        """,
+    )
+
+
+@migrations()
+def deleted_accounts(db: sqlite_utils.Database) -> None:
+    """Add when an account was deleted whose messages stay, and the index of imported messages by their new ids."""
+    run(
+        db,
+        """
+        ALTER TABLE users ADD COLUMN deleted_at REAL;
+        CREATE INDEX IF NOT EXISTS imported_by_message ON imported(message_id);
+        CREATE INDEX users_deleted ON users(deleted_at) WHERE deleted_at IS NOT NULL;
+        """,
+    )
+
+
+@migrations()
+def imported_users(db: sqlite_utils.Database) -> None:
+    """Create the table of the accounts that an import made."""
+    run(
+        db,
+        "CREATE TABLE imported_users (import_id INTEGER NOT NULL, user_id TEXT NOT NULL,"
+        " PRIMARY KEY (import_id, user_id)) WITHOUT ROWID",
+    )
+
+
+@cache
+def steps() -> tuple[str, ...]:
     """Return the names of all steps, in their order."""
-    return [step.name for step in migrations.pending(sqlite_utils.Database(memory=True))]
+    return tuple(step.name for step in migrations.pending(sqlite_utils.Database(memory=True)))
 
 
 def applied(connection: sqlite3.Connection) -> set[str]:

@@ -41,21 +41,22 @@ _RETRY_SECONDS: Final = 1.0
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
 
 
-def _open(path: Path, durability: str, *, writer: bool) -> Any:
+def _open(path: Path, *, synchronous: str | None = None) -> Any:
+    """Open a reader; or, with a value of `PRAGMA synchronous`, the writer."""
     connection = sqlite3.connect(
         path,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
-        factory=Writer if writer else sqlite3.Connection,
+        factory=Writer if synchronous else sqlite3.Connection,
     )
     run = connection.execute
     run(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     run("PRAGMA temp_store = MEMORY")
     run("PRAGMA foreign_keys = ON")
-    if writer:
+    if synchronous:
         run("PRAGMA journal_mode = WAL")
-        run(f"PRAGMA synchronous = {DURABILITY[durability]}")
+        run(f"PRAGMA synchronous = {synchronous}")
         run("PRAGMA journal_size_limit = 67108864")
         run("PRAGMA wal_autocheckpoint = 4000")
         run("PRAGMA secure_delete = ON")  # overwrite what is erased, in rows and in free pages
@@ -68,8 +69,8 @@ def _open(path: Path, durability: str, *, writer: bool) -> Any:
 class _Reader:
     """A read-only connection that runs one job at a time and interrupts it when its time is over."""
 
-    def __init__(self, path: Path, durability: str) -> None:
-        self.connection: sqlite3.Connection = _open(path, durability, writer=False)
+    def __init__(self, path: Path) -> None:
+        self.connection: sqlite3.Connection = _open(path)
         self._ends: float | None = None
         self.connection.set_progress_handler(self._is_over, _LOOK_EVERY)
 
@@ -117,10 +118,10 @@ class ThreadRunner:
         self, path: Path, durability: str, readers: int, read_seconds: float, on_rollback: Callable[[], None]
     ) -> None:
         self._scrubber = Scrubber(path)
-        self._writer: Writer = _open(path, durability, writer=True)
+        self._writer: Writer = _open(path, synchronous=DURABILITY[durability])
         self._turns = Turns(readers)
-        self._readers = deque(_Reader(path, durability) for _ in range(self._turns.total))
-        self._own_reader: sqlite3.Connection = _open(path, durability, writer=False)
+        self._readers = deque(_Reader(path) for _ in range(self._turns.total))
+        self._own_reader: sqlite3.Connection = _open(path)
         self._limiter = trio.CapacityLimiter(self._turns.total)
         self._read_seconds = read_seconds
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -300,12 +301,15 @@ def _deliver(group: list[Waiting]) -> None:
 
 
 class InlineRunner:
-    """Runs jobs at once on the event loop: deterministic, for a server in memory on a virtual clock."""
+    """Runs jobs at once on the event loop: deterministic, for a server in memory on a virtual clock.
 
-    def __init__(self, path: Path, durability: str, on_rollback: Callable[[], None]) -> None:
+    It never waits for the disk: no power is cut in a simulation, and what a killed process wrote is there.
+    """
+
+    def __init__(self, path: Path, on_rollback: Callable[[], None]) -> None:
         self._scrubber = Scrubber(path)
-        self._writer: Writer = _open(path, durability, writer=True)
-        self._reader: sqlite3.Connection = _open(path, durability, writer=False)
+        self._writer: Writer = _open(path, synchronous="OFF")
+        self._reader: sqlite3.Connection = _open(path)
         self._on_rollback = on_rollback
         self.health = Health(path, trio.current_time)
         self._erased = Wakeup()

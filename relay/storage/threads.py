@@ -64,11 +64,7 @@ def add_reply(
         shown: whether the conversation shows it as well.
     """
     channel_id = reply.channel_id
-    connection.execute(
-        "INSERT INTO thread_replies (root_id, seq, message_id, channel_id, sender_id, shown)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (root_id, reply.seq, reply.message_id, channel_id, reply.sender_id, shown),
-    )
+    place_reply(connection, root_id, reply, shown=shown)
     connection.execute(
         "INSERT INTO thread_members (user_id, root_id, channel_id, follows, read_seq) VALUES (?, ?, ?, 1, ?)"
         " ON CONFLICT DO UPDATE SET follows = 1, read_seq = excluded.read_seq",
@@ -87,6 +83,15 @@ def add_reply(
         " ON m.channel_id = log.channel_id AND m.user_id = log.sender_id"
         " WHERE log.message_id = ? AND m.visible_until IS NULL",
         (root_id,),
+    )
+
+
+def place_reply(connection: sqlite3.Connection, root_id: int, reply: Entry, *, shown: bool) -> None:
+    """Store that a message is a reply in a thread, and nothing of who follows it."""
+    connection.execute(
+        "INSERT INTO thread_replies (root_id, seq, message_id, channel_id, sender_id, shown)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (root_id, reply.seq, reply.message_id, reply.channel_id, reply.sender_id, shown),
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from relay.storage import migrations
+from relay.storage import migrations, views
 from relay.storage.errors import StorageError
 from relay.storage.identity import check_ours, stamp
 
@@ -39,7 +39,9 @@ def migrate(path: Path, *, copy: bool = True) -> None:
         done = migrations.applied(connection)
         pending = [name for name in migrations.steps() if name not in done]
         if not (done and pending):
-            migrations.apply(connection)
+            if pending:
+                migrations.apply(connection)
+            views.create(connection)
             stamp(connection)
             return
         before = len(done)
@@ -47,7 +49,9 @@ def migrate(path: Path, *, copy: bool = True) -> None:
             kept = _copy(connection, path, before)
             _log.info("before the upgrade the database was copied to %s; delete it once all is well", kept)
         began = time.monotonic()
+        views.drop(connection)
         migrations.apply(connection)
+        views.create(connection)
         stamp(connection)
         _log.info(
             "the schema of %s was brought from version %d to %d in %.1f s: %s",

@@ -189,20 +189,26 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
-def _make_database(path: Path) -> None:
-    """Make a new, empty database, unless there is one."""
+def make_database(path: Path) -> None:
+    """Make a new, empty database, unless there is one: in a hundredth of the time that its migrations take."""
     if path.exists() or not path.parent.is_dir():
         return
     path.write_bytes(_empty_database())
     connection = sqlite3.connect(path)
     with closing(connection), connection:
+        connection.execute("PRAGMA synchronous = OFF")
         new_epoch(connection)
+
+
+def _make_folder(path: Path) -> None:
+    # Not on a thread: a clock that jumps goes round and round while a thread is waited for.
+    path.mkdir(parents=True, exist_ok=True)
 
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[World]:
     """Run a server in memory with any settings."""
-    _make_database(Path(settings.storage.path))
+    make_database(Path(settings.storage.path))
 
     async def no_http(_peer: Any) -> None:
         return None
@@ -226,7 +232,7 @@ async def world(path: Path, *users: str, **environ: str) -> AsyncIterator[World]
     Args:
         environ: variables of the settings, such as RELAY_REPLAY__LIMIT="10".
     """
-    await trio.Path(path).mkdir(parents=True, exist_ok=True)
+    _make_folder(path)
     async with serving(settings_for(path, **environ)) as running:
         await running.user(*users)
         yield running

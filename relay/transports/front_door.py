@@ -49,6 +49,9 @@ _log: Final = logging.getLogger("relay.front_door")
 
 _MAX_AGENT: Final = 300
 _REFUSAL_SECONDS: Final = 1.0
+_LAST_SECONDS: Final = 1.0
+"""How long a connection that was accepted right before a drain has to say what it wants."""
+
 _DOUBTED: Final = 10
 """Addresses whose X-Forwarded-For is spoken of in the log; anybody can send one."""
 
@@ -59,7 +62,7 @@ Http = Callable[[PeerStream], Awaitable[Head | None]]
 
 
 class Served(Protocol):
-    """What a WebSocket is served by: a client's session, or what stands in for it in a test of the transport."""
+    """A client's session, or what stands in for it behind a WebSocket in a test of the transport."""
 
     state: State
     socket: WebSocket
@@ -111,7 +114,7 @@ class FrontDoor:
         self.websockets: set[WebSocket] = set()
         self.streams: set[PeerStream] = set()
         self._empty = trio.Event()
-        self._waiting: set[trio.CancelScope] = set()
+        self._waiting: dict[trio.CancelScope, Guest] = {}
         self._doubted: set[str] = set()
         engine.live.watch(self._prepare)
 
@@ -172,7 +175,7 @@ class FrontDoor:
         peer = PeerStream(stream, b"", write_seconds=timeouts.write_seconds, address=address, guest=guest)
         self.streams.add(peer)
         try:
-            head: Head | None = await self._read_head(peer)
+            head: Head | None = await self._read_head(peer, guest)
             while head is not None:
                 head = await self._route(peer, head, guest)
         except BadHead as error:
@@ -200,19 +203,21 @@ class FrontDoor:
             return wrapped
         raise trio.BrokenResourceError("no TLS handshake in time")
 
-    async def _read_head(self, peer: PeerStream) -> Head | None:
+    async def _read_head(self, peer: PeerStream, guest: Guest) -> Head | None:
         """Read a request's head; None when the peer left before one began.
 
         Raises:
             BadHead: it is not one, is too long, or took too long.
         """
         seconds = self._engine.settings.timeouts.head_seconds
+        if self._engine.drain.begun:
+            seconds = min(seconds, _LAST_SECONDS)
         with trio.move_on_after(seconds) as waiting:
-            self._waiting.add(waiting)
+            self._waiting[waiting] = guest
             try:
                 return await self._receive_head(peer)
             finally:
-                self._waiting.discard(waiting)
+                del self._waiting[waiting]
         if self._engine.drain.begun:
             raise BadHead(503, "the server is draining", "Retry-After: 1")
         raise BadHead(408, "the request's head did not arrive in time")
@@ -246,7 +251,7 @@ class FrontDoor:
             if origin is not None and not origin_allowed(origin, head.headers["host"], allowed):
                 await self._refuse_page(peer, head, guest, origin)
             elif probe is not None and self._engine.probes.is_open(probe):
-                await self._serve_probe(peer, head)
+                await self._serve_probe(peer, head, guest)
             else:
                 await self._serve_websocket(peer, head, guest, nearest)
         finally:
@@ -267,14 +272,14 @@ class FrontDoor:
                 address,
             )
 
-    async def _serve_probe(self, peer: PeerStream, head: Head) -> None:
+    async def _serve_probe(self, peer: PeerStream, head: Head, guest: Guest) -> None:
         """Hold the idle WebSocket of `relay doctor`, until the server ends."""
         with trio.CancelScope() as waiting:
-            self._waiting.add(waiting)
+            self._waiting[waiting] = guest
             try:
                 await serve_probe(peer, head, self._engine.settings.heartbeat.interval_seconds)
             finally:
-                self._waiting.discard(waiting)
+                del self._waiting[waiting]
 
     async def _refuse_page(self, peer: PeerStream, head: Head, guest: Guest, origin: str) -> None:
         """Refuse a page of another origin by a close code: its script is told nothing of an upgrade's status."""
@@ -316,9 +321,12 @@ class FrontDoor:
         return Greeting(self._engine, credentials, self._version, partial(self._lobby.known, guest), agent)
 
     def turn_away(self) -> None:
-        """Refuse whoever has not said yet what they want."""
-        for waiting in list(self._waiting):
-            waiting.cancel()
+        """Refuse whoever has not said yet what they want; what lies there and was not read yet is answered."""
+        for waiting, guest in list(self._waiting.items()):
+            if guest.was_silent():
+                waiting.cancel()
+            else:
+                waiting.deadline = min(waiting.deadline, trio.current_time() + _LAST_SECONDS)
 
     async def wait_empty(self) -> None:
         """Return once no connection is left."""

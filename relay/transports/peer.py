@@ -62,12 +62,16 @@ class PeerStream(trio.abc.HalfCloseableStream):
         """Give bytes back, to be received again."""
         self._received = data + self._received
 
+    def take_unread(self) -> bytes:
+        """Return what was read already, without a wait."""
+        data, self._received = self._received, b""
+        return data
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive, first what was read already; raises as trio's streams do."""
         if self._received:
-            data, self._received = self._received, b""
             await trio.lowlevel.checkpoint()
-            return data
+            return self.take_unread()
         data = bytes(await self.inner.receive_some(max_bytes))
         self.last_inbound = trio.current_time()
         return data

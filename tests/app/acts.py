@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import argon2
 import msgspec
 import trio
 
@@ -42,7 +41,6 @@ TIME: Final = re.compile(r"\b1[67]\d{8}(\.\d+)?\b")
 """A moment of the tests, in a message of the server's own."""
 FILE: Final = re.compile(r'"a_[^"]+"')
 """The id of an attachment, in a message."""
-CHEAP: Final = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 INVITE: Final = "a code that nobody guesses"
 
 
@@ -361,6 +359,8 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("user.erase", user_id="{user}"),
         at(OF_USER, press("Erase"), fill("To go on, type {user}", "{user}"), CONFIRM),
     ),
+    Act.USER_DELETED: Scenario(rest("DELETE", USER), cli("user.delete", user_id="{user}"), None),
+    Act.SERVER_EXPORTED: Scenario(None, cli("export.begin", credentials=True), None),
     Act.USER_EXPORTED: Scenario(None, cli("user.export", user_id="{user}"), None),
     Act.SAMPLE_ADDED: Scenario(
         rest("POST", "/api/admin/sample", language="fr"), cli("sample.add", language="fr"), None, leave_root_alone
@@ -593,7 +593,9 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
         cli("plugin.run_job", plugin="nightly", schedule="clean"),
         at("plugins/nightly", press("Run now", "clean")),
     ),
-    Act.SETTINGS_RELOADED: Scenario(None, cli("reload"), None, change_settings),
+    Act.SETTINGS_RELOADED: Scenario(
+        rest("POST", "/api/admin/settings/reload"), cli("reload"), None, change_settings
+    ),
     Act.BACKUP_MADE: Scenario(
         backed_up(rest("POST", BACKUPS)), backed_up(cli("backup.start")), at("backups", press("Make a backup"))
     ),
@@ -662,7 +664,6 @@ async def server_with_plugins(folder: Path, *users: str) -> AsyncIterator[World]
     settings = {"RELAY_PLUGINS__DIRECTORIES": msgspec.json.encode([str(folder / "plugins.d")]).decode()}
     async with open_world(folder, *users, "root", **settings) as world:
         msgspec.structs.force_setattr(world.engine.settings.plugins, "file", str(folder / "relay.toml"))
-        world.engine.logins.passwords.hasher = CHEAP
         await world.engine.runner.write(partial(accounts.update_user, user_id="root", role=ServerRole.OWNER))
         world.engine.accounts.forget()
         yield world

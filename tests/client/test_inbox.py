@@ -119,14 +119,43 @@ async def test_an_ack_that_may_be_ahead_of_the_flow_moves_nothing(peer: Peer, mo
         await far.ready()
         if moment == "duplicate":
             await far.synced(10)
-            await collect(client, 2)
-            with trio.move_on_after(1):
-                await anext(client)
+        await collect(client, 2 if moment == "duplicate" else 1)
+        with trio.move_on_after(1):
+            await anext(client)  # so that all that came is processed, and holds the cursor back no more
         pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
         await far.receive_message()
         await far.ack(pending.id, 60, duplicate=moment == "duplicate")
         await pending.wait()
         assert client.cursor == 10
+
+
+@pytest.mark.parametrize(("epoch", "resumed"), [("e2", True), ("e1", False)])
+async def test_another_log_begins_anew_and_so_does_a_cursor_that_the_server_refuses(
+    peer: Peer, epoch: str, resumed: bool
+) -> None:
+    async with peer.connect(cursor=10, epoch="e1") as client:
+        far = await peer.accept()
+        await far.ready(epoch=epoch, resumed=resumed)
+        await far.message(5, replay=True)  # below the cursor of before
+        await far.synced(5)
+        assert ids(await collect(client, 3)) == [5]
+
+
+async def test_a_message_of_ones_own_that_was_acked_is_not_given_when_a_replay_brings_it(peer: Peer) -> None:
+    async with peer.connect(cursor=10, epoch="e1") as client:
+        far = await peer.accept()
+        await far.ready()
+        pending = client.send_nowait("chat_message", {"content": "a"}, target_id="bob")
+        await far.receive_message()
+        await far.ack(pending.id, 60)
+        await pending.wait()
+        await far.stream.aclose()
+        far = await peer.accept()
+        await far.ready()
+        await far.message(60, replay=True)
+        await far.message(61, replay=True)
+        await far.synced(61)
+        assert ids(await collect(client, 3)) == [61]
 
 
 async def test_acknowledging_happens_at_most_once_a_second(peer: Peer) -> None:

@@ -71,6 +71,37 @@ def test_a_deletion_leaves_tombstones_of_the_message_and_of_its_edits_and_no_rea
     mirror.apply(stored("message_delete", 4, message_id=101))
     assert [team.messages[seq].payload for seq in (1, 2)] == [{}, {}]
     assert team.reactions == set()
+    mirror.apply(stored("group_message", 1, content="hello"))
+    assert team.messages[1].payload == {}, "an older version does not bring it back"
+
+
+def test_a_message_that_comes_after_the_one_that_replaces_it_is_a_tombstone() -> None:
+    mirror = Mirror("alice")
+    newer = stored("notification", 2, title="new")
+    newer.meta["replaces"] = 101
+    mirror.apply(newer)
+    mirror.apply(stored("notification", 1, title="old"))
+    assert [mirror.conversation("team").messages[seq].payload for seq in (1, 2)] == [{}, {"title": "new"}]
+
+
+def test_a_late_receipt_makes_nothing_unread() -> None:
+    mirror = Mirror("alice")
+    for seq in (1, 2):
+        mirror.apply(stored("group_message", seq, content="hello"))
+    for up_to in (2, 1):
+        payload = {"up_to_seq": up_to, "state": "read"}
+        mirror.apply(Event("read_receipt", payload, {"message_id": 9, "sender_id": "alice", "target_id": "team"}))
+    team = mirror.conversation("team")
+    assert (team.read_seq, team.receipts[("alice", "read")]) == (2, 2)
+
+
+def test_a_private_receipt_is_none_that_others_see() -> None:
+    mirror = Mirror("alice")
+    mirror.apply(stored("group_message", 1, content="hello"))
+    for private, seen in ((True, {}), (False, {("alice", "read"): 1})):
+        payload = {"up_to_seq": 1, "state": "read", "private": private}
+        mirror.apply(Event("read_receipt", payload, {"message_id": 9, "sender_id": "alice", "target_id": "team"}))
+        assert (mirror.conversation("team").read_seq, mirror.conversation("team").receipts) == (1, seen)
 
 
 def test_a_user_who_is_removed_forgets_the_group_and_one_who_is_added_starts_again() -> None:

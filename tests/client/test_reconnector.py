@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 import trio
+from trio_websocket import ConnectionClosed
 
 from relay.client import Backoff, RelayClosed, RelayOffline
 from tests.client.peer import HEARTBEAT, Peer, waits
@@ -162,8 +164,8 @@ async def test_after_a_drain_waits_are_short_for_a_minute(peer: Peer) -> None:
         tries = [at - closed for at in peer.dials if at > closed]
         gaps = [after - before for before, after in pairwise([0.0, *tries])]
         assert gaps[0] == pytest.approx(1)
-        assert max(gap for gap, at in zip(gaps, tries, strict=True) if at - gap < 60) <= 5
-        assert max(gaps) > 5
+        assert max(gap for gap, at in zip(gaps, tries, strict=True) if at - gap < 60) <= 3
+        assert max(gaps) > 3
 
 
 async def test_a_server_that_spreads_many_clients_is_not_asked_more_often(peer: Peer) -> None:
@@ -176,7 +178,7 @@ async def test_a_server_that_spreads_many_clients_is_not_asked_more_often(peer: 
         await trio.sleep(70)
         tries = [at - closed for at in peer.dials if at > closed]
         assert tries[0] == pytest.approx(12)
-        assert 5 < max(after - before for before, after in pairwise(tries)) <= 24
+        assert 3 < max(after - before for before, after in pairwise(tries)) <= 24
 
 
 async def test_silence_of_two_heartbeats_is_the_end_of_a_connection(peer: Peer) -> None:
@@ -272,3 +274,17 @@ async def test_what_is_not_to_be_kept_fails_without_a_connection(peer: Peer) -> 
     async with peer.connect() as client:
         with pytest.raises(RelayOffline):
             await client.send("typing_indicator", {"typing": True}, target_id="bob")
+
+
+async def test_a_silent_server_is_left_whatever_the_clock_shows(peer: Peer) -> None:
+    """What is left of the wait may be less than the clock can tell; to sleep for that long would never end."""
+    async with peer.connect(backoff=Backoff(base=0.1, cap=0.1)):
+        for number in range(1, 40):
+            far = await peer.live(cursor=number)
+            await trio.sleep(0.0433 * number)
+            await far.event("heartbeat", cursor=number)
+            began = trio.current_time()
+            with suppress(ConnectionClosed):
+                while True:
+                    await far.receive()
+            assert trio.current_time() - began == pytest.approx(2 * HEARTBEAT)

@@ -15,7 +15,7 @@ TESTS = ROOT / "tests"
 
 USUAL_LINES = 40
 MOST_LINES = 50
-NOT_MIRRORS = {"docs", "e2e", "js", "wire"}
+NOT_MIRRORS = {"docs", "e2e", "js", "simulation", "wire"}
 
 
 def modules() -> Iterator[Path]:
@@ -70,9 +70,16 @@ def test_most_test_modules_are_named_after_the_module_they_test() -> None:
     assert len(named) > len(found) * 2 / 3
 
 
-@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
-def test_a_test_module_says_what_it_tests(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), "no docstring"
+def test_a_test_module_says_what_it_tests() -> None:
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(TESTS.rglob("test_*.py"))}
+    assert not [str(path.relative_to(TESTS)) for path, tree in trees.items() if not ast.get_docstring(tree)]
+
+
+def test_every_test_with_real_sockets_runs_in_the_pass_for_them() -> None:
+    files = sorted((TESTS / "e2e").rglob("test_*.py"))
+    marked = re.compile(r"^pytestmark = (\[[^]]*)?pytest\.mark\.e2e\b", re.MULTILINE)
+    unmarked = [path for path in files if not marked.search(path.read_text(encoding="utf-8"))]
+    assert not [str(path.relative_to(TESTS)) for path in unmarked], "write pytestmark = pytest.mark.e2e"
 
 
 def test_files_and_folders_that_the_page_names_exist() -> None:

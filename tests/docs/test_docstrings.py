@@ -6,8 +6,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / "relay").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -60,22 +58,30 @@ def with_bases(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[ast
     return [node, *(above for base in bases if base != node.name for above in with_bases(classes[base], classes))]
 
 
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
-CLASSES = {node.name: node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+def wrong(node: ast.ClassDef | Function, classes: dict[str, ast.ClassDef]) -> set[str]:
+    """Return the names that a docstring describes and that its function or class does not have."""
+    if isinstance(node, Function):
+        return described(node, "Args") - parameters(node)
+    line = with_bases(node, classes)
+    return (described(node, "Args") - set.union(*(taken_by(one) for one in line))) | (
+        described(node, "Attributes") - set.union(*(attributes(one) for one in line))
+    )
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_a_docstring_describes_exists(path: Path) -> None:
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, Function):
-            wrong = described(node, "Args") - parameters(node)
-        elif isinstance(node, ast.ClassDef):
-            line = with_bases(node, CLASSES)
-            wrong = described(node, "Args") - set.union(*(taken_by(one) for one in line))
-            wrong |= described(node, "Attributes") - set.union(*(attributes(one) for one in line))
-        else:
-            continue
-        assert not wrong, f"{path}:{node.lineno}: {node.name} has no {', '.join(sorted(wrong))}"
+def test_what_a_docstring_describes_exists() -> None:
+    nodes = [
+        (path, node)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | Function)
+    ]
+    classes = {node.name: node for _, node in nodes if isinstance(node, ast.ClassDef)}
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name} has no": names
+        for path, node in nodes
+        if (names := wrong(node, classes))
+    }
+    assert not found
 
 
 def test_a_wrong_name_is_found() -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.docs.conversation import blocks
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 pytestmark = pytest.mark.e2e
 

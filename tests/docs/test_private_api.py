@@ -83,7 +83,7 @@ async def test_trio_tells_which_scopes_are_inside_a_scope() -> None:
 def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     assert parameters(TCPServer.__init__) == ["self", "app", "config", "context", "state", "stream"]
     assert parameters(TCPServer.protocol_send) == ["self", "event"]
-    assert parameters(TCPServer._read_data) == ["self"]
+    assert parameters(TCPServer._idle_timeout) == ["self"]
     assert hasattr(TCPServer, "__await__")
     assert parameters(Lifespan.__init__) == ["self", "app", "config", "state"]
     for name in ("handle_lifespan", "wait_for_startup", "wait_for_shutdown"):
@@ -95,12 +95,11 @@ def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     assert inspect.isclass(Closed)
 
 
-async def test_hypercorn_has_a_timer_to_stop_and_an_h11_connection_two_protocols_down() -> None:
+def test_hypercorn_has_an_h11_connection_two_protocols_down() -> None:
     nothing: Any = None
     stream: Any = trio.testing.memory_stream_pair()[0]
     server = TCPServer(nothing, Config(), WorkerContext(None), nothing, stream)
     assert server.stream is stream
-    await server.idle_task.stop()
     assert "protocol" in TCPServer.run.__code__.co_names
     protocol = ProtocolWrapper(nothing, Config(), WorkerContext(None), *[nothing] * 6)
     assert isinstance(cast(Any, protocol.protocol).connection, h11.Connection)

@@ -11,14 +11,12 @@ import pytest
 from tests.e2e.server import Tables
 from tests.e2e.world import Device, World, unique
 
-HEAD_SECONDS = HELLO_SECONDS = 0.5
 FRAME_BYTES = 131_072  # room for 100,000 brackets
 HEAD_BYTES = 8_192
 ALLOWED_ORIGIN = "https://chat.example.org"
 
 HOSTILE: Tables = {
     "server": {"allowed_origins": [ALLOWED_ORIGIN]},
-    "timeouts": {"head_seconds": HEAD_SECONDS, "hello_seconds": HELLO_SECONDS},
     "limits": {"frame_bytes": FRAME_BYTES, "head_bytes": HEAD_BYTES},
 }
 
@@ -43,8 +41,8 @@ class Bystanders:
         assert self.world.server.alive, self.world.server.diagnosis()
         for sender, receiver, target in ((self.ann, self.ben, "ben"), (self.ben, self.ann, "ann")):
             content = unique("undisturbed")
-            sender.acked(sender.send(target, content), timeout=2)
-            receiver.wait_content(content, timeout=2)
+            sender.acked(sender.send(target, content))
+            receiver.wait_content(content)
             receiver.messages.clear()
         self.world.device("visitor").close()
 

@@ -17,7 +17,6 @@ from tests.e2e.world import history, message
 
 WINDOW = 8  # messages of one client without an ack
 NEIGHBOURS = (1, 2)
-PATIENCE = 10.0  # seconds without a word from a server that lives
 
 Groups = Mapping[str, list[str]]
 Position = tuple[int, int]
@@ -90,7 +89,7 @@ class Client:
             self._wire = None
 
     def _connection(self, address: Address, source: random.Random | None) -> None:
-        self._wire = wire = Wire(address, self.described, timeout=PATIENCE)
+        self._wire = wire = Wire(address, self.described)
         self._synced = False
         self._replay = []
         wire.upgrade()

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.wire import PATIENCE
+
 MIB = 1 << 20
 _SHUTDOWN = 0x8004587D
 """EXT4_IOC_SHUTDOWN: the file system takes and gives nothing from now on, as if the disk had gone."""
 
 
 def _run(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode == 0
 
 
 @contextlib.contextmanager

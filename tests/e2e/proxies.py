@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import free_port
+from tests.e2e.wire import PATIENCE
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 PACKAGES = {"nginx": "nginx-light", "caddy": "caddy"}
@@ -155,7 +156,7 @@ class Proxies:
         return port
 
     def _wait(self, port: int) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -172,4 +173,4 @@ class Proxies:
 
     def end(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)

@@ -15,18 +15,21 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 
 from relay.testing.checking import Answers, Described
-from tests.e2e.wire import Address
+from tests.e2e.forking import Forked, forks
+from tests.e2e.wire import PATIENCE, Address
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
 PROGRAM = os.environ.get("RELAY_BIN")
 """The program that `make binary` made, as the thing under test; without it, relay as it is in the tree."""
 RELAY = [str(Path(PROGRAM).resolve())] if PROGRAM else [sys.executable, "-m", "relay"]
+"""The command; where a test does not ask for one, relay of the tree is a fork of what has imported it."""
+
 LISTENING = re.compile(r"127\.0\.0\.1:(\d+)")
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -51,8 +54,8 @@ def free_port() -> int:
     Nor does another of pytest's workers: each has ports of its own.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    start = 20_000 + worker % 5 * 2_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 1_000
-    for port in range(start, start + 1_000):
+    start = 20_000 + worker % 12 * 1_000 + (os.getpid() * 37 + time.monotonic_ns() // 1000) % 500
+    for port in range(start, start + 500):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -80,7 +83,11 @@ class Server:
     """One server: a folder that lasts, and a process that may be started and ended many times."""
 
     def __init__(
-        self, folder: Path, settings: Tables | None = None, root: Path = ROOT, command: Sequence[str] = RELAY
+        self,
+        folder: Path,
+        settings: Tables | None = None,
+        root: Path = ROOT,
+        command: Sequence[str] | None = RELAY if PROGRAM else None,
     ) -> None:
         self.folder = folder
         self.command = command
@@ -92,10 +99,10 @@ class Server:
         place: Tables = {"server": {"host": "127.0.0.1", "port": self.port}}
         files: Tables = {"storage": {"path": str(self.database)}}
         self.config.write_text(to_toml(merged(UNLIMITED, place, files, settings or {})))
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.files: int | None = None
         self.handed: tuple[int, ...] = ()
-        self.environ: dict[str, str] = {}
+        self.environ: dict[str, str] = {}  # what is added for the server, and not for commands
 
     @property
     def address(self) -> Address:
@@ -116,7 +123,7 @@ class Server:
         return Answers(self._fetch("/openapi.json"))
 
     def _fetch(self, path: str) -> Any:
-        response = httpx.get(self.url + path, timeout=10, trust_env=False)
+        response = httpx.get(self.url + path, timeout=PATIENCE, trust_env=False)
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -133,14 +140,7 @@ class Server:
         """Start the process and return at once."""
         assert not self.alive
         with self.log.open("ab") as log, self._stdout.open("wb") as out:
-            self.process = subprocess.Popen(
-                [*self.command, "serve", "--config", str(self.config)],
-                cwd=self.root,
-                env=environment() | self.environ,
-                stdout=out,
-                stderr=log,
-                pass_fds=self.handed,
-            )
+            self.process = self._run("serve", environ=self.environ, stdin=None, stdout=out, stderr=log)
         if self.files is not None:
             resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.files, self.files))
 
@@ -150,7 +150,7 @@ class Server:
 
     def wait_ready(self) -> None:
         """Wait for the one line that says that connections are accepted."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not LISTENING.search(self._stdout.read_text()):
             assert self.alive, f"the server ended while starting:\n{self.diagnosis()}"
             assert time.monotonic() < deadline, f"no line with the address:\n{self.diagnosis()}"
@@ -164,7 +164,7 @@ class Server:
             self.kill()
             raise
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Send a signal and return the exit code; a server that stays longer than `timeout` is an error."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -189,24 +189,34 @@ class Server:
         return self._stdout.read_text()[-2000:] + self.log.read_text(errors="replace")[-6000:]
 
     def rss_bytes(self) -> int:
-        """Read the resident memory of the process now."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Read the resident memory of the process now, without what is a file's or another process's as well."""
+        _, resident, shared, *_ = map(int, Path(f"/proc/{self.pid}/statm").read_text().split())
+        return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
     def relay(self, *arguments: str, stdin: str = "") -> str:
         """Run a relay command against this server's config and return what it printed."""
-        done = subprocess.run(
-            [*self.command, *arguments, "--config", str(self.config)],
-            cwd=self.root,
-            env=environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"relay {' '.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        with TemporaryFile() as given, TemporaryFile() as printed, TemporaryFile() as complained:
+            given.write(stdin.encode())
+            given.seek(0)
+            process = self._run(*arguments, stdin=given, stdout=printed, stderr=complained)
+            try:
+                code = process.wait(4 * PATIENCE)  # an import of many lines takes its time
+            finally:
+                process.kill()
+            said, errors = (file.seek(0) or file.read().decode() for file in (printed, complained))
+        assert code == 0, f"relay {' '.join(arguments)}: {said}{errors}"
+        return said
+
+    def _run(
+        self, *arguments: str, environ: Mapping[str, str] = {}, **streams: IO[bytes] | None
+    ) -> subprocess.Popen[bytes] | Forked:
+        whole = [*arguments, "--config", str(self.config)]
+        env = environment() | dict(environ)
+        # A program takes its limits, and what its loader reads, at its start: a fork has begun before.
+        command = RELAY if self.command is None and (environ or self.files is not None) else self.command
+        if command is None:
+            return forks().start(whole, cwd=self.root, env=env, **streams)
+        return subprocess.Popen([*command, *whole], cwd=self.root, env=env, pass_fds=self.handed, **streams)
 
     def import_users(self, names: Iterable[str]) -> dict[str, str]:
         """Create users and return their tokens by name."""
@@ -223,7 +233,7 @@ class Server:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         hooks = {"response": [partial(_check, self.answers)]}
         return httpx.Client(
-            base_url=self.url, headers=headers, timeout=10, trust_env=False, event_hooks=hooks, **options
+            base_url=self.url, headers=headers, timeout=PATIENCE, trust_env=False, event_hooks=hooks, **options
         )
 
 

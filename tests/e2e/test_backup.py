@@ -21,7 +21,7 @@ from tests.e2e.conftest import MakeWorld
 from tests.e2e.disks import MIB, fill, tmpfs
 from tests.e2e.server import ROOT, Server
 from tests.e2e.webhook_receivers import add_webhook, receivers
-from tests.e2e.wire import Closed, Gone
+from tests.e2e.wire import PATIENCE, Closed, Gone
 from tests.e2e.world import World, message, unique
 
 pytestmark = pytest.mark.e2e
@@ -82,7 +82,7 @@ def own_ids(database: Path) -> set[str]:
 
 def run(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "relay", *arguments, "--config", str(server.config)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def enlarge(server: Server, size: int) -> None:
@@ -111,7 +111,7 @@ def test_a_backup_under_load_restored_after_a_kill_has_all_that_was_acked_before
     while not any(at > ended for at in list(load.acked.values())):
         time.sleep(0.05)
     server.kill()
-    load.join(20)
+    load.join(PATIENCE)
     print(
         f"backup of {told['bytes'] >> 20} MiB in {ended - began:.2f} s; the longest wait for an ack:"
         f" {load.longest(0, began):.3f} s before it, {load.longest(began, ended):.3f} s meanwhile"
@@ -128,7 +128,7 @@ def test_a_backup_under_load_restored_after_a_kill_has_all_that_was_acked_before
     assert (ready["resumed"], ready["epoch"] == old["epoch"]) == (False, False)
     alice = world.device("alice")
     alice.say("bob", "after the restore")
-    again.wait_content("after the restore", timeout=20)
+    again.wait_content("after the restore")
     assert sorted(again.contents()) == sorted(set(again.contents()))
     assert run(server, "restore", str(file)).stderr == (
         f"relay: a server runs on {server.database}; stop it first, and start it after the restore\n"
@@ -184,7 +184,7 @@ def test_a_stopped_backup_leaves_nothing(make_world: MakeWorld) -> None:
     while not file.with_name("backup.db.part").exists() and process.poll() is None:
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[1] == (
+    assert process.communicate(timeout=PATIENCE)[1] == (
         f"relay: {file}: stopped; nothing is left of it, and nothing was changed\n"
     )
     assert process.returncode == 1
@@ -215,7 +215,7 @@ def test_a_sandbox_is_a_server_that_reaches_nobody(make_world: MakeWorld, tmp_pa
                 assert rest.post("/api/messages", json=body).status_code == 201
             assert Path(told["database"]).exists()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE) == 0
         assert not Path(told["database"]).parent.exists()
         assert outside.requests == 0
         server.start()

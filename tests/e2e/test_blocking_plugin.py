@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import MakeWorld
+
+pytestmark = pytest.mark.e2e
 
 CODE = """
 import time
@@ -47,7 +51,7 @@ def test_one_that_blocks_the_thread_is_interrupted(tmp_path: Path, make_world: M
     for text in ("sleep", "loop", "inside"):
         rest = world.rest("alice")
         envelope = {"type": "odd", "payload": {"text": text}, "meta": {"target_id": "bob"}}
-        answer = rest.post("/api/messages", json=envelope, timeout=10)
+        answer = rest.post("/api/messages", json=envelope)
         assert (answer.status_code, answer.json()["code"]) == (502, "plugin_failed"), text
         alice.say("bob", f"after {text}")
         bob.wait_content(f"after {text}")

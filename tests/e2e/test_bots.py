@@ -20,8 +20,9 @@ import pytest
 
 from tests.docs.conversation import blocks
 from tests.e2e.server import ROOT, Server, Tables
+from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PAGE = ROOT / "docs" / "plugins" / "bots.md"
 SETTINGS: Tables = {
@@ -30,7 +31,6 @@ SETTINGS: Tables = {
     "replay": {"limit": 15},
 }
 INVOCATIONS = 60
-PATIENCE = 30.0
 
 
 class Program:

@@ -53,7 +53,7 @@ def test_long_texts_that_take_long_to_index_are_no_fault_of_the_searchs(make_wor
     carol.say("dave", "meanwhile")
     dave.wait_content("meanwhile")
     for ref in refs:
-        alice.acked(ref, timeout=60)
+        alice.acked(ref)
     assert failures(world, "search") == 0
     found = world.rest("bob").get("/api/search", params={"q": text[14_000:14_004], "limit": 1})
     assert len(found.json()["results"]) == 1
@@ -74,7 +74,7 @@ def test_a_body_that_does_not_come_to_its_end_is_no_fault_of_the_plugins(make_wo
             head.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nha", 1)
         )
     for wire in wires:
-        assert wire.wait_closed(timeout=5) is None
+        assert wire.wait_closed() is None
     assert failures(world, "webhooks") == 0
     assert world.rest(None).post(path, content="all of it").status_code == 201
 
@@ -88,7 +88,7 @@ def test_a_task_that_will_not_end_is_ended_at_the_end_of_the_drain(
     plugins = {"directories": [str(tmp_path / "plugins")]}
     world = make_world(("alice", "bob"), {"plugins": plugins, "timeouts": {"drain_seconds": 1}})
     world.device("alice").say("bob", "the last word")
-    assert world.server.stop(timeout=20) == 0
+    assert world.server.stop() == 0
     if run == "stubborn":
         assert "these plugins' tasks, which take no cancellation: odd" in world.server.log.read_text()
     world.server.start()

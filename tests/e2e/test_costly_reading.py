@@ -22,7 +22,7 @@ def say_much(world: World, *contents: str) -> None:
     refs = [unique("long") for _ in contents]
     for ref, content in zip(refs, contents, strict=True):
         mallory.send_all([message("accomplice", content, id=ref)])
-        mallory.acked(ref, timeout=30)
+        mallory.acked(ref)
 
 
 def ask_at_once(world: World, times: int, ask: Callable[[Any], int]) -> set[int]:
@@ -49,7 +49,7 @@ def test_looking_for_a_text_in_long_messages_holds_nobody_up(make_world: MakeWor
     sought = "a" * 199 + "b"
 
     def ask(rest: Any) -> int:
-        answer = rest.get("/api/messages/user/accomplice", params={"q": sought}, timeout=60)
+        answer = rest.get("/api/messages/user/accomplice", params={"q": sought})
         if answer.status_code == 200:
             page = answer.json()
             assert (page["messages"], page["has_more"]) == ([], True)
@@ -61,12 +61,12 @@ def test_looking_for_a_text_in_long_messages_holds_nobody_up(make_world: MakeWor
 
 
 def test_many_terms_over_long_messages_hold_nobody_up(make_world: MakeWorld) -> None:
-    world = make_world(["mallory", "accomplice", "alice", "bob"])
+    world = make_world(["mallory", "accomplice", "alice", "bob"], {"timeouts": {"handler_seconds": 60}})
     letters = "abcdefghijklmnopqrstuvwxyz012345"
     say_much(world, *[" ".join(letters) * 300] * 60)
 
     def ask(rest: Any) -> int:
-        return int(rest.get("/api/search", params={"q": " ".join(letters), "limit": 50}, timeout=60).status_code)
+        return int(rest.get("/api/search", params={"q": " ".join(letters), "limit": 50}).status_code)
 
     assert ask_at_once(world, 12, ask) <= {200, 503}
     assert ask(world.rest("mallory")) == 200

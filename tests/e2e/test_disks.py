@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.disks import MIB, Ext4, fill, tmpfs
 from tests.e2e.server import RELAY, Server, environment
-from tests.e2e.wire import Closed, Gone
+from tests.e2e.wire import PATIENCE, Closed, Gone
 from tests.e2e.world import Device, World, unique
 
 pytestmark = pytest.mark.e2e
@@ -36,7 +36,7 @@ def ready(world: World) -> dict[str, Any]:
 
 
 def wait_ready(world: World, *, writes: bool) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while ready(world)["database_writes"] is not writes:
         assert time.monotonic() < deadline, world.server.diagnosis()
         time.sleep(0.2)
@@ -118,7 +118,7 @@ def test_a_start_on_a_full_disk_says_that_it_is_full(tmp_path: Path) -> None:
         fill(folder)
         server.spawn()
         assert server.process is not None
-        assert server.process.wait(15) == 1
+        assert server.process.wait(PATIENCE) == 1
         said = server.log.read_text()
         (line,) = [line for line in said.splitlines() if SINGLE_MODULES not in line]
         assert "the disk is full" in line
@@ -185,7 +185,7 @@ def test_under_a_lock_of_another_program_the_server_is_not_ready_and_says_why(ma
     assert line.endswith("no answer within 3 s; another program may hold it locked")
     other.execute("ROLLBACK")
     other.close()
-    alice.answer(waiting, timeout=10)
+    alice.answer(waiting)
     wait_ready(world, writes=True)
 
 
@@ -206,7 +206,7 @@ def test_a_database_that_is_replaced_under_a_server_ends_it_and_both_files_are_w
     database.rename(tmp_path / "moved.db")
     shutil.copy(backup, database)
     assert world.server.process is not None
-    assert world.server.process.wait(10) == 1
+    assert world.server.process.wait(PATIENCE) == 1
     said = world.server.log.read_text()
     assert "was replaced, moved or deleted while this server ran" in said
     assert "Traceback" not in said
@@ -230,7 +230,7 @@ def test_damage_that_a_reader_meets_ends_the_server_with_one_sentence_that_says_
     with contextlib.suppress(httpx.HTTPError):
         world.rest("alice").get("/api/messages/user/bob")
     assert world.server.process is not None
-    assert world.server.process.wait(10) == 1
+    assert world.server.process.wait(PATIENCE) == 1
     said = world.server.log.read_text()
     assert "Traceback" not in said, said
     last = said.splitlines()[-1]
@@ -248,7 +248,7 @@ def test_a_second_server_is_refused_though_the_lock_file_was_deleted(
     second = Server(tmp_path, {"storage": {"path": str(world.server.database)}})
     second.spawn()
     assert second.process is not None
-    assert second.process.wait(15) == 1
+    assert second.process.wait(PATIENCE) == 1
     assert "is in use by another relay" in second.log.read_text()
     alice.acked(alice.send("bob", "undisturbed"))
     assert ready(world)["database_writes"] is True
@@ -260,7 +260,7 @@ def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(tmp_path:
         command = [*RELAY, "serve", "--config", str(server.config)]
         process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=full, stderr=full)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(httpx.TransportError):
                 assert httpx.get(f"{server.url}/healthz").status_code == 200
@@ -270,4 +270,4 @@ def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(tmp_path:
             time.sleep(0.1)
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0

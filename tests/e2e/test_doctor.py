@@ -18,6 +18,7 @@ from relay.app.doctor.way_in import WayIn
 from relay.app.doctor.wire import read_address
 from tests.e2e.proxies import HEADS, Proxies
 from tests.e2e.server import ROOT, Server, environment
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -202,7 +203,7 @@ def doctor(server: Server, url: str) -> tuple[int, dict[str, Any]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.stderr == ""
     findings = map(json.loads, done.stdout.splitlines())

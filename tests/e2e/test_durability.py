@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.frames import PLAIN, encode_frame
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import Device, World, message, unique
 
 STRACE = shutil.which("strace")
@@ -32,7 +33,7 @@ SYNC = re.compile(r"\bf(?:data)?sync\([^)]*\) += 0|<\.\.\. f(?:data)?sync resume
 def _may_trace() -> bool:
     if STRACE is None:
         return False
-    done = subprocess.run([STRACE, "-o", "/dev/null", "true"], capture_output=True, check=False, timeout=10)
+    done = subprocess.run([STRACE, "-o", "/dev/null", "true"], capture_output=True, check=False, timeout=PATIENCE)
     return done.returncode == 0
 
 
@@ -55,7 +56,7 @@ def traced(pid: int, file: Path) -> Iterator[None]:
         yield
     finally:
         tracer.send_signal(signal.SIGINT)
-        tracer.communicate(timeout=10)
+        tracer.communicate(timeout=PATIENCE)
 
 
 def events(file: Path, contents: set[str]) -> list[tuple[str, str]]:
@@ -88,7 +89,7 @@ def send_readable(device: Device, refs: list[str]) -> None:
     frames = [encode_frame(json.dumps(message("bob", ref, id=ref)).encode(), mask=PLAIN) for ref in refs]
     device.wire.send_bytes(b"".join(frames))
     for ref in refs:
-        device.acked(ref, timeout=15)
+        device.acked(ref)
 
 
 def test_the_disk_has_a_message_before_its_sender_has_the_ack(world: World, tmp_path: Path) -> None:

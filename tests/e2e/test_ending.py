@@ -15,6 +15,8 @@ from tests.e2e.world import message, unique
 
 pytestmark = pytest.mark.e2e
 
+BUSY = 10.0  # seconds that a busy machine may add to any of the times here
+
 
 def test_sigterm_with_fifty_clients_that_never_read_ends_in_five_seconds(make_world: MakeWorld) -> None:
     names = [f"idle{i}" for i in range(5)]
@@ -25,9 +27,9 @@ def test_sigterm_with_fifty_clients_that_never_read_ends_in_five_seconds(make_wo
     alice = world.device("alice")
     flood(alice, group, 200, group=True)  # 3 MB for each: more than the kernel keeps, less than the queue
     start = time.monotonic()
-    code = world.server.stop(timeout=10)
+    code = world.server.stop()
     assert code == 0, world.server.diagnosis()
-    assert time.monotonic() - start <= 5
+    assert time.monotonic() - start <= 5 + BUSY
 
 
 def test_sigterm_says_4404_to_those_who_read_and_loses_nothing_acked(make_world: MakeWorld) -> None:
@@ -73,13 +75,33 @@ def test_a_second_sigterm_ends_at_once(make_world: MakeWorld) -> None:
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
     start = time.monotonic()
-    world.server.stop(timeout=5)
-    assert time.monotonic() - start < 3
+    world.server.stop()
+    assert time.monotonic() - start < 1 + BUSY
+
+
+def test_requests_that_were_not_read_yet_at_a_sigterm_are_answered(make_world: MakeWorld) -> None:
+    world = make_world(("alice",))
+    get = request("/healthz", upgrade=False)
+    fresh, kept, silent = world.wire(), world.wire(), world.wire()
+    kept.send_bytes(get)
+    assert kept.read_response().status == 200
+    silent.send_bytes(get[:3])
+    world.rest("alice").get("/api/users/me")  # by now the server has accepted all three
+    process = world.server.process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    fresh.send_bytes(get)
+    kept.send_bytes(get)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    assert [fresh.read_response().status, kept.read_response().status] == [200, 200]
+    assert silent.read_response().status == 503
+    assert world.server.stop() == 0
 
 
 def test_connections_on_which_nothing_happens_do_not_delay_the_end(make_world: MakeWorld) -> None:
     # A proxy always keeps one alive: a restart must not wait for the whole drain because of it.
-    world = make_world(("alice",), {"timeouts": {"drain_seconds": 4}})
+    world = make_world(("alice",), {"timeouts": {"drain_seconds": 30}})
     world.wire()
     world.wire().send_bytes(request()[:30])
     kept = world.wire()
@@ -88,4 +110,4 @@ def test_connections_on_which_nothing_happens_do_not_delay_the_end(make_world: M
     world.upgraded().close()
     start = time.monotonic()
     assert world.server.stop() == 0
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 1 + BUSY

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.server import ROOT, Server, environment
+from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 COUNT = 20_000
 
 
@@ -52,12 +53,12 @@ def test_an_import_that_is_killed_is_repeated_and_stores_nothing_twice(tmp_path:
         first = subprocess.Popen(
             command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while stored(server) < 1000:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         first.send_signal(signal.SIGKILL)
-        first.wait(10)
+        first.wait(PATIENCE)
         assert stored(server) < COUNT
         begun = time.monotonic()
         told = server.relay("import", str(file))

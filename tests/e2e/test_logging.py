@@ -15,7 +15,7 @@ import pytest
 from relay.storage.identity import read_epoch
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.server import Server
-from tests.e2e.wire import Closed, Gone
+from tests.e2e.wire import PATIENCE, Closed, Gone
 from tests.e2e.world import message, unique
 
 pytestmark = pytest.mark.e2e
@@ -57,14 +57,14 @@ def test_with_json_a_start_without_users_and_an_end_by_a_fault_are_json_too(tmp_
     server = Server(tmp_path, {"log": {"format": "json"}})
     server.start()
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while "#setup=" not in (out := (tmp_path / "stdout.txt").read_text()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         code = out.partition("#setup=")[2].split()[0]
         server.database.rename(tmp_path / "elsewhere.db")
         assert server.process is not None
-        assert server.process.wait(10) == 1
+        assert server.process.wait(PATIENCE) == 1
     finally:
         server.kill()
     last = said(server)[-1]
@@ -83,15 +83,15 @@ def test_messages_that_are_acked_while_the_file_is_replaced_are_in_the_old_file_
         epoch = read_epoch(connection)
     refs = [unique("moved") for _ in range(400)]
     alice.send_all(message("bob", ref, id=ref) for ref in refs[:200])
-    alice.acked(refs[150], timeout=10)
+    alice.acked(refs[150])
     world.server.database.rename(tmp_path / "moved.db")
     backup.rename(world.server.database)
     assert world.server.process is not None
     with contextlib.suppress(Gone, Closed, OSError, AssertionError):  # however the connection ends
         for ref in refs[200:]:
             alice.send_all([message("bob", ref, id=ref)])
-            alice.acked(ref, timeout=10)
-    assert world.server.process.wait(10) == 1
+            alice.acked(ref)
+    assert world.server.process.wait(PATIENCE) == 1
     acked = {ref for ref in refs if any(answer["type"] == "ack" for answer in alice.answers.get(ref, ()))}
     with closing(sqlite3.connect(tmp_path / "moved.db")) as connection:
         stored = {row[0] for row in connection.execute("SELECT own_id FROM log")}

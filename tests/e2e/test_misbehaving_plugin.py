@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e import misbehaving
 from tests.e2e.server import Tables
-from tests.e2e.wire import hello
+from tests.e2e.wire import PATIENCE, hello
 from tests.e2e.world import Device, World, unique
 
 pytestmark = pytest.mark.e2e
@@ -119,7 +119,7 @@ class Odd:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.http = httpx.Client(base_url=world.server.url, timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=world.server.url, timeout=PATIENCE, trust_env=False)
         self.mallory = world.device("mallory")
 
     def standing(self) -> Any:
@@ -131,11 +131,11 @@ class Odd:
     def send(self, kind: str, payload: dict[str, Any], target: str = "mark") -> dict[str, Any]:
         ref = unique()
         self.mallory.wire.send_json({"type": kind, "payload": payload, "meta": {"target_id": target, "id": ref}})
-        return self.mallory.answer(ref, timeout=8)
+        return self.mallory.answer(ref)
 
     def said(self, hook: str, way: str, before: int) -> None:
         """Wait until one more failure is counted, and check that it is called by its name."""
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + PATIENCE
         while (now := self.standing())["failures"] == before and time.monotonic() < deadline:
             time.sleep(0.01)
         assert now["failures"] > before, f"{hook} {way}: nothing was counted"
@@ -236,7 +236,7 @@ def test_what_fails_at_one_recipient_costs_the_others_nothing(odd: tuple[Odd, By
 
 def received(device: Device, message_id: int) -> dict[str, Any]:
     """Read on until a message comes, and return it."""
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + PATIENCE
     while (one := device.take(deadline - time.monotonic()))["meta"].get("message_id") != message_id:
         pass
     return one

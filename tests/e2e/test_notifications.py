@@ -12,8 +12,11 @@ import pytest
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.receivers import HttpServer, MailServer, make_certificate
 from tests.e2e.server import Tables
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World
 from tests.plugins.notifications.receivers import Gotify, Ntfy, PushService, Reply
+
+pytestmark = pytest.mark.e2e
 
 NETWORKS = ["127.0.0.0/8", "::1/128"]
 LUNCH = [("alice", "Lunch?")]
@@ -24,7 +27,7 @@ def tables(**options: Any) -> dict[str, dict[str, Any]]:
     return {"plugins": {"also": ["notifications"]}, "plugins.notifications": named}
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -135,29 +138,26 @@ def test_a_kill_loses_nothing_whenever_it_comes(make_world: MakeWorld) -> None:
 
 def test_a_target_that_is_gone_is_removed_and_one_that_hangs_holds_up_nobody(make_world: MakeWorld) -> None:
     hanging = HttpServer(Ntfy)
-    hanging.hold_seconds = 3.0
+    hanging.hold_seconds = 30.0
     with HttpServer(Ntfy) as ntfy, HttpServer(push_service) as push, hanging as slow:
-        world = make_world(["alice", "bob"], tables(timeout_seconds=1))
+        world = make_world(["alice", "bob"], tables(timeout_seconds=6))
         browser = push.subscribe(world.rest("bob").get("/api/push/key").json()["public_key"])
         add(world, "bob", **browser.target())
         ntfy_target(world, slow)
         ntfy_target(world, ntfy)
         push.replies = [Reply(410)]
         alice = world.device("alice")
-        began = time.monotonic()
-        alice.say("bob", "Lunch?")
-        until(lambda: ntfy.texts)
-        assert time.monotonic() - began < 3
-        acked = time.monotonic()
-        alice.say("bob", "Still there?")
-        assert time.monotonic() - acked < 1
 
         def left() -> dict[str, Any]:
             found = world.rest("bob").get("/api/push/targets").json()["targets"]
             return {target["place"]: target for target in found}
 
+        alice.say("bob", "Lunch?")
+        until(lambda: ntfy.texts)
+        alice.say("bob", "Still there?")
+        assert left()[f"{slow.origin}/bob"]["last_error"] is None  # it still hangs
         until(lambda: browser.endpoint not in left())
-        until(lambda: left()[f"{slow.origin}/bob"]["last_error"] == "no answer within 1 s")
+        until(lambda: left()[f"{slow.origin}/bob"]["last_error"] == "no answer within 6 s")
         assert left()[f"{ntfy.origin}/bob"]["last_error"] is None
 
 

@@ -27,6 +27,7 @@ from release.binary import ARCHIVE, FOLDER, ONE_FILE
 from release.contents import WITHOUT, packages
 from tests.e2e.bare_root import lacking, make_root
 from tests.e2e.server import LISTENING, PROGRAM, ROOT, UNLIMITED, Server, Tables, free_port, merged, to_toml
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World
 from tests.engine.test_loader import NEEDED
 
@@ -108,7 +109,9 @@ def test_it_does_everything_where_there_is_no_python(root: Path, program: str) -
     folder = root / "srv" / program.replace("/", "-")
     (folder / "plugins.d").mkdir(parents=True)
     (folder / "plugins.d" / "note.py").write_text(DROPPED_IN.format(names=everything()))
-    world = World(folder, ("alice", "bob"), all_plugins(folder / "plugins.d"), ["chroot", str(root), program])
+    world = World(
+        folder, ("alice", "bob"), all_plugins(folder / "plugins.d"), command=["chroot", str(root), program]
+    )
     try:
         listed = [json.loads(line) for line in world.server.relay("plugins", "list", "--json").splitlines()]
         assert {row["name"]: row["state"] for row in listed} == dict.fromkeys(
@@ -172,7 +175,7 @@ def test_without_message_types_it_refuses_to_start(tmp_path: Path) -> None:
     server = Server(tmp_path, {"plugins": {"enabled": []}}, command=[str(FOLDER / "relay")])
     server.spawn()
     assert server.process is not None
-    assert server.process.wait(60) == 1
+    assert server.process.wait(PATIENCE) == 1
     assert "name at least chat_message" in server.diagnosis()
 
 
@@ -216,7 +219,7 @@ def test_the_debian_package_is_installed_works_and_goes(tmp_path: Path) -> None:
         assert server.stdout is not None
         assert b"listens on" in server.stdout.readline()
         server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
+        assert server.wait(PATIENCE) == 0
     dpkg(root, "--install", str(package))  # once more, as an upgrade
     assert "port = 8484" not in settings.read_text()
     dpkg(root, "--purge", "relay-server")
@@ -316,7 +319,7 @@ def test_ctrl_c_at_a_terminal_is_one_signal_and_leaves_nothing_behind(one_file: 
     os.write(one_file.terminal, b"\x03")
     said = one_file.rest_of_output()
     assert one_file.process is not None
-    assert one_file.process.wait(60) == 0, said
+    assert one_file.process.wait(PATIENCE) == 0, said
     assert said.count("SIGINT: draining") == 1
     assert list(one_file.temporary.iterdir()) == []
 
@@ -327,7 +330,7 @@ def test_kill_9_ends_the_server_and_the_next_start_removes_what_it_left(one_file
     child = one_file.child
     one_file.process.kill()
     one_file.process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while is_alive(child):
         assert time.monotonic() < deadline, "the server lives on"
         time.sleep(0.02)
@@ -338,7 +341,7 @@ def test_kill_9_ends_the_server_and_the_next_start_removes_what_it_left(one_file
     assert [path for path in one_file.temporary.iterdir() if path == left] == []
     one_file.process.send_signal(signal.SIGTERM)
     one_file.rest_of_output()
-    assert one_file.process.wait(60) == 0
+    assert one_file.process.wait(PATIENCE) == 0
     assert list(one_file.temporary.iterdir()) == []
 
 

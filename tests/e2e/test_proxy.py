@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.server import free_port
-from tests.e2e.wire import Address, Wire, request
+from tests.e2e.wire import PATIENCE, Address, Wire, request
 from tests.e2e.world import Device, World, message, unique
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -78,7 +78,7 @@ class Proxy:
         self._wait()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 socket.create_connection(self.address, timeout=1).close()
@@ -95,7 +95,7 @@ class Proxy:
 
     def end(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World, unique
 
 pytestmark = pytest.mark.e2e
@@ -40,13 +41,13 @@ def test_reminders_that_are_due_around_a_kill_come_once(tmp_path: Path) -> None:
     asked: list[str] = []
     try:
         for kill in range(KILLS):
-            texts, first = [f"{kill}-{number}" for number in range(EACH)], time.time() + 1.5
+            texts, first = [f"{kill}-{number}" for number in range(EACH)], time.time() + 3.0
             ask(world, first, texts)
             asked += texts
             time.sleep(max(0.0, first + EACH * APART * (kill + 1) / KILLS - time.time()))
             world.server.kill()
             world.server.start()
-        rest, deadline = world.rest("alice"), time.monotonic() + 20
+        rest, deadline = world.rest("alice"), time.monotonic() + PATIENCE
         while rest.get("/api/reminders").json()["reminders"]:
             assert time.monotonic() < deadline, "reminders wait beyond their time"
             time.sleep(0.05)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.wire import Closed, Gone
+from tests.e2e.wire import PATIENCE, Closed, Gone
 from tests.e2e.world import Device, World, message, unique
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,7 @@ def burst(sender: Device, target: str, count: int, *, group: bool = False, prefi
     contents = [unique(prefix) for _ in range(count)]
     sender.send_all(message(target, content, id=content, group=group) for content in contents)
     for content in contents:
-        sender.acked(content, timeout=15)
+        sender.acked(content)
     return contents
 
 
@@ -88,7 +88,7 @@ def test_without_a_cursor_the_undelivered_messages_come(world: World) -> None:
     erin.wire.send_json({"type": "connection_event", "payload": ack, "meta": {}})
     more = burst(alice, "erin", 1)
     # Acks of clients may be written together, a little later: nothing is lost if they are not.
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + PATIENCE
     while (found := world.device("erin", "a new device").contents()) != more:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
@@ -190,7 +190,7 @@ def test_a_replay_cut_in_its_middle_costs_nothing(world: World) -> None:
     for cut_after in (1, 50, 99, 150, 199):
         partly = back(world, dave, sync=False)
         while len(partly.messages) < cut_after:
-            partly.take(5)
+            partly.take(PATIENCE)
         partly.wire.reset()
         assert partly.messages[0]["meta"]["replay"] is True
     whole = back(world, dave)
@@ -213,7 +213,7 @@ def test_messages_sent_during_a_replay_arrive_once(world: World) -> None:
         for _ in range(10):
             during.append(unique(f"during-{round_}"))
             alice.send("grace", during[-1], id=during[-1])
-            slow.take(5)
+            slow.take(PATIENCE)
         for content in during:
             alice.acked(content)
             slow.wait_content(content)

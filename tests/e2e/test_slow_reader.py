@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.server import Tables
 from tests.e2e.test_resume import back
-from tests.e2e.wire import Closed, Gone
+from tests.e2e.wire import PATIENCE, Closed, Gone
 from tests.e2e.world import Device, World, message, unique
 
 pytestmark = pytest.mark.e2e
@@ -25,7 +25,7 @@ FLOOD = 600
 SLOW: Tables = {
     "replay": {"limit": 100_000},
     "limits": {"queue_bytes": QUEUE_BYTES},
-    "timeouts": {"write_seconds": 2},
+    "timeouts": {"write_seconds": 15},
 }
 
 
@@ -67,7 +67,7 @@ def flood(sender: Device, target: str, count: int, *, group: bool = False, step:
         part = refs[start : start + step]
         sender.send_all(message(target, CONTENT, id=ref, group=group) for ref in part)
         for ref in part:
-            sender.acked(ref, timeout=15)
+            sender.acked(ref)
     return refs
 
 
@@ -81,7 +81,7 @@ def test_one_who_never_reads_is_cut_at_the_bound_and_disturbs_nobody(make_world:
         refs = flood(alice, "victim", FLOOD)
         code = read_to_the_end(victim)
     assert code in (4403, None)
-    assert max(waits) < 2, "others went on talking"
+    assert max(waits) < 10, "others went on talking"
     assert len(waits) > 20
     assert world.server.rss_bytes() - before < 24 * MIB
     assert ids(victim) + ids(back(world, victim)) == refs, "resume brings everything stored, each once"
@@ -111,22 +111,22 @@ def read_to_the_end(victim: Device) -> int | None:
     """Read what the kernel still holds, up to the end of the connection."""
     try:
         while True:
-            victim.take(10)
+            victim.take(PATIENCE)
     except Closed as closed:
         return closed.code
     except Gone:
         return None
 
 
-def test_a_replay_larger_than_the_queue_is_paced_and_notread_to_the_end(make_world: MakeWorld) -> None:
+def test_a_replay_larger_than_the_queue_is_paced_and_not_cut(make_world: MakeWorld) -> None:
     world = make_world(("alice", "bob"), SLOW)
     alice = world.device("alice")
     refs = flood(alice, "bob", 300)
     before = world.server.rss_bytes()
     bob = world.device("bob", receive_buffer=65536, sync=False)
     for _ in range(30):
-        bob.take(5)
+        bob.take(PATIENCE)
         time.sleep(0.01)
-    assert bob.sync(timeout=15)["replayed"] == 300
+    assert bob.sync()["replayed"] == 300
     assert ids(bob) == refs
     assert world.server.rss_bytes() - before < 24 * MIB

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,22 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.server import RELAY, Server
-from tests.e2e.wire import request
+from tests.e2e.server import Server
+from tests.e2e.supervised import hand_over
+from tests.e2e.wire import PATIENCE, request
 
 pytestmark = pytest.mark.e2e
 
-HAND_OVER = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
-"""Starts a program with a socket as its descriptor 3, as systemd does."""
-
 
 def wait_for(found: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not found():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -65,7 +57,7 @@ def told(tmp_path: Path) -> Iterator[socket.socket]:
     """The supervisor's end of `NOTIFY_SOCKET`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind(str(tmp_path / "notify"))
-        bound.settimeout(30)
+        bound.settimeout(PATIENCE)
         yield bound
 
 
@@ -82,9 +74,7 @@ def test_systemd_is_told_and_restarts_what_holds_its_port_without_a_refusal(
     with socket.create_server(("127.0.0.1", 0)) as held:
         server = Server(tmp_path)
         variables = (f"NOTIFY_SOCKET={tmp_path / 'notify'}", "WATCHDOG_USEC=200000")
-        hand_over = (sys.executable, "-c", HAND_OVER, str(held.fileno()))
-        server.command, server.handed = ("env", *variables, *hand_over, *RELAY), (held.fileno(),)
-        server.port = held.getsockname()[1]
+        hand_over(server, held, *variables)
         server.start()
         try:
             next_told(told, "READY=1", "WATCHDOG=1", "WATCHDOG=1")
@@ -94,7 +84,7 @@ def test_systemd_is_told_and_restarts_what_holds_its_port_without_a_refusal(
             server.process.send_signal(signal.SIGTERM)
             next_told(told, "STOPPING=1")
             assert server.stop() == 0
-            with socket.create_connection(server.address, timeout=30) as early:
+            with socket.create_connection(server.address, timeout=PATIENCE) as early:
                 early.sendall(request("/healthz", upgrade=False))
                 server.start()
                 assert early.recv(13) == b"HTTP/1.1 200 "

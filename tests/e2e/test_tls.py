@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.conftest import HEAD_SECONDS, MakeWorld
+from tests.e2e.conftest import MakeWorld
 from tests.e2e.server import Server
-from tests.e2e.wire import request
+from tests.e2e.wire import PATIENCE, request
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
@@ -29,7 +29,7 @@ def secure(make_world: MakeWorld, tmp_path: Path) -> World:
     """A server with a certificate of its own."""
     certificate, key = make_certificate(tmp_path)
     files = {"tls_certificate": str(certificate), "tls_key": str(key)}
-    return make_world((), {"server": files, "timeouts": {"head_seconds": HEAD_SECONDS}})
+    return make_world((), {"server": files})
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
@@ -59,7 +59,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 def status_over_tls(server: Server, certificate: Path) -> int:
     context = ssl.create_default_context(cafile=str(certificate))
-    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=5)
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=PATIENCE)
     connection.request("GET", "/healthz")
     status = connection.getresponse().status
     connection.close()
@@ -68,7 +68,7 @@ def status_over_tls(server: Server, certificate: Path) -> int:
 
 def told(server: Server, data: bytes) -> tuple[int, str]:
     """Send plain bytes; return the status of the answer and what it says."""
-    with socket.create_connection(server.address, timeout=5) as plain:
+    with socket.create_connection(server.address, timeout=PATIENCE) as plain:
         plain.sendall(data)
         answer = b""
         while piece := plain.recv(65536):
@@ -90,7 +90,7 @@ def test_plain_http_on_the_port_of_tls_is_told_so_and_tls_goes_on(secure: World,
 def test_a_websocket_over_tls_hears_of_a_wrong_path_and_of_ready(secure: World, tmp_path: Path) -> None:
     context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
     for head, first in ((request("/elsewhere"), b"HTTP/1.1 404 "), (request(), b"HTTP/1.1 101 ")):
-        raw = socket.create_connection(secure.server.address, timeout=5)
+        raw = socket.create_connection(secure.server.address, timeout=PATIENCE)
         with context.wrap_socket(raw, server_hostname="localhost") as one:
             one.sendall(head)
             assert one.recv(13) == first
@@ -101,7 +101,7 @@ def test_a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_not(
 ) -> None:
     server, key = secure.server, tmp_path / "key.pem"
     context = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
-    with closing(http.client.HTTPSConnection("localhost", server.port, context=context, timeout=10)) as old:
+    with closing(http.client.HTTPSConnection("localhost", server.port, context=context, timeout=PATIENCE)) as old:
         assert status_of(old) == 200
         make_certificate(tmp_path)
         with pytest.raises(ssl.SSLCertVerificationError):

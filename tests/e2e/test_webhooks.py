@@ -15,15 +15,16 @@ import pytest
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.server import Tables
 from tests.e2e.webhook_receivers import Receiver, add_webhook, receivers
+from tests.e2e.wire import PATIENCE
 from tests.e2e.world import World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 QUICK: Tables = {
     "plugins": {"also": ["webhooks"]},
     "plugins.webhooks": {
         "retry_seconds": [0.1, 0.2, 0.5, *[1.0] * 40],
-        "timeout_seconds": 1.0,
+        "timeout_seconds": 30.0,
         "attempts_per_second": 0,
     },
 }
@@ -59,7 +60,7 @@ def test_everything_arrives_in_order_over_a_restart_and_a_kill(make_world: MakeW
         made["down"].up()
         talk("with all of them")
         for receiver in made.values():
-            receiver.wait_for(150, timeout=60)
+            receiver.wait_for(150)
     for name, receiver in made.items():
         for target, said in sent.items():
             assert receiver.contents(target) == said, name
@@ -118,13 +119,13 @@ def test_thousands_that_waited_drain_in_bounded_memory(make_world: MakeWorld) ->
                 }
             )
             if number % 500 == 499:
-                alice.acked(f"m-{number}", timeout=30)
+                alice.acked(f"m-{number}")
         shown = json.loads(world.server.relay("webhook", "show", hook_id, "--json"))
         assert shown["waiting"] == 20
         before = world.server.rss_bytes()
         receiver.up()
         began = time.monotonic()
-        receiver.wait_for(4000, timeout=90)
+        receiver.wait_for(4000, timeout=4 * PATIENCE)
         seconds = time.monotonic() - began
         grown = world.server.rss_bytes() - before
         for number in range(20):
@@ -151,15 +152,15 @@ def test_dead_letters_are_replayed_on_the_command_line(make_world: MakeWorld) ->
         assert (letter["message_id"], letter["attempts"], letter["status"]) == (place["message_id"], 2, 422)
         picky.behave = lambda _number: 200
         alice.say("bob", "accepted")
-        picky.wait_for(1, timeout=10)
+        picky.wait_for(1)
         assert relay("webhook", "replay", hook_id) == "1 is delivered once more\n"
-        picky.wait_for(2, timeout=10)
+        picky.wait_for(2)
         assert picky.contents() == ["accepted", "rejected"]
         assert picky.taken[-1][0] == letter["delivery_id"]
         assert relay("webhook", "dead", hook_id) == ""
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline
@@ -183,7 +184,7 @@ def test_the_command_line_with_and_without_a_server(make_world: MakeWorld) -> No
         world.server.start()
         world.device("alice").say("bob", "while it was paused")
         assert relay("webhook", "resume", hook_id) == f"{hook_id}: active\n"
-        here.wait_for(2, timeout=10)
+        here.wait_for(2)
         assert here.taken[-1][1]["payload"] == {"content": "while it was paused"}
         shown = relay("webhook", "show", hook_id)
         assert "state: active\n" in shown
@@ -191,7 +192,7 @@ def test_the_command_line_with_and_without_a_server(make_world: MakeWorld) -> No
         assert "while it was" not in relay("webhook", "deliveries", hook_id)
         here.secret = json.loads(relay("webhook", "rotate", hook_id, "--json"))["secret"]
         world.device("alice").say("bob", "signed anew")
-        here.wait_for(3, timeout=10)
+        here.wait_for(3)
         assert here.bad == []
         assert relay("webhook", "remove", hook_id) == f"{hook_id}: removed\n"
         assert relay("webhook", "list") == ""
@@ -204,7 +205,7 @@ def test_curl_posts_to_an_incoming_webhook(make_world: MakeWorld) -> None:
     path = json.loads(printed)["path"]
     alice = world.device("alice")
     command = ["curl", "--silent", "--show-error", "-d", "Build 7 failed: a=b", world.server.url + path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     said = alice.wait_content("Build 7 failed: a=b")
     assert json.loads(done.stdout)["message_id"] == said["meta"]["message_id"]
     assert said["meta"]["sender_id"] == "ci"
@@ -219,10 +220,10 @@ def test_a_receiver_that_was_never_there_does_not_keep_the_server_from_ending(ma
     world = make_world(["alice", "bob"], QUICK)
     with receivers("hanging") as made:
         hanging: Receiver = made["hanging"]
-        hanging.seconds = 30.0
+        hanging.seconds = 60.0
         add_webhook(world.server.relay, hanging)
         world.device("alice").say("bob", "hello")
         wait_until(lambda: hanging.requests > 0)
         began = time.monotonic()
         assert world.server.stop() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20

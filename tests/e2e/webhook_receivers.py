@@ -13,6 +13,7 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from tests.e2e.server import free_port
+from tests.e2e.wire import PATIENCE
 
 Behave = Callable[[int], int]
 """What a receiver answers its n-th request: a status."""
@@ -101,7 +102,7 @@ class Receiver:
         said = [firsts[delivery_id] for delivery_id in order]
         return [one["payload"]["content"] for one in said if target in (None, one["meta"]["target_id"])]
 
-    def wait_for(self, count: int, timeout: float) -> None:
+    def wait_for(self, count: int, timeout: float = PATIENCE) -> None:
         """Wait until so many different deliveries were taken."""
         deadline = time.monotonic() + timeout
         while len({delivery_id for delivery_id, _ in list(self.taken)}) < count:

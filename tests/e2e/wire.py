@@ -25,6 +25,9 @@ from tests.e2e.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, encod
 Address = tuple[str, int]
 Envelope = dict[str, Any]
 
+PATIENCE = 60.0
+"""Seconds that a test waits for what must come: a bound on its end, and nothing that it measures."""
+
 
 class Gone(ConnectionError):
     """The peer ended the TCP connection."""
@@ -80,7 +83,12 @@ class Wire:
     """
 
     def __init__(
-        self, address: Address, described: Described, *, timeout: float = 5.0, receive_buffer: int | None = None
+        self,
+        address: Address,
+        described: Described,
+        *,
+        timeout: float = PATIENCE,
+        receive_buffer: int | None = None,
     ) -> None:
         self.timeout = timeout
         self._checks = Frames(described)

@@ -6,15 +6,15 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.e2e.server import RELAY, Server, Tables
-from tests.e2e.wire import Closed, Envelope, Gone, Wire, hello
+from tests.e2e.server import Server, Tables
+from tests.e2e.wire import PATIENCE, Closed, Envelope, Gone, Wire, hello
 
 STREAM = frozenset({"chat_message", "group_message", "notification", "group_event"})
 _ids = count(1)
@@ -53,7 +53,7 @@ class Device:
     def hello(self, **payload: Any) -> None:
         self.ready = self.wire.hello(self.token, self.client_id, **payload)
 
-    def sync(self, timeout: float = 5.0) -> Envelope:
+    def sync(self, timeout: float = PATIENCE) -> Envelope:
         """Read the replay to its end and return the payload of `synced`."""
         assert self.pump(lambda: bool(self.synced), timeout), "no synced in time"
         return self.synced
@@ -76,7 +76,7 @@ class Device:
             self.cursor = max(self.cursor, body.get("message_id", 0))
         return envelope
 
-    def pump(self, until: Callable[[], bool], timeout: float = 5.0) -> bool:
+    def pump(self, until: Callable[[], bool], timeout: float = PATIENCE) -> bool:
         """Read until the condition holds; False when the time is over before."""
         deadline = time.monotonic() + timeout
         while not until():
@@ -99,19 +99,19 @@ class Device:
         """Send many envelopes in as few packets as the kernel makes of them."""
         self.wire.send_all([json.dumps(envelope) for envelope in envelopes])
 
-    def answer(self, ref: str | None, timeout: float = 5.0) -> Envelope:
+    def answer(self, ref: str | None, timeout: float = PATIENCE) -> Envelope:
         """Wait for the ack or error of a message."""
         assert self.pump(lambda: bool(self.answers[ref]), timeout), f"no answer to {ref}"
         return self.answers[ref][0]
 
-    def acked(self, ref: str, timeout: float = 5.0) -> Envelope:
+    def acked(self, ref: str, timeout: float = PATIENCE) -> Envelope:
         """Wait for the ack of a message and return its payload."""
         answer = self.answer(ref, timeout)
         assert answer["type"] == "ack", answer
         payload: Envelope = answer["payload"]
         return payload
 
-    def refused(self, ref: str | None, timeout: float = 5.0) -> Envelope:
+    def refused(self, ref: str | None, timeout: float = PATIENCE) -> Envelope:
         """Wait for the error of a message and return its payload."""
         answer = self.answer(ref, timeout)
         assert answer["type"] == "error", answer
@@ -127,7 +127,7 @@ class Device:
     def contents(self) -> list[str]:
         return [m["payload"]["content"] for m in self.messages if "content" in m["payload"]]
 
-    def wait_content(self, content: str, timeout: float = 5.0) -> Envelope:
+    def wait_content(self, content: str, timeout: float = PATIENCE) -> Envelope:
         """Wait for the message with this content."""
         assert self.pump(lambda: content in self.contents(), timeout), f"{content} never came"
         return next(m for m in self.messages if m["payload"].get("content") == content)
@@ -138,7 +138,7 @@ class Device:
     def close(self) -> None:
         self.wire.close()
 
-    def wait_closed(self, timeout: float = 5.0) -> int | None:
+    def wait_closed(self, timeout: float = PATIENCE) -> int | None:
         return self.wire.wait_closed(timeout)
 
 
@@ -150,9 +150,9 @@ class World:
         folder: Path,
         names: Iterable[str],
         settings: Tables | None = None,
-        command: Sequence[str] = RELAY,
+        **options: Any,
     ) -> None:
-        self.server = Server(folder, settings, command=command)
+        self.server = Server(folder, settings, **options)
         self.opened = contextlib.ExitStack()
         self.tokens = self.server.import_users(names)
         self.server.start()

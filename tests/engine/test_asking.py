@@ -99,7 +99,6 @@ async def plugged(folder: Path, code: str, *users: str, **environ: str) -> Async
     more = {"RELAY_PLUGINS__DIRECTORIES": f'["{plugins}"]', "RELAY_ACCOUNTS__REGISTRATION": "open"} | environ
     async with open_world(folder, *users, **more) as world:
         assert world.engine.registry.broken == []
-        world.engine.logins.passwords.hasher = CHEAP
         yield world
 
 

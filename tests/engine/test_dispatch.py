@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.envelope import decode
+from relay.protocol.rights import Act
 from relay.storage import accounts
 from relay.testing import World
 from relay.testing import world as open_world
@@ -211,3 +213,158 @@ async def test_a_user_id_in_another_case_is_found_and_the_message_has_the_right_
             {"type": "chat_message", "payload": {"content": "x"}, "meta": {"id": "5", "target_id": "boB"}}
         )
         assert await answers(alice, 1) == {"5": "not_found"}
+
+
+async def test_what_is_never_stored_is_refused_in_a_closed_group_and_of_who_was_removed(world: World) -> None:
+    group = await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    alice, bob = await world.connect("alice"), await world.connect("bob")
+    typing = ("typing_indicator", {"typing": True}, "team")
+    assert (await bob.request(*typing))["type"] == "ack"
+    await alice.drain()
+    rights = world.engine.channels.default_rights
+    group.set_rights(group.chosen, closed=True, defaults=rights)
+    assert (await bob.request(*typing))["payload"]["details"]["reason"] == "group_closed"
+    group.set_rights(group.chosen, closed=False, defaults=rights)
+    group.members.pop("bob")
+    assert (await bob.request(*typing))["payload"]["code"] == "not_found"
+    assert [frame for frame in await alice.drain() if frame["type"] == "typing_indicator"] == []
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__CONTENT_CHARACTERS="10")
+async def test_content_is_bounded_in_a_conversation_in_memory_too(world: World) -> None:
+    alice = await world.connect("alice")
+    for length, type_ in ((10, "ack"), (11, "error"), (10, "ack")):
+        assert (await alice.request("chat_message", {"content": "x" * length}, "bob"))["type"] == type_
+
+
+@pytest.mark.world("alice", RELAY_LIMITS__MESSAGES_PER_SECOND="1", RELAY_LIMITS__MESSAGES_BURST="2")
+async def test_messages_of_types_that_nobody_added_count_towards_their_senders_rate(world: World) -> None:
+    alice = await world.connect("alice")
+    codes = [(await alice.request("nonsense", {}, "alice"))["payload"]["code"] for _ in range(3)]
+    assert codes == ["unknown_type", "unknown_type", "rate_limited"]
+
+
+async def test_while_messages_are_paused_they_wait_also_of_a_type_that_was_sent_before(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.request("chat_message", {"content": "before"}, "bob")
+    world.engine.dispatcher.pause()
+    await alice.say("bob", "meanwhile", "1")
+    await trio.sleep(10)
+    assert [frame for frame in await alice.drain() if frame["type"] == "ack"] == []
+    world.engine.dispatcher.resume()
+    with trio.fail_after(5):
+        assert (await alice.next("ack"))["meta"]["ref"] == "1"
+
+
+GROWING = """
+from relay.plugin import MessageHook, hookimpl
+
+def before(draft):
+    draft.payload.content *= 2
+
+@hookimpl
+def relay_message_hooks():
+    return [MessageHook(before=before)]
+"""
+
+
+async def test_content_that_a_hook_made_too_long_is_refused_on_either_path(tmp_path: Path) -> None:
+    async with plugged(tmp_path, GROWING, RELAY_LIMITS__CONTENT_CHARACTERS="10") as (world, alice, bob):
+        for own_id in ("cold", "warm"):  # the second time the conversation is in memory
+            answer = await alice.request("chat_message", {"content": "x" * 6}, "bob", id=own_id)
+            assert answer["payload"]["details"] == {"reason": "message_too_long", "max": 10}
+        assert (await alice.request("chat_message", {"content": "x" * 5}, "bob"))["type"] == "ack"
+        assert (await bob.next("chat_message"))["payload"] == {"content": "x" * 10}
+        dispatcher = world.engine.dispatcher
+        assert dispatcher._routes["chat_message"].direct, "it was the quick path"
+
+
+@pytest.mark.parametrize(("content", "fits"), [("x" * 40, True), ("x" * 90, False), ("é" * 60, False)])
+async def test_a_payload_is_bounded_in_bytes_as_it_is_stored(tmp_path: Path, content: str, fits: bool) -> None:
+    async with open_world(tmp_path, "alice", "bob") as world:
+        world.engine.dispatcher._payload_bytes = 100
+        alice = await world.connect("alice")
+        answer = await alice.request("chat_message", {"content": content}, "bob")
+        assert (answer["type"] == "ack") == fits
+        if not fits:
+            assert answer["payload"]["details"] == {"reason": "message_too_large", "max_bytes": 100}
+
+
+AGEING = """
+def prepare(draft: Draft) -> None:
+    if draft.payload.n:
+        draft.expires_at = draft.server.now() + draft.payload.n
+"""
+
+
+async def test_a_message_lives_as_long_as_its_type_allows_and_no_longer_than_its_plugin_says(
+    tmp_path: Path,
+) -> None:
+    async with plugged(tmp_path, AGEING, "prepare=prepare, ttl_seconds=10") as (world, alice, bob):
+        for n, seconds in ((0, 10), (5, 5), (100, 10)):
+            assert (await alice.request("t", {"n": n}, "bob"))["type"] == "ack"
+            meta = (await bob.next("t"))["meta"]
+            assert meta["expires_at"] - meta["timestamp"] == pytest.approx(seconds, abs=0.5)
+        assert world.engine.registry.owner("t").failures == 0
+
+
+APPLYING = """
+def prepare(draft: Draft) -> None:
+    draft.apply = lambda connection, entry: '{"n":"no number"}' if draft.payload.n else '{"n":7}'
+"""
+
+
+async def test_what_a_hook_in_the_transaction_makes_of_a_payload_has_to_fit_its_type(tmp_path: Path) -> None:
+    async with plugged(tmp_path, APPLYING, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert (await alice.request("t", {}, "bob"))["type"] == "ack"
+        assert (await bob.next("t"))["payload"] == {"n": 7}
+
+
+async def test_a_stream_message_for_one_is_its_plugins_failure_as_it_would_leave_a_hole(tmp_path: Path) -> None:
+    for_one = "def prepare(draft: Draft) -> None:\n    draft.only_for = 'bob'\n"
+    async with plugged(tmp_path, for_one, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert await bob.drain() == []
+
+
+async def test_a_message_of_any_type_to_everybody_takes_the_scope(tmp_path: Path) -> None:
+    arguments = "targets=frozenset({ConversationKind.BROADCAST})"
+    async with plugged(tmp_path, "from relay.plugin import ConversationKind\n", arguments) as (_, alice, bob):
+        with trio.fail_after(10):
+            answer = await alice.request("t", {}, "*")
+        assert answer["payload"]["details"] == {"reason": "scope", "scope": "notify"}
+        assert await bob.drain() == []
+
+
+async def test_a_message_is_judged_again_at_its_commit_by_what_its_sender_does(world: World) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    await world.connect("alice")
+    (connection,) = world.engine.connections.of("alice").values()
+    for type_, target in (("chat_message", "bob"), ("group_message", "team")):
+        text = f'{{"type":"{type_}","payload":{{"content":"x"}},"meta":{{"target_id":"{target}"}}}}'
+        submission = await world.engine.dispatcher.draft(connection, decode(text))
+        assert submission.recheck is Act.WRITE
+
+
+SPOILING = """
+def prepare(draft: Draft) -> None:
+    draft.payload.n = "no number"
+"""
+
+
+async def test_a_payload_that_its_types_own_code_spoiled_is_not_stored(tmp_path: Path) -> None:
+    async with plugged(tmp_path, SPOILING, "prepare=prepare") as (_, alice, bob):
+        assert (await alice.request("t", {"n": 1}, "bob"))["payload"]["code"] == "plugin_failed"
+        assert await bob.drain() == []
+
+
+async def test_who_is_no_member_of_where_they_send_reads_nothing_there(world: World) -> None:
+    await world.engine.runner.write(lambda c: c.execute("UPDATE users SET role = 'admin'").rowcount)
+    world.engine.accounts.forget()
+    alice = await world.connect("alice")
+    assert (await alice.request("notification", {"title": "hello"}, "bob"))["type"] == "ack"
+    pointers = await world.engine.runner.read(
+        lambda connection: connection.execute("SELECT user_id FROM pointers").fetchall()
+    )
+    assert pointers == []

@@ -82,6 +82,9 @@ def test_a_function_of_a_type_that_returns_something_else_is_named(name: str) ->
 def test_a_digest_tells_type_target_and_payload_apart() -> None:
     digests = {
         content_digest(*parts)
-        for parts in (("t", "bob", "{}"), ("tb", "ob", "{}"), ("t", "bob{", "}"), ("t", "bob", "{ }"))
-    }
-    assert len(digests) == 4
+        for parts in (
+            ("t", "bob", "{}"), ("tb", "ob", "{}"), ("t", "bob{", "}"), ("t", "bob", "{ }"),
+            ("u", "bob", "{}"), ("t", "eve", "{}"),
+        )
+    }  # fmt: skip
+    assert len(digests) == 6

@@ -173,3 +173,60 @@ def test_live_keys_are_keys() -> None:
 
 def test_nothing_differs_from_itself() -> None:
     assert compare(Settings(), Settings()) == (Settings(), [], [])
+
+
+async def test_accounts_follow_the_file(tmp_path: Path) -> None:
+    async with operator(tmp_path) as here:
+        engine, world = here.world.engine, here.world
+        proposal = {"user_id": "carol", "password": "correct horse"}
+        assert (await world.rest("POST", "/api/register", json_body=proposal)).status == 403
+        found = await here.reload(
+            '[accounts]\nregistration = "open"\npassword_min_length = 20\ntoken_days = 1\n'
+            'require_second_factor_for = "everybody"\nerase_own = false\ndirectory = "shared"\n'
+        )
+        assert found.after_restart == ["[accounts] directory"]
+        assert len(found.applied) == 5
+        assert (await world.rest("POST", "/api/register", json_body=proposal)).body["details"]["min"] == 20
+        proposal["password"] = "a password of twenty characters"
+        asked = await world.rest("POST", "/api/register", json_body=proposal)
+        assert asked.body["details"]["reason"] == "second_factor_setup"
+        assert engine.own_account.allowed is False
+        await here.reload('[accounts]\nregistration = "open"\ntoken_days = 1\n')
+        login = {"user_id": "carol", "password": proposal["password"]}
+        token = (await world.rest("POST", "/api/login", json_body=login)).body
+        assert token["expires_at"] == pytest.approx(engine.now() + 86_400, abs=60)
+        await here.reload("[accounts]\npassword_login = false\n")
+        refused = await world.rest("POST", "/api/login", json_body=login)
+        assert refused.body["details"]["reason"] == "password_login_off"
+
+
+async def test_the_limits_of_files_follow_the_file(tmp_path: Path) -> None:
+    async with operator(tmp_path) as here:
+
+        async def upload() -> int:
+            path = "/api/attachments"
+            return (await here.world.rest("POST", path, "alice", data=b"x" * 2000)).status
+
+        assert await upload() == 201
+        await here.reload("[attachments]\nmax_bytes = 1024\n")
+        assert await upload() == 413
+        device = await here.world.connect("bob")
+        assert device.ready["limits"]["attachment_bytes"] == 1024
+        await here.reload("[attachments]\nquota_bytes = 3000\n")
+        assert await upload() == 413
+        await here.reload("[attachments]\nkeep_unused_hours = 0.01\ncollect_minutes = 0.1\n")
+        await trio.sleep(60)
+        await here.reload("[attachments]\nquota_bytes = 3000\n")
+        assert await upload() == 201  # the first one was collected, though the next collection was far away
+
+
+async def test_backups_follow_the_file(tmp_path: Path) -> None:
+    async with operator(tmp_path) as here:
+        backups, there = here.world.engine.backups, tmp_path / "elsewhere"
+        assert backups.next_at() is None
+        await here.reload(f'[backup]\nevery_seconds = 3600\nfolder = "{there}"\n')
+        due = backups.next_at()
+        assert due is not None
+        assert backups.folder.path == there
+        await here.reload()
+        assert backups.next_at() is None

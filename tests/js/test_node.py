@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 SDK = Path(relay.__file__).parent / "web" / "sdk"
 PROGRAM = str(Path(os.environ.get("RELAY_BIN") or Path(sys.executable).with_name("relay")).absolute())
 LONGEST_SECONDS = 300
+LONG = {"app/talk.test.js", "e2e/connection.test.js", "electron/example.test.js", "random-network/talk.test.js"}
 FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("[!n]*/**/*.test.js"))
 
 
@@ -61,9 +62,11 @@ def run(*words: str) -> str:
 
 
 @needs_node
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[pytest.mark.long] if file in LONG else []) for file in FILES]
+)
 def test_the_tests_of_a_file_pass_in_node(file: str) -> None:
-    printed = run("--test", "--test-reporter=tap", file)
+    printed = run("--test-reporter=tap", file)  # with --test it would only start another node
     assert int(re.findall(r"^# pass (\d+)$", printed, re.MULTILINE)[-1]) > 0
     print(*printed.splitlines()[-8:], sep="\n")
 
@@ -84,9 +87,14 @@ def code_of(page: str) -> str:
     return "\n".join(re.findall(r"^```ts\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
 
 
-def install(folder: Path) -> None:
-    """Pack the SDK, and install the package in a folder beside what Node's declarations need."""
-    archive = run("tools/pack.js", str(folder)).strip()
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The SDK as its npm package: TypeScript takes long to make its declarations."""
+    return run("tools/pack.js", str(tmp_path_factory.mktemp("sdk"))).strip()
+
+
+def install(archive: str, folder: Path) -> None:
+    """Install the SDK's package in a folder beside what Node's declarations need."""
     package = folder / "node_modules" / "relay-sdk"
     package.mkdir(parents=True)
     subprocess.run(["tar", "xzf", archive, "-C", str(package), "--strip-components=1"], check=True)
@@ -95,8 +103,9 @@ def install(folder: Path) -> None:
 
 
 @needs_node
-def test_a_program_without_the_declarations_of_a_browser_compiles(tmp_path: Path) -> None:
-    install(tmp_path)
+@pytest.mark.long
+def test_a_program_without_the_declarations_of_a_browser_compiles(archive: str, tmp_path: Path) -> None:
+    install(archive, tmp_path)
     (tmp_path / "package.json").write_text('{"type": "module"}')
     names = re.findall(r"^export \{ ([^}]+) \}", (SDK / "index.js").read_text(), re.MULTILINE)
     (tmp_path / "bot.ts").write_text(
@@ -125,8 +134,9 @@ def test_a_program_without_the_declarations_of_a_browser_compiles(tmp_path: Path
 
 
 @needs_node
-def test_an_application_in_typescript_uses_the_package_by_its_declarations(tmp_path: Path) -> None:
-    install(tmp_path)
+@pytest.mark.long
+def test_an_application_in_typescript_uses_the_package_by_its_declarations(archive: str, tmp_path: Path) -> None:
+    install(archive, tmp_path)
     for path in (HERE / "types").iterdir():
         shutil.copy(path, tmp_path)
     (tmp_path / "page.ts").write_text(code_of("typescript.md"))

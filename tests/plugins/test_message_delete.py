@@ -47,6 +47,21 @@ async def test_a_deleted_message_keeps_its_seq_without_its_payload(world: World,
     assert b"kept" in raw
 
 
+@pytest.mark.world("alice", "bob", "carol", "dave")
+async def test_a_removal_says_that_it_is_none_of_the_authors_and_is_no_clients_to_say(world: World) -> None:
+    await team(world)
+    alice, carol = await world.connect("alice"), await world.connect("carol")
+    message_id = await said(carol, "team", "rude", "group_message")
+    forged = await delete(carol, "team", message_id, removed=True)
+    assert forged["payload"]["code"] == "invalid_payload"
+    await delete(alice, "team", message_id)
+    assert (await carol.next("message_delete"))["payload"] == {"message_id": message_id, "removed": True}
+    (tombstone,) = [
+        frame for frame in await world.history("carol", "group", "team") if frame["type"] == "group_message"
+    ]
+    assert (tombstone["payload"], tombstone["meta"]["removed"]) == ({}, True)
+
+
 async def test_a_replay_brings_the_tombstone(world: World) -> None:
     alice = await world.connect("alice")
     message_id = await said(alice, "bob", "regretted")

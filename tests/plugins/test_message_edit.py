@@ -150,3 +150,12 @@ async def test_edits_are_ordered_by_position_when_the_clock_is_set_back(tmp_path
         mirror.load("alice", 0, [from_object(one) for one in loaded])
         assert mirror.conversation("alice").messages[1].payload == {"content": "two"}
         assert newest[0]["payload"] == {"content": "two"}
+
+
+async def test_an_edit_makes_no_message_larger_than_one_may_be(world: World) -> None:
+    world.engine.dispatcher._payload_bytes = 100
+    alice = await world.connect("alice")
+    first = await alice.request("chat_message", {"content": "short", "extra": {"a": "x" * 50}}, "bob")
+    edit = {"message_id": first["payload"]["message_id"], "content": "x" * 45}
+    answer = await alice.request("message_edit", edit, "bob")
+    assert answer["payload"]["details"] == {"reason": "message_too_large", "max_bytes": 100}

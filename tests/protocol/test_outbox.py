@@ -87,3 +87,36 @@ def test_it_is_bounded_in_count_too() -> None:
     outbox = Outbox(0, 3)
     assert all(outbox.push(b"s") for _ in range(3))
     assert not outbox.push(b"s")
+
+
+def test_what_is_given_out_in_parts_is_whole_frames_and_the_rest_waits() -> None:
+    outbox = Outbox(0, 0)
+    for frame in (b"one.", b"two.", b"three."):
+        outbox.push(frame)
+    assert outbox.take(5) == b"one.two."
+    assert outbox.statistics()[:2] == (1, 6)
+
+
+def test_a_value_that_was_given_out_is_not_taken_back_by_a_newer_one() -> None:
+    outbox = Outbox(0, 0)
+    outbox.push_latest(b"old", ("k",))
+    outbox.push(b"|stream|")
+    assert outbox.take(1) == b"old"
+    outbox.push_latest(b"new", ("k",))
+    assert outbox.statistics()[:2] == (2, 11)
+    assert outbox.take() == b"|stream|new"
+
+
+def test_transient_frames_leave_half_of_the_room_to_others() -> None:
+    outbox = Outbox(100, 0)
+    outbox.push_transient(b"t" * 50)
+    outbox.push_transient(b"t")
+    assert outbox.statistics() == (1, 50, 1)
+
+
+def test_nothing_waits_once_it_is_cleared() -> None:
+    outbox = Outbox(10, 0)
+    outbox.push(b"s" * 10)
+    outbox.clear()
+    assert outbox.statistics()[:2] == (0, 0)
+    assert outbox.push(b"s" * 10)

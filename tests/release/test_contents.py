@@ -35,7 +35,7 @@ def test_nothing_that_is_inside_is_excluded() -> None:
 def test_the_files_are_the_page_the_samples_and_the_plugins_with_their_bytecode(tmp_path: Path) -> None:
     placed = {f"{folder}/{Path(path).name}": Path(path) for path, folder in files(tmp_path)}
     assert {"relay/web/app/index.html", "relay/web/sdk/index.js", "relay/samples/nginx.conf"} <= set(placed)
-    assert "tzdata/zoneinfo/Europe/Paris" in placed
+    assert {"tzdata/zoneinfo/Europe/Paris", "relay/app/converting/emoji.txt"} <= set(placed)
     sources = {path.relative_to(ROOT / "plugins") for path in (ROOT / "plugins").rglob("*.py")}
     for source in sources:
         assert f"relay/bundled_plugins/{source}" in placed

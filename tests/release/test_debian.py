@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 
 import pytest
 
+from relay.settings import Settings
 from release.debian import ROOT, SCRIPTS, unit
 
 
@@ -25,3 +27,19 @@ def test_its_scripts_are_ones_of_the_shell(name: str) -> None:
     text = (SCRIPTS / name).read_text()
     assert text.startswith("#!/bin/sh\nset -e\n")
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_the_port_of_its_socket_is_that_of_its_settings() -> None:
+    socket = (ROOT / "config/relay.socket").read_text()
+    settings = tomllib.loads((ROOT / "config/production.toml").read_text())
+    server = Settings().server
+    host = settings.get("server", {}).get("host", server.host)
+    port = settings.get("server", {}).get("port", server.port)
+    assert f"\nListenStream={host}:{port}\n" in socket
+
+
+@pytest.mark.parametrize(("script", "action"), [("prerm", "stop"), ("postrm", "purge")])
+def test_its_socket_goes_with_it(script: str, action: str) -> None:
+    text = (SCRIPTS / script).read_text()
+    (line,) = [one for one in text.splitlines() if f" {action} " in one and "systemd" in one]
+    assert {"relay.socket", "relay.service"} <= set(line.split())

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import argon2
 import pytest
 import trio
 
@@ -20,14 +19,12 @@ from tests.actors import OPERATOR
 from tests.services.recorder import attach
 
 PASSWORD = "correct horse"
-CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @asynccontextmanager
 async def people(folder: Path, *names: str, **environ: str) -> AsyncIterator[World]:
     """Run a server whose passwords cost nothing to hash; alice has one."""
     async with open_world(folder, *names, **environ) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         hashed = await world.engine.logins.hash_password(PASSWORD)
         if "alice" in names:
             await world.engine.runner.write(lambda c: table.update_user(c, "alice", password_hash=hashed))

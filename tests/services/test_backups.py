@@ -59,6 +59,10 @@ async def test_one_is_made_at_a_time(world: World) -> None:
     with pytest.raises(RelayError, match="is being made already") as refused:
         world.engine.backups.start(OPERATOR)
     assert refused.value.details == {"reason": "backup_runs"}
+    while not world.engine.backups.is_running:
+        await trio.lowlevel.checkpoint()
+    with pytest.raises(RelayError, match="is being made already"):
+        world.engine.backups.start(OPERATOR)
     await made(world, 1)
 
 
@@ -104,6 +108,15 @@ async def test_one_that_fails_is_told_and_tried_again_soon(world: World, caplog:
     condition = (await world.rest("GET", "/api/admin/health", "alice")).body
     assert condition["remarks"][1].startswith("there has been no good backup for 7")
     assert (await world.engine.backups.state()).failing == reason
+
+
+async def test_a_copy_that_does_not_fit_together_is_no_backup(world: World) -> None:
+    await world.engine.runner.write(lambda c: c.execute("DELETE FROM facts WHERE name = 'high_water'").rowcount)
+    world.engine.backups.start(OPERATOR)
+    (row,) = await made(world, 1)
+    assert "the copy is damaged" in row.problem
+    assert "'high_water' is missing" in row.problem
+    assert files(world) == []
 
 
 async def test_the_figures_of_backups(world: World) -> None:
@@ -153,13 +166,17 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.real_time
 async def test_a_backup_that_could_not_be_handed_over_failed(tmp_path: Path) -> None:
     command = f'["{program(tmp_path, "echo full >&2; exit 1")}", "{{file}}"]'
-    async with open_world(tmp_path, "alice", RELAY_BACKUP__COMMAND=command) as world:
-        world.engine.backups.start(OPERATOR)
+    async with open_world(tmp_path, "alice", RELAY_BACKUP__COMMAND=command, RELAY_BACKUP__KEEP="1") as world:
+        backups = world.engine.backups
+        good = backups.folder.new(1_000_000_000.0)
+        good.touch()
+        backups.start(OPERATOR)
         (row,) = await made(world, 1)
         assert row.problem is not None
         assert "ended with status 1: full; the file stays" in row.problem
-        assert files(world) == [row.file]
         assert row.there
+        assert files(world) == sorted([good.name, row.file]), "an older one that may be good stays as well"
+        assert (backups.last_good, backups.failing, backups.failed) == (None, row.problem, 1)
 
 
 def test_the_oldest_go_and_the_newest_stays(tmp_path: Path) -> None:

@@ -96,6 +96,21 @@ def test_an_overflow_ends_the_connection_at_the_flush_and_not_before() -> None:
     assert recorder.ended[0] is CloseCode.TOO_SLOW
 
 
+def test_nothing_waits_for_a_connection_that_overflowed_and_nothing_is_sent_to_it() -> None:
+    manager = WebSocketManager()
+    connection, recorder = attach(manager, "alice", max_frames=2)
+    recorder.stuck = True
+    for _ in range(3):
+        connection.push(FRAME)
+    assert len(connection.outbox) == 0
+    recorder.stuck = False
+    connection.push(FRAME)
+    connection.push_latest(FRAME, ("k",))
+    connection.push_transient(FRAME)
+    manager.flush()
+    assert recorder.frames == []
+
+
 def test_who_takes_what_is_sent_is_not_too_slow_for_a_batch_larger_than_a_queue() -> None:
     manager = WebSocketManager()
     connection, recorder = attach(manager, "alice", max_frames=2)

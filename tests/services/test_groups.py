@@ -15,6 +15,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role
 from relay.services.group_view import describe
 from relay.services.groups import Groups
+from relay.services.submission import Submission
 from relay.storage import messages
 from relay.storage.accounts import update_user
 from relay.testing import World
@@ -221,6 +222,17 @@ async def test_one_added_twice_at_once_joins_once(tmp_path: Path) -> None:
         assert [event["event"] for event in await events(world)].count("member_added") == 1
 
 
+async def test_one_added_in_two_roles_at_once_has_the_first(tmp_path: Path) -> None:
+    async with team(tmp_path) as world:
+        groups = world.engine.groups
+        results = await at_once(
+            lambda: groups.put_member("olga", "team", "newt", Role.MEMBER),
+            lambda: groups.put_member("olga", "team", "newt", Role.ADMIN),
+        )
+        assert sorted(results, key=str) == [None, ErrorCode.CONFLICT]
+        assert [event["event"] for event in await events(world)].count("member_added") == 1
+
+
 async def test_members_beyond_the_limit_are_refused_also_at_once(tmp_path: Path) -> None:
     async with team(tmp_path, RELAY_LIMITS__GROUP_MEMBERS="6") as world:
         groups = world.engine.groups
@@ -376,3 +388,23 @@ async def test_a_chosen_id_counts_after_its_group_is_deleted_and_a_made_up_one_d
         await groups.delete("eve", name)
     with pytest.raises(RelayError, match="made 2 groups"):
         await groups.create("eve", "X", [], "three")
+
+
+async def test_a_message_right_behind_its_senders_removal_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    router = world.engine.router
+    late = await submission(world.engine, "bob", "team")
+    honest = router.submit_nowait
+
+    def submit_both(item: Submission) -> None:
+        honest(item)
+        if item.entry.type == "group_event":
+            honest(late)
+
+    monkeypatch.setattr(router, "submit_nowait", submit_both)
+    await world.engine.groups.remove_member("alice", "team", "bob")
+    await router.wait_idle()
+    assert late.entry.error is not None
+    assert not late.entry.stored

@@ -14,6 +14,7 @@ from relay.services.statuses import Status
 from relay.storage import accounts, presence
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Runner
+from relay.testing import World
 from tests.services.recorder import attach
 from tests.storage.opening import opened
 
@@ -104,3 +105,10 @@ async def test_it_saves_a_second_after_a_change_and_every_minute_while_anybody_i
         await trio.sleep(2)
         assert await alive_at() == pytest.approx(61.0)
         nursery.cancel_scope.cancel()
+
+
+async def test_who_is_connected_is_not_forgotten_once_they_are_saved(world: World) -> None:
+    await world.connect("alice")
+    await trio.sleep(5)
+    (status,) = await world.engine.presence.statuses("bob", ["alice"])
+    assert status["status"] == "online"

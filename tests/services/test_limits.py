@@ -80,6 +80,14 @@ def test_no_one_ever_gets_more_than_the_burst_and_the_rate(pauses: list[float], 
         assert taken <= burst + (clock.now - 100.0) * rate + 1e-6
 
 
+def test_what_is_borrowed_is_waited_for_until_it_is_paid_back() -> None:
+    clock = Clock()
+    buckets = TokenBuckets(2, 1, "events", clock)
+    assert [buckets.borrow("alice") for _ in range(3)] == [0.0, 0.5, 1.0]
+    clock.now += 1.0
+    assert buckets.borrow("alice") == 0.5
+
+
 def test_what_is_full_again_is_forgotten_and_what_is_not_is_kept() -> None:
     clock = Clock()
     buckets = TokenBuckets(1, 2, "messages", clock)
@@ -127,6 +135,12 @@ def test_messages_are_counted_by_user_by_connection_and_by_address() -> None:
     assert error is not None
     assert "from this address" in error.message
     assert 0 < (error.retry_after or 0) <= 0.25
+
+
+@pytest.mark.parametrize("name", ["connection", "address"])
+def test_one_of_the_narrower_limits_holds_by_itself(name: str) -> None:
+    limits = LimitsSettings(messages_per_second=0, **{f"{name}_messages_per_second": 2})
+    assert counted(Rates(limits, Clock()), Someone("alice")) == 20
 
 
 def test_without_the_narrower_limits_only_the_user_counts() -> None:

@@ -91,3 +91,25 @@ async def test_a_mail_waits_over_a_restart_and_is_given_up_once_it_is_of_no_use(
             await wait_for(lambda: box.recipients == ["nobody@example.org"])
             tasks.cancel_scope.cancel()
         assert (sends.sent, sends.failed, sends.refused) == (1, 2, 1)
+
+
+async def test_mails_wait_until_a_server_is_named_and_again_when_it_is_not(tmp_path: Path) -> None:
+    clock = Clock()
+    with postbox() as box:
+        async with (
+            open_runner(tmp_path / "relay.db", on_rollback=lambda: None) as runner,
+            trio.open_nursery() as tasks,
+        ):
+            await put(runner, clock)
+            sends = Mailer(runner, clock, None)
+            tasks.start_soon(sends.run)
+            sends.use(SmtpClient(settings(box.port)).send)
+            await wait_for(lambda: sends.sent == 1)
+            sends.use(None)
+            await put(runner, clock, "b@example.org")
+            sends.wake()
+            await trio.sleep(0.1)
+            assert (sends.sent, sends.failed, await runner.read(mails.count)) == (1, 0, 1)
+            sends.use(SmtpClient(settings(box.port)).send)
+            await wait_for(lambda: sends.sent == 2)
+            tasks.cancel_scope.cancel()

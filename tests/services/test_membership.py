@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind, Role
+from relay.storage.observer import unpurged_erasures
 from relay.testing import Device, World
 from relay.testing import world as open_world
 
@@ -142,6 +144,29 @@ async def test_who_left_sees_messages_as_they_were_then(world: World) -> None:
     shown = texts(await world.history("bob", "group", "team"))
     assert "almond" in shown
     assert "apricot" not in shown
+    assert await kept(world) == 0
+
+
+async def test_of_two_who_left_each_sees_the_text_of_their_time_and_what_is_needed_no_more_is_purged(
+    world: World,
+) -> None:
+    await world.user("carol")
+    await team(world)
+    await world.engine.groups.put_member("alice", "team", "carol", Role.MEMBER)
+    message_id = await say(world, "apple")
+    for user, text in (("bob", "apricot"), ("carol", "avocado")):
+        await leave(world, user)
+        await edit(world, message_id, text)
+    for user, text in (("bob", "apple"), ("carol", "apricot")):
+        device = await world.connect(user, cursor=0)
+        (said,) = [one for one in device.replayed if one["type"] == "group_message"]
+        assert said["payload"] == {"content": text}
+        await device.cut()
+    await trio.sleep(120)
+    assert await world.engine.runner.read(unpurged_erasures) is None
+    await come_back(world)
+    assert await world.engine.runner.read(unpurged_erasures) is not None
+    await come_back(world, "carol")
     assert await kept(world) == 0
 
 

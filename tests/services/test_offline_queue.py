@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from relay.services.offline_queue import Delivered, OfflineQueue
-from relay.storage import devices
+from relay.storage import accounts, devices
 from relay.storage.errors import StorageFailed
 from relay.storage.jobs import Job
 from relay.testing import World
@@ -96,6 +96,36 @@ async def test_only_what_others_said_to_one_alone_is_told_as_delivered(world: Wo
     assert sorted((item.user_id, item.address, item.up_to_seq) for item in told) == [
         ("bob", "user:alice:bob", 2), ("bob", "user:bob:carol", 1),
     ]  # fmt: skip
+
+
+@pytest.mark.world("alice", "bob", "carol")
+async def test_each_conversation_is_told_once_as_delivered_and_none_of_who_tells_no_receipts(world: World) -> None:
+    told: list[Delivered] = []
+    queue, _ = queue_on(world, told)
+    for sender in ("alice", "carol", "carol"):
+        await say(world, sender, "bob")
+        queue.ack_nowait("bob", "phone", world.engine.router.position)
+        await queue.flush()
+    assert [(item.address, item.up_to_seq) for item in told] == [
+        ("user:alice:bob", 1), ("user:bob:carol", 1), ("user:bob:carol", 2),
+    ]  # fmt: skip
+    await world.engine.runner.write(lambda c: accounts.update_user(c, "bob", receipts=0))
+    await say(world, "alice", "bob")
+    queue.ack_nowait("bob", "phone", world.engine.router.position)
+    await queue.flush()
+    assert len(told) == 3
+    assert await delivered(world, "bob") == 4, "which counts for their own devices"
+
+
+async def test_a_window_that_is_cut_by_its_bytes_may_be_acked_and_tells_that_there_is_more(world: World) -> None:
+    await say(world, "alice", "bob", 3)
+    priority = world.engine.registry.priority
+    queue = OfflineQueue(
+        world.engine.runner, world.engine.epoch, 1000, priority, lambda _told: None, page_bytes=700
+    )
+    window = await queue.undelivered("bob", after=None, limit=50)
+    assert [item.meta.seq for item in window["messages"]] == [1, 2]
+    assert (window["cursor"], window["has_more"]) == (2, True)
 
 
 async def test_acks_that_the_disk_did_not_take_are_kept_and_written_later(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import Role, ServerRole
 from relay.services.audit import Actor
 from relay.storage import accounts
+from relay.storage.errors import StorageFailed
 from relay.testing import EPOCH, Closed, Device, World
 from relay.testing import world as open_world
 
@@ -247,6 +248,48 @@ async def test_a_ban_and_a_disabling_end_each_by_itself(world: World) -> None:
 
 
 @pytest.mark.world(*PEOPLE)
+async def test_who_is_banned_from_a_group_still_signs_in_and_who_is_banned_from_the_server_does_not(
+    world: World,
+) -> None:
+    await team(world)
+    await restrict(world, "adam", "ban", "bob", group_id="team")
+    await world.connect("bob")
+    await restrict(world, "mona", "ban", "bob")
+    with pytest.raises(Closed):
+        await world.connect("bob", "another")
+    await world.engine.moderation.lift(await actor(world, "mona"), "ban", "bob")
+    await world.connect("bob", "another")
+
+
+@pytest.mark.world(*PEOPLE)
+async def test_of_two_bans_each_ends_at_its_own_time(world: World) -> None:
+    await team(world)
+    for name, seconds in (("gina", 1000.0), ("bob", 10.0)):
+        await restrict(world, "olga", "ban", name, until=world.engine.now() + seconds)
+    await trio.sleep(11)
+    assert set(world.engine.restrictions.bans) == {"gina"}
+    await world.connect("bob")
+
+
+@pytest.mark.world(*PEOPLE)
+async def test_a_ban_whose_end_the_disk_did_not_take_ends_when_it_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await team(world)
+    await restrict(world, "olga", "ban", "bob", until=world.engine.now() + 10)
+    with monkeypatch.context() as broken:
+
+        async def fail(_job: Any) -> None:
+            raise StorageFailed("the disk fails")
+
+        broken.setattr(world.engine.runner, "write", fail)
+        await trio.sleep(11)
+    assert set(world.engine.restrictions.bans) == {"bob"}
+    await trio.sleep(60)
+    assert world.engine.restrictions.bans == {}
+
+
+@pytest.mark.world(*PEOPLE)
 async def test_nobody_restricts_themself_or_who_is_as_high(world: World) -> None:
     await team(world)
     soon = {"until": world.engine.now() + 60}
@@ -266,6 +309,8 @@ async def test_nobody_restricts_themself_or_who_is_as_high(world: World) -> None
         for kind, more in (("ban", {}), ("timeout", soon)):
             assert await refusal(world, by, kind, whom, group_id="team", **more) == reason, (by, whom)
     assert await refusal(world, "adam", "ban", "nobody", group_id="team") == "not_found"
+    await world.engine.groups.put_member("olga", "team", "bob", Role.ADMIN)
+    assert await refusal(world, "adam", "ban", "bob", group_id="team") == "outranked"
 
 
 @pytest.mark.world(*PEOPLE)

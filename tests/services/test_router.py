@@ -136,6 +136,16 @@ async def test_a_member_removed_between_submit_and_commit_is_refused_and_told_at
     assert engine.router.position == 1
 
 
+async def test_a_message_to_a_group_that_is_closed_meanwhile_is_refused(world: World) -> None:
+    group = await world.engine.groups.create("alice", "Team", ["bob"], "team")
+    connection, bob = attach(world.engine.connections, "bob")
+    world.engine.router.submit_nowait(await submission(world.engine, "bob", "team", "1", connection))
+    group.set_rights(group.chosen, closed=True, defaults=world.engine.channels.default_rights)
+    await world.engine.router.wait_idle()
+    (refusal,) = bob.take()
+    assert refusal["payload"]["details"]["reason"] == "group_closed"
+
+
 async def test_a_change_of_members_ends_its_batch(world: World) -> None:
     engine = world.engine
     team = await engine.groups.create("alice", "Team", ["bob"], "team")
@@ -210,6 +220,29 @@ async def test_wait_idle_waits_for_a_fan_out_that_takes_long(tmp_path: Path) -> 
         assert seen == [500]
 
 
+async def test_in_the_middle_of_a_fan_out_the_position_is_that_of_the_last_message_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {"RELAY_LIMITS__CONNECTIONS_PER_USER": "0"}
+    async with open_world(tmp_path, "alice", "bob", **environ) as world:
+        router, engine = world.engine.router, world.engine
+        _, bob = attach(engine.connections, "bob")
+        for number in range(90):  # so that one message is enough bytes for a flush
+            attach(engine.connections, "bob", f"d{number}")[1].stuck = True
+        seen: set[tuple[int, int]] = set()
+        flush = engine.connections.flush
+
+        def look() -> None:  # other tasks get their turn after a flush, and whether one does is trio's choice
+            flush()
+            seen.add((router.position, max(bob.positions(), default=0)))
+
+        monkeypatch.setattr(engine.connections, "flush", look)
+        for _ in range(2):
+            router.submit_nowait(big(await submission(engine, "alice", "bob")))
+        await router.wait_idle()
+    assert seen - {(0, 0), (2, 2)} == {(1, 1)}
+
+
 async def test_what_is_transient_goes_out_at_once_and_is_acked_where_it_has_an_id(world: World) -> None:
     connection, alice = attach(world.engine.connections, "alice")
     _, phone = attach(world.engine.connections, "alice", "phone")
@@ -264,6 +297,51 @@ async def test_too_many_that_wait_are_answered_overloaded(world: World) -> None:
     assert (refused.value.code, refused.value.retry_after) == (ErrorCode.OVERLOADED, 1.0)
     await world.engine.router.wait_idle()
     world.engine.router.submit_nowait(items[3])
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__PENDING="3", RELAY_STORAGE__BATCH_MESSAGES="2")
+async def test_messages_that_belong_together_are_one_batch_and_answered_when_all_are_stored(world: World) -> None:
+    router = world.engine.router
+    router.submit_nowait(await submission(world.engine, "alice", "bob"))
+    with pytest.raises(RelayError, match="too many"):
+        await router.send_together([await submission(world.engine, "alice", "bob") for _ in range(3)])
+    assert router.statistics().waiting == 1, "none of them was taken"
+    await router.wait_idle()
+    before = router.statistics().batches
+    entries = await router.send_together([await submission(world.engine, "alice", "bob") for _ in range(3)])
+    assert [entry.message_id for entry in entries] == [2, 3, 4]
+    assert router.statistics().batches == before + 1, "although it is larger than a batch"
+
+
+async def test_a_refusal_of_the_last_of_several_that_belong_together_is_raised(world: World) -> None:
+    several = [await submission(world.engine, "alice", "bob", own_id) for own_id in ("1", "2", "1")]
+    several[-1].entry.digest = b"other"
+    with pytest.raises(RelayError) as refusal:
+        await world.engine.router.send_together(several)
+    assert refusal.value.code is ErrorCode.CONFLICT
+
+
+async def test_values_of_two_users_that_wait_both_arrive(world: World) -> None:
+    _, bob = attach(world.engine.connections, "bob")
+    bob.stuck = True
+    for sender, target in (("alice", "bob"), ("bob", "alice")):
+        item = await submission(world.engine, sender, target)
+        item.entry.kind = Kind.LATEST
+        await world.engine.router.send(item)
+    bob.stuck = False
+    bob.flush()
+    assert bob.positions() == [1, 2]
+
+
+async def test_the_position_that_a_connection_was_sent_follows_deliveries_and_acks_and_never_falls(
+    world: World,
+) -> None:
+    router, engine = world.engine.router, world.engine
+    alice, _ = attach(engine.connections, "alice")
+    bob, _ = attach(engine.connections, "bob")
+    for own_id, sent in (("1", 1), ("2", 2), ("1", 2)):  # the last one is a retry
+        await router.send(await submission(engine, "alice", "bob", own_id, alice))
+        assert (alice.sent_cursor, bob.sent_cursor) == (sent, sent)
 
 
 async def test_one_that_cannot_keep_up_is_ended_and_the_others_are_served(world: World) -> None:

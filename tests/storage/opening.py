@@ -9,6 +9,7 @@ from pathlib import Path
 
 from relay.storage.database import open_runner
 from relay.storage.jobs import Runner
+from relay.testing.world import make_database
 
 Note = Callable[[sqlite3.Connection], int]
 
@@ -23,6 +24,7 @@ async def opened(
 
     if not folder.exists():
         folder.mkdir()
+    make_database(folder / "relay.db")
     async with open_runner(folder / "relay.db", inline=inline, readers=2, on_rollback=count) as runner:
         yield runner
 

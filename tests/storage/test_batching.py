@@ -110,3 +110,27 @@ async def test_one_who_gives_up_waiting_does_not_take_the_job_back(tmp_path: Pat
         await trio.sleep(1)
         assert await notes(runner) == {"left"}
         nursery.cancel_scope.cancel()
+
+
+async def test_a_disk_that_is_full_amid_the_jobs_fails_everybody_and_ends_nothing(
+    tmp_path: Path, nursery: trio.Nursery
+) -> None:
+    """SQLite rolls the transaction back by itself then, and with it every savepoint."""
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # as many as there are
+        connection.execute("INSERT INTO facts VALUES ('large', zeroblob(1000000))")
+
+    def make_room(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1000000")
+
+    async with opened(tmp_path, inline=True) as runner:
+        writer = BatchingWriter(runner)
+        nursery.start_soon(writer.run)
+        for jobs in ([note("a"), fill, note("b")], [fail, fill]):
+            results = await at_once(writer, *jobs)
+            assert all(isinstance(result, StorageFailed) for result in results)
+        await runner.write(make_room)
+        assert await writer.write(note("after")) == 1
+        assert await notes(runner) == {"after"}
+        nursery.cancel_scope.cancel()

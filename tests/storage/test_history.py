@@ -328,3 +328,19 @@ def test_few_conversations_are_told_from_many() -> None:
         member(connection, channel(connection, f"group:g{number}"), "bob")
     assert history.few_conversations(connection, "bob", few=4)
     assert not history.few_conversations(connection, "bob", few=3)
+
+
+def test_a_former_member_sees_up_to_their_end_and_nothing_after_it() -> None:
+    seen = View(1, "group:team", "group", 2, 5)
+    assert [seen.sees(fresh(), seq) for seq in (1, 2, 5, 6)] == [False, True, True, False]
+
+
+def test_of_earlier_stays_each_member_sees_their_own() -> None:
+    connection = fresh()
+    for seq in range(1, 10):
+        log_row(connection, seq, 1, seq)
+    connection.executemany("INSERT INTO stays VALUES (1, ?, ?, ?)", [("bob", 1, 2), ("carol", 1, 5)])
+    seen = View(1, "group:team", "group", 8, None, "bob", 1)
+    found = history.page(connection, seen, 50)
+    assert [record.seq for record in found.records] == [1, 2, 8, 9]
+    assert [seq for seq in range(1, 10) if seen.sees(connection, seq)] == [1, 2, 8, 9]

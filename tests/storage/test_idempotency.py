@@ -8,6 +8,7 @@ from relay.protocol.errors import ErrorCode
 from relay.protocol.kinds import Kind
 from relay.storage.idempotency import find_duplicate, settle, taken_by_latest
 from relay.storage.log import Log
+from relay.storage.tombstones import erase_messages
 from tests.storage.books import fresh, message
 
 
@@ -31,6 +32,15 @@ def test_other_content_is_a_conflict_and_names_the_id() -> None:
     assert entry.error.code is ErrorCode.CONFLICT
     assert "'mine'" in entry.error.message
     assert (entry.message_id, entry.seq, entry.duplicate) == (None, None, False)
+
+
+def test_a_retry_of_a_message_that_was_erased_meanwhile_is_a_duplicate_whatever_it_says() -> None:
+    connection = fresh()
+    Log().append(connection, [message(own_id="1")], 5.0)
+    erase_messages(connection, [1], 6.0)
+    copy = message(own_id="1", content="as far as anybody knows")
+    assert find_duplicate(connection, copy)
+    assert (copy.message_id, copy.duplicate, copy.error) == (1, True, None)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 255, 256, 257, 600])

@@ -215,6 +215,14 @@ def test_an_id_that_a_latest_value_has_is_taken_for_a_stream_message_too() -> No
     assert connection.execute("SELECT count(*) FROM log").fetchone() == (0,)
 
 
+def test_messages_before_a_retry_of_an_earlier_batch_are_stored_once() -> None:
+    connection = fresh()
+    stored(connection, message(own_id="old"))
+    first, second, retry = stored(connection, message(), message(own_id="new"), message(own_id="old"))
+    assert [one.message_id for one in (first, second, retry)] == [2, 3, 1]
+    assert connection.execute("SELECT message_id FROM log").fetchall() == [(1,), (2,), (3,)]
+
+
 def test_a_retry_behind_a_conflict_in_one_batch_still_gets_the_first_answer() -> None:
     connection = fresh()
     (first,) = stored(connection, message(own_id="1", content="a"))
@@ -250,6 +258,19 @@ def test_a_hook_with_a_mistake_in_its_sql_fails_alone() -> None:
     assert wrong.error is not None
     assert wrong.error.code is ErrorCode.PLUGIN_FAILED
     assert (before.seq, after.seq) == (1, 2)
+
+
+def test_a_message_refused_after_it_had_its_numbers_leaves_no_hole() -> None:
+    connection = fresh()
+
+    def refuse(_database: sqlite3.Connection, _entry: Entry) -> None:
+        raise RelayError(ErrorCode.FORBIDDEN, "no")
+
+    refused_one = message()
+    refused_one.after = refuse
+    before, refused_one, after = stored(connection, message(), refused_one, message())
+    assert answer_of(refused_one) == refused(ErrorCode.FORBIDDEN)
+    assert [(one.message_id, one.seq) for one in (before, after)] == [(1, 1), (2, 2)]
 
 
 def test_a_hook_that_meets_a_full_disk_fails_the_batch() -> None:
@@ -298,6 +319,19 @@ def test_a_message_that_does_not_read_leaves_its_senders_pointer() -> None:
     entry.reads = False
     stored(connection, entry)
     assert connection.execute("SELECT count(*) FROM pointers").fetchone() == (0,)
+
+
+def test_who_sends_has_read_it_and_has_spoken() -> None:
+    connection = fresh()
+    stored(connection, message(), message())
+    assert connection.execute("SELECT user_id, read_seq, spoke FROM pointers").fetchall() == [("alice", 2, 1)]
+
+
+def test_a_pointer_that_is_ahead_of_what_its_user_sends_stays_there() -> None:
+    connection = fresh()
+    connection.execute("INSERT INTO pointers (channel_id, user_id, read_seq) VALUES (1, 'alice', 9)")
+    stored(connection, message())
+    assert connection.execute("SELECT read_seq, spoke FROM pointers").fetchone() == (9, 1)
 
 
 def test_forgetting_makes_room_for_numbers_that_were_rolled_back() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.storage import views
 from relay.storage.first_migrations import BROADCAST_CHANNEL
 from relay.storage.upgrading import migrate
 
@@ -48,6 +49,7 @@ def test_an_older_databases_groups_were_made_by_whom_their_first_event_names_or_
     path = tmp_path / "relay.db"
     migrate(path)
     connection = sqlite3.connect(path)
+    views.drop(connection)
     connection.executescript(
         "DROP INDEX groups_by_maker; ALTER TABLE groups DROP COLUMN made_by; ALTER TABLE users DROP COLUMN groups_from;"
         "DELETE FROM _sqlite_migrations WHERE name = 'groups_chosen';"
@@ -84,6 +86,7 @@ def test_an_older_databases_admins_keep_their_rights_and_the_oldest_of_them_beco
     path = tmp_path / "relay.db"
     migrate(path)
     connection = sqlite3.connect(path)
+    views.drop(connection)
     connection.executescript(
         "DROP INDEX users_by_role; ALTER TABLE users DROP COLUMN role;"
         "ALTER TABLE users ADD COLUMN admin INTEGER NOT NULL DEFAULT 0;"

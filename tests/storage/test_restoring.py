@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -13,7 +15,7 @@ from relay.storage import restoring
 from relay.storage.copying import Progress
 from relay.storage.database import Lock, read_epoch
 from relay.storage.errors import BackupFailed, StorageInUse
-from relay.storage.restoring import Restored, restore
+from relay.storage.restoring import RESTORED, Restored, restore
 from relay.storage.upgrading import migrate
 from tests.storage.filled import backup, change, fill, kill_after, messages_in, say
 
@@ -136,6 +138,33 @@ def test_a_restore_that_is_interrupted_leaves_the_old_one_or_the_new_one(
     assert messages_in(database) == 15
     restored(file, database)
     assert messages_in(database) == 10
+
+
+def test_a_restored_database_has_not_crashed_and_knows_where_it_is_from(database: Path) -> None:
+    file = backup(database)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO facts VALUES ('running', 1)")  # as in a copy of a running server's
+    restored(file, database)
+    with closing(sqlite3.connect(database)) as connection:
+        facts = dict(connection.execute("SELECT name, value FROM facts").fetchall())
+    assert "running" not in facts
+    told = json.loads(facts[RESTORED])
+    assert (told["from"], told["uid"]) == ("backup.db", 7)
+
+
+def test_where_the_old_one_cannot_be_set_aside_nothing_is_changed_and_nothing_left(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = later(database)
+
+    def link(*_arguments: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(BackupFailed, match="it is as it was"):
+        restored(file, database)
+    assert messages_in(database) == 15
+    assert list(database.parent.glob("*restored*")) == []
 
 
 def test_a_folder_without_room_restores_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.database import open_runner
-from relay.storage.errors import StorageError, StorageFailed
+from relay.storage.errors import StorageBroken, StorageError, StorageFailed
 from relay.storage.jobs import Runner
+from relay.storage.observer import note_erased
+from relay.storage.runners import _Reader, _wipe
+from relay.storage.scrubbing import Scrubber
 from relay.storage.turns import reading_for
+from relay.storage.upgrading import migrate
 from tests.storage.opening import note, notes, opened
 
 pytestmark = pytest.mark.real_time
@@ -65,6 +70,26 @@ async def test_a_job_that_raises_gets_its_own_exception_and_the_others_are_store
         assert len(rollbacks) == 1
     async with opened(tmp_path) as runner:
         assert await notes(runner) == {"a", "b"}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_job_alone_that_raises_stores_nothing(tmp_path: Path, inline: bool) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        note("half")(connection)
+        raise KeyError("mine")
+
+    async with opened(tmp_path, inline=inline) as runner:
+        with pytest.raises(KeyError, match="mine"):
+            await runner.write(fail)
+        assert await notes(runner) == set()
+        assert runner.health.reason is None, "and the disk is not to blame"
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+async def test_a_commit_waits_for_the_disk_as_the_settings_say(tmp_path: Path, durability: str) -> None:
+    async with open_runner(tmp_path / "relay.db", durability=durability, on_rollback=lambda: None) as runner:
+        synchronous = await runner.write(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    assert synchronous == {"full": 2, "normal": 1}[durability]  # https://sqlite.org/pragma.html#pragma_synchronous
 
 
 async def test_jobs_that_wait_share_one_commit(tmp_path: Path) -> None:
@@ -127,6 +152,7 @@ async def test_a_commit_that_fails_fails_all_of_its_jobs_and_stores_none(tmp_pat
             results = await outcomes(runner, note("a"), break_the_commit, note("b"))
             assert all(isinstance(result, StorageFailed) for result in results)
         assert rollbacks
+        assert runner.health.reason is not None
         assert await notes(runner) == set()
         await runner.write(note("after"))
     async with opened(tmp_path) as runner:
@@ -190,6 +216,71 @@ async def test_closing_finishes_what_was_queued(tmp_path: Path) -> None:
             await runner.write(note("late"))
     async with opened(tmp_path) as runner:
         assert await notes(runner) == {str(number) for number in range(20)}
+
+
+async def test_what_waits_for_the_writer_at_the_end_is_stored_and_answered(tmp_path: Path) -> None:
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait(5)
+
+    async with opened(tmp_path) as runner, trio.open_nursery() as nursery:
+        nursery.start_soon(runner.write, hold)
+        await trio.to_thread.run_sync(busy.wait, 5)
+        for number in range(3):
+            nursery.start_soon(runner.write, note(str(number)))
+        nursery.start_soon(runner.aclose)
+        await trio.testing.wait_all_tasks_blocked()
+        go.set()
+    async with opened(tmp_path) as runner:
+        assert await notes(runner) == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_who_purges_is_told_of_an_erasure_once_it_is_committed(tmp_path: Path, inline: bool) -> None:
+    async with opened(tmp_path, inline=inline) as runner:
+        with trio.move_on_after(0.05) as early:
+            await runner.wait_erased()
+        assert early.cancelled_caught
+        await runner.write(note_erased)
+        with trio.fail_after(5):
+            await runner.wait_erased()
+
+
+async def test_a_database_that_broke_is_not_noted_as_closed_in_good_order(tmp_path: Path) -> None:
+    for broken in (None, StorageBroken("damaged")):
+        async with opened(tmp_path) as runner:
+            runner.health.broken = broken
+        with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
+            running = connection.execute("SELECT 1 FROM facts WHERE name = 'running'").fetchone()
+        assert (running is not None) == (broken is not None)
+
+
+def test_pages_are_not_wiped_when_another_program_writes_before_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    migrate(path)
+    wiped: list[list[int]] = []
+
+    class Watched(Scrubber):
+        def wipe(self, pages: Iterable[int]) -> None:
+            wiped.append(list(pages))
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "BEGIN IMMEDIATE" and wiped:
+                note("another program")(other)
+            return super().execute(sql, *parameters)
+
+    scrubber = Watched(path)
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        closing(sqlite3.connect(path, isolation_level=None, factory=Overtaken)) as writer,
+    ):
+        for _ in range(2):
+            _wipe(scrubber, [1], writer)
+    scrubber.close()
+    assert wiped == [[1]], "the first time nobody was in between"
 
 
 async def test_jobs_run_in_the_order_they_were_handed_over(tmp_path: Path) -> None:
@@ -295,6 +386,41 @@ async def test_a_user_who_waits_too_long_for_a_reader_is_refused_and_the_server_
         assert refused.value.code is ErrorCode.OVERLOADED
         assert await notes(runner) == set()
         go.set()
+
+
+async def test_the_time_that_a_user_waits_for_a_reader_is_time_of_their_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, go = threading.Event(), threading.Event()
+    allowed: list[float | None] = []
+    run = _Reader.run
+
+    def watched(reader: _Reader, job: Callable[[sqlite3.Connection], Any], seconds: float | None) -> Any:
+        allowed.append(seconds)
+        return run(reader, job, seconds)
+
+    def hold(_connection: sqlite3.Connection) -> None:
+        busy.set()
+        go.wait(5)
+
+    async def read(job: Callable[[sqlite3.Connection], Any]) -> None:
+        with reading_for("alice"):
+            await runner.read(job)
+
+    monkeypatch.setattr(_Reader, "run", watched)
+    async with (
+        open_runner(tmp_path / "relay.db", readers=1, read_seconds=60, on_rollback=lambda: None) as runner,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(read, hold)
+        await trio.to_thread.run_sync(busy.wait, 5)
+        nursery.start_soon(read, lambda connection: connection.execute("SELECT 1").fetchone())
+        await trio.sleep(0.1)
+        go.set()
+    first, second = allowed
+    assert first is not None
+    assert second is not None
+    assert second < first - 0.09
 
 
 async def test_a_fault_of_a_read_is_its_own_and_no_matter_of_time(tmp_path: Path) -> None:

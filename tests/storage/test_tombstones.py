@@ -74,6 +74,26 @@ def test_a_newer_message_of_the_same_key_replaces_the_older_and_no_other(connect
     assert standing(connection) == [2, 3, 4, 5, 8]
 
 
+def test_nothing_of_a_text_is_left_to_compare_a_guess_with(connection: sqlite3.Connection) -> None:
+    said = entry()
+    said.own_id, said.digest = "1", b"of the text"
+    Log().append(connection, [said], 1.0)
+    tombstones.erase_messages(connection, [1], 2.0)
+    assert connection.execute("SELECT payload, digest FROM log").fetchall() == [(None, None)]
+
+
+def test_a_message_tells_which_one_it_replaces_and_it_is_one_of_the_same_sender(
+    connection: sqlite3.Connection,
+) -> None:
+    log = Log()
+    log.append(connection, [entry(collapse="a"), entry(sender="bob", collapse="a")], 1.0)
+    newer = entry(collapse="a")
+    log.append(connection, [newer], 2.0)
+    assert standing(connection) == [2, 3]
+    assert connection.execute("SELECT replaces FROM log ORDER BY seq").fetchall() == [(None,), (None,), (1,)]
+    assert newer.replaces == 1
+
+
 def test_what_is_refused_after_it_was_stored_replaces_nothing(connection: sqlite3.Connection) -> None:
     log = Log()
     log.append(connection, [entry(collapse="a")], 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -91,6 +92,7 @@ def test_before_rows_are_changed_the_file_is_copied_and_the_log_says_so(
     assert copied == f"before the upgrade the database was copied to {kept}; delete it once all is well"
     assert upgraded.startswith(f"the schema of {path} was brought from version 21 to {schema_version()} in ")
     assert "server_roles" in upgraded
+    assert one(path, "PRAGMA user_version") == schema_version()
     caplog.clear()
     migrate(path)
     assert not caplog.records
@@ -127,6 +129,19 @@ def test_without_room_for_a_copy_nothing_is_changed(tmp_path: Path, monkeypatch:
     with pytest.raises(StorageError, match=r"cannot be copied before its upgrade: .*copy_before_upgrade = false"):
         migrate(path)
     assert one(path, "SELECT admin FROM users WHERE user_id = 'alice'") == 1
+
+
+def test_a_copy_that_fails_halfway_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = restored(FOLDER / "schema-21.sql", tmp_path)
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match="cannot be copied before its upgrade"):
+        migrate(path)
+    assert [file.name for file in tmp_path.iterdir() if "schema" in file.name] == []
+    assert one(path, "SELECT admin FROM users WHERE user_id = 'alice'") == 1, "nothing was changed in it"
 
 
 def test_the_steps_that_change_what_is_stored_are_named() -> None:

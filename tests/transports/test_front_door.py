@@ -13,7 +13,7 @@ import trio.testing
 
 from relay.protocol.errors import CLOSE_REASONS, CloseCode
 from relay.protocol.framing import close_frame
-from relay.testing import UPGRADE, Closed, World
+from relay.testing import UPGRADE, Closed, Device, World
 from relay.testing import world as open_world
 
 
@@ -299,3 +299,31 @@ async def test_a_socket_of_no_probe_must_say_hello_as_any_other(world: World) ->
     while await stream.receive_some(1000):
         pass
     assert trio.current_time() - began >= 7
+
+
+async def test_a_place_is_given_back_by_every_connection_however_it_ends(world: World) -> None:
+    device, stranger = await world.connect("alice"), await world.upgrade()
+    silent, wrong = await world.dial(), await world.dial()
+    await trio.sleep(0.1)
+    assert world.door._lobby._open == 4
+    await wrong.send_all(b"nonsense\r\n\r\n")
+    await device.event("goodbye")
+    await device.closed()
+    await device.cut()
+    await stranger.cut()
+    await silent.aclose()
+    await wrong.aclose()
+    await trio.sleep(1)
+    assert world.door._lobby._open == 0
+
+
+async def test_a_token_in_the_head_of_the_upgrade_is_as_good_as_one_in_the_hello(world: World) -> None:
+    stream = await world.dial()
+    bearer = f"Authorization: bearer {world.tokens['alice']}\r\n\r\n".encode()
+    await stream.send_all(UPGRADE[:-2] + bearer)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += await stream.receive_some(1)
+    device = Device(stream, world.described)
+    await device.event("hello")
+    assert (await device.next("ready"))["payload"]["user_id"] == "alice"

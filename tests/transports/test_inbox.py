@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 
+from relay.storage.errors import StorageFailed
 from relay.testing import World
 
 
@@ -49,6 +50,32 @@ async def test_messages_sent_at_any_time_during_a_greeting_are_stored_in_their_o
     assert said[-20:] == [f"{number}" for number in range(20)]
 
 
+@pytest.mark.world("alice", "bob", "carol")
+async def test_a_message_that_needs_no_wait_stays_behind_one_that_does_and_behind_one_that_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await world.connect("alice")
+    await alice.request("chat_message", {"content": "x"}, "bob")  # the conversation is in memory from here on
+    dispatcher = world.engine.dispatcher
+    honest = dispatcher.draft
+
+    async def slowly(sender: Any, envelope: Any) -> Any:
+        await trio.sleep(1)
+        return await honest(sender, envelope)
+
+    monkeypatch.setattr(dispatcher, "draft", slowly)
+    for target, id in (("nobody", "refused"), ("carol", "waits"), ("bob", "quick")):
+        await alice.say(target, "text", id)
+        await trio.sleep(0.3)
+    with trio.fail_after(10):
+        answers = [await alice.next("ack", "error") for _ in range(3)]
+    assert [(answer["type"], answer["meta"]["ref"]) for answer in answers] == [
+        ("error", "refused"), ("ack", "waits"), ("ack", "quick"),
+    ]  # fmt: skip
+    (connection,) = world.engine.connections.of("alice").values()
+    assert connection.in_flight == 0
+
+
 @pytest.mark.world("alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_LIMITS__IN_FLIGHT="0")
 async def test_no_more_than_256_messages_wait_for_a_slow_one(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -73,3 +100,37 @@ async def test_no_more_than_256_messages_wait_for_a_slow_one(
     assert read == 256
     refs = {(await alice.next("ack"))["meta"]["ref"] for _ in range(600)}
     assert len(refs) == 600
+
+
+async def test_a_message_whose_conversation_cannot_be_read_is_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_sender: Any, _envelope: Any) -> Any:
+        raise StorageFailed("the disk fails")
+
+    alice = await world.connect("alice")
+    monkeypatch.setattr(world.engine.dispatcher, "draft", fail)
+    with trio.fail_after(10):
+        answer = await alice.request("chat_message", {"content": "x"}, "bob")
+    assert (answer["payload"]["code"], answer["payload"]["retry"]) == ("overloaded", True)
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__IN_FLIGHT="2")
+async def test_no_more_is_read_than_may_be_in_flight(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await world.connect("alice")
+    await alice.request("chat_message", {"content": "x"}, "bob")  # the conversation is in memory from here on
+    runner = world.engine.runner
+    honest, go = runner.write, trio.Event()
+
+    async def held_up(job: Any) -> Any:
+        await go.wait()
+        return await honest(job)
+
+    monkeypatch.setattr(runner, "write", held_up)
+    for number in range(6):
+        await alice.say("bob", f"{number}", f"{number}")
+    await trio.sleep(5)
+    (connection,) = world.engine.connections.of("alice").values()
+    assert connection.in_flight == 2
+    go.set()
+    assert [(await alice.next("ack"))["meta"]["ref"] for _ in range(6)] == [f"{number}" for number in range(6)]

@@ -138,6 +138,15 @@ async def test_who_was_refused_is_the_first_to_go_at_once() -> None:
     assert [one.scope.cancel_called for one in (first, refused, last)] == [False, True, False]
 
 
+async def test_who_was_refused_goes_before_those_who_have_waited_longer() -> None:
+    hall = lobby(per_address=3)
+    longest, refused, other = entered(hall), entered(hall), entered(hall)
+    await trio.sleep(10)
+    hall.dismiss(refused)
+    entered(hall)
+    assert [one.scope.cancel_called for one in (longest, refused, other)] == [False, True, False]
+
+
 async def test_whose_bytes_were_not_read_yet_stays() -> None:
     hall = lobby(per_address=2)
     ours, theirs = socket.socketpair()

@@ -17,7 +17,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
+from hypercorn.trio.worker_context import WorkerContext
 
 from relay.testing import UPGRADE
 from relay.transports.head import BadHead, Head
@@ -97,7 +97,7 @@ class Served:
 
 
 @asynccontextmanager
-async def served(app: App | None = None, **seconds: float) -> AsyncIterator[Served]:
+async def served(app: App | None = None, received: bytes = b"", **seconds: float) -> AsyncIterator[Served]:
     app = app or App()
     timeouts = {"head_seconds": 10, "body_seconds": 30, "keep_alive_seconds": 75} | seconds
     server = HttpServer(app, head_bytes=16_384, **timeouts)
@@ -106,7 +106,7 @@ async def served(app: App | None = None, **seconds: float) -> AsyncIterator[Serv
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
-            peer = PeerStream(theirs, b"", write_seconds=20, address="203.0.113.4")
+            peer = PeerStream(theirs, received, write_seconds=20, address="203.0.113.4")
             one.came_back.append(await server.serve(peer))
 
         nursery.start_soon(run)
@@ -120,7 +120,7 @@ def test_hypercorns_inside_is_as_it_is_used() -> None:
     ]  # fmt: skip
     assert inspect.iscoroutinefunction(TCPServer.protocol_send)
     assert inspect.iscoroutinefunction(TCPServer._read_data)
-    assert inspect.iscoroutinefunction(TrioSingleTask.stop)
+    assert inspect.iscoroutinefunction(TCPServer._idle_timeout)
     assert hasattr(TCPServer, "__await__")
     assert list(inspect.signature(WorkerContext.__init__).parameters)[1:] == ["max_requests"]
     assert inspect.iscoroutinefunction(WorkerContext(None).terminated.set)
@@ -299,6 +299,18 @@ async def test_stopping_finishes_what_runs_and_closes_what_idles() -> None:
         assert await busy.answer() == b"203.0.113.4 /slow"
         await busy.over()
         assert trio.current_time() - began == pytest.approx(2)
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_a_request_whose_head_was_read_is_answered_whenever_the_server_stops(ticks: int) -> None:
+    async with served(received=GET % b"late") as one:
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        await one.server.stop()
+        assert await one.answer() == b"203.0.113.4 /late"
+        began = trio.current_time()
+        await one.over()
+        assert trio.current_time() == began
 
 
 async def test_the_applications_life_is_around_the_block() -> None:

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 import trio
 
+from relay.protocol.errors import CloseCode
+from relay.protocol.framing import PING_FRAME
 from relay.storage import accounts
+from relay.storage.errors import StorageFailed
 from relay.testing import Device, World
 from relay.testing import world as open_world
+from relay.transports.greeting import Greeting
 
 DAY = 86_400
 
@@ -111,7 +115,8 @@ async def test_an_ack_tells_the_sender_what_was_delivered(world: World) -> None:
 async def test_an_ack_ahead_of_the_log_is_refused(world: World) -> None:
     alice = await world.connect("alice")
     await alice.event("ack", cursor=7)
-    assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
+    with trio.fail_after(5):
+        assert (await alice.next("error"))["payload"]["code"] == "invalid_payload"
 
 
 @pytest.mark.world("alice", "bob", "carol", RELAY_LIMITS__MESSAGES_PER_SECOND="0", RELAY_REPLAY__LIMIT="1000")
@@ -168,6 +173,7 @@ async def test_a_message_sent_during_a_replay_arrives_once_after_it(world: World
     live = await bob.drain()
     replayed = [frame for frame in frames if frame["meta"].get("replay")]
     assert seqs(replayed) == list(range(1, 801))
+    assert "ready" not in {frame["payload"].get("event") for frame in frames}, "it came once, before"
     arrived = [frame["meta"].get("seq") or frame["payload"].get("seq") for frame in live]
     assert sorted(arrived) == list(range(801, 807))
     ids = [frame["meta"].get("message_id") or frame["payload"].get("message_id") for frame in live]
@@ -175,10 +181,127 @@ async def test_a_message_sent_during_a_replay_arrives_once_after_it(world: World
     assert [frame["type"] for frame in live].count("ack") == 1
 
 
+async def test_a_message_that_is_stored_while_a_hello_is_read_arrives_once_after_the_replay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.talk("alice", "bob", 1)
+    honest = Greeting.attach
+
+    async def attach(greeting: Greeting, *arguments: Any) -> Any:
+        await world.talk("alice", "bob", 2)  # the first of them is stored already
+        return await honest(greeting, *arguments)
+
+    monkeypatch.setattr(Greeting, "attach", attach)
+    bob = await world.connect("bob")
+    assert (seqs(bob.replayed), bob.synced["cursor"]) == ([1], 1)
+    assert seqs(await bob.drain()) == [2]
+
+
+async def test_what_comes_during_a_catch_up_waits_until_it_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await world.connect("bob")
+    await world.talk("alice", "bob", 2)
+    first, second = [(await bob.next("chat_message"))["meta"]["message_id"] for _ in range(2)]
+    queue = world.engine.offline_queue
+    honest = queue.frames
+
+    async def frames(*arguments: Any) -> Any:
+        await world.talk("alice", "bob", 3)  # of which two are stored already
+        async for some in honest(*arguments):
+            yield some
+
+    monkeypatch.setattr(queue, "frames", frames)
+    for _ in range(2):
+        await bob.next("heartbeat")
+        await bob.event("heartbeat", cursor=first)
+    assert (await bob.next("heartbeat"))["payload"]["behind"]
+    told = [await bob.next("chat_message", "synced") for _ in range(3)]
+    assert [frame["payload"].get("cursor") or frame["meta"]["message_id"] for frame in told] == [
+        second, second, second + 1,
+    ]  # fmt: skip
+
+
+async def test_a_refusal_during_a_replay_is_sent_after_it_and_the_heartbeat_stands_where_it_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.talk("alice", "bob", 2)
+    queue = world.engine.offline_queue
+    honest = queue.frames
+
+    async def slowly(*arguments: Any) -> Any:
+        async for frames in honest(*arguments):
+            await trio.sleep(1)
+            yield frames
+
+    monkeypatch.setattr(queue, "frames", slowly)
+    device = await world.upgrade()
+    hello = {"event": "hello", "token": world.tokens["bob"]}
+    await device.send({"type": "connection_event", "payload": hello})
+    await trio.sleep(0.5)
+    await device.send({"type": "connection_event", "payload": {"event": "ack", "cursor": 99}})
+    told = [await device.next() for _ in range(5)]
+    assert [frame["payload"].get("event") or frame["type"] for frame in told] == [
+        "ready", "chat_message", "chat_message", "synced", "error",
+    ]  # fmt: skip
+    assert (await device.next("heartbeat"))["payload"]["cursor"] == told[3]["payload"]["cursor"] == 2
+
+
+@pytest.mark.parametrize("step", ["identify", "attach"])
+async def test_a_connection_that_ends_in_its_greeting_was_never_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    honest = getattr(Greeting, step)
+
+    async def slowly(*arguments: Any) -> Any:
+        found = await honest(*arguments)
+        await trio.sleep(1)
+        return found
+
+    monkeypatch.setattr(Greeting, step, slowly)
+    device = await world.upgrade()
+    await device.event("hello", token=world.tokens["bob"])
+    await trio.sleep(0.5)
+    await device.event("goodbye")
+    assert (await device.closed()).code == CloseCode.NORMAL
+    await trio.sleep(2)
+    assert world.engine.connections.of("bob") == {}
+    assert not world.engine.tally.starts
+    (status,) = await world.engine.presence.statuses("alice", ["bob"])
+    assert (status["status"], status["last_seen"]) == ("offline", None)
+
+
+async def test_a_hello_that_the_disk_does_not_take_is_told_to_come_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_arguments: Any) -> Any:
+        raise StorageFailed("the disk is full")
+
+    monkeypatch.setattr(Greeting, "attach", fail)
+    device = await world.upgrade()
+    await device.event("hello", token=world.tokens["bob"])
+    assert (await device.closed()).code == CloseCode.OVERLOADED
+    assert world.engine.connections.of("bob") == {}
+
+
+async def test_a_client_whose_messages_wait_to_be_written_is_not_behind(world: World) -> None:
+    bob = await world.connect("bob")
+    await world.talk("alice", "bob", 1)
+    (connection,) = world.engine.connections.of("bob").values()
+    for _ in range(2):
+        beat = await bob.next("heartbeat")
+        connection.outbox.push(PING_FRAME)
+        await bob.event("heartbeat", cursor=beat["payload"]["cursor"] - 1)
+    assert "behind" not in (await bob.next("heartbeat"))["payload"]
+
+
 async def test_a_second_connection_of_a_device_takes_over(world: World) -> None:
     alice, bob = await world.connect("alice"), await world.connect("bob")
+    other = await world.connect("bob", "bob-other")
     newer = await world.connect("bob", cursor=0, epoch=world.engine.epoch)
     assert (await bob.closed()).code == 4510
+    assert [frame["payload"].get("event") for frame in await other.drain()] == ["device_connected"]
+    await other.cut()
     await talk(alice, "bob", 1)
     assert seqs(await newer.drain()) == [1]
     assert world.engine.connections.statistics().connections == 2
@@ -251,6 +374,15 @@ async def test_goodbye_closes_normally(world: World) -> None:
     assert (await alice.closed()).code == 1000
 
 
+async def test_a_second_hello_is_refused_and_changes_nothing(world: World) -> None:
+    alice = await world.connect("alice")
+    await alice.event("hello", token=world.tokens["bob"])
+    assert (await alice.next("error"))["payload"]["code"] == "bad_envelope"
+    (connection,) = world.engine.connections.of("alice").values()
+    assert connection.active
+    assert world.engine.connections.of("bob") == {}
+
+
 @pytest.mark.world("alice", RELAY_LIMITS__BAD_FRAMES="3")
 async def test_what_is_not_the_protocol_is_answered_then_closed(world: World) -> None:
     alice = await world.connect("alice")
@@ -258,7 +390,8 @@ async def test_what_is_not_the_protocol_is_answered_then_closed(world: World) ->
         await alice.send("{")
     codes = [(await alice.next("error"))["payload"]["code"] for _ in range(3)]
     assert codes == ["bad_json"] * 3
-    assert (await alice.closed()).code == 4505
+    with trio.fail_after(5):
+        assert (await alice.closed()).code == 4505
 
 
 async def test_refusals_name_the_message_and_the_connection_goes_on(world: World) -> None:
@@ -534,3 +667,10 @@ async def test_frames_before_the_hello_are_read_at_the_rate_of_their_address(wor
     for _ in range(150):
         await stranger.next("error")
     assert 4 < trio.current_time() - began < 6
+    began = trio.current_time()
+    another = await world.upgrade()  # of the same address
+    for _ in range(30):
+        await another.send("{")
+    for _ in range(30):
+        await another.next("error")
+    assert trio.current_time() - began > 2

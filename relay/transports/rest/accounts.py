@@ -150,7 +150,7 @@ async def registration(engine: Engine) -> WayIn:
         first=await engine.registration.awaits_first(),
         password_min_length=engine.logins.password_min_length,
         mail=engine.mailer.is_set_up,
-        mail_domains=engine.recovery.domains,
+        mail_domains=sorted(engine.recovery.domains),
         password_login=engine.logins.by_password,
         ways=[
             Way(name=way.name, title=way.title, path=way.path, linkable=way.linkable)

@@ -98,9 +98,8 @@ async def import_messages(engine: Engine, caller: Caller, query: ImportQuery) ->
     if request.mimetype and request.mimetype not in _TYPES:
         raise UnsupportedMediaType(f"the body is {request.mimetype[:80]}; send lines, as {_TYPES[0]}")
     async with aclosing(_lines()) as lines:
-        report = await importing.import_stream(
-            engine, caller.actor, lines, create_users=query.create_users, go_on=query.go_on
-        )
+        options = importing.Options(query.create_users, query.go_on)
+        report = await importing.import_stream(engine, caller.actor, lines, options=options)
     problems = [RefusedLine(line=one.line, code=one.code, message=one.message) for one in report.problems]
     return ImportReport(**{**msgspec.structs.asdict(report), "problems": problems})
 

@@ -183,6 +183,14 @@ async def set_password(engine: Engine, caller: Caller, body: NewPassword, user_i
     return PasswordSet(logins_ended=await engine.administration.set_password(caller.actor, user_id, body.password))
 
 
+@blueprint.delete("/api/admin/users/<user_id>")
+@endpoint(answers={200: Account}, refusals=_CHANGING, access="admin")
+async def delete(engine: Engine, caller: Caller, user_id: str) -> Account:
+    """Delete an account for good; what its user said stays, and the id stays taken."""
+    await engine.administration.delete(caller.actor, user_id)
+    return await _read(engine, user_id)
+
+
 @blueprint.post("/api/admin/users/<user_id>/erase")
 @endpoint(answers={200: Erasure}, refusals=_CHANGING, access="admin")
 async def erase(engine: Engine, caller: Caller, user_id: str) -> Erasure:

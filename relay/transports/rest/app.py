@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Final, cast
 
-from quart import Blueprint, Quart, Response, request
+import trio
+from quart import Blueprint, Quart, Response, g, request
 from quart.globals import request_ctx
 from quart.typing import ResponseTypes
 from quart.wrappers.base import BaseRequestWebsocket
@@ -16,9 +17,9 @@ from werkzeug.routing import MapAdapter
 
 from relay.engine.engine import Engine
 from relay.engine.registry import Registry
-from relay.http.paths import Claimed, claims
+from relay.http.paths import Claimed, LateRule, claims
 from relay.protocol.errors import ErrorCode, RelayError
-from relay.services.tally import Tally
+from relay.services.tally import Request, Tally
 from relay.settings import Settings
 from relay.settings.sections import WebSettings
 from relay.transports.rest import (
@@ -56,7 +57,7 @@ from relay.transports.rest import (
     web,
 )
 from relay.transports.rest.access import EXTENSION, check_still, mount
-from relay.transports.rest.calls import CALLS, Call, calls
+from relay.transports.rest.calls import CALLS, Call, calls, path_of
 
 BLUEPRINTS: Final[Mapping[Blueprint, str]] = {
     messages.blueprint: "Messages: history, undelivered messages, sending, acknowledging and marking as read.",
@@ -119,7 +120,7 @@ def own_paths(settings: Settings) -> Claimed:
 
 @cache
 def _own_paths(settings: WebSettings) -> Claimed:
-    return {("GET", "/ws"): "relay", **claims([*own_blueprints(settings)], "relay", compiled=False)}
+    return {("GET", "/ws"): "relay", **claims([*own_blueprints(settings)], "relay")}
 
 
 def all_calls(registry: Registry) -> list[Call]:
@@ -146,6 +147,7 @@ class _App(QuartTrio):
     """Quart, routing by path alone."""
 
     request_class = _Request
+    url_rule_class = LateRule  # type: ignore[assignment]
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
         """Return the router of one request.
@@ -216,10 +218,18 @@ def _refuse_while_draining(app: Quart, engine: Engine) -> None:
 
 
 def _count_answers(app: Quart, tally: Tally) -> None:
+    """Count what is answered, and how long it takes, by route: paths have no end, and secrets in them."""
+
+    async def begin() -> None:
+        g.began = trio.current_time()
+
     async def count(response: ResponseTypes) -> ResponseTypes:
-        tally.answers[response.status_code // 100] += 1
+        rule, status = request.url_rule, response.status_code // 100
+        kind = Request("", "", status) if rule is None else Request(request.method, path_of(rule.rule), status)
+        tally.answered(kind, trio.current_time() - g.began)
         return response
 
+    app.before_request(begin)
     app.after_request(count)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from quart import Blueprint, Quart
@@ -57,6 +58,12 @@ def calls(own: Mapping[Blueprint, str], registry: Registry) -> list[Call]:
     return sorted(_with_unique_names(found), key=lambda call: (call.path, call.method))
 
 
+@cache
+def path_of(rule: str) -> str:
+    """Return the path of a route, with each variable part as `{name}`."""
+    return _VARIABLE.sub(r"{\2}", rule)
+
+
 def calls_of(loaded: LoadedPlugin, registry: Registry) -> list[Call]:
     """Return the calls of one plugin, by path and method; the name of one may be that of another's."""
     parts: list[Routes] = [one.part for one in registry.parts["relay_routes"] if one.guard.plugin == loaded.name]
@@ -78,7 +85,7 @@ def _of(
         for method in sorted((rule.methods or set()) - _EVERYWHERE):
             yield Call(
                 method=method,
-                path=_VARIABLE.sub(r"{\2}", rule.rule),
+                path=path_of(rule.rule),
                 variables={name: converter or "default" for converter, name in _VARIABLE.findall(rule.rule)},
                 name=f"{group}_{function}",
                 group=group,

@@ -26,7 +26,7 @@ from relay.http.views import authenticate
 from relay.protocol.errors import CloseCode, ErrorCode
 from relay.services.diagnosis import ToldQueue
 from relay.services.permissions import METRICS, require_scope
-from relay.services.tally import Durations, Start, Way
+from relay.services.tally import Durations, Request, Start, Way
 from relay.storage.aggregates import upper_end
 from relay.storage.errors import StorageError
 from relay.storage.sizes import FileSizes, file_sizes
@@ -39,6 +39,9 @@ _LOOK_SECONDS: Final = 1.0
 
 _EDGES: Final = range(24, 88, 4)
 """The buckets that are told apart, from 0.6 ms to 21 s, each twice as long as the one before."""
+
+_FEW_EDGES: Final = _EDGES[::2]
+"""The same for what has a histogram for each route."""
 
 
 @blueprint.get("/metrics")
@@ -213,6 +216,7 @@ class _Figures(Collector):
         for digit in range(1, 6):
             answers.add_metric([f"{digit}xx"], engine.tally.answers[digit])
         yield answers
+        yield _durations(engine.tally.requests)
         refusals = engine.refusals
         yield CounterMetricFamily(
             "relay_logins_refused", "Logins, registrations and changes of passwords refused.", refusals.logins
@@ -323,12 +327,29 @@ def _counts(name: str, about: str, labels: tuple[str, str], counts: Mapping[Any,
 
 
 def _histogram(name: str, about: str, durations: Durations) -> Metric:
-    found = sorted(durations.buckets.items())
-    ends = [(f"{upper_end(edge):g}", sum(count for one, count in found if one <= edge)) for edge in _EDGES]
-    ends.append(("+Inf", sum(count for _, count in found)))
     family = HistogramMetricFamily(name, about)
-    family.add_metric([], ends, durations.seconds)
+    family.add_metric([], _ends(durations, _EDGES), durations.seconds)
     return family
+
+
+def _durations(requests: Mapping[Request, Durations]) -> Metric:
+    """Return how long requests took, by route."""
+    family = HistogramMetricFamily(
+        "relay_http_request_duration_seconds",
+        "How long answers took, by method, route and the class of their status.",
+        labels=["method", "route", "status"],
+    )
+    for kind, durations in sorted(requests.items()):
+        labels = [kind.method, kind.route, f"{kind.status}xx"]
+        family.add_metric(labels, _ends(durations, _FEW_EDGES), durations.seconds)
+    return family
+
+
+def _ends(durations: Durations, edges: range) -> list[tuple[str, float]]:
+    """Return the buckets of a histogram: their ends, and how many took no longer."""
+    found = sorted(durations.buckets.items())
+    ends = [(f"{upper_end(edge):g}", float(sum(count for one, count in found if one <= edge))) for edge in edges]
+    return [*ends, ("+Inf", float(sum(count for _, count in found)))]
 
 
 def _backups(engine: Engine) -> Iterator[Metric]:

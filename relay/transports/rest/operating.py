@@ -1,4 +1,4 @@
-"""The operators' calls: the server's condition, its figures over time, and the use of the disk."""
+"""The calls of operators: the server's condition and figures, its use of the disk, the reload of its settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from quart import Blueprint, current_app
 
 from relay.engine.condition import Condition, Conditions
 from relay.engine.engine import Engine
+from relay.engine.live_settings import Reloaded
 from relay.http.endpoint import endpoint
 from relay.http.requests import Answer, Query, Time
+from relay.http.views import Caller
 from relay.protocol.errors import ErrorCode
 from relay.services.figures import FIGURES, Series
 from relay.services.usage import Usage
@@ -111,3 +113,10 @@ async def names(engine: Engine) -> KnownFigures:
 async def storage(engine: Engine) -> Usage:
     """Answer with the use of the disk: what takes how much, how fast it grows, and what will be erased."""
     return await engine.usage.usage()
+
+
+@blueprint.post("/api/admin/settings/reload")
+@endpoint(answers={200: Reloaded}, refusals=[ErrorCode.CONFLICT], access="admin")
+async def reload(engine: Engine, caller: Caller) -> Reloaded:
+    """Have the settings file and the certificate read again; where something does not fit, nothing changes."""
+    return await engine.live.reload(caller.actor)

@@ -75,7 +75,8 @@ class _HttpStream(PeerStream):
         """Receive; an upgrade is kept for the front door, and for hypercorn the peer has left."""
         if self.upgrade is not None:
             return b""
-        data, self._early = self._early, b""
+        # A request that was read already is answered, also when idle connections are closed.
+        data, self._early = self._early or self._peer.take_unread(), b""
         if not data:
             idle = self.their_state() is h11.IDLE
             deadline = trio.current_time() + self._keep_alive_seconds if idle else inf
@@ -117,8 +118,9 @@ class _HttpStream(PeerStream):
         self._authenticated = True
 
     def stop_idling(self) -> None:
-        """Close, where no request is being answered."""
-        if self.their_state() is h11.IDLE:
+        """Close, where no request is being answered, and none lies unread."""
+        guest = self._peer.guest
+        if self.their_state() is h11.IDLE and (guest is None or guest.was_silent()):
             self._reading.cancel()
 
     async def aclose(self) -> None:
@@ -142,9 +144,9 @@ class _HttpStream(PeerStream):
 class _Connection(TCPServer):
     """hypercorn's connection; it tells its stream of the next request, and ends as soon as it is over.
 
-    hypercorn's own keep-alive timer is stopped: the stream has one. hypercorn starts it or not, depending on
-    whether the request's task is cancelled by then. Where it starts it, a connection that is over would be held
-    until the timer ends, and with it an upgrade that must go back to the front door.
+    hypercorn's own keep-alive timer does nothing: the stream has one. It would hold a connection that is over, and
+    with it an upgrade that must go back to the front door; and once the server stops, it would close a connection
+    whose request was not read yet, without an answer.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -152,7 +154,7 @@ class _Connection(TCPServer):
         self._reading = trio.CancelScope()
 
     async def protocol_send(self, event: Any) -> None:
-        """Tell the stream, then do as hypercorn does, without its timer.
+        """Tell the stream, then do as hypercorn does.
 
         Where the peer is gone nothing more is read: hypercorn's reader may wait for the end of the request that is
         answered, and with another one behind that it would wait for ever.
@@ -160,7 +162,6 @@ class _Connection(TCPServer):
         if isinstance(event, (Updated, Closed)):
             cast(_HttpStream, self.stream).turn()
         if isinstance(event, Updated):
-            await self.idle_task.stop()
             return
         if isinstance(event, Closed):
             # The task that answers may be cancelled by now, and a connection that is over must not stay open.
@@ -174,7 +175,9 @@ class _Connection(TCPServer):
         """Read until the peer leaves, or cannot be written to; then end without a wait."""
         with self._reading:
             await super()._read_data()
-        await self.idle_task.stop()
+
+    async def _idle_timeout(self) -> None:
+        """End at once."""
 
     def their_state(self) -> Any:
         """Return the state of the client in h11; IDLE before the first request."""

@@ -14,11 +14,12 @@ export class Backoff {
   }
 
   /**
-   * Draw the wait before try `attempt` (from 0): at random from 0 to `base` doubled at each try, at most `cap`.
+   * Draw the wait before try `attempt` (from 0): at random from 0 to `base` doubled at each try, at most `cap` and `most`.
    *
    * @param {number} attempt
+   * @param {number} [most]
    */
-  delay(attempt) {
-    return this.random() * Math.min(this.cap, this.base * 2 ** Math.min(attempt, 60));
+  delay(attempt, most = this.cap) {
+    return this.random() * Math.min(this.cap, most, this.base * 2 ** Math.min(attempt, 60));
   }
 }

@@ -48,3 +48,23 @@ export class Timer {
     this.#timer = null;
   }
 }
+
+/**
+ * Wait for a promise, up to a deadline: then the result is that of `late`.
+ *
+ * @template Value
+ * @param {Clock} clock
+ * @param {number} seconds
+ * @param {Value | Promise<Value>} value
+ * @param {() => any} late
+ */
+export async function within(clock, seconds, value, late) {
+  const deadline = new Timer(clock);
+  /** @type {Promise<void>} */
+  const over = new Promise((resolve) => deadline.set(seconds, resolve));
+  try {
+    return await Promise.race([value, over.then(late)]);
+  } finally {
+    deadline.stop();
+  }
+}

@@ -27,6 +27,7 @@ export function isFinal(code) {
  */
 export function retryAfter(code, reason) {
   if (code < 4400 || code > 4499) return undefined;
-  const found = /retry_after\D{0,4}(\d+(?:\.\d+)?)/.exec(reason) ?? /(\d+(?:\.\d+)?)/.exec(reason);
-  return found ? Math.min(Number(found[1]), MAX_WAIT_SECONDS) : undefined;
+  // A number without its name counts as well: a reason may be meant for people.
+  const found = /(?:[^]*?retry_after\D{0,4})?(\d[\d.]*)/.exec(reason);
+  return found ? Math.min(parseFloat(found[1]), MAX_WAIT_SECONDS) : undefined;
 }

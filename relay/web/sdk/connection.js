@@ -3,7 +3,7 @@
  * from a hostile peer, ends this connection and nothing else.
  */
 
-import { Timer } from "./clock.js";
+import { Timer, within } from "./clock.js";
 import { CLOSE_LOST, CLOSE_RESYNC } from "./close-codes.js";
 import { Heartbeat } from "./heartbeat.js";
 import { CLOSE_NORMAL } from "./protocol.js";
@@ -75,17 +75,9 @@ export class Connection {
   async leave() {
     if (this.socket.readyState !== 1) return this.#end(CLOSE_NORMAL, "");
     this.tell({ event: "goodbye" });
-    const closed = new Promise((resolve) => {
-      const { socket } = this;
-      const deadline = new Timer(this.#options.clock);
-      deadline.set(CLOSE_SECONDS, () => resolve(this.#abandon()));
-      socket.onclose = () => {
-        deadline.stop();
-        resolve(undefined);
-      };
-    });
+    const closed = new Promise((resolve) => (this.socket.onclose = resolve));
     this.#end(CLOSE_NORMAL, "");
-    await closed;
+    await within(this.#options.clock, CLOSE_SECONDS, closed, () => this.#abandon());
   }
 
   /**

@@ -1,6 +1,6 @@
 /** The application's handlers, by message type. */
 
-import { Timer } from "./clock.js";
+import { within } from "./clock.js";
 
 /** @import { Clock } from "./clock.js" */
 /** @import { Envelope } from "./types.js" */
@@ -56,23 +56,9 @@ export class Handlers {
         }
       }
     }
-    return work.length ? this.#within(Promise.all(work), envelope.type) : undefined;
-  }
-
-  /**
-   * Wait for handlers, up to the limit.
-   *
-   * @param {Promise<unknown>} work
-   * @param {string} type
-   */
-  #within(work, type) {
-    const deadline = new Timer(this.#clock);
-    const late = new Promise((resolve) => {
-      deadline.set(MAX_HANDLER_SECONDS, () => {
-        this.#onFault(new Error(`a handler for ${type} was not done within ${MAX_HANDLER_SECONDS} s; the cursor goes on`));
-        resolve(undefined);
-      });
-    });
-    return Promise.race([work, late]).finally(() => deadline.stop());
+    if (!work.length) return undefined;
+    return within(this.#clock, MAX_HANDLER_SECONDS, Promise.all(work), () =>
+      this.#onFault(new Error(`a handler for ${envelope.type} was not done within ${MAX_HANDLER_SECONDS} s; the cursor goes on`)),
+    );
   }
 }

@@ -17,7 +17,7 @@ export async function lazyImport(load, { clock, backoff }, onFault) {
       return await load();
     } catch (fault) {
       onFault(fault);
-      await new Promise((resolve) => clock.setTimeout(() => resolve(undefined), backoff.delay(tries) * 1000));
+      await /** @type {Promise<void>} */ (new Promise((resolve) => clock.setTimeout(resolve, backoff.delay(tries) * 1000)));
     }
   }
 }

@@ -382,8 +382,7 @@ export class MessagingAPI {
     const payload = { content, reply_to: replyTo, thread, thread_shown: threadShown, mentions, extra };
     const ids = files.filter((file) => typeof file === "string");
     if (ids.length < files.length) return this.#uploads.send(type, payload, target, files, options);
-    const { onProgress: _, ...sending } = options;
-    return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, sending);
+    return this.socketManager.sendMessage(type, ids.length > 0 ? { ...payload, attachments: ids } : payload, target, options);
   }
 
   /** @param {(pagination: Types.Pagination) => Promise<Page>} fetch @param {Types.Pagination & { oldestFirst?: boolean }} options */

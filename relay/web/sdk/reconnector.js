@@ -1,11 +1,11 @@
 /** Keeps a client connected: dials, and decides after each loss whether and when to dial again. */
 
 import { check } from "./checks.js";
-import { Timer } from "./clock.js";
+import { Timer, within } from "./clock.js";
 import { CLOSE_LOST, CLOSE_RESYNC, isFinal, retryAfter } from "./close-codes.js";
 import { Connection } from "./connection.js";
 import { ConnectionClosed, RelayError } from "./errors.js";
-import { CLOSE_BAD_TOKEN } from "./protocol.js";
+import { CLOSE_BAD_TOKEN, CLOSE_DRAINING } from "./protocol.js";
 
 /** @import { Backoff } from "./backoff.js" */
 /** @import { Clock } from "./clock.js" */
@@ -32,6 +32,10 @@ import { CLOSE_BAD_TOKEN } from "./protocol.js";
  */
 
 const TOKEN_SECONDS = 30;
+/** How long a server that stopped is expected back soon, so that waits are short. */
+const RESTART_SECONDS = 60;
+/** The longest wait meanwhile; twice what the server asked for where that is more, as it spreads many clients. */
+const RESTART_WAIT_SECONDS = 3;
 
 export class Reconnector {
   #attempts = 0;
@@ -48,6 +52,8 @@ export class Reconnector {
   /** The number of the last dial or stop: what an earlier connection still says does not count. */
   #turn = 0;
   #due = 0;
+  /** Until when a server that stopped is expected back soon, on the clock, and the longest wait until then. */
+  #restart = [0, 0];
   /** What is wrong with the address, as far as it was found out. */
   #why = "";
 
@@ -64,12 +70,12 @@ export class Reconnector {
   /** Dial at once, with the back-off at its beginning; a connection that is there gives way. */
   dial() {
     this.#attempts = 0;
-    this.#redial("resync");
+    this.#redial();
   }
 
   /** Connect anew, to have everything after the cursor replayed. */
   resync() {
-    if (this.#connection) this.#redial("resync");
+    if (this.#connection) this.#redial();
   }
 
   /** Check whether the connection lives, or end the wait for the next try. */
@@ -90,9 +96,7 @@ export class Reconnector {
 
   /** Say goodbye and stay away. */
   async leave() {
-    const { connection } = this;
-    this.#stop("disconnected");
-    await connection?.leave();
+    await this.#stop("disconnected")?.leave();
   }
 
   /**
@@ -101,9 +105,7 @@ export class Reconnector {
    * @param {string} reason
    */
   yield(reason) {
-    const { connection } = this;
-    this.#stop("disconnected");
-    connection?.drop(CLOSE_RESYNC, reason);
+    this.#stop("disconnected")?.drop(CLOSE_RESYNC, reason);
   }
 
   /**
@@ -112,18 +114,13 @@ export class Reconnector {
    * @param {Error} error
    */
   fail(error) {
-    const { connection } = this;
-    this.#stop("closed", { error });
-    connection?.drop(CLOSE_RESYNC, "");
+    this.#stop("closed", { error })?.drop(CLOSE_RESYNC, "");
   }
 
-  /** @param {string} why */
-  #redial(why) {
-    const { connection } = this;
-    this.#turn += 1; // so that its end does not count as a loss
-    this.#connection = null;
-    connection?.drop(CLOSE_RESYNC, why);
-    if (connection) this.#options.onLost(CLOSE_RESYNC, why);
+  #redial() {
+    const connection = this.#release();
+    connection?.drop(CLOSE_RESYNC, "resync");
+    if (connection) this.#options.onLost(CLOSE_RESYNC, "resync");
     void this.#dial();
   }
 
@@ -134,7 +131,9 @@ export class Reconnector {
     /** @type {unknown} */
     let token;
     try {
-      token = await within(this.#options.clock, TOKEN_SECONDS, this.#options.token(this.#reason));
+      token = await within(this.#options.clock, TOKEN_SECONDS, this.#options.token(this.#reason), () => {
+        throw new Error(`none within ${TOKEN_SECONDS} s`);
+      });
       check({ authToken: token });
     } catch (cause) {
       const message = `no token: ${/** @type {any} */ (cause)?.message ?? cause}`;
@@ -207,10 +206,13 @@ export class Reconnector {
    */
   #wait(error, asked) {
     const { backoff, clock } = this.#options;
-    if (this.#liveSince !== null && clock.now() - this.#liveSince >= backoff.settle * 1000) this.#attempts = 0;
-    const retryIn = asked ?? backoff.delay(this.#attempts);
+    const now = clock.now();
+    if (this.#liveSince !== null && now - this.#liveSince >= backoff.settle * 1000) this.#attempts = 0;
+    if (error.code === CLOSE_DRAINING) this.#restart = [now + RESTART_SECONDS * 1000, Math.max(RESTART_WAIT_SECONDS, 2 * (asked ?? 0))];
+    const [until, most] = this.#restart;
+    const retryIn = asked ?? backoff.delay(this.#attempts, now < until ? most : Infinity);
     this.#attempts += 1;
-    this.#due = clock.now() + retryIn * 1000;
+    this.#due = now + retryIn * 1000;
     this.#pause.set(retryIn, () => void this.#dial());
     this.#become("reconnecting", { error, retryIn });
   }
@@ -220,11 +222,19 @@ export class Reconnector {
    * @param {{error?: Error}} [detail]
    */
   #stop(state, detail) {
-    this.#turn += 1;
+    const connection = this.#release();
     this.#pause.stop();
     this.#reason = "first";
-    this.#connection = null;
     this.#become(state, detail);
+    return connection;
+  }
+
+  /** Return the connection, which no longer counts: its end is no loss. */
+  #release() {
+    const { connection } = this;
+    this.#turn += 1;
+    this.#connection = null;
+    return connection;
   }
 
   /**
@@ -235,25 +245,5 @@ export class Reconnector {
     if (state === this.#state && state !== "reconnecting") return;
     this.#state = state;
     this.#options.onStatus({ state, attempts: this.#attempts, ...detail });
-  }
-}
-
-/**
- * Wait for a promise, up to a deadline.
- *
- * @template Value
- * @param {Clock} clock
- * @param {number} seconds
- * @param {Value | Promise<Value>} value
- */
-async function within(clock, seconds, value) {
-  const deadline = new Timer(clock);
-  try {
-    return await Promise.race([
-      value,
-      new Promise((_, reject) => deadline.set(seconds, () => reject(new Error(`none within ${seconds} s`)))),
-    ]);
-  } finally {
-    deadline.stop();
   }
 }

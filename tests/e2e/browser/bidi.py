@@ -21,10 +21,9 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from tests.e2e.browser.tab import HELPERS, POLL_SECONDS, Failed, Tab
+from tests.e2e.wire import PATIENCE
 
 FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
-START_SECONDS = 60.0
-ANSWER_SECONDS = 60.0
 MOST_BYTES = 1 << 26
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Tab": "\ue004", "ArrowUp": "\ue013", "ArrowDown": "\ue015"}
 PREFERENCES = {
@@ -66,13 +65,13 @@ class FirefoxBrowser:
         number = next(self._numbers)
         event, answer = self._answers[number] = (trio.Event(), {})
         await self.connection.send_message(json.dumps({"id": number, "method": method, "params": parameters}))
-        with trio.move_on_after(ANSWER_SECONDS):
+        with trio.move_on_after(PATIENCE):
             await event.wait()
             if answer["type"] == "error":
                 raise Failed(f"{method}: {answer['error']}: {answer['message']}")
             result: dict[str, Any] = answer["result"]
             return result
-        raise Failed(f"{method}: no answer in {ANSWER_SECONDS} s")
+        raise Failed(f"{method}: no answer in {PATIENCE} s")
 
     async def context(self) -> str:
         """Open a profile of its own, as another person's browser is one."""
@@ -172,7 +171,7 @@ def run_firefox(folder: Path) -> Iterator[str]:
 
 def _address(told: Path, process: subprocess.Popen[bytes]) -> str:
     """Return where the browser listens; it says so on standard error."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (found := re.search(r"WebDriver BiDi listening on (ws://\S+)", told.read_text())):
         assert process.poll() is None, f"the browser ended while starting: {told.read_text()}"
         assert time.monotonic() < deadline, "the browser does not say where it listens"

@@ -20,16 +20,15 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from tests.e2e.browser.tab import HELPERS, POLL_SECONDS, Failed, Tab
+from tests.e2e.wire import PATIENCE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-START_SECONDS = 30.0
-ANSWER_SECONDS = 60.0
 MOST_BYTES = 1 << 26
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-    "--disable-extensions", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
+    "--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
 ]  # fmt: skip
 
 KEYS = {
@@ -37,12 +36,20 @@ KEYS = {
     "Delete": 46, "ContextMenu": 93,
 }  # fmt: skip
 
+NO_SERVICE_WORKER = "delete Navigator.prototype.serviceWorker;"
+
 
 class Browser:
-    """One browser process."""
+    """One browser process.
 
-    def __init__(self, connection: WebSocketConnection) -> None:
+    Args:
+        service_worker: whether pages have service workers, as in any window but a private one. What relay's own caches costs
+            as much as a page's start: only tests of what is there without a network have it.
+    """
+
+    def __init__(self, connection: WebSocketConnection, *, service_worker: bool) -> None:
         self.connection = connection
+        self.helpers = HELPERS if service_worker else HELPERS + NO_SERVICE_WORKER
         self.contexts: list[str] = []
         self.pages: dict[str, Page] = {}
         self._numbers = itertools.count(1)
@@ -68,13 +75,13 @@ class Browser:
         if session is not None:
             frame["sessionId"] = session
         await self.connection.send_message(json.dumps(frame))
-        with trio.move_on_after(ANSWER_SECONDS):
+        with trio.move_on_after(PATIENCE):
             await event.wait()
             if "error" in answer:
                 raise Failed(f"{method}: {answer['error']['message']}")
             result: dict[str, Any] = answer["result"]
             return result
-        raise Failed(f"{method}: no answer in {ANSWER_SECONDS} s")
+        raise Failed(f"{method}: no answer in {PATIENCE} s")
 
     async def context(self) -> str:
         """Open a profile of its own, as another person's browser is one."""
@@ -82,15 +89,17 @@ class Browser:
         self.contexts.append(made["browserContextId"])
         return self.contexts[-1]
 
-    async def page(self, url: str, context: str) -> Page:
-        """Open a tab."""
+    async def page(self, url: str, context: str, before: str = "") -> Page:
+        """Open a tab; in its first document `before` runs before any other script."""
         target = (await self.send("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
         session = (await self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         page = self.pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             await self.send(f"{domain}.enable", session)
-        await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=HELPERS)
+        await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=self.helpers)
+        once = await self.send("Page.addScriptToEvaluateOnNewDocument", session, source=before)
         await page.go(url)
+        await self.send("Page.removeScriptToEvaluateOnNewDocument", session, **once)
         return page
 
 
@@ -212,7 +221,7 @@ def run_browser(folder: Path) -> Iterator[str]:
 
 def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
     """Return where the browser listens; it says so in a file of its profile."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (file.exists() and file.read_text().count("\n")):
         assert process.poll() is None, "the browser ended while starting"
         assert time.monotonic() < deadline, "the browser does not say where it listens"
@@ -222,10 +231,10 @@ def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
 
 
 @asynccontextmanager
-async def open_browser(address: str) -> AsyncIterator[Browser]:
+async def open_browser(address: str, *, service_worker: bool = False) -> AsyncIterator[Browser]:
     """Drive a running browser; what is opened in it goes at the end."""
     async with open_websocket_url(address, max_message_size=MOST_BYTES) as connection:
-        browser = Browser(connection)
+        browser = Browser(connection, service_worker=service_worker)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(browser.read)
             yield browser

@@ -17,7 +17,8 @@ from tests.e2e.world import Envelope, history
 
 PASSWORD = "correct horse"
 SEARCH = "Search people, groups and messages"
-SETTINGS: Tables = {"heartbeat": {"interval_seconds": 1}, "presence": {"grace_seconds": 0.5}}
+SETTINGS: Tables = {"heartbeat": {"interval_seconds": 10}, "presence": {"grace_seconds": 0.5}}
+"""A browser that a busy machine keeps waiting is silent for seconds, and is to stay connected all the same."""
 ARRIVED = ["sent", "delivered", "read"]
 SAID = "[...document.querySelectorAll('.message .content')].map((one) => one.textContent)"
 
@@ -33,19 +34,15 @@ class Place:
         self.tokens: dict[str, str] = {}
         self.contexts: dict[str, str] = {}
 
-    async def tab(self, name: str, path: str = "/") -> Page:
-        """Open another tab in somebody's browser."""
+    async def tab(self, name: str, path: str = "/", **options: Any) -> Page:
+        """Open another tab in somebody's browser; see `Browser.page`."""
         if name not in self.contexts:
             self.contexts[name] = await self.browser.context()
-        return await self.browser.page(self.url + path, self.contexts[name])
+        return await self.browser.page(self.url + path, self.contexts[name], **options)
 
     async def signed_in(self, name: str, conversation: str = "", title: str = "") -> Page:
         """Open the first tab of somebody who signed in before, at a conversation (see `open_conversation`)."""
-        page = await self.tab(name)
-        session = json.dumps({"token": self.tokens[name], "userId": name})
-        await page.wait("named('Sign in')")
-        await page.evaluate(f"localStorage.setItem('relay.session', {json.dumps(session)})")
-        await page.reload()
+        page = await self.tab(name, before=signed_in_as(name, self.tokens[name]))
         await page.wait("document.querySelector('.me strong')")
         if conversation:
             await open_conversation(page, conversation, title)
@@ -73,13 +70,21 @@ class Place:
             return sum(one["connected"] for one in devices)
 
 
+def signed_in_as(name: str, token: str) -> str:
+    """Return a script that makes the page's next start that of somebody who signed in before."""
+    session = json.dumps({"token": token, "userId": name})
+    return f"localStorage.setItem('relay.session', {json.dumps(session)})"
+
+
 def elsewhere(server: Server) -> str:
     """Return an origin that is not the server's own, where pages of the server are all the same."""
     return f"http://localhost:{server.port}"
 
 
 @asynccontextmanager
-async def open_place(address: str, folder: Path, *names: str, settings: Tables = SETTINGS) -> AsyncIterator[Place]:
+async def open_place(
+    address: str, folder: Path, *names: str, settings: Tables = SETTINGS, service_worker: bool = False
+) -> AsyncIterator[Place]:
     """Run a server with these users, and a network before it, for the browser at `address`.
 
     In Firefox a tab has what `Tab` says, and not more.
@@ -90,7 +95,9 @@ async def open_place(address: str, folder: Path, *names: str, settings: Tables =
     server.start()
     try:
         is_firefox = address.endswith("/session")
-        opening: Any = open_firefox(address) if is_firefox else open_browser(address)
+        opening: Any = (
+            open_firefox(address) if is_firefox else open_browser(address, service_worker=service_worker)
+        )
         async with open_network(server.port) as network, opening as browser:
             place = Place(server, network, browser)
             if names:

@@ -11,7 +11,6 @@ from tests.e2e.browser import media
 from tests.e2e.browser.cdp import Page
 
 Step = Callable[[Page], Awaitable[object]]
-SECONDS = 30.0
 
 # The words of the page that is open, so that one tour goes through all languages.
 WORDS = """
@@ -31,7 +30,7 @@ def press(path: str) -> Step:
 
     async def step(page: Page) -> None:
         found = f"control({word(path)})"
-        await page.wait(f"{found} && !{found}.disabled", SECONDS)
+        await page.wait(f"{found} && !{found}.disabled")
         await page.evaluate(f"(async () => {found}.click())()")
 
     return step
@@ -42,7 +41,7 @@ def click(selector: str) -> Step:
 
     async def step(page: Page) -> None:
         found = f"[...document.querySelectorAll({json.dumps(selector)})].at(-1)"
-        await page.wait(f"{found} && !{found}.disabled", SECONDS)
+        await page.wait(f"{found} && !{found}.disabled")
         await page.evaluate(f"{found}.click()")
 
     return step
@@ -52,7 +51,7 @@ def write(selector: str, text: str) -> Step:
     """Write into a field."""
 
     async def step(page: Page) -> None:
-        await page.wait(f"document.querySelector({json.dumps(selector)})", SECONDS)
+        await page.wait(f"document.querySelector({json.dumps(selector)})")
         await page.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         await page.insert(text)
 
@@ -85,7 +84,7 @@ def until(expression: str) -> Step:
     """Wait until an expression is true."""
 
     async def step(page: Page) -> None:
-        await page.wait(expression, SECONDS)
+        await page.wait(expression)
 
     return step
 

@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from tests.e2e.browser.people import SETTINGS, Place, load_anew, open_place
+from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 APPROVE = {"type": "button", "id": "approve", "label": "Approve", "style": "primary"}
 REJECT = {"type": "button", "id": "reject", "label": "Reject", "style": "danger", "confirm": "Reject it?"}
@@ -114,7 +115,7 @@ async def test_questions_are_answered_in_one_browser_and_seen_closed_in_another(
         await alice.wait("document.querySelector('.usage').textContent.startsWith('/roll 2d6 · Roll dice')")
         await alice.press("Enter")
         await alice.wait("field('Message').value === ''")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not (invoked := got(place, "helper", "slash_command")):
                 await trio.sleep(0.05)
         assert [(one["payload"]["command"], one["payload"]["text"]) for one in invoked] == [("roll", "2d6")]

@@ -33,12 +33,13 @@ from tests.app.acts import (
     state,
 )
 from tests.e2e.browser.cdp import Page, open_browser
+from tests.e2e.browser.people import signed_in_as
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
 PLAYED = {act: one for act, one in SCENARIOS.items() if one.page is not None}
 SUBJECTS = {act: Subjects(f"u{number}", f"g{number}") for number, act in enumerate(PLAYED)}
-SECONDS = 30.0
 ELSEWHERE = {
     "group.member_timed_out": "in the group's own list of members",
     "group.timeout_lifted": "in the group's own list of members",
@@ -46,10 +47,12 @@ ELSEWHERE = {
     "group.ban_lifted": "in the group's own list of members",
     "group.slow_mode_set": "in the group's own form",
     "user.exported": "nowhere: everybody exports their own data, and the command line anybody's",
+    "user.deleted": "nowhere: the page disables and erases; who deletes keeps what was said, and has an API or a shell",
+    "server.exported": "nowhere: the command line writes the files",
     "sample.added": "in the overview, while there is nobody but the owner",
     "sample.removed": "in the overview, while there is the sample",
     "backup.downloaded": "in its section: the browser downloads it (test_backup.py), and the operator has the file",
-    "settings.reloaded": "nowhere: the settings are a file, and who can write it has the command line",
+    "settings.reloaded": "nowhere: the settings are a file; who can write it has the command line, and programs have REST",
     "backup.restored": "nowhere: the command line restores, while no server runs",
 }
 """Acts that the administration does not have at a place of their own, and where the page has them."""
@@ -90,11 +93,8 @@ async def served(world: World) -> AsyncIterator[str]:
 
 
 async def open_administration(browser: Any, url: str, world: World) -> Page:
-    page: Page = await browser.page(url, await browser.context())
-    await page.wait("named('Sign in')")
-    session = json.dumps({"token": world.tokens["root"], "userId": "root"})
-    await page.evaluate(f"localStorage.setItem('relay.session', {json.dumps(session)})")
-    await page.evaluate("location.href = new URL('admin', location.href).href")
+    signed_in = signed_in_as("root", world.tokens["root"])
+    page: Page = await browser.page(f"{url}/admin", await browser.context(), signed_in)
     await page.wait("document.querySelector('.admin-nav a')")
     await page.evaluate(HELPERS)
     return page
@@ -113,7 +113,7 @@ async def do_on_page(page: Page, world: World, on_page: OnPage, on: Subjects, fo
         await do_step(
             page, Step(step.kind, await filled(step.label, world, on), await filled(step.value, world, on)), folder
         )
-    with trio.fail_after(SECONDS):
+    with trio.fail_after(PATIENCE):
         while len(await entries(world)) == before:
             await trio.sleep(0.02)
 
@@ -121,20 +121,20 @@ async def do_on_page(page: Page, world: World, on_page: OnPage, on: Subjects, fo
 async def do_step(page: Page, step: Step, folder: Path) -> None:
     if step.kind == "press":
         found = f"acts.button({json.dumps(step.label)}, {json.dumps(step.value)})"
-        await page.wait(found, SECONDS)
+        await page.wait(found)
         await page.evaluate(f"{found}.click()")
     elif step.kind == "confirm":
-        await page.wait("acts.submit()", SECONDS)
+        await page.wait("acts.submit()")
         await page.evaluate("acts.submit().click()")
     elif step.kind == "file":
         file = folder / "messages.jsonl"
         file.write_text(f"{step.value}\n", encoding="utf-8")
-        await page.wait("document.querySelector('.admin-main input[type=file]')", SECONDS)
+        await page.wait("document.querySelector('.admin-main input[type=file]')")
         field = "document.querySelector('.admin-main input[type=file]')"
         known = await page.send("Runtime.evaluate", expression=field)
         await page.send("DOM.setFileInputFiles", files=[str(file)], objectId=known["result"]["objectId"])
     else:
-        await page.wait(f"acts.control({json.dumps(step.label)})", SECONDS)
+        await page.wait(f"acts.control({json.dumps(step.label)})")
         await page.evaluate(f"acts.fill({json.dumps(step.label)}, {json.dumps(step.value)})")
 
 

@@ -20,6 +20,7 @@ from tests.e2e.browser.people import (
     state,
     stored,
 )
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -183,7 +184,7 @@ async def _a_killed_tab_loses_nothing(place: Place) -> None:
         if moment == "just sent":
             await stored(page, text)
         if moment == "at the server":
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 while text not in said(place):
                     await trio.sleep(0.02)
         await page.crash()
@@ -195,7 +196,7 @@ async def _a_killed_tab_loses_nothing(place: Place) -> None:
         if await after.evaluate(TEXT):
             await after.evaluate("document.querySelector('.composer textarea').focus()")
             await after.press("Enter")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while said(place).count(text) != 1:
                 await trio.sleep(0.05)
         await after.wait(f"{TEXT} === ''")
@@ -324,7 +325,7 @@ async def _a_voice_message_is_heard_before_it_is_sent(place: Place, alice: Page,
     await alice.wait("document.querySelector('.composer .voice audio')?.readyState > 0")
     await alice.evaluate("document.querySelector('.composer .voice .send').click()")
     await alice.wait("!document.querySelector('.composer .voice')")
-    with place.server.rest(place.tokens["zoe"]) as rest, trio.fail_after(20):
+    with place.server.rest(place.tokens["zoe"]) as rest, trio.fail_after(PATIENCE):
         while not (
             ids := rest.get(f"/api/messages/group/{group}").json()["messages"][-1]["payload"].get("attachments")
         ):
@@ -335,7 +336,7 @@ async def _a_voice_message_is_heard_before_it_is_sent(place: Place, alice: Page,
 
 
 async def _sent(place: Place, group: str, payload: dict[str, object]) -> None:
-    with place.server.rest(place.tokens["zoe"]) as rest, trio.fail_after(20):
+    with place.server.rest(place.tokens["zoe"]) as rest, trio.fail_after(PATIENCE):
         while (found := rest.get(f"/api/messages/group/{group}").json()["messages"][-1]["payload"]) != payload:
             assert found.get("content") != payload["content"], found
             await trio.sleep(0.05)

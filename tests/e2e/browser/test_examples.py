@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import SETTINGS, load_anew, open_place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 STANDS = """[...document.querySelectorAll('.poll .option')].map((option) => [
     option.querySelector('.text'), option.querySelector('.count'), option.querySelector('.names')]

@@ -11,6 +11,7 @@ import trio
 from tests.e2e.browser import media
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import Place, load_anew, open_place
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -207,7 +208,7 @@ async def _open_papers(alice: Page, place: Place) -> None:
         "Boolean(named('Open plan.pdf')) && !named('Open page.html') && Boolean(named('Download page.html'))"
     )
     await alice.click("Open plan.pdf")
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         while not (tabs := await _tabs(place, "blob:")):
             await trio.sleep(0.03)
     await place.browser.send("Target.closeTarget", targetId=tabs[0])

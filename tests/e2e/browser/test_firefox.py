@@ -9,13 +9,14 @@ import pytest
 import trio
 
 from tests.e2e.browser.people import PASSWORD, load_anew, open_conversation, open_place, send, shows, state, stored
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
 
 async def test_the_first_run_and_what_is_written_offline_in_firefox(firefox: str, tmp_path: Path) -> None:
     async with open_place(firefox, tmp_path) as place:
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while not (links := re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())):
                 await trio.sleep(0.02)
         alice = await place.tab("alice", links[0])

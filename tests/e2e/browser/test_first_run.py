@@ -11,6 +11,7 @@ import trio
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import PASSWORD, SAID, SETTINGS, Place, account, open_conversation, open_place, send
 from tests.e2e.browser.test_accounts import HEAD, SIGNED_IN, TOLD, follow, sound
+from tests.e2e.wire import PATIENCE
 from tests.smtp import link_in, postbox
 
 pytestmark = pytest.mark.e2e
@@ -21,7 +22,7 @@ ACTS = "[...document.querySelectorAll('.admin-table tbody tr')].map((one) => one
 
 async def set_up_link(place: Place) -> str:
     """Return the path of the link that a server without users prints."""
-    with trio.fail_after(30):
+    with trio.fail_after(PATIENCE):
         while not (links := re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())):
             await trio.sleep(0.05)
     return str(links[-1])

@@ -15,7 +15,7 @@ from tests.e2e.browser.steps import click, press, write
 from tests.e2e.browser.team import PLUGINS, Writer, writers
 from tests.e2e.browser.views import View, own_menu
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PHONE = Look(390, 844)
 SHORT = "<img/src=x/onerror=pwned=1>"
@@ -126,7 +126,7 @@ async def type_everywhere(page: Page, text: str) -> None:
             view.name, "dialog input"
         )
         await write(field, text)(page)
-        await page.wait(view.ready, 15)
+        await page.wait(view.ready)
         await assert_harmless(page, f"{view.name} {text!r}")
     await views.calm(page)
     await page.evaluate("location.hash = '#/mallory'")

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import Place, load_anew, open_conversation, open_place, send
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 LIST = "document.querySelector('.messages')"
 AT_END = f"Math.abs({LIST}.scrollHeight - {LIST}.clientHeight - {LIST}.scrollTop) < 2"

@@ -13,7 +13,7 @@ from tests.docs.conversation import blocks
 from tests.docs.test_docs import read
 from tests.e2e.browser.people import Place, load_anew, open_conversation, open_place, send, shows
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 BUG = "\n".join(
     (
@@ -68,7 +68,7 @@ async def test_a_whisper_is_for_one_alone_and_what_a_filter_set_aside_must_check
         assert place.said("bob", "alice") == ["darn it"]
         the_server_says_why(place)
         place.server.relay("plugins", "resume", "strict_filter")
-        await alice.wait(f"{REASON}.startsWith('Not sent. This word is not used here.')", 15)
+        await alice.wait(f"{REASON}.startsWith('Not sent. This word is not used here.')")
         assert place.said("bob", "alice") == ["darn it"]
 
 

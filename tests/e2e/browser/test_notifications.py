@@ -15,9 +15,10 @@ from tests.e2e.browser.people import SETTINGS, Place, account, load_anew, open_p
 from tests.e2e.browser.test_settings import section
 from tests.e2e.receivers import HttpServer
 from tests.e2e.server import Tables
+from tests.e2e.wire import PATIENCE
 from tests.plugins.notifications.receivers import Browser, PushService, b64
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PLUGIN: Tables = {
     **SETTINGS,
@@ -68,14 +69,14 @@ class Phone:
         )
         await self.page.send("ServiceWorker.enable")
         await self.page.wait("await navigator.serviceWorker.ready.then(Boolean)")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while not self.page.workers:
                 await trio.sleep(0.02)
         self.worker = self.page.workers[-1]
 
     async def deliver(self, browser: Browser, many: int) -> None:
         """Wait until so many pushes came, and give those to the service worker that it did not get yet."""
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while len(browser.came) < many:
                 await trio.sleep(0.02)
         for said in browser.came[self.delivered :]:
@@ -109,7 +110,7 @@ async def test_a_push_decrypts_to_what_was_said_and_is_taken_back_when_it_is_rea
     chromium: str, tmp_path: Path
 ) -> None:
     with HttpServer(push_service) as push:
-        async with open_place(chromium, tmp_path, "alice", "bob", settings=PLUGIN) as place:
+        async with open_place(chromium, tmp_path, "alice", "bob", settings=PLUGIN, service_worker=True) as place:
             page = await place.signed_in("bob")
             with place.server.rest(place.tokens["bob"]) as rest:
                 browser = push.subscribe(rest.get("/api/push/key").json()["public_key"])
@@ -236,7 +237,9 @@ def row_of(rest: Any, target: str) -> Any:
 
 
 async def test_what_is_chosen_on_one_device_holds_on_the_others_at_once(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN) as place:
+    async with open_place(
+        chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
+    ) as place:
         place.say("alice", "bob", "hello")
         place.tokens["bob, elsewhere"] = place.tokens["bob"]
         page, other = await place.signed_in("bob", "alice"), await place.tab("bob, elsewhere")
@@ -260,14 +263,16 @@ async def test_what_is_chosen_on_one_device_holds_on_the_others_at_once(chromium
 
 
 async def test_the_page_tells_of_what_came_but_not_of_what_is_muted(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN) as place:
+    async with open_place(
+        chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
+    ) as place:
         with place.server.rest(place.tokens["alice"]) as rest:
             group = {"name": "Team", "members": ["bob"], "group_id": "team"}
             assert rest.post("/api/groups", json=group).status_code == 201
         page = await place.signed_in("bob", "alice")
         await page.evaluate(SOUNDS)
         place.say("alice", "bob", "hello")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while unread(place, "bob", "alice"):
                 await trio.sleep(0.02)
         assert await page.evaluate("tones") == 0  # it is in sight

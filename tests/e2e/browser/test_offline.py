@@ -26,7 +26,7 @@ WRITTEN = """(await new Promise((resolve) => {
 async def test_what_one_had_is_there_without_a_network_and_goes_with_the_session(
     chromium: str, tmp_path: Path
 ) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob", "carol") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", "carol", service_worker=True) as place:
         for user, name in (("bob", "Bob Nguyen"), ("carol", "Carol Weber")):
             with place.server.rest(place.tokens[user]) as rest:
                 assert rest.patch("/api/users/me", json={"display_name": name}).status_code == 200
@@ -53,7 +53,7 @@ async def test_what_one_had_is_there_without_a_network_and_goes_with_the_session
         await alice.wait(f"({END}).startsWith('Not available without a network')")
 
         await alice.send("Network.setBlockedURLs", urls=[])
-        await alice.wait(f"({END}).startsWith('There is nobody called zoe.')", seconds=20)
+        await alice.wait(f"({END}).startsWith('There is nobody called zoe.')")
         assert await alice.evaluate("Boolean(field('Message'))") is False
         for _ in range(2):
             other = await place.tab("alice", "/#/bob")
@@ -69,7 +69,7 @@ async def test_what_one_had_is_there_without_a_network_and_goes_with_the_session
 
 
 async def test_notices_say_the_same_once_at_most_three_and_go_by_escape(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         alice = await place.signed_in("alice", "bob")
         await send(alice, "Connected")
         await state(alice, "Connected", "sent")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser.people import SAID, come_back, open_place, send, shows, state, stored
+from tests.e2e.browser.people import SAID, SETTINGS, come_back, open_place, send, shows, state, stored
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +19,8 @@ AT_HAND = """(await Promise.all(["/", ...performance.getEntriesByType("resource"
 
 @pytest.mark.parametrize("fault", ["cut", "hold"])
 async def test_a_network_that_goes_and_comes_back_costs_nothing(chromium: str, tmp_path: Path, fault: str) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    quick = {**SETTINGS, "heartbeat": {"interval_seconds": 1}}  # or a connection that is held is long believed
+    async with open_place(chromium, tmp_path, "alice", "bob", settings=quick, service_worker=True) as place:
         alice = await place.signed_in("alice", "bob")
         await send(alice, "before")
         await state(alice, "before", "sent")
@@ -42,7 +43,7 @@ async def test_a_network_that_goes_and_comes_back_costs_nothing(chromium: str, t
 
 
 async def test_a_killed_server_loses_and_doubles_nothing(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         alice, bob = await place.signed_in("alice", "bob"), await place.signed_in("bob", "alice")
         for number in range(12):
             if number == 4:
@@ -62,7 +63,7 @@ async def test_a_killed_server_loses_and_doubles_nothing(chromium: str, tmp_path
 
 
 async def test_what_waits_outlives_a_reload_and_a_closed_tab(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         alice = await place.signed_in("alice", "bob")
         await send(alice, "before")
         await state(alice, "before", "sent")
@@ -87,7 +88,7 @@ async def test_what_waits_outlives_a_reload_and_a_closed_tab(chromium: str, tmp_
 async def test_ten_tabs_share_one_connection_and_outlive_the_one_that_has_it(
     chromium: str, tmp_path: Path
 ) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         tabs = [await place.signed_in("alice", "bob")]
         tabs += [await place.tab("alice", "/#/bob") for _ in range(9)]
         for tab in tabs:

@@ -13,8 +13,9 @@ from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import PASSWORD, SAID, open_conversation, open_place, send
 from tests.e2e.browser.test_accounts import sign_in, sound
 from tests.e2e.browser.test_settings import fill_in, section
+from tests.e2e.wire import PATIENCE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 WRONG = "document.querySelector('.settings .page .wrong:not(:empty)')?.textContent"
 
@@ -37,7 +38,7 @@ async def test_a_user_takes_their_data_along_and_deletes_the_account(chromium: s
         await sound(alice, tmp_path, "own-data")
         await alice.click("Export my data")
         await alice.wait("document.querySelector('.settings .page .told')?.textContent.startsWith('Done:')")
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             while not (found := list(saved.glob("relay-alice-*.zip"))):
                 await trio.sleep(0.05)
         with zipfile.ZipFile(found[0]) as archive:

@@ -22,6 +22,7 @@ from tests.e2e.browser.people import (
     state,
 )
 from tests.e2e.test_proxy import NGINX, Proxy
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +31,7 @@ ABOUT = "document.querySelector('.conversation .about').textContent"
 
 async def test_the_link_of_a_new_server_leads_to_the_first_message(chromium: str, tmp_path: Path) -> None:
     async with open_place(chromium, tmp_path) as place:
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while not (links := re.findall(r"http://\S+(/#setup=\S+)", place.server.log.read_text())):
                 await trio.sleep(0.02)
         (link,) = links
@@ -153,7 +154,7 @@ async def test_files_go_up_with_progress_and_come_down_as_they_were(chromium: st
             downloadPath=str(tmp_path / "down"),
         )
         await bob.click("Download data.bin")
-        with trio.fail_after(15):
+        with trio.fail_after(PATIENCE):
             while not (tmp_path / "down" / "data.bin").exists():
                 await trio.sleep(0.05)
             while (tmp_path / "down" / "data.bin").read_bytes() != data.read_bytes():
@@ -216,7 +217,7 @@ async def test_a_page_of_another_origin_imports_the_sdk_and_talks_where_it_is_al
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed (apt-get install nginx-light)")
 async def test_the_page_works_below_a_prefix_that_a_proxy_takes_off(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         proxy = Proxy(tmp_path, place.server.port, keepalive=4, prefix="/chat")
         try:
             place.url = f"http://127.0.0.1:{proxy.address[1]}/chat"

@@ -10,6 +10,7 @@ import trio
 
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import PASSWORD, open_place, send
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -140,7 +141,7 @@ async def test_a_password_and_devices_end_what_is_signed_in_elsewhere(chromium: 
             await page.wait("document.querySelector('.me strong')")
             place.tokens["alice"] = await page.evaluate("JSON.parse(localStorage.getItem('relay.session')).token")
             pages.append(page)
-            with trio.fail_after(30):
+            with trio.fail_after(PATIENCE):
                 while place.connected("alice") < len(pages):
                     await trio.sleep(0.05)
         desk, phone, tablet = pages

@@ -37,16 +37,16 @@ async def test_a_network_that_is_gone_is_told_of_soon_and_one_that_is_back_too(
     chromium: str, tmp_path: Path
 ) -> None:
     async with open_place(chromium, tmp_path, "alice", "bob") as place:
-        # With the heartbeat as it is by default, silence means nothing for long.
+        # With so slow a heartbeat silence means nothing for as long as a test waits.
         toml = place.server.config.read_text()
-        place.server.config.write_text(toml.replace("interval_seconds = 1\n", "interval_seconds = 25\n"))
+        place.server.config.write_text(toml.replace("interval_seconds = 10\n", "interval_seconds = 300\n"))
         place.server.restart()
         page = await place.signed_in("alice", "bob")
         await send(page, "Connected")  # the banner is empty before there is a connection, too
         await state(page, "Connected", "sent")
         await network(page, offline=True)
         place.network.hold()  # what is emulated leaves open connections alone
-        await page.wait(f"{BANNER}.includes('No connection')", seconds=10)
+        await page.wait(f"{BANNER}.includes('No connection')")
         place.network.restore()
         await network(page, offline=False)
         await page.wait(f"{BANNER} === ''")
@@ -159,7 +159,7 @@ async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: s
 
 
 async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         page = await place.signed_in("alice", "bob")
         await load_anew(page)
         await page.wait("document.querySelector('.me strong')")
@@ -167,7 +167,7 @@ async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Pat
         await page.wait(whole)
         place.network.cut()
         await load_anew(page)
-        await page.wait("document.querySelector('.sidebar h1')?.textContent === 'relay'", seconds=20)
+        await page.wait("document.querySelector('.sidebar h1')?.textContent === 'relay'")
         await page.wait(f"{BANNER}.includes('No connection')")
         place.network.restore()
         await come_back(page)

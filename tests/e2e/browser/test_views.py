@@ -15,7 +15,7 @@ from tests.e2e.browser.tab import Failed
 from tests.e2e.browser.team import open_team
 from tests.e2e.browser.views import View
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 PHONE = {"width": 390, "height": 844}
 COLOURS = ["color-contrast"]

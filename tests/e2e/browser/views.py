@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tests.e2e.browser.cdp import Page
 from tests.e2e.browser.people import Place
 from tests.e2e.browser.steps import (
-    SECONDS,
     WORDS,
     Step,
     at_message,
@@ -248,7 +247,7 @@ async def calm(page: Page) -> None:
         document.activeElement?.blur?.();
         location.hash = "";
     })()""")
-    await page.wait(CALM, SECONDS)
+    await page.wait(CALM)
 
 
 async def open_view(page: Page, view: View) -> None:
@@ -261,7 +260,7 @@ async def open_view(page: Page, view: View) -> None:
         await page.wait("!document.querySelector('.history.opening, .messages[aria-busy=true]')")
     for step in view.steps:
         await step(page)
-    await page.wait(view.ready, SECONDS)
+    await page.wait(view.ready)
 
 
 async def leave_view(page: Page, view: View) -> None:

@@ -90,6 +90,25 @@ test("an unedited version does not undo an edit, whichever comes last", () => {
   }
 });
 
+test("of two edits that come before their message, and in the wrong order, the later one counts", () => {
+  const state = newState();
+  const { say, edit } = talk();
+  const first = say("ann", "Hi");
+  const [earlier, later] = [edit("ann", first, "Hello"), edit("ann", first, "Hello!")];
+  for (const envelope of [later, earlier, first]) state.apply(envelope);
+  assert.deepEqual(contents(state), ["Hello!"]);
+});
+
+test("a tombstone stays one, after thousands of other deletions as well", () => {
+  const state = newState(5_000);
+  const { say, delete: remove } = talk();
+  const first = say("ann", "Hi");
+  state.apply({ ...first, payload: {}, meta: { ...first.meta, deleted_at: 2 } });
+  for (let about = 10_000; about < 12_001; about += 1) state.apply(remove("ann", { meta: { message_id: about } }));
+  state.page("ann", { messages: [first], has_more: false });
+  assert.deepEqual(state.mirror.conversation("ann").messages.get(1)?.payload, {});
+});
+
 test("mentions that an edit clears are gone, as in a fresh page", () => {
   const { say, edit } = talk();
   const first = say("ann", "@me, hi", { mentions: ["me"] });
@@ -171,7 +190,7 @@ test("a page that was read before an edit does not undo it", () => {
 });
 
 test("a page that was read before a deletion does not undo it", () => {
-  const state = newState();
+  const state = newState(5_000);
   const { say, delete: remove } = talk();
   const first = say("ann", "Hi");
   state.apply(remove("ann", first));
@@ -189,6 +208,7 @@ test("a deletion takes a message's edits and reactions with it", () => {
   const [message] = state.view("ann").messages;
   assert.deepEqual([message?.payload, message?.reactions], [{}, []]);
   assert.deepEqual(state.mirror.conversation("ann").messages.get(2)?.payload, {});
+  assert.equal(state.mirror.conversation("ann").reactions.size, 0, "nothing is kept of them");
   state.apply(react("ann", first));
   assert.deepEqual(state.view("ann").messages[0]?.reactions, []);
 });
@@ -226,6 +246,7 @@ test("messages of others after the pointer are unread; sending is also reading",
   assert.equal(state.summary("ann").unread, 3);
   state.apply(receipt("me", 2, { private: true }));
   assert.equal(state.summary("ann").unread, 1);
+  assert.equal(state.mirror.conversation("ann").receipts.has("me"), false, "a private receipt is none that others see");
   state.apply(receipt("me", 1));
   assert.equal(state.summary("ann").unread, 1, "a pointer only moves forward");
   state.apply(say("me", "4"));
@@ -253,6 +274,9 @@ test("mentions count if they are of this user, or of everybody", () => {
   state.apply(say("ann", "2", { mentions: ["ben"] }));
   state.apply(say("ann", "3", { mentions: ["*"] }));
   assert.deepEqual([state.summary("team").unread, state.summary("team").unreadMentions], [3, 2]);
+  const edit = say("ann", "1, edited", { message_id: 1, mentions: ["me"] });
+  state.apply({ ...edit, type: "message_edit" });
+  assert.deepEqual([state.summary("team").unread, state.summary("team").unreadMentions], [3, 2], "an edit repeats those of its message");
 });
 
 /** @param {any} more */
@@ -353,7 +377,7 @@ test("messages before a gap are dropped, as they may be edited there, and stay u
 });
 
 test("a deletion that the row has counted does not change the count", () => {
-  const state = newState();
+  const state = newState(5_000);
   const { say, delete: remove } = talk();
   const [first, second] = [say("ann", "1"), say("ann", "2")];
   state.apply(first);
@@ -438,6 +462,8 @@ test("receipts set the state of own messages, and of no others", () => {
   assert.equal(state.view("ann").messages[1], second);
   state.apply(receipt("ann", 2, { state: "delivered" }));
   assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "delivered"]);
+  for (const upTo of [2, 1]) state.apply(receipt("ann", upTo));
+  assert.deepEqual(state.view("ann").messages.map((message) => message.state), ["read", "read"], "they only move forward");
 });
 
 test("in a group a message is read once all who are in it have read it", () => {

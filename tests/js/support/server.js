@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +11,8 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const RELAY = process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay");
 const START_SECONDS = 60; // a busy machine takes its time
 const STOP_SECONDS = 10;
+/** Without relay's settings, and without `RELAY_COMMAND`, of which a server would say that it does not read it. */
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("RELAY_")));
 
 export class Server {
   /** @type {import("node:child_process").ChildProcess | null} */
@@ -29,14 +32,18 @@ export class Server {
 
   /** Start it, on the same port as before, and wait until it accepts connections. */
   async start() {
+    const { server } = /** @type {any} */ (this.settings);
+    server.port ||= await freePort();
     writeFileSync(this.config, toml(this.settings));
-    const child = spawn(RELAY, ["serve", "--config", this.config], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(RELAY, ["serve", "--config", this.config], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no address within ${START_SECONDS} s: ${this.log.join("")}`)), START_SECONDS * 1000);
+      let said = ""; // by this process: the log begins with what earlier ones said
       const read = (/** @type {Buffer} */ part) => {
         this.log.push(String(part));
-        const found = /(http:\/\/127\.0\.0\.1:\d+)/.exec(this.log.join(""));
+        said += String(part);
+        const found = /listens on (http:\/\/127\.0\.0\.1:\d+) /.exec(said);
         if (!found) return;
         clearTimeout(timer);
         this.url = found[1] ?? "";
@@ -46,7 +53,6 @@ export class Server {
       child.stderr?.on("data", read);
       child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${this.log.join("")}`)));
     });
-    /** @type {any} */ (this.settings.server).port = Number(new URL(this.url).port);
     return this;
   }
 
@@ -69,7 +75,7 @@ export class Server {
    * @param {...string} words
    */
   run(...words) {
-    const done = spawnSync(RELAY, [...words, "--config", this.config], { encoding: "utf8" });
+    const done = spawnSync(RELAY, [...words, "--config", this.config], { env, encoding: "utf8" });
     if (done.status !== 0) throw new Error(`relay ${words.join(" ")}: ${done.stderr}`);
     return done.stdout;
   }
@@ -101,6 +107,20 @@ export class Server {
     await ended;
     clearTimeout(hard);
   }
+}
+
+/**
+ * Return a free port below those that the system gives to connections: one of these might have it while the server is down,
+ * or even connect to itself.
+ *
+ * @returns {Promise<number>}
+ */
+async function freePort() {
+  const port = 10_000 + Math.floor(Math.random() * 10_000);
+  const probe = createServer();
+  const free = await new Promise((resolve) => probe.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+  await new Promise((resolve) => probe.close(resolve));
+  return free ? port : freePort();
 }
 
 /** @param {Record<string, Record<string, unknown>>} settings */

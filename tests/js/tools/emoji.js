@@ -1,6 +1,7 @@
 /**
  * Makes the page's emoji, relay/web/app/emoji/{list,names-en,names-fr}.js, of a folder with emojibase-data (MIT): the names
- * and search words of Unicode's CLDR, in the page's languages only. `make emoji` fetches it.
+ * and search words of Unicode's CLDR, in the page's languages only; and relay/app/converting/emoji.txt, the short names by which
+ * Slack (iamcal) and Mattermost (which has GitHub's too) export reactions. `make emoji` fetches it.
  */
 
 import { readFileSync, writeFileSync } from "node:fs";
@@ -29,9 +30,12 @@ function takesTone({ emoji, skins = [] }) {
   return skins.length === TONES.length && skins.every((skin) => toned.includes(skin.emoji));
 }
 
+/** Without the selector that asks for a picture where the character is one anyway: as phones and the page's own six write it. */
+const plain = ({ emoji, type }) => (type === 1 && /^.\ufe0f$/u.test(emoji) ? emoji.slice(0, -1) : emoji);
+
 function line(one) {
   const code = [codes[one.hexcode] ?? []].flat()[0] ?? "";
-  return `${one.emoji} ${code}${takesTone(one) ? " +" : ""}`;
+  return `${plain(one)} ${code}${takesTone(one) ? " +" : ""}`;
 }
 
 function write(name, about, groups) {
@@ -52,3 +56,12 @@ for (const language of LANGUAGES) {
   };
   write(`names-${language}.js`, `the names of list.js in ${language}, each with words to find it by.`, grouped(words));
 }
+
+const slack = read("en/shortcodes/iamcal.json");
+const namesOf = ({ hexcode }) => [...new Set([slack[hexcode] ?? [], codes[hexcode] ?? []].flat())];
+const taken = new Set(Object.values(slack).flat());
+const short = english
+  .map((one) => ({ one, names: namesOf(one).filter((name) => [slack[one.hexcode] ?? []].flat().includes(name) || !taken.has(name)) }))
+  .filter(({ names }) => names.length > 0)
+  .map(({ one, names }) => `${plain(one)}${takesTone(one) ? "+" : ""} ${names.join(" ")}\n`);
+writeFileSync(new URL("../../../relay/app/converting/emoji.txt", import.meta.url), short.join(""));

@@ -13,6 +13,12 @@ test("the jitter is full: a wait may be anything from zero up to the longest", (
   assert.equal(new Backoff({ random: () => 0.5 }).delay(1), 0.5);
 });
 
+test("a caller may ask for less than the cap, and for no more", () => {
+  const longest = new Backoff({ random: () => 1 });
+  assert.deepEqual([1, 4, 9].map((attempt) => longest.delay(attempt, 5)), [1, 5, 5]);
+  assert.equal(longest.delay(9, 60), 30);
+});
+
 test("ten thousand tries do not overflow", () => {
   assert.equal(new Backoff({ random: () => 1 }).delay(10_000), 30);
 });

@@ -17,6 +17,7 @@ test("the reason of 44xx tells how long to wait, at most five minutes", () => {
   assert.equal(retryAfter(4404, "server is draining; retry_after=7"), 7);
   assert.equal(retryAfter(4404, "retry_after: 2.5"), 2.5);
   assert.equal(retryAfter(4405, "overloaded, 30"), 30);
+  assert.equal(retryAfter(4404, "7 of 9 parts stopped\nretry_after=2"), 2);
   assert.equal(retryAfter(4404, "retry_after=99999"), 300);
 });
 

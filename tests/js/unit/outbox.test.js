@@ -185,6 +185,31 @@ test("a failed message can be retried, with its id, or discarded", async () => {
   assert.deepEqual(await world.storage.getAll("relay.test/ws:default/outbox/"), []);
 });
 
+test("a message that is retried by hand has all its tries again", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.refuse = () => ({ code: "plugin_failed", message: "later", retry: true, retry_after: 1 });
+  const message = say(socket, "hi");
+  message.catch(() => {});
+  for (const tries of [6, 12]) {
+    await world.clock.advance(60);
+    assert.deepEqual([message.state, wire(world).length], ["failed", tries]);
+    socket.outbox.retry(message.id);
+  }
+});
+
+test("a message that is told of twice, by the storage and by another tab, is sent once", async () => {
+  const world = new World();
+  const socket = world.client();
+  const record = { number: 1, keep: true, envelope: { type: "chat_message", payload: { content: "hi" }, meta: { id: "1", target_id: "bob" } } };
+  for (let times = 0; times < 2; times += 1) socket.outbox.restore(record, false);
+  await socket.connect();
+  await socket.outbox.flush();
+  say(socket, "next");
+  await settle();
+  assert.deepEqual(wire(world), ["hi", "next"]);
+});
+
 test("the same id is the same message; with other content it is a conflict", async () => {
   const world = new World();
   const socket = world.client();

@@ -67,6 +67,33 @@ test("the client waits exactly the retry_after of a draining server", async () =
   assert.equal(socket.connectionState, "connected");
 });
 
+/** The waits of a client, with their ends, after a server that says `reason` went and does not come back. */
+async function waitsAfterDrain(reason, seconds) {
+  const world = new World();
+  const socket = await world.connected({ random: () => 1 });
+  const waits = [];
+  socket.onConnectionStateChange((state, _, { retryIn }) => state === "reconnecting" && waits.push(retryIn));
+  world.network.onSocket = (late) => queueMicrotask(() => late.end(1006));
+  world.relay.cut(4404, reason);
+  await world.clock.advance(seconds);
+  return waits;
+}
+
+test("after a drain no wait is longer than 3 s for a minute, and then the back-off goes on", async () => {
+  const waits = await waitsAfterDrain("server is draining; retry_after=1", 180);
+  assert.deepEqual(waits.slice(0, 5), [1, 1, 2, 3, 3]);
+  const late = waits.findIndex((wait) => wait > 3);
+  const before = waits.slice(0, late).reduce((sum, wait) => sum + wait, 0);
+  assert.ok(before >= 60 && before < 63, `waits of 3 s ended after ${before} s`);
+  assert.equal(waits[late], 30);
+});
+
+test("a drain that spreads many clients is not asked more often than it spreads them", async () => {
+  const waits = await waitsAfterDrain("server is draining; retry_after=12", 60);
+  assert.equal(waits[0], 12);
+  assert.equal(Math.max(...waits.slice(1)), 24);
+});
+
 test("45xx closes for good, and lastError says why", async () => {
   const world = new World();
   const socket = await world.connected();
@@ -275,6 +302,30 @@ test("reconnect does not wait, and starts the back-off anew", async () => {
   assert.equal(socket.reconnectAttempts, 0);
   await socket.reconnect();
   assert.equal(world.network.sockets.length, 3);
+});
+
+test("a reconnect by hand is a loss as any other: the server is told the cursor again", async () => {
+  const world = new World();
+  const socket = await world.connected();
+  world.relay.write("one");
+  await world.clock.advance(5);
+  assert.equal(world.relay.acks.at(-1), 1);
+  const before = world.relay.acks.length;
+  socket.reconnect();
+  await world.clock.advance(5);
+  assert.deepEqual(world.relay.acks.slice(before), [1]);
+});
+
+test("a token that comes after the client was disconnected opens nothing", async () => {
+  const world = new World();
+  let give;
+  const socket = world.client({}, () => new Promise((resolve) => (give = resolve)));
+  socket.connect().catch(() => {});
+  await settle();
+  await socket.disconnect();
+  give("token");
+  await settle();
+  assert.equal(world.network.sockets.length, 0);
 });
 
 test("frames that are not envelopes are ignored", async () => {

@@ -232,6 +232,25 @@ test("a frozen tab that missed news notices it by the next news, and gets it", a
   assert.ok([leader, follower, third].every(({ socket }) => socket.cursor === 4));
 });
 
+test("of two tabs that missed something the replay serves both, and the next connection begins at its own cursor", async () => {
+  const world = new Tabbed();
+  const [leader, one, two] = [await world.open(), await world.open(), await world.open()];
+  const write = async (content) => (world.relay.write(content), await settle());
+  await write("1");
+  one.frozen = true;
+  await write("2");
+  two.frozen = true;
+  await write("3");
+  for (const tab of [two, one]) tab.thaw();
+  await write("4");
+  await world.clock.advance(1);
+  assert.deepEqual(world.relay.hellos.slice(1).map(({ cursor }) => cursor), [1], "one new connection serves them all");
+  for (const { socket } of [leader, one, two]) assert.deepEqual(socket.contents, ["1", "2", "3", "4"]);
+  world.relay.cut();
+  await world.clock.advance(2);
+  assert.equal(world.relay.hellos.at(-1).cursor, 4);
+});
+
 test("while the first handlers work, a new connection resets no tab, and a tab that missed messages gets them", async () => {
   const world = new Tabbed();
   world.relay.write("one");

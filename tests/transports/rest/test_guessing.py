@@ -20,7 +20,6 @@ from tests.transports.rest.world import World, open_world
 
 pytestmark = pytest.mark.real_time
 
-CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HOME = "198.51.100.1"
 
 
@@ -30,7 +29,6 @@ async def guess(world: World, who: str, address: str, password: str = "a guess")
 
 async def test_guesses_at_one_account_are_counted_wherever_they_come_from(tmp_path: Path):
     async with open_world(tmp_path, "alice", "bob", limits={"wrong_passwords_per_hour": 5}) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         await with_password(world, "alice")
         await with_password(world, "bob")
         await log_in(world, "alice", address=HOME)
@@ -49,7 +47,6 @@ async def test_guesses_at_one_account_are_counted_wherever_they_come_from(tmp_pa
 
 async def test_guesses_from_a_place_the_owner_uses_are_counted_there_alone(tmp_path: Path):
     async with open_world(tmp_path, "alice", limits={"wrong_passwords_per_hour": 3}) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         await with_password(world, "alice")
         for address in (HOME, "198.51.100.2"):
             await log_in(world, "alice", address=address)
@@ -62,7 +59,6 @@ async def test_guesses_from_a_place_the_owner_uses_are_counted_there_alone(tmp_p
 
 async def test_right_passwords_use_nothing_up_and_the_budget_comes_back(autojump_clock: MockClock, tmp_path: Path):
     async with open_world(tmp_path, "alice", limits={"wrong_passwords_per_hour": 2}) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         await with_password(world, "alice")
         for number in range(6):
             await log_in(world, "alice", address=f"203.0.113.{number}")
@@ -76,7 +72,6 @@ async def test_right_passwords_use_nothing_up_and_the_budget_comes_back(autojump
 
 async def test_the_addresses_of_one_ipv6_network_are_one(tmp_path: Path):
     async with open_world(tmp_path, "alice", limits={"logins_per_minute": 3}) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         for number in range(3):
             (await guess(world, f"u{number}", f"2001:db8::{number}")).refused(403, "forbidden")
         (await guess(world, "u9", "2001:db8::ffff:1")).refused(429, "rate_limited")
@@ -85,7 +80,6 @@ async def test_the_addresses_of_one_ipv6_network_are_one(tmp_path: Path):
 
 async def test_who_stole_a_token_has_few_tries_at_the_password_and_keeps_no_login_out(tmp_path: Path):
     async with open_world(tmp_path, "alice", limits={"wrong_passwords_per_hour": 3}) as world:
-        world.engine.logins.passwords.hasher = CHEAP
         await with_password(world, "alice")
         change = {"password": "another horse", "current_password": "a guess"}
         for number in range(3):
@@ -99,7 +93,6 @@ async def test_who_stole_a_token_has_few_tries_at_the_password_and_keeps_no_logi
 async def test_a_flood_of_guesses_is_refused_while_others_log_in_and_talk(tmp_path: Path):
     async with open_world(tmp_path, "alice", "bob") as world:
         passwords = world.engine.logins.passwords
-        passwords.hasher = CHEAP
         await with_password(world, "alice")
         await log_in(world, "alice", address=HOME)
         gate, true = threading.Event(), passwords.hasher.verify
@@ -142,7 +135,6 @@ async def test_a_flood_of_guesses_is_refused_while_others_log_in_and_talk(tmp_pa
 async def test_a_login_with_the_old_password_does_not_outlive_its_change(tmp_path: Path, by: str):
     async with open_world(tmp_path, "alice") as world:
         passwords = world.engine.logins.passwords
-        passwords.hasher = CHEAP
         await with_password(world, "alice")
         true, identity = passwords.matches, await world.engine.accounts.identify(world.tokens["alice"])
 
@@ -165,7 +157,6 @@ async def test_a_login_with_the_old_password_does_not_outlive_its_change(tmp_pat
 async def test_a_password_is_not_changed_by_a_token_or_a_password_that_ended_meanwhile(tmp_path: Path):
     async with open_world(tmp_path, "alice") as world:
         passwords, services = world.engine.logins.passwords, world.engine.accounts
-        passwords.hasher = CHEAP
         await with_password(world, "alice")
         token = await log_in(world, "alice")
         identity, true = await services.identify(token), passwords.matches
@@ -185,7 +176,6 @@ async def test_a_password_is_not_changed_by_a_token_or_a_password_that_ended_mea
 async def test_an_account_that_is_disabled_while_it_logs_in_gets_no_token(tmp_path: Path):
     async with open_world(tmp_path, "alice") as world:
         passwords = world.engine.logins.passwords
-        passwords.hasher = CHEAP
         await with_password(world, "alice")
         true = passwords.matches
 

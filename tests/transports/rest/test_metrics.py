@@ -155,3 +155,18 @@ async def test_the_certificate_that_is_served_has_its_end(tmp_path: Path):
         assert "\nrelay_tls_certificate_expires_timestamp_seconds " not in await scraped(world)
         world.engine.live.certificate_ends = 2e9
         assert value(await scraped(world), "relay_tls_certificate_expires_timestamp_seconds") == 2e9
+
+
+async def test_how_long_requests_take_is_told_by_route_and_never_by_path(tmp_path: Path):
+    async with open_world(tmp_path, "alice") as world:
+        for path in ("/api/users/alice", "/api/users/bob", "/secret", "/x/../secret"):
+            await world.get("alice", path)
+        await world.call("alice", "BREW", "/secret")
+        text = await scraped(world)
+    name = "relay_http_request_duration_seconds"
+    of_users = 'method="GET",route="/api/users/{user_id}"'
+    assert value(text, f'{name}_count{{{of_users},status="2xx"}}') == 1
+    assert value(text, f'{name}_bucket{{le="+Inf",{of_users},status="4xx"}}') == 1
+    assert value(text, f'{name}_count{{method="",route="",status="4xx"}}') == 3
+    assert "secret" not in text
+    assert "BREW" not in text

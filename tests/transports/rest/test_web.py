@@ -1,5 +1,6 @@
 """The page and the SDK as browsers load them: what is there, how it is kept, and what the browser is told to refuse."""
 
+import dataclasses
 import gzip
 import re
 from collections.abc import AsyncIterator
@@ -92,7 +93,7 @@ async def test_every_file_names_the_version_of_all_of_them_and_a_304_does_too(wo
 def test_another_file_makes_another_version(monkeypatch: pytest.MonkeyPatch):
     known = web.version()
     others = {"app": {**web.files("app")}, "sdk": {**web.files("sdk")}}
-    others["sdk"]["index.js"] = others["sdk"]["index.js"]._replace(digest="other")
+    others["sdk"]["index.js"] = dataclasses.replace(others["sdk"]["index.js"], digest="other")
     monkeypatch.setattr(web, "files", others.__getitem__)
     monkeypatch.setattr(web, "sources", web.sources.__wrapped__)
     monkeypatch.setattr(web, "bundle", dict)

@@ -20,6 +20,7 @@ from relay.settings import Settings
 from relay.storage import accounts, devices
 from relay.testing.checking import answers_of
 from relay.testing.frames import FrameSplitter
+from relay.testing.world import make_database
 from relay.transports.rest.app import make_app
 
 UNSENT: Any = object()
@@ -174,6 +175,7 @@ async def open_world(folder: Path, *users: str, now: Any = None, **sections: Any
     limits = {"messages_per_second": 0, "logins_per_minute": 0} | sections.pop("limits", {})
     settings = msgspec.convert({"storage": storage, "limits": limits, **sections}, Settings)
     clock = {} if now is None else {"now": now}
+    make_database(Path(settings.storage.path))
     async with open_engine(settings, inline=True, **clock) as engine:
         world = World(engine)
         await world.add(*users)

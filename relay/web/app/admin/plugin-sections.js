@@ -22,7 +22,7 @@ import { showSecret } from "./user-acts.js";
 
 const ROOT = `${BASE}/plugins/`;
 /** After so long the page goes on without a module. */
-const LOAD_MS = 3_000;
+const LOAD_MS = 10_000;
 
 /**
  * Load the modules, and return the sections that they bring.

@@ -17,7 +17,7 @@ import { findHanging, isAside, markLoading, takeBack } from "./plugin-marks.js";
 /** @import { Checked, Listed } from "./plugin-module.js" */
 
 /** After so long the next module is loaded; the slow one is taken when it comes. */
-const LOAD_MS = 3_000;
+const LOAD_MS = 10_000;
 const ROOT = `${BASE}/plugins/`;
 
 /** @typedef {{ plugin: Listed, module: Checked }} Loaded */

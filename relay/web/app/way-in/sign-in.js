@@ -94,10 +94,11 @@ class Form {
       this.#ways.node,
       this.others,
     );
-    const typed = takeTyped(place);
+    const { typed, at } = takeTyped(place);
     fill(place, element("main", { class: "way-in" }, form, this.#languages()));
     for (const field of this.#fields) field.input.value ||= typed[field.name] ?? "";
-    (this.#fields.find(({ input }) => !input.value) ?? this.#fields[0]).input.focus();
+    const next = this.#fields.find(({ name }) => name === at) ?? this.#fields.find(({ input }) => !input.value) ?? this.#fields[0];
+    next.input.focus();
     this.#drawOthers();
     this.asked = this.#ask();
     if (back) void this.asked.then(() => this.#comeBack(back));
@@ -250,14 +251,16 @@ class Form {
 }
 
 /**
- * Return what was typed into the document's own form before the scripts were there, by the fields' names.
+ * Return what was typed into the document's own form before the scripts were there, by the fields' names, and the field in which
+ * somebody is just typing.
  *
  * @param {HTMLElement} place
- * @returns {Record<string, string>}
+ * @returns {{ typed: Record<string, string>, at: string }}
  */
 function takeTyped(place) {
-  const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll(".early input"));
-  return Object.fromEntries([...inputs].map(({ name, value }) => [name, value]));
+  const inputs = [.../** @type {NodeListOf<HTMLInputElement>} */ (place.querySelectorAll(".early input"))];
+  const at = inputs.find((one) => one === document.activeElement)?.name ?? "";
+  return { typed: Object.fromEntries(inputs.map(({ name, value }) => [name, value])), at };
 }
 
 export function logo() {

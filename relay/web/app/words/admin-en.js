@@ -321,7 +321,7 @@ export default {
     none: "No such act.",
     acts: {
       "user.added": "added", "user.imported": "imported accounts", "user.renamed": "renamed", "user.role_changed": "changed the role", "user.disabled": "disabled", "user.enabled": "enabled",
-      "user.erased": "erased", "user.exported": "exported all of", "user.password_set": "set the password", "user.reset_link_made": "made a reset link", "user.second_factor_reset": "turned off two-factor codes",
+      "user.erased": "erased", "user.deleted": "deleted the account of", "server.exported": "exported everything", "user.exported": "exported all of", "user.password_set": "set the password", "user.reset_link_made": "made a reset link", "user.second_factor_reset": "turned off two-factor codes",
       "user.timed_out": "put into a timeout", "user.timeout_lifted": "lifted a timeout", "user.banned": "banned", "user.ban_lifted": "lifted a ban",
       "group.member_timed_out": "put a member into a timeout", "group.timeout_lifted": "lifted a member's timeout", "group.member_banned": "banned a member", "group.ban_lifted": "lifted a member's ban", "group.slow_mode_set": "set slow mode of",
       "message.removed": "removed a message", "message.traced": "traced a message", "report.resolved": "resolved a report", "report.dismissed": "dismissed a report", "report.reopened": "opened a report again",

@@ -322,7 +322,7 @@ export default {
     none: "Aucun acte de ce genre.",
     acts: {
       "user.added": "a ajouté", "user.imported": "a importé des comptes", "user.renamed": "a renommé", "user.role_changed": "a changé le rôle", "user.disabled": "a désactivé", "user.enabled": "a réactivé",
-      "user.erased": "a effacé", "user.exported": "a exporté toutes les données de", "user.password_set": "a défini le mot de passe", "user.reset_link_made": "a créé un lien de réinitialisation", "user.second_factor_reset": "a désactivé la double authentification",
+      "user.erased": "a effacé", "user.deleted": "a supprimé le compte de", "server.exported": "a exporté toutes les données", "user.exported": "a exporté toutes les données de", "user.password_set": "a défini le mot de passe", "user.reset_link_made": "a créé un lien de réinitialisation", "user.second_factor_reset": "a désactivé la double authentification",
       "user.timed_out": "a mis en pause", "user.timeout_lifted": "a levé une pause", "user.banned": "a banni", "user.ban_lifted": "a levé un bannissement",
       "group.member_timed_out": "a mis un membre en pause", "group.timeout_lifted": "a levé la pause d’un membre", "group.member_banned": "a banni un membre", "group.ban_lifted": "a levé le bannissement d’un membre", "group.slow_mode_set": "a réglé le mode lent de",
       "message.removed": "a retiré un message", "message.traced": "a suivi un message", "report.resolved": "a traité un signalement", "report.dismissed": "a classé un signalement", "report.reopened": "a rouvert un signalement",

@@ -1,0 +1,157 @@
+"""How the costs grow: with members, with what was missed, with all coming back at once, with what is stored."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from benchmarks.connections import visit
+from benchmarks.load import Client, connect_all
+from benchmarks.loop import Loop
+from benchmarks.machine import Reading, Usage
+from benchmarks.populated import WORDS
+from benchmarks.report import Result, Target, milliseconds, percentile
+from benchmarks.server import Server, prepared, running, serving
+from benchmarks.traffic import Conversation, settle
+from benchmarks.workloads import PAIR_USERS, Scale, pairs, saturate
+
+MISSED_LONG, BATCH = 100_000, 500
+STORED, PAIR_COUNT, CALLS = 1_000_000, 200, 400
+YEAR = 365 * 86_400
+LONG_REPLAY = "queue_bytes = 268435456\nqueue_messages = 1000000\n"
+"""Limits for a replay that is far longer than any that an application asks for."""
+
+
+def alone(scale: Scale) -> Result:
+    """Run durable one-to-one messages of one sender who waits for each ack: a window of 1."""
+    with running(PAIR_USERS, scale.profile_of("alone")) as server:
+        loop = Loop()
+        pair = pairs(server, loop)[:1]
+        window = saturate(server, loop, pair, scale, in_flight=1)
+        loop.close()
+    usage = window.usage
+    return Result(
+        "durable one-to-one, one in flight",
+        f"{window.acked / usage.wall:,.0f} messages/s",
+        window.latencies,
+        f"{usage.server / window.acked * 1e6:.0f} µs/message",
+        usage,
+    )
+
+
+def storm(scale: Scale) -> Result:
+    """Cut all connections at once, and let all come back at once with their cursors."""
+    count = scale.connections
+    users = [f"user{n:05d}" for n in range(count // 5)]
+    with running(["first", *users], scale.profile_of("storm")) as server:
+        loop = Loop()
+        clients = [server.client(loop, user, f"device{n}") for n in range(5) for user in users]
+        connect_all(loop, clients, server.port)
+        again = [_again(server, loop, client) for client in clients]
+        before = Reading.take(server.pid)
+        connect_all(loop, again, server.port, at_once=count)
+        usage = Usage.between(before, Reading.take(server.pid))
+        loop.close()
+    took = sorted(client.synced_at - client.hello_at for client in again)
+    return Result(
+        f"{count:,} come back at once",
+        f"{count / usage.wall:,.0f} connections/s",
+        took,
+        f"{usage.server / count * 1e6:.0f} µs/connection",
+        usage,
+        [Target("seconds until the last of them is back", usage.wall, 10, "s")],
+    )
+
+
+def _again(server: Server, loop: Loop, client: Client) -> Client:
+    device = client.client_id.removesuffix(f"-{client.user}")
+    again = server.client(loop, client.user, device)
+    again.resume_from(client.cursor, client.ready.epoch)
+    client.drop()
+    return again
+
+
+def long_resume(scale: Scale) -> Result:
+    """Come back to a hundred thousand missed messages."""
+    missed = MISSED_LONG if scale.connections >= 5000 else MISSED_LONG // 10
+    with running(
+        ["sender", "reader"], scale.profile_of("long-resume"), LONG_REPLAY, replay=missed + 1000
+    ) as server:
+        loop = Loop()
+        start = visit(server, loop)
+        sender = server.client(loop, "sender")
+        connect_all(loop, [sender], server.port)
+        conversation = Conversation("chat_message", "reader", [sender], [sender])
+        for _ in range(missed // BATCH):
+            conversation.send(sender, BATCH)
+            loop.run_until(conversation.settled, "ack")
+        settle(loop, [conversation])
+        before = Reading.take(server.pid)
+        visits = [visit(server, loop, start, missed) for _ in range(3)]
+        usage = Usage.between(before, Reading.take(server.pid))
+        loop.close()
+    took = sorted(client.synced_at - client.hello_at for client in visits)
+    return Result(
+        f"resume of {missed:,} missed messages, {len(took)} times",
+        f"{missed * len(took) / sum(took):,.0f} messages/s",
+        took,
+        f"{usage.server / len(took) / missed * 1e6:.1f} µs/message",
+        usage,
+    )
+
+
+def million(scale: Scale) -> Result:
+    """Start on a million stored messages, then read pages of history and search them."""
+    count = STORED if scale.connections >= 5000 else STORED // 50
+    users = [f"user{n:03d}" for n in range(PAIR_COUNT * 2)]
+    with prepared(users) as (folder, tokens):
+        with serving(folder, tokens) as server:
+            server.command("import", str(_written(folder, users, count)))
+        begun = time.perf_counter()
+        with serving(folder, tokens, scale.profile_of("million")) as server:
+            started = time.perf_counter() - begun
+            before = Reading.take(server.pid)
+            pages = _timed(server, users, lambda other, _: f"/api/messages/user/{other}?limit=50")
+            finds = _timed(server, users, lambda _, number: f"/api/search?q={WORDS[number % len(WORDS)]}")
+            usage = Usage.between(before, Reading.take(server.pid))
+    middle, late = (milliseconds(percentile(sorted(finds), share)) for share in (0.5, 0.99))
+    return Result(
+        f"pages of 50 of {count:,} stored messages",
+        f"starts in {started:.2f} s",
+        pages,
+        f"search {middle}, {late}",
+        usage,
+        [Target(f"seconds to start with {count:,} messages", started, 2, "s")],
+    )
+
+
+def _written(folder: Path, users: list[str], count: int) -> Path:
+    """Write messages of a year, between pairs of users, to a file that can be imported."""
+    chosen, begun = random.Random(5), time.time() - YEAR
+    file = folder / "history.ndjson"
+    with file.open("wb") as lines:
+        for number in range(count):
+            sides = users[number % PAIR_COUNT], users[number % PAIR_COUNT + PAIR_COUNT]
+            sender, target = sides if chosen.random() < 0.5 else sides[::-1]
+            content = " ".join(chosen.choices(WORDS, k=chosen.randint(2, 40)))
+            when = begun + YEAR * number / count
+            meta = {"id": f"old-{number}", "sender_id": sender, "target_id": target, "timestamp": when}
+            envelope = {"type": "chat_message", "payload": {"content": content}, "meta": meta}
+            lines.write(msgspec.json.encode(envelope) + b"\n")
+    return file
+
+
+def _timed(server: Server, users: list[str], path: Callable[[str, int], str]) -> list[float]:
+    """Ask for these paths, each by another user, and return how long each answer took."""
+    took = []
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60, trust_env=False) as rest:
+        for number in range(CALLS):
+            user, other = users[number % PAIR_COUNT], users[number % PAIR_COUNT + PAIR_COUNT]
+            headers = {"Authorization": f"Bearer {server.tokens[user]}"}
+            begun = time.perf_counter()
+            rest.get(path(other, number), headers=headers).raise_for_status()
+            took.append(time.perf_counter() - begun)
+    return took

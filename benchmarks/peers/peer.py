@@ -1,0 +1,162 @@
+"""What the comparison needs of a server: to start it, and to be its client."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.frames import MismatchError
+from benchmarks.loop import Connection, Loop
+from benchmarks.machine import memory_kib, process_seconds
+
+START_SECONDS, STOP_SECONDS = 40, 20
+TEXT_BYTES = 200
+"""Bytes of each message's text: its name and what fills it up."""
+NAME = rb"(\d{3}-\d{8})x"
+"""A regular expression of the name that each text begins with: who sent it, and which of theirs it is."""
+
+
+def text_of(name: bytes) -> bytes:
+    """Return the whole text of the message with this name."""
+    return name.ljust(TEXT_BYTES, b"x")
+
+
+class Link(Connection):
+    """A connection of one user, who speaks with one other.
+
+    A class for each protocol fills in `sign_in`, `say` and `take`, and calls `acked` and `delivered`.
+
+    Attributes:
+        signed_in: the server knows who this is.
+        acked: called with the number of own messages that the server confirmed, and when.
+        delivered: called with the name of a message that arrived, and when.
+    """
+
+    def __init__(self, loop: Loop, user: str, other: str) -> None:
+        super().__init__(loop, user)
+        self.other = other
+        self.signed_in = False
+        self.acked: Callable[[int, float], None]
+        self.delivered: Callable[[bytes, float], None]
+
+    def sign_in(self) -> None:
+        """Begin to say who this is; `signed_in` turns true when that is done."""
+        raise NotImplementedError
+
+    def is_ready(self) -> bool:
+        """Tell whether messages can be sent, and those of others arrive."""
+        return self.signed_in
+
+    def say(self, names: Sequence[bytes]) -> None:
+        """Send the messages with these names to the other user, in as few system calls as can be."""
+        raise NotImplementedError
+
+
+class Running(NamedTuple):
+    """A server that has been started."""
+
+    port: int
+    pids: Sequence[int]
+    tokens: Mapping[str, str] = {}
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all its processes."""
+        return sum(map(process_seconds, self.pids))
+
+    def memory(self) -> int:
+        """Return the memory of all its processes in KiB."""
+        return sum(map(memory_kib, self.pids))
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server under comparison.
+
+    Attributes:
+        name: as its makers write it.
+        ack: what a sender knows when its message is confirmed, in this configuration.
+        version: asks which version is there; None where it is not installed.
+        install: how to install it.
+        start: starts it in a folder, for these users.
+        link: makes a client.
+    """
+
+    name: str
+    ack: str
+    version: Callable[[], str | None]
+    install: str
+    start: Callable[[Path, Sequence[str]], AbstractContextManager[Running]]
+    link: Callable[[Loop, str, str, Running], Link]
+
+
+def debian(package: str) -> str | None:
+    """Return the version of a Debian package without Debian's own part; None where it is not installed."""
+    if not shutil.which("dpkg-query"):
+        return None
+    command = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", package]
+    status, _, version = subprocess.run(command, capture_output=True, text=True).stdout.partition(" ")
+    return version.partition("-")[0] if status == "installed" else None
+
+
+SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where Debian has the servers of its packages."""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def process(
+    command: Sequence[str | Path], folder: Path, port: int, environ: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Start a server, wait until it takes connections at `port`, yield its process id, and end it.
+
+    Raises:
+        MismatchError: it does not start.
+    """
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": SEARCHED, "HOME": str(folder), **(environ or {})},
+        )
+    try:
+        _wait_for(child, port, log)
+        yield child.pid
+    except BaseException as error:
+        error.add_note(f"the end of the server's log:\n{log.read_text(errors='replace')[-2000:]}")
+        raise
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _wait_for(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and child.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise MismatchError("the server does not take connections")
