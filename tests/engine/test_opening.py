@@ -12,7 +12,7 @@ from relay.testing.world import serving, settings_for
 
 
 async def test_an_engine_whose_database_was_moved_away_ends(tmp_path: Path) -> None:
-    async def run() -> None:
+    async def lose() -> None:
         async with serving(settings_for(tmp_path)) as world:
             await world.user("alice")
             await world.connect("alice")
@@ -21,5 +21,5 @@ async def test_an_engine_whose_database_was_moved_away_ends(tmp_path: Path) -> N
             world.engine.offline_queue.ack_nowait("alice", "alice-1", 1)
 
     with trio.fail_after(600), pytest.raises(BaseExceptionGroup) as raised:
-        await run()
+        await lose()
     assert raised.value.split(StorageBroken)[0] is not None

@@ -48,7 +48,7 @@ class Moves:
             return f"{what}, and no server runs"
 
         async def run() -> None:
-            with suppress(RelayError, StorageError):  # as it would be for a person who asks for what cannot be
+            with suppress(RelayError, StorageError):  # as a person may ask for what cannot be
                 await call(life)
 
         life.nursery.start_soon(run)

@@ -84,7 +84,7 @@ def _pointer_back() -> Iterator[None]:
 @contextmanager
 def _erased_stays() -> Iterator[None]:
     """Plugins are not told what was erased: the words stay in the search's tables."""
-    with mock.patch.object(Hooks, "erased"):
+    with mock.patch.object(Hooks, "erased", return_value=None):
         yield
 
 

@@ -172,7 +172,7 @@ class _Connection(TCPServer):
             self._reading.cancel()
 
     async def _read_data(self) -> None:
-        """Read until the peer leaves, or cannot be written to; then end without a wait."""
+        """Read until the peer leaves, or cannot be written to."""
         with self._reading:
             await super()._read_data()
 
