@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import outcome
 import trio
 
-from relay.storage.errors import StorageBroken
+from relay.storage.errors import StorageBroken, StorageFailed
 from relay.storage.health import Health, is_the_disks
 from relay.storage.observer import TransactionObserver
 
@@ -123,9 +123,17 @@ def run_group(
 
 
 def empty_wal(connection: sqlite3.Connection) -> bool:
-    """Checkpoint and truncate the write-ahead log without waiting; return whether it is empty."""
+    """Checkpoint and truncate the write-ahead log without waiting; return whether it is empty.
+
+    Raises:
+        StorageFailed: the disk did not take it; nothing is lost, as the log has it all.
+    """
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    except sqlite3.OperationalError as failure:
+        if is_the_disks(failure):
+            raise StorageFailed(f"the write-ahead log did not reach the database file: {failure}") from failure
+        raise
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

@@ -15,7 +15,7 @@ import trio
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.database import open_runner
 from relay.storage.errors import StorageBroken, StorageError, StorageFailed
-from relay.storage.jobs import Runner
+from relay.storage.jobs import Runner, empty_wal
 from relay.storage.observer import note_erased
 from relay.storage.runners import _Reader, _wipe
 from relay.storage.scrubbing import Scrubber
@@ -427,3 +427,21 @@ async def test_a_fault_of_a_read_is_its_own_and_no_matter_of_time(tmp_path: Path
     async with opened(tmp_path) as runner:
         with reading_for("alice"), pytest.raises(sqlite3.OperationalError, match="no such table"):
             await runner.read(lambda connection: connection.execute("SELECT * FROM elsewhere"))
+
+
+class FullDisk(sqlite3.Connection):
+    """A connection whose disk takes no checkpoint."""
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if "wal_checkpoint" in sql:
+            failure = sqlite3.OperationalError("database or disk is full")
+            failure.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise failure
+        return super().execute(sql, *arguments)
+
+
+def test_a_checkpoint_that_the_disk_does_not_take_is_the_disks_failure_and_no_fault(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "some.db", factory=FullDisk)) as connection:
+        with pytest.raises(StorageFailed, match="database or disk is full"):
+            empty_wal(connection)
+        assert connection.execute("PRAGMA busy_timeout").fetchone()[0] > 0

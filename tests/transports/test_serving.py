@@ -119,6 +119,7 @@ def test_hypercorns_inside_is_as_it_is_used() -> None:
         "app", "config", "context", "state", "stream",
     ]  # fmt: skip
     assert inspect.iscoroutinefunction(TCPServer.protocol_send)
+    assert inspect.iscoroutinefunction(TCPServer._read_data)
     assert inspect.iscoroutinefunction(TCPServer._idle_timeout)
     assert hasattr(TCPServer, "__await__")
     assert list(inspect.signature(WorkerContext.__init__).parameters)[1:] == ["max_requests"]
