@@ -51,7 +51,7 @@ class _HttpStream(PeerStream):
         self._early = b""
         self.their_state: Callable[[], Any] = lambda: h11.IDLE
         self.take_back: Callable[[], bytes] = lambda: b""
-        self.broken = False
+        self._broken = False
         self.upgrade: Head | None = None
         self._goes_back = False
 
@@ -105,12 +105,17 @@ class _HttpStream(PeerStream):
             self._goes_back = True
             raise
 
+    @property
+    def broken(self) -> bool:
+        """Whether the peer was gone when something was sent."""
+        return self._broken
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send as every stream does, and note that the peer is gone where it is."""
         try:
             await super().send_all(data)
         except trio.BrokenResourceError:
-            self.broken = True
+            self._broken = True
             raise
 
     def authenticated(self) -> None:
