@@ -83,6 +83,7 @@ async def test_trio_tells_which_scopes_are_inside_a_scope() -> None:
 def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     assert parameters(TCPServer.__init__) == ["self", "app", "config", "context", "state", "stream"]
     assert parameters(TCPServer.protocol_send) == ["self", "event"]
+    assert parameters(TCPServer._read_data) == ["self"]
     assert parameters(TCPServer._idle_timeout) == ["self"]
     assert hasattr(TCPServer, "__await__")
     assert parameters(Lifespan.__init__) == ["self", "app", "config", "state"]

@@ -92,7 +92,7 @@ def ended(connections: list[socket.socket]) -> int:
 
 
 def test_silent_connections_of_one_address_make_room_for_those_who_ask(make_world: MakeWorld) -> None:
-    own = make_world(("ann", "ben"), {"limits": {"strangers_per_address": 50}})
+    own = make_world(("ann", "ben"), {"limits": {"strangers_per_address": 50}, "timeouts": {"head_seconds": 600}})
     idle = own.wire()
     idle.send_bytes(request("/healthz", upgrade=False))
     assert idle.read_response().status == 200

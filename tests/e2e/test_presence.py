@@ -101,9 +101,10 @@ async def storm(server: Server, tokens: dict[str, str], rounds: int) -> None:
 
 def test_two_thousand_that_reconnect_at_once_are_told_of_once(make_world: MakeWorld) -> None:
     users = [f"u{number}" for number in range(CLIENTS)]
-    world = make_world(
-        ["watcher", *users], {"presence": {"grace_seconds": 60}, "limits": {"following_per_user": 0}}
-    )
+    settings = {"presence": {"grace_seconds": 60}, "limits": {"following_per_user": 0}}
+    # The watcher reads nothing until all have come, however long that takes.
+    settings |= {"heartbeat": {"interval_seconds": 300}, "timeouts": {"write_seconds": 600}}
+    world = make_world(["watcher", *users], settings)
     watcher = world.device("watcher", "watcher")
     for start in range(0, CLIENTS, 200):
         follow(watcher, *users[start : start + 200])

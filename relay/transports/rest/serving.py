@@ -118,6 +118,10 @@ class _HttpStream(PeerStream):
             self._broken = True
             raise
 
+    def is_broken(self) -> bool:
+        """Tell whether the peer could not be written to."""
+        return self._broken
+
     def authenticated(self) -> None:
         """Note that the caller of this request is known."""
         self._authenticated = True
@@ -173,7 +177,7 @@ class _Connection(TCPServer):
             with trio.CancelScope(shield=True):
                 await self.stream.aclose()
         await super().protocol_send(event)
-        if cast(_HttpStream, self.stream).broken:
+        if cast(_HttpStream, self.stream).is_broken():
             self._reading.cancel()
 
     async def _read_data(self) -> None:
