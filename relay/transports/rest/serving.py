@@ -105,6 +105,11 @@ class _HttpStream(PeerStream):
             self._goes_back = True
             raise
 
+    @property
+    def broken(self) -> bool:
+        """Whether the peer was gone when something was sent."""
+        return self._broken
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send as every stream does, and note that the peer is gone where it is."""
         try:
