@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from relay.protocol import records
+from relay.protocol.errors import said
 
 _FOLDER = "attachments"
 
@@ -36,7 +37,7 @@ def open_below(folder: Path, named: str) -> Iterator[IO[bytes]]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise ValueError(f"{path} cannot be read: {said(error)}") from None
 
 
 def chunk_lines(file: IO[bytes], attachment_id: str) -> Iterator[tuple[str, int]]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import outcome
 import trio
 
+from relay.protocol.errors import said
 from relay.storage.errors import StorageBroken, StorageFailed
 from relay.storage.health import Health, is_the_disks
 from relay.storage.observer import TransactionObserver
@@ -133,7 +134,9 @@ def empty_wal(connection: sqlite3.Connection) -> bool:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
     except sqlite3.OperationalError as failure:
         if is_the_disks(failure):
-            raise StorageFailed(f"the write-ahead log did not reach the database file: {failure}") from failure
+            raise StorageFailed(
+                f"the write-ahead log did not reach the database file: {said(failure)}"
+            ) from failure
         raise
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")

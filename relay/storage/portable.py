@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.errors import ErrorCode, RelayError, not_found, said
 from relay.protocol.records import Row
 from relay.storage import imported_facts, imports
 from relay.storage.imports import Source
@@ -95,5 +95,5 @@ def put(connection: sqlite3.Connection, source: Source, tables: Tables, row: Row
             f'INSERT OR IGNORE INTO "{table.name}" ({names}) VALUES ({marks})', tuple(values.values())
         )
     except sqlite3.IntegrityError as error:
-        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{table.name} does not take the row: {error}") from None
+        raise RelayError(ErrorCode.INVALID_PAYLOAD, f"{table.name} does not take the row: {said(error)}") from None
     return made.rowcount > 0
