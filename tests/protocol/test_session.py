@@ -91,7 +91,7 @@ def test_every_state_is_reached_and_only_those_after_ready_speak_for_a_user() ->
 
 
 def modules_with_states() -> Iterator[tuple[str, ast.Module]]:
-    """Yield the modules that use the table. The echo of the conformance tests has no hello, and states of its own."""
+    """Yield the modules that use the table; an echo has no hello, and states of its own."""
     for path in sorted(set(RELAY.rglob("*.py")) - {RELAY / "testing" / "echo.py"}):
         source = path.read_text(encoding="utf-8")
         if "relay.protocol.session import" in source or "relay.protocol import session" in source:
