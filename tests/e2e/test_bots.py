@@ -90,6 +90,11 @@ def invoke(rest: httpx.Client, number: int) -> int:
     return int(answer.json()["message_id"])
 
 
+def status(rest: httpx.Client) -> str:
+    told: str = rest.get("/api/users/dice/status").json()["status"]
+    return told
+
+
 def answers(rest: httpx.Client) -> list[str]:
     """Return for what dice were rolled, one entry an answer, oldest first."""
     found: list[str] = []
@@ -131,8 +136,9 @@ def test_each_invocation_is_answered_once_though_bot_and_server_are_killed(serve
         program.start()
         wait_for("all are answered", lambda: wanted <= set(answers(rest)))
         program.kill()
+        wait_for("the bot is seen to be gone", lambda: status(rest) == "offline")
         program.start()
-        wait_for("the bot is back", lambda: rest.get("/api/users/dice/status").json()["status"] == "online")
+        wait_for("the bot is back", lambda: status(rest) == "online")
         time.sleep(0.5)
         assert Counter(answers(rest)) == Counter(wanted)
         (row,) = [json.loads(line) for line in server.relay("bot", "list", "--json").splitlines()]

@@ -24,7 +24,7 @@ QUICK: Tables = {
     "plugins": {"also": ["webhooks"]},
     "plugins.webhooks": {
         "retry_seconds": [0.1, 0.2, 0.5, *[1.0] * 40],
-        "timeout_seconds": 30.0,
+        "timeout_seconds": 25.0,
         "attempts_per_second": 0,
     },
 }

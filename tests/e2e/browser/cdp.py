@@ -25,10 +25,13 @@ from tests.e2e.wire import PATIENCE
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MOST_BYTES = 1 << 26
 
+NEEDLESS = ("SpareRendererForSitePerProcess", "WebUIOmniboxPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxAimPopup")
+"""What Chromium does beside a page: a renderer kept for the next one, and one for its own address bar, in each window."""
+
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-    "--disable-extensions", "--disable-features=SpareRendererForSitePerProcess", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
+    "--disable-extensions", f"--disable-features={','.join(NEEDLESS)}", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--mute-audio", "--hide-scrollbars", "--lang=en-GB", "--remote-debugging-port=0",
 ]  # fmt: skip
 
 KEYS = {
