@@ -12,8 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 # About a minute of the end-to-end tests, with something of everything that the program is made of.
 PROGRAM_TESTS := $(addprefix tests/e2e/test_,program.py delivery.py resume.py ending.py tls.py bots.py \
 	attachments.py reloading.py notifications.py)
-# End-to-end tests wait for browsers, timers and disks for half of their time, so two of them share a processor.
-WORKERS = $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# End-to-end tests wait for browsers, timers and disks for a part of their time: three of them share two processors.
+WORKERS = $(shell expr 3 '*' $$(getconf _NPROCESSORS_ONLN) / 2)
 # $(call tests,WHICH): run them. With ARGS one of the two runs may find no test, which pytest ends with 5.
 # With AGAIN=alone those that failed (it ends with 1) run once more, one after the other, and that decides.
 tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
