@@ -24,7 +24,7 @@ async def opened(
 
     if not folder.exists():
         folder.mkdir()
-    make_database(folder / "relay.db")
+        make_database(folder / "relay.db")
     async with open_runner(folder / "relay.db", inline=inline, readers=2, on_rollback=count) as runner:
         yield runner
 
