@@ -51,7 +51,7 @@ floors: $(VENV)/.installed-dev ## Print the import graph: floors, circles, what 
 bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this machine, about a minute
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one run; those that are installed (docs: benchmarks/RESULTS.md)
+bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one run; those that are installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	npm install --silent --no-audit --no-fund --prefix benchmarks/peers
 	$(BIN)/python -m benchmarks.peers $(ARGS)

@@ -23,6 +23,7 @@ CHECKS = (
     "unsupported_method",
 )
 KNOWN = "RELAY_FUZZ_KNOWN"
+BYSTANDER = "bystander"
 HOOKS = "tests.e2e.fuzzing_hooks"
 ROOT = Path(__file__).parents[2]
 CALLERS = ("alice", "admin", None)
@@ -30,12 +31,12 @@ CALLERS = ("alice", "admin", None)
 
 
 class Target:
-    """A server with something in it, and those who ask; of the bystander nobody knows, as admins may erase whom they know."""
+    """A server with something in it, and those who ask; nobody does anything to the bystander, as admins may erase whom they know."""
 
     def __init__(self, folder: Path) -> None:
         self.server = Server(folder, SETTINGS)
         self.server.relay("user", "add", "admin", "--admin")
-        self.tokens = self.server.import_users(["alice", "bob", "bystander"])
+        self.tokens = self.server.import_users(["alice", "bob", BYSTANDER])
         self.tokens["admin"] = self.server.relay("token", "create", "admin").strip()
         self.server.start()
         self.known = self._fill()

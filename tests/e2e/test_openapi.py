@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from tests.e2e.fuzzing import CALLERS, Target
+from tests.e2e.fuzzing import BYSTANDER, CALLERS, Target
 from tests.e2e.wire import Wire, request
 
 pytestmark = pytest.mark.e2e
@@ -31,7 +31,7 @@ def test_made_up_requests_are_answered_as_it_says(target: Target, caller: str | 
 
 @pytest.fixture(scope="module")
 def searching(target: Target) -> Iterator[httpx.Client]:
-    with target.server.rest(target.tokens["bystander"]) as rest:
+    with target.server.rest(target.tokens[BYSTANDER]) as rest:
         yield rest
 
 
@@ -66,7 +66,7 @@ def test_a_request_that_is_answered_before_its_body_came_leaves_the_connection_i
     target: Target, method: str, path: str, status: int
 ) -> None:
     headers = {"Content-Length": "13", "Content-Type": "text/plain"}
-    headers["Authorization"] = f"Bearer {target.tokens['bystander']}"
+    headers["Authorization"] = f"Bearer {target.tokens[BYSTANDER]}"
     with Wire(target.server.address, target.server.described) as wire:
         for _ in range(5):
             wire.send_bytes(request(path, headers, method=method, upgrade=False))
