@@ -37,7 +37,7 @@ def open_below(folder: Path, named: str) -> Iterator[IO[bytes]]:
         with path.open("rb") as file:
             yield file
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {said(error)}") from None
+        raise ValueError(f"{path} cannot be read: {error.strerror or said(error)}") from None
 
 
 def chunk_lines(file: IO[bytes], attachment_id: str) -> Iterator[tuple[str, int]]:
