@@ -230,6 +230,7 @@ async def test_what_waits_for_the_writer_at_the_end_is_stored_and_answered(tmp_p
         await trio.to_thread.run_sync(busy.wait, 5)
         for number in range(3):
             nursery.start_soon(runner.write, note(str(number)))
+        await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(runner.aclose)
         await trio.testing.wait_all_tasks_blocked()
         go.set()

@@ -323,7 +323,8 @@ class WayIn:
             return bad("body", f"{text}: {error}, after {sent / _MIB:.0f} MiB", lines)
         if reply.status == 200:
             return good("body", f"a body of {shown} comes through")
-        if reply.status == 413 or sent < most:
+        # Caddy says 502 where it meets its limit only after it has begun to pass the body on.
+        if reply.status in (413, 502) or sent < most:
             return bad("body", f"{text}: {reply.status} after {sent / _MIB:.0f} MiB", lines)
         text = f"{self._named()} answers a body of {shown} with {reply.status}; its log of errors says why"
         return bad("body", text)
