@@ -14,7 +14,7 @@ import msgspec
 
 from benchmarks.connections import idle, resume
 from benchmarks.frames import MismatchError
-from benchmarks.growth import alone, long_resume, million, storm
+from benchmarks.growth import alone, million, storm
 from benchmarks.machine import describe, filesystem
 from benchmarks.report import Result, heading
 from benchmarks.retention import retention
@@ -32,7 +32,7 @@ WORKLOADS: dict[str, Callable[[Scale], Result]] = {
     "small-group": partial(group, members=10),
     "large-group": partial(group, members=2000),
     "storm": storm,
-    "long-resume": long_resume,
+    "long-resume": partial(resume, missed=99_000),
     "million": million,
     "search": search,
     "retention": retention,

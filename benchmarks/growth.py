@@ -1,4 +1,4 @@
-"""How the costs grow: with members, with what was missed, with all coming back at once, with what is stored."""
+"""How the costs grow: with all coming back at once, with what is stored."""
 
 import random
 import time
@@ -8,21 +8,16 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from benchmarks.connections import visit
 from benchmarks.load import Client, connect_all
 from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.populated import WORDS
 from benchmarks.report import Result, Target, milliseconds, percentile
 from benchmarks.server import Server, prepared, running, serving
-from benchmarks.traffic import Conversation, settle
 from benchmarks.workloads import PAIR_USERS, Scale, pairs, saturate
 
-MISSED_LONG, BATCH = 100_000, 500
 STORED, PAIR_COUNT, CALLS = 1_000_000, 200, 400
 YEAR = 365 * 86_400
-LONG_REPLAY = "queue_bytes = 268435456\nqueue_messages = 1000000\n"
-"""Limits for a replay that is far longer than any that an application asks for."""
 
 
 def alone(scale: Scale) -> Result:
@@ -72,35 +67,6 @@ def _again(server: Server, loop: Loop, client: Client) -> Client:
     again.resume_from(client.cursor, client.ready.epoch)
     client.drop()
     return again
-
-
-def long_resume(scale: Scale) -> Result:
-    """Come back to a hundred thousand missed messages."""
-    missed = MISSED_LONG if scale.connections >= 5000 else MISSED_LONG // 10
-    with running(
-        ["sender", "reader"], scale.profile_of("long-resume"), LONG_REPLAY, replay=missed + 1000
-    ) as server:
-        loop = Loop()
-        start = visit(server, loop)
-        sender = server.client(loop, "sender")
-        connect_all(loop, [sender], server.port)
-        conversation = Conversation("chat_message", "reader", [sender], [sender])
-        for _ in range(missed // BATCH):
-            conversation.send(sender, BATCH)
-            loop.run_until(conversation.settled, "ack")
-        settle(loop, [conversation])
-        before = Reading.take(server.pid)
-        visits = [visit(server, loop, start, missed) for _ in range(3)]
-        usage = Usage.between(before, Reading.take(server.pid))
-        loop.close()
-    took = sorted(client.synced_at - client.hello_at for client in visits)
-    return Result(
-        f"resume of {missed:,} missed messages, {len(took)} times",
-        f"{missed * len(took) / sum(took):,.0f} messages/s",
-        took,
-        f"{usage.server / len(took) / missed * 1e6:.1f} µs/message",
-        usage,
-    )
 
 
 def million(scale: Scale) -> Result:

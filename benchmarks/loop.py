@@ -6,6 +6,7 @@ or the figures would be the load's.
 
 import select
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from time import perf_counter
 
@@ -78,7 +79,7 @@ class Loop:
             self.turn(0.05)
 
 
-class Connection:
+class Connection(ABC):
     """One TCP connection: what is written, what is read, and how it ends. What the bytes mean, `take` knows.
 
     Args:
@@ -100,9 +101,9 @@ class Connection:
         self.fd = self._socket.fileno()
         self._loop.add(self)
 
+    @abstractmethod
     def take(self, data: bytes, now: float) -> bytes:
         """Take what has come, with what was left of it before, and return what is not whole yet."""
-        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         """Send bytes now, and what the socket does not take as soon as it does."""

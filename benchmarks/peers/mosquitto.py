@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.frames import MismatchError
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import Link, Peer, Running, debian, free_port, process, text_of
+from benchmarks.peers.peer import Peer, Running, StreamLink, debian, free_port, process, text_of
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK = 0x20, 0x30, 0x40, 0x90
 _CONFIG = """\
@@ -36,7 +36,7 @@ def _string(text: str) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-class _MqttLink(Link):
+class _MqttLink(StreamLink):
     def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
         super().__init__(loop, user, other)
         self._number = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import NAME, TEXT_BYTES, Link, Peer, Running, debian, free_port, process, text_of
+from benchmarks.peers.peer import NAME, TEXT_BYTES, Peer, Running, StreamLink, debian, free_port, process, text_of
 
 _STREAM = {"name": "CHAT", "subjects": ["to.>"], "storage": "file", "retention": "limits", "discard": "old"}
 _CONSUMER = {"ack_policy": "none", "deliver_policy": "new", "replay_policy": "instant"}
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 )
 
 
-class _NatsLink(Link):
+class _NatsLink(StreamLink):
     def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
         super().__init__(loop, user, other)
         self._asked = 2

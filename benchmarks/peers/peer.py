@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -29,35 +30,49 @@ def text_of(name: bytes) -> bytes:
     return name.ljust(TEXT_BYTES, b"x")
 
 
-class Link(Connection):
-    """A connection of one user, who speaks with one other.
+class Link(ABC):
+    """One user's connection, on which they speak with one other.
 
-    A class for each protocol fills in `sign_in`, `say` and `take`, and calls `acked` and `delivered`.
+    Attributes:
+        acked: called with the number of own messages that the server confirmed, and when.
+        delivered: called with the name of a message that arrived, and when.
+    """
+
+    acked: Callable[[int, float], None]
+    delivered: Callable[[bytes, float], None]
+
+    @abstractmethod
+    def open(self, port: int) -> None:
+        """Connect over loopback."""
+
+    @abstractmethod
+    def sign_in(self) -> None:
+        """Begin to say who this is."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Tell whether messages can be sent, and those of others arrive."""
+
+    @abstractmethod
+    def say(self, names: Sequence[bytes]) -> None:
+        """Send the messages with these names to the other user, in as few system calls as can be."""
+
+
+class StreamLink(Connection, Link):
+    """A link over a TCP connection of its own: a class for each protocol fills in `sign_in`, `say` and `take`.
 
     Attributes:
         signed_in: the server knows who this is.
-        acked: called with the number of own messages that the server confirmed, and when.
-        delivered: called with the name of a message that arrived, and when.
     """
 
     def __init__(self, loop: Loop, user: str, other: str) -> None:
         super().__init__(loop, user)
         self.other = other
         self.signed_in = False
-        self.acked: Callable[[int, float], None]
-        self.delivered: Callable[[bytes, float], None]
-
-    def sign_in(self) -> None:
-        """Begin to say who this is; `signed_in` turns true when that is done."""
-        raise NotImplementedError
 
     def is_ready(self) -> bool:
-        """Tell whether messages can be sent, and those of others arrive."""
+        """Tell whether the server knows who this is."""
         return self.signed_in
-
-    def say(self, names: Sequence[bytes]) -> None:
-        """Send the messages with these names to the other user, in as few system calls as can be."""
-        raise NotImplementedError
 
 
 class Running(NamedTuple):

@@ -18,8 +18,6 @@ _BLANK = b"@" * 12
 
 class _RelayLink(Link):
     def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
-        super().__init__(loop, user, other)
-        self._port = server.port
         self._client = Client(loop, user, server.tokens[user], f"bench-{user}")
         self._client.handle(self._receive)  # from `synced` on
         message = {"type": "chat_message", "payload": {"content": text_of(_BLANK).decode()}}

@@ -1,9 +1,11 @@
 """A WebSocket client of the comparison, whatever is said in its text messages."""
 
+from abc import abstractmethod
+
 from benchmarks.frames import PING, PONG, masked, split
 from benchmarks.load import ACCEPTED
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import Link
+from benchmarks.peers.peer import StreamLink
 
 _UPGRADE = (
     "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -11,7 +13,7 @@ _UPGRADE = (
 )
 
 
-class WebSocketLink(Link):
+class WebSocketLink(StreamLink):
     """A link over WebSocket; a class for each protocol fills in `say` and `take_text`."""
 
     def __init__(self, loop: Loop, user: str, other: str, path: str) -> None:
@@ -23,9 +25,9 @@ class WebSocketLink(Link):
         """Ask for the upgrade; the address says who this is."""
         self.write(_UPGRADE.format(self._path).encode())
 
+    @abstractmethod
     def take_text(self, text: bytes, now: float) -> int:
         """Take a text message, and return how many own messages it confirms."""
-        raise NotImplementedError
 
     def take(self, data: bytes, now: float) -> bytes:
         """Take the whole frames."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import NAME, Link, Peer, Running, debian, free_port, process, text_of
+from benchmarks.peers.peer import NAME, Peer, Running, StreamLink, debian, free_port, process, text_of
 
 _HEADER = (
     b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
@@ -26,7 +26,7 @@ _TOKEN = re.compile(
 )
 
 
-class _XmppLink(Link):
+class _XmppLink(StreamLink):
     def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
         super().__init__(loop, user, other)
         self._steps = iter(self._greeting())
