@@ -12,7 +12,7 @@ import trio
 
 from relay.client.events import Event, from_object
 from relay.client.mirror import EVERYBODY, SELF, Message, Mirror
-from relay.protocol.errors import RelayError
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.protocol.kinds import ConversationKind
 from relay.testing import Closed, Device, World
 
@@ -25,12 +25,21 @@ def events(rows: list[Any]) -> list[Event]:
     return [from_object(row) for row in rows]
 
 
-async def load(server: World, user: str, limit: int = 50) -> Mirror:
-    """Load all that a user may see by the calls that a client makes at its first start."""
+async def load(server: World, user: str, limit: int = 50, *, amid: bool = False) -> Mirror:
+    """Load all that a user may see by the calls that a client makes at its first start.
+
+    Args:
+        amid: whether others go on meanwhile, so that a group of the list may be gone before it is loaded.
+    """
     mirror = Mirror(user)
     rows = plain(await server.engine.history.conversations(user))["conversations"]
     for row in rows:
-        await load_conversation(server, mirror, row, limit)
+        try:
+            await load_conversation(server, mirror, row, limit)
+        except RelayError as error:
+            if not (amid and error.code == ErrorCode.NOT_FOUND and row["kind"] == "group"):
+                raise
+            mirror.conversations.pop(row["target_id"], None)
     position: dict[str, Any] = {}
     while True:
         page = plain(await server.engine.history.notifications(user, limit, **position))

@@ -99,7 +99,7 @@ class Application(Phone):
         self.witness.begins(event.payload["epoch"])
         if not event.payload["resumed"]:
             self._own.clear()  # what is stored of it is in what is loaded now
-            self.mirror = await self._run.ask(lambda life: load(life, self.user))
+            self.mirror = await self._run.ask(lambda life: load(life, self.user, amid=True))
 
     def _take_event(self, event: Event) -> None:
         self.witness.delivered(event, again=event.message_id is not None and event.message_id == self._in_hand)
@@ -146,7 +146,10 @@ class Application(Phone):
             self._send(self._client, id, sent)
 
     async def say_again(self, number: int) -> None:
-        """Send once more what was acked before: the answer must be the same, and nothing be stored."""
+        """Send once more what was acked before: the answer must be the same, and nothing be stored.
+
+        A database that was restored may not know of it; then it is a message like any other, and is stored.
+        """
         await trio.lowlevel.checkpoint()
         envelope = self.witness.acked_again(number)
         if self._client is not None and envelope is not None:
@@ -176,8 +179,9 @@ class Application(Phone):
             return
         payload = ack.payload
         answer = from_object({"type": "ack", "payload": payload, "meta": {"ref": id}})
+        new = not self.witness.knows(id)
         self.witness.answered(answer, sent)
-        if self.pending.pop(id, None) is not None and ack.message_id is not None:
+        if (self.pending.pop(id, None) is not None or new) and ack.message_id is not None:
             meta = {"sender_id": self.user, **sent["meta"], **payload}
             self._own.append(from_object({"type": sent["type"], "payload": sent["payload"], "meta": meta}))
 

@@ -141,7 +141,7 @@ class Handset(Phone):
         self.epoch = ready["epoch"]
         if not ready["resumed"]:
             self.cursor = None
-            self.mirror = await self._run.ask(lambda life: load(life, self.user))
+            self.mirror = await self._run.ask(lambda life: load(life, self.user, amid=True))
         synced = (await self._until(device, "synced"))["payload"]
         await fill(self._run, self, synced["gaps"])
         self.cursor = max(self.cursor or 0, synced["cursor"])
@@ -197,8 +197,13 @@ class Handset(Phone):
             await super().say(type_, target, **payload)
 
     async def say_again(self, number: int) -> None:
-        """Send once more what was acked before: the answer must be the same, and nothing be stored."""
+        """Send once more what was acked before: the answer must be the same, and nothing be stored.
+
+        A database that was restored may not know of it; then it is a message like any other, and is stored.
+        """
         if self.device is not None and (envelope := self.witness.acked_again(number)) is not None:
+            if not self.witness.knows(own_id := envelope["meta"]["id"]):
+                self.pending[own_id] = envelope
             with suppress(*_GONE):
                 await self.device.send(envelope)
 

@@ -125,6 +125,10 @@ class Witness:
         if sent is not None:
             self.acks[ref] = Acked(self.epoch, message_id, seq, sent)
 
+    def knows(self, own_id: str) -> bool:
+        """Return whether a message was acked by the database that the device is connected with."""
+        return own_id in self.acks and self.acks[own_id].epoch == self.epoch
+
     def acked_again(self, number: int) -> dict[str, Any] | None:
         """Return one of the messages that were acked, to be sent again."""
         kept = [one.envelope for one in self.acks.values() if one.seq is not None]
