@@ -22,6 +22,7 @@ from relay.engine.opening import open_engine
 from relay.protocol.kinds import ConversationKind, Role, ServerRole
 from relay.settings import load
 from relay.storage import account_links, accounts
+from relay.storage.errors import StorageFailed
 
 pytestmark = pytest.mark.real_time
 
@@ -242,6 +243,28 @@ async def test_what_is_erased_goes_after_a_crash_as_well(tmp_path: Path) -> None
     async with running(crashed, seconds=3600) as engine:
         await purged(engine)
         assert found_in(crashed, 1) == []
+
+
+async def test_a_step_that_the_disk_did_not_take_is_taken_again(tmp_path: Path) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    async with running(tmp_path, seconds=3600) as engine:
+        await people(engine)
+        message_id = await said(engine, 1)
+        await said(engine, 2)
+        await delete(engine, message_id)
+        step = engine.hooks.purge
+
+        def lost(connection: sqlite3.Connection) -> None:
+            step(connection)
+            raise full
+
+        for stands in range(4):  # the first pass is lost at its first step, the next one at its second
+            for _ in range(stands):
+                assert await engine.runner.write(step), "it is over before all is tried"
+            with pytest.raises(StorageFailed):
+                await engine.runner.write(lost)
+    assert found_in(tmp_path, 1) == []
 
 
 async def test_a_word_that_somebody_else_says_is_found_still(tmp_path: Path) -> None:

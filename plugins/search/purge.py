@@ -25,6 +25,7 @@ ALL: Final = "*"
 _PAGES: Final = 16
 """Pages of the index that one step writes; this takes a millisecond or two."""
 
+_STEPS: Final = "purge steps"
 _LOTS: Final = 8
 _MOST: Final = 200_000
 """The largest number of suspects; above it, every word is one."""
@@ -33,7 +34,7 @@ _MOST: Final = 200_000
 def suspect(connection: sqlite3.Connection, said: str) -> None:
     """Record the words of a message that has left the index."""
     if said:
-        connection.execute("INSERT INTO search_gone VALUES (?)", (said,))
+        connection.execute("INSERT INTO search_gone (words) VALUES (?)", (said,))
 
 
 def left_over(connection: sqlite3.Connection) -> bool:
@@ -45,9 +46,13 @@ def left_over(connection: sqlite3.Connection) -> bool:
 
 
 class Purge:
-    """One pass over the index and the vocabulary, step by step; a restart begins it again."""
+    """One pass over the index and the vocabulary, step by step; a restart begins it again.
+
+    So does a transaction that was rolled back after its step: the database counts the steps that stand.
+    """
 
     def __init__(self) -> None:
+        self._steps = 0
         self._merging = False
         self._until = 0
         self._lot = 0
@@ -55,8 +60,10 @@ class Purge:
 
     def step(self, connection: sqlite3.Connection, vocabulary: Vocabulary) -> bool:
         """Take a small step; return whether there is more to do."""
-        if not self._until:
+        steps = _steps(connection)
+        if not self._until or self._steps != steps:
             return self._begin(connection)
+        self._steps = _count(connection, steps)
         if self._merging:
             self._merging = _merge(connection, _PAGES)
             return True
@@ -84,7 +91,20 @@ class Purge:
         self._until, self._lot, self._suspects = until, 0, None if ALL in suspects else suspects
         _merge(connection, -_PAGES)
         self._merging = True
+        self._steps = _count(connection, _steps(connection))
         return True
+
+
+def _steps(connection: sqlite3.Connection) -> int:
+    """Return how many steps stand in the database, those of earlier passes included."""
+    row = connection.execute("SELECT value FROM search_state WHERE name = ?", (_STEPS,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _count(connection: sqlite3.Connection, steps: int) -> int:
+    """Count a step in the database, and return their new number."""
+    connection.execute("INSERT OR REPLACE INTO search_state VALUES (?, ?)", (_STEPS, steps + 1))
+    return steps + 1
 
 
 def _merge(connection: sqlite3.Connection, pages: int) -> bool:
