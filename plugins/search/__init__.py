@@ -39,7 +39,7 @@ from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, stat
 from .purge import ALL, GONE, left_over, purge, suspect
 from .query import parse
 from .results import Asked, Position, find
-from .vocabulary import LOTS, in_small_lots
+from .vocabulary import LOTS, NUMBERED, in_small_lots
 
 SLICE = 500
 ANSWERED_SECONDS = 0.005
@@ -212,6 +212,7 @@ def relay_migrations() -> list[Migration]:
         Migration(name="words of what is gone", sql=GONE),
         Migration(name="steps of the clock", sql=times.STEPS),
         Migration(name="marks and signs", sql=WITH_MARKS),
+        Migration(name="numbered lots", sql=NUMBERED),
     ]
 
 

@@ -13,6 +13,18 @@ INSERT INTO search_lots SELECT group_concat(word, ' ') FROM search_words HAVING 
 DROP TABLE search_words;
 """
 
+NUMBERED = """
+CREATE TABLE search_numbered (number INTEGER PRIMARY KEY, words TEXT NOT NULL);
+INSERT INTO search_numbered SELECT rowid, words FROM search_lots;
+DROP TABLE search_lots;
+ALTER TABLE search_numbered RENAME TO search_lots;
+CREATE TABLE search_numbered (number INTEGER PRIMARY KEY, words TEXT NOT NULL);
+INSERT INTO search_numbered SELECT rowid, words FROM search_gone;
+DROP TABLE search_gone;
+ALTER TABLE search_numbered RENAME TO search_gone;
+"""
+"""With a primary key, by which rows are told apart where changes are recorded."""
+
 _JOINED = 256
 """Lots that are packed together; each transaction adds one of its new words."""
 

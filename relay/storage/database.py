@@ -106,12 +106,14 @@ async def open_runner(
     read_seconds: float = 5.0,
     inline: bool = False,
     copy_before_upgrade: bool = True,
+    recorded: bool = False,
     on_rollback: Callable[[], None],
 ) -> AsyncIterator[Runner]:
     """Open the database (create it with mode 0600, migrate it); on exit finish the queue and close it.
 
     Args:
         copy_before_upgrade: whether the file is copied before its schema's upgrade changes rows.
+        recorded: whether the writer's changes can be recorded, for `Runner.replicate`.
 
     Raises:
         StorageError: the file cannot be opened, is not a relay database, has a log that is not its own, or another
@@ -130,9 +132,9 @@ async def open_runner(
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).chmod(0o600)
             made: Runner = (
-                InlineRunner(path, on_rollback)
+                InlineRunner(path, on_rollback, recorded=recorded)
                 if inline
-                else ThreadRunner(path, durability, readers, read_seconds, on_rollback)
+                else ThreadRunner(path, durability, readers, read_seconds, on_rollback, recorded=recorded)
             )
         except BaseException:
             lock.release()

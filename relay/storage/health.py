@@ -154,7 +154,7 @@ class Health:
 
     def explained(self, failure: BaseException) -> StorageError:
         """Return the error for everybody who waits for a transaction that the disk did not take."""
-        if isinstance(failure, StorageBroken):
+        if isinstance(failure, StorageBroken | StorageFailed):
             return failure
         if is_broken(failure):
             self.broken = StorageBroken(

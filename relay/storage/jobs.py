@@ -41,6 +41,26 @@ class Waiting:
     result: outcome.Outcome[Any] = field(default_factory=lambda: outcome.Value(None))
 
 
+class Replication(Protocol):
+    """What hands the writer's transactions on to other copies of the database, each before its commit."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Take note of a transaction that has just begun."""
+
+    def seal(self, connection: sqlite3.Connection) -> None:
+        """Hand on what the transaction has changed; return once it may be committed.
+
+        Raises:
+            StorageFailed: it may not; it is rolled back.
+        """
+
+    def committed(self) -> None:
+        """Take note that the transaction is committed, which was sealed."""
+
+    def dropped(self) -> None:
+        """Take note that the transaction was rolled back."""
+
+
 class Runner(Protocol):
     """The way from tasks to the connections: threads in a server, inline in a simulation on virtual time."""
 
@@ -50,6 +70,13 @@ class Runner(Protocol):
 
     def observe(self, observer: TransactionObserver) -> None:
         """Set the observer that is called, inside transactions, about every change of messages from now on."""
+
+    def replicate(self, make: Callable[[int], Replication]) -> None:
+        """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`.
+
+        Raises:
+            NotSupported: the SQLite of this Python cannot record changes.
+        """
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction on the writer; return once it is committed."""
@@ -79,7 +106,11 @@ class Runner(Protocol):
 
 
 def run_group(
-    connection: sqlite3.Connection, group: list[Waiting], on_rollback: Callable[[], None], health: Health
+    connection: sqlite3.Connection,
+    group: list[Waiting],
+    on_rollback: Callable[[], None],
+    health: Health,
+    replication: Replication | None = None,
 ) -> None:
     """Run jobs in one transaction, each in its own savepoint, and set each one's result after the commit."""
     execute = connection.execute
@@ -87,6 +118,8 @@ def run_group(
     committed = True
     try:
         execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
+        if replication is not None:
+            replication.begin(connection)
         for waiting in group:
             # A savepoint costs as much as a small job; a job alone can roll back the whole transaction.
             alone = len(group) == 1
@@ -108,9 +141,15 @@ def run_group(
         committed = connection.in_transaction
         if committed:
             health.check_place()
+            if replication is not None:
+                replication.seal(connection)
             execute("COMMIT")
-    except (sqlite3.Error, StorageBroken) as error:
+            if replication is not None:
+                replication.committed()
+    except (sqlite3.Error, StorageBroken, StorageFailed) as error:
         on_rollback()
+        if replication is not None:
+            replication.dropped()
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
         failure = (

@@ -58,10 +58,12 @@ class Writer(sqlite3.Connection):
 
     Attributes:
         erased: whether something was erased whose bytes are still to be purged.
+        handle: its `sqlite3*`, where what it changes is recorded.
     """
 
     observer: TransactionObserver | None = None
     erased: bool = False
+    handle: int | None = None
 
     def commit(self) -> None:
         """Refuse to commit a transaction that has others' messages in it.

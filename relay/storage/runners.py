@@ -24,10 +24,11 @@ import outcome
 import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.storage.changesets import open_with_handle
 from relay.storage.errors import StorageError
 from relay.storage.health import Health
 from relay.storage.identity import end_run
-from relay.storage.jobs import BUSY_MILLISECONDS, Job, T, Waiting, empty_wal, run_group
+from relay.storage.jobs import BUSY_MILLISECONDS, Job, Replication, T, Waiting, empty_wal, run_group
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced
 from relay.storage.turns import Turns, current_reader
@@ -39,6 +40,15 @@ _LOOK_EVERY: Final = 20_000
 _OVERLOADED: Final = "this takes the server too long to read; ask for less of it, or again later"
 _RETRY_SECONDS: Final = 1.0
 DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
+
+
+def _open_writer(path: Path, synchronous: str, *, recorded: bool) -> Writer:
+    """Open the connection that writes; with `recorded`, so that what it changes can be recorded."""
+    if not recorded:
+        return _open(path, synchronous=synchronous)  # type: ignore[no-any-return]
+    writer: Writer
+    writer, writer.handle = open_with_handle(partial(_open, path, synchronous=synchronous))
+    return writer
 
 
 def _open(path: Path, *, synchronous: str | None = None) -> Any:
@@ -115,10 +125,18 @@ class ThreadRunner:
     """
 
     def __init__(
-        self, path: Path, durability: str, readers: int, read_seconds: float, on_rollback: Callable[[], None]
+        self,
+        path: Path,
+        durability: str,
+        readers: int,
+        read_seconds: float,
+        on_rollback: Callable[[], None],
+        *,
+        recorded: bool = False,
     ) -> None:
         self._scrubber = Scrubber(path)
-        self._writer: Writer = _open(path, synchronous=DURABILITY[durability])
+        self._writer = _open_writer(path, DURABILITY[durability], recorded=recorded)
+        self._replication: Replication | None = None
         self._turns = Turns(readers)
         self._readers = deque(_Reader(path) for _ in range(self._turns.total))
         self._own_reader: sqlite3.Connection = _open(path)
@@ -136,6 +154,10 @@ class ThreadRunner:
     def observe(self, observer: TransactionObserver) -> None:
         """Set the observer that is called, on the writer's thread, about every change of messages from now on."""
         self._writer.observer = observer
+
+    def replicate(self, make: Callable[[int], Replication]) -> None:
+        """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`."""
+        self._replication = _replicated(self._writer, make)
 
     async def write(self, job: Job[T]) -> T:
         """Run `job` on the writer; a cancelled caller gives up the result, never the transaction."""
@@ -226,7 +248,7 @@ class ThreadRunner:
             if group:
                 inside = [waiting for waiting in group if not waiting.outside]
                 if inside:
-                    run_group(self._writer, inside, self._on_rollback, self.health)
+                    run_group(self._writer, inside, self._on_rollback, self.health, self._replication)
                 if len(inside) < len(group):
                     _run_outside(self._writer, group)
                 if self._writer.erased:
@@ -260,6 +282,12 @@ class ThreadRunner:
         self._own_reader.close()
         _end(self._writer, self.health)
         self._scrubber.close()
+
+
+def _replicated(writer: Writer, make: Callable[[int], Replication]) -> Replication:
+    if writer.handle is None:
+        raise ValueError("the database was not opened as one whose changes are recorded")
+    return make(writer.handle)
 
 
 def _end(writer: Writer, health: Health) -> None:
@@ -306,9 +334,10 @@ class InlineRunner:
     It never waits for the disk: no power is cut in a simulation, and what a killed process wrote is there.
     """
 
-    def __init__(self, path: Path, on_rollback: Callable[[], None]) -> None:
+    def __init__(self, path: Path, on_rollback: Callable[[], None], *, recorded: bool = False) -> None:
         self._scrubber = Scrubber(path)
-        self._writer: Writer = _open(path, synchronous="OFF")
+        self._writer = _open_writer(path, "OFF", recorded=recorded)
+        self._replication: Replication | None = None
         self._reader: sqlite3.Connection = _open(path)
         self._on_rollback = on_rollback
         self.health = Health(path, trio.current_time)
@@ -318,11 +347,15 @@ class InlineRunner:
         """Set the observer that is called about every change of messages from now on."""
         self._writer.observer = observer
 
+    def replicate(self, make: Callable[[int], Replication]) -> None:
+        """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`."""
+        self._replication = _replicated(self._writer, make)
+
     async def write(self, job: Job[T]) -> T:
         """Run `job` in a transaction of its own."""
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
-        run_group(self._writer, [waiting], self._on_rollback, self.health)
+        run_group(self._writer, [waiting], self._on_rollback, self.health, self._replication)
         if self._writer.erased:
             self._writer.erased = False
             self._erased.set()

@@ -36,7 +36,7 @@ def main() -> int:
         environ = os.environ | {"PYTHONHASHSEED": HASH_SEED}  # the order of sets is part of what a seed decides
         os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], environ)
     if options.replay is not None:
-        return _replay(options.replay)
+        return _replay(options.replay, replicated=options.replicated)
     if options.planted is not None:
         names = list(BUGS) if options.planted == "all" else [options.planted]
         return max(_search(name, options) for name in names)
@@ -57,20 +57,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--planted", choices=[*BUGS, "all"], help="plant this bug, and look for a seed that finds it"
     )
+    parser.add_argument(
+        "--replicated", action="store_true", help="keep a second copy of the database by changesets, and compare"
+    )
     parser.add_argument("--digests", action="store_true", help="print the hash of each seed's trace")
     parser.add_argument("--no-shrink", action="store_true", help="tell of a failing seed only")
     return parser.parse_args()
 
 
-def _outcome(seed: int, steps: int, bug: str | None = None) -> Outcome:
+def _outcome(seed: int, steps: int, bug: str | None = None, *, replicated: bool = False) -> Outcome:
     with planted(bug):
-        return simulate(seed, draw(seed, steps))
+        return simulate(seed, draw(seed, steps), replicated=replicated)
 
 
 def _outcomes(options: argparse.Namespace, count: int, bug: str | None = None) -> Iterator[Outcome]:
     """Yield what becomes of the seeds, in their order."""
     seeds = range(options.first, options.first + count)
-    job = partial(_outcome, steps=options.steps, bug=bug)
+    job = partial(_outcome, steps=options.steps, bug=bug, replicated=options.replicated)
     if options.jobs < 2 or count < 2:
         yield from map(job, seeds)
         return
@@ -88,7 +91,7 @@ def _campaign(options: argparse.Namespace) -> int:
             failed += 1
             _tell(outcome)
             if not options.no_shrink:
-                _print_shrunk(outcome)
+                _print_shrunk(outcome, replicated=options.replicated)
         elif sys.stderr.isatty():
             print(f"\r{done} seeds, {failed} failed", end="", file=sys.stderr)
     print(f"{done} seeds, {failed} failed, {time.monotonic() - began:.0f} s")
@@ -101,22 +104,23 @@ def _tell(outcome: Outcome) -> None:
         print(f"  {broken}", flush=True)
 
 
-def _print_shrunk(outcome: Outcome, bug: str | None = None) -> None:
+def _print_shrunk(outcome: Outcome, bug: str | None = None, *, replicated: bool = False) -> None:
     """Make a failing simulation smaller, and print it as a script."""
     promise = outcome.broken[0].promise
 
     def fails(steps: object) -> bool:
         with planted(bug):
-            return any(broken.promise == promise for broken in simulate(outcome.seed, steps).broken)  # type: ignore[arg-type]
+            again = simulate(outcome.seed, steps, replicated=replicated)  # type: ignore[arg-type]
+            return any(broken.promise == promise for broken in again.broken)
 
     steps = shrink(outcome.steps, fails)
     print(f"--- {len(outcome.steps)} steps made {len(steps)}; --replay runs them from a file:")
     print(write(outcome.seed, steps, [str(outcome.broken[0])[:200].replace("\n", " ")]) + "---", flush=True)
 
 
-def _replay(file: Path) -> int:
+def _replay(file: Path, *, replicated: bool) -> int:
     seed, steps = read(file.read_text(encoding="utf-8"))
-    outcome = simulate(seed, steps)
+    outcome = simulate(seed, steps, replicated=replicated)
     for step, did in zip(outcome.steps, outcome.did, strict=False):
         print(f"{step}  # {did}")
     print(f"trace {outcome.digest} of {outcome.events} events")

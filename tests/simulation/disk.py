@@ -24,6 +24,7 @@ from relay.storage.observer import Writer
 from relay.storage.write_ahead import log_of
 from relay.wakeup import Wakeup
 from tests.simulation.network import Trace
+from tests.simulation.replica import Replica
 
 Manner = Literal["before", "torn", "after"]
 """When a process dies around a commit: before it begins, half written, or done and told to nobody."""
@@ -67,6 +68,7 @@ class Disk:
         folder: of all lives; each crash begins a new one with what the last one had synced.
         on_commit: called after each commit that stands, with a connection that reads.
         on_crash: called where a process has died, once the files of the next life are there.
+        replica: a second copy, which is told of each commit.
 
     Attributes:
         slowness: what pauses are multiplied by.
@@ -81,8 +83,10 @@ class Disk:
         trace: Trace,
         on_commit: Callable[[sqlite3.Connection], None],
         on_crash: Callable[[], None],
+        replica: Replica | None = None,
     ) -> None:
         self._folder = folder
+        self.replica = replica
         self._rng = rng
         self._trace = trace
         self._on_commit = on_commit
@@ -100,9 +104,14 @@ class Disk:
         """The path of the database's present life."""
         return self._folder / f"life-{self._life}" / DATABASE
 
-    def open(self, path: Path, on_rollback: Callable[[], None]) -> SimulatedRunner:
+    def open(self, path: Path, on_rollback: Callable[[], None], *, recorded: bool) -> SimulatedRunner:
         """Open the database: what relay calls in place of its own runner."""
-        self.runner = SimulatedRunner(self, path, on_rollback)
+        if self.replica is not None:
+            recorded = True
+            self.replica.follow(path)
+        self.runner = SimulatedRunner(self, path, on_rollback, recorded=recorded)
+        if self.replica is not None:
+            self.runner.replicate(self.replica.record)
         self.nursery.start_soon(self.runner.work)
         return self.runner
 
@@ -145,7 +154,7 @@ class Disk:
         self.commits += 1
         due = self._crash is not None and self._crash[0] <= self.commits
         before = self._files() if due else {}
-        run_group(runner._writer, group, runner._on_rollback, runner.health)
+        run_group(runner._writer, group, runner._on_rollback, runner.health, runner._replication)
         self._trace.note(f"commit {self.commits} of {len(group)}")
         if not due or self._crash is None:
             self._on_commit(runner._own_reader)
@@ -189,8 +198,8 @@ class SimulatedRunner(runners.InlineRunner):
         dead: whether its process is; then nothing of it gets anywhere.
     """
 
-    def __init__(self, disk: Disk, path: Path, on_rollback: Callable[[], None]) -> None:
-        super().__init__(path, on_rollback)
+    def __init__(self, disk: Disk, path: Path, on_rollback: Callable[[], None], *, recorded: bool = False) -> None:
+        super().__init__(path, on_rollback, recorded=recorded)
         self._writer: FaultyWriter
         self._disk = disk
         self._waiting: list[Waiting] = []
@@ -309,4 +318,6 @@ class SimulatedRunner(runners.InlineRunner):
     async def _end(self) -> None:
         runners._end(self._writer, self.health)
         self._scrubber.close()
+        if self._disk.replica is not None:
+            self._disk.replica.compare()
         await trio.lowlevel.checkpoint()

@@ -24,6 +24,7 @@ from tests.simulation.handset import Handset
 from tests.simulation.moves import Moves
 from tests.simulation.network import Network, Trace
 from tests.simulation.promises import Broken, Pointers
+from tests.simulation.replica import Replica
 from tests.simulation.server import Life, Server, on_disk
 from tests.simulation.steps import Step
 
@@ -46,6 +47,7 @@ class Outcome:
         digest: the hash of its trace: equal for the same seed and steps.
         events: how many things the trace has.
         did: what the steps did, in words.
+        changes: how many transactions a second copy was given.
     """
 
     seed: int
@@ -54,6 +56,7 @@ class Outcome:
     digest: str = ""
     events: int = 0
     did: list[str] = field(default_factory=list)
+    changes: int = 0
 
 
 class Run:
@@ -64,7 +67,7 @@ class Run:
         swept: whether retention has erased messages, of which no device is told.
     """
 
-    def __init__(self, seed: int, steps: Sequence[Step], folder: Path) -> None:
+    def __init__(self, seed: int, steps: Sequence[Step], folder: Path, *, replicated: bool = False) -> None:
         self.outcome = Outcome(seed, steps)
         self.rng = random.Random(f"run {seed}")
         self._letters = random.Random(f"words {seed}")
@@ -73,8 +76,14 @@ class Run:
         self._folder = folder
         self.network = Network(random.Random(f"network {seed}"), self.trace)
         self.pointers = Pointers(self.broken)
+        self.replica = Replica(folder, self.broken) if replicated else None
         self.disk = Disk(
-            folder / "server", random.Random(f"disk {seed}"), self.trace, self.pointers.look, self._crashed
+            folder / "server",
+            random.Random(f"disk {seed}"),
+            self.trace,
+            self.pointers.look,
+            self._crashed,
+            self.replica,
         )
         self.server = Server(self.disk, self.network, self.rng, self.clock, self.pointers, self.broken)
         self.tokens = self.server.tokens
@@ -179,13 +188,17 @@ class _Errors(logging.Handler):
             self._tell("no fault of its own", text)
 
 
-def simulate(seed: int, steps: Iterable[Step]) -> Outcome:
-    """Run the steps of a simulation on a new server, and return what became of it."""
+def simulate(seed: int, steps: Iterable[Step], *, replicated: bool = False) -> Outcome:
+    """Run the steps of a simulation on a new server, and return what became of it.
+
+    Args:
+        replicated: whether a second copy of the database is kept by changesets, and compared.
+    """
     place = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="relay-simulation-", dir=place if place.is_dir() else None))
     try:
         with seeded(seed):
-            made = Run(seed, list(steps), folder)
+            made = Run(seed, list(steps), folder, replicated=replicated)
             errors = _Errors(made.broken)
             logger = logging.getLogger("relay")
             level, propagates = logger.level, logger.propagate
@@ -204,6 +217,7 @@ def simulate(seed: int, steps: Iterable[Step]) -> Outcome:
                 logger.removeHandler(errors)
                 logger.setLevel(level)
                 logger.propagate = propagates
+            made.outcome.changes = made.replica.changes if made.replica else 0
             made.outcome.digest, made.outcome.events = made.trace.digest(), made.trace.count
             return made.outcome
     finally:

@@ -41,6 +41,11 @@ def test_no_promise_is_broken(first: int) -> None:
     assert f"{AT_ONCE} seeds, 0 failed" in done.stdout
 
 
+def test_a_second_copy_that_is_told_of_the_changes_alone_stays_equal() -> None:
+    done = simulation("--replicated", "--seeds", AT_ONCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def digests(*arguments: object) -> dict[str, str]:
     done = simulation("--digests", *arguments)
     lines = [

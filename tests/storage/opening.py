@@ -16,7 +16,7 @@ Note = Callable[[sqlite3.Connection], int]
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, inline: bool = False, rollbacks: list[int] | None = None
+    folder: Path, *, inline: bool = False, rollbacks: list[int] | None = None, recorded: bool = False
 ) -> AsyncIterator[Runner]:
     def count() -> None:
         if rollbacks is not None:
@@ -25,7 +25,8 @@ async def opened(
     if not folder.exists():
         folder.mkdir()
         make_database(folder / "relay.db")
-    async with open_runner(folder / "relay.db", inline=inline, readers=2, on_rollback=count) as runner:
+    place = folder / "relay.db"
+    async with open_runner(place, inline=inline, readers=2, recorded=recorded, on_rollback=count) as runner:
         yield runner
 
 
