@@ -12,10 +12,12 @@ import click
 import httpx
 import msgspec
 
-from benchmarks.connections import idle, resume
+from benchmarks.connections import idle, many_idle, resume
+from benchmarks.curves import accounts, connections, conversations, groups
 from benchmarks.frames import MismatchError
 from benchmarks.growth import alone, million, storm
 from benchmarks.machine import describe, filesystem
+from benchmarks.mixed import mixed, rates
 from benchmarks.report import Result, heading
 from benchmarks.retention import retention
 from benchmarks.search import search
@@ -31,9 +33,16 @@ WORKLOADS: dict[str, Callable[[Scale], Result]] = {
     "alone": alone,
     "small-group": partial(group, members=10),
     "large-group": partial(group, members=2000),
+    "many-idle": many_idle,
     "storm": storm,
     "long-resume": partial(resume, missed=99_000),
     "million": million,
+    "mixed": mixed,
+    "growth-rate": rates,
+    "growth-accounts": accounts,
+    "growth-connections": connections,
+    "growth-conversations": conversations,
+    "growth-groups": groups,
     "search": search,
     "retention": retention,
 }
