@@ -58,6 +58,7 @@ class Result:
             **times,
             "wall": self.usage.wall,
             "cpu": self.usage.server,
+            "others": self.usage.others / self.usage.wall,
             "missed": [str(t) for t in self.targets if not t.met],
             "parts": {kind: shares_of(sorted(took)) for kind, took in self.parts.items()},
             "curve": asdict(self.curve) if self.curve else None,

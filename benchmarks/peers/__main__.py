@@ -78,7 +78,7 @@ def main(only: tuple[str, ...], seconds: float, file: Path | None) -> None:
             figures = run(peer, seconds)
         except (MismatchError, OSError, AssertionError) as error:
             click.echo("\n".join([f"{peer.name}: FAILED: {error}", *getattr(error, "__notes__", [])]), err=True)
-            left_out.append(f"{peer.name} failed: {error}")
+            left_out.append(f"{peer.name} was left out: {error}")
             continue
         said = {"promise": peer.ack, "room_promise": peer.room_ack, "keeps": peer.keeps, "why": peer.why}
         servers[peer.name] = {"version": version, **said, **asdict(figures)}

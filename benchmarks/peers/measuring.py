@@ -21,9 +21,9 @@ PAIRS, IN_FLIGHT, WARM_UP = 50, 16, 1.0
 MEMBERS, WRITERS = 200, 5
 AT_ONCE = 16
 """Users who sign in at a time."""
-FEWEST, MOST_SECONDS = 200, 40
+FEWEST, MOST_SECONDS = 200, 24
 """A window is longer where a slow server has not confirmed so many messages, but not longer than this."""
-SETTLE_SECONDS = 90
+SETTLE_SECONDS = 150
 """Long enough for a server that syncs once a message on a slow disk."""
 
 
@@ -84,7 +84,7 @@ def signed_in(peer: Peer, server: Running, loop: Loop, talks: Sequence[tuple[str
     """Sign users in, and return their links.
 
     Raises:
-        MismatchError: one is refused, or all of them take longer than 90 seconds.
+        MismatchError: one is refused, or all of them take longer than SETTLE_SECONDS.
     """
     links = [peer.link(loop, user, talk, server) for user, talk in talks]
     waiting = deque(links)
