@@ -26,7 +26,7 @@ tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers results crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,8 +53,17 @@ bench: $(VENV)/.installed-dev ## Measure throughput, latency and memory on this 
 
 bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one run; those that are installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
-	npm install --silent --no-audit --no-fund --prefix benchmarks/peers
+	npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+# What fails or is not installed is left out, and the page says so.
+results: $(VENV)/.installed-dev ## Measure everything, twenty minutes on a quiet machine, and write benchmarks/RESULTS.md and its plots
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	-npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
+	@mkdir -p build && rm -f build/workloads.json build/peers.json
+	-$(BIN)/python -m benchmarks --all --json build/workloads.json
+	-$(BIN)/python -m benchmarks.peers --json build/peers.json
+	$(BIN)/python -m benchmarks.results build/workloads.json build/peers.json
 
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)

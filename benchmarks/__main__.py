@@ -4,7 +4,7 @@ import gc
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,33 +12,45 @@ import click
 import httpx
 import msgspec
 
-from benchmarks.connections import idle, resume
+from benchmarks.connections import idle, many_idle, resume
+from benchmarks.curves import accounts, connections, conversations, groups
 from benchmarks.frames import MismatchError
 from benchmarks.growth import alone, million, storm
 from benchmarks.machine import describe, filesystem
+from benchmarks.mixed import mixed, rates
 from benchmarks.report import Result, heading
 from benchmarks.retention import retention
 from benchmarks.search import search
 from benchmarks.server import scratch
 from benchmarks.workloads import Scale, direct, group, paced
 
-WORKLOADS: dict[str, Callable[[Scale], Result]] = {
-    "direct": direct,
-    "paced": paced,
-    "group": group,
-    "idle": idle,
-    "resume": resume,
-    "alone": alone,
-    "small-group": partial(group, members=10),
-    "large-group": partial(group, members=2000),
-    "storm": storm,
-    "long-resume": partial(resume, missed=99_000),
-    "million": million,
-    "search": search,
-    "retention": retention,
+WORKLOADS: dict[str, tuple[Callable[[Scale], Result], int]] = {
+    "direct": (direct, 14),
+    "paced": (paced, 13),
+    "group": (group, 14),
+    "idle": (idle, 20),
+    "resume": (resume, 8),
+    "alone": (alone, 14),
+    "small-group": (partial(group, members=10), 14),
+    "large-group": (partial(group, members=2000), 20),
+    "mixed": (mixed, 60),
+    "many-idle": (many_idle, 30),
+    "storm": (storm, 20),
+    "long-resume": (partial(resume, missed=99_000), 20),
+    "million": (million, 180),
+    "search": (search, 180),
+    "retention": (retention, 120),
+    "growth-rate": (rates, 55),
+    "growth-accounts": (accounts, 60),
+    "growth-connections": (connections, 45),
+    "growth-conversations": (conversations, 50),
+    "growth-groups": (groups, 45),
 }
+"""Each with the seconds that it takes, about, on two quiet cores."""
 BY_DEFAULT = ("direct", "paced", "group", "idle", "resume")
 """About a minute together. The others take longer, and run when they are asked for."""
+QUICKER = 4
+"""Times that a quick run takes less."""
 
 FILES = 16_384
 FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError)
@@ -51,7 +63,7 @@ FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError,
     type=click.Choice(list(WORKLOADS)),
     help="Run this; repeatable. Those behind `resume` run only so.",
 )
-@click.option("--all", "everything", is_flag=True, help="Run everything; half an hour.")
+@click.option("--all", "everything", is_flag=True, help="Run everything; a quarter of an hour.")
 @click.option("--seconds", type=click.FloatRange(0.5, 60), default=8, help="Length of each measured window.")
 @click.option("--quick", is_flag=True, help="Short windows and 500 idle connections: correct, but rough.")
 @click.option("--profile", type=click.Path(path_type=Path), help="Folder for cProfile files of the server.")
@@ -73,15 +85,26 @@ def main(
     scale = Scale(1, 0.5, 500, 5, profile) if quick else Scale(seconds, 1, 5000, 20, profile)
     with scratch() as folder:
         machine = describe(folder)
-    click.echo(f"{machine}\n\n{heading()}")
     chosen = only or (tuple(WORKLOADS) if everything else BY_DEFAULT)
-    results = {name: run(name, scale) for name in chosen}
-    if file:
-        kept = {name: result.figures() for name, result in results.items() if result}
-        file.write_bytes(msgspec.json.format(msgspec.json.encode({"machine": machine, "workloads": kept})) + b"\n")
-    failed = [name for name, result in results.items() if result is None]
-    if failed:
+    seconds_all = sum(WORKLOADS[name][1] for name in chosen) / (QUICKER if quick else 1)
+    click.echo(f"About {max(1, round(seconds_all / 60))} min on two quiet cores.", err=True)
+    click.echo(f"{machine}\n\n{heading()}")
+    results: dict[str, Result | None] = {}
+    for name in chosen:
+        results[name] = run(name, scale)
+        if file:
+            keep(file, machine, results)
+    if failed := [name for name, result in results.items() if result is None]:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def keep(file: Path, machine: str, results: Mapping[str, Result | None]) -> None:
+    """Write the figures so far, so that a run that is cut short leaves those that it has."""
+    kept = {name: result.figures() for name, result in results.items() if result}
+    failed = [name for name, result in results.items() if result is None]
+    told = {"machine": machine, "workloads": kept, "failed": failed}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
 
 
 def run(name: str, scale: Scale) -> Result | None:
@@ -90,7 +113,7 @@ def run(name: str, scale: Scale) -> Result | None:
     gc.collect()
     gc.disable()
     try:
-        result = WORKLOADS[name](scale)
+        result = WORKLOADS[name][0](scale)
     except FAILURES as error:
         lines = [f"{name}: FAILED: {type(error).__name__}: {error}", *getattr(error, "__notes__", [])]
         click.echo("\n".join(lines), err=True)

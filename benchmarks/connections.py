@@ -1,5 +1,7 @@
 """Connections rather than messages: thousands that stay silent, and one that comes back after a while."""
 
+from dataclasses import replace
+
 from benchmarks.frames import MismatchError
 from benchmarks.load import Client, connect_all
 from benchmarks.loop import Loop
@@ -47,6 +49,11 @@ def idle(scale: Scale) -> Result:
             Target("connections a second, hello to synced included", rate, 1000, "", at_least=True),
         ],
     )
+
+
+def many_idle(scale: Scale) -> Result:
+    """Open twice as many."""
+    return idle(replace(scale, connections=2 * scale.connections))
 
 
 def resume(scale: Scale, missed: int = MISSED) -> Result:

@@ -1,23 +1,21 @@
 """How the costs grow: with all coming back at once, with what is stored."""
 
-import random
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import httpx
-import msgspec
 
+from benchmarks.history import PAIR_COUNT, write_history
 from benchmarks.load import Client, connect_all
 from benchmarks.loop import Loop
 from benchmarks.machine import Reading, Usage
 from benchmarks.populated import WORDS
-from benchmarks.report import Result, Target, milliseconds, percentile
+from benchmarks.report import Curve, Result, Target, milliseconds, percentile
 from benchmarks.server import Server, prepared, running, serving
 from benchmarks.workloads import PAIR_USERS, Scale, pairs, saturate
 
-STORED, PAIR_COUNT, CALLS = 1_000_000, 200, 400
-YEAR = 365 * 86_400
+STORED, CALLS = (20_000, 200_000, 1_000_000), 400
 
 
 def alone(scale: Scale) -> Result:
@@ -70,19 +68,27 @@ def _again(server: Server, loop: Loop, client: Client) -> Client:
 
 
 def million(scale: Scale) -> Result:
-    """Start on a million stored messages, then read pages of history and search them."""
-    count = STORED if scale.connections >= 5000 else STORED // 50
-    users = [f"user{n:03d}" for n in range(PAIR_COUNT * 2)]
-    with prepared(users) as (folder, tokens):
-        with serving(folder, tokens) as server:
-            server.command("import", str(_written(folder, users, count)))
-        begun = time.perf_counter()
-        with serving(folder, tokens, scale.profile_of("million")) as server:
-            started = time.perf_counter() - begun
-            before = Reading.take(server.pid)
-            pages = _timed(server, users, lambda other, _: f"/api/messages/user/{other}?limit=50")
-            finds = _timed(server, users, lambda _, number: f"/api/search?q={WORDS[number % len(WORDS)]}")
-            usage = Usage.between(before, Reading.take(server.pid))
+    """Start on more and more stored messages up to a million, read pages of history, search and send."""
+    points, users = {}, [f"user{n:03d}" for n in range(PAIR_COUNT * 2)]
+    for count in STORED if scale.large else STORED[:1]:
+        with prepared([*users, *PAIR_USERS]) as (folder, tokens):
+            with serving(folder, tokens) as server:
+                server.command("import", str(write_history(folder, users, count)))
+            begun = time.perf_counter()
+            with serving(folder, tokens, scale.profile_of(f"million-{count}")) as server:
+                started = time.perf_counter() - begun
+                before = Reading.take(server.pid)
+                pages = _timed(server, users, lambda other, _: f"/api/messages/user/{other}?limit=50")
+                finds = _timed(server, users, lambda _, number: f"/api/search?q={WORDS[number % len(WORDS)]}")
+                usage, loop = Usage.between(before, Reading.take(server.pid)), Loop()
+                window = saturate(server, loop, pairs(server, loop), replace(scale, seconds=scale.seconds / 2))
+                loop.close()
+        points[count] = {
+            "until it takes connections, s": started,
+            "a page of history, p50, ms": percentile(sorted(pages), 0.5) * 1000,
+            "a search, p50, ms": percentile(sorted(finds), 0.5) * 1000,
+            "CPU of a message to one, µs": window.usage.server / window.acked * 1e6,
+        }
     middle, late = (milliseconds(percentile(sorted(finds), share)) for share in (0.5, 0.99))
     return Result(
         f"pages of 50 of {count:,} stored messages",
@@ -91,23 +97,8 @@ def million(scale: Scale) -> Result:
         f"search {middle}, {late}",
         usage,
         [Target(f"seconds to start with {count:,} messages", started, 2, "s")],
+        curve=Curve("stored messages", "stored messages", points),
     )
-
-
-def _written(folder: Path, users: list[str], count: int) -> Path:
-    """Write messages of a year, between pairs of users, to a file that can be imported."""
-    chosen, begun = random.Random(5), time.time() - YEAR
-    file = folder / "history.ndjson"
-    with file.open("wb") as lines:
-        for number in range(count):
-            sides = users[number % PAIR_COUNT], users[number % PAIR_COUNT + PAIR_COUNT]
-            sender, target = sides if chosen.random() < 0.5 else sides[::-1]
-            content = " ".join(chosen.choices(WORDS, k=chosen.randint(2, 40)))
-            when = begun + YEAR * number / count
-            meta = {"id": f"old-{number}", "sender_id": sender, "target_id": target, "timestamp": when}
-            envelope = {"type": "chat_message", "payload": {"content": content}, "meta": meta}
-            lines.write(msgspec.json.encode(envelope) + b"\n")
-    return file
 
 
 def _timed(server: Server, users: list[str], path: Callable[[str, int], str]) -> list[float]:

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import relay
+
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -93,6 +95,7 @@ def describe(folder: Path) -> str:
     found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     model = found[1] if found else platform.machine()
     return (
+        f"relay {relay.__version__}, {time.strftime('%d %B %Y').lstrip('0')}\n"
         f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, load {os.getloadavg()[0]:.2f}\n"
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, database on "
         f"{filesystem(folder)}, fdatasync of 4 KiB {sync_milliseconds(folder):.2f} ms (median)"

@@ -1,139 +1,236 @@
-"""Writes `benchmarks/RESULTS.md` and its plots from figures that were measured: `python -m benchmarks.results`.
+"""Writes `benchmarks/RESULTS.md` and its plots from figures that were measured: `make results` does all of it.
 
 python -m benchmarks --all --json build/workloads.json
 python -m benchmarks.peers --json build/peers.json
 python -m benchmarks.results build/workloads.json build/peers.json
+
+Every sentence about a figure is made from the figure. What was not measured, or failed, is named and left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-PLACE = Path(__file__).parent
-DURABLE = ("relay", "websockets and SQLite", "Prosody", "ejabberd")
-"""The servers that store a message on disk, or hand it to what does, before they confirm it."""
-STORED, OTHER = "#2f6fde", "#9aa4b2"
+from benchmarks import plots
+from benchmarks.peers.peer import IN_MEMORY, ON_DISK, ON_ITS_WAY
+from benchmarks.report import brief
 
+PLACE = Path(__file__).parent
+KEPT = (ON_DISK, ON_ITS_WAY, IN_MEMORY)
+BUSY, DISTURBED = 0.9, 0.15
+"""Shares of a core: a load that takes so much was the limit itself; other work that takes so much is told."""
+ALIKE = 0.1
+"""A difference of a tenth is none: so much one run differs from the next."""
+
+Workloads = Mapping[str, Mapping[str, Any]]
 Servers = Mapping[str, Mapping[str, Any]]
 
 
 @click.command()
-@click.argument("workloads", type=click.Path(exists=True, path_type=Path))
-@click.argument("peers", type=click.Path(exists=True, path_type=Path))
-def main(workloads: Path, peers: Path) -> None:
-    """Write RESULTS.md from the figures in WORKLOADS and PEERS."""
-    own, others = (msgspec.json.decode(path.read_bytes()) for path in (workloads, peers))
-    plot(others["servers"])
-    lines = ["# Results", "", *_top(own["machine"]), *_own(own["workloads"]), *_peers(others)]
-    (PLACE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+@click.argument("workloads", type=click.Path(path_type=Path))
+@click.argument("peers", type=click.Path(path_type=Path))
+@click.option("--folder", type=click.Path(path_type=Path), default=PLACE, help="Write there.")
+def main(workloads: Path, peers: Path, folder: Path) -> None:
+    """Write RESULTS.md from the figures in WORKLOADS and PEERS; one of the two may be missing."""
+    own, others = (msgspec.json.decode(path.read_bytes()) if path.exists() else {} for path in (workloads, peers))
+    if not own and not others:
+        raise click.ClickException(f"neither {workloads} nor {peers} is there: run `make results`")
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["# Results", "", *top(own.get("machine") or others["machine"])]
+    if own:
+        lines += [
+            *table(own["workloads"], own["failed"]),
+            *mixed(own["workloads"]),
+            *growth(own["workloads"], folder),
+        ]
+    if others:
+        lines += compared(others, folder)
+    file = folder / "RESULTS.md"
+    file.write_text("\n".join(lines).rstrip() + "\n")
+    click.echo(f"written: {file}")
 
 
-def _top(machine: str) -> Iterator[str]:
-    yield "Measured by the commands of [results.py](results.py), one after the other, with nothing else at work:"
+def top(machine: str) -> Iterator[str]:
+    """Say where it was measured, and how."""
+    yield "`make results` measured this and wrote this page, one workload after the other, on:"
     yield ""
     yield from (f"    {line}" for line in machine.splitlines())
     yield ""
-    yield "Load and server share the two cores. CPU is that of all threads of the server."
-    yield ""
-
-
-def _own(workloads: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "## relay"
-    yield ""
-    yield "| workload | throughput | p50 | p99 | p99.9 | CPU, or what else it cost |"
-    yield "|---|---|---|---|---|---|"
-    for figures in workloads.values():
-        times = " | ".join(_milliseconds(figures.get(name)) for name in ("p50", "p99", "p99.9"))
-        yield f"| {figures['workload']} | {figures['throughput']} | {times} | {figures['cost']} |"
-    missed = [target for figures in workloads.values() for target in figures["missed"]]
-    yield ""
-    yield "Every target was met." if not missed else "Targets that were missed:"
-    yield ""
-    yield from (f"    {target}" for target in missed)
-
-
-def _peers(others: Mapping[str, Any]) -> Iterator[str]:
-    servers: Servers = others["servers"]
-    yield "## Beside other servers"
-    yield ""
     yield (
-        "50 senders, 50 readers, 16 messages of each sender in flight, 200 bytes of text; then one sender who "
-        "waits for each ack. Each with the configuration in [peers](peers), in the same run. They do not promise "
-        "the same: what a sender knows once its message is confirmed stands beside the figures."
+        "Load and server share the cores. CPU is that of all threads of the server, by the system's books. "
+        "What each workload is, and what a run checks of every message, is in "
+        "[performance.md](../docs/topics/performance.md)."
     )
     yield ""
-    yield "![CPU of a message, and messages a second](results.svg)"
+
+
+def table(workloads: Workloads, failed: Sequence[str]) -> Iterator[str]:
+    """Tell what each workload showed, and what was missed."""
+    yield from ("## relay", "")
+    yield "| workload | throughput | p50 | p99 | p99.9 | CPU, or what else it cost |"
+    yield "|---|---|---|---|---|---|"
+    for one in workloads.values():
+        if not one["curve"] or one["count"]:
+            times = " | ".join(_milliseconds(one.get(name)) for name in ("p50", "p99", "p99.9"))
+            yield f"| {one['workload']} | {one['throughput']} | {times} | {one['cost']} |"
     yield ""
-    yield "| server | CPU a message | messages/s | ack p50, p99 | alone: ack p50 | memory | its ack means |"
-    yield "|---|---|---|---|---|---|---|"
-    for name, one in servers.items():
-        middle, late = one["ack"]
+    missed = [target for one in workloads.values() for target in one["missed"]]
+    yield "Of its targets it missed:" if missed else "Every target was met."
+    yield ""
+    yield from (f"    {' '.join(target.split()).removeprefix('NOT MET ')}" for target in missed)
+    yield from ([""] if missed else [])
+    yield from ((f"Failed, and left out: {', '.join(failed)}.", "") if failed else ())
+    disturbed = {name: one["others"] for name, one in workloads.items() if one["others"] > DISTURBED}
+    if disturbed:
+        most = max(disturbed.values())
         yield (
-            f"| {name} {one['version']} | {one['cpu']:.1f} µs | {one['rate']:,.0f} | {middle:.1f}, {late:.1f} ms "
-            f"| {one['alone']:.2f} ms | {one['memory']:.0f} MiB | {one['promise']} |"
+            f"The machine had other work, up to {most:.0%} of a core, during: {', '.join(disturbed)}. "
+            "Their times are too long."
         )
-    yield ""
-    yield from _compared(servers)
+        yield ""
 
 
-def _compared(servers: Servers) -> Iterator[str]:
-    """Say what relay's CPU of a message is beside each other's."""
-    if "relay" not in servers:
+def mixed(workloads: Workloads) -> Iterator[str]:
+    """Tell what mixed traffic showed, kind by kind."""
+    if (one := workloads.get("mixed")) is None:
         return
-    own = servers["relay"]["cpu"]
+    yield from ("## Mixed traffic at a fixed rate", "")
+    yield (
+        f"{one['workload'].capitalize()}, with 50,000 messages of a year in the database. An open loop: what "
+        "is due is done when it is due, whatever still waits, and its time counts from that moment, so that a "
+        "server that stands still for a while cannot hide it."
+    )
+    yield ""
+    yield from ("| what | count | p50 | p99 | p99.9 |", "|---|---|---|---|---|")
+    for kind, took in one["parts"].items():
+        times = " | ".join(_milliseconds(took.get(name)) for name in ("p50", "p99", "p99.9"))
+        yield f"| {kind} | {took['count']:,} | {times} |"
+    yield ""
+    yield "Messages, edits, reactions and typing count until they arrive, for each receiver. With fewer than 1,000"
+    yield "of a kind its p99.9 is the slowest."
+    yield ""
+
+
+def growth(workloads: Workloads, folder: Path) -> Iterator[str]:
+    """Draw how costs grow, and tell it."""
+    curves = {name: one["curve"] for name, one in workloads.items() if one["curve"]}
+    if curves:
+        yield from ("## How it grows", "")
+    for name, curve in curves.items():
+        points = {int(number): figures for number, figures in curve["points"].items()}
+        picture = f"plots/{name}.svg"
+        plots.lines(folder / picture, curve["axis"], points)
+        least, most = min(points), max(points)
+        yield from (f"### {curve['title'].capitalize()}", "", f"![{curve['title']}]({picture})", "")
+        told = [_grown(what, points[least][what], points[most][what]) for what in points[least]]
+        yield f"From {least:,} to {most:,}, which is {most / least:,.0f} times as many: {'; '.join(told)}."
+        yield ""
+
+
+def _grown(what: str, first: float, last: float) -> str:
+    name, _, unit = what.rpartition(", ")
+    name, unit = (name, f" {unit}") if name else (unit, "")
+    times = last / first if first else 0
+    change = (
+        "the same" if abs(times - 1) <= ALIKE else f"{times:.2g} times" if times < 100 else f"{times:,.0f} times"
+    )
+    return f"{name} {brief(first)}{unit} → {brief(last)}{unit} ({change})"
+
+
+def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Tell what other servers showed beside relay."""
+    servers: Servers = others["servers"]
+    yield from ("## Beside other servers", "")
+    yield (
+        "In one run, one server after the other, each with the configuration in [peers](peers): 50 senders with a "
+        "reader each, 16 messages of each sender in flight; then a group of 200 in which 5 write, 16 in flight, "
+        "and all read; 200 bytes of text. *Alone* is the median ack of one sender who waits for each. Each "
+        "message was checked: it came to each receiver once, in its sender's order."
+    )
+    yield ""
+    yield from (f"- {left}" for left in others["left_out"])
+    yield from ([""] if others["left_out"] else [])
+    if not servers:
+        return
+    columns = {
+        "CPU of a message, µs (less is better)": _each(servers, _message),
+        "CPU of a delivery to 200, µs (less is better)": _each(servers, _delivery),
+        "messages a second (more is better)": _each(servers, lambda one: float(one["pairs"]["rate"])),
+    }
+    kinds = {name: one["keeps"] for name, one in servers.items()}
+    plots.bars(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
+    yield from ("![CPU of a message, of a delivery, and messages a second](plots/peers.svg)", "")
+    yield "| server | CPU a message | messages/s | ack p50, p99 | alone | memory | CPU a delivery | deliveries/s |"
+    yield "|---|---|---|---|---|---|---|---|"
+    yield from (_row(name, one) for name, one in servers.items())
+    yield ""
+    limited = [name for name, one in servers.items() if max(one["pairs"]["busy"], one["room"]["busy"]) > BUSY]
+    if limited:
+        yield f"The load was at its limit beside {', '.join(limited)}: they can do more a second than this says."
+        yield ""
+    yield from ("What a sender knows once a message is confirmed:", "")
     for name, one in servers.items():
-        if name == "relay":
-            continue
-        more = one["cpu"] / own
-        said = f"{more:.1f} times relay's" if more >= 1 else f"{more:.0%} of relay's"
-        yield f"- {name}: the CPU of a message is {said}" + (
-            "." if name in DURABLE else "; it stores nothing first."
-        )
+        in_group = f"; in a group: {one['room_promise']}" if one["room_promise"] else ""
+        yield f"- **{name}**: {one['promise']}{in_group}."
+    yield ""
+    if "relay" in servers and len(servers) > 1:
+        yield from ("### What that says", "")
+        yield from _reading(servers, "CPU of a message", _message)
+        yield from _reading(servers, "CPU of a delivery in a group of 200", _delivery)
+
+
+def _message(one: Mapping[str, Any]) -> float:
+    return float(one["pairs"]["cpu"][0])
+
+
+def _delivery(one: Mapping[str, Any]) -> float:
+    return float(one["room"]["cpu"][1])
+
+
+def _each(servers: Servers, figure: Callable[[Mapping[str, Any]], float]) -> dict[str, float]:
+    return {name: figure(one) for name, one in servers.items()}
+
+
+def _row(name: str, one: Mapping[str, Any]) -> str:
+    pairs, many = one["pairs"], one["room"]["deliveries"]
+    middle, late = pairs["ack"]
+    return (
+        f"| {name} {one['version']} | {_message(one):.1f} µs | {pairs['rate']:,.0f} | {middle:.1f}, {late:.1f} ms "
+        f"| {one['alone']:.2f} ms | {pairs['memory']:.0f} MiB | {_delivery(one):.2f} µs | {many:,.0f} |"
+    )
+
+
+def _reading(servers: Servers, what: str, figure: Callable[[Mapping[str, Any]], float]) -> Iterator[str]:
+    """Say whom relay is ahead of and by how much, whom it is behind, and why."""
+    own = figure(servers["relay"])
+    times = {name: figure(one) / own for name, one in servers.items() if name != "relay"}
+    kept = {name: one["keeps"] for name, one in servers.items()}
+    ahead = {name: more for name, more in times.items() if more > 1 + ALIKE}
+    behind = {name: more for name, more in times.items() if more < 1 / (1 + ALIKE)}
+    alike = [name for name in times if name not in ahead and name not in behind]
+    yield f"**{what}**: {own:.2f} µs."
+    yield ""
+    if ahead:
+        told = [f"{name} ({kept[name]}) takes {more:.1f} times as much" for name, more in ahead.items()]
+        yield f"- Ahead of {len(ahead)} of {len(times)}: {'; '.join(told)}."
+    if alike:
+        yield f"- Like {', '.join(alike)}: the difference is within a tenth."
+    for name, more in behind.items():
+        one = servers[name]
+        yield f"- Behind {name}, which takes {more:.0%} of that: {one['keeps']}; {one['why']}."
+    stores = [name for name, one in servers.items() if name != "relay" and one["keeps"] != IN_MEMORY]
+    if stores and all(name in ahead for name in stores):
+        yield f"- Ahead of every server here that stores what it confirms: {', '.join(stores)}."
+    yield ""
 
 
 def _milliseconds(figure: float | None) -> str:
     return "" if figure is None else f"{figure:.2f} ms"
-
-
-def plot(servers: Servers) -> None:
-    """Draw the CPU of a message and the messages a second of each server, as `results.svg`."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "relay"  # the same figures give the same file
-    from matplotlib import patches, pyplot
-
-    names = list(reversed(list(servers)))
-    colours = [STORED if name in DURABLE else OTHER for name in names]
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 0.5 * len(names) + 1.4), sharey=True)
-    for axis, key, title in (
-        (axes[0], "cpu", "CPU of a message, µs (less is better)"),
-        (axes[1], "rate", "messages a second (more is better)"),
-    ):
-        _bars(axis, names, [servers[name][key] for name in names], colours)
-        axis.set_title(title, fontsize=10)
-    axes[0].legend(
-        handles=[patches.Patch(color=STORED), patches.Patch(color=OTHER)],
-        labels=["stores before it confirms", "confirms from memory"],
-        fontsize=8,
-        loc="lower right",
-    )
-    figure.tight_layout()
-    figure.savefig(PLACE / "results.svg", metadata={"Date": None})
-
-
-def _bars(axis: Any, names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> None:
-    bars = axis.barh(names, values, color=colours)
-    axis.bar_label(bars, fmt=lambda value: f"{value:,.0f}", padding=3, fontsize=9)
-    axis.set_xscale("log")
-    axis.margins(x=0.15)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from benchmarks.server import Server, running
 from benchmarks.workloads import Scale
 
 USERS, GROUPS, GROUP_SIZE, IN_FLIGHT = 30, 8, 10, 32
-MESSAGES, TURN, TURNS, COST_ROUNDS = 200_000, 4_000, 10, 9
+MESSAGES, TURN, TURNS, COST_ROUNDS = 200_000, 4_000, 6, 9
 WITHOUT = '[plugins]\nenabled = ["chat_message", "group_message", "group_event", "connection_event", "answers"]\n'
 SEED = 20_261
 

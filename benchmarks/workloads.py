@@ -27,6 +27,11 @@ class Scale:
     resumes: int
     profile: Path | None = None
 
+    @property
+    def large(self) -> bool:
+        """Tell whether what is stored has its whole size."""
+        return self.connections >= 5000
+
     def profile_of(self, name: str) -> Path | None:
         """Return where the profile of a workload goes, when one is wanted."""
         return self.profile / f"{name}.pstats" if self.profile else None

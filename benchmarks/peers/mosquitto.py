@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.frames import MismatchError
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import Peer, Running, StreamLink, debian, free_port, process, text_of
+from benchmarks.peers.peer import Peer, Running, StreamLink, Taken, Talk, debian, free_port, process, text_of
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK = 0x20, 0x30, 0x40, 0x90
 _CONFIG = """\
@@ -37,14 +37,15 @@ def _string(text: str) -> bytes:
 
 
 class _MqttLink(StreamLink):
-    def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
-        super().__init__(loop, user, other)
+    def __init__(self, loop: Loop, user: str, talk: Talk, server: Running) -> None:
+        super().__init__(loop, user, talk)
         self._number = 0
 
     def sign_in(self) -> None:
         """Connect with a session that lasts, and subscribe with QoS 1."""
+        mine = self.talk.other if self.talk.in_room else self.user
         connect = _string("MQTT") + bytes([4, 0]) + (0).to_bytes(2, "big") + _string(self.user)
-        subscribe = (1).to_bytes(2, "big") + _string(f"to/{self.user}") + bytes([1])
+        subscribe = (1).to_bytes(2, "big") + _string(f"to/{mine}") + bytes([1])
         self.write(_packet(0x10, connect) + _packet(0x82, subscribe))
 
     def say(self, names: Sequence[bytes]) -> None:
@@ -52,31 +53,28 @@ class _MqttLink(StreamLink):
         parts = []
         for name in names:
             self._number = self._number % 65_535 + 1
-            body = _string(f"to/{self.other}") + self._number.to_bytes(2, "big") + text_of(name)
+            body = _string(f"to/{self.talk.other}") + self._number.to_bytes(2, "big") + text_of(name)
             parts.append(_packet(_PUBLISH | 2, body))
         self.write(b"".join(parts))
 
-    def take(self, data: bytes, now: float) -> bytes:
-        """Count acks, pass on what arrived and confirm it, as QoS 1 demands."""
-        at, acks, confirmed = 0, 0, []
+    def read(self, data: bytes, now: float) -> Taken:
+        """Read what is whole; what arrived is confirmed, as QoS 1 demands."""
+        at, acks, confirmed, news = 0, 0, [], False
+        names: list[bytes] = []
         while (whole := _split(data, at)) is not None:
             kind, start, end = whole
             if kind & 0xF0 == _PUBLISH:
                 topic_end = start + 2 + int.from_bytes(data[start : start + 2], "big")
                 confirmed.append(_packet(_PUBACK, data[topic_end : topic_end + 2]))
-                self.delivered(data[topic_end + 2 : topic_end + 14], now)
+                names.append(data[topic_end + 2 : topic_end + 14])
             elif kind == _PUBACK:
                 acks += 1
             elif kind == _SUBACK:
-                self.signed_in = True
+                self.signed_in = news = True
             elif kind != _CONNACK or data[start + 1]:
                 raise MismatchError(f"a packet {kind:#x} of MQTT: {data[start:end]!r}")
             at = end
-        if confirmed:
-            self.write(b"".join(confirmed))
-        if acks:
-            self.acked(acks, now)
-        return data[at:]
+        return Taken(at, names, acks, b"".join(confirmed), news)
 
 
 def _split(data: bytes, at: int) -> tuple[int, int, int] | None:
@@ -92,7 +90,7 @@ def _split(data: bytes, at: int) -> tuple[int, int, int] | None:
 
 
 @contextmanager
-def _start(folder: Path, users: Sequence[str]) -> Iterator[Running]:
+def _start(folder: Path, users: Sequence[str], room: str) -> Iterator[Running]:
     port = free_port()
     config = folder / "mosquitto.conf"
     config.write_text(_CONFIG.format(port=port, folder=folder))
@@ -107,4 +105,5 @@ PEER = Peer(
     "apt-get install mosquitto",
     _start,
     _MqttLink,
+    "it is written in C and keeps messages in memory; a message that it confirmed is lost with the process",
 )

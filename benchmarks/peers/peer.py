@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,11 @@ from benchmarks.machine import memory_kib, process_seconds
 START_SECONDS, STOP_SECONDS = 40, 20
 TEXT_BYTES = 200
 """Bytes of each message's text: its name and what fills it up."""
+ON_DISK, ON_ITS_WAY, IN_MEMORY = (
+    "on disk when it confirms",
+    "on its way to disk when it confirms",
+    "in memory when it confirms",
+)
 NAME = rb"(\d{3}-\d{8})x"
 """A regular expression of the name that each text begins with: who sent it, and which of theirs it is."""
 
@@ -30,16 +35,62 @@ def text_of(name: bytes) -> bytes:
     return name.ljust(TEXT_BYTES, b"x")
 
 
+class Taken(NamedTuple):
+    """The meaning of a piece of the stream.
+
+    Attributes:
+        used: the bytes of it that were whole.
+        names: of the messages that arrived, in their order.
+        acks: own messages that were confirmed.
+        answer: bytes that the server is owed for it.
+        news: whether it changed the link, so that equal bytes mean something else the next time.
+    """
+
+    used: int
+    names: list[bytes]
+    acks: int = 0
+    answer: bytes = b""
+    news: bool = False
+
+
+class Shared:
+    """The last piece of the stream that one link of a room read, and its meaning.
+
+    The members of a room are often sent equal bytes. These are read once, or the load would cost more than the
+    server does.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.taken = Taken(0, [])
+
+
+@dataclass(frozen=True)
+class Talk:
+    """To whom a user of a link speaks.
+
+    Attributes:
+        other: the name of the other user, or that of the room.
+        in_room: whether that is a room, whose messages the user gets as well.
+        shared: what those who have this talk read.
+    """
+
+    other: str
+    in_room: bool = False
+    shared: Shared = field(default_factory=Shared)
+
+
 class Link(ABC):
-    """One user's connection, on which they speak with one other.
+    """One user's connection, on which they speak with one other, or in one room.
 
     Attributes:
         acked: called with the number of own messages that the server confirmed, and when.
-        delivered: called with the name of a message that arrived, and when.
+        delivered: called with the names of messages that arrived, in their order, and when. Equal bytes on links
+            of one room may bring the same list again.
     """
 
     acked: Callable[[int, float], None]
-    delivered: Callable[[bytes, float], None]
+    delivered: Callable[[list[bytes], float], None]
 
     @abstractmethod
     def open(self, port: int) -> None:
@@ -55,24 +106,45 @@ class Link(ABC):
 
     @abstractmethod
     def say(self, names: Sequence[bytes]) -> None:
-        """Send the messages with these names to the other user, in as few system calls as can be."""
+        """Send the messages with these names to the other user or the room, in as few system calls as can be."""
 
 
 class StreamLink(Connection, Link):
-    """A link over a TCP connection of its own: a class for each protocol fills in `sign_in`, `say` and `take`.
+    """A link over a TCP connection of its own: a class for each protocol fills in `sign_in`, `say` and `read`.
 
     Attributes:
         signed_in: the server knows who this is.
     """
 
-    def __init__(self, loop: Loop, user: str, other: str) -> None:
+    def __init__(self, loop: Loop, user: str, talk: Talk) -> None:
         super().__init__(loop, user)
-        self.other = other
+        self.talk = talk
         self.signed_in = False
 
     def is_ready(self) -> bool:
         """Tell whether the server knows who this is."""
         return self.signed_in
+
+    @abstractmethod
+    def read(self, data: bytes, now: float) -> Taken:
+        """Read what is whole at the start of `data`."""
+
+    def take(self, data: bytes, now: float) -> bytes:
+        """Read what has come, or take it as it was read for another; answer it, and pass it on."""
+        shared = self.talk.shared
+        if data == shared.data:
+            taken = shared.taken
+        else:
+            taken = self.read(data, now)
+            if taken.names and not taken.news:
+                shared.data, shared.taken = data, taken
+        if taken.answer:
+            self.write(taken.answer)
+        if taken.names:
+            self.delivered(taken.names, now)
+        if taken.acks:
+            self.acked(taken.acks, now)
+        return data[taken.used :]
 
 
 class Running(NamedTuple):
@@ -100,16 +172,24 @@ class Peer:
         ack: what a sender knows when its message is confirmed, in this configuration.
         version: asks which version is there; None where it is not installed.
         install: how to install it.
-        start: starts it in a folder, for these users.
-        link: makes a client.
+        start: starts it in a folder, for these users and, where one is asked for, a room that they are all in.
+        link: makes a client of a user.
+        why: the reason why a message may cost it less than it costs relay.
+        keeps: where a message is when it is confirmed.
+        room_ack: what a sender knows when a message to a room is confirmed, where that is something else.
+        echoes: whether who writes in a room gets their own message back.
     """
 
     name: str
     ack: str
     version: Callable[[], str | None]
     install: str
-    start: Callable[[Path, Sequence[str]], AbstractContextManager[Running]]
-    link: Callable[[Loop, str, str, Running], Link]
+    start: Callable[[Path, Sequence[str], str], AbstractContextManager[Running]]
+    link: Callable[[Loop, str, Talk, Running], Link]
+    why: str
+    keeps: str = IN_MEMORY
+    room_ack: str = ""
+    echoes: bool = True
 
 
 def debian(package: str) -> str | None:

@@ -7,21 +7,24 @@ from pathlib import Path
 import msgspec
 
 import relay
-from benchmarks.frames import Frame, masked
+from benchmarks.frames import Frame, SharedDecoder, masked
 from benchmarks.load import Client
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import Link, Peer, Running, text_of
+from benchmarks.peers.peer import ON_DISK, Link, Peer, Running, Talk, text_of
 from benchmarks.server import running
 
 _BLANK = b"@" * 12
 
 
 class _RelayLink(Link):
-    def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
+    def __init__(self, loop: Loop, user: str, talk: Talk, server: Running) -> None:
         self._client = Client(loop, user, server.tokens[user], f"bench-{user}")
+        if talk.in_room:
+            self._client.decode = _DECODE
         self._client.handle(self._receive)  # from `synced` on
-        message = {"type": "chat_message", "payload": {"content": text_of(_BLANK).decode()}}
-        message["meta"] = {"target_id": other, "id": _BLANK.decode()}
+        self._kind = "group_message" if talk.in_room else "chat_message"
+        message = {"type": self._kind, "payload": {"content": text_of(_BLANK).decode()}}
+        message["meta"] = {"target_id": talk.other, "id": _BLANK.decode()}
         self._frame = masked(msgspec.json.encode(message))
 
     def open(self, port: int) -> None:
@@ -40,19 +43,33 @@ class _RelayLink(Link):
         return self._client.synced_at > 0
 
     def _receive(self, client: Client, frames: list[Frame], now: float) -> None:
-        acks = 0
-        for frame in frames:
-            if frame.type == "ack":
-                acks += 1
-            elif frame.type == "chat_message":
-                self.delivered(frame.meta.id.encode(), now)
-        if acks:
-            self.acked(acks, now)
+        if frames is not _LAST.frames:
+            _LAST.frames = frames
+            _LAST.names = [frame.meta.id.encode() for frame in frames if frame.type == self._kind]
+            _LAST.acks = sum(frame.type == "ack" for frame in frames)
+        if _LAST.names:
+            self.delivered(_LAST.names, now)
+        if _LAST.acks:
+            self.acked(_LAST.acks, now)
+
+
+class _Last:
+    """The last list of frames that was read: members of a group get the same one (`SharedDecoder`)."""
+
+    frames: list[Frame] | None = None
+    names: list[bytes] = []
+    acks = 0
+
+
+_LAST, _DECODE = _Last(), SharedDecoder()
 
 
 @contextmanager
-def _start(folder: Path, users: Sequence[str]) -> Iterator[Running]:
+def _start(folder: Path, users: Sequence[str], room: str) -> Iterator[Running]:
     with running(users) as server:
+        if room:
+            body = {"name": "Benchmark", "group_id": room, "members": list(users)}
+            server.rest(users[0], "POST", "/api/groups", body)
         yield Running(server.port, [server.pid], server.tokens)
 
 
@@ -63,4 +80,7 @@ PEER = Peer(
     "this tree",
     _start,
     _RelayLink,
+    "",
+    keeps=ON_DISK,
+    echoes=False,
 )

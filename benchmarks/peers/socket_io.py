@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.frames import masked
 from benchmarks.loop import Loop
-from benchmarks.peers.peer import NAME, Peer, Running, free_port, process, text_of
+from benchmarks.peers.peer import NAME, Peer, Running, Talk, free_port, process, text_of
 from benchmarks.peers.websocket import WebSocketLink
 
 _HERE = Path(__file__).parent
@@ -18,8 +18,9 @@ _NAME = re.compile(NAME)
 
 
 class _SocketIoLink(WebSocketLink):
-    def __init__(self, loop: Loop, user: str, other: str, server: Running) -> None:
-        super().__init__(loop, user, other, f"/socket.io/?EIO=4&transport=websocket&user={user}")
+    def __init__(self, loop: Loop, user: str, talk: Talk, server: Running) -> None:
+        room = f"&room={talk.other}" if talk.in_room else ""
+        super().__init__(loop, user, talk, f"/socket.io/?EIO=4&transport=websocket&user={user}{room}")
         self._number = 0
 
     def say(self, names: Sequence[bytes]) -> None:
@@ -27,17 +28,17 @@ class _SocketIoLink(WebSocketLink):
         parts = []
         for name in names:
             self._number += 1
-            event = f'42{self._number}["say","{self.other}","'.encode() + text_of(name) + b'"]'
+            event = f'42{self._number}["say","{self.talk.other}","'.encode() + text_of(name) + b'"]'
             parts.append(masked(event))
         self.write(b"".join(parts))
 
-    def take_text(self, text: bytes, now: float) -> int:
-        """Take a packet, and return how many messages it acks."""
+    def read_text(self, text: bytes) -> bytes | int:
+        """Read a packet: an ack, a message, or a step of the greeting."""
         if text.startswith(b"43"):
             return 1
         if text.startswith(b"42"):
-            self.delivered(found[1] if (found := _NAME.search(text)) else b"", now)
-        elif text.startswith(b"40"):
+            return found[1] if (found := _NAME.search(text)) else b""
+        if text.startswith(b"40"):
             self.signed_in = True
         elif text.startswith(b"0"):
             self.write(masked(b"40"))
@@ -47,7 +48,7 @@ class _SocketIoLink(WebSocketLink):
 
 
 @contextmanager
-def _start(folder: Path, users: Sequence[str]) -> Iterator[Running]:
+def _start(folder: Path, users: Sequence[str], room: str) -> Iterator[Running]:
     port = free_port()
     with process([shutil.which("node") or "node", _HERE / "socket_io.js", str(port)], folder, port) as pid:
         yield Running(port, [pid])
@@ -67,4 +68,5 @@ PEER = Peer(
     "npm install in benchmarks/peers",
     _start,
     _SocketIoLink,
+    "it hands a message on and keeps nothing: no commit, no order over connections, nothing for who is away",
 )

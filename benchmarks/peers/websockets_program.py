@@ -13,16 +13,19 @@ waiting: asyncio.Queue[tuple[ServerConnection, str, str, str]] = asyncio.Queue()
 
 
 async def talk(connection: ServerConnection) -> None:
-    """Take the messages of one user."""
-    user = urllib.parse.urlsplit(connection.request.path).path[1:] if connection.request else ""
-    connections.setdefault(user, set()).add(connection)
+    """Take the messages of one user, who hears what is said to any of the names in the path."""
+    path = urllib.parse.urlsplit(connection.request.path).path[1:] if connection.request else ""
+    names = path.split("/")  # the user's own, and those of rooms
+    for name in names:
+        connections.setdefault(name, set()).add(connection)
     await connection.send('{"hello":true}')
     try:
         async for frame in connection:
             message = json.loads(frame)
-            await waiting.put((connection, user, message["to"], message["text"]))
+            await waiting.put((connection, names[0], message["to"], message["text"]))
     finally:
-        connections[user].discard(connection)
+        for name in names:
+            connections[name].discard(connection)
 
 
 def store(path: str) -> sqlite3.Connection:
