@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e import misbehaving
-from tests.e2e.server import Tables
+from tests.e2e.server import NO_TLS, Tables
 from tests.e2e.wire import PATIENCE, hello
 from tests.e2e.world import Device, World, unique
 
@@ -119,7 +119,7 @@ class Odd:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.http = httpx.Client(base_url=world.server.url, timeout=PATIENCE, trust_env=False)
+        self.http = httpx.Client(base_url=world.server.url, timeout=PATIENCE, trust_env=False, verify=NO_TLS)
         self.mallory = world.device("mallory")
 
     def standing(self) -> Any:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import selectors
+import socket
+import time
+from collections.abc import Iterable
+from typing import cast
 
 import pytest
-import trio
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.frames import encode_frame
@@ -63,40 +67,50 @@ def test_after_a_kill_nobody_is_shown_who_is_not_there(make_world: MakeWorld) ->
     back.close()
 
 
-async def connect(server: Server, token: str, client_id: str) -> trio.SocketStream:
-    """Connect a device up to `synced`, in two packets."""
-    stream = await trio.open_tcp_stream(*server.address)
-    hello = {"event": "hello", "token": token}
-    said = {"type": "connection_event", "payload": hello, "meta": {"client_id": client_id}}
-    await stream.send_all(UPGRADE + encode_frame(json.dumps(said).encode()))
-    seen = b""
-    while b'"synced"' not in seen:
-        part = await stream.receive_some(16384)
-        assert part, seen[-300:]
-        seen += part
-    return stream
+def begin(server: Server, token: str) -> socket.socket:
+    """Ask for a connection and say hello on it, and wait for nothing."""
+    wire = socket.create_connection(server.address, PATIENCE)
+    said = {
+        "type": "connection_event",
+        "payload": {"event": "hello", "token": token},
+        "meta": {"client_id": "phone"},
+    }
+    wire.sendall(UPGRADE + encode_frame(json.dumps(said).encode()))
+    return wire
 
 
-async def storm(server: Server, tokens: dict[str, str], rounds: int) -> None:
+def wait_synced(wires: list[socket.socket]) -> None:
+    """Read what comes on any of them, until each is `synced`."""
+    with selectors.DefaultSelector() as waiting:
+        for wire in wires:
+            waiting.register(wire, selectors.EVENT_READ, bytearray())
+        while waiting.get_map():
+            ready = waiting.select(2 * PATIENCE)
+            assert ready, f"{len(waiting.get_map())} are not there"
+            for key, _ in ready:
+                wire = cast(socket.socket, key.fileobj)
+                part = wire.recv(16384)
+                assert part, key.data[-300:]
+                key.data.extend(part)
+                if b'"synced"' in key.data:
+                    waiting.unregister(wire)
+
+
+def storm(server: Server, tokens: Iterable[str], rounds: int) -> None:
     """Connect everybody at once, cut them all at once, and so on; they are there at the end."""
-    streams: list[trio.SocketStream] = []
-    for number in range(rounds):
-        for stream in streams:
-            await trio.aclose_forcefully(stream)
-        streams = []
-
-        async def come(user: str) -> None:
-            streams.append(await connect(server, tokens[user], "phone"))  # noqa: B023 - awaited in this round
-
-        with trio.fail_after(2 * PATIENCE):
-            async with trio.open_nursery() as nursery:
-                for user in tokens:
-                    nursery.start_soon(come, user)
-        if number == 0:
-            await trio.sleep(0.5)
-    await trio.sleep(1.5)
-    for stream in streams:
-        await trio.aclose_forcefully(stream)
+    wires: list[socket.socket] = []
+    try:
+        for number in range(rounds):
+            for wire in wires:
+                wire.close()
+            wires = [begin(server, token) for token in tokens]
+            wait_synced(wires)
+            if number == 0:
+                time.sleep(0.5)
+        time.sleep(1.5)
+    finally:
+        for wire in wires:
+            wire.close()
 
 
 def test_two_thousand_that_reconnect_at_once_are_told_of_once(make_world: MakeWorld) -> None:
@@ -108,7 +122,7 @@ def test_two_thousand_that_reconnect_at_once_are_told_of_once(make_world: MakeWo
     watcher = world.device("watcher", "watcher")
     for start in range(0, CLIENTS, 200):
         follow(watcher, *users[start : start + 200])
-    trio.run(storm, world.server, {user: world.tokens[user] for user in users}, 3)
+    storm(world.server, [world.tokens[user] for user in users], 3)
     told = statuses(watcher, dict.fromkeys(users, "online"))
     print(f"{len(told)} status frames for {CLIENTS} clients that came, and came back twice")
     assert sorted(told) == sorted((user, "online") for user in users)

@@ -15,7 +15,7 @@ import pytest
 
 from relay.services import totp
 from tests.e2e.frames import encode_frame
-from tests.e2e.server import Tables
+from tests.e2e.server import NO_TLS, Tables
 from tests.e2e.wire import request
 from tests.e2e.world import World
 
@@ -53,7 +53,7 @@ class Run:
         self.secrets = {"password": PASSWORD, "new password": OTHER, "wrong password": WRONG}
         self.secrets["webhook's secret"] = WEBHOOK
         self.answers: list[str] = []
-        self.rest = httpx.Client(base_url=world.server.url, timeout=20, trust_env=False)
+        self.rest = httpx.Client(base_url=world.server.url, timeout=20, trust_env=False, verify=NO_TLS)
 
     def told(self, method: str, path: str, token: str | None = None, **given: Any) -> Any:
         """Call, and return an answer that may tell a secret."""

@@ -13,7 +13,7 @@ import httpx
 
 from tests.e2e.crashing import copied
 from tests.e2e.disks import MIB, tmpfs
-from tests.e2e.server import Server, Tables
+from tests.e2e.server import NO_TLS, Server, Tables
 from tests.e2e.wire import Gone
 from tests.faults.files import check_whole
 from tests.faults.ledger import Broken, Ledger
@@ -105,7 +105,10 @@ class Stage:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.server.url}/readyz", timeout=10, trust_env=False).status_code == 200
+            return (
+                httpx.get(f"{self.server.url}/readyz", timeout=10, trust_env=False, verify=NO_TLS).status_code
+                == 200
+            )
         except httpx.TransportError as error:
             raise Gone(str(error)) from error
 

@@ -22,7 +22,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from tests.e2e.browser.tab import HELPERS, POLL_SECONDS, Failed, Tab
 from tests.e2e.wire import PATIENCE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 MOST_BYTES = 1 << 26
 
 NEEDLESS = ("SpareRendererForSitePerProcess", "WebUIOmniboxPopup", "WebUIOmniboxFullPopup", "WebUIOmniboxAimPopup")
