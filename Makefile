@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 JS := tests/js/node_modules
 TSC := $(JS)/.bin/tsc
 PYTEST := $(BIN)/python -m pytest
-# About a minute of the end-to-end tests, with something of everything that the program is made of.
-PROGRAM_TESTS := $(addprefix tests/e2e/test_,program.py delivery.py resume.py ending.py tls.py bots.py \
-	attachments.py reloading.py notifications.py)
+# Half a minute of the end-to-end tests, with something of everything that the program is made of.
+PROGRAM_TESTS := $(addprefix tests/e2e/test_,debian_package.py program.py one_file.py delivery.py ending.py tls.py \
+	supervision.py reloading.py notifications.py)
 # End-to-end tests wait for browsers, timers and disks for a part of their time: three of them share two processors.
 WORKERS = $(shell expr 3 '*' $$(getconf _NPROCESSORS_ONLN) / 2)
 # $(call tests,WHICH): run them. With ARGS one of the two runs may find no test, which pytest ends with 5.
@@ -109,8 +109,8 @@ binary: dist/relay ## Make the program for machines without Python in dist: a fo
 deb: build/.deb ## Make the Debian package of the program in dist
 
 test-binary: build/.deb ## Run end-to-end tests against the program (ARGS="tests/e2e" for all of them)
-	RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay \
-		$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m e2e $(or $(ARGS),$(PROGRAM_TESTS))
+	@export RELAY_BIN=$$($(BIN)/python -c "from release.binary import FOLDER; print(FOLDER)")/relay; \
+		$(call tests,-n $(WORKERS) --dist loadfile --no-loadscope-reorder -m e2e $(if $(ARGS),,$(PROGRAM_TESTS)))
 
 # One run makes all forms of the program. It is made anew when anything that goes into it has changed.
 dist/relay: $(VENV)/.installed-dev LICENSE $(shell find relay plugins config release -type f -not -name "*.pyc")

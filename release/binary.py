@@ -28,6 +28,7 @@ NAME: Final = f"relay-{relay.__version__}-{platform.system().lower()}-{platform.
 FOLDER: Final = DIST / NAME
 ONE_FILE: Final = DIST / "relay"
 ARCHIVE: Final = DIST / f"{NAME}.tar.gz"
+_TOOLS: Final = ("objdump", "objcopy", "ldd")
 _SYMBOLS: Final = re.compile(rb"\bGLIBC_2\.(\d+)")
 
 
@@ -35,6 +36,8 @@ def main() -> None:
     """Make the program in both forms, and print how large they are and how fast they start."""
     if sys.platform != "linux":
         raise SystemExit(f"the program is made for Linux, on Linux; this is {sys.platform}")
+    if missing := lacking():
+        raise SystemExit(f"the program cannot be made here: {missing}")
     build()
     print(f"{_megabytes(ONE_FILE)} MB  {ONE_FILE.relative_to(ROOT)}")
     print(f"{_megabytes(ARCHIVE)} MB  {ARCHIVE.relative_to(ROOT)}")
@@ -43,6 +46,24 @@ def main() -> None:
     for what, program in (("folder", FOLDER / "relay"), ("one file", ONE_FILE)):
         cold, warm = start_seconds(program, cold=True), start_seconds(program)
         print(f"{what}: listens {cold:.2f} s after a first start, {warm:.2f} s after the next")
+
+
+def lacking() -> str | None:
+    """Return what PyInstaller needs and does not find here, and how to come by it; None if all is there."""
+    absent = [name for name in _TOOLS if shutil.which(name) is None]
+    if absent:
+        return f"there is no {', '.join(absent)}; on Debian: apt install binutils libc-bin"
+    from PyInstaller.depend.bindepend import PythonLibraryNotFoundError, get_python_library_path
+
+    try:
+        get_python_library_path()
+    except PythonLibraryNotFoundError:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return (
+            f"the shared library of {sys.executable} is not there; on Debian: apt install libpython{version}; a"
+            " Python that was built by hand, or by pyenv, needs --enable-shared"
+        )
+    return None
 
 
 def build() -> None:

@@ -42,6 +42,8 @@ def main() -> None:
     """Make the package, and say where it is."""
     if not FOLDER.is_dir():
         raise SystemExit(f"there is no {FOLDER.relative_to(ROOT)}: make binary")
+    if shutil.which("dpkg-deb") is None:
+        raise SystemExit("there is no dpkg-deb, which makes the package")
     architecture = _output("dpkg", "--print-architecture")
     lay_out(TREE, architecture)
     package = DIST / f"relay-server_{relay.__version__}_{architecture}.deb"

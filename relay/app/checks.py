@@ -114,10 +114,7 @@ def _at_odds(settings: Settings) -> Iterator[str]:
 
 
 def _unused(settings: Settings, registry: Registry) -> Iterator[str]:
-    """Yield a warning for each option or type that no plugin declares; it may be a typing error."""
-    for name in settings.types:
-        if name not in registry.types:
-            yield f"[types.{name}]: no plugin declares this message type; there are: {', '.join(registry.types)}"
+    """Yield a warning for each table of options that no plugin reads; its name may be a typing error."""
     loaded = {plugin.name for plugin in registry.loaded}
     broken = {plugin.name for plugin in registry.broken}
     for name in settings.plugins.options:

@@ -26,7 +26,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,10 @@ from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that end no server, though each of them ends a process that knows nothing of it."""
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *_HARMLESS)
 _SAME_SIGNAL_SECONDS: Final = 0.1
 
 
@@ -82,6 +85,7 @@ async def serve(
         CannotListen: the port cannot be had.
         TlsProblem: the certificate or its key cannot be used.
     """
+    _ignore_signals(_HARMLESS)  # the upgrade of a large database takes minutes, and is not to end halfway
     database = await trio.Path(settings.storage.path).absolute()
     is_new = not await database.exists()
     if is_new:  # where the server cannot serve, it leaves no database behind
@@ -98,24 +102,24 @@ async def serve(
             try:
                 await _serve(engine, to_the_end.enter_context(_received()), files, tell, first_steps)
             finally:
-                _ignore_signals()  # many at once, with no event loop to take them, would fill the stack
+                _ignore_signals(_SIGNALS)  # many at once, with no event loop to take them, would fill the stack
     _log.info("stopped; everything is stored, and the database is closed")
 
 
 @contextmanager
 def _received() -> Iterator[AsyncIterator[int]]:
-    """Receive the signals that end a server, and the one that has it read its settings again.
+    """Receive the signals that end a server, the one that has it read its settings again, and those without a use.
 
     From the end on they are ignored, as the process ends anyway.
     One that comes while the database is closed, or later, must not interrupt that nor change the exit code.
     """
-    _ignore_signals()  # what trio puts back at the end, and has late ones delivered to
+    _ignore_signals(_SIGNALS)  # what trio puts back at the end, and has late ones delivered to
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         yield signals
 
 
-def _ignore_signals() -> None:
-    for number in _SIGNALS:
+def _ignore_signals(numbers: Iterable[signal.Signals]) -> None:
+    for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -240,16 +244,19 @@ async def _signals(
     end: Callable[[], object],
     cut: Callable[[], Awaitable[object]],
 ) -> None:
-    """Read the settings again at SIGHUP; drain at the first other signal, end at once at the second.
+    """Read the settings again at SIGHUP; drain at the first SIGTERM or SIGINT, end at once at the second.
 
-    Ctrl-C reaches all processes of a terminal, and one of them may pass it on to this one, as the program in one
-    file does: what comes that soon after the first is the same signal.
+    Log rotators and habit send SIGUSR1 and SIGUSR2, which other servers have a use for. Ctrl-C reaches all
+    processes of a terminal, and one of them may pass it on to this one, as the program in one file does: what
+    comes that soon after the first is the same signal.
     """
     first: float | None = None
     async for number in signals:
         if number == signal.SIGHUP:
             _log.info("SIGHUP: the settings are read again")
             reload()
+        elif number in _HARMLESS:
+            _log.info("%s has no use here; SIGHUP has the settings read again", signal.Signals(number).name)
         elif first is None:
             first = trio.current_time()
             _log.info("%s: draining", signal.Signals(number).name)

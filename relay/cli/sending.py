@@ -87,7 +87,7 @@ def _payload(type_name: str | None, text: str) -> dict[str, Any]:
 def _run(url: str, token: str, type_name: str | None, envelope: dict[str, Any], timeout: float) -> dict[str, Any]:
     import trio
 
-    from relay.client import RelayError, RestClient
+    from relay.client import RelayError, RelayOffline, RestClient
     from relay.client.address import parse
 
     async def work() -> dict[str, Any]:
@@ -97,7 +97,9 @@ def _run(url: str, token: str, type_name: str | None, envelope: dict[str, Any], 
     try:
         return trio.run(work)
     except RelayError as error:
-        raise Failure(error.message) from None
+        untrusted = isinstance(error, RelayOffline) and not error.retry
+        hint = "; SSL_CERT_FILE names a file with the certificates to trust" if untrusted else ""
+        raise Failure(f"{error.message}{hint}") from None
     except (ValueError, TypeError) as error:  # a wrong address, or text that JSON cannot hold
         raise Failure(str(error)) from None
 

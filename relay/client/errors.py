@@ -54,10 +54,13 @@ class RelayError(protocol.RelayError):
 
 
 class RelayOffline(RelayError):
-    """There is no connection to ask, or it broke before the answer; asking again may work."""
+    """There is no connection to ask, or it broke before the answer; asking again may work.
 
-    def __init__(self, message: str) -> None:
-        super().__init__("offline", message, retry=True)
+    It does not where `retry` is false: the server's certificate is one that this machine does not trust.
+    """
+
+    def __init__(self, message: str, retry: bool = True) -> None:
+        super().__init__("offline", message, retry=retry)
 
 
 class RelayClosed(Exception):

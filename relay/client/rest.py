@@ -113,7 +113,7 @@ class RestClient:
             # None rather than {}: httpx would strip a query that is already in the path.
             answer = await self._http.request(method, path, params=query or None, content=content, headers=sent)
         except httpx.HTTPError as error:
-            raise RelayOffline(f"{method} {path}: {said(error)}") from error
+            raise RelayOffline(f"{method} {path}: {said(error)}", retry=not _of_certificate(error)) from error
         if answer.is_success:
             return _decoded(answer)
         raise _refusal(answer)
@@ -130,6 +130,13 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def _of_certificate(error: BaseException | None) -> bool:
+    """Return whether a call failed as the server's certificate is not trusted, which waiting does not change."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _decoded(answer: httpx.Response) -> Any:

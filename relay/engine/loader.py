@@ -85,12 +85,12 @@ def load_plugins(settings: Settings, paths: Claimed, *, log_problems: bool = Tru
         paths=paths,
     )
     registry.remarks += _nothing_to_require(registry, plugins.required)
+    registry.remarks += override_types(registry, settings.types)
     if log_problems:
         for broken in registry.broken:
             _log.error("%s", broken)
         for remark in registry.remarks:
             _log.warning("%s", remark)
-    override_types(registry, settings.types)
     return registry
 
 

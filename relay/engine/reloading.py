@@ -199,7 +199,8 @@ class Reloader:
                 raise _refused(name, broken.reason)
         own = next(loaded.types for loaded in candidate.loaded if loaded.name == name)
         changes = {type_: settings.types[type_] for type_ in own if type_ in settings.types}
-        override_types(candidate, changes)
+        for remark in override_types(candidate, changes):
+            _log.warning("%s", remark)
         kept = {type_: place for type_, place in candidate.priorities.items() if type_ not in own}
         chosen = {type_: one.priority for type_, one in changes.items() if one.priority is not None}
         candidate.priorities = kept | chosen

@@ -205,11 +205,14 @@ async def test_a_server_without_users_says_how_to_begin(
                 await world.user("alice")
 
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
 @pytest.fixture
 def own_process() -> Iterator[None]:
     """Leave the garbage collector and the signals as they were; a server sets them for its whole process."""
     before = gc.get_threshold()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -246,3 +249,24 @@ async def test_a_whole_server_says_where_it_listens_and_serves_there(tmp_path: P
                 await serve(settings, announce)
             nursery.cancel_scope.cancel()
     assert len(said) == 1
+
+
+@pytest.mark.usefixtures("own_process")
+async def test_a_start_goes_on_at_a_signal_that_ends_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []  # what would have ended the process
+    for number in SIGNALS[2:]:
+        signal.signal(number, lambda number, _frame: ended.append(number))
+
+    @asynccontextmanager
+    async def opened(*_arguments: object, **_named: object) -> AsyncIterator[None]:
+        for number in SIGNALS[2:]:
+            signal.raise_signal(number)
+        raise StorageError("the start got as far as this")
+        yield
+
+    monkeypatch.setattr("relay.app.server.open_engine", opened)
+    with pytest.raises(StorageError, match="as far as this"):
+        await serve(settings_for(tmp_path, RELAY_SERVER__PORT="0"))
+    assert ended == []

@@ -92,7 +92,7 @@ def test_tls_files_that_cannot_be_used_fail_the_check(run: Run, folder: Path) ->
         ('[accounts]\nregistration = "open"\n', "anybody who reaches the server"),
         ('[plugins]\ndirectories = ["absent"]\n', "there is no folder"),
         ('[plugins.chat_massage]\ncolour = "red"\n', "no such plugin is loaded"),
-        ("[types.chat_massage]\npriority = 1\n", "no plugin declares this message type"),
+        ("[types.chat_massage]\npriority = 1\n", "no plugin adds a message type of that name"),
     ],
 )
 def test_what_looks_wrong_is_a_warning(run: Run, folder: Path, text: str, warning: str) -> None:

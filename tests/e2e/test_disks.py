@@ -254,11 +254,15 @@ def test_a_second_server_is_refused_though_the_lock_file_was_deleted(
     assert ready(world)["database_writes"] is True
 
 
-def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    with open("/dev/full", "wb") as full:
-        command = [*RELAY, "serve", "--config", str(server.config)]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=full, stderr=full)
+@pytest.mark.parametrize("on_full_disk", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
+def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(
+    tmp_path: Path, on_full_disk: tuple[str, ...]
+) -> None:
+    server = Server(tmp_path)  # without users: it has how to begin to tell
+    command = [*RELAY, "serve", "--config", str(server.config)]
+    with open("/dev/full", "wb") as full, server.log.open("wb") as log:
+        streams = {name: full if name in on_full_disk else log for name in ("stdout", "stderr")}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment(), **streams)
     try:
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -271,3 +275,5 @@ def test_a_server_whose_output_goes_to_a_full_disk_serves_all_the_same(tmp_path:
     finally:
         process.terminate()
         assert process.wait(PATIENCE) == 0
+    if "stderr" not in on_full_disk:
+        assert "standard output cannot be written to: No space left on device" in server.log.read_text()

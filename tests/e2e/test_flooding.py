@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.conftest import MakeWorld
 from tests.e2e.frames import CONTINUATION, PONG, TEXT, encode_frame
+from tests.e2e.server import RELAY
 from tests.e2e.wire import PATIENCE, Gone, Wire, request
 from tests.e2e.world import World, unique
 
@@ -133,8 +134,10 @@ def test_without_descriptors_for_all_the_rest_is_refused_and_everything_else_goe
 
 def test_the_limit_on_open_files_is_raised_to_the_hard_one(make_world: MakeWorld) -> None:
     own = make_world(())
-    limits = resource.prlimit(own.server.pid, resource.RLIMIT_NOFILE)
-    assert limits[0] == limits[1]
+    own.server.stop()
+    own.server.command = ("prlimit", "--nofile=256:4096", *RELAY)
+    own.server.start()
+    assert resource.prlimit(own.server.pid, resource.RLIMIT_NOFILE) == (4096, 4096)
 
 
 def asked(wire: Wire, head: bytes) -> int:

@@ -52,6 +52,18 @@ def test_a_hangup_changes_limits_and_the_log_under_a_connection_that_stays(make_
         ann.acked(ann.send("ben", f"{number} again"))
 
 
+def test_a_signal_without_a_use_is_a_line_in_the_log_and_no_end(make_world: MakeWorld) -> None:
+    world = make_world(("ann", "ben"))
+    ann = world.device("ann")
+    assert world.server.process is not None
+    for name in ("SIGUSR1", "SIGUSR2"):
+        world.server.process.send_signal(signal.Signals[name])
+        said = f"{name} has no use here"
+        wait_for(lambda said=said: said in world.server.log.read_text(), world.server.diagnosis())
+    ann.acked(ann.send("ben", "still here"))
+    assert world.server.stop() == 0
+
+
 @pytest.fixture
 def told(tmp_path: Path) -> Iterator[socket.socket]:
     """The supervisor's end of `NOTIFY_SOCKET`."""

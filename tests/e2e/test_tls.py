@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.e2e.conftest import MakeWorld
-from tests.e2e.server import Server
+from tests.e2e.server import RELAY, ROOT, Server, environment
 from tests.e2e.wire import PATIENCE, request
 from tests.e2e.world import World
 
@@ -94,6 +95,24 @@ def test_a_websocket_over_tls_hears_of_a_wrong_path_and_of_ready(secure: World, 
         with context.wrap_socket(raw, server_hostname="localhost") as one:
             one.sendall(head)
             assert one.recv(13) == first
+
+
+def test_a_command_is_told_of_a_certificate_that_it_does_not_trust_and_with_it_works(
+    secure: World, tmp_path: Path
+) -> None:
+    server = secure.server
+    token = server.import_users(["ann", "ben"])["ann"]
+    # A longer wait than this test's own: such a certificate is not tried again.
+    send = [*RELAY, "send", "ben", "hello", "--url", f"https://localhost:{server.port}", "--timeout", "3600"]
+    trusts = {"SSL_CERT_FILE": str(tmp_path / "certificate.pem")}
+    for extra, status in (({}, 1), (trusts, 0)):
+        environ = environment() | {"RELAY_TOKEN": token} | extra
+        done = subprocess.run(
+            send, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+        assert done.returncode == status, done.stderr
+        assert ("certificate verify failed: self-signed certificate" in done.stderr) is (status == 1)
+        assert ("SSL_CERT_FILE names a file" in done.stderr) is (status == 1)
 
 
 def test_a_renewed_certificate_is_served_after_a_reload_and_a_broken_one_is_not(

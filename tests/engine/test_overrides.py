@@ -28,7 +28,8 @@ def test_a_stream_type_takes_a_bound_a_time_to_live_and_a_collapse_key() -> None
 @pytest.mark.parametrize(
     ("types", "told"),
     [
-        ({"nothing__max_bytes": "5"}, "[types.nothing] changes nothing: no plugin adds a message type of that name"),
+        ({"nothing__max_bytes": "5"}, "[types.nothing]: no plugin adds a message type of that name, so it changes nothing; there are"),
+        ({"chat_mesage__max_bytes": "5"}, "so it changes nothing; did you mean chat_message?"),
         ({"status_update__ttl_seconds": "5"}, "[types.status_update] ttl_seconds is left out: it is for stream types"),
         ({"chat_message__collapse_key": "text"}, "collapse_key is left out: 'text' is not a field of its payload"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.database import Lock, open_runner, read_epoch
+from relay.storage.database import Lock, open_runner, path_problem, read_epoch
 from relay.storage.errors import StorageError
 from tests.storage.opening import note, opened
 
@@ -58,12 +58,46 @@ async def test_the_epoch_stays_over_reopening_and_differs_between_databases(tmp_
 
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "relay.db").write_bytes(b"this is a letter to my grandmother, not a database" * 100)
-    with pytest.raises(StorageError, match=r"cannot open the database .*relay\.db: "):
+    told = r"cannot open the database .*relay\.db: file is not a database; see whether \[storage\] path names the"
+    with pytest.raises(StorageError, match=told):
         async with opened(tmp_path):
             pytest.fail("opened a letter")
     (tmp_path / "relay.db").unlink()
     async with opened(tmp_path):
         pass  # what failed gave its lock back
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (0, r"file is not a database; see whether \[storage\] path names the right file, or put a backup in its"),
+        (100, r"the file is damaged .*; keep it and its -wal file as they are, and put a backup in their place"),
+    ],
+    ids=["header", "pages"],
+)
+async def test_a_file_that_was_written_over_is_refused_with_what_to_do_and_stays_as_it_is(
+    tmp_path: Path, place: int, told: str
+) -> None:
+    async with opened(tmp_path):
+        pass
+    path = tmp_path / "relay.db"
+    whole = path.read_bytes()
+    broken = whole[:place] + b"\xa5" * (len(whole) - place)
+    path.write_bytes(broken)
+    with pytest.raises(StorageError, match=told):
+        async with opened(tmp_path):
+            pytest.fail("opened what is damaged")
+    assert path.read_bytes() == broken
+
+
+def test_what_this_user_may_not_open_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "relay.db"
+    path.touch()
+    # Root may open everything, so that file modes alone would show nothing.
+    monkeypatch.setattr("os.access", lambda asked, _mode: asked != path)
+    assert path_problem(path) == f"{path} cannot be read and written by this user"
+    monkeypatch.setattr("os.access", lambda asked, _mode: asked != tmp_path)
+    assert path_problem(path) == f"the folder {tmp_path} cannot be written to by this user"
 
 
 async def test_no_folder_is_made_up_for_a_path_with_a_typing_error(tmp_path: Path) -> None:

@@ -123,6 +123,28 @@ async def test_a_log_without_its_database_is_kept_and_told(tmp_path: Path) -> No
     await refused(place, "that file is empty")
 
 
+async def test_a_log_that_grew_under_a_long_read_is_cut_once_that_is_over(tmp_path: Path) -> None:
+    def smaller(connection: sqlite3.Connection) -> int:
+        """Set bounds that a test reaches soon in the place of the writer's own, and return that on the log."""
+        (bound,) = connection.execute("PRAGMA journal_size_limit").fetchone()
+        connection.execute(f"PRAGMA journal_size_limit = {1 << 16}")
+        connection.execute("PRAGMA wal_autocheckpoint = 16")
+        return int(bound)
+
+    log = tmp_path / "relay.db-wal"
+    async with opened(tmp_path) as runner:
+        assert await runner.write(smaller) == 1 << 26
+        with closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM facts").fetchone()
+            for number in range(40):
+                await runner.write(note(f"{number} " + "x" * 20_000))
+            assert log.stat().st_size > 10 << 16
+        for number in range(3):
+            await runner.write(note(f"{number} after it"))
+        assert log.stat().st_size <= 1 << 16
+
+
 def test_an_empty_log_or_none_is_no_matter(tmp_path: Path) -> None:
     check_beside(tmp_path / "relay.db")
     (tmp_path / "relay.db-wal").touch()
