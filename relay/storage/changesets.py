@@ -99,18 +99,18 @@ def open_with_handle(open_: Callable[[], C]) -> tuple[C, int]:
     """
     library, thread, found = _library(), threading.get_ident(), []
 
-    @_OnOpen
     def note(handle: int, _error: int, _routines: int) -> int:
         if threading.get_ident() == thread:
             found.append(handle)
         return _OK
 
+    on_open = _OnOpen(note)
     with _opening:  # SQLite calls it for every connection of the process that is opened meanwhile
-        library.sqlite3_auto_extension(note)
+        library.sqlite3_auto_extension(on_open)
         try:
             connection = open_()
         finally:
-            library.sqlite3_cancel_auto_extension(note)
+            library.sqlite3_cancel_auto_extension(on_open)
     return connection, found[-1]
 
 
@@ -168,13 +168,12 @@ def apply(connection: sqlite3.Connection, handle: int, changeset: bytes) -> None
     conflicts: list[str] = []
     library = _library()
 
-    @_OnConflict
     def note(_context: int, kind: int, change: int) -> int:
         conflicts.append(f"{_table(library, change)}: {_CONFLICTS.get(kind, kind)}")
         return _ABORT
 
     with _without_reactions(connection, handle):
-        code = library.sqlite3changeset_apply(handle, len(patchset), patchset, None, note, None)
+        code = library.sqlite3changeset_apply(handle, len(patchset), patchset, None, _OnConflict(note), None)
     if conflicts:
         raise DoesNotFit(f"a change does not fit this copy of the database: {conflicts[0]}")
     _check(code, "applying")
