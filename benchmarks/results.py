@@ -163,7 +163,7 @@ def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
         "messages a second (more is better)": _each(servers, lambda one: float(one["pairs"]["rate"])),
     }
     kinds = {name: one["keeps"] for name, one in servers.items()}
-    plots.bars(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
+    plots.dots(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
     yield from ("![CPU of a message, of a delivery, and messages a second](plots/peers.svg)", "")
     yield "| server | CPU a message | messages/s | ack p50, p99 | alone | memory | CPU a delivery | deliveries/s |"
     yield "|---|---|---|---|---|---|---|---|"

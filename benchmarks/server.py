@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -84,6 +85,11 @@ class Server:
         if done.returncode != 0:
             told = f"relay {' '.join(arguments)} exited with {done.returncode}"
             raise MismatchError(f"{told}:\n{done.stderr[-2000:]}")
+
+
+def end_cleanly() -> None:
+    """Have SIGTERM end this process as Ctrl-C does, so that its servers and folders go with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
 @contextmanager
