@@ -101,7 +101,7 @@ def mixed(workloads: Workloads) -> Iterator[str]:
         return
     yield from ("## Mixed traffic at a fixed rate", "")
     yield (
-        f"{one['workload'].capitalize()}, with 50,000 messages of a year in the database. An open loop: what "
+        f"{one['workload'].capitalize()}, with messages of a year in the database. An open loop: what "
         "is due is done when it is due, whatever still waits, and its time counts from that moment, so that a "
         "server that stands still for a while cannot hide it."
     )
