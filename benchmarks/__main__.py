@@ -2,26 +2,23 @@
 
 import gc
 import resource
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import click
-import httpx
 import msgspec
 
 from benchmarks.connections import idle, many_idle, resume
 from benchmarks.curves import accounts, connections, conversations, groups
-from benchmarks.frames import MismatchError
 from benchmarks.growth import alone, million, storm
 from benchmarks.machine import describe, filesystem
 from benchmarks.mixed import mixed, rates
 from benchmarks.report import Result, heading
 from benchmarks.retention import retention
 from benchmarks.search import search
-from benchmarks.server import end_cleanly, scratch
+from benchmarks.server import FAILURES, end_cleanly, scratch
 from benchmarks.workloads import Scale, direct, group, paced
 
 WORKLOADS: dict[str, tuple[Callable[[Scale], Result], int]] = {
@@ -53,7 +50,6 @@ QUICKER = 4
 """Times that a quick run takes less."""
 
 FILES = 16_384
-FAILURES = (MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError)
 
 
 @click.command()

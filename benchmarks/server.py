@@ -21,6 +21,11 @@ from benchmarks.loop import Loop
 from benchmarks.machine import memory_kib
 
 START_SECONDS, STOP_SECONDS = 60, 20
+FAILURES = (
+    *(MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError),
+    *(LookupError, ArithmeticError, AssertionError),
+)
+"""How a workload ends that a server did wrong; the next one runs all the same."""
 
 # Limits guard a server from strangers; here they would only cut the load short. All else is the default, but
 # the replay limit, so that a thousand missed messages are whole whatever else the replay brings.
