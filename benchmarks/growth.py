@@ -15,7 +15,7 @@ from benchmarks.report import Curve, Result, Target, milliseconds, percentile
 from benchmarks.server import Server, prepared, running, serving
 from benchmarks.workloads import PAIR_USERS, Scale, pairs, saturate
 
-STORED, CALLS = (20_000, 200_000, 1_000_000), 400
+STORED, CALLS = (10_000, 100_000, 1_000_000), 400
 
 
 def alone(scale: Scale) -> Result:

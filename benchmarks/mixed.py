@@ -86,10 +86,10 @@ class Crowd:
         self._loop.run_for(0.2)
 
     def _anybody(self, but: str = "") -> Person:
-        while True:
-            one = self._random.choice(self._people)
-            if one.here and one.user != but:
-                return one
+        here = [one for one in self._people if one.here and one.user != but]
+        if not here:
+            raise MismatchError("nobody is connected")
+        return self._random.choice(here)
 
     def _say(self, person: Person, due: float, said: Said, kind: str, type_: str) -> None:
         name = self.book.name()
@@ -108,6 +108,8 @@ class Crowd:
     def _say_to_group(self, _: Person, due: float) -> None:
         name, members = self._random.choice(list(self._groups.items()))
         here = [self._by_name[user] for user in members if self._by_name[user].here]
+        if not here:
+            return self._say_to_one(self._anybody(), due)
         person = self._random.choice(here)
         self._say(person, due, Said(person.user, name, True), GROUP, "group_message")
 
@@ -118,7 +120,7 @@ class Crowd:
     def _edit(self, person: Person, due: float) -> None:
         if not person.own:
             return self._say_to_one(person, due)
-        message_id, said = person.own[-1]
+        message_id, said = person.own.pop()  # once: a later edit would make a tombstone of this one
         name = self.book.name()
         self.book.expect(name, EDIT, due, self._audience(said, person))
         self.book.expect(f"ack of {name}", ACK, due, [person.user])
@@ -168,9 +170,10 @@ class Crowd:
     def _come_back(self, _: Person, due: float) -> None:
         """Have somebody come back who waits for nothing that only their old connection brings."""
         typed_to = {user for one in self.book.missing().values() if one.kind == TYPING for user in one.users}
-        while (person := self._anybody()).waiting or person.user in typed_to:
-            pass
-        name = self.book.name()
+        quiet = [one for one in self._people if one.here and not one.waiting and one.user not in typed_to]
+        if not quiet:
+            return self._say_to_one(self._anybody(), due)
+        person, name = self._random.choice(quiet), self.book.name()
         self.book.expect(name, BACK, due, [person.user])
         person.come_back(self._server, self._loop, name)
 

@@ -1,4 +1,4 @@
-"""The plots of the results: bars of servers, and lines of how costs grow.
+"""The plots of the results: dots of servers, and lines of how costs grow.
 
 They are dark on their own light ground, so that a dark page shows them as well. Text is kept as text, and equal
 figures give equal files.
@@ -42,26 +42,33 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def bars(
+def dots(
     file: Path, columns: Mapping[str, Mapping[str, float]], kinds: Mapping[str, str], order: Sequence[str]
 ) -> None:
-    """Draw a panel for each title with a bar for each name; `kinds` gives each name's kind, `order` all kinds."""
+    """Draw a panel for each title with a dot for each name; `kinds` gives each name's kind, `order` all kinds.
+
+    The scale is logarithmic, as the figures are far apart: there a bar's length would mean nothing.
+    """
     pyplot = _pyplot()
-    from matplotlib import patches
+    from matplotlib import patches, ticker
 
     names = list(reversed(list(kinds)))
-    figure, axes = pyplot.subplots(
-        1, len(columns), figsize=(4.2 * len(columns), 0.42 * len(names) + 1.5), sharey=True
-    )
+    size = (4.2 * len(columns), 0.36 * len(names) + 1.4)
+    figure, axes = pyplot.subplots(1, len(columns), figsize=size, sharey=True)
     colours = {kind: COLOURS[number % len(COLOURS)] for number, kind in enumerate(order)}
     for axis, (title, values) in zip(axes, columns.items(), strict=True):
-        drawn = axis.barh(names, [values[name] for name in names], color=[colours[kinds[name]] for name in names])
-        axis.bar_label(drawn, fmt=_brief, padding=3)
+        for row, name in enumerate(names):
+            axis.axhline(row, color=FAINT, linewidth=0.8, zorder=1)
+            axis.plot([values[name]], [row], "o", color=colours[kinds[name]], markersize=8)
+            axis.annotate(_brief(values[name]), (values[name], row), (8, 3), textcoords="offset points")
         axis.set_xscale("log")
-        axis.margins(x=0.18)
+        axis.margins(x=0.2, y=0.12)
+        axis.set_yticks(range(len(names)), names)
+        axis.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_title(title)
-        axis.tick_params(length=0)
-        axis.minorticks_off()
+        axis.tick_params(axis="y", length=0)
+        axis.spines["left"].set_visible(False)
     for label in axes[0].get_yticklabels():
         label.set_fontweight("bold" if label.get_text() == OWN else "normal")
     handles = [patches.Patch(color=colours[kind]) for kind in order]

@@ -101,7 +101,7 @@ def mixed(workloads: Workloads) -> Iterator[str]:
         return
     yield from ("## Mixed traffic at a fixed rate", "")
     yield (
-        f"{one['workload'].capitalize()}, with 50,000 messages of a year in the database. An open loop: what "
+        f"{one['workload'].capitalize()}, with messages of a year in the database. An open loop: what "
         "is due is done when it is due, whatever still waits, and its time counts from that moment, so that a "
         "server that stands still for a while cannot hide it."
     )
@@ -163,7 +163,7 @@ def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
         "messages a second (more is better)": _each(servers, lambda one: float(one["pairs"]["rate"])),
     }
     kinds = {name: one["keeps"] for name, one in servers.items()}
-    plots.bars(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
+    plots.dots(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
     yield from ("![CPU of a message, of a delivery, and messages a second](plots/peers.svg)", "")
     yield "| server | CPU a message | messages/s | ack p50, p99 | alone | memory | CPU a delivery | deliveries/s |"
     yield "|---|---|---|---|---|---|---|---|"

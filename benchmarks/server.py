@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,11 @@ from benchmarks.loop import Loop
 from benchmarks.machine import memory_kib
 
 START_SECONDS, STOP_SECONDS = 60, 20
+FAILURES = (
+    *(MismatchError, OSError, subprocess.SubprocessError, httpx.HTTPError, msgspec.MsgspecError),
+    *(LookupError, ArithmeticError, AssertionError),
+)
+"""How a workload ends that a server did wrong; the next one runs all the same."""
 
 # Limits guard a server from strangers; here they would only cut the load short. All else is the default, but
 # the replay limit, so that a thousand missed messages are whole whatever else the replay brings.
@@ -84,6 +90,11 @@ class Server:
         if done.returncode != 0:
             told = f"relay {' '.join(arguments)} exited with {done.returncode}"
             raise MismatchError(f"{told}:\n{done.stderr[-2000:]}")
+
+
+def end_cleanly() -> None:
+    """Have SIGTERM end this process as Ctrl-C does, so that its servers and folders go with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
 @contextmanager

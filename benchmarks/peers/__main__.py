@@ -12,12 +12,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from benchmarks.frames import MismatchError
 from benchmarks.machine import describe
 from benchmarks.peers import mosquitto, nats, relay_server, socket_io, websockets_sqlite, xmpp
 from benchmarks.peers.measuring import IN_FLIGHT, MEMBERS, PAIRS, WRITERS, Figures, measure
 from benchmarks.peers.peer import Peer
-from benchmarks.server import scratch
+from benchmarks.server import FAILURES, end_cleanly, scratch
 
 PEERS: tuple[Peer, ...] = (
     relay_server.PEER,
@@ -58,6 +57,7 @@ def main(only: tuple[str, ...], seconds: float, file: Path | None) -> None:
 
     A server that is not there, or does something wrong, is told and left out; with relay's own the exit code is 1.
     """
+    end_cleanly()
     with scratch() as folder:
         machine = describe(folder)
     chosen = [peer for peer in PEERS if not only or peer.name in only]
@@ -76,7 +76,7 @@ def main(only: tuple[str, ...], seconds: float, file: Path | None) -> None:
             continue
         try:
             figures = run(peer, seconds)
-        except (MismatchError, OSError, AssertionError) as error:
+        except FAILURES as error:
             click.echo("\n".join([f"{peer.name}: FAILED: {error}", *getattr(error, "__notes__", [])]), err=True)
             left_out.append(f"{peer.name} was left out: {error}")
             continue

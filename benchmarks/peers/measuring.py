@@ -21,7 +21,7 @@ PAIRS, IN_FLIGHT, WARM_UP = 50, 16, 1.0
 MEMBERS, WRITERS = 200, 5
 AT_ONCE = 16
 """Users who sign in at a time."""
-FEWEST, MOST_SECONDS = 200, 24
+FEWEST, MOST_SECONDS = 100, 60
 """A window is longer where a slow server has not confirmed so many messages, but not longer than this."""
 SETTLE_SECONDS = 150
 """Long enough for a server that syncs once a message on a slow disk."""

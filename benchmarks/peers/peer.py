@@ -18,7 +18,7 @@ from benchmarks.frames import MismatchError
 from benchmarks.loop import Connection, Loop
 from benchmarks.machine import memory_kib, process_seconds
 
-START_SECONDS, STOP_SECONDS = 40, 20
+START_SECONDS, STOP_SECONDS = 90, 20
 TEXT_BYTES = 200
 """Bytes of each message's text: its name and what fills it up."""
 ON_DISK, ON_ITS_WAY, IN_MEMORY = (

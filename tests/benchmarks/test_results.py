@@ -30,7 +30,7 @@ def server(message: float, delivery: float, keeps: str, **more: Any) -> dict[str
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    for what in ("bars", "lines"):
+    for what in ("dots", "lines"):
         monkeypatch.setattr(plots, what, lambda file, *_: names.append(file.name))
     return names
 
