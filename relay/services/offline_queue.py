@@ -95,6 +95,8 @@ class OfflineQueue:
         """Decide where a connection begins, and plan its replay up to and including position `until`."""
         resumed = cursor is not None and cursor <= until and epoch in (None, self.epoch)
         start = cursor if resumed and cursor is not None else devices.delivered(connection, user_id)
+        if start >= until:
+            return Resumption(resumed, start, until, [], [], user_id)  # nothing was stored since
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
         return Resumption(resumed, start, until, *planned, user_id)
 

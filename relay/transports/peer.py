@@ -7,12 +7,18 @@ the connection is over, and every later send fails.
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import trio
 
+from relay.protocol.errors import said
 from relay.transports.lobby import Guest
+
+_CHUNK: Final = 65536
 
 
 class PeerStream(trio.abc.HalfCloseableStream):
@@ -72,7 +78,10 @@ class PeerStream(trio.abc.HalfCloseableStream):
         if self._received:
             await trio.lowlevel.checkpoint()
             return self.take_unread()
-        data = bytes(await self.inner.receive_some(max_bytes))
+        if isinstance(self.inner, trio.SocketStream):
+            data = await _receive(self.inner.socket, max_bytes or _CHUNK)
+        else:
+            data = bytes(await self.inner.receive_some(max_bytes))
         self.last_inbound = trio.current_time()
         return data
 
@@ -112,6 +121,27 @@ class PeerStream(trio.abc.HalfCloseableStream):
         """Close at once, telling the peer nothing."""
         self.aborted = True
         await trio.aclose_forcefully(self.inner)
+
+
+async def _receive(plain: trio.socket.SocketType, max_bytes: int) -> bytes:
+    """Receive from a socket once something is there.
+
+    trio's own streams try first. A peer that waits for its answers has said nothing yet nearly every time, and
+    then that costs a system call and an exception: a tenth of what a lone message costs the event loop.
+
+    Raises:
+        trio.BrokenResourceError: the connection broke.
+        trio.ClosedResourceError: it was closed here.
+    """
+    try:
+        while (descriptor := plain.fileno()) >= 0:
+            await trio.lowlevel.wait_readable(descriptor)
+            with suppress(BlockingIOError):  # woken for nothing, as select(2) warns of
+                return os.read(plain.fileno(), max_bytes)  # asked again: it may have been closed meanwhile
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise trio.BrokenResourceError(f"the connection broke: {said(error)}") from error
+    raise trio.ClosedResourceError("this connection was closed here")
 
 
 class _NoSocket:

@@ -1,9 +1,10 @@
 """One WebSocket, the server's end: it reads messages, writes what waits for the peer, and closes.
 
 Reading. A whole text frame, as nearly every frame is, is read here: the library takes 15 µs of CPU for one,
-this takes 3. Everything else goes to the library, by `odd_frames.py`. A text is handed to the session where it
-is read, not through a queue and a second task. One read may bring thousands of frames, from somebody who has
-not even said hello, so the reading task pauses after some, for the others' sake.
+this takes 3. Everything else goes to the library, by `odd_frames.py`, which is made when the first such frame
+comes. A text is handed to the session where it is read, not through a queue and a second task. One read may bring
+thousands of frames, from somebody who has not even said hello, so the reading task pauses after some, for the
+others' sake.
 
 Writing. Two queues go out through here. *Direct* bytes are the session's and the library's own: the handshake,
 `ready`, the replay, pongs, the close. The *outbox* is what the rest of the server sends; it is held back until the
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
 import trio
@@ -62,8 +63,9 @@ class WebSocket(trio.abc.Stream):
     """
 
     __slots__ = (
-        "_close_seconds", "_direct", "_library_reads", "_max_bytes", "_nursery", "_odd_frames", "_plain",
-        "_receiver", "_writing", "closed", "ending", "on_binary", "open", "outbox", "peer", "peer_closed",
+        "_close_seconds", "_direct", "_library_reads", "_made", "_max_bytes", "_nursery", "_plain",
+        "_receiver", "_small_per_second", "_writing", "closed", "ending", "on_binary", "open", "outbox", "peer",
+        "peer_closed",
     )  # fmt: skip
 
     def __init__(
@@ -93,19 +95,37 @@ class WebSocket(trio.abc.Stream):
         self._writing: trio.Event | None = None
         """Set when the task that writes is done; None while there is none."""
         self._plain = peer.fileno() is not None
-        self._odd_frames = OddFrames(self, max_bytes, small_per_second)
+        self._small_per_second = small_per_second
+        self._made: OddFrames | None = None
         self._library_reads = False
         """Whether the library was given bytes, and may stand in the middle of a message or a frame."""
 
     # Reading.
 
+    @property
+    def _odd_frames(self) -> OddFrames:
+        """The library's part, made at first need: until a pong or a close comes it is 5 KiB for nothing."""
+        if self._made is None:
+            self._made = OddFrames(self, self._max_bytes, self._small_per_second)
+        return self._made
+
     async def run(self) -> None:
         """Read until the connection is over, and end everything else on it."""
         try:
             async with self.closing_on_faults():
-                await self._odd_frames.run()
+                if self._library_reads or await self._read_texts():
+                    await self._odd_frames.run()
         finally:
             self.cut()
+
+    async def _read_texts(self) -> bool:
+        """Read whole text frames; return whether the peer has sent what the library must read from there on."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while data := await self.peer.receive_some(_CHUNK):
+                if rest := await self._take_text_frames(data):
+                    self.peer.unread(rest)
+                    return True
+        return False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what the library must read; whole text frames that come before it are handed over here.

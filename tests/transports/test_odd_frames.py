@@ -45,6 +45,8 @@ def client_frame(
 class Ends:
     """A receiver that keeps the messages that came, and what the server answered."""
 
+    server: WebSocket
+
     def __init__(self) -> None:
         self.messages: list[str] = []
         self.sent = b""
@@ -79,6 +81,7 @@ async def socket(ends: Ends, *, short_way: bool = True, limit: int = LIMIT, smal
             server = WebSocket(
                 peer, nursery, Outbox(0, 0), ends, max_bytes=limit, small_per_second=small, close_seconds=1
             )
+            ends.server = server
             if not short_way:
                 server._odd_frames.is_between_messages = lambda: False  # type: ignore[method-assign]
                 server._library_reads = True
@@ -290,3 +293,17 @@ def closed_after(data: bytes) -> int | None:
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return ends.close_code
+
+
+async def test_the_library_is_made_when_something_comes_that_is_not_a_whole_text() -> None:
+    ends = Ends()
+    async with socket(ends) as stream:
+        await stream.send_all(client_frame(1, b"one") + client_frame(1, b"two"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert ends.messages == ["one", "two"]
+        assert ends.server._made is None
+        await stream.send_all(client_frame(1, b"three") + client_frame(9, b"well?") + client_frame(1, b"four"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert ends.messages == ["one", "two", "three", "four"]
+        assert ends.server._made is not None
+    assert [(frame.opcode, frame.payload) for frame in FrameSplitter().feed(ends.sent)] == [(10, b"well?")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -121,4 +124,73 @@ async def test_a_socket_has_its_own() -> None:
     with b:
         assert peer.fileno() == a.fileno()
         assert peer.socket is a
+    await peer.aclose()
+
+
+def over_sockets() -> tuple[PeerStream, socket.socket]:
+    """Return a peer's stream on a real connection, and the peer's own end of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    return PeerStream(trio.SocketStream(trio.socket.from_stdlib_socket(ours)), b"", write_seconds=20), theirs
+
+
+@pytest.mark.real_time
+async def test_a_socket_is_read_as_it_brings_something_until_its_end() -> None:
+    peer, theirs = over_sockets()
+    with theirs:
+        theirs.sendall(b"one")
+        assert await peer.receive_some() == b"one"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, theirs.sendall, b"two")
+            assert await peer.receive_some(2) == b"tw"
+        assert await peer.receive_some() == b"o"
+    assert await peer.receive_some() == b""
+    await peer.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_socket_that_breaks_and_one_that_is_closed_here_are_told_apart() -> None:
+    peer, theirs = over_sockets()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    theirs.close()  # a reset
+    with pytest.raises(trio.BrokenResourceError):
+        await peer.receive_some()
+    await peer.abort()
+    with pytest.raises(trio.ClosedResourceError):
+        await peer.receive_some()
+
+
+@pytest.mark.real_time
+async def test_a_socket_that_is_closed_here_wakes_whoever_reads_from_it() -> None:
+    peer, theirs = over_sockets()
+
+    async def read() -> None:
+        with pytest.raises(trio.ClosedResourceError):
+            await peer.receive_some()
+
+    with theirs:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            await peer.abort()
+
+
+@pytest.mark.real_time
+async def test_a_socket_that_wakes_its_reader_for_nothing_is_waited_for_again(monkeypatch: Any) -> None:
+    peer, theirs = over_sockets()
+    reads, read = [], os.read
+
+    def nothing_at_first(descriptor: int, size: int) -> bytes:
+        reads.append(descriptor)
+        if len(reads) == 1:
+            raise BlockingIOError
+        return read(descriptor, size)
+
+    with theirs:
+        theirs.sendall(b"late")
+        with monkeypatch.context() as patch:
+            patch.setattr("relay.transports.peer.os.read", nothing_at_first)
+            assert await peer.receive_some() == b"late"
+    assert len(reads) == 2
     await peer.aclose()
