@@ -9,9 +9,8 @@ BIN := $(VENV)/bin
 JS := tests/js/node_modules
 TSC := $(JS)/.bin/tsc
 PYTEST := $(BIN)/python -m pytest
-# Half a minute of the end-to-end tests, with something of everything that the program is made of.
-PROGRAM_TESTS := $(addprefix tests/e2e/test_,debian_package.py program.py one_file.py delivery.py ending.py tls.py \
-	supervision.py reloading.py notifications.py)
+# Less than a minute of the end-to-end tests: what is of the program alone, and what its libraries are needed for.
+PROGRAM_TESTS := $(addprefix tests/e2e/test_,debian_package.py program.py one_file.py delivery.py tls.py supervision.py)
 # End-to-end tests wait for browsers, timers and disks for a part of their time: three of them share two processors.
 WORKERS = $(shell expr 3 '*' $$(getconf _NPROCESSORS_ONLN) / 2)
 # $(call tests,WHICH): run them. With ARGS one of the two runs may find no test, which pytest ends with 5.
