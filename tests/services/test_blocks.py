@@ -124,3 +124,13 @@ async def test_whom_one_may_block(world: World) -> None:
     )
     await world.user("dave")
     assert (await block(world, "alice", "dave")).body["details"] == {"reason": "too_many_blocked", "max": MOST}
+
+
+@pytest.mark.world("alice", "bob", RELAY_ACCOUNTS__DIRECTORY="shared")
+async def test_where_people_are_not_found_by_name_one_blocks_only_whom_one_has_met(world: World) -> None:
+    missing = await block(world, "alice", "nobody")
+    unmet = await block(world, "alice", "bob")
+    assert (unmet.status, unmet.body["detail"]) == (404, missing.body["detail"].replace("nobody", "bob"))
+    bob = await world.connect("bob")
+    await said(bob, "alice")
+    assert (await block(world, "alice", "bob")).status == 204

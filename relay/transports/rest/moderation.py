@@ -16,6 +16,7 @@ from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.reports import Report, Reporter
 from relay.storage.restrictions import Restriction, RestrictionKind
+from relay.transports.rest.users import require_known
 
 blueprint = Blueprint("moderation", __name__)
 
@@ -270,6 +271,7 @@ async def blocked(engine: Engine, caller: Caller) -> dict[str, Any]:
 async def block(engine: Engine, caller: Caller, user_id: str) -> None:
     """Block somebody for oneself; they are not told."""
     engine.rates.messages.take(caller.user_id)
+    await require_known(engine, caller, user_id)
     await engine.blocks.put(caller.user_id, user_id)
 
 
