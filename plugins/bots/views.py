@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from relay.http import Blueprint, Caller, Limit, Query, Word, endpoint, page_of
-from relay.plugin import Server, group_address, user_address
+from relay.plugin import Server, ServerRole, group_address, user_address
 
 from . import registry
 from .payloads import Argument
@@ -84,8 +84,9 @@ class CommandsAnswer(msgspec.Struct):
 
 @blueprint.get("/api/bots")
 @endpoint(query=BotsQuery, answers={200: BotsAnswer})
-async def bots(server: Server, query: BotsQuery) -> BotsAnswer:
-    """Answer with the bots of this server and their commands."""
+async def bots(server: Server, caller: Caller, query: BotsQuery) -> BotsAnswer:
+    """Answer with the bots of this server and their commands; a guest is not told whom to ask about them."""
+    is_guest = caller.identity.role is ServerRole.GUEST
 
     def read(connection: sqlite3.Connection) -> list[OneBot]:
         return [
@@ -97,7 +98,7 @@ async def bots(server: Server, query: BotsQuery) -> BotsAnswer:
                     BotCommand(one.name, one.description, one.private, one.usage, arguments_of(one))
                     for one in registry.commands(connection, bot_id=bot.user_id)
                 ],
-                bot.owner_id,
+                None if is_guest else bot.owner_id,
             )
             for bot in registry.listed(connection, query.cursor or "", query.limit + 1)
         ]

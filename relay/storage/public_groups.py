@@ -73,7 +73,12 @@ def find(connection: sqlite3.Connection, user_id: str, text: str, *, after: str,
     return [PublicGroup(*row) for row in rows]
 
 
-def get(connection: sqlite3.Connection, group_id: str) -> PublicGroup | None:
-    """Return a public group, whoever asks; None where there is none of this id."""
-    row = connection.execute(f"{_PUBLIC} AND g.group_id = ?", (group_id,)).fetchone()
+def get(connection: sqlite3.Connection, user_id: str, group_id: str) -> PublicGroup | None:
+    """Return a public group, for everybody but a guest who is not in it; None where there is none of this id."""
+    row = connection.execute(
+        f"{_PUBLIC} AND g.group_id = :group AND NOT EXISTS (SELECT 1 FROM users u WHERE u.user_id = :user"
+        " AND u.role = 'guest' AND NOT EXISTS (SELECT 1 FROM members m WHERE m.channel_id = g.channel_id"
+        " AND m.user_id = u.user_id AND m.visible_until IS NULL))",
+        {"group": group_id, "user": user_id},
+    ).fetchone()
     return PublicGroup(*row) if row else None

@@ -57,9 +57,14 @@ class Answers:
 
     def __init__(self, document: Document) -> None:
         self._shapes = Shapes(closed(document))
-        self._paths: list[tuple[str, Document]] = sorted(
-            document["paths"].items(), key=lambda item: item[0].count("{")
-        )
+        paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
+        self._patterns: list[list[tuple[re.Pattern[str], str, Document]]] = [
+            [
+                (re.compile(re.sub(r"\\{\w+\\}", variable, re.escape(path))), path, operations)
+                for path, operations in paths
+            ]
+            for variable in ("[^/]+", ".+")
+        ]
         self._responses = document["components"]["responses"]
 
     def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -96,9 +101,9 @@ class Answers:
 
     def _find(self, method: str, path: str) -> tuple[str, Document]:
         """Return the best fitting path template of a path, and its operations."""
-        for variable in ("[^/]+", ".+"):
+        for patterns in self._patterns:
             found = [
-                one for one in self._paths if re.fullmatch(re.sub(r"\\{\w+\\}", variable, re.escape(one[0])), path)
+                (template, operations) for pattern, template, operations in patterns if pattern.fullmatch(path)
             ]
             if found:
                 return next((one for one in found if method in one[1]), found[0])

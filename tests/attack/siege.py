@@ -21,6 +21,9 @@ from tests.e2e.server import Tables
 from tests.e2e.wire import Gone, Wire, hello, request
 from tests.e2e.world import World, unique
 
+QUIET: Final = "nobody attacks"
+"""The phase before the attacks: how long acks take on this machine, and with this client, by themselves."""
+
 KINDS: Final = ("heads", "frames before a hello", "frames after a hello", "envelopes", "bodies")
 READ_SECONDS: Final = 0.05
 """How long an attacker that says no end reads what comes back before it goes; it need not read all."""
@@ -45,19 +48,23 @@ class Siege:
     Attributes:
         sent: connections of each kind that attacked.
         statuses: how often which HTTP status came back.
-        waits: how long two bystanders waited for their acks, in seconds.
+        waits: by phase, `QUIET` or a kind: how long two bystanders waited for their acks, in seconds.
     """
 
     def __init__(self, folder: Path) -> None:
         self.world = World(folder, ("alice", "bob", "mallory"), SETTINGS)
         self.sent: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.waits: list[float] = []
+        self.waits: dict[str, list[float]] = {phase: [] for phase in (QUIET, *KINDS)}
+        self._phase = QUIET
         self._over = threading.Event()
         self._failure: BaseException | None = None
 
-    def attack(self, first: int, count: int) -> None:
-        """Attack with so many seeds of each kind, while two people talk.
+    def attack(self, first: int, count: int, quiet: int = 400) -> None:
+        """Attack with so many seeds of each kind, one kind after the other, while two people talk.
+
+        Args:
+            quiet: how many acks they get before it begins.
 
         Raises:
             Fallen: the server ended, answered with a 500, or logged a traceback; the last seed is told.
@@ -65,8 +72,11 @@ class Siege:
         talking = threading.Thread(target=self._talk)
         talking.start()
         try:
-            for seed in range(first, first + count):
-                for kind in KINDS:
+            while len(self.waits[QUIET]) < quiet and talking.is_alive():
+                time.sleep(0.05)
+            for kind in KINDS:
+                self._phase = kind
+                for seed in range(first, first + count):
                     self._one(kind, seed)
                     if not self.world.server.alive:
                         raise Fallen(f"{kind} with seed {seed} ended it:\n{self.world.server.diagnosis()}")
@@ -118,18 +128,18 @@ class Siege:
             alice, bob = self.world.device("alice"), self.world.device("bob")
             while not self._over.wait(0.05):
                 for sender, target in ((alice, "bob"), (bob, "alice")):
-                    began = time.monotonic()
+                    phase, began = self._phase, time.monotonic()
                     sender.acked(sender.send(target, unique("undisturbed")), timeout=15)
-                    self.waits.append(time.monotonic() - began)
+                    self.waits[phase].append(time.monotonic() - began)
                     sender.messages.clear()
                     sender.answers.clear()
         except BaseException as failure:
             self._failure = failure
 
-    def wait_of(self, share: float) -> float:
-        """Return the wait below which that share of all waits is, in milliseconds."""
-        ordered = sorted(self.waits)
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    def wait_of(self, phase: str, share: float) -> float:
+        """Return the wait in a phase below which that share of all its waits is, in milliseconds; 0.0 where nobody waited."""
+        ordered = sorted(self.waits[phase])
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def _hello(token: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 import trio
 
 from relay.protocol.errors import RelayError
+from relay.protocol.kinds import ServerRole
 from relay.services.blocks import MOST
-from relay.storage import blocks
+from relay.storage import accounts, blocks
 from relay.testing import Device, World
 from relay.testing import world as open_world
 
@@ -124,3 +126,17 @@ async def test_whom_one_may_block(world: World) -> None:
     )
     await world.user("dave")
     assert (await block(world, "alice", "dave")).body["details"] == {"reason": "too_many_blocked", "max": MOST}
+
+
+@pytest.mark.world("alice", "bob", "gina", "carol", RELAY_ACCOUNTS__DIRECTORY="shared")
+async def test_a_guest_blocks_only_people_of_their_conversations_and_everybody_else_whom_they_like(
+    world: World,
+) -> None:
+    await world.engine.runner.write(partial(accounts.update_user, user_id="gina", role=ServerRole.GUEST))
+    world.engine.accounts.forget()
+    missing = await block(world, "gina", "nobody")
+    unmet = await block(world, "gina", "bob")
+    assert (unmet.status, unmet.body["detail"]) == (404, missing.body["detail"].replace("nobody", "bob"))
+    await world.engine.groups.create("bob", "Team", ["gina"], "team")  # who has said nothing
+    assert (await block(world, "gina", "bob")).status == 204
+    assert (await block(world, "alice", "carol")).status == 204

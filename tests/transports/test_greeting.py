@@ -76,3 +76,14 @@ async def test_a_goodbye_right_behind_the_hello_closes_normally(world: World) ->
     await alice.event("goodbye")
     assert (await alice.closed()).code == 1000
     assert world.engine.connections.statistics().connections == 0
+
+
+@pytest.mark.world("alice", RELAY_LIMITS__HELLOS_PER_MINUTE="2")
+async def test_the_hellos_of_an_address_are_limited(world: World) -> None:
+    for number in range(2):
+        await world.connect("alice", f"phone-{number}")
+    with pytest.raises(Closed) as refused:
+        await world.connect("alice", "phone-2")
+    assert refused.value.code == 4405
+    await trio.sleep(30)
+    await world.connect("alice", "phone-2")

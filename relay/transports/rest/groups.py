@@ -207,9 +207,9 @@ async def find_public(engine: Engine, caller: Caller, query: PublicGroupsQuery) 
 
 @blueprint.get("/api/public-groups/<group_id>")
 @endpoint(answers={200: PublicGroup}, refusals=[ErrorCode.NOT_FOUND])
-async def get_public(engine: Engine, group_id: str) -> PublicGroup:
+async def get_public(engine: Engine, caller: Caller, group_id: str) -> PublicGroup:
     """Answer with a public group, for who has a link to it."""
-    found = await engine.runner.read(lambda connection: public_groups.get(connection, group_id))
+    found = await engine.runner.read(lambda connection: public_groups.get(connection, caller.user_id, group_id))
     if found is None:
         raise not_found(f"public group {group_id!r}")
     return PublicGroup(**found._asdict())

@@ -14,8 +14,10 @@ from relay.http.requests import Answer, Body, Limit, Query, invalid
 from relay.http.views import Caller, reply
 from relay.protocol.envelope import Integer, Name
 from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.kinds import ServerRole
 from relay.storage.reports import Report, Reporter
 from relay.storage.restrictions import Restriction, RestrictionKind
+from relay.transports.rest.users import require_known
 
 blueprint = Blueprint("moderation", __name__)
 
@@ -270,6 +272,8 @@ async def blocked(engine: Engine, caller: Caller) -> dict[str, Any]:
 async def block(engine: Engine, caller: Caller, user_id: str) -> None:
     """Block somebody for oneself; they are not told."""
     engine.rates.messages.take(caller.user_id)
+    if caller.identity.role is ServerRole.GUEST:  # everybody else learns the same by writing to somebody
+        await require_known(engine, caller, user_id)
     await engine.blocks.put(caller.user_id, user_id)
 
 

@@ -84,3 +84,53 @@ async def test_no_call_below_api_admin_is_for_everybody(tmp_path: Path) -> None:
             if call.path.startswith("/api/admin") and call.access not in LEAST
         ]
         assert loose == []
+
+
+ABOUT_ACCOUNTS: dict[str, Any] = {
+    "DELETE /api/admin/restrictions/{kind}/{user_id}": None,
+    "DELETE /api/admin/users/{user_id}": None,
+    "DELETE /api/admin/users/{user_id}/devices": None,
+    "DELETE /api/admin/users/{user_id}/second-factor": None,
+    "DELETE /api/admin/users/{user_id}/tokens/{token_id}": None,
+    "PATCH /api/admin/users/{user_id}": {"display_name": "x"},
+    "POST /api/admin/users/{user_id}/erase": None,
+    "POST /api/admin/users/{user_id}/reset-link": {},
+    "POST /api/admin/users/{user_id}/tokens": {},
+    "PUT /api/admin/restrictions/{kind}/{user_id}": {"seconds": 60},
+    "PUT /api/admin/users/{user_id}/password": {"password": "correct horse battery"},
+}
+"""Every call that changes something of an account, with its body."""
+
+ABOUT_OTHERS = {
+    "/api/admin/bots/{user_id}",
+    "/api/admin/bots/{user_id}/tokens",
+    "/api/admin/groups/{group_id}/members/{user_id}",
+}
+"""Calls about bots, which have tests of their own, and about who is in a group, where nobody is special."""
+
+
+async def test_nobody_changes_an_account_that_is_as_high_as_their_own(tmp_path: Path) -> None:
+    names = ("chief", "anna", "root", "mod", "mona")
+    async with open_world(tmp_path, *names, RELAY_PLUGINS__ALSO=PLUGINS) as world:
+        for name, role in zip(names, ("admin", "admin", "owner", "moderator", "moderator"), strict=True):
+            await give(world, name, role=ServerRole(role))
+        changing = [
+            call
+            for call in guarded(world)
+            if "{user_id}" in call.path and call.method != "GET" and call.path not in ABOUT_OTHERS
+        ]
+        assert {f"{call.method} {call.path}" for call in changing} == ABOUT_ACCOUNTS.keys()
+        before = await world.engine.runner.read(lambda connection: accounts.list_users(connection))
+        for call in changing:
+            pairs = [("chief", "anna"), ("chief", "root")]
+            pairs += [("mod", "mona"), ("mod", "chief"), ("mod", "root")] if call.access == "moderator" else []
+            for who, whom in pairs:
+                (token,) = await world.engine.access.tokens(whom)
+                names_of = {"user_id": whom, "kind": "timeout", "token_id": token["token_id"]}
+                await world.connect(whom, f"{whom}-{call.name}")
+                query = f"?client_id={whom}-{call.name}" if call.path.endswith("devices") else ""
+                body = ABOUT_ACCOUNTS[f"{call.method} {call.path}"]
+                answer = await world.rest(call.method, call.path.format_map(names_of) + query, who, json_body=body)
+                reason = "outranked" if "/restrictions/" in call.path else "role_too_high"
+                assert (answer.status, answer.body["details"]["reason"]) == (403, reason), (call.path, who, whom)
+        assert await world.engine.runner.read(lambda connection: accounts.list_users(connection)) == before

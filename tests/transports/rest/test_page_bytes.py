@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from tests.transports.rest.world import World, message, open_world
 
@@ -174,3 +177,26 @@ async def test_a_types_own_bound_holds_by_rest(tmp_path: Path):
     async with open_world(tmp_path, "alice", "bob", types={"chat_message": {"max_bytes": 2000}}) as world:
         await world.say("alice", "bob", "x" * 1900)
         (await world.post("alice", SEND, message("bob", "x" * 2000))).refused(413, "too_large")
+
+
+async def test_so_many_pages_are_read_at_once_and_the_next_waits(tmp_path: Path):
+    async with open_world(tmp_path, "alice", "bob", limits={"pages_at_once": 1}) as world:
+        sent: dict[str, list[Callable[[], None]]] = {"first": [], "second": [], "other": []}
+        answered: list[str] = []
+
+        async def ask(who: str, name: str) -> None:
+            # An answer counts until it is sent, which a transport says by calling these.
+            scope = {"relay": {"address": "192.0.2.1", "after": sent[name]}, "client": ("127.0.0.1", 4000)}
+            headers = {"Authorization": f"Bearer {world.tokens[who]}"}
+            await world.client.open("/api/conversations", headers=headers, scope_base=scope)
+            answered.append(name)
+
+        async with trio.open_nursery() as nursery:
+            await ask("alice", "first")
+            nursery.start_soon(ask, "alice", "second")
+            await trio.testing.wait_all_tasks_blocked()
+            await ask("bob", "other")
+            assert answered == ["first", "other"]
+            for give_back in sent["first"]:
+                give_back()
+        assert answered == ["first", "other", "second"]

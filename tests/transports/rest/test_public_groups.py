@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relay.protocol.kinds import ServerRole
 from tests.transports.rest.world import World, open_world
 
 TEAM = "/api/groups/team"
@@ -119,3 +120,14 @@ async def test_groups_that_two_share_are_listed(world: World):
     for other, count in (("bob", 2), ("carol", 1), ("nobody", 0)):
         groups = (await world.get("alice", f"/api/groups?shared_with={other}")).ok()["groups"]
         assert len(groups) == count
+
+
+async def test_a_guest_sees_a_public_group_by_its_link_only_from_within(world: World):
+    await world.add("gus", role=ServerRole.GUEST)
+    await world.group("alice", "bob", public=True)
+    missing = (await world.get("gus", "/api/public-groups/none")).refused(404, "not_found")
+    hidden = (await world.get("gus", "/api/public-groups/team")).refused(404, "not_found")
+    assert hidden["detail"] == missing["detail"].replace("none", "team")
+    (await world.get("carol", "/api/public-groups/team")).ok()
+    (await world.call("alice", "PUT", f"{TEAM}/members/gus")).ok()
+    assert (await world.get("gus", "/api/public-groups/team")).ok()["members"] == 3
