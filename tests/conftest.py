@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import inspect
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,23 @@ TRUE_COST = passwords.COST
 passwords.COST = dataclasses.replace(TRUE_COST, time_cost=1, memory_cost=8, parallelism=1)  # type: ignore[misc]
 
 
+REAL = ("e2e", "real_time")
+"""The marks of tests that run on the real clock; a file that has such tests has the mark's name in its text."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files alone that have none of the tests which `-m "e2e or real_time"` asks for: an import takes longer than a look."""
+    wanted = config.option.markexpr.split(" or ")
+    if collection_path.suffix != ".py" or not set(wanted) <= set(REAL):
+        return None
+    return None if any(name in _text(collection_path) for name in wanted) else True
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`.
 
@@ -31,7 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     for item in items:
         is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
-        real = item.get_closest_marker("real_time") or item.get_closest_marker("e2e")
+        real = next(filter(None, map(item.get_closest_marker, REAL)), None)
+        if real is not None and real.name not in _text(item.path):
+            raise pytest.UsageError(f"{item.nodeid} is marked {real.name}, and its file does not name that mark")
         if is_async and real is None:
             item.add_marker(pytest.mark.trio(run=run_on_virtual_time), append=False)
 

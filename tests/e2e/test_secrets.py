@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
+import selectors
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -16,7 +19,7 @@ import pytest
 from relay.services import totp
 from tests.e2e.frames import encode_frame
 from tests.e2e.server import NO_TLS, Tables
-from tests.e2e.wire import request
+from tests.e2e.wire import Wire, request
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
@@ -53,6 +56,7 @@ class Run:
         self.secrets = {"password": PASSWORD, "new password": OTHER, "wrong password": WRONG}
         self.secrets["webhook's secret"] = WEBHOOK
         self.answers: list[str] = []
+        self.wires: list[Wire] = []
         self.rest = httpx.Client(base_url=world.server.url, timeout=20, trust_env=False, verify=NO_TLS)
 
     def told(self, method: str, path: str, token: str | None = None, **given: Any) -> Any:
@@ -99,6 +103,7 @@ class Run:
         for secret in [one for name, one in self.secrets.items() if name not in RECOVERY]:
             self._misuse(secret)
             self._misuse_on_a_socket(secret)
+        self.answers.append(_read(self.wires))
 
     def _misuse(self, secret: str) -> None:
         alice = self.world.tokens["alice"]
@@ -131,7 +136,7 @@ class Run:
         ):
             wire = self.world.upgraded()
             wire.send_bytes(_frame(data))
-            self.answers.append(_read(wire))
+            self.wires.append(wire)
         for head in (
             request(f"/ws?token={secret}"),
             request("/elsewhere", {"Authorization": f"Bearer {secret}"}),
@@ -140,7 +145,7 @@ class Run:
         ):
             wire = self.world.wire()
             wire.send_bytes(head)
-            self.answers.append(_read(wire))
+            self.wires.append(wire)
 
     def left_behind(self) -> Iterator[tuple[str, str]]:
         """Yield all places and what is in them, but for the files of the database."""
@@ -158,15 +163,21 @@ def _frame(text: str) -> bytes:
     return encode_frame(text.encode())
 
 
-def _read(wire: Any) -> str:
-    """Read what comes within a moment."""
+def _read(wires: list[Wire]) -> str:
+    """Read what comes on any of them, until nothing comes for a moment."""
     got = b""
-    wire.socket.settimeout(0.15)
-    try:
-        while data := wire.socket.recv(65536):
-            got += data
-    except OSError:
-        pass
+    with selectors.DefaultSelector() as waiting:
+        for wire in wires:
+            waiting.register(wire.socket, selectors.EVENT_READ)
+        while waiting.get_map() and (ready := waiting.select(1.0)):
+            for key, _ in ready:
+                data = b""
+                with contextlib.suppress(OSError):
+                    data = cast(socket.socket, key.fileobj).recv(65536)
+                got += data
+                if not data:
+                    waiting.unregister(key.fileobj)
+    assert b"HTTP/1.1 4" in got, "nothing was refused"
     return got.decode(errors="replace")
 
 

@@ -7,15 +7,27 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.browser.bidi import FIREFOX, run_firefox
-from tests.e2e.browser.cdp import CHROMIUM, run_browser
+from tests.e2e.browser.cdp import CHROMIUM, SHELL, run_browser
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a browser, and give its address."""
-    if CHROMIUM is None:
+    """Run a browser, and give its address: it may have neither notifications nor a reader of PDF."""
+    if SHELL is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
-    with run_browser(tmp_path_factory.mktemp("chromium")) as address:
+    with run_browser(tmp_path_factory.mktemp("chromium"), SHELL) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def whole_chromium(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a browser that has all that people's browsers have, and give its address."""
+    if CHROMIUM == SHELL:
+        yield request.getfixturevalue("chromium")
+        return
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed whole (apt-get install chromium)")
+    with run_browser(tmp_path_factory.mktemp("whole-chromium")) as address:
         yield address
 
 

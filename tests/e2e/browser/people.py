@@ -175,9 +175,7 @@ async def state(page: Tab, content: str, wanted: str) -> None:
 async def on_message(page: Page, content: str, action: str) -> None:
     """Choose what to do with a message, by the toolbar that its line has with the focus, or by its menu."""
     line = f"[...document.querySelectorAll('.message')].find((one) => one.querySelector('.content')?.textContent === {json.dumps(content)})"
-    await page.wait(line)
-    await page.wait("!document.querySelector('.history.opening')")  # nothing of it can have the focus before
-    await page.evaluate(f"{line}.focus()")
+    await page.focus(line)
     await page.press("Enter")
     await page.wait("document.activeElement.closest('.toolbar')")
     found = f"named({json.dumps(action)}, document.querySelector('.toolbar'))"

@@ -96,7 +96,7 @@ def at_message(text: str) -> Step:
         line = f"[...document.querySelectorAll('.message')].findLast((one) => one.querySelector('.content')?.textContent.includes({json.dumps(text)}))"
         await page.wait(line)
         await page.evaluate(f"{line}.scrollIntoView({{ block: 'center' }})")
-        await page.evaluate(f"{line}.focus()")
+        await page.focus(line)
 
     return step
 

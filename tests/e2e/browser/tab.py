@@ -94,6 +94,10 @@ class Tab(ABC):
         await self.wait(f"{found} && !{found}.disabled")
         await self.evaluate(f"{found}.click()")
 
+    async def focus(self, found: str) -> None:
+        """Give what an expression finds the focus, once it can have it: no line of a conversation can that is just opening."""
+        await self.wait(f"({found})?.focus() || document.activeElement === ({found})")
+
     async def write(self, label: str, text: str) -> None:
         """Write into the field of that name, as a keyboard does."""
         await self.wait(f"Boolean(field({json.dumps(label)}))")

@@ -28,7 +28,7 @@ async def stands(page: Page, wanted: str) -> None:
 
 async def into_the_toolbar(page: Page) -> None:
     """Go into the toolbar of the only poll on a page, with the keyboard."""
-    await page.evaluate("document.querySelector('.poll').closest('.message').focus()")
+    await page.focus("document.querySelector('.poll')?.closest('.message')")
     await page.press("Enter")
     await page.wait("document.activeElement.closest('.toolbar')")
 

@@ -110,7 +110,7 @@ async def test_pictures_have_their_room_before_they_are_there_and_open_in_a_ligh
 
 async def _look_through(alice: Page) -> None:
     """By keyboard and mouse, to the first picture of the conversation, which no message brought here."""
-    await alice.evaluate("document.querySelector('.tile[aria-label*=\"b.png\"]').focus()")
+    await alice.focus("document.querySelector('.tile[aria-label*=\"b.png\"]')")
     await alice.press("Enter")
     await alice.wait(f"{SHOWN} === 'b.png' && document.querySelector('.stage img')?.naturalHeight === 700")
     assert await alice.evaluate("document.querySelector('.lightbox').contains(document.activeElement)")
@@ -153,9 +153,9 @@ async def _look_by_touch(alice: Page) -> None:
 
 
 async def test_sound_and_films_play_a_pdf_opens_and_the_gallery_has_them_all(
-    chromium: str, tmp_path: Path
+    whole_chromium: str, tmp_path: Path
 ) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob") as place:
+    async with open_place(whole_chromium, tmp_path, "alice", "bob") as place:
         alice = await place.signed_in("alice", "bob")
         await phone(alice, on=False)
         film, voice = await media.record(alice, film=True), await media.record(alice, film=False)

@@ -126,7 +126,7 @@ async def by_mouse(page: Page) -> None:
 
 async def by_keyboard(page: Page) -> None:
     """From the line into the toolbar and back; letters do the same; the picker finds what one types."""
-    await page.evaluate(f"{line('Short')}.focus()")
+    await page.focus(line("Short"))
     assert (
         await page.evaluate(
             "document.querySelectorAll('.message .actions, .message button:not([tabindex=\"-1\"])').length"
@@ -166,7 +166,7 @@ async def by_keyboard(page: Page) -> None:
     await page.press("e")
     await page.wait("document.activeElement.tagName === 'TEXTAREA' && document.activeElement.value === 'Short'")
     await page.press("Escape")
-    await page.evaluate(f"{line('Short')}.focus()")
+    await page.focus(line("Short"))
     await page.press("Delete")
     await page.wait("document.activeElement.textContent === 'Cancel'")
     await page.evaluate("document.querySelector('dialog .danger').click()")
@@ -303,7 +303,7 @@ async def test_a_message_is_forwarded_with_its_file_and_the_name_of_who_said_it(
         say(place, "bob", "Read *this*", attachments=[kept["attachment_id"]])
         page = await place.signed_in("alice", "team")
         await page.wait(line("Read this"))
-        await page.evaluate(f"{line('Read this')}.focus()")
+        await page.focus(line("Read this"))
         await page.press("f")
         await page.wait("document.querySelector('dialog .people input')")
         await page.write("To people or groups", "carol")

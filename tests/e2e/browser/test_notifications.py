@@ -107,10 +107,12 @@ def push_service(origin: str) -> PushService:
 
 
 async def test_a_push_decrypts_to_what_was_said_and_is_taken_back_when_it_is_read(
-    chromium: str, tmp_path: Path
+    whole_chromium: str, tmp_path: Path
 ) -> None:
     with HttpServer(push_service) as push:
-        async with open_place(chromium, tmp_path, "alice", "bob", settings=PLUGIN, service_worker=True) as place:
+        async with open_place(
+            whole_chromium, tmp_path, "alice", "bob", settings=PLUGIN, service_worker=True
+        ) as place:
             page = await place.signed_in("bob")
             with place.server.rest(place.tokens["bob"]) as rest:
                 browser = push.subscribe(rest.get("/api/push/key").json()["public_key"])
@@ -236,9 +238,11 @@ def row_of(rest: Any, target: str) -> Any:
     return next(row for row in rows if row["target_id"] == target)
 
 
-async def test_what_is_chosen_on_one_device_holds_on_the_others_at_once(chromium: str, tmp_path: Path) -> None:
+async def test_what_is_chosen_on_one_device_holds_on_the_others_at_once(
+    whole_chromium: str, tmp_path: Path
+) -> None:
     async with open_place(
-        chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
+        whole_chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
     ) as place:
         place.say("alice", "bob", "hello")
         place.tokens["bob, elsewhere"] = place.tokens["bob"]
@@ -262,9 +266,9 @@ async def test_what_is_chosen_on_one_device_holds_on_the_others_at_once(chromium
         await away.send("Page.close")
 
 
-async def test_the_page_tells_of_what_came_but_not_of_what_is_muted(chromium: str, tmp_path: Path) -> None:
+async def test_the_page_tells_of_what_came_but_not_of_what_is_muted(whole_chromium: str, tmp_path: Path) -> None:
     async with open_place(
-        chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
+        whole_chromium, tmp_path, "alice", "bob", "carol", settings=PLUGIN, service_worker=True
     ) as place:
         with place.server.rest(place.tokens["alice"]) as rest:
             group = {"name": "Team", "members": ["bob"], "group_id": "team"}

@@ -121,7 +121,7 @@ async def share_moods(alice: Page, bob: Page) -> None:
     await alice.click("😟")
     await bob.click("Moods")
     await bob.wait("document.querySelector('.panel li')?.textContent === 'alice 😟'")
-    await bob.evaluate("document.querySelector('.message:has(.mood)').focus()")
+    await bob.focus("document.querySelector('.message:has(.mood)')")
     await bob.press("Enter")
     await bob.click("Me too")
     for one in (alice, bob):

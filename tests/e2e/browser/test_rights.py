@@ -13,6 +13,7 @@ from tests.e2e.browser.look import Look, take_look
 from tests.e2e.browser.people import SAID, open_place, send
 from tests.e2e.browser.test_groups import DIALOG, END, TITLE, answer, make_group
 from tests.e2e.browser.test_messages import line
+from tests.e2e.wire import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -29,8 +30,7 @@ async def choose(page: Page, label: str, value: str) -> None:
 
 async def offered(page: Page, text: str) -> list[str]:
     """Return the actions that a message offers, in its toolbar and in its menu."""
-    await page.wait(line(text))
-    await page.evaluate(f"{line(text)}.focus()")
+    await page.focus(line(text))
     await page.press("ContextMenu")
     await page.wait("document.activeElement.getAttribute('role') === 'menuitem'")
     found: list[str] = json.loads(
@@ -101,8 +101,9 @@ async def test_an_announcement_group_is_made_seen_and_closed(chromium: str, tmp_
         for page in (olga, adam, mia):
             await page.wait(f"{END}?.startsWith('News is closed.')")
             assert await page.evaluate(WRITABLE) is False
-        while "React" in await offered(mia, "news of today"):  # the page asks what one may do there now
-            await trio.sleep(0.2)
+        with trio.fail_after(PATIENCE):
+            while "React" in await offered(mia, "news of today"):  # the page asks what one may do there now
+                await trio.sleep(0.2)
         await olga.click("Open group again")
         await adam.wait(WRITABLE)
         await mia.wait(f"{END}?.startsWith('In News only')")
