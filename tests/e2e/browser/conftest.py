@@ -12,7 +12,7 @@ from tests.e2e.browser.cdp import CHROMIUM, SHELL, run_browser
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a browser, and give its address: it may have neither notifications nor a reader of PDF."""
+    """Run a browser, and give its address: it may be without notifications and PDF, and unable to load without a network."""
     if SHELL is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
     with run_browser(tmp_path_factory.mktemp("chromium"), SHELL) as address:

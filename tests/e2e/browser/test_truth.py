@@ -158,8 +158,8 @@ async def test_links_keep_their_brackets_and_nothing_of_the_sentence(chromium: s
         assert links == ["https://x.org/Foo_(bar)", "https://y.org/a", "https://z.org"]
 
 
-async def test_the_page_is_whole_without_the_server(chromium: str, tmp_path: Path) -> None:
-    async with open_place(chromium, tmp_path, "alice", "bob", service_worker=True) as place:
+async def test_the_page_is_whole_without_the_server(whole_chromium: str, tmp_path: Path) -> None:
+    async with open_place(whole_chromium, tmp_path, "alice", "bob", service_worker=True) as place:
         page = await place.signed_in("alice", "bob")
         await load_anew(page)
         await page.wait("document.querySelector('.me strong')")
