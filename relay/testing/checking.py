@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar, cast
+
+import msgspec
 
 from relay.engine.engine import Engine
 from relay.testing.shapes import Document, Shapes, Undescribed, closed
@@ -27,7 +30,7 @@ def answers_of(engine: Engine) -> Answers:
     """Return the check of an engine's REST responses."""
 
     def make() -> Answers:
-        return Answers(openapi(all_calls(engine.registry), engine.registry))
+        return _answers(msgspec.json.encode(openapi(all_calls(engine.registry), engine.registry)))
 
     return _kept("answers", engine, make)
 
@@ -36,9 +39,19 @@ def frames_of(engine: Engine) -> Described:
     """Return the check of an engine's frames."""
 
     def make() -> Described:
-        return Described(asyncapi(engine.registry, engine.settings))
+        return _described(msgspec.json.encode(asyncapi(engine.registry, engine.settings)))
 
     return _kept("frames", engine, make)
+
+
+@lru_cache(maxsize=8)
+def _answers(document: bytes) -> Answers:
+    return Answers(json.loads(document))
+
+
+@lru_cache(maxsize=8)
+def _described(document: bytes) -> Described:
+    return Described(json.loads(document))
 
 
 def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
@@ -50,6 +63,12 @@ def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
     if key not in _MADE:
         _MADE[key] = make()
     return cast(Made, _MADE[key])
+
+
+@cache
+def _pattern(template: str, variable: str) -> re.Pattern[str]:
+    """Return what matches the paths of a template, whose variables match `variable`."""
+    return re.compile(re.sub(r"\\{\w+\\}", variable, re.escape(template)))
 
 
 class Answers:
@@ -97,9 +116,7 @@ class Answers:
     def _find(self, method: str, path: str) -> tuple[str, Document]:
         """Return the best fitting path template of a path, and its operations."""
         for variable in ("[^/]+", ".+"):
-            found = [
-                one for one in self._paths if re.fullmatch(re.sub(r"\\{\w+\\}", variable, re.escape(one[0])), path)
-            ]
+            found = [one for one in self._paths if _pattern(one[0], variable).fullmatch(path)]
             if found:
                 return next((one for one in found if method in one[1]), found[0])
         return "", {}
