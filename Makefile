@@ -34,7 +34,7 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 	$(BIN)/relay serve --config $(CONFIG)
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
-	@$(call tests,-n auto --dist worksteal -m "not e2e and not real_time")
+	@$(call tests,-n auto --dist worksteal -m "not e2e and not real_time" --ignore tests/e2e)
 	@$(call tests,-n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "e2e or real_time")
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types

@@ -13,6 +13,7 @@ import linecache
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -63,6 +64,7 @@ class Found:
         return self.entry.module if self.entry is not None else f"relay_plugin_{self.name}"
 
 
+@cache
 def bundled_directory() -> Path:
     """Return the folder of the bundled plugins: inside an installed package, or at the top of a checkout."""
     installed = _PACKAGE / "bundled_plugins"

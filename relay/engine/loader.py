@@ -139,11 +139,12 @@ def leave_out_dead_hooks(registry: Registry, names: Collection[str] | None = Non
     Args:
         names: the plugins to look at; None for all.
     """
-    bundled = in_directory(bundled_directory(), "bundled")
     remarks, dead = [], ""
     for owned in registry.parts["relay_message_hooks"]:
         plugin, types = owned.guard.plugin, owned.part.types or frozenset()
-        for name in sorted(types - registry.types.keys()):
+        unknown = sorted(types - registry.types.keys())
+        bundled = in_directory(bundled_directory(), "bundled") if unknown else {}
+        for name in unknown:
             text = f"{_UNHEARD} {name!r}, which no plugin adds"
             hint = f"{name} is off" if name in bundled else did_you_mean(name, registry.types)
             text += f"; {hint}" if hint else ""

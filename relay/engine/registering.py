@@ -23,7 +23,17 @@ from relay.settings.problems import nearest
 _SPECS: Final = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("relay_")}
 _TAKES: Final = {name: tuple(inspect.signature(hook).parameters) for name, hook in _SPECS.items()}
 _MARK: Final = f"{hookspecs.PROJECT}_impl"
-_spare: Final[deque[pluggy.PluginManager]] = deque()
+
+
+class _Manager(pluggy.PluginManager):
+    """A manager for modules that hold plain functions alone: pluggy would look long at each of their names."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """Return the options of the hook of that name; None for what is no hook."""
+        return getattr(vars(plugin).get(name), _MARK, None)
+
+
+_spare: Final[deque[_Manager]] = deque()
 """Managers without a plugin: to read the hooks' specifications takes longer than to ask a plugin."""
 
 
@@ -77,9 +87,9 @@ def _registered(name: str, module: ModuleType) -> Iterator[Any]:
     try:
         manager = _spare.pop()
     except IndexError:
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
+        manager = _Manager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
-    alone = ModuleType(name)  # with the hooks alone: pluggy looks long at each name of a module
+    alone = ModuleType(name)  # with the hooks alone: pluggy looks at each name of a module
     vars(alone).update((named, value) for named, value in vars(module).items() if _is_marked(value))
     manager.register(alone, name)
     manager.check_pending()
@@ -128,6 +138,11 @@ def _check_hook(name: str, function: FunctionType) -> None:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise BadHook(f"{name} is called and not awaited: write it with def, not async def", line)
     right = _TAKES[name]
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    takes_more = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS) or hasattr(function, "__wrapped__")
+    if not takes_more and set(names) <= set(right):
+        return  # as nearly all do: to ask for the signature takes long
     wrong = [one for one in inspect.signature(function).parameters if one not in right]
     if wrong:
         takes = f"takes {', '.join(right)} or nothing" if right else "takes nothing"

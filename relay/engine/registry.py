@@ -284,6 +284,8 @@ class Registry:
         self.loaded.insert(len(self.loaded) if place is None else place, plugin)
         order = {loaded.guard: number for number, loaded in enumerate(self.loaded)}
         for name, listed in parts.items():
+            if not listed:
+                continue  # the others keep their order
             owned = [*self.parts[name], *(Owned(plugin.guard, part) for part in listed)]
             self.parts[name] = sorted(owned, key=lambda one: order[one.guard])
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from quart import Blueprint, Quart
 from quart.routing import QuartRule
+from werkzeug.routing.converters import BaseConverter
+from werkzeug.routing.rules import RulePart
 
 _REST: Final = re.compile(r"<path:[^>]*>$")
 _VARIABLE: Final = re.compile(r"<[^>*]*>")
@@ -15,11 +18,43 @@ Claimed = dict[tuple[str, str], str]
 """Owners by (method, path); a variable part of a path is `<>`, or `<*>` if it takes the whole rest."""
 
 
-class LateRule(QuartRule):
-    """A rule whose code for `url_for` is made at its first call: it takes most of the time of all routing.
+class _Parsed(NamedTuple):
+    """The text of a rule, read by Werkzeug."""
 
-    The method is a private one of Werkzeug's. Where it has another name, the code is made at once.
+    parts: tuple[RulePart, ...]
+    trace: tuple[tuple[bool, str], ...]
+    converters: dict[str, BaseConverter]
+
+
+_PARSED: Final[dict[tuple[Any, ...], _Parsed]] = {}
+"""By the text of a rule, and the kinds of variables that its application knows."""
+
+_MOST_PARSED: Final = 2000
+
+
+class LateRule(QuartRule):
+    """A rule whose text is read once in a process, and whose code for `url_for` is made at its first call.
+
+    Both take most of the time of all routing, and each application that is made anew has nearly all rules of the
+    one before. The methods are private ones of Werkzeug's. Where they have other names, all is made at once.
     """
+
+    def _parse_rule(self, rule: str) -> tuple[RulePart, ...]:
+        key = (rule, *self.map.converters.items())
+        known = _PARSED.get(key)
+        if known is None:
+            begun, before = len(self._trace), set(self._converters)
+            parts = tuple(super()._parse_rule(rule))
+            found = {name: _of(self._converters[name], None) for name in self._converters if name not in before}
+            if len(_PARSED) >= _MOST_PARSED:
+                _PARSED.clear()
+            _PARSED[key] = _Parsed(parts, tuple(self._trace[begun:]), found)
+            return parts
+        self._trace.extend(known.trace)
+        for name, converter in known.converters.items():
+            self._converters[name] = _of(converter, self.map)
+            self.arguments.add(name)
+        return known.parts
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
         make = super()._compile_builder
@@ -31,6 +66,13 @@ class LateRule(QuartRule):
             return made(rule, **values)
 
         return build
+
+
+def _of(converter: BaseConverter, map_: Any) -> BaseConverter:
+    """Return a copy of a converter for the rules of another application; None for those of none."""
+    made = copy.copy(converter)
+    made.map = map_
+    return made
 
 
 def claims(blueprints: list[Any], owner: str) -> Claimed:
@@ -79,8 +121,13 @@ def check_claims(taken: Claimed, wanted: Claimed) -> None:
     Raises:
         ValueError: with the path and its owner.
     """
+    if not wanted:
+        return
+    wide = {key: owner for key, owner in taken.items() if key[1].endswith("<*>")}
     for (method, path), owner in wanted.items():
-        for (others_method, others_path), other in taken.items():
+        near = taken if path.endswith("<*>") else wide
+        same = {(method, path): taken[method, path]} if (method, path) in taken else {}
+        for (others_method, others_path), other in (same | near).items():
             if method == others_method and other != owner and _overlap(path, others_path):
                 raise ValueError(f"path {method} {path} is taken by {other}")
 

@@ -72,9 +72,14 @@ def read_epoch(connection: sqlite3.Connection) -> str:
     return str(connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone()[0])
 
 
+def make_epoch() -> str:
+    """Return the name of a new epoch; all are equally long."""
+    return secrets.token_hex(8)
+
+
 def new_epoch(connection: sqlite3.Connection) -> str:
     """Give the database a new epoch, and return it: what clients know of positions no longer holds."""
-    epoch = secrets.token_hex(8)
+    epoch = make_epoch()
     connection.execute("UPDATE facts SET value = ? WHERE name = 'epoch'", (epoch,))
     return epoch
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import Any, Final, TypeVar, cast
+
+import msgspec
 
 from relay.engine.engine import Engine
 from relay.testing.shapes import Document, Shapes, Undescribed, closed
@@ -27,7 +30,7 @@ def answers_of(engine: Engine) -> Answers:
     """Return the check of an engine's REST responses."""
 
     def make() -> Answers:
-        return Answers(openapi(all_calls(engine.registry), engine.registry))
+        return _answers(msgspec.json.encode(openapi(all_calls(engine.registry), engine.registry)))
 
     return _kept("answers", engine, make)
 
@@ -36,9 +39,19 @@ def frames_of(engine: Engine) -> Described:
     """Return the check of an engine's frames."""
 
     def make() -> Described:
-        return Described(asyncapi(engine.registry, engine.settings))
+        return _described(msgspec.json.encode(asyncapi(engine.registry, engine.settings)))
 
     return _kept("frames", engine, make)
+
+
+@lru_cache(maxsize=8)
+def _answers(document: bytes) -> Answers:
+    return Answers(json.loads(document))
+
+
+@lru_cache(maxsize=8)
+def _described(document: bytes) -> Described:
+    return Described(json.loads(document))
 
 
 def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
@@ -52,19 +65,20 @@ def _kept(what: str, engine: Engine, make: Callable[[], Made]) -> Made:
     return cast(Made, _MADE[key])
 
 
+@cache
+def _pattern(template: str, variable: str) -> re.Pattern[str]:
+    """Return what matches the paths of a template, whose variables match `variable`."""
+    return re.compile(re.sub(r"\\{\w+\\}", variable, re.escape(template)))
+
+
 class Answers:
     """A check of REST responses against an OpenAPI document."""
 
     def __init__(self, document: Document) -> None:
         self._shapes = Shapes(closed(document))
-        paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
-        self._patterns: list[list[tuple[re.Pattern[str], str, Document]]] = [
-            [
-                (re.compile(re.sub(r"\\{\w+\\}", variable, re.escape(path))), path, operations)
-                for path, operations in paths
-            ]
-            for variable in ("[^/]+", ".+")
-        ]
+        self._paths: list[tuple[str, Document]] = sorted(
+            document["paths"].items(), key=lambda item: item[0].count("{")
+        )
         self._responses = document["components"]["responses"]
 
     def check(self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -101,10 +115,8 @@ class Answers:
 
     def _find(self, method: str, path: str) -> tuple[str, Document]:
         """Return the best fitting path template of a path, and its operations."""
-        for patterns in self._patterns:
-            found = [
-                (template, operations) for pattern, template, operations in patterns if pattern.fullmatch(path)
-            ]
+        for variable in ("[^/]+", ".+"):
+            found = [one for one in self._paths if _pattern(one[0], variable).fullmatch(path)]
             if found:
                 return next((one for one in found if method in one[1]), found[0])
         return "", {}

@@ -18,6 +18,7 @@ from relay.app.control_client import control_path
 from relay.cli import main
 from relay.engine.opening import open_engine
 from relay.settings import load
+from relay.testing.world import make_database
 
 Run = Callable[..., click.testing.Result]
 
@@ -83,6 +84,7 @@ def run(folder: Path) -> Run:
 @pytest.fixture(params=["alone", "server"])
 def anywhere(request: pytest.FixtureRequest, folder: Path, run: Run) -> Iterator[Run]:
     """The same as `run`, once on a database without a server and once on one that a server has."""
+    make_database(folder / "relay.db")
     if request.param == "alone":
         yield run
     else:

@@ -29,6 +29,23 @@ async def test_a_view_asks_for_the_url_of_another() -> None:
     assert (await response.get_data(as_text=True)) == "/boards/a%20b/7/c/d?more=0 /boards/a%20b/8/c/d?more=1"
 
 
+async def test_a_rule_that_was_read_before_is_matched_and_built_as_at_the_first_time() -> None:
+    for base in ("one", "two"):
+        app = App(base, static_folder=None)
+
+        @app.get("/shelves/<name>/<int:number>/<path:rest>/end", endpoint="shelf")
+        async def shelf(name: str, number: int, rest: str) -> str:
+            return f"{name} {number + 1} {rest} {url_for('shelf', name=name, number=number, rest=rest)}"
+
+        client = app.test_client()
+        response = await client.get("/shelves/a%20b/7/c/d/end")
+        assert (await response.get_data(as_text=True)) == "a b 8 c/d /shelves/a%20b/7/c/d/end"
+        assert (await client.get("/shelves/a/b/c/end")).status_code == 404
+        (rule,) = app.url_map.iter_rules()
+        assert rule.arguments == {"name", "number", "rest"}
+        assert all(converter.map is app.url_map for converter in rule._converters.values())
+
+
 async def test_a_server_makes_no_code_for_urls_that_nobody_asks_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

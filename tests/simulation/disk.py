@@ -186,9 +186,20 @@ def _torn(before: dict[str, bytes], after: dict[str, bytes], share: float) -> di
     """Return the files of a commit that was cut off: its part of the log is there up to some byte."""
     log = f"{DATABASE}-wal"
     old, new = before.get(log, b""), after.get(log, b"")
-    same = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), len(old))
+    same = _same(old, new)
     cut = same + int((len(new) - same) * share)
     return before | {log: new[:cut] + old[cut:]}
+
+
+def _same(old: bytes, new: bytes) -> int:
+    """Return how many bytes both begin with; all of the old ones where the shorter is the beginning of the longer."""
+    low, high = 0, min(len(old), len(new))
+    if old[:high] == new[:high]:
+        return len(old)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if old[:middle] == new[:middle] else (low, middle)
+    return low
 
 
 class SimulatedRunner(runners.InlineRunner):

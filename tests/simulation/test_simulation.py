@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.determinism import HASH_SEED
 from tests.simulation.planted import BUGS
 from tests.simulation.shrinking import shrink
 from tests.simulation.steps import Step, draw, read, write
@@ -28,10 +29,14 @@ FOUND_BY = {
 
 
 def simulation(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command; the order of sets must be the seed's, which this process cannot change for itself."""
+    """Run the command; the order of sets must be the seed's, which this process cannot change for itself.
+
+    Without the variable the command would begin a second time, with it.
+    """
+    environ = os.environ | {"PYTHONHASHSEED": HASH_SEED}
     command = [sys.executable, "-m", "tests.simulation", *map(str, arguments), "--jobs", "1"]
     root = Path(__file__).parents[2]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=dict(os.environ))
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
 
 
 @pytest.mark.parametrize("first", SEEDS)

@@ -11,14 +11,14 @@ from typing import Final
 from relay.storage import attachments
 from relay.storage.attachments import Attachment
 from relay.storage.copying import Progress, copy
-from relay.storage.upgrading import migrate
+from relay.testing.world import make_database
 
 FILE: Final = b"a picture of a cat " * 20_000  # more than one chunk
 
 
 def fill(path: Path, messages: int = 10) -> Path:
     """Make a database, and store messages of alice's and a file in it."""
-    migrate(path)
+    make_database(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         connection.executemany(

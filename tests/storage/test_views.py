@@ -12,6 +12,7 @@ import pytest
 
 from relay.storage import accounts, conversations, migrations, views
 from relay.storage.upgrading import migrate
+from relay.testing.world import make_database
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "operate" / "sql.md").read_text(encoding="utf-8")
 SECRET = re.compile(r"password|token|secret|hash|code", re.IGNORECASE)
@@ -20,7 +21,7 @@ SECRET = re.compile(r"password|token|secret|hash|code", re.IGNORECASE)
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """A database with two people, a group, and a few messages."""
-    migrate(tmp_path / "relay.db")
+    make_database(tmp_path / "relay.db")
     with closing(sqlite3.connect(tmp_path / "relay.db", isolation_level=None)) as connection:
         for name in ("alice", "bob"):
             accounts.create_user(connection, name, 1_700_000_000.25)

@@ -11,6 +11,7 @@ from quart import Blueprint, Quart
 
 from relay.engine.registry import LoadedPlugin, Registry
 from relay.http.endpoint import Access, Endpoint, access_of, endpoint_of
+from relay.http.paths import LateRule
 from relay.plugin.registrations import Routes
 
 _VARIABLE: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
@@ -52,7 +53,7 @@ def calls(own: Mapping[Blueprint, str], registry: Registry) -> list[Call]:
     Args:
         own: relay's own blueprints, each with a sentence of what it is.
     """
-    found = [call for blueprint, about in own.items() for call in _of(blueprint, about)]
+    found = [call for blueprint, about in own.items() for call in _of_own(blueprint, about)]
     for loaded in registry.loaded:
         found += calls_of(loaded, registry)
     return sorted(_with_unique_names(found), key=lambda call: (call.path, call.method))
@@ -71,10 +72,17 @@ def calls_of(loaded: LoadedPlugin, registry: Registry) -> list[Call]:
     return sorted(found, key=lambda call: (call.path, call.method))
 
 
+@cache
+def _of_own(blueprint: Blueprint, about: str) -> tuple[Call, ...]:
+    """Return the calls of one of relay's own blueprints, which do not change."""
+    return tuple(_of(blueprint, about))
+
+
 def _of(
     blueprint: Blueprint, about: str, plugin: str | None = None, public: frozenset[str] = frozenset()
 ) -> Iterator[Call]:
     scratch = Quart(__name__, static_folder=None)
+    scratch.url_rule_class = LateRule
     scratch.register_blueprint(blueprint)
     for rule in scratch.url_map.iter_rules():
         if rule.websocket:

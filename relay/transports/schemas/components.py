@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Iterable
-from typing import Any, Final
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -103,8 +104,20 @@ def _clean(schema: Schema) -> None:
         schema["description"] = inspect.cleandoc(schema["description"])
 
 
-def _components(types: list[Any], prefix: str) -> tuple[tuple[Schema, ...], dict[str, Schema]]:
-    return msgspec.json.schema_components(types, schema_hook=_schema, ref_template=prefix + "{name}")
+def _components(types: Sequence[Any], prefix: str) -> tuple[list[Schema], dict[str, Schema]]:
+    make = _of_one if len(types) == 1 else _of_many
+    return cast(tuple[list[Schema], dict[str, Schema]], msgspec.json.decode(make(tuple(types), prefix)))
+
+
+def _encoded(types: tuple[Any, ...], prefix: str) -> bytes:
+    made = msgspec.json.schema_components(types, schema_hook=_schema, ref_template=prefix + "{name}")
+    return msgspec.json.encode(made)
+
+
+# All types of a server take a third of a second, and a plugin that is loaded anew may change none of them. Text is
+# kept, as each caller changes its own schemas; and little of it, as it holds the types of plugins that are gone.
+_of_many: Final = lru_cache(maxsize=4)(_encoded)
+_of_one: Final = lru_cache(maxsize=256)(_encoded)
 
 
 def _can_be_described(type_: Any) -> bool:
