@@ -23,7 +23,11 @@ Taken = Callable[[Envelope], None]
 
 
 class Person:
-    """One user with one device. What is without an answer when the server goes is sent again, with the same id."""
+    """One user with one device. What is without an answer when the server goes is sent again, with the same id.
+
+    Attributes:
+        patience: how long an answer may take, in seconds; for a connection, as it was when it was opened.
+    """
 
     def __init__(self, name: str, token: str, server: Server, ledger: Ledger, peers: Sequence[str]) -> None:
         self.name = name
@@ -36,6 +40,7 @@ class Person:
         self._cursor: int | None = None
         self._group_pending: str | None = None
         self.failure: Exception | None = None
+        self.patience = ANSWER_SECONDS
 
     # --- the connection ---
 
@@ -48,14 +53,14 @@ class Person:
         if self.device is not None:
             return
         try:
-            wire = Wire(self.server.address, self.server.described, timeout=ANSWER_SECONDS)
+            wire = Wire(self.server.address, self.server.described, timeout=self.patience)
         except OSError as error:
             raise Gone(str(error)) from error
         device = Device(wire, self.token, f"{self.name}-device")
         try:
             wire.upgrade()
             device.hello(**({} if self._cursor is None else {"cursor": self._cursor}))
-            device.sync(ANSWER_SECONDS)
+            device.sync(self.patience)
         except BaseException:
             wire.close()
             raise
@@ -83,12 +88,12 @@ class Person:
         ref = envelope["meta"]["id"]
         try:
             self.device.wire.send_json(envelope)
-            answer = self.device.answer(ref, ANSWER_SECONDS)
+            answer = self.device.answer(ref, self.patience)
         except Gone:
             self.close()
             raise
         except AssertionError:
-            raise Broken(f"no answer to {envelope} within {ANSWER_SECONDS} s") from None
+            raise Broken(f"no answer to {envelope} within {self.patience} s") from None
         self._pending = None
         self.device.messages.clear()
         self.device.events.clear()

@@ -17,7 +17,7 @@ from tests.e2e.disks import fill
 from tests.e2e.wire import Gone, Wire
 from tests.faults.files import check_whole
 from tests.faults.ledger import Broken
-from tests.faults.people import Person
+from tests.faults.people import ANSWER_SECONDS, Person
 from tests.faults.stage import Stage
 
 DISK: Final = "disk full"
@@ -160,6 +160,9 @@ def slow_syncs(made: Stage, seconds: float, rounds: int) -> None:
 
 def stopped(made: Stage, seconds: float, rounds: int) -> None:
     """Stop the process for a while (SIGSTOP), with messages under way, and have it go on."""
+    made.disconnect()
+    for person in made.people:
+        person.patience = ANSWER_SECONDS + seconds
     for _ in range(rounds):
         assert made.server.process is not None
         with _busy(made, "stopped", time.monotonic() + seconds + 1):
