@@ -42,7 +42,7 @@ class Waiting:
 
 
 class Replication(Protocol):
-    """What hands the writer's transactions on to other copies of the database, each before its commit."""
+    """A way on for the writer's transactions to other copies of the database, each before its commit."""
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Take note of a transaction that has just begun."""
@@ -141,11 +141,7 @@ def run_group(
         committed = connection.in_transaction
         if committed:
             health.check_place()
-            if replication is not None:
-                replication.seal(connection)
-            execute("COMMIT")
-            if replication is not None:
-                replication.committed()
+            _commit(connection, replication)
     except (sqlite3.Error, StorageBroken, StorageFailed) as error:
         on_rollback()
         if replication is not None:
@@ -160,6 +156,15 @@ def run_group(
             waiting.result = outcome.Error(told)
     if (failure is not None or committed) and not isinstance(failure, StorageBroken):
         health.note(failure)
+
+
+def _commit(connection: sqlite3.Connection, replication: Replication | None) -> None:
+    if replication is None:
+        connection.execute("COMMIT")
+        return
+    replication.seal(connection)
+    connection.execute("COMMIT")
+    replication.committed()
 
 
 def empty_wal(connection: sqlite3.Connection) -> bool:
