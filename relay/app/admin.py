@@ -35,19 +35,25 @@ from relay.app import (
 from relay.app.admin_groups import Answer, DisplayName, Limit
 from relay.engine import importing, job_acts, notifying
 from relay.engine.engine import Engine
-from relay.protocol.errors import ErrorCode, RelayError
+from relay.protocol.errors import ErrorCode, RelayError, not_found
 from relay.protocol.kinds import ServerRole
 from relay.services.administration import Changes
 from relay.services.audit import Actor
 from relay.services.mail_texts import text_of
 from relay.services.recovery import check_mail_address
-from relay.storage import accounts
+from relay.storage import accounts, listings
+from relay.storage.account_links import address_of
+from relay.storage.conversations import groups_of
 from relay.storage.names import same_name
+from relay.storage.second_factors import find as find_factor
 
 Label = Annotated[str, Meta(max_length=100)]
 Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.:-]{0,63}$(?!\n)")]
 Reason = Annotated[str, Meta(max_length=200)]
 Days = Annotated[float, Meta(ge=0, le=36_500)]
+
+_ALL: Final = -1
+"""No limit, in SQL."""
 
 _USERS: Final = ("user_id", "owner")
 """The arguments that name a user; `members` names several."""
@@ -70,6 +76,33 @@ async def list_users(engine: Engine, after: str = "", limit: Limit = 1000) -> li
     """Return users by id, those after `after`."""
     users = await engine.runner.read(lambda connection: accounts.list_users(connection, after=after, limit=limit))
     return [{**user._asdict(), "admin": user.admin} for user in users]
+
+
+async def show_user(engine: Engine, user_id: str) -> Answer:
+    """Return an account, with how it is let in, what it has, and the groups it is in.
+
+    Raises:
+        RelayError: `not_found` when there is no such user.
+    """
+
+    def read(connection: sqlite3.Connection) -> Answer:
+        rows = listings.list_accounts(connection, only=user_id)
+        if not rows:
+            raise not_found(f"user {user_id!r}")
+        factor, address = find_factor(connection, user_id), address_of(connection, user_id)
+        return rows[0]._asdict() | {
+            "second_factor": factor is not None and factor.confirmed_at is not None,
+            "mail_address": None if address is None else address.address,
+            "groups": [
+                {"group_id": group_id, "name": name, "role": role}
+                for group_id, name, role in groups_of(connection, user_id, "", _ALL)
+            ],
+        }
+
+    found = await engine.runner.read(read)
+    tokens, devices = await engine.access.tokens(user_id), await engine.access.devices(user_id)
+    connected = len(engine.connections.of(user_id))
+    return found | {"tokens": len(tokens), "devices": len(devices), "connected": connected}
 
 
 async def disable_user(engine: Engine, actor: Actor, user_id: str, reason: Reason = "") -> None:
@@ -195,6 +228,7 @@ async def test_mail(engine: Engine, address: str) -> Answer:
 OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "user.add": add_user,
     "user.list": list_users,
+    "user.show": show_user,
     "user.disable": disable_user,
     "user.enable": enable_user,
     "user.erase": erase_user,

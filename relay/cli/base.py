@@ -235,7 +235,7 @@ def _cell(column: str, value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if (column == "at" or column.endswith("_at")) and isinstance(value, int | float):
+    if (column in ("at", "last_seen") or column.endswith("_at")) and isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%MZ")
     if isinstance(value, list):
         return printable(", ".join(map(str, value))) or "-"

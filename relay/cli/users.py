@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from typing import Any, Final
 
 import click
 
-from relay.cli.base import Failure, Group, file_label, json_option, note, print_rows, progress, tell, wants_json
+from relay.cli.base import (
+    Failure,
+    Group,
+    file_label,
+    json_option,
+    note,
+    print_fields,
+    print_rows,
+    progress,
+    tell,
+    wants_json,
+)
 from relay.cli.database import perform, perform_pages
 from relay.cli.exporting import export_user
 from relay.cli.invites import draw_qr, invite_options, make_invite, page_address
@@ -34,7 +46,7 @@ _role_option = click.option(
 
 @click.group(cls=Group)
 def user() -> None:
-    """Add, list, disable and import users; set passwords; invite."""
+    """Add, list, show, disable and import users; set passwords; invite."""
 
 
 @user.command()
@@ -63,6 +75,22 @@ def list_users(as_json: bool) -> None:
     """List all users, by their ids."""
     columns = ("user_id", "display_name", "role", "disabled", "created_at")
     print_rows(list(perform_pages("user.list", "user_id")), columns, as_json=as_json)
+
+
+@user.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show the account of the user NAME: role, how they are let in, what they have, and their groups."""
+    found = perform("user.show", user_id=name)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    groups = found.pop("groups")
+    print_fields(found)
+    if groups:
+        click.echo()
+        print_rows(groups, ("group_id", "name", "role"), as_json=False)
 
 
 @user.command()

@@ -30,6 +30,28 @@ def test_a_user_is_created_with_what_was_given(anywhere: Run) -> None:
     assert told == [("alice", "Alice A.", True, False), ("bob", "bob", False, False)]
 
 
+def test_one_account_is_shown_with_what_it_has(anywhere: Run) -> None:
+    anywhere("user", "add", "bob", "--display-name", "Bob B.")
+    anywhere("user", "add", "alice", "--password-stdin", input="a long password")
+    anywhere("token", "create", "alice")
+    anywhere("group", "create", "team", "--name", "The Team", "--owner", "bob", "--member", "alice")
+    found = json.loads(anywhere("user", "show", "alice", "--json").output)
+    created = found.pop("created_at")
+    assert found == {
+        "user_id": "alice", "display_name": "alice", "role": "member", "disabled": False, "erased": False,
+        "last_seen": None, "has_password": True, "picture": None, "second_factor": False, "mail_address": None,
+        "tokens": 1, "devices": 0, "connected": 0,
+        "groups": [{"group_id": "team", "name": "The Team", "role": "member"}],
+    }  # fmt: skip
+    assert created > 1_700_000_000
+    told = anywhere("user", "show", "bob").output
+    assert "display name: Bob B.\n" in told
+    assert "last seen: -\n" in told
+    assert told.endswith("GROUP ID  NAME      ROLE\nteam      The Team  owner\n")
+    refused = anywhere("user", "show", "nobody", ok=False)
+    assert (refused.exit_code, refused.stderr) == (1, "relay: there is no user 'nobody', or you may not see it\n")
+
+
 def test_the_first_admin_is_the_owner_and_the_command_says_so(anywhere: Run) -> None:
     anywhere("user", "add", "bob")
     first = anywhere("user", "add", "alice", "--admin")
