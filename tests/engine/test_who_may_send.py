@@ -30,6 +30,9 @@ NAMES: Final = (
 )
 BOTS: Final = ("robot", "far_robot")
 ALSO: Final = {"RELAY_PLUGINS__ALSO": '["polls", "tasks", "remind", "bots", "notifications"]'}
+PATIENT: Final = ALSO | {"RELAY_LIMITS__BAD_FRAMES": "0"}
+"""A server that is sent something wrong of every type, and ends no connection for that."""
+
 MANAGERS: Final = ("owner", "admin")
 MEMBERS: Final = ("owner", "admin", "member", "guest", "robot")
 ROLES: Final = {
@@ -184,7 +187,7 @@ async def test_a_member_may_what_the_table_of_rights_says(world: World, message_
         assert (answer["type"] == "ack") is (who in MANAGERS), type_
 
 
-@pytest.mark.world(*NAMES, **ALSO)
+@pytest.mark.world(*NAMES, **PATIENT)
 async def test_before_a_hello_and_after_the_account_is_disabled_nothing_is_taken(
     world: World, message_id: int
 ) -> None:
@@ -200,7 +203,7 @@ async def test_before_a_hello_and_after_the_account_is_disabled_nothing_is_taken
     assert refused.value.code == 4502
 
 
-@pytest.mark.world(*NAMES, **ALSO)
+@pytest.mark.world(*NAMES, **PATIENT)
 async def test_a_device_that_was_removed_and_one_of_another_id_send_nothing(world: World, message_id: int) -> None:
     phone, laptop = await world.connect("member", "phone"), await world.connect("member", "laptop")
     for type_, payload in payloads(message_id).items():
