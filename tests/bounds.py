@@ -26,7 +26,7 @@ BOUNDS: Final = (
     Bound("connections of an address", "limits.connections_per_address", "transports/test_front_door.py::test_connections_of_one_address_are_limited_and_a_place_is_given_back"),
     Bound("connections of a server", "limits.connections", "services/test_connections.py::test_one_user_and_the_whole_server_have_their_limits"),
     Bound("connections that say nothing", "limits.strangers_per_address", "e2e/test_flooding.py::test_silent_connections_of_one_address_make_room_for_those_who_ask"),
-    Bound("hellos, and so devices", "limits.hellos_per_minute", "transports/test_greeting.py::test_the_hellos_of_an_address_are_limited"),
+    Bound("hellos", "limits.hellos_per_minute", "transports/test_greeting.py::test_the_hellos_of_an_address_are_limited"),
     Bound("the head of a request", "limits.head_bytes", "transports/test_front_door.py::test_a_head_over_the_limit_is_refused"),
     Bound("a frame", "limits.frame_bytes", "e2e/test_frames.py::test_a_frame_one_byte_over_the_limit_is_closed_with_1009"),
     Bound("a body", "limits.body_bytes", "transports/rest/test_problems.py::test_a_body_over_the_limit_is_refused"),
@@ -58,6 +58,8 @@ BOUNDS: Final = (
     # What is kept of a user.
     Bound("groups", "limits.groups_per_user", "services/test_groups.py::test_nobody_but_oneself_uses_up_how_many_groups_one_may_make"),
     Bound("members of a group", "limits.group_members", "services/test_groups.py::test_members_beyond_the_limit_are_refused_also_at_once"),
+    Bound("devices that are known", "limits.devices_per_user", "transports/test_greeting.py::test_a_user_has_so_many_devices_and_loses_nothing_by_it"),
+    Bound("logins", "limits.logins_per_user", "services/test_logins.py::test_one_login_too_many_ends_the_one_used_longest_ago"),
     Bound("people whom one follows", "limits.following_per_user", "services/test_presence.py::test_one_follows_so_many_and_no_more"),
     Bound("people whom one blocks", "relay.services.blocks:MOST", "services/test_blocks.py::test_whom_one_may_block"),
     Bound("reminders that wait", "plugins.remind.per_user", "plugins/remind/test_remind.py::test_what_is_wrong_is_refused_and_named"),

@@ -329,7 +329,7 @@ class Engine:
         accounts, logins = settings.accounts, self.logins
         self.registration.mode = self.invitations.mode = accounts.registration
         logins.token_days, logins.by_password = accounts.token_days, accounts.password_login
-        logins.password_min_length = accounts.password_min_length
+        logins.password_min_length, logins.most = accounts.password_min_length, settings.limits.logins_per_user
         logins.second_factors.required_for = accounts.require_second_factor_for
         self.own_account.allowed = accounts.erase_own
         self.recovery.domains = factories.mail_domains(settings)

@@ -130,6 +130,7 @@ def make_logins(
         make_second_factors(settings, runner, audit, now, rates),
         token_days=settings.accounts.token_days,
         password_min_length=settings.accounts.password_min_length,
+        most=settings.limits.logins_per_user,
         asked=asked,
         wrong_passwords=rates.wrong_passwords,
         by_password=settings.accounts.password_login,

@@ -34,12 +34,14 @@ class NewToken(NamedTuple):
 
     Attributes:
         recovery_codes: of a second factor that this login has turned on.
+        ended: the tokens of logins that it has ended, as they were too many.
     """
 
     token: str
     expires_at: float | None
     user_id: str
     recovery_codes: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 class SignedIn(NamedTuple):
@@ -71,6 +73,7 @@ class Logins:
     Attributes:
         token_days: how long the token of a login from now on is valid; 0 means for ever.
         password_min_length: the fewest characters of a new password.
+        most: how many logins of a user are in force; 0 means no limit.
         by_password: whether anybody signs in by a password: `[accounts] password_login`.
     """
 
@@ -83,6 +86,7 @@ class Logins:
         *,
         token_days: float = 365,
         password_min_length: int = 8,
+        most: int = 0,
         asked: Asked = NOBODY,
         wrong_passwords: TokenBuckets | None = None,
         by_password: bool = True,
@@ -93,6 +97,7 @@ class Logins:
         self.second_factors = second_factors
         self.token_days = token_days
         self.password_min_length = password_min_length
+        self.most = most
         self._asked = asked
         self._wrong = wrong_passwords or TokenBuckets(0, 0, "", lambda: 0.0)
         self.by_password = by_password
@@ -223,9 +228,12 @@ class Logins:
     async def _with_setup(self, user_id: str, issue: Callable[[sqlite3.Connection], Issued]) -> Issued:
         """Issue a token; a user who has to set a second factor up first is told how."""
         try:
-            return await self._runner.write(issue)
+            issued = await self._runner.write(issue)
         except SetupNeeded:
             raise await self.second_factors.setup_refusal(user_id) from None
+        if issued is not None and issued.ended:
+            self._accounts.end_tokens(issued.ended)
+        return issued
 
     def _admitted(
         self,
@@ -271,7 +279,8 @@ class Logins:
             client_id=client_id,
             expires_at=expires_at,
         )
-        return NewToken(token, expires_at, user_id)
+        ended = accounts.end_surplus_logins(connection, user_id, token, self.most, now)
+        return NewToken(token, expires_at, user_id, ended=tuple(ended))
 
     async def change(
         self, identity: Identity, changes: dict[str, Any], password: str | None = None, current: str | None = None

@@ -204,6 +204,21 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "count too, since the id stays taken."
         ),
     ] = 1000
+    devices_per_user: Annotated[
+        Limit,
+        Meta(
+            description="Devices that are known of one user; a new one takes the place of the one that was seen "
+            "longest ago, which loses nothing and is new when it comes back. A program that names no "
+            "client_id is a new device each time."
+        ),
+    ] = 500
+    logins_per_user: Annotated[
+        Limit,
+        Meta(
+            description="Logins of one user that are in force; one more ends the one that was used longest ago. "
+            "Tokens that no login made do not count."
+        ),
+    ] = 200
     following_per_user: Annotated[
         Limit, Meta(description="Users whose presence one user may follow; each hello brings their statuses.")
     ] = 1000

@@ -60,6 +60,9 @@ class User(NamedTuple):
         return self.role.reaches(ServerRole.ADMIN)
 
 
+_REMEMBERED_SECONDS: Final = 30 * 86400.0
+"""How long a login that has ended is known as such."""
+
 LAST_USED: Final = (
     "nullif(max(coalesce(t.used_at, 0), coalesce((SELECT max(d.seen_at) FROM devices d"
     " WHERE d.user_id = t.user_id AND d.token_id = t.token_id), 0)), 0)"
@@ -313,6 +316,34 @@ def revoke_logins(connection: sqlite3.Connection, user_id: str, kept_token_id: s
     rows = connection.execute(
         "DELETE FROM tokens WHERE user_id = ? AND origin = 'login' AND token_id <> ? RETURNING token_id",
         (user_id, kept_token_id),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def end_surplus_logins(
+    connection: sqlite3.Connection, user_id: str, token: str, most: int, now: float
+) -> list[str]:
+    """Delete a user's logins that ended long ago, and those beyond `most` that were used longest ago.
+
+    Args:
+        token: of the newest login, which stays.
+        most: 0 for no limit.
+
+    Returns:
+        The ids of the tokens that were in force.
+    """
+    connection.execute(
+        "DELETE FROM tokens WHERE user_id = ? AND origin = 'login' AND expires_at < ?",
+        (user_id, now - _REMEMBERED_SECONDS),
+    )
+    if not most:
+        return []
+    rows = connection.execute(
+        "DELETE FROM tokens WHERE token_id IN (SELECT t.token_id FROM tokens t"
+        " WHERE t.user_id = ? AND t.origin = 'login'"
+        f" ORDER BY t.token_hash = ? DESC, max(t.created_at, coalesce({LAST_USED}, 0)) DESC LIMIT -1 OFFSET ?)"
+        " RETURNING token_id",
+        (user_id, hash_secret(token), most),
     ).fetchall()
     return [row[0] for row in rows]
 

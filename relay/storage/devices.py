@@ -50,12 +50,15 @@ def attach_device(
     now: float,
     since: float = float("inf"),
     agent: str = "",
+    most: int = 0,
 ) -> str | None:
     """Store that a device has connected with a token; return its session id, a new one for a new device.
 
     Args:
         since: when the token was made. For a device that was revoked at that moment or later, None is returned.
         agent: how its program names itself; "" keeps what it said before.
+        most: how many of the user's devices are kept, those seen last; 0 for all. Revoked ones do not count, and
+            stay, as they are refused by what is stored of them.
     """
     row = connection.execute(
         "INSERT INTO devices (user_id, client_id, session_id, token_id, created_at, seen_at, agent)"
@@ -65,6 +68,13 @@ def attach_device(
         " WHERE revoked_at IS NULL OR revoked_at < ?6 RETURNING session_id",
         (user_id, client_id, "ses_" + secrets.token_urlsafe(12), token_id, now, since, agent),
     ).fetchall()
+    if row and most:
+        connection.execute(
+            "DELETE FROM devices WHERE user_id = ?1 AND client_id IN (SELECT client_id FROM devices"
+            " WHERE user_id = ?1 AND revoked_at IS NULL"
+            " ORDER BY client_id = ?2 DESC, seen_at DESC LIMIT -1 OFFSET ?3)",
+            (user_id, client_id, most),
+        )
     return str(row[0][0]) if row else None
 
 

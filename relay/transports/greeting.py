@@ -160,10 +160,11 @@ async def attach_device(
         same = device.token_id == identity.token_id and device.revoked_at is None
         if same and now - device.seen_at < _SEEN_SECONDS:
             return device.session_id
+    most = engine.settings.limits.devices_per_user if device is None else 0
     # Looked at again in the transaction: it may have been revoked since it was read.
     session_id = await engine.batched_writes.write(
         lambda database: devices.attach_device(
-            database, identity.user_id, client_id, identity.token_id, now, identity.created_at, agent
+            database, identity.user_id, client_id, identity.token_id, now, identity.created_at, agent, most
         )
     )
     if session_id is None:

@@ -102,6 +102,33 @@ async def test_a_new_password_ends_the_other_logins_and_needs_the_old_one(tmp_pa
         await world.engine.logins.login("alice", "another horse", None)
 
 
+async def test_one_login_too_many_ends_the_one_used_longest_ago(tmp_path: Path) -> None:
+    async with people(tmp_path, "alice", RELAY_LIMITS__LOGINS_PER_USER="2") as world:
+        accounts, logins = world.engine.accounts, world.engine.logins
+        first, second = [(await logins.login("alice", PASSWORD, None))[0] for _ in range(2)]
+        idle = await accounts.identify(second)
+        _, end = attach(world.engine.connections, "alice", "x", token_id=idle.token_id)
+        await trio.sleep(60)
+        await accounts.identify(first)
+        await accounts.save_uses()
+        await trio.sleep(60)
+        third = (await logins.login("alice", PASSWORD, None))[0]
+        assert end.ended == [CloseCode.SESSION_REVOKED]
+        with pytest.raises(Disconnect):
+            await accounts.identify(second)
+        for token in (first, third, world.tokens["alice"]):
+            await accounts.identify(token)
+
+
+async def test_logins_that_ended_long_ago_are_forgotten(tmp_path: Path) -> None:
+    async with people(tmp_path, "alice", RELAY_ACCOUNTS__TOKEN_DAYS="1") as world:
+        for days in (0, 2, 31):
+            await trio.sleep(days * 86_400)
+            await world.engine.logins.login("alice", PASSWORD, None)
+        # Of the second one it is still said that it has ended.
+        assert [one["origin"] for one in await world.engine.access.tokens("alice")].count("login") == 2
+
+
 async def test_a_new_name_ends_nothing(tmp_path: Path) -> None:
     async with people(tmp_path, "alice") as world:
         accounts = world.engine.accounts

@@ -35,6 +35,18 @@ def test_neither_a_devices_position_nor_its_users_goes_back(connection: sqlite3.
     assert devices.move_acked(connection, "alice", "laptop", 6) == (5, 6)
 
 
+def test_a_new_device_takes_the_place_of_the_one_seen_longest_ago(connection: sqlite3.Connection) -> None:
+    devices.attach_device(connection, "alice", "revoked", "tok_2", 2.0)
+    devices.revoke_device(connection, "alice", "revoked", 3.0)
+    for number in range(4, 8):
+        devices.attach_device(connection, "alice", f"new-{number}", "tok_2", float(number), most=3)
+    assert [one.client_id for one in devices.list_devices(connection, "alice")] == ["new-7", "new-6", "new-5"]
+    assert devices.attach_device(connection, "alice", "revoked", "tok_2", 9.0, since=2.5, most=3) is None
+    # The clock went back: the one that has just come stays.
+    assert devices.attach_device(connection, "alice", "phone", "tok_2", 1.0, most=3) is not None
+    assert {one.client_id for one in devices.list_devices(connection, "alice")} == {"new-7", "new-6", "phone"}
+
+
 def test_a_device_keeps_its_session_until_it_is_revoked(connection: sqlite3.Connection) -> None:
     first = devices.attach_device(connection, "alice", "phone", "tok_2", 2.0)
     assert devices.attach_device(connection, "alice", "phone", "tok_2", 3.0) == first

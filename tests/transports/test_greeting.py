@@ -68,6 +68,23 @@ async def test_the_connections_of_a_user_are_limited(world: World) -> None:
     await world.connect("alice", "a")
 
 
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__DEVICES_PER_USER="2")
+async def test_a_user_has_so_many_devices_and_loses_nothing_by_it(world: World) -> None:
+    oldest = await world.connect("alice", "a")
+    cursor = oldest.synced["cursor"]
+    await oldest.cut()
+    for name in ("b", "c"):
+        await trio.sleep(1)
+        await world.connect("alice", name)
+    assert [one.client_id for one in await world.engine.access.devices("alice")] == ["c", "b"]
+    bob = await world.connect("bob")
+    await bob.say("alice", "while a was away")
+    await bob.next("ack")
+    back = await world.connect("alice", "a", cursor=cursor, epoch=world.engine.epoch)
+    assert back.ready["resumed"]
+    assert [frame["payload"]["content"] for frame in back.replayed] == ["while a was away"]
+
+
 @pytest.mark.world("alice")
 async def test_a_goodbye_right_behind_the_hello_closes_normally(world: World) -> None:
     alice = await world.upgrade()
