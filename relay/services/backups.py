@@ -319,6 +319,8 @@ class Backups:
         def run() -> T:
             begun.append(True)
             try:
+                if progress.stopped:  # who stopped it saw that it had not begun, and waits no more
+                    raise BackupFailed("stopped before its beginning")
                 # A thread of its own, which then is gone: one of trio's would stay behind all others.
                 with ThreadPoolExecutor(1, "relay-backup", be_modest) as threads:
                     return threads.submit(work).result()

@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -100,7 +100,7 @@ class OfflineQueue:
         planned = replay.plan(connection, user_id, start, until, self._limit, self._priority)
         return Resumption(resumed, start, until, *planned, user_id)
 
-    async def frames(self, user_id: str, message_ids: Sequence[int]) -> AsyncIterator[bytes]:
+    async def frames(self, user_id: str, message_ids: Sequence[int]) -> AsyncGenerator[bytes, None]:
         """Yield planned messages as frames, a slice of many at a time.
 
         The next slice is read when it is asked for, so a peer that does not read costs the memory of one.

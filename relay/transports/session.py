@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 import msgspec
@@ -289,9 +289,11 @@ class Session:
     ) -> None:
         """Send ready, the replay, synced and the statuses, in one write where nothing was missed; then go live."""
         waiting, connection.left_out, connection.until = ready, plan.gaps, plan.until
-        async for frames in self._engine.offline_queue.frames(plan.user_id, plan.message_ids):
-            await self.socket.send(waiting + frames)
-            waiting = b""
+        if plan.message_ids:
+            async with aclosing(self._engine.offline_queue.frames(plan.user_id, plan.message_ids)) as slices:
+                async for frames in slices:
+                    await self.socket.send(waiting + frames)
+                    waiting = b""
         self.socket.direct(waiting + synced_frame(plan) + statuses)
         if self._advance(Step.SYNCED) is State.LIVE:
             connection.sent_cursor = max(connection.sent_cursor, plan.until)

@@ -225,6 +225,7 @@ def test_the_next_time_of_the_day() -> None:
     assert next_time("03:30", noon) - noon == 15.5 * 3600
 
 
+@pytest.mark.real_time  # virtual time would be over before the thread is
 async def test_a_stop_ends_a_backup_and_leaves_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with open_world(tmp_path, "alice") as world:

@@ -1,5 +1,6 @@
 """A session's life on virtual time: hello, replay, live, resume, takeover, heartbeats, and bad manners."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from relay.protocol.errors import CloseCode
 from relay.protocol.framing import PING_FRAME
 from relay.storage import accounts
 from relay.storage.errors import StorageFailed
-from relay.testing import Device, World
+from relay.testing import Closed, Device, World
 from relay.testing import world as open_world
 from relay.transports.greeting import Greeting
+from relay.transports.websocket import WebSocket
 
 DAY = 86_400
 
@@ -158,6 +160,19 @@ async def test_the_replay_goes_by_priority_and_a_cut_in_it_costs_nothing(world: 
     assert [frame["type"] for frame in bob.replayed] == [
         "chat_message", "chat_message", "group_event", "group_message", "read_receipt",
     ]  # fmt: skip
+
+
+@pytest.mark.world("alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0")
+async def test_a_replay_ends_with_its_connection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def break_off(_socket: WebSocket, _data: bytes) -> None:
+        raise trio.BrokenResourceError
+
+    alice = await world.connect("alice")
+    await talk(alice, "bob", 600)
+    monkeypatch.setattr(WebSocket, "send", break_off)
+    with pytest.raises(Closed):
+        await world.connect("bob", cursor=0, epoch=world.engine.epoch)
+    gc.collect()  # an iterator that was left open warns, which is an error here
 
 
 @pytest.mark.world("alice", "bob", RELAY_LIMITS__MESSAGES_PER_SECOND="0")

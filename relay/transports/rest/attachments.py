@@ -20,7 +20,7 @@ from relay.http.endpoint import endpoint
 from relay.http.requests import Answer, Limit, Position, Query, invalid
 from relay.http.views import Caller, reply
 from relay.protocol.envelope import Integer, Name
-from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, RelayError, not_found
+from relay.protocol.errors import CloseCode, Disconnect, ErrorCode, not_found
 from relay.services import gallery
 from relay.services.sniffing import INLINE
 from relay.storage.attachments import Attachment
@@ -248,7 +248,7 @@ async def _form_file() -> tuple[str, AsyncGenerator[bytes, None]]:
         async for event in events:
             if isinstance(event, File):
                 return event.filename, _file_data(events)
-    except RelayError:
+    except BaseException:
         await events.aclose()
         raise
     raise invalid("the form has no file")
