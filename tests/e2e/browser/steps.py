@@ -52,7 +52,7 @@ def write(selector: str, text: str) -> Step:
 
     async def step(page: Page) -> None:
         await page.wait(f"document.querySelector({json.dumps(selector)})")
-        await page.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
+        await page.focus(f"document.querySelector({json.dumps(selector)})")
         await page.insert(text)
 
     return step

@@ -100,6 +100,5 @@ class Tab(ABC):
 
     async def write(self, label: str, text: str) -> None:
         """Write into the field of that name, as a keyboard does."""
-        await self.wait(f"Boolean(field({json.dumps(label)}))")
-        await self.evaluate(f"field({json.dumps(label)}).focus()")
+        await self.focus(f"field({json.dumps(label)})")
         await self.insert(text)

@@ -194,7 +194,7 @@ async def _a_killed_tab_loses_nothing(place: Place) -> None:
             f"document.querySelector('.messages').textContent.includes({text!r}) !== ({TEXT} === {text!r})"
         )
         if await after.evaluate(TEXT):
-            await after.evaluate("document.querySelector('.composer textarea').focus()")
+            await after.focus("document.querySelector('.composer textarea')")
             await after.press("Enter")
         with trio.fail_after(PATIENCE):
             while said(place).count(text) != 1:
@@ -279,7 +279,7 @@ async def test_words_are_completed_and_sent_as_what_they_mean(chromium: str, tmp
 
 async def _an_input_method_sends_nothing(alice: Page) -> None:
     """The Enter that ends a composition is the input method's; some browsers say so by the key's code alone."""
-    await alice.evaluate("field('Message').focus()")
+    await alice.focus("field('Message')")
     await alice.send("Input.imeSetComposition", text="すし", selectionStart=2, selectionEnd=2)
     await key(alice, "Process", 229)
     await alice.evaluate(

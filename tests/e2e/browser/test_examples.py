@@ -96,7 +96,7 @@ async def tick_off_a_task(alice: Page, bob: Page) -> None:
     await alice.press("Enter")
     await bob.click("Tasks")
     await bob.wait(f"{TASKS} === 'false|Wash up|For bob'")
-    await bob.evaluate("document.querySelector('.panel input').focus()")
+    await bob.focus("document.querySelector('.panel input')")
     await bob.evaluate("document.activeElement.click()")
     await bob.wait(f"{TASKS} === 'true|Wash up|Done by bob'")
     assert await bob.evaluate("document.activeElement === document.querySelector('.panel input')")

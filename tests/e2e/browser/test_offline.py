@@ -84,6 +84,6 @@ async def test_notices_say_the_same_once_at_most_three_and_go_by_escape(chromium
             "[...document.querySelectorAll('.notice strong')].map((one) => one.textContent).join() === 'Backup,One,Two'"
         )
         assert await alice.evaluate("document.querySelectorAll('.notice[role=alert]').length") == 1
-        await alice.evaluate("document.querySelector('.notice.error .dismiss').focus()")
+        await alice.focus("document.querySelector('.notice.error .dismiss')")
         await alice.press("Escape")
         await alice.wait("document.querySelectorAll('.notice').length === 2")

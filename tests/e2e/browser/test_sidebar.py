@@ -241,7 +241,7 @@ async def test_one_stop_of_the_tab_key_walks_five_hundred_conversations_of_which
         await alice.wait(f"{LINES}.startsWith('user149,')")
         assert await alice.evaluate("document.querySelectorAll('.line').length") < 40
         assert await alice.evaluate("document.querySelectorAll('.line a[tabindex=\"0\"]').length") == 1
-        await alice.evaluate("document.querySelector('.line a[tabindex=\"0\"]').focus()")
+        await alice.focus("document.querySelector('.line a[tabindex=\"0\"]')")
         focused = "document.activeElement.getAttribute('href')"
         await alice.press("End")
         await alice.wait(f"{focused} === '#/user000'")

@@ -55,6 +55,6 @@ async def test_a_member_waits_and_sees_for_how_long(chromium: str, tmp_path: Pat
         await olga.wait(f"{DIALOG}.querySelector('select[name=slow_mode]')")
         await choose(olga, "Slow mode", "0")
         await mia.wait(f"{WAIT} === '' && {ABOUT} === '' && !{SHUT}")
-        await mia.evaluate("field('Message').focus()")
+        await mia.focus("field('Message')")
         await mia.press("Enter")
         await olga.wait(f"{SAID}.includes('second')")

@@ -240,6 +240,38 @@ test("a database that was exchanged leaves nothing of the one before", async () 
   assert.doesNotMatch(await disk(world), /"(one|two|three)"|hello team/);
 });
 
+test("what was still being read from the disk when the database was exchanged is not shown with the new one", async () => {
+  const { world, relay, rest } = begun();
+  const first = await visit(world, rest);
+  await first.store.loadOlder("bob");
+  await first.leave();
+
+  const second = await visit(world, rest, { connect: false });
+  const get = second.socket.storage.get.bind(second.socket.storage);
+  /** @type {(() => void)[]} */
+  const held = [];
+  second.socket.storage.get = async (/** @type {string} */ key) => {
+    const found = await get(key);
+    if (key.includes("bob")) await new Promise((resolve) => held.push(() => resolve(undefined)));
+    return /** @type {any} */ (found);
+  };
+  rest.reachable = false;
+  void second.store.loadOlder("bob").catch(() => {});
+  await pass();
+  assert.notEqual(held.length, 0);
+
+  rest.reachable = true;
+  relay.epoch = "epoch-2";
+  relay.log.length = 0;
+  for (const content of ["one", "another", "third"]) relay.write(content);
+  second.socket.connect().catch(() => {});
+  await pass(9); // and what changed is written within that time
+  for (const release of held) release();
+  await pass(3);
+  await second.store.loadOlder("bob").catch(() => {});
+  assert.deepEqual(contents(second.store), ["one", "another", "third"]);
+});
+
 test("signing out, or the end of the session alone, leaves nothing", async () => {
   const { world, rest } = begun();
   const first = await visit(world, rest);

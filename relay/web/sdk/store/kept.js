@@ -73,6 +73,8 @@ export class Kept {
   #missed = new Map();
   /** @type {number | null} */
   #at = null;
+  /** How often it began anew: what was asked for before that does not count. */
+  #era = 0;
   /** @type {string | null} */
   #epoch = null;
   /** Whether this tab has followed the server, from a position that fits what is kept. */
@@ -134,10 +136,11 @@ export class Kept {
 
   /** @param {string} key */
   async #take(key) {
+    const era = this.#era;
     try {
       /** @type {KeptPage | undefined} */
       const page = await this.#socket.storage.get(PAGE + key);
-      if (!page || this.#over || !(key in this.#pages)) return;
+      if (!page || this.#over || era !== this.#era || !(key in this.#pages)) return;
       this.#pages[key].used = Date.now();
       const after = this.#missed.get(key) ?? 0;
       const messages = page.messages.filter(({ meta }) => (meta.seq ?? 0) > after);
@@ -192,6 +195,7 @@ export class Kept {
 
   /** Begin anew, as the server has another database or there is another user. */
   reset() {
+    this.#era += 1;
     this.#rows.clear();
     this.#missed.clear();
     this.#taken.clear();
