@@ -177,7 +177,9 @@ async def login(engine: Engine, body: Login) -> LoggedIn:
             code=body.code,
             elsewhere=engine.authentication.sign_in,
         )
-    return LoggedIn(**made._asdict())
+    return LoggedIn(
+        token=made.token, user_id=made.user_id, expires_at=made.expires_at, recovery_codes=made.recovery_codes
+    )
 
 
 @blueprint.post("/api/register")
