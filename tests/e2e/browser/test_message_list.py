@@ -199,7 +199,7 @@ async def test_links_quotes_days_and_keys_lead_through_it(chromium: str, tmp_pat
                 await alice.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
             await in_sight(alice, number)
         # One tab stop; keys walk from line to line, also to those that are not drawn.
-        await alice.focus(f"{IN_SIGHT}.findLast((line) => line.matches('.message'))")
+        await alice.evaluate(f"{IN_SIGHT}.findLast((line) => line.matches('.message')).focus()")  # which scrolls
         assert await alice.evaluate("document.querySelectorAll('.messages li[tabindex=\"0\"]').length") == 1
         focused = "document.activeElement.querySelector('.content').textContent.split('.')[0]"
         number = int(str(await alice.evaluate(focused)).removeprefix("message "))
