@@ -35,10 +35,11 @@ from relay.plugin import (
 )
 
 from . import times
-from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, state, stored, whole
+from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, stored, whole
 from .purge import ALL, GONE, left_over, purge, suspect
 from .query import parse
 from .results import Asked, Position, find
+from .state import state
 from .vocabulary import LOTS, NUMBERED, in_small_lots
 
 SLICE = 500

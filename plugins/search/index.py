@@ -10,11 +10,11 @@ import math
 import sqlite3
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any
 
 from relay.plugin import Edited, Entry, Server, note_erased, parties
 
 from .purge import ALL, suspect
+from .state import remember
 from .vocabulary import Vocabulary
 from .words import words
 
@@ -138,17 +138,6 @@ def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequenc
         if row is not None:
             connection.execute("DELETE FROM search_index WHERE rowid = ?", (message_id,))
             suspect(connection, row[0])
-
-
-def state(connection: sqlite3.Connection, name: str) -> Any:
-    """Return a number that the index stored; 0 if there is none."""
-    found = connection.execute("SELECT value FROM search_state WHERE name = ?", (name,)).fetchone()
-    return found[0] if found else 0
-
-
-def remember(connection: sqlite3.Connection, name: str, value: float) -> None:
-    """Store a number."""
-    connection.execute("INSERT OR REPLACE INTO search_state VALUES (?, ?)", (name, value))
 
 
 def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: int, limit: int) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 
 from relay.plugin import Server
 
+from .state import remember, state
 from .vocabulary import Vocabulary, lots_after, strike
 
 GONE: Final = """
@@ -60,7 +61,7 @@ class Purge:
 
     def step(self, connection: sqlite3.Connection, vocabulary: Vocabulary) -> bool:
         """Take a small step; return whether there is more to do."""
-        steps = _steps(connection)
+        steps = state(connection, _STEPS)
         if not self._until or self._steps != steps:
             return self._begin(connection)
         self._steps = _count(connection, steps)
@@ -91,19 +92,13 @@ class Purge:
         self._until, self._lot, self._suspects = until, 0, None if ALL in suspects else suspects
         _merge(connection, -_PAGES)
         self._merging = True
-        self._steps = _count(connection, _steps(connection))
+        self._steps = _count(connection, state(connection, _STEPS))
         return True
 
 
-def _steps(connection: sqlite3.Connection) -> int:
-    """Return how many steps stand in the database, those of earlier passes included."""
-    row = connection.execute("SELECT value FROM search_state WHERE name = ?", (_STEPS,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
 def _count(connection: sqlite3.Connection, steps: int) -> int:
-    """Count a step in the database, and return their new number."""
-    connection.execute("INSERT OR REPLACE INTO search_state VALUES (?, ?)", (_STEPS, steps + 1))
+    """Count a step in the database, after those of earlier passes too, and return their new number."""
+    remember(connection, _STEPS, steps + 1)
     return steps + 1
 
 

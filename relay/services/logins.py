@@ -73,7 +73,7 @@ class Logins:
     Attributes:
         token_days: how long the token of a login from now on is valid; 0 means for ever.
         password_min_length: the fewest characters of a new password.
-        most: how many logins of a user are in force; 0 means no limit.
+        most: how many logins of a user are known; 0 means no limit.
         by_password: whether anybody signs in by a password: `[accounts] password_login`.
     """
 

@@ -330,7 +330,7 @@ def end_surplus_logins(
         most: 0 for no limit.
 
     Returns:
-        The ids of the tokens that were in force.
+        The ids of the tokens beyond `most`.
     """
     connection.execute(
         "DELETE FROM tokens WHERE user_id = ? AND origin = 'login' AND expires_at < ?",

@@ -75,7 +75,7 @@ class Runner(Protocol):
         """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`.
 
         Raises:
-            NotSupported: the SQLite of this Python cannot record changes.
+            ValueError: the database was not opened as one whose changes are recorded.
         """
 
     async def write(self, job: Job[T]) -> T:

@@ -44,10 +44,11 @@ DURABILITY: Final = {"full": "FULL", "normal": "NORMAL"}
 
 def _open_writer(path: Path, synchronous: str, *, recorded: bool) -> Writer:
     """Open the connection that writes; with `recorded`, so that what it changes can be recorded."""
-    if not recorded:
-        return _open(path, synchronous=synchronous)  # type: ignore[no-any-return]
     writer: Writer
-    writer, writer.handle = open_with_handle(partial(_open, path, synchronous=synchronous))
+    if recorded:
+        writer, writer.handle = open_with_handle(partial(_open, path, synchronous=synchronous))
+    else:
+        writer = _open(path, synchronous=synchronous)
     return writer
 
 
