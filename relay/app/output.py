@@ -12,3 +12,18 @@ def discard(stream: TextIO) -> None:
     The interpreter would try to write that once more when it ends, and fail.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def end(stream: TextIO | None) -> bool:
+    """Write what a stream still holds, and return whether that went; discard it where it did not.
+
+    The interpreter would end with status 120, whatever the process did.
+    """
+    if stream is None:  # closed by the shell
+        return True
+    try:
+        stream.flush()
+    except OSError:
+        discard(stream)
+        return False
+    return True

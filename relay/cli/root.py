@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from relay import __version__
-from relay.app.output import discard
+from relay.app.output import discard, end
 from relay.cli.base import Group, choose_ahead
 from relay.protocol.errors import said
 
@@ -96,9 +96,13 @@ class Root(Group):
         except OSError as error:
             if error.filename is not None:
                 raise
+            if not end(sys.stderr):  # nobody can be told
+                sys.exit(1)
             discard(sys.stdout)
             click.echo(f"relay: standard output cannot be written to: {error.strerror or said(error)}", err=True)
             sys.exit(1)
+        finally:
+            end(sys.stderr)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -215,8 +215,8 @@ class LimitsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     logins_per_user: Annotated[
         Limit,
         Meta(
-            description="Logins of one user, those that ended within a month too; one more ends the one that was used longest ago. "
-            "Tokens that no login made do not count."
+            description="Logins of one user, those that ended within a month too; one more ends the one that was "
+            "used longest ago. Tokens that no login made do not count."
         ),
     ] = 200
     following_per_user: Annotated[

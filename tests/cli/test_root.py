@@ -147,6 +147,13 @@ def test_output_that_nobody_takes_ends_a_command_without_a_traceback(command: li
     assert "Exception" not in done.stderr
 
 
+def test_an_error_that_cannot_be_told_is_an_error_all_the_same(folder: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*RELAY, "user", "list", "--no-such"], stderr=full, env=environment, check=False)
+    assert done.returncode == 1  # 120 is the interpreter's, for text that it could not write at its end
+
+
 def test_a_closed_standard_output_is_no_fault(folder: Path) -> None:
     command = " ".join((*RELAY, "config", "check", ">&-"))
     done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
