@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
-    "protocol", "settings", "wakeup", "storage", "services", "plugin", "http", "engine", "transports", "app", "cli",
+    "protocol", "settings", "wakeup", "storage", "services", "plugin", "http", "engine", "transports", "cluster", "app", "cli",
 ]  # fmt: skip
 """From the ground up: a floor imports itself and those before it."""
 

@@ -23,7 +23,7 @@ from relay.services.supervision import supervise
 from relay.settings import Settings
 from relay.storage.database import open_runner, read_epoch
 from relay.storage.errors import StorageFailed
-from relay.storage.jobs import Runner
+from relay.storage.jobs import Replication, Runner
 from relay.storage.log import Log
 
 log: Final = logging.getLogger("relay")
@@ -37,6 +37,7 @@ async def open_engine(
     inline: bool = False,
     paths: Claimed | None = None,
     background: bool = True,
+    replicate: Callable[[int], Replication] | None = None,
 ) -> AsyncIterator[Engine]:
     """Open the database and run the services until the block ends, then save what they took.
 
@@ -45,6 +46,7 @@ async def open_engine(
         inline: whether database jobs run on the event loop: for virtual time.
         paths: of routes that are relay's own, which no plugin may claim.
         background: whether plugins' background tasks run.
+        replicate: makes what hands each transaction on to a cluster's other nodes; see `Runner.replicate`.
 
     Raises:
         StorageError: the database cannot be opened, or another relay is using it.
@@ -58,8 +60,11 @@ async def open_engine(
         read_seconds=storage.read_seconds,
         inline=inline,
         copy_before_upgrade=storage.copy_before_upgrade,
+        recorded=replicate is not None,
         on_rollback=rows.forget,
     ) as runner:
+        if replicate is not None:
+            runner.replicate(replicate)
         epoch = await runner.read(read_epoch)
         position = await runner.write(rows.position)
         registry = await _prepared_plugins(settings, paths or {}, runner, now())

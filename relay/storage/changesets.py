@@ -28,6 +28,7 @@ _OK: Final = 0
 _DIGEST: Final = 16
 """Bytes of the digest."""
 
+_DEFERRED_FOREIGN_KEYS: Final = 10  # SQLITE_DBSTATUS_DEFERRED_FKS
 _ENABLE_TRIGGER: Final = 1003  # SQLITE_DBCONFIG_ENABLE_TRIGGER
 _ABORT: Final = 2  # SQLITE_CHANGESET_ABORT
 _CONFLICTS: Final = {
@@ -66,6 +67,7 @@ def _library() -> Any:
             ("sqlite3_cancel_auto_extension", [_OnOpen]),
             ("sqlite3_free", [c_void_p]),
             ("sqlite3_db_config", [c_void_p, c_int, c_int, c_void_p]),
+            ("sqlite3_db_status", [c_void_p, c_int, POINTER(c_int), POINTER(c_int), c_int]),
             ("sqlite3session_create", [c_void_p, c_char_p, POINTER(c_void_p)]),
             ("sqlite3session_attach", [c_void_p, c_char_p]),
             ("sqlite3session_patchset", [c_void_p, POINTER(c_int), POINTER(c_void_p)]),
@@ -141,6 +143,18 @@ class Recorder:
         finally:
             self._library.sqlite3_free(data)
             self.drop()
+
+    def check_foreign_keys(self) -> None:
+        """Check that no row refers to one that is missing, as the commit will.
+
+        Raises:
+            sqlite3.IntegrityError: one does.
+        """
+        unmet, unused = c_int(), c_int()
+        arguments = (_DEFERRED_FOREIGN_KEYS, byref(unmet), byref(unused), 0)
+        _check(self._library.sqlite3_db_status(self._handle, *arguments), "recording")
+        if unmet.value:
+            raise sqlite3.IntegrityError("FOREIGN KEY constraint failed")
 
     def drop(self) -> None:
         """End the recording; needed before the connection is closed."""

@@ -144,7 +144,8 @@ async def open_runner(
     finally:
         os.umask(previous)
     try:
-        if await made.write(partial(begin_run, log_is_gone=log_is_gone)):
+        # What a cluster's node has lost with its log, it reads in the cluster's stream again.
+        if await made.write(partial(begin_run, log_is_gone=log_is_gone and not recorded)):
             _log.warning(
                 "%s was not closed, and its write-ahead log is gone: it is a copy, or what was stored last is"
                 " lost; it has a new epoch, so that clients ask for everything anew",

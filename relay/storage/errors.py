@@ -3,7 +3,9 @@
 StorageError
  ├─ StorageInUse     another relay has the file open
  ├─ StorageFailed    a commit failed; nothing of it was stored
+ │   └─ NotReplicated   a cluster's stream did not take it
  ├─ StorageBroken    the file is damaged or was replaced
+ │   └─ Deposed         another node of the cluster writes from now on
  └─ BackupFailed     a copy was not made, or is no good
 """
 
@@ -22,6 +24,14 @@ class StorageFailed(StorageError):
 
 class StorageBroken(StorageError):
     """The database file is damaged, or is not the one that was opened; nothing more can be stored in it."""
+
+
+class NotReplicated(StorageFailed):
+    """A commit did not reach the stream of the cluster; this node has nothing of it."""
+
+
+class Deposed(StorageBroken):
+    """Another node of the cluster writes from now on, or this one must read what it is said to have written."""
 
 
 class BackupFailed(StorageError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.protocol.errors import said
-from relay.storage.errors import StorageBroken, StorageError, StorageFailed
+from relay.storage.errors import NotReplicated, StorageBroken, StorageError, StorageFailed
 
 _log: Final = logging.getLogger("relay.storage")
 
@@ -110,6 +110,7 @@ class Health:
         self.moved: Callable[[], bool] = _stays
         self._began_at = self._last_at = 0.0
         self._failed_before = 0
+        self._refuser = ""
 
     def note(self, failure: BaseException | None) -> None:
         """Count a transaction: None for a commit, or what it failed with."""
@@ -124,9 +125,12 @@ class Health:
         if self.reason is None:
             self._began_at, self._failed_before = now, self.failed - 1
             self.reason = in_words(failure, self._path)
-            _log.error(
-                "the disk does not take what is written: %s; what comes is refused until it does", self.reason
-            )
+            _log.error("%s: %s; what comes is refused until it does", self._refuses(failure), self.reason)
+
+    def _refuses(self, failure: BaseException) -> str:
+        """Return who it is that does not take what is written."""
+        self._refuser = "the cluster" if isinstance(failure, NotReplicated) else "the disk"
+        return f"{self._refuser} does not take what is written"
 
     def check_place(self) -> None:
         """Check that what is stored would be in the file that the path names.
@@ -168,7 +172,8 @@ class Health:
         if now - self._last_at < _QUIET_SECONDS:
             return
         _log.warning(
-            "the disk takes what is written again, after %.0f s and %d failed commits",
+            "%s takes what is written again, after %.0f s and %d failed commits",
+            self._refuser,
             now - self._began_at,
             self.failed - self._failed_before,
         )

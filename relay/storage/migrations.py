@@ -329,6 +329,16 @@ def imported_users(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def cluster(db: sqlite_utils.Database) -> None:
+    """Create the row that says how far a node of a cluster has come in the cluster's stream."""
+    run(
+        db,
+        "CREATE TABLE cluster (one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL,"
+        " number INTEGER NOT NULL, term INTEGER NOT NULL, digest BLOB NOT NULL, sequence INTEGER NOT NULL)",
+    )
+
+
 @cache
 def steps() -> tuple[str, ...]:
     """Return the names of all steps, in their order."""

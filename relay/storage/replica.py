@@ -1,0 +1,76 @@
+"""A database that takes over what another node's has changed: with no schema and no marks of its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from relay.storage.changesets import open_with_handle
+from relay.storage.database import Lock, path_problem
+from relay.storage.errors import StorageError
+from relay.storage.health import in_words
+from relay.storage.jobs import BUSY_MILLISECONDS, empty_wal
+from relay.storage.runners import DURABILITY
+from relay.storage.write_ahead import check_beside
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Lock]:
+    """Hold the lock of a database that may not be there yet, without opening it.
+
+    Raises:
+        StorageError: another relay uses it, or its folder cannot be used.
+    """
+    if (problem := path_problem(path)) is not None:
+        raise StorageError(f"[storage] path: {problem}")
+    previous = os.umask(0o077)
+    try:
+        lock = Lock(path)
+    except OSError as error:
+        raise StorageError(f"cannot open the database {path}: {in_words(error, path)}") from error
+    finally:
+        os.umask(previous)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+@contextmanager
+def open_replica(path: Path, durability: str = "full") -> Iterator[tuple[sqlite3.Connection, int]]:
+    """Open a database that is there, to apply changesets; return the connection with its `sqlite3*`.
+
+    Args:
+        durability: as `[storage] durability`.
+
+    Raises:
+        StorageError: it cannot be opened.
+        NotSupported: this Python's SQLite cannot apply changes.
+    """
+    try:
+        check_beside(path)
+        connection, handle = open_with_handle(
+            lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        )
+        with closing(connection):
+            run = connection.execute
+            run(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            run("PRAGMA temp_store = MEMORY")
+            run("PRAGMA foreign_keys = OFF")  # what they did at the leader is among its changes
+            run("PRAGMA journal_mode = WAL")
+            run(f"PRAGMA synchronous = {DURABILITY[durability]}")
+            run("PRAGMA journal_size_limit = 67108864")
+            run("PRAGMA wal_autocheckpoint = 4000")
+            run("PRAGMA secure_delete = ON")
+            yield connection, handle
+            run("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        raise StorageError(f"cannot use the database {path}: {in_words(error, path)}") from error
+
+
+def purge(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead log, in which what is erased may still be; return False while a reader prevents it."""
+    return empty_wal(connection)
