@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from abc import abstractmethod
 from contextlib import suppress
 from typing import Any, Final
 
@@ -121,6 +122,24 @@ class PeerStream(trio.abc.HalfCloseableStream):
         """Close at once, telling the peer nothing."""
         self.aborted = True
         await trio.aclose_forcefully(self.inner)
+
+
+class PassedOn(trio.abc.HalfCloseableStream):
+    """A client's stream that another node of the cluster passes on: what it carries is plain.
+
+    Attributes:
+        address: the client's, as the other node sees it.
+    """
+
+    address: str
+
+    @abstractmethod
+    def write_now(self, data: bytes) -> int:
+        """Send what may be sent without a wait, and return how many bytes that is."""
+
+    @abstractmethod
+    def has_unread(self) -> bool:
+        """Tell whether something has come that was not received yet."""
 
 
 async def _receive(plain: trio.socket.SocketType, max_bytes: int) -> bytes:

@@ -139,9 +139,9 @@ async def test_connections_of_one_address_are_limited_and_a_place_is_given_back(
 async def test_behind_a_trusted_proxy_each_client_has_its_own_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relay.transports import front_door
+    from relay.transports import reception
 
-    monkeypatch.setattr(front_door, "_peer_address", lambda _stream: "10.0.0.1")
+    monkeypatch.setattr(reception, "_peer_address", lambda _stream: "10.0.0.1")
     environ = {"RELAY_LIMITS__CONNECTIONS_PER_ADDRESS": "1", "RELAY_SERVER__TRUSTED_PROXIES": '["10.0.0.0/8"]'}
     async with open_world(tmp_path, **environ) as world:
         for address, status in (("203.0.113.1", 101), ("203.0.113.2", 101), ("203.0.113.1", 503)):
