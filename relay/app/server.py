@@ -12,7 +12,7 @@ serve
       ├─ serve_control      the command line's way in
       ├─ watch_certificate  says when the certificate is about to expire
       ├─ keep_watchdog      tells systemd that the event loop goes round
-      ├─ _signals           SIGHUP: reads the settings again; the first SIGTERM or SIGINT drains, the second cuts
+      ├─ receive_signals    SIGHUP: reads the settings again; the first SIGTERM or SIGINT drains, the second cuts
       └─ connections        the nursery of the connections, which outlives accepting
          ├─ accept_all      cancelled first at a drain
          ├─ serve           FrontDoor's: one task a connection, with a guard of its own
@@ -27,10 +27,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 import trio
 
@@ -123,30 +123,50 @@ def _ignore_signals(numbers: Iterable[signal.Signals]) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-async def _serve(
-    engine: Engine, signals: AsyncIterator[int], files: int, tell: Callable[[str], None], first_steps: str
-) -> None:
-    """Serve with an engine until a signal has ended it."""
+class Serving(NamedTuple):
+    """What serves the connections of an engine, and the nursery of the tasks beside them."""
+
+    door: FrontDoor
+    http: HttpServer
+    tasks: trio.Nursery
+
+
+@asynccontextmanager
+async def services(engine: Engine, files: int, supervisor: Supervisor) -> AsyncIterator[Serving]:
+    """Run everything but connections until the block ends.
+
+    Args:
+        files: the limit on open files.
+    """
     settings = engine.settings
-    listeners = await open_listeners(settings)
     if warning := tls_warning(settings):
         _log.warning("%s", warning)
     heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds, engine.tally.lags.add)
     http = http_server(engine)
     door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
-    supervisor = Supervisor(os.environ)
     engine.live.watch(follow_level)
     engine.live.on_reload = supervisor.reloading
-    async with http.lifespan(), trio.open_nursery() as services:
-        services.start_soon(watch_file, engine.runner.health)
-        services.start_soon(watch_clock, engine.now)
-        services.start_soon(watch_certificate, engine)
-        services.start_soon(supervisor.keep_watchdog)
-        services.start_soon(heartbeat.run)
-        services.start_soon(engine.logins.passwords.prepare)
+    async with http.lifespan(), trio.open_nursery() as nursery:
+        nursery.start_soon(watch_file, engine.runner.health)
+        nursery.start_soon(watch_clock, engine.now)
+        nursery.start_soon(watch_certificate, engine)
+        nursery.start_soon(heartbeat.run)
+        nursery.start_soon(engine.logins.passwords.prepare)
         control = Path(settings.storage.path + ".sock")
-        await services.start(partial(serve_control, engine, control))
+        await nursery.start(partial(serve_control, engine, control))
         _tune_collector()
+        yield Serving(door, http, nursery)
+        nursery.cancel_scope.cancel()
+
+
+async def _serve(
+    engine: Engine, signals: AsyncIterator[int], files: int, tell: Callable[[str], None], first_steps: str
+) -> None:
+    """Serve with an engine until a signal has ended it."""
+    listeners = await open_listeners(engine.settings)
+    supervisor = Supervisor(os.environ)
+    async with services(engine, files, supervisor) as (door, http, tasks):
+        tasks.start_soon(supervisor.keep_watchdog)
         async with trio.open_nursery() as connections:
             accepting = trio.CancelScope()
 
@@ -159,8 +179,8 @@ async def _serve(
                 await door.abort_all()
                 connections.cancel_scope.cancel()
 
-            reload = partial(services.start_soon, reload_settings, engine)
-            services.start_soon(_signals, signals, reload, end, cut)
+            reload = partial(tasks.start_soon, reload_settings, engine)
+            tasks.start_soon(receive_signals, signals, reload, end, cut)
 
             async def accept_all() -> None:
                 with accepting:
@@ -171,7 +191,6 @@ async def _serve(
             connections.start_soon(accept_all)
             await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             supervisor.ready()
-        services.cancel_scope.cancel()
 
 
 def _tune_collector() -> None:
@@ -238,7 +257,7 @@ def _welcome(engine: Engine, origin: str, code: str) -> str:
     )
 
 
-async def _signals(
+async def receive_signals(
     signals: AsyncIterator[int],
     reload: Callable[[], object],
     end: Callable[[], object],

@@ -41,6 +41,7 @@ class Follower:
         name: of the node.
         heard: what it hears of the others.
         lease: seconds without a beat of the leader after which another stands for it.
+        may_lead: returns whether this node may stand for the leader now.
         run: runs a step of the replica's, off the event loop where there are threads.
         chance: returns a number from 0 to 1.
     """
@@ -53,6 +54,7 @@ class Follower:
         heard: Heard,
         lease: float,
         *,
+        may_lead: Callable[[], bool] = lambda: True,
         run: Callable[[Callable[[], int]], Awaitable[int]] = trio.to_thread.run_sync,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -61,6 +63,7 @@ class Follower:
         self._stream = stream
         self._heard = heard
         self._lease = lease
+        self._may_lead = may_lead
         self._run = run
         self._chance = chance
         self._failing = ""
@@ -136,7 +139,7 @@ class Follower:
         while True:
             # Not all at once: who is behind, or just unlucky, comes a little later.
             await trio.sleep(self._lease / BEATS_PER_LEASE * (0.25 + 0.5 * self._chance()))
-            if not self._is_silent() or self._failing:
+            if not self._is_silent() or self._failing or not self._may_lead():
                 continue
             try:
                 await self._write_term(await self._stream.last())
