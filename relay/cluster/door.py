@@ -101,6 +101,11 @@ class FollowersDoor(Reception):
         else:
             self._has_way.set()
 
+    @property
+    def has_way(self) -> bool:
+        """Whether clients get through to a leader."""
+        return self._way is not None
+
     async def _route(self, peer: PeerStream, head: Head, guest: Guest) -> Head | None:
         if head.method in ("GET", "HEAD") and head.path in ("/healthz", "/readyz"):
             await peer.send_all(self._answer(head))
