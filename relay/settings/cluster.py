@@ -74,9 +74,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     name: Annotated[
         Name,
         Meta(
-            description="The name of the cluster, the same at all of its nodes: letters, digits, - and _. Empty: this "
-            "server is no cluster. Needs node, servers and address, and "
-            "`pip install 'relay-server[cluster]'`.",
+            description="The name of the cluster, the same at all of its nodes: letters, digits, - and _. Empty: "
+            "this server is no cluster. Needs node, servers, address, and `pip install 'relay-server[cluster]'`.",
             examples=["chat"],
         ),
     ] = ""
@@ -92,24 +91,24 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             max_length=100,
             extra={"each": check_nats_server},
-            description="The NATS servers, all of them, each with JetStream on: nats://HOST:PORT, or tls://HOST:PORT. "
-            "The node takes one that answers, and another when that is lost.",
+            description="The NATS servers, all of them, each with JetStream on: nats://HOST:PORT, or "
+            "tls://HOST:PORT. The node takes one that answers, and another when that is lost.",
             examples=["nats://nats1.example.org:4222"],
         ),
     ] = msgspec.field(default_factory=list)
     address: Annotated[
         Place,
         Meta(
-            description="HOST:PORT at which the other nodes reach this one, over a network that only they are on. It "
-            "is no address for clients: those connect to `[server] port`.",
+            description="HOST:PORT at which the other nodes reach this one, over a network that only they are on. "
+            "It is no address for clients: those connect to `[server] port`.",
             examples=["node1.example.org:8485"],
         ),
     ] = ""
     listen: Annotated[
         Place,
         Meta(
-            description="HOST:PORT to listen on for the other nodes, where that is not address itself: 0.0.0.0:8485, "
-            "say, in a container. Empty: address.",
+            description="HOST:PORT to listen on for the other nodes, where that is not address itself: "
+            "0.0.0.0:8485, say, in a container. Empty: address.",
         ),
     ] = ""
     replicas: Annotated[
@@ -118,8 +117,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=1,
             le=5,
             extra={"each": check_replicas},
-            description="How many NATS servers have each message before it is acked: 1, 3 or 5. With 3, one of them "
-            "may be lost, and nothing is; with 1 nothing goes on without that one.",
+            description="How many NATS servers have each message before it is acked: 1, 3 or 5. With 3, one of "
+            "them may be lost, and nothing is; with 1 nothing goes on without that one.",
         ),
     ] = 3
     lease_seconds: Annotated[
@@ -127,8 +126,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             ge=0.5,
             le=60,
-            description="How long nothing is heard of the leader until another node takes its place. Shorter, and a "
-            "node that is only slow for a moment loses it.",
+            description="How long nothing is heard of the leader until another node takes its place. Shorter, and "
+            "a node that is only slow for a moment loses it.",
         ),
     ] = 5.0
     keep_hours: Annotated[
@@ -136,8 +135,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Meta(
             ge=0.1,
             le=8760,
-            description="How long NATS keeps what the nodes have written. A node that was away for longer fetches a "
-            "new copy of the whole database.",
+            description="How long NATS keeps what the nodes have written. A node that was away for longer fetches "
+            "a new copy of the whole database.",
         ),
     ] = 24.0
     stream_bytes: Annotated[
@@ -146,8 +145,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=0,
             le=1_099_511_627_776,
             extra={"least": 67_108_864},
-            description="Room for that at each NATS server. When it is full, messages are refused until the oldest "
-            "of it is older than keep_hours. 0 = no limit.",
+            description="Room for that at each NATS server. When it is full, messages are refused until the "
+            "oldest of it is older than keep_hours. 0 = no limit.",
         ),
     ] = 0
     credentials: Annotated[
@@ -176,8 +175,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     node_tls_certificate: Annotated[
         FilePath,
         Meta(
-            description="PEM file with the certificate that this node shows to other nodes. Needs node_tls_key and "
-            "node_tls_ca. Empty: nodes speak in the clear with each other."
+            description="PEM file with the certificate that this node shows to other nodes. Needs node_tls_key "
+            "and node_tls_ca. Empty: nodes speak in the clear with each other."
         ),
     ] = ""
     node_tls_key: Annotated[

@@ -269,8 +269,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cluster: Annotated[
         ClusterSettings,
         Meta(
-            description="Several nodes that are one server, each with the whole database, beside a NATS cluster with "
-            "JetStream. Without a name this is off, and costs nothing."
+            description="Several nodes that are one server, each with the whole database, beside a NATS cluster "
+            "with JetStream. Without a name this is off, and costs nothing."
         ),
     ] = msgspec.field(default_factory=ClusterSettings)
     attachments: Annotated[
