@@ -12,7 +12,7 @@ serve
       ├─ serve_control      the command line's way in
       ├─ watch_certificate  says when the certificate is about to expire
       ├─ keep_watchdog      tells systemd that the event loop goes round
-      ├─ _signals           SIGHUP: reads the settings again; the first SIGTERM or SIGINT drains, the second cuts
+      ├─ receive_signals    SIGHUP: reads the settings again; the first SIGTERM or SIGINT drains, the second cuts
       └─ connections        the nursery of the connections, which outlives accepting
          ├─ accept_all      cancelled first at a drain
          ├─ serve           FrontDoor's: one task a connection, with a guard of its own
@@ -27,10 +27,10 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO
 
 import trio
 
@@ -58,10 +58,10 @@ from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that end no server, though each of them ends a process that knows nothing of it."""
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *_HARMLESS)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *HARMLESS)
 _SAME_SIGNAL_SECONDS: Final = 0.1
 
 
@@ -85,7 +85,7 @@ async def serve(
         CannotListen: the port cannot be had.
         TlsProblem: the certificate or its key cannot be used.
     """
-    _ignore_signals(_HARMLESS)  # the upgrade of a large database takes minutes, and is not to end halfway
+    ignore_signals(HARMLESS)  # the upgrade of a large database takes minutes, and is not to end halfway
     database = await trio.Path(settings.storage.path).absolute()
     is_new = not await database.exists()
     if is_new:  # where the server cannot serve, it leaves no database behind
@@ -100,53 +100,74 @@ async def serve(
             if not engine.registry.types:
                 raise NothingToServe(no_types())
             try:
-                await _serve(engine, to_the_end.enter_context(_received()), files, tell, first_steps)
+                await _serve(engine, to_the_end.enter_context(received()), files, tell, first_steps)
             finally:
-                _ignore_signals(_SIGNALS)  # many at once, with no event loop to take them, would fill the stack
+                ignore_signals(SIGNALS)  # many at once, with no event loop to take them, would fill the stack
     _log.info("stopped; everything is stored, and the database is closed")
 
 
 @contextmanager
-def _received() -> Iterator[AsyncIterator[int]]:
+def received() -> Iterator[AsyncIterator[int]]:
     """Receive the signals that end a server, the one that has it read its settings again, and those without a use.
 
     From the end on they are ignored, as the process ends anyway.
     One that comes while the database is closed, or later, must not interrupt that nor change the exit code.
     """
-    _ignore_signals(_SIGNALS)  # what trio puts back at the end, and has late ones delivered to
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
+    ignore_signals(SIGNALS)  # what trio puts back at the end, and has late ones delivered to
+    with trio.open_signal_receiver(*SIGNALS) as signals:
         yield signals
 
 
-def _ignore_signals(numbers: Iterable[signal.Signals]) -> None:
+def ignore_signals(numbers: Iterable[signal.Signals]) -> None:
+    """Have signals do nothing."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
+
+
+class Serving(NamedTuple):
+    """What serves the connections of an engine, and the nursery of the tasks beside them."""
+
+    door: FrontDoor
+    http: HttpServer
+    tasks: trio.Nursery
+
+
+@asynccontextmanager
+async def services(engine: Engine, files: int, supervisor: Supervisor) -> AsyncIterator[Serving]:
+    """Run everything but connections until the block ends.
+
+    Args:
+        files: the limit on open files.
+    """
+    settings = engine.settings
+    if warning := tls_warning(settings):
+        _log.warning("%s", warning)
+    heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds, engine.tally.lags.add)
+    http = http_server(engine)
+    door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
+    engine.live.watch(follow_level)
+    engine.live.on_reload = supervisor.reloading
+    async with http.lifespan(), trio.open_nursery() as nursery:
+        nursery.start_soon(watch_file, engine.runner.health)
+        nursery.start_soon(watch_clock, engine.now)
+        nursery.start_soon(watch_certificate, engine)
+        nursery.start_soon(heartbeat.run)
+        nursery.start_soon(engine.logins.passwords.prepare)
+        control = Path(settings.storage.path + ".sock")
+        await nursery.start(partial(serve_control, engine, control))
+        _tune_collector()
+        yield Serving(door, http, nursery)
+        nursery.cancel_scope.cancel()
 
 
 async def _serve(
     engine: Engine, signals: AsyncIterator[int], files: int, tell: Callable[[str], None], first_steps: str
 ) -> None:
     """Serve with an engine until a signal has ended it."""
-    settings = engine.settings
-    listeners = await open_listeners(settings)
-    if warning := tls_warning(settings):
-        _log.warning("%s", warning)
-    heartbeat = HeartbeatSupervisor(settings.heartbeat.interval_seconds, engine.tally.lags.add)
-    http = http_server(engine)
-    door = FrontDoor(engine, heartbeat, http.serve, VERSION, room_for_peers(files))
+    listeners = await open_listeners(engine.settings)
     supervisor = Supervisor(os.environ)
-    engine.live.watch(follow_level)
-    engine.live.on_reload = supervisor.reloading
-    async with http.lifespan(), trio.open_nursery() as services:
-        services.start_soon(watch_file, engine.runner.health)
-        services.start_soon(watch_clock, engine.now)
-        services.start_soon(watch_certificate, engine)
-        services.start_soon(supervisor.keep_watchdog)
-        services.start_soon(heartbeat.run)
-        services.start_soon(engine.logins.passwords.prepare)
-        control = Path(settings.storage.path + ".sock")
-        await services.start(partial(serve_control, engine, control))
-        _tune_collector()
+    async with services(engine, files, supervisor) as (door, http, tasks):
+        tasks.start_soon(supervisor.keep_watchdog)
         async with trio.open_nursery() as connections:
             accepting = trio.CancelScope()
 
@@ -159,8 +180,8 @@ async def _serve(
                 await door.abort_all()
                 connections.cancel_scope.cancel()
 
-            reload = partial(services.start_soon, reload_settings, engine)
-            services.start_soon(_signals, signals, reload, end, cut)
+            reload = partial(tasks.start_soon, reload_settings, engine)
+            tasks.start_soon(receive_signals, signals, reload, end, cut)
 
             async def accept_all() -> None:
                 with accepting:
@@ -171,7 +192,6 @@ async def _serve(
             connections.start_soon(accept_all)
             await announce(engine, listeners[0].socket.getsockname(), tell, first_steps)
             supervisor.ready()
-        services.cancel_scope.cancel()
 
 
 def _tune_collector() -> None:
@@ -198,22 +218,33 @@ def http_server(engine: Engine) -> HttpServer:
 
 
 async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
-    """Print the server's address and, on standard error while there are no users, how to begin.
-
-    The log has the address as well, and never how to begin: that has a secret in it.
-    """
-    scheme = "https" if engine.settings.server.tls_certificate else "http"
-    address, port = name[:2]
-    with _spoken(sys.stdout):
-        tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
+    """Print the server's address and, on standard error while there are no users, how to begin."""
+    announce_address(engine.settings, name, tell)
     path = await trio.Path(engine.settings.storage.path).absolute()
-    where = f"{scheme}://{in_url(address)}:{port}"
+    where = origin(engine.settings, in_url(name[0]), name[1])
     _log.info("%s started: %s, database %s, process %d", VERSION, where, path, os.getpid())
+    await welcome(engine, name, first_steps)
+
+
+def origin(settings: Settings, host: str, port: int) -> str:
+    """Return the URL of a listener, whose host is in the form that it has in one."""
+    scheme = "https" if settings.server.tls_certificate else "http"
+    return f"{scheme}://{host}:{port}"
+
+
+def announce_address(settings: Settings, name: tuple[str, int], tell: Callable[[str], None]) -> None:
+    """Print where the server listens."""
+    with _spoken(sys.stdout):
+        tell(f"{VERSION} listens on {origin(settings, in_url(name[0]), name[1])} (WebSocket at /ws)")
+
+
+async def welcome(engine: Engine, name: tuple[str, int], first_steps: str) -> None:
+    """Print on standard error how to begin while there are no users; never in the log: it has a secret in it."""
     if first_steps and (code := await engine.registration.invite_first()) is not None:
-        origin = f"{scheme}://{reachable(address)}:{port}"
+        url = origin(engine.settings, reachable(name[0]), name[1])
         output = sys.stdout if engine.settings.log.format == "json" else sys.stderr  # which has JSON only
         with _spoken(output):
-            print(_welcome(engine, origin, code) + first_steps, file=output, flush=True)
+            print(_welcome(engine, url, code) + first_steps, file=output, flush=True)
 
 
 @contextmanager
@@ -238,7 +269,7 @@ def _welcome(engine: Engine, origin: str, code: str) -> str:
     )
 
 
-async def _signals(
+async def receive_signals(
     signals: AsyncIterator[int],
     reload: Callable[[], object],
     end: Callable[[], object],
@@ -255,7 +286,7 @@ async def _signals(
         if number == signal.SIGHUP:
             _log.info("SIGHUP: the settings are read again")
             reload()
-        elif number in _HARMLESS:
+        elif number in HARMLESS:
             _log.info("%s has no use here; SIGHUP has the settings read again", signal.Signals(number).name)
         elif first is None:
             first = trio.current_time()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import trio
 
-from relay.cluster.node import BEATS_PER_LEASE, LEADER, Beat, decode_beat, encode_beat
+from relay.cluster.beats import BEATS_PER_LEASE, LEADER, Beat, decode_beat, encode_beat
 from relay.cluster.replication import LeaderLog
 from relay.cluster.stream import Bus, NoStream, Stream, Unreachable
 from relay.storage.jobs import Runner

@@ -145,7 +145,7 @@ async def open_runner(
             if not recorded:
                 _require_no_clusters(path)
             log_is_gone = has_no_log(path)
-            migrate(path, copy=copy_before_upgrade)
+            migrate(path, copy=copy_before_upgrade, of_cluster=recorded)
             for suffix in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).chmod(0o600)

@@ -48,4 +48,8 @@ def test_the_tree_names_tasks_and_nurseries_that_exist() -> None:
 def test_the_tree_names_every_task_that_the_server_starts() -> None:
     drawn = {name for _, name in tree()}
     # `accept` runs in the nursery of `accept_all`, once for each listener.
-    assert (started(server._serve) | started(server._signals)) - drawn == {"accept"}
+    assert {
+        name
+        for one in (server.services, server._serve, server.receive_signals)
+        for name in started(inspect.unwrap(one))
+    } - drawn == {"accept"}

@@ -13,64 +13,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Final
 
-import msgspec
 import trio
 
+from relay.cluster.beats import BEATS_PER_LEASE, Heard
+from relay.cluster.faults import ungrouped
 from relay.cluster.records import Kind, Record, parts
 from relay.cluster.replica import Replica
-from relay.cluster.stream import Bus, Entry, NoStream, Refused, Stream, Unreachable
+from relay.cluster.stream import Entry, NoStream, Refused, Stream, Unreachable
 from relay.protocol.errors import said
 from relay.wakeup import Wakeup
 
 _log: Final = logging.getLogger("relay.cluster")
 
-LEADER: Final = "leader"
-"""The bus's subject of the leader's beats."""
-
-NODES: Final = "nodes"
-"""The bus's subject of the followers' beats."""
-
-BEATS_PER_LEASE: Final = 4
 _BATCH_BYTES: Final = 4 << 20
 """How much is applied in one transaction by a node that catches up."""
 
+_AHEAD: Final = 1024
+"""Entries that are read ahead of what is applied."""
+
 _DISK_PAUSE_SECONDS: Final = 1.0
-
-
-class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a node says of itself a few times in a lease.
-
-    Attributes:
-        node: its name.
-        term: the newest that it knows; the leader's own.
-        number: the newest record that its database has.
-        version: of its relay.
-        address: where other nodes reach it, HOST:PORT.
-        key: what proves to the leader that a node reads this bus.
-        connections: how many clients it has.
-        stops: whether the leader is about to stop, and waits for nobody's lease.
-    """
-
-    node: str
-    term: int
-    number: int
-    version: str = ""
-    address: str = ""
-    key: str = ""
-    connections: int = 0
-    stops: bool = False
-
-
-encode_beat: Final = msgspec.json.Encoder().encode
-_decode_beat: Final = msgspec.json.Decoder(Beat).decode
-
-
-def decode_beat(data: bytes) -> Beat | None:
-    """Return a beat; None for bytes that are none, as a newer relay's may be."""
-    try:
-        return _decode_beat(data)
-    except msgspec.MsgspecError:
-        return None
 
 
 class Follower:
@@ -78,12 +39,11 @@ class Follower:
 
     Args:
         name: of the node.
+        heard: what it hears of the others.
         lease: seconds without a beat of the leader after which another stands for it.
+        may_lead: returns whether this node may stand for the leader now.
         run: runs a step of the replica's, off the event loop where there are threads.
-
-    Attributes:
-        beat: the leader's newest; None while none was heard.
-        changed: set at each change of the leader or its term.
+        chance: returns a number from 0 to 1.
     """
 
     def __init__(
@@ -91,29 +51,23 @@ class Follower:
         name: str,
         replica: Replica,
         stream: Stream,
-        bus: Bus,
+        heard: Heard,
         lease: float,
         *,
+        may_lead: Callable[[], bool] = lambda: True,
         run: Callable[[Callable[[], int]], Awaitable[int]] = trio.to_thread.run_sync,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._name = name
         self._replica = replica
         self._stream = stream
-        self._bus = bus
+        self._heard = heard
         self._lease = lease
+        self._may_lead = may_lead
         self._run = run
         self._chance = chance
-        self._heard_at = trio.current_time()
         self._failing = ""
         self._applied = Wakeup()
-        self.beat: Beat | None = None
-        self.changed = Wakeup()
-
-    @property
-    def silent_for(self) -> float:
-        """Seconds since the leader was heard."""
-        return trio.current_time() - self._heard_at
 
     async def follow(self) -> None:
         """Follow until this node leads: its record of a new term is in the stream, and applied here.
@@ -123,29 +77,29 @@ class Follower:
             Missing: the stream no longer has what the database needs next.
             NoStream: the cluster has no stream.
         """
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen)
-            nursery.start_soon(self._stand)
-            await self._apply_all()
-            nursery.cancel_scope.cancel()
+        self._heard.begin(self._replica.position.term)
+        with ungrouped():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._stand)
+                leads = await self._apply_some()
+                while not leads:  # the disk did not take it
+                    await trio.sleep(_DISK_PAUSE_SECONDS)
+                    leads = await self._apply_some()
+                nursery.cancel_scope.cancel()
 
-    async def _apply_all(self) -> None:
-        """Apply what comes until it says that this node leads."""
-        while True:
-            try:
-                async with self._stream.entries(self._replica.next_after) as entries:
-                    send, receive = trio.open_memory_channel[Entry](1024)
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(_pass_on, entries, send)
-                        async with receive:
-                            async for entry in receive:
-                                await self._apply(_at_once(entry, receive))
-                                if await self._leads():
-                                    nursery.cancel_scope.cancel()
-                                    return
-            except sqlite3.Error as error:
-                self._note_failing(f"the disk does not take the cluster's changes: {said(error)}")
-                await trio.sleep(_DISK_PAUSE_SECONDS)
+    async def _apply_some(self) -> bool:
+        """Apply what comes until that says that this node leads; return False when the disk does not take it."""
+        async with self._stream.entries(self._replica.next_after) as entries, trio.open_nursery() as nursery:
+            send, receive = trio.open_memory_channel[Entry](_AHEAD)
+            nursery.start_soon(_pass_on, entries, send)
+            leads = False
+            async with receive:
+                async for entry in receive:
+                    leads = await self._apply(_at_once(entry, receive)) and await self._leads()
+                    if leads or self._failing:
+                        break
+            nursery.cancel_scope.cancel()
+        return leads
 
     async def _leads(self) -> bool:
         """Tell whether the newest record of the stream's newest term names this node; an older one may as well."""
@@ -156,40 +110,36 @@ class Follower:
         except Unreachable:
             return False  # this node, or another, stands again after a lease
 
-    async def _apply(self, entries: list[Entry]) -> None:
+    async def _apply(self, entries: list[Entry]) -> bool:
+        """Apply entries; return whether the disk took them."""
         term = self._replica.position.term
-        with trio.CancelScope(shield=True):  # a thread cannot be cancelled
+        try:
             await self._run(partial(self._replica.apply, entries))
-        self._note_failing("")
+        except sqlite3.Error as error:
+            if not self._failing:
+                self._failing = said(error)
+                _log.error(
+                    "the disk does not take the cluster's changes: %s; this node tries again every %g s",
+                    *(self._failing, _DISK_PAUSE_SECONDS),
+                )
+            return False
+        if self._failing:
+            _log.warning("the disk takes the cluster's changes again")
+            self._failing = ""
         self._applied.set()
         if self._replica.position.term != term:
-            self._heard_at = trio.current_time()  # who has just been written down is given time to speak
-            self.changed.set()
+            self._heard.begin(self._replica.position.term)  # who has just been written down is given time to speak
+        return True
 
-    def _note_failing(self, reason: str) -> None:
-        if reason and reason != self._failing:
-            _log.error("%s; trying again every %g s", reason, _DISK_PAUSE_SECONDS)
-        elif self._failing and not reason:
-            _log.warning("the disk takes the cluster's changes again")
-        self._failing = reason
-
-    async def _listen(self) -> None:
-        """Take note of the leader's beats."""
-        async with self._bus.subscribe(LEADER) as beats:
-            async for data in beats:
-                beat = decode_beat(data)
-                if beat is not None and beat.term >= self._replica.position.term and beat.node != self._name:
-                    known, self.beat = self.beat, beat
-                    self._heard_at = trio.current_time() - (self._lease if beat.stops else 0)
-                    if known is None or (known.term, known.node, known.key) != (beat.term, beat.node, beat.key):
-                        self.changed.set()
+    def _is_silent(self) -> bool:
+        return self._heard.silence() >= self._lease
 
     async def _stand(self) -> None:
         """Write this node down as the leader where none is heard for a lease; tried again until one is."""
         while True:
             # Not all at once: who is behind, or just unlucky, comes a little later.
             await trio.sleep(self._lease / BEATS_PER_LEASE * (0.25 + 0.5 * self._chance()))
-            if self.silent_for < self._lease or self._failing:
+            if not self._is_silent() or self._failing or not self._may_lead():
                 continue
             try:
                 await self._write_term(await self._stream.last())
@@ -206,14 +156,13 @@ class Follower:
         with trio.move_on_after(self._lease):
             while replica.next_after < last:
                 await self._applied.wait()
-        if replica.next_after != last or self.silent_for < self._lease:
+        if replica.next_after != last or not self._is_silent():
             return
         before = replica.position
         record = Record(Kind.TERM, before.number + 1, before.term + 1, before.digest, self._name.encode())
         append = partial(self._stream.append, parts(record, self._stream.most_bytes), last)
-        with trio.CancelScope(shield=True):
-            await self._run(append)
-        self._heard_at = trio.current_time()
+        await self._run(append)
+        self._heard.begin(before.term)
 
 
 def _at_once(first: Entry, more: trio.MemoryReceiveChannel[Entry]) -> list[Entry]:
