@@ -169,7 +169,7 @@ def _prepare(path: Path) -> Position | None:
     check_beside(path)
     log_is_gone = has_no_log(path)
     with _told(path):
-        migrate(path)
+        migrate(path, of_cluster=True)
     with _opened(path) as connection:
         position = read_position(connection)
         if position is None:  # what its next start would find out, which reads a cluster's stream instead

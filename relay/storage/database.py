@@ -7,12 +7,11 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from relay.storage.cluster import read_position
 from relay.storage.errors import StorageError, StorageInUse
 from relay.storage.health import in_words
 from relay.storage.identity import begin_run
@@ -98,21 +97,6 @@ def _moved(path: str, device: int, inode: int) -> bool:
     return (found.st_ino, found.st_dev) != (inode, device)
 
 
-def _require_no_clusters(path: Path) -> None:
-    """Refuse a database that is one of a cluster's nodes: a change that the others do not get would part them.
-
-    Raises:
-        StorageError: it is.
-    """
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        position = read_position(connection)
-        if position is not None:
-            raise StorageError(
-                f"{path} is of the cluster {position.cluster}, and only its node may change it: start the server"
-                " with its [cluster] section, or make the database one of its own with relay cluster leave"
-            )
-
-
 @asynccontextmanager
 async def open_runner(
     path: Path,
@@ -142,8 +126,6 @@ async def open_runner(
         lock = Lock(path)
         try:
             check_beside(path)
-            if not recorded:
-                _require_no_clusters(path)
             log_is_gone = has_no_log(path)
             migrate(path, copy=copy_before_upgrade, of_cluster=recorded)
             for suffix in ("", "-wal", "-shm"):

@@ -15,11 +15,10 @@ import msgspec
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import said
 from relay.storage.checking import Contents, check
-from relay.storage.cluster import forget_position, read_position
+from relay.storage.cluster import forget_position
 from relay.storage.copying import Progress, copy, open_to_read, sync_folder
 from relay.storage.database import Lock
 from relay.storage.errors import BackupFailed, StorageError
-from relay.storage.cluster import forget_position
 from relay.storage.identity import end_run, new_epoch
 from relay.storage.write_ahead import check_beside, log_of
 
@@ -98,8 +97,6 @@ def _copy(backup: Path, fresh: Path, progress: Progress, uid: int) -> None:
             new_epoch(connection)
             forget_position(connection)
             end_run(connection)  # the copy of a running server's is not one
-            if read_position(connection) is not None:
-                forget_position(connection)  # the other nodes have gone on; see `relay cluster begin --again`
             connection.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (RESTORED, encode_json(note).decode())
             )

@@ -73,6 +73,6 @@ def test_a_node_leaves(run: Run, folder: Path) -> None:
     with sqlite3.connect(database) as connection:
         partial(write_position, position=Position("team", 1, 1, b"d" * 16, 1))(connection)
     assert "say --yes if you mean it" in run("cluster", "leave", ok=False).output
-    assert "only its node may change it" in run("user", "add", "bob", ok=False).output
+    assert "is a node's of the cluster team" in run("user", "add", "bob", ok=False).output
     assert "is in the cluster team no more" in run("cluster", "leave", "--yes").output
     run("user", "add", "bob")

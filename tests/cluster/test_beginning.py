@@ -170,7 +170,7 @@ def test_a_node_leaves_its_cluster(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     make(path, position=Position("team", 30, 4, START, 70))
     before = epoch(path)
-    with pytest.raises(StorageError, match="of the cluster team, and only its node may change it"):
+    with pytest.raises(StorageError, match="is a node's of the cluster team"):
         trio.run(open_alone, path)
     assert leave(path) == "team"
     assert position_of(path) is None
