@@ -125,7 +125,7 @@ class Roles:
         reason, pause = self._lacks_database(), 0.0
         while True:
             if reason is not None:
-                await trio.sleep(pause)  # a copy that does not fit either is no reason to fetch one after the other
+                await trio.sleep(pause)  # a copy may not fit either
                 await self._take_copy(reason)
                 pause = min(pause * 2 or _COPY_SECONDS[0], _COPY_SECONDS[1])
             try:

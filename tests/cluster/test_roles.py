@@ -163,7 +163,8 @@ async def test_a_database_of_ones_own_is_never_replaced(
     path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
     node = Node(with_database(path), MemoryLog(), cluster="other")
-    with pytest.raises(StorageError, match=r"is of the cluster team, and \[cluster\] name says other"):
+    why = pytest.RaisesExc(StorageError, match=r"is of the cluster team, and \[cluster\] name says other")
+    with pytest.RaisesGroup(why, flatten_subgroups=True):
         await node.run(leader=True)
     assert node.copies == []
 
