@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.simulation.determinism import HASH_SEED
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.run import Outcome, simulate
 from tests.simulation.shrinking import shrink
-from tests.simulation.steps import USUAL, draw, read, write
+from tests.simulation.steps import USUAL, Step, draw, read, write
 
 _SEEDS_PER_PROCESS = 250
 """After so many a process is replaced: what it remembers is not all given back."""
@@ -108,9 +108,9 @@ def _print_shrunk(outcome: Outcome, bug: str | None = None, *, replicated: bool 
     """Make a failing simulation smaller, and print it as a script."""
     promise = outcome.broken[0].promise
 
-    def fails(steps: object) -> bool:
+    def fails(steps: Sequence[Step]) -> bool:
         with planted(bug):
-            again = simulate(outcome.seed, steps, replicated=replicated)  # type: ignore[arg-type]
+            again = simulate(outcome.seed, steps, replicated=replicated)
             return any(broken.promise == promise for broken in again.broken)
 
     steps = shrink(outcome.steps, fails)
