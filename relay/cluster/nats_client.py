@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import trio
 
-from relay.cluster.nats_login import Login
+from relay.cluster.nats_login import Login, LoginFailed
 from relay.cluster.stream import Unreachable
 from relay.protocol.errors import said
 from relay.settings.cluster import ClusterSettings
@@ -328,7 +328,7 @@ class Connection:
             login.check_encrypted()
         except BaseException as error:
             await _close(client)
-            if faults and isinstance(error, Exception):
+            if faults and isinstance(error, Exception) and not isinstance(error, LoginFailed):
                 raise faults[-1] from error
             raise
         return client
