@@ -422,7 +422,7 @@ async def test_a_login_is_by_a_password_from_a_file_and_a_wrong_one_is_told_with
 ) -> None:
     server = NatsServer(tmp_path, "nats", config="authorization { user: relay, password: right }")
     password = tmp_path / "password"
-    login = {"user": "relay", "password_file": str(password)}
+    login: dict[str, Any] = {"user": "relay", "password_file": str(password)}
     try:
         server.start()
         async with connected(server.url, **login) as (stream, _):
