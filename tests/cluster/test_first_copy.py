@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click.testing
@@ -79,6 +80,10 @@ def position_of(file: str) -> int:
     return position.number
 
 
+def insert(name: str, connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO facts VALUES (?, 1)", (name,))
+
+
 @contextmanager
 def leading(file: str, name: str = "first") -> Iterator[None]:
     """Lead with a node's database, in a thread: beats, the node port, and a commit all the time."""
@@ -104,9 +109,7 @@ def leading(file: str, name: str = "first") -> Iterator[None]:
                 stop.append(lambda: token.run_sync_soon(nursery.cancel_scope.cancel))
                 while True:
                     number += 1
-                    await runner.write(
-                        lambda c, n=number: c.execute("INSERT INTO facts VALUES (?, 1)", (f"{name}-{n}",))
-                    )
+                    await runner.write(partial(insert, f"{name}-{number}"))
                     begun.set()
                     await bus.publish(LEADER, encode_beat(Beat(name, 1, number, "", address, "secret")))
                     await trio.sleep(0.02)
