@@ -21,7 +21,7 @@ from relay.storage.cluster import Position, read_position
 from relay.storage.copying import Progress, in_units, open_to_read, room
 from relay.storage.errors import BackupFailed
 from relay.storage.health import in_words
-from relay.storage.identity import APPLICATION_ID, check_ours
+from relay.storage.identity import APPLICATION_ID
 from relay.storage.replacing import arriving, drop_old, put_in_place
 from relay.storage.replica import locked
 from relay.storage.write_ahead import check_beside
@@ -190,13 +190,13 @@ def _check_replaceable(path: Path, cluster: str) -> None:
 def _check(part: Path, cluster: str, progress: Progress) -> Position:
     """Check a copy that has come, and return the newest record that it has.
 
+    It may be a newer relay's: this node follows with it all the same.
+
     Raises:
         BackupFailed: it cannot be used.
-        StorageError: it is a newer relay's.
     """
     try:
         with closing(open_to_read(part, alone=True)) as connection, progress.on(connection):
-            check_ours(connection, part)
             if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 raise BackupFailed("the copy is no database of relay's")
             progress.begin("checking", 0)

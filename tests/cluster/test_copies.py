@@ -129,6 +129,14 @@ def test_a_new_copy_replaces_one_of_the_same_cluster(tmp_path: Path) -> None:
         assert read_position(connection) == Position("team", 9, 3, b"d" * 16, 40)
 
 
+def test_a_newer_relays_database_is_taken_as_well(tmp_path: Path) -> None:
+    leader, path = tmp_path / "leader.db", tmp_path / "relay.db"
+    make(leader)
+    with closing(sqlite3.connect(leader)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    assert trio.run(take, leader, path) == BEGIN
+
+
 @pytest.mark.parametrize(
     ("position", "why"),
     [(None, "is of no cluster"), (Position("other", 1, 1, START, 1), "is of the cluster other")],
