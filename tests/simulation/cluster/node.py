@@ -231,7 +231,7 @@ class Node:
             over.set()
 
         def made(handle: int) -> LeaderLog:
-            logs.append(LeaderLog(self.stream, term.position, term.schema, deposed, handle))
+            logs.append(LeaderLog(self.stream, term.position, term.schema, deposed, handle, self.name))
             return logs[-1]
 
         settings = settings_for(self.disk.database)

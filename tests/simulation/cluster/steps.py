@@ -15,7 +15,7 @@ WEIGHTS: Final = {
     # what groups and operators do
     "member": 8, "rename": 1, "regroup": 2, "notify": 4, "import": 1, "sweep": 1,
     # what happens to nodes
-    "die": 9, "freeze": 5, "restart": 3, "hand_over": 4, "fail": 5, "drag": 2, "skew": 2, "clock": 1, "tables": 1,
+    "die": 9, "freeze": 5, "restart": 3, "hand_over": 4, "fail": 5, "drag": 2, "skew": 2, "clock": 1, "tables": 2,
     # what happens between them
     "part": 6, "unlink": 3, "outage": 2, "unanswered": 7, "bus": 3, "purge": 2,
 }  # fmt: skip
