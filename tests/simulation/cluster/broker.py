@@ -219,10 +219,10 @@ class _Feed:
             if self._after >= len(broker.entries) or not broker.reaches(self._line):
                 await broker.changed.park()
                 continue
-            if broker.rng.random() < _TWICE:  # the connection was made again
-                self._after = max(self._start, broker.first, self._after - broker.rng.randrange(1, 4))
             if self._after < broker.first:
                 raise Missing
+            if broker.rng.random() < _TWICE:  # the connection was made again
+                self._after = max(self._start, broker.first, self._after - broker.rng.randrange(1, 4))
             await broker.delay()
             data = broker.entries[self._after] if broker.reaches(self._line) else None
             if data is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from relay.cluster.beats import Beat, Heard
+from relay.cluster.copies import Copies
+from relay.cluster.fetching import fetch_copy
 from relay.cluster.following import Follower
 from relay.cluster.leading import Leader
 from relay.cluster.records import Kind
@@ -21,7 +23,8 @@ from relay.cluster.roles import CannotCopy, Roles, Term
 from relay.cluster.stream import Missing
 from relay.engine.opening import open_engine
 from relay.services.heartbeat import HeartbeatSupervisor
-from relay.storage.errors import Deposed, StorageError
+from relay.storage.copying import Progress
+from relay.storage.errors import BackupFailed, Deposed, StorageError
 from relay.transports.front_door import FrontDoor
 from tests.simulation.cluster.broker import Line, ModelBus, ModelStream
 from tests.simulation.cluster.disk import NodeDisk
@@ -85,6 +88,7 @@ class Node:
         self.log: LeaderLog | None = None
         self.heard: Heard
         self.roles: Roles | None = None
+        self._copies: Copies
         self._opening: Life | None = None
         self._process = trio.CancelScope()
         self._ends = False
@@ -180,17 +184,22 @@ class Node:
             CannotCopy: the leader is not reached.
         """
         leader = self._cluster.by_name[beat.node]
-        await trio.sleep(self._rng.choice([0.0, 0.2, 2.0]))
-        await self.line.running()
-        if leader.life is None or leader.line.frozen or not self._cluster.network.linked(self, leader):
+        if leader.life is None or not self._cluster.network.linked(self, leader):
             raise CannotCopy("the simulated leader does not answer")
-        path = self.disk.database
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        with closing(sqlite3.connect(leader.disk.database)) as source, closing(sqlite3.connect(path)) as target:
-            source.backup(target)
+        wire = self._cluster.network.wire(f"{self.name} copies {leader.name}", self, leader)
+        leader.life.nursery.start_soon(leader.send_copy, wire.server, self.name)
+        try:
+            async with wire.device:
+                await fetch_copy(wire.device, self.disk.database, NAME, Progress())
+        except (BackupFailed, trio.BrokenResourceError) as error:
+            raise CannotCopy(str(error)) from None
         self._cluster.trace.note(f"{self.name} has a copy of {leader.name}'s")
         self._cluster.copies += 1
+
+    async def send_copy(self, stream: trio.abc.Stream, node: str) -> None:
+        """Send the own database to another node."""
+        async with stream:
+            await self._copies.send(stream, node)
 
     # Its terms.
 
@@ -240,6 +249,7 @@ class Node:
             trio.open_nursery() as nursery,
         ):
             self.log = log = logs[-1]
+            self._copies = Copies(self.disk.database)
             life.engine, life.nursery = engine, nursery
             heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds, engine.tally.lags.add)
             life.door = FrontDoor(engine, heartbeat, no_http, "relay/simulated")

@@ -143,10 +143,14 @@ class ClusterNetwork(Network):
         if leader is None or leader.life is None:
             self.homes[device] = at + 1
             raise ConnectionRefusedError("connection refused")
-        self._count += 1
-        wire = NodeWire(f"{device}/{self._count}", self._rng, self._trace, self.slowness, node, leader)
-        self._open = [one for one in self._open if not (one.device.closed and one.server.closed)]
-        self._open.append(wire)
-        self.wires[device] = wire
+        self.wires[device] = wire = self.wire(device, node, leader)
         leader.life.accept(wire.server)
         return wire.device
+
+    def wire(self, name: str, entry: Node, leader: Node) -> NodeWire:
+        """Make a connection."""
+        self._count += 1
+        wire = NodeWire(f"{name}/{self._count}", self._rng, self._trace, self.slowness, entry, leader)
+        self._open = [one for one in self._open if not (one.device.closed and one.server.closed)]
+        self._open.append(wire)
+        return wire
