@@ -25,10 +25,10 @@ tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers results crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers results crash chaos conformance restarts mutants faults attack simulate simulate-cluster fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
 	$(BIN)/relay serve --config $(CONFIG)
@@ -69,6 +69,9 @@ crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that n
 
 simulate: $(VENV)/.installed-dev ## Simulate server, clients, network, disk and clock by seeds (SEEDS=10000, ARGS="--first 500")
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+simulate-cluster: $(VENV)/.installed-dev ## Simulate three nodes, their devices, the stream and the bus by seeds (SEEDS=300, ARGS="--first 500")
+	$(BIN)/python -m tests.simulation.cluster --seeds $(SEEDS) $(ARGS)
 
 mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
 	$(BIN)/python -m tests.mutants $(ARGS)
