@@ -1,9 +1,9 @@
 """What a cluster costs beside one process: `python -m benchmarks.cluster`, under three minutes.
 
-One process, then three nodes beside one NATS server, then three nodes beside three of them, one after the other in one
-run, with the same load: acks at a gentle pace, as many messages as are taken, a large group, and connections that stay
-silent. Clients are spread over the nodes. All of it runs on this machine, which real nodes would not share: what is
-told is the processor time of each process, and not how much more three machines do.
+One process, then three nodes beside one NATS server, then three nodes beside three of them, one after the other in
+one run, with the same load: acks at a gentle pace, as many messages as are taken, a large group, and connections
+that stay silent. Clients are spread over the nodes. All of it runs on this machine, which real nodes would not
+share: what is told is the processor time of each process, and not how much more three machines do.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from tests.cluster.nodes import Cluster, Node
 PAIRS, PACE, IN_FLIGHT = 24, 100, 8
 GROUP, MEMBERS, GROUP_SENDERS, GROUP_IN_FLIGHT = "benchmark-group", 2000, 5, 4
 SILENT, FIRST = 900, 30
+TALKERS = [f"talker{n:02d}" for n in range(2 * PAIRS)]
+USERS = [f"user{n:04d}" for n in range(MEMBERS)]
 WARM_UP_SECONDS = 1.0
 LEASE_SECONDS = 5.0
 FILES = 16_384
@@ -39,7 +41,7 @@ SETTINGS: Mapping[str, Mapping[str, object]] = {
     "heartbeat": {"interval_seconds": 25},
     "replay": {"limit": 2000},
     "log": {"level": "warning"},
-    "limits": {"connections": 0, "message_bytes_per_second": 0},
+    "limits": {"connections": 0, "message_bytes_per_second": 0, "group_members": 0},
 }
 
 
@@ -62,7 +64,9 @@ SETUPS = (
 class Talk(Conversation):
     """A conversation that also keeps how long each ack took, in seconds."""
 
-    def __init__(self, kind: str, target: str, senders: Sequence[Client], members: Sequence[Client], base: int = 0):
+    def __init__(
+        self, kind: str, target: str, senders: Sequence[Client], members: Sequence[Client], base: int = 0
+    ):
         self.acks: list[float] = []
         super().__init__(kind, target, senders, members, base)
 
@@ -83,8 +87,7 @@ class Cost:
 
     def _take(self) -> dict[int, float]:
         pids = [node.pid for node in self.cluster.nodes]
-        brokers = self.cluster.brokers.all if self.cluster.brokers is not None else []
-        pids += [one.process.pid for one in brokers if one.process is not None]
+        pids += [one.pid for one in self.cluster.brokers]
         return {pid: process_seconds(pid) for pid in pids}
 
     def __enter__(self) -> Cost:
@@ -123,7 +126,7 @@ class Bench:
 
     def talks(self, loop: Loop) -> list[Talk]:
         """Connect pairs, whose two sides are at two nodes."""
-        names = [(f"user{n:04d}", f"pair{n}") for n in range(2 * PAIRS)]
+        names = [(user, "talks") for user in TALKERS]
         clients = self.connect(loop, names)
         pairs = zip(clients[::2], clients[1::2], strict=True)
         return [Talk("chat_message", reader.user, [sender], [sender, reader]) for sender, reader in pairs]
@@ -153,13 +156,13 @@ class Bench:
 
     def group(self, loop: Loop) -> str:
         """Send to a group whose members are spread over the nodes."""
-        users = [f"user{n:04d}" for n in range(MEMBERS)]
-        with self.leader.rest(self.cluster.tokens[users[0]]) as rest:
-            body = {"name": "Benchmark", "group_id": GROUP, "members": users[1:]}
-            rest.post("/api/groups", json=body).raise_for_status()
+        with self.leader.rest(self.cluster.tokens[USERS[0]]) as rest:
+            body = {"name": "Benchmark", "group_id": GROUP, "members": USERS[1:]}
+            answer = rest.post("/api/groups", json=body)
+            assert answer.status_code == 201, answer.text
             found = rest.get("/api/conversations").json()["conversations"]
         [base] = [int(one["last_seq"]) for one in found if one["target_id"] == GROUP]
-        clients, decode = self.connect(loop, [(user, "member") for user in users]), SharedDecoder()
+        clients, decode = self.connect(loop, [(user, "member") for user in USERS]), SharedDecoder()
         for client in clients:
             client.decode = decode
         talk = Talk("group_message", GROUP, clients[:GROUP_SENDERS], clients, base)
@@ -173,10 +176,10 @@ class Bench:
         return f"{count / cost.wall:,.0f} deliveries/s; a delivery: {cost.each(count)}"
 
     def silent(self, loop: Loop) -> str:
-        """Open connections that stay silent, and tell what one takes: all of them in the leader, a share in each node."""
-        self.connect(loop, [(f"user{n:04d}", "first") for n in range(FIRST)])
+        """Open connections that stay silent, and tell what each takes: the leader has all of them."""
+        self.connect(loop, [(user, "first") for user in USERS[:FIRST]])
         before = {node.name: memory_kib(node.pid) for node in self.nodes}
-        self.connect(loop, [(f"user{n:04d}", "silent") for n in range(SILENT)])
+        self.connect(loop, [(user, "silent") for user in USERS[:SILENT]])
         loop.run_for(WARM_UP_SECONDS)
         grown = {node.name: memory_kib(node.pid) - before[node.name] for node in self.nodes}
         share = SILENT / len(self.nodes)
@@ -191,7 +194,7 @@ def running(setup: Setup, folder: Path) -> Iterator[Cluster]:
     cluster = Cluster(folder, SETTINGS, count=setup.nodes, brokers=setup.brokers, alone=setup.brokers == 0)
     cluster.lease = LEASE_SECONDS
     try:
-        cluster.begin(f"user{n:04d}" for n in range(MEMBERS))
+        cluster.begin([*TALKERS, *USERS])
         yield cluster
     finally:
         cluster.end()

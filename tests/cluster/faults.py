@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from tests.cluster.crowd import Crowd
-from tests.cluster.nodes import LEADER, Cluster, Node
+from tests.cluster.nodes import Cluster, Node
 from tests.faults.shim import Shim
 
 PATIENCE: Final = 60.0
@@ -189,26 +189,19 @@ async def all_killed(stage: Stage) -> None:
 
 async def broker_killed(stage: Stage) -> None:
     """Kill a NATS server, and start it again."""
-    assert stage.cluster.brokers is not None
-    broker, moment = stage.random.choice(stage.cluster.brokers.all), time.monotonic()
+    broker, moment = stage.random.choice(stage.cluster.brokers), time.monotonic()
     await in_thread(broker.kill)
     await stage.until_acked("NATS server killed", moment)
-    broker.start()
-    await in_thread(broker.wait_ready)
+    await in_thread(broker.start)
 
 
 async def brokers_killed(stage: Stage) -> None:
     """Kill all NATS servers, and start them again."""
-    assert stage.cluster.brokers is not None
-    brokers = stage.cluster.brokers.all
-    for broker in brokers:
+    for broker in stage.cluster.brokers:
         await in_thread(broker.kill)
     await trio.sleep(stage.random.uniform(0.2, 2.5))
     moment = time.monotonic()
-    for broker in brokers:
-        broker.start()
-    for broker in brokers:
-        await in_thread(broker.wait_ready)
+    await in_thread(stage.cluster.start_brokers)
     await stage.until_acked("all NATS servers killed", moment)
 
 
@@ -229,5 +222,3 @@ FAULTS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
 OTHERS: Final = [name for name in FAULTS if name != KILLED]
 ALONE: Final = [KILLED, "leader ended", "all nodes killed", "leader's disk full"]
 """Those that can be done to one process that is no cluster's."""
-
-__all__ = ["ALONE", "FAULTS", "KILLED", "LEADER", "OTHERS", "STOPPED", "Broken", "Stage"]

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from relay.app.control_client import ControlError, NoServer, call, control_path
 from relay.protocol.errors import RelayError
-from tests.cluster.brokers import Brokers, free_ports
 from tests.cluster.promises import copy
-from tests.e2e.server import RELAY, Server, Tables, merged, to_toml
+from tests.cluster.servers import NatsCluster, NatsServer
+from tests.e2e.server import RELAY, Server, Tables, free_port, merged, to_toml
 from tests.e2e.wire import PATIENCE
 
 NAME: Final = "team"
@@ -26,6 +26,18 @@ SETTINGS: Final[Tables] = {
 }
 
 LEADER: Final = "leader"
+_given: set[int] = set()
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports that are free, and were not given to another node of this process."""
+    found: list[int] = []
+    while len(found) < count:
+        if (port := free_port()) not in _given:
+            _given.add(port)
+            found.append(port)
+        time.sleep(0.0001)
+    return found
 
 
 class Node(Server):
@@ -67,12 +79,20 @@ class Cluster:
     """
 
     def __init__(
-        self, folder: Path, settings: Tables | None = None, *, count: int = 3, brokers: int = 3, alone: bool = False
+        self,
+        folder: Path,
+        settings: Tables | None = None,
+        *,
+        count: int = 3,
+        brokers: int = 3,
+        alone: bool = False,
     ) -> None:
         self.folder = folder
         self.settings = settings or {}
         self.lease = LEASE
-        self.brokers = None if alone else Brokers(folder, brokers)
+        self.brokers: list[NatsServer] = []
+        if not alone:
+            self.brokers = NatsCluster(folder, brokers).servers if brokers > 1 else [NatsServer(folder, "nats1")]
         self.nodes: list[Node] = []
         self.tokens: dict[str, str] = {}
         self.replicas = brokers
@@ -91,8 +111,8 @@ class Cluster:
         """Make the users, begin the cluster at the first node, and start all."""
         first = self.nodes[0]
         self.tokens = first.import_users(users)
-        if self.brokers is not None:
-            self.brokers.start()
+        if self.brokers:
+            self.start_brokers()
             for node in self.nodes:
                 self.enter(node)
             first.relay("cluster", "begin")
@@ -100,10 +120,16 @@ class Cluster:
             node.start()
         self.wait_settled()
 
+    def start_brokers(self) -> None:
+        """Start the NATS servers, and wait until they are ready."""
+        for one in self.brokers:
+            one.begin()
+        for one in self.brokers:
+            one.wait_healthy()
+
     def enter(self, node: Node) -> None:
         """Write the cluster into the settings of a node."""
-        assert self.brokers is not None
-        section = {"name": NAME, "servers": self.brokers.urls, "lease_seconds": self.lease}
+        section = {"name": NAME, "servers": [one.url for one in self.brokers], "lease_seconds": self.lease}
         node.join({**section, "replicas": self.replicas})
 
     def status(self) -> list[dict[str, Any]]:
@@ -123,7 +149,7 @@ class Cluster:
 
     def leader(self) -> Node | None:
         """Return the node that leads, as it says itself; None while there is none."""
-        if self.brokers is None:
+        if not self.brokers:
             return self.nodes[0] if self.nodes[0].alive else None
         roles = self.roles()
         return next((node for node in self.nodes if roles.get(node.name) == LEADER), None)
@@ -139,7 +165,7 @@ class Cluster:
             roles = list(self.roles().values())
             running = [node for node in self.nodes if node.alive]
             leader = self.leader()
-            return leader if self.brokers is None or len(roles) == len(running) else None
+            return leader if not self.brokers or len(roles) == len(running) else None
 
         return self.wait(found, "the nodes do not settle")
 
@@ -177,8 +203,7 @@ class Cluster:
     def diagnosis(self) -> str:
         """Return the ends of all logs."""
         told = [f"--- {node.name}, alive: {node.alive}\n{node.diagnosis()}" for node in self.nodes]
-        if self.brokers is not None:
-            told += [f"--- {one.url}\n{one.log.read_text()[-1500:]}" for one in self.brokers.all if one.log.exists()]
+        told += [f"--- {one.name}\n{one.log.read_text()[-1500:]}" for one in self.brokers if one.log.exists()]
         return "\n".join(told)
 
     def end(self) -> None:
@@ -186,5 +211,5 @@ class Cluster:
         for node in self.nodes:
             if node.alive:
                 node.kill()
-        if self.brokers is not None:
-            self.brokers.end()
+        for one in self.brokers:
+            one.close()

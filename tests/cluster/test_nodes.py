@@ -7,16 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.brokers import PROGRAM
 from tests.cluster.world import World
 from tests.e2e.wire import Envelope
 from tests.e2e.world import Device, history, unique
 
-pytestmark = [
-    pytest.mark.real_time,
-    pytest.mark.long,
-    pytest.mark.skipif(PROGRAM is None, reason="no nats-server: apt-get install nats-server"),
-]
+pytestmark = [pytest.mark.real_time, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +84,10 @@ def test_a_group_is_the_same_at_every_node(world: World) -> None:
         device.send(group, unique("to all"), group=True)
     for device in devices:
         device.pump(lambda device=device: len(device.seqs()) + len(device.answers) >= 3)
-    found = [[row["meta"]["id"] for row in history(world.rest(node, "bob"), f"/api/messages/group/{group}")] for node in nodes]
+    found = [
+        [row["meta"]["id"] for row in history(world.rest(node, "bob"), f"/api/messages/group/{group}")]
+        for node in nodes
+    ]
     assert found[0] == found[1] == found[2]
 
 

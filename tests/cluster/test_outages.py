@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -14,18 +11,13 @@ import pytest
 import trio
 
 from tests.cluster.balancer import Balancer
-from tests.cluster.brokers import PROGRAM
 from tests.cluster.promises import count_rows, different
 from tests.cluster.world import World
 from tests.e2e.restarting import Ledger, run_clients_in_node
 from tests.e2e.world import Device, unique
 from tests.js.test_node import needs_node
 
-pytestmark = [
-    pytest.mark.real_time,
-    pytest.mark.long,
-    pytest.mark.skipif(PROGRAM is None, reason="no nats-server: apt-get install nats-server"),
-]
+pytestmark = [pytest.mark.real_time, pytest.mark.long]
 
 PATIENCE = 60.0
 

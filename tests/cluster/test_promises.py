@@ -111,7 +111,10 @@ def test_what_a_device_sees_wrong_is_found(plant: Callable[[Ledger], None], said
 @pytest.mark.parametrize(
     ("plant", "said"),
     [
-        ("DELETE FROM log WHERE own_id = 'two'", "two was acknowledged as (2, 2) by node 0; the database has None"),
+        (
+            "DELETE FROM log WHERE own_id = 'two'",
+            "two was acknowledged as (2, 2) by node 0; the database has None",
+        ),
         ("DELETE FROM log WHERE own_id = 'one'", "sequences with holes"),
         ("UPDATE log SET message_id = 7 WHERE own_id = 'two'", "the database has (7, 2)"),
         ("INSERT INTO log VALUES (8, 1, 3, 'chat_message', 'alice', 'two')", "stored twice: ['two']"),
