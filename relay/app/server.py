@@ -58,10 +58,10 @@ from relay.transports.urls import in_url, reachable
 
 _log: Final = logging.getLogger("relay")
 VERSION: Final = f"relay/{relay.__version__}"
-_HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+HARMLESS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that end no server, though each of them ends a process that knows nothing of it."""
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *_HARMLESS)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *HARMLESS)
 _SAME_SIGNAL_SECONDS: Final = 0.1
 
 
@@ -85,7 +85,7 @@ async def serve(
         CannotListen: the port cannot be had.
         TlsProblem: the certificate or its key cannot be used.
     """
-    _ignore_signals(_HARMLESS)  # the upgrade of a large database takes minutes, and is not to end halfway
+    ignore_signals(HARMLESS)  # the upgrade of a large database takes minutes, and is not to end halfway
     database = await trio.Path(settings.storage.path).absolute()
     is_new = not await database.exists()
     if is_new:  # where the server cannot serve, it leaves no database behind
@@ -100,25 +100,26 @@ async def serve(
             if not engine.registry.types:
                 raise NothingToServe(no_types())
             try:
-                await _serve(engine, to_the_end.enter_context(_received()), files, tell, first_steps)
+                await _serve(engine, to_the_end.enter_context(received()), files, tell, first_steps)
             finally:
-                _ignore_signals(_SIGNALS)  # many at once, with no event loop to take them, would fill the stack
+                ignore_signals(SIGNALS)  # many at once, with no event loop to take them, would fill the stack
     _log.info("stopped; everything is stored, and the database is closed")
 
 
 @contextmanager
-def _received() -> Iterator[AsyncIterator[int]]:
+def received() -> Iterator[AsyncIterator[int]]:
     """Receive the signals that end a server, the one that has it read its settings again, and those without a use.
 
     From the end on they are ignored, as the process ends anyway.
     One that comes while the database is closed, or later, must not interrupt that nor change the exit code.
     """
-    _ignore_signals(_SIGNALS)  # what trio puts back at the end, and has late ones delivered to
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
+    ignore_signals(SIGNALS)  # what trio puts back at the end, and has late ones delivered to
+    with trio.open_signal_receiver(*SIGNALS) as signals:
         yield signals
 
 
-def _ignore_signals(numbers: Iterable[signal.Signals]) -> None:
+def ignore_signals(numbers: Iterable[signal.Signals]) -> None:
+    """Have signals do nothing."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
@@ -217,22 +218,33 @@ def http_server(engine: Engine) -> HttpServer:
 
 
 async def announce(engine: Engine, name: tuple[str, int], tell: Callable[[str], None], first_steps: str) -> None:
-    """Print the server's address and, on standard error while there are no users, how to begin.
-
-    The log has the address as well, and never how to begin: that has a secret in it.
-    """
-    scheme = "https" if engine.settings.server.tls_certificate else "http"
-    address, port = name[:2]
-    with _spoken(sys.stdout):
-        tell(f"{VERSION} listens on {scheme}://{in_url(address)}:{port} (WebSocket at /ws)")
+    """Print the server's address and, on standard error while there are no users, how to begin."""
+    announce_address(engine.settings, name, tell)
     path = await trio.Path(engine.settings.storage.path).absolute()
-    where = f"{scheme}://{in_url(address)}:{port}"
+    where = origin(engine.settings, in_url(name[0]), name[1])
     _log.info("%s started: %s, database %s, process %d", VERSION, where, path, os.getpid())
+    await welcome(engine, name, first_steps)
+
+
+def origin(settings: Settings, host: str, port: int) -> str:
+    """Return the URL of a listener, whose host is in the form that it has in one."""
+    scheme = "https" if settings.server.tls_certificate else "http"
+    return f"{scheme}://{host}:{port}"
+
+
+def announce_address(settings: Settings, name: tuple[str, int], tell: Callable[[str], None]) -> None:
+    """Print where the server listens."""
+    with _spoken(sys.stdout):
+        tell(f"{VERSION} listens on {origin(settings, in_url(name[0]), name[1])} (WebSocket at /ws)")
+
+
+async def welcome(engine: Engine, name: tuple[str, int], first_steps: str) -> None:
+    """Print on standard error how to begin while there are no users; never in the log: it has a secret in it."""
     if first_steps and (code := await engine.registration.invite_first()) is not None:
-        origin = f"{scheme}://{reachable(address)}:{port}"
+        url = origin(engine.settings, reachable(name[0]), name[1])
         output = sys.stdout if engine.settings.log.format == "json" else sys.stderr  # which has JSON only
         with _spoken(output):
-            print(_welcome(engine, origin, code) + first_steps, file=output, flush=True)
+            print(_welcome(engine, url, code) + first_steps, file=output, flush=True)
 
 
 @contextmanager
@@ -274,7 +286,7 @@ async def receive_signals(
         if number == signal.SIGHUP:
             _log.info("SIGHUP: the settings are read again")
             reload()
-        elif number in _HARMLESS:
+        elif number in HARMLESS:
             _log.info("%s has no use here; SIGHUP has the settings read again", signal.Signals(number).name)
         elif first is None:
             first = trio.current_time()

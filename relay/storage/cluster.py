@@ -45,7 +45,8 @@ def write_position(connection: sqlite3.Connection, position: Position) -> None:
 
 def forget_position(connection: sqlite3.Connection) -> None:
     """Make the database one that is no cluster's."""
-    connection.execute("DELETE FROM cluster")
+    if read_position(connection) is not None:
+        connection.execute("DELETE FROM cluster")
 
 
 def schema_digest(connection: sqlite3.Connection) -> bytes:

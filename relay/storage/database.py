@@ -127,7 +127,7 @@ async def open_runner(
         try:
             check_beside(path)
             log_is_gone = has_no_log(path)
-            migrate(path, copy=copy_before_upgrade)
+            migrate(path, copy=copy_before_upgrade, of_cluster=recorded)
             for suffix in ("", "-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).chmod(0o600)

@@ -158,7 +158,10 @@ class Health:
 
     def explained(self, failure: BaseException) -> StorageError:
         """Return the error for everybody who waits for a transaction that the disk did not take."""
-        if isinstance(failure, StorageBroken | StorageFailed):
+        if isinstance(failure, StorageBroken):
+            self.broken = self.broken or failure
+            return failure
+        if isinstance(failure, StorageFailed):
             return failure
         if is_broken(failure):
             self.broken = StorageBroken(

@@ -18,6 +18,7 @@ from relay.storage.checking import Contents, check
 from relay.storage.copying import Progress, copy, open_to_read, sync_folder
 from relay.storage.database import Lock
 from relay.storage.errors import BackupFailed, StorageError
+from relay.storage.cluster import forget_position
 from relay.storage.identity import end_run, new_epoch
 from relay.storage.write_ahead import check_beside, log_of
 
@@ -94,6 +95,7 @@ def _copy(backup: Path, fresh: Path, progress: Progress, uid: int) -> None:
         with closing(sqlite3.connect(part, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             new_epoch(connection)
+            forget_position(connection)
             end_run(connection)  # the copy of a running server's is not one
             connection.execute(
                 "INSERT OR REPLACE INTO facts VALUES (?, ?)", (RESTORED, encode_json(note).decode())

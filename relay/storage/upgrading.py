@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.storage import migrations, views
+from relay.storage.cluster import read_position
 from relay.storage.errors import StorageError
 from relay.storage.identity import check_ours, stamp
 
@@ -23,18 +24,21 @@ CHANGING: Final = frozenset({
 """The steps that change or remove what older ones have stored; the others add to it."""
 
 
-def migrate(path: Path, *, copy: bool = True) -> None:
+def migrate(path: Path, *, copy: bool = True, of_cluster: bool = False) -> None:
     """Bring the database at `path` to the newest schema; create it if there is none.
 
     Args:
+        of_cluster: whether it may be a node's of a cluster, as what is changed goes to the others as well.
         copy: before the steps of `CHANGING`, copy the database to a file beside it.
 
     Raises:
         sqlite3.Error: the file is not a database, or cannot be written.
-        StorageError: it is another program's, or a newer relay's; or there is no room for the copy.
+        StorageError: it is another program's, a newer relay's or a cluster's; or there is no room for the copy.
     """
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         check_ours(connection, path)
+        if not of_cluster:
+            _check_alone(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         done = migrations.applied(connection)
         pending = [name for name in migrations.steps() if name not in done]
@@ -56,6 +60,19 @@ def migrate(path: Path, *, copy: bool = True) -> None:
         _log.info(
             "the schema of %s was brought from version %d to %d in %.1f s: %s",
             *(path, before, before + len(pending), time.monotonic() - began, ", ".join(pending)),
+        )
+
+
+def _check_alone(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that the database is no node's of a cluster: nobody would tell the others what is changed here.
+
+    Raises:
+        StorageError: it is.
+    """
+    if (position := read_position(connection)) is not None:
+        raise StorageError(
+            f"{path} is a node's of the cluster {position.cluster}, which is served with [cluster] in the settings;"
+            " nothing was changed in it. To make it a database of its own: `relay cluster leave`"
         )
 
 

@@ -13,7 +13,7 @@ import select
 from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -64,22 +64,30 @@ def _always() -> bool:
     return True
 
 
+class Source(Protocol):
+    """A connection's bytes that come by no descriptor of its own."""
+
+    def has_unread(self) -> bool:
+        """Tell whether something has come that was not received yet."""
+
+
 class Guest:
     """One connection, from the moment it is accepted.
 
     Attributes:
         network: what counts as one place that connections come from.
+        source: the descriptor that its bytes come by, or what else they come by; None where that is not known.
         scope: cancelled to end the connection.
         since: when it began to wait for what it waits for now.
         waiting: whether it is the peer's turn: a request, its body, or a hello is to come.
         upgraded: whether it is a WebSocket.
     """
 
-    __slots__ = ("fileno", "gone", "network", "scope", "since", "upgraded", "waiting")
+    __slots__ = ("gone", "network", "scope", "since", "source", "upgraded", "waiting")
 
-    def __init__(self, network: str, fileno: int | None) -> None:
+    def __init__(self, network: str, source: int | Source | None) -> None:
         self.network = network
-        self.fileno = fileno
+        self.source = source
         self.scope = trio.CancelScope()
         self.since = trio.current_time()
         self.waiting: Callable[[], bool] = _always
@@ -88,10 +96,12 @@ class Guest:
 
     def was_silent(self) -> bool:
         """Tell whether nothing of the peer's lies unread."""
-        if self.fileno is None:
+        if self.source is None:
             return True
+        if not isinstance(self.source, int):
+            return not self.source.has_unread()
         poll = select.poll()
-        poll.register(self.fileno, select.POLLIN)
+        poll.register(self.source, select.POLLIN)
         return not poll.poll(0)
 
     def begin_waiting(self) -> None:
@@ -127,11 +137,11 @@ class Lobby:
         """Allow another number of strangers of one address from now on; those that are here stay."""
         self._per_address = per_address
 
-    def enter(self, address: str, fileno: int | None = None) -> Guest | None:
+    def enter(self, address: str, source: int | Source | None = None) -> Guest | None:
         """Let a new connection in; return None where there is no room for it.
 
         Args:
-            fileno: its descriptor, where it has one of its own.
+            source: its descriptor, or what else its bytes come by.
         """
         network = network_of(address)
         neighbours = self._guests.get(network)
@@ -149,7 +159,7 @@ class Lobby:
             )
             if not self._make_room(upgraded=False):
                 return None
-        guest = Guest(network, fileno)
+        guest = Guest(network, source)
         self._open += 1
         self._guests.setdefault(network, OrderedDict())[guest] = None
         return guest

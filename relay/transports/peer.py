@@ -34,7 +34,8 @@ class PeerStream(trio.abc.HalfCloseableStream):
     """
 
     __slots__ = (
-        "_received", "aborted", "address", "guest", "inner", "last_inbound", "last_outbound", "write_seconds",
+        "_passed_on", "_plain", "_received", "aborted", "address", "guest", "inner", "last_inbound",
+        "last_outbound", "write_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,9 @@ class PeerStream(trio.abc.HalfCloseableStream):
         self.guest = guest
         self.write_seconds = write_seconds
         self._received = received
+        # Found once: every delivery asks.
+        self._plain = inner.socket if isinstance(inner, trio.SocketStream) else None
+        self._passed_on = inner if isinstance(inner, PassedOn) else None
         self.aborted = False
         self.last_inbound = self.last_outbound = trio.current_time()
 
@@ -61,9 +65,18 @@ class PeerStream(trio.abc.HalfCloseableStream):
         stream = getattr(stream, "transport_stream", stream)
         return getattr(stream, "socket", None) or _NO_SOCKET
 
-    def fileno(self) -> int | None:
-        """Return the descriptor that plain bytes may be written to; None under TLS and in memory."""
-        return int(self.inner.socket.fileno()) if isinstance(self.inner, trio.SocketStream) else None
+    def write_now(self, data: bytes) -> int:
+        """Send what may be sent without a wait, and return how many bytes that is; none under TLS and in memory.
+
+        Raises:
+            OSError: the connection is over.
+        """
+        if self._plain is not None:
+            try:
+                return os.write(self._plain.fileno(), data)
+            except BlockingIOError:
+                return 0
+        return 0 if self._passed_on is None else self._passed_on.write_now(data)
 
     def unread(self, data: bytes) -> None:
         """Give bytes back, to be received again."""
@@ -131,11 +144,17 @@ class PassedOn(trio.abc.HalfCloseableStream):
         address: the client's, as the other node sees it.
     """
 
+    __slots__ = ("address",)
+
     address: str
 
     @abstractmethod
     def write_now(self, data: bytes) -> int:
-        """Send what may be sent without a wait, and return how many bytes that is."""
+        """Send what may be sent without a wait, and return how many bytes that is.
+
+        Raises:
+            OSError: the connection is over.
+        """
 
     @abstractmethod
     def has_unread(self) -> bool:

@@ -72,7 +72,7 @@ class Reception:
         guest: Guest | None = None
         try:
             async with stream:
-                guest = self._lobby.enter(_peer_address(stream), _fileno(stream))
+                guest = self._lobby.enter(_peer_address(stream), _source(stream))
                 if guest is None:
                     await self._turn_back(stream)
                 else:
@@ -173,7 +173,9 @@ class Reception:
             await peer.abort()
 
 
-def _fileno(stream: trio.abc.Stream) -> int | None:
+def _source(stream: trio.abc.Stream) -> int | PassedOn | None:
+    if isinstance(stream, PassedOn):
+        return stream
     return stream.socket.fileno() if isinstance(stream, trio.SocketStream) else None
 
 

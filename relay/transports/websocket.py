@@ -15,7 +15,6 @@ the outbox, which is bounded, fills.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
@@ -63,9 +62,8 @@ class WebSocket(trio.abc.Stream):
     """
 
     __slots__ = (
-        "_close_seconds", "_direct", "_library_reads", "_made", "_max_bytes", "_nursery", "_plain",
-        "_receiver", "_small_per_second", "_writing", "closed", "ending", "on_binary", "open", "outbox", "peer",
-        "peer_closed",
+        "_close_seconds", "_direct", "_library_reads", "_made", "_max_bytes", "_nursery", "_receiver",
+        "_small_per_second", "_writing", "closed", "ending", "on_binary", "open", "outbox", "peer", "peer_closed",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +92,6 @@ class WebSocket(trio.abc.Stream):
         self._direct = bytearray()
         self._writing: trio.Event | None = None
         """Set when the task that writes is done; None while there is none."""
-        self._plain = peer.fileno() is not None
         self._small_per_second = small_per_second
         self._made: OddFrames | None = None
         self._library_reads = False
@@ -168,7 +165,7 @@ class WebSocket(trio.abc.Stream):
         data = self._take()
         if not data:
             return
-        sent = self._write(data) if self._plain else 0
+        sent = self._write(data)
         if sent == len(data):
             self.peer.last_outbound = trio.current_time()
         elif not self.closed.is_set():
@@ -225,11 +222,9 @@ class WebSocket(trio.abc.Stream):
         return data + self.outbox.take() if self.open and len(self.outbox) else data
 
     def _write(self, data: bytes) -> int:
-        """Give the kernel what it takes of `data` without waiting."""
+        """Give the peer what it takes of `data` without waiting."""
         try:
-            return os.write(self.peer.fileno() or -1, data)
-        except BlockingIOError:
-            return 0
+            return self.peer.write_now(data)
         except OSError:
             self.cut()
             return 0

@@ -113,16 +113,17 @@ async def test_the_end_of_what_is_sent_is_said_where_the_stream_can() -> None:
 
 async def test_a_stream_in_memory_has_addresses_and_no_descriptor() -> None:
     peer, _, _ = pair(address="203.0.113.9")
-    assert peer.fileno() is None
+    assert peer.write_now(b"x") == 0
     assert peer.address == "203.0.113.9"
     assert peer.socket.getpeername()[0] == peer.socket.getsockname()[0] == "127.0.0.1"
 
 
-async def test_a_socket_has_its_own() -> None:
+async def test_what_the_kernel_takes_of_a_socket_is_sent_at_once() -> None:
     a, b = trio.socket.socketpair()
     peer = PeerStream(trio.SocketStream(a), b"", write_seconds=1)
     with b:
-        assert peer.fileno() == a.fileno()
+        assert peer.write_now(b"abc") == 3
+        assert await b.recv(9) == b"abc"
         assert peer.socket is a
     await peer.aclose()
 
