@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +27,8 @@ from tests.cluster.crowd import Crowd, Ledger
 from tests.cluster.faults import ALONE, FAULTS, KILLED, OTHERS, Broken, Stage
 from tests.cluster.nodes import Cluster
 from tests.cluster.promises import broken_by_devices, broken_in_file, count_rows, different
+from tests.cluster.servers import PATH
+from tests.cluster.streams import broken_in_stream, read_stream
 
 USERS: Final = 12
 CLIENTS: Final = 20
@@ -68,7 +72,7 @@ class Campaign:
         addresses = [node.address for node in self.cluster.nodes]
         self.crowd = Crowd(addresses, self.cluster.tokens, self.ledger, folder, seed=seed, pause=PAUSE)
         self.stage = Stage(self.cluster, self.crowd, self.random)
-        self.rows = 0
+        self.rows = self.entries = 0
 
     def begin(self) -> None:
         """Start everything, and make the groups."""
@@ -107,6 +111,10 @@ class Campaign:
             self._must(broken_in_file(self.ledger, file))
         self._must(different(files))
         self.rows = count_rows(files[0])
+        if self.cluster.brokers:
+            entries = read_stream(self.cluster.urls)
+            self._must(broken_in_stream(entries))
+            self.entries = len(entries)
 
     def _must(self, broken: Iterator[str]) -> None:
         if found := list(itertools.islice(broken, MOST_TOLD)):
@@ -128,7 +136,7 @@ class Campaign:
         lines = [
             f"done: {done}",
             f"{len(self.ledger.acked)} messages acked, {self.ledger.others} edits and reactions; lost 0, doubled 0",
-            f"{self.rows} rows compared at {len(self.cluster.nodes)} nodes: equal",
+            f"{self.rows} rows compared at {len(self.cluster.nodes)} nodes: equal; {self.entries} entries of the stream",
         ]
         for fault, seconds in self.stage.outages.items():
             if fault:
@@ -170,6 +178,9 @@ def main() -> None:
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and its processes with it
+    if not given.alone and shutil.which("nats-server", path=PATH) is None:
+        sys.exit("nats-server is not installed (apt-get install nats-server)")
     possible = ALONE[1:] if given.alone else OTHERS
     others = [] if given.only_kills else given.also or possible
     try:

@@ -127,9 +127,14 @@ class Cluster:
         for one in self.brokers:
             one.wait_healthy()
 
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of the NATS servers."""
+        return [one.url for one in self.brokers]
+
     def enter(self, node: Node) -> None:
         """Write the cluster into the settings of a node."""
-        section = {"name": NAME, "servers": [one.url for one in self.brokers], "lease_seconds": self.lease}
+        section = {"name": NAME, "servers": self.urls, "lease_seconds": self.lease}
         node.join({**section, "replicas": self.replicas})
 
     def status(self) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import trio
 
 from tests.cluster.balancer import Balancer
 from tests.cluster.promises import count_rows, different
+from tests.cluster.streams import purge
 from tests.cluster.world import World
 from tests.e2e.restarting import Ledger, run_clients_in_node
 from tests.e2e.world import Device, unique
@@ -71,6 +72,21 @@ def test_a_new_node_joins_while_messages_are_sent(world: World) -> None:
         assert time.monotonic() < deadline, world.cluster.diagnosis()
     world.cluster.wait_settled()
     assert len(world.device(node, "bob").contents()) == said + 20
+    assert_equal(world)
+
+
+def test_a_node_that_was_away_for_longer_than_the_stream_is_kept_takes_a_new_copy(world: World) -> None:
+    leader, away, _ = world.by_role()
+    sender = world.device(leader, "alice")
+    say(sender, 5)
+    assert away.stop() == 0
+    said = say(sender, 20)
+    purge(world.cluster.urls)
+    said += say(sender, 5)
+    away.spawn()
+    world.cluster.wait_settled()
+    assert world.device(away, "bob").contents()[-25:] == said
+    assert "a copy of the database is fetched" in away.log.read_text()
     assert_equal(world)
 
 

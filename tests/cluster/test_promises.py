@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.cluster.records import START, Kind, Record, parts
 from tests.cluster.crowd import Acked, Came, Ledger, Sent
 from tests.cluster.promises import broken_by_devices, broken_in_file, copy, different
+from tests.cluster.streams import broken_in_stream
 
 DEVICES = {"alice": ["alice-laptop", "alice-phone"], "bob": ["bob-laptop"], "carol": ["carol-laptop"]}
 
@@ -137,3 +139,40 @@ def test_a_row_that_one_node_has_alone_is_found(tmp_path: Path) -> None:
         connection.commit()
     [found] = different([tmp_path / "one.db", tmp_path / "two.db"])
     assert found.startswith("two.db and one.db: log: ")
+
+
+def chain(*kinds: tuple[Kind, int]) -> list[Record]:
+    """Return records of these kinds and terms, each behind the one before."""
+    made: list[Record] = []
+    for number, (kind, term) in enumerate(kinds, 1):
+        made.append(Record(kind, number, term, made[-1].digest() if made else START, b"body" * 500))
+    return made
+
+
+def entries(records: list[Record]) -> list[bytes]:
+    return [part for record in records for part in parts(record, 1000)]
+
+
+GOOD = chain((Kind.TERM, 1), (Kind.CHANGE, 1), (Kind.CHANGE, 1), (Kind.TERM, 2), (Kind.CHANGE, 2))
+
+
+def test_a_stream_as_it_should_be_breaks_nothing() -> None:
+    whole = entries(GOOD)
+    assert list(broken_in_stream(whole)) == []
+    half = parts(Record(Kind.CHANGE, 4, 1, GOOD[2].digest(), b"half" * 500), 1000)[:2]
+    at = len(entries(GOOD[:3]))
+    assert list(broken_in_stream([*whole[:at], *half, *whole[at:]])) == []  # its leader died, and nobody made it
+
+
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [
+        ([*GOOD[:4], Record(Kind.CHANGE, 5, 1, GOOD[3].digest(), b"")], "a change of term 1 in term 2"),
+        ([*GOOD[:2], *GOOD[3:]], "record 4 stands behind record 2"),
+        ([*GOOD[:3], GOOD[2], *GOOD[3:]], "record 3 stands behind record 3"),
+        ([*GOOD[:4], Record(Kind.CHANGE, 5, 2, START, b"")], "record 5 stands behind record 4, or another one"),
+    ],
+    ids=["deposed", "hole", "twice", "another"],
+)
+def test_what_a_stream_has_wrong_is_found(planted: list[Record], said: str) -> None:
+    assert said in "\n".join(broken_in_stream(entries(planted)))
