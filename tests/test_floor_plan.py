@@ -30,6 +30,7 @@ ONE_DOOR = {
     "jsonschema": {"relay/testing/shapes.py"},
     "httpcore": {"relay/http/client.py"},
     "mcp": {"plugins/mcp/protocol.py"},
+    "nats": {"relay/cluster/nats_client.py"},
     "tomlkit": {"relay/settings/toml_writer.py"},
     "idna": {"relay/http/addresses.py"},
     "trio_websocket": {"relay/transports/odd_frames.py", "relay/client"},

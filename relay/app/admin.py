@@ -21,6 +21,7 @@ from msgspec import Meta
 from relay.app import (
     admin_audit,
     admin_backups,
+    admin_cluster,
     admin_data,
     admin_export,
     admin_groups,
@@ -277,6 +278,8 @@ OPERATIONS: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "backup.start": admin_backups.start_backup,
     "backup.record": admin_backups.record_backup,
     "backup.list": admin_backups.list_backups,
+    "cluster.status": admin_cluster.cluster_status,
+    "cluster.move": admin_cluster.cluster_move,
     "status": admin_operating.status,
     "reload": admin_operating.reload,
     "storage": admin_operating.storage,

@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ TOLD: Final = frozenset({
     "user_id", "group_id", "owner", "sender_id", "target_id", "members", "user_ids", "user", "target", "client_id",
     "token_id", "report_id", "message_id", "plugin", "name", "command", "schedule", "key", "address", "invite",
     "label", "role", "kind", "act", "state", "seconds", "until", "days", "uses", "groups", "about", "by", "lines",
-    "language", "credentials", "source",
+    "language", "credentials", "source", "node",
 })  # fmt: skip
 """The arguments that are logged, of lists their length; the others may be secrets, or what somebody wrote."""
 
@@ -58,8 +58,23 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
+Perform = Callable[[str, dict[str, Any], Actor], Awaitable[Any]]
+"""Does an operation, by its name, with its arguments, for somebody; returns its answer, made of JSON types."""
+
+
 async def serve_control(
     engine: Engine, path: Path, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Do the operations of `relay.app.admin` for the command line; see `serve_operations`.
+
+    Raises:
+        ControlError: the socket cannot be made; the message says why.
+    """
+    await serve_operations(partial(admin.perform, engine), path, task_status=task_status)
+
+
+async def serve_operations(
+    perform: Perform, path: Path, *, task_status: trio.TaskStatus[object] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Answer the command line on a socket at `path` until cancelled, then remove the socket.
 
@@ -74,7 +89,7 @@ async def serve_control(
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         async with trio.open_nursery() as nursery:
             task_status.started()
-            await accept(listener, partial(_guard, engine, limiter), nursery, ThrottledLog(log))
+            await accept(listener, partial(_guard, perform, limiter), nursery, ThrottledLog(log))
 
 
 @contextmanager
@@ -110,11 +125,11 @@ def _bind(listening: socket.socket, path: Path) -> None:
         ) from error
 
 
-async def _guard(engine: Engine, limiter: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
+async def _guard(perform: Perform, limiter: trio.CapacityLimiter, stream: trio.SocketStream) -> None:
     """Answer one client; every error ends here."""
     try:
         async with stream, limiter:
-            answer = await _answer(engine, stream)
+            answer = await _answer(perform, stream)
             with trio.move_on_after(_SEND_SECONDS):
                 await stream.send_all(msgspec.json.encode(answer) + b"\n")
     except trio.BrokenResourceError:
@@ -123,14 +138,14 @@ async def _guard(engine: Engine, limiter: trio.CapacityLimiter, stream: trio.Soc
         log.exception("a control request failed")
 
 
-async def _answer(engine: Engine, stream: trio.SocketStream) -> dict[str, Any]:
+async def _answer(perform: Perform, stream: trio.SocketStream) -> dict[str, Any]:
     try:
         peer = _permitted(stream.socket)
         with trio.fail_after(REQUEST_SECONDS):
             request = msgspec.json.decode(await _read_line(stream), type=Request)
         log.info("control: %s%s, asked by uid %s", request.op[:80], _about(request.arguments), peer)
         with trio.fail_after(REQUEST_SECONDS):
-            return {"ok": await admin.perform(engine, request.op, request.arguments, Actor.operator(peer))}
+            return {"ok": await perform(request.op, request.arguments, Actor.operator(peer))}
     except RelayError as error:
         return _refusal(error.code, error.message)
     except StorageError as error:

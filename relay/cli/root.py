@@ -35,6 +35,7 @@ _PLACES: Final = {
     "status": "operating:status",
     "storage": "operating:storage",
     "connections": "connections:connections",
+    "cluster": "cluster:cluster",
     "sample": "sample:sample",
     "backup": "backup:backup",
     "verify": "backup:verify",

@@ -64,6 +64,7 @@ def _muted(settings: Settings, database: Path, port: int) -> Settings:
     import msgspec
 
     from relay.settings.backup import BackupSettings
+    from relay.settings.cluster import ClusterSettings
     from relay.settings.mail import MailSettings
 
     replace = msgspec.structs.replace
@@ -76,6 +77,7 @@ def _muted(settings: Settings, database: Path, port: int) -> Settings:
         plugins=replace(settings.plugins, admin_changes=False, file=None),
         mail=MailSettings(),
         backup=BackupSettings(),
+        cluster=ClusterSettings(),
     )
 
 

@@ -67,8 +67,11 @@ def run_server(
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a program that waits for the line may read it from a pipe
     as_json = settings.log.format == "json"
+    run = server.serve
+    if settings.cluster.name:
+        from relay.app.cluster_node import serve_node as run
     try:
-        trio.run(partial(server.serve, settings, tell, background=background, first_steps=first_steps))
+        trio.run(partial(run, settings, tell, background=background, first_steps=first_steps))
     except KeyboardInterrupt:
         raise click.exceptions.Exit(1) if as_json else click.Abort from None
     except BaseException as fault:

@@ -34,6 +34,10 @@ _AHEAD: Final = 1024
 _DISK_PAUSE_SECONDS: Final = 1.0
 
 
+Run = Callable[[Callable[[], int]], Awaitable[int]]
+"""Runs a step that takes a while, and returns its number."""
+
+
 class Follower:
     """One node while it does not lead.
 
@@ -55,7 +59,7 @@ class Follower:
         lease: float,
         *,
         may_lead: Callable[[], bool] = lambda: True,
-        run: Callable[[Callable[[], int]], Awaitable[int]] = trio.to_thread.run_sync,
+        run: Run = trio.to_thread.run_sync,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._name = name

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import trio
 
 from relay.cluster.beats import Beat, Heard
-from relay.cluster.following import Follower
+from relay.cluster.following import Follower, Run
 from relay.cluster.replica import Diverged, Replica
 from relay.cluster.stream import Missing, NoStream, Stream, Unreachable
 from relay.storage.cluster import Position, read_position, schema_digest
@@ -58,6 +58,7 @@ class Roles:
         copy: fetches a copy of the database from the leader of a beat, and puts it in place; raises `CannotCopy`.
         lead: leads, until the node is told to stop, or another leads; then it raises `Deposed`.
         beside: what runs beside the replica while this node does not lead.
+        run: runs a step of the replica's, off the event loop where there are threads.
 
     Attributes:
         replica: the copy of the database that follows; None while there is none, and while this node leads.
@@ -77,6 +78,7 @@ class Roles:
         copy: Callable[[Beat], Awaitable[None]],
         lead: Callable[[Term], Awaitable[None]],
         beside: Callable[[], AbstractAsyncContextManager[object]],
+        run: Run = trio.to_thread.run_sync,
     ) -> None:
         self._name = name
         self._cluster = cluster
@@ -88,6 +90,7 @@ class Roles:
         self._copy = copy
         self._lead = lead
         self._beside = beside
+        self._run_step = run
         self._rests_until = float("-inf")
         self._knows_schema = True
         self.replica: Replica | None = None
@@ -119,10 +122,12 @@ class Roles:
 
     async def _until_leading(self) -> Term:
         """Follow, with a copy of the database where one is needed, until this node leads."""
-        reason = None if await trio.Path(self._path).exists() else "this node has no database yet"
+        reason, pause = self._lacks_database(), 0.0
         while True:
             if reason is not None:
+                await trio.sleep(pause)  # a copy may not fit either
                 await self._take_copy(reason)
+                pause = min(pause * 2 or _COPY_SECONDS[0], _COPY_SECONDS[1])
             try:
                 return await self._follow()
             except (Diverged, Missing) as error:
@@ -132,6 +137,9 @@ class Roles:
             except NoStream:
                 reason = None
                 await self._wait_for_stream()
+
+    def _lacks_database(self) -> str | None:
+        return None if self._path.exists() else "this node has no database yet"
 
     async def _follow(self) -> Term:
         with locked(self._path), open_replica(self._path, self._durability) as (connection, handle):
@@ -143,7 +151,13 @@ class Roles:
             _log.info("this node, %s, follows from record %d on", self._name, position.number)
             try:
                 follower = Follower(
-                    self._name, replica, self._stream, self._heard, self._lease, may_lead=self.may_lead
+                    self._name,
+                    replica,
+                    self._stream,
+                    self._heard,
+                    self._lease,
+                    may_lead=self.may_lead,
+                    run=self._run_step,
                 )
                 await follower.follow()
             finally:

@@ -15,6 +15,7 @@ import trio
 from relay.engine import factories
 from relay.engine.asking import Asking
 from relay.engine.authentication import Authentication
+from relay.engine.cluster_office import ClusterOffice
 from relay.engine.diagnosis import PluginDiagnosis
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import PluginFailed
@@ -84,6 +85,7 @@ class Engine:
         now: Unix seconds.
         began: when the engine was made, in monotonic seconds.
         drain: whether the server is ending.
+        cluster: what knows the other nodes; None for a server that is in no cluster.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Engine:
         self.now = now
         self.began = trio.current_time()
         self.epoch = epoch
+        self.cluster: ClusterOffice | None = None
         self.drain = Drain(registry.rules.shields.end_at)
         self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
         self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)

@@ -157,6 +157,10 @@ class Act(StrEnum):
 
     DATABASE_RESTORED = "backup.restored"
     """The database was restored, before this start: `from` which file, `at`."""
+
+    LEADER_MOVED = "cluster.leader_moved"
+    """Another node of the cluster was made its leader, in the place of `before`."""
+
     SAMPLE_ADDED = "sample.added"
     """The sample data was added, in `language`."""
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import msgspec
 import trio
@@ -19,17 +18,17 @@ from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.acts import Act
 from relay.services.audit import About, Actor, AuditLog
 from relay.services.backup_folder import BackupFolder, hand_over
+from relay.services.long_work import on_modest_thread
 from relay.settings.backup import FILE_MARK, BackupSettings
 from relay.storage import backups as rows
 from relay.storage.backups import Backup
 from relay.storage.checking import Contents, check
-from relay.storage.copying import Progress, be_modest, copy, in_units
+from relay.storage.copying import Progress, copy, in_units
 from relay.storage.errors import BackupFailed, StorageFailed
 from relay.storage.jobs import Runner
 from relay.storage.restoring import RESTORED
 from relay.wakeup import Wakeup
 
-T = TypeVar("T")
 _log: Final = logging.getLogger("relay.backup")
 
 _SETTLE_SECONDS: Final = 30.0
@@ -41,7 +40,6 @@ _RETRY_SECONDS: Final = 900.0
 _LONGEST_WAIT: Final = 60.0
 """The system clock may be set meanwhile; so it is read again after this time at the latest."""
 
-_STOP_SECONDS: Final = 10.0
 _DAY: Final = 86_400.0
 _SHOWN: Final = 50
 
@@ -309,32 +307,7 @@ class Backups:
             size = copy(self._database, path, progress, alone=False, finish=finish)
             return size, found[0]
 
-        return await self._in_thread(work, progress)
-
-    async def _in_thread(self, work: Callable[[], T], progress: Progress) -> T:
-        """Run long work on a thread; if this is cancelled, stop it and wait until it has cleaned up."""
-        over, token = trio.Event(), trio.lowlevel.current_trio_token()
-        begun: list[bool] = []
-
-        def run() -> T:
-            begun.append(True)
-            try:
-                if progress.stopped:  # who stopped it saw that it had not begun, and waits no more
-                    raise BackupFailed("stopped before its beginning")
-                # A thread of its own, which then is gone: one of trio's would stay behind all others.
-                with ThreadPoolExecutor(1, "relay-backup", be_modest) as threads:
-                    return threads.submit(work).result()
-            finally:
-                token.run_sync_soon(over.set)
-
-        try:
-            return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=self._limiter)
-        except trio.Cancelled:
-            progress.stop()
-            if begun:
-                with trio.move_on_after(_STOP_SECONDS, shield=True):
-                    await over.wait()
-            raise
+        return await on_modest_thread(work, progress, self._limiter)
 
     async def _rotate(self) -> None:
         try:

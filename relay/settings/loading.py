@@ -81,12 +81,22 @@ def _value(key: KeyPath, given: Given, problems: list[Problem]) -> Any:
 
 
 _TLS: Final = "TLS takes both or neither"
+_NODES: Final = "a node of a cluster has all of them"
+_NODE_TLS: Final = "TLS between nodes takes all three or none"
 _NEEDS: Final[tuple[tuple[KeyPath, KeyPath, str], ...]] = (
     (("server", "tls_certificate"), ("server", "tls_key"), _TLS),
     (("server", "tls_key"), ("server", "tls_certificate"), _TLS),
     (("mail", "smtp_host"), ("mail", "from_address"), "each mail comes from an address"),
     (("mail", "smtp_host"), ("server", "public_url"), "the links in mails lead there"),
     (("mail", "username"), ("mail", "password_file"), "a login takes both"),
+    *((("cluster", "name"), ("cluster", needed), _NODES) for needed in ("node", "servers", "address")),
+    (("cluster", "user"), ("cluster", "password_file"), "a login takes both"),
+    (("cluster", "password_file"), ("cluster", "user"), "a login takes both"),
+    (("cluster", "tls_certificate"), ("cluster", "tls_key"), _TLS),
+    (("cluster", "tls_key"), ("cluster", "tls_certificate"), _TLS),
+    (("cluster", "node_tls_certificate"), ("cluster", "node_tls_key"), _NODE_TLS),
+    (("cluster", "node_tls_key"), ("cluster", "node_tls_ca"), _NODE_TLS),
+    (("cluster", "node_tls_ca"), ("cluster", "node_tls_certificate"), _NODE_TLS),
 )
 """Keys that need another one, and why."""
 
@@ -103,6 +113,10 @@ def _contradictions(given: Mapping[KeyPath, Given]) -> list[Problem]:
             name = needed[1] if needed[0] == section else key_label(needed)
             problems.append(given[section, key].problem(f"needs {name} as well", why))
     problems.extend(_backup_contradictions(given))
+    if has("cluster", "credentials") and has("cluster", "user"):
+        problems.append(
+            given["cluster", "user"].problem("stands beside credentials", "a node logs in to NATS in one way")
+        )
     by_domain = given.get(("accounts", "registration"))
     if by_domain is not None and by_domain.value == "domain":
         for needed in (("accounts", "mail_domains"), ("mail", "smtp_host")):

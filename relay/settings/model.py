@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from relay.settings.backup import BackupSettings
+from relay.settings.cluster import ClusterSettings
 from relay.settings.kinds import Names, Paths
 from relay.settings.limits import AttachmentsSettings, LimitsSettings
 from relay.settings.mail import MailSettings
@@ -265,6 +266,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "`relay backup` and admins can have one made: docs/operate/backup.md."
         ),
     ] = msgspec.field(default_factory=BackupSettings)
+    cluster: Annotated[
+        ClusterSettings,
+        Meta(
+            description="Several nodes that are one server, each with the whole database, beside a NATS cluster "
+            "with JetStream. Without a name this is off, and costs nothing."
+        ),
+    ] = msgspec.field(default_factory=ClusterSettings)
     attachments: Annotated[
         AttachmentsSettings,
         Meta(description="Files in messages: how large, how many, and how long an unused one is kept."),

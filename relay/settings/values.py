@@ -14,6 +14,9 @@ from relay.settings.problems import ENVIRONMENT, Problem, did_you_mean
 from relay.settings.toml_source import parse_value
 
 _SHOWN_CHARACTERS = 60
+_LOGIN = re.compile(r"://[^/@\s]*@")
+"""A name and a password in a URL, which no problem shows."""
+
 _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 _UNITS = {
     "seconds": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400},
@@ -158,6 +161,7 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
+        value = _LOGIN.sub("://…@", value)
         text = f'"{value}"' if value.isprintable() else repr(value)
     elif isinstance(value, dict):
         text = "a table"

@@ -13,6 +13,7 @@ from relay.storage.database import Lock, path_problem
 from relay.storage.errors import StorageError
 from relay.storage.health import in_words
 from relay.storage.jobs import BUSY_MILLISECONDS, empty_wal
+from relay.storage.replacing import settle
 from relay.storage.runners import DURABILITY
 from relay.storage.write_ahead import check_beside
 
@@ -20,6 +21,8 @@ from relay.storage.write_ahead import check_beside
 @contextmanager
 def locked(path: Path) -> Iterator[Lock]:
     """Hold the lock of a database that may not be there yet, without opening it.
+
+    A copy that was about to take its place does so first.
 
     Raises:
         StorageError: another relay uses it, or its folder cannot be used.
@@ -29,6 +32,8 @@ def locked(path: Path) -> Iterator[Lock]:
     previous = os.umask(0o077)
     try:
         lock = Lock(path)
+        if _settled(path, lock):
+            lock = Lock(path)
     except OSError as error:
         raise StorageError(f"cannot open the database {path}: {in_words(error, path)}") from error
     finally:
@@ -37,6 +42,18 @@ def locked(path: Path) -> Iterator[Lock]:
         yield lock
     finally:
         lock.release()
+
+
+def _settled(path: Path, lock: Lock) -> bool:
+    """Finish a replacement that was interrupted; tell whether there was one. Then, and where it fails, release."""
+    try:
+        if not settle(path):
+            return False
+    except BaseException:
+        lock.release()
+        raise
+    lock.release()
+    return True
 
 
 @contextmanager

@@ -15,10 +15,10 @@ import msgspec
 from relay.protocol.envelope import encode_json
 from relay.protocol.errors import said
 from relay.storage.checking import Contents, check
+from relay.storage.cluster import forget_position
 from relay.storage.copying import Progress, copy, open_to_read, sync_folder
 from relay.storage.database import Lock
 from relay.storage.errors import BackupFailed, StorageError
-from relay.storage.cluster import forget_position
 from relay.storage.identity import end_run, new_epoch
 from relay.storage.write_ahead import check_beside, log_of
 

@@ -71,8 +71,8 @@ def _check_alone(connection: sqlite3.Connection, path: Path) -> None:
     """
     if (position := read_position(connection)) is not None:
         raise StorageError(
-            f"{path} is a node's of the cluster {position.cluster}, which is served with [cluster] in the settings;"
-            " nothing was changed in it. To make it a database of its own: `relay cluster leave`"
+            f"{path} is a node's of the cluster {position.cluster}, which is served with [cluster] in the"
+            " settings. Nothing was changed in it. To make it a database of its own: `relay cluster leave`"
         )
 
 

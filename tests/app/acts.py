@@ -26,6 +26,7 @@ from relay.storage.audit import Wanted
 from relay.storage.restrictions import SERVER, Restriction, RestrictionKind
 from relay.testing import World
 from relay.testing import world as open_world
+from tests.cluster.office import FixedOffice
 
 
 class Subjects(NamedTuple):
@@ -291,6 +292,10 @@ async def change_settings(world: World, _on: Subjects) -> None:
     file = world.engine.settings.plugins.file
     assert file is not None
     Path(file).write_text("[limits]\nmessages_per_second = 3\n")
+
+
+async def be_in_a_cluster(world: World, _on: Subjects) -> None:
+    world.engine.cluster = FixedOffice(world.engine.runner)
 
 
 EVERYWHERE: Final = "/api/admin/restrictions"
@@ -601,6 +606,12 @@ SCENARIOS: Final[dict[Act, Scenario]] = {
     ),
     Act.BACKUP_DOWNLOADED: Scenario(rest("GET", f"{BACKUPS}/{KEPT}"), None, None, keep_backup),
     Act.DATABASE_RESTORED: Scenario(None, note_restored, None),
+    Act.LEADER_MOVED: Scenario(
+        rest("POST", "/api/admin/cluster/leader", node="second"),
+        cli("cluster.move", node="second"),
+        None,
+        be_in_a_cluster,
+    ),
 }
 NIGHTLY: Final = '''
 """A plugin with a job."""

@@ -86,6 +86,7 @@ def test_an_operation_that_changes_something_takes_an_actor() -> None:
     assert without == looking | {
         "status",
         "storage",
+        "cluster.status",
         "mail.test",
         "sample.show",
         "probe.begin",

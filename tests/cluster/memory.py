@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import trio
 
@@ -71,9 +71,10 @@ class MemoryStream:
     async def entries(self, after: int) -> AsyncIterator[AsyncIterator[Entry]]:
         if not self.log.exists:
             raise NoStream
-        yield self._read(after)
+        async with aclosing(self._read(after)) as entries:
+            yield entries
 
-    async def _read(self, after: int) -> AsyncIterator[Entry]:
+    async def _read(self, after: int) -> AsyncGenerator[Entry]:
         while True:
             more = self.log.more
             while after < len(self.log.entries) and not self.cut:

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "sample.added": "in the overview, while there is nobody but the owner",
     "sample.removed": "in the overview, while there is the sample",
     "backup.downloaded": "in its section: the browser downloads it (test_backup.py), and the operator has the file",
+    "cluster.leader_moved": "nowhere: it is a step of an upgrade, which is done at the command line",
     "settings.reloaded": "nowhere: the settings are a file; who can write it has the command line, and programs have REST",
     "backup.restored": "nowhere: the command line restores, while no server runs",
 }

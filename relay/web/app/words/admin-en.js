@@ -317,7 +317,7 @@ export default {
     who: "By (user id)",
     text: "Text",
     ways: { rest: "page or API", "command line": "command line", socket: "connection", plugin: "plugin" },
-    kinds: { user: "user", group: "group", message: "message", token: "token", device: "device", invite: "invitation", plugin: "plugin", webhook: "webhook", bot: "bot", backup: "backup" },
+    kinds: { user: "user", group: "group", message: "message", token: "token", device: "device", invite: "invitation", plugin: "plugin", webhook: "webhook", bot: "bot", backup: "backup", node: "node" },
     none: "No such act.",
     acts: {
       "user.added": "added", "user.imported": "imported accounts", "user.renamed": "renamed", "user.role_changed": "changed the role", "user.disabled": "disabled", "user.enabled": "enabled",
@@ -329,7 +329,7 @@ export default {
       "token.revoked": "revoked a token", "device.revoked": "signed a device out", "connection.ended": "ended a connection", "group.created": "created a group", "group.member_added": "added a member", "group.role_changed": "changed a role in a group",
       "group.member_removed": "removed a member", "group.deleted": "deleted a group", "notification.sent": "sent a notification", "message.imported": "imported messages", "plugin.reloaded": "loaded a plugin anew",
       "plugin.unloaded": "took a plugin out", "plugin.resumed": "took a plugin back", "plugin.set_aside": "set a plugin aside", "plugin.options_changed": "changed a plugin's options", "plugin.job_run": "ran a job",
-      "settings.reloaded": "had the settings read again", "backup.made": "made a backup", "backup.downloaded": "downloaded a backup", "backup.restored": "restored a backup",
+      "settings.reloaded": "had the settings read again", "backup.made": "made a backup", "backup.downloaded": "downloaded a backup", "backup.restored": "restored a backup", "cluster.leader_moved": "moved the lead to",
       "sample.added": "added sample data", "sample.removed": "removed the sample data",
     },
   },

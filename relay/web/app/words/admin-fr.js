@@ -318,7 +318,7 @@ export default {
     who: "Par (identifiant)",
     text: "Texte",
     ways: { rest: "page ou API", "command line": "ligne de commande", socket: "connexion", plugin: "extension" },
-    kinds: { user: "utilisateur", group: "groupe", message: "message", token: "jeton", device: "appareil", invite: "invitation", plugin: "extension", webhook: "webhook", bot: "bot", backup: "sauvegarde" },
+    kinds: { user: "utilisateur", group: "groupe", message: "message", token: "jeton", device: "appareil", invite: "invitation", plugin: "extension", webhook: "webhook", bot: "bot", backup: "sauvegarde", node: "nœud" },
     none: "Aucun acte de ce genre.",
     acts: {
       "user.added": "a ajouté", "user.imported": "a importé des comptes", "user.renamed": "a renommé", "user.role_changed": "a changé le rôle", "user.disabled": "a désactivé", "user.enabled": "a réactivé",
@@ -330,7 +330,7 @@ export default {
       "token.revoked": "a révoqué un jeton", "device.revoked": "a déconnecté un appareil", "connection.ended": "a coupé une connexion", "group.created": "a créé un groupe", "group.member_added": "a ajouté un membre", "group.role_changed": "a changé un rôle dans un groupe",
       "group.member_removed": "a retiré un membre", "group.deleted": "a supprimé un groupe", "notification.sent": "a envoyé une notification", "message.imported": "a importé des messages", "plugin.reloaded": "a rechargé une extension",
       "plugin.unloaded": "a retiré une extension", "plugin.resumed": "a remis une extension en service", "plugin.set_aside": "a mis une extension de côté", "plugin.options_changed": "a changé les options d’une extension", "plugin.job_run": "a lancé une tâche",
-      "settings.reloaded": "a fait relire les réglages", "backup.made": "a fait une sauvegarde", "backup.downloaded": "a téléchargé une sauvegarde", "backup.restored": "a remis une sauvegarde",
+      "settings.reloaded": "a fait relire les réglages", "backup.made": "a fait une sauvegarde", "backup.downloaded": "a téléchargé une sauvegarde", "backup.restored": "a remis une sauvegarde", "cluster.leader_moved": "a confié la conduite à",
       "sample.added": "a ajouté les données d’exemple", "sample.removed": "a retiré les données d’exemple",
     },
   },

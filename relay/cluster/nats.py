@@ -1,0 +1,31 @@
+"""A cluster's stream and its bus on NATS, over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from relay.cluster.nats_bus import Bus
+from relay.cluster.nats_client import Connection
+from relay.cluster.nats_stream import APPEND_SECONDS, JetStream
+from relay.settings.cluster import ClusterSettings
+
+
+@asynccontextmanager
+async def connect(
+    settings: ClusterSettings, *, append_seconds: float = APPEND_SECONDS
+) -> AsyncIterator[tuple[JetStream, Bus]]:
+    """Give a cluster's stream and its bus, as long as this lasts.
+
+    It begins when each server was tried. Where none answers, a line of the log says why, the stream is
+    `Unreachable`, and what is sent by the bus is lost, until one does: a node starts while NATS is away.
+
+    Args:
+        append_seconds: how long NATS may take for an entry until its fate is said to be unknown.
+
+    Raises:
+        MissingExtra: nats-py is not installed.
+    """
+    connection = Connection(settings)
+    async with connection.run():
+        yield JetStream(connection, settings, append_seconds), Bus(connection, settings.name)
