@@ -138,7 +138,7 @@ async def leader_moved(stage: Stage) -> None:
     leader = await stage.leader()
     other = stage.random.choice([node for node in stage.cluster.nodes if node is not leader])
     moment = time.monotonic()
-    await in_thread(partial(leader.ask, "cluster_move", node=other.name))
+    await in_thread(partial(leader.ask, "cluster.move", node=other.name))
     await stage.until_acked("leader moved", moment)
     await in_thread(stage.cluster.wait_leader, leader)
 

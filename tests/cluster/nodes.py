@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
 from relay.app.control_client import ControlError, NoServer, call, control_path
 from relay.protocol.errors import RelayError
 from tests.cluster.promises import copy
 from tests.cluster.servers import NatsCluster, NatsServer
-from tests.e2e.server import RELAY, Server, Tables, free_port, merged, to_toml
+from tests.e2e.server import NO_TLS, RELAY, Server, Tables, free_port, merged, to_toml
 from tests.e2e.wire import PATIENCE
 
 NAME: Final = "team"
@@ -25,7 +27,6 @@ SETTINGS: Final[Tables] = {
     "log": {"level": "info"},
 }
 
-LEADER: Final = "leader"
 _given: set[int] = set()
 
 
@@ -59,6 +60,13 @@ class Node(Server):
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def is_ready(self) -> bool:
+        """Tell whether it says that it does its work."""
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=10, trust_env=False, verify=NO_TLS).is_success
+        except httpx.HTTPError:
+            return False
 
     def ask(self, op: str, **arguments: Any) -> Any:
         """Have its control socket do something; None where the process does not answer, or refuses.
@@ -137,40 +145,39 @@ class Cluster:
         section = {"name": NAME, "servers": self.urls, "lease_seconds": self.lease}
         node.join({**section, "replicas": self.replicas})
 
-    def status(self) -> list[dict[str, Any]]:
-        """Return what the first node that answers says of all nodes."""
-        for node in self.nodes:
-            if node.alive and (answer := node.ask("cluster_status")) is not None:
-                return list(answer["nodes"])
-        return []
-
-    def roles(self) -> dict[str, str]:
-        """Return what each node that answers says of itself."""
+    def leaders(self) -> dict[str, str | None]:
+        """Return whom each node that answers takes for the leader, by the node's name."""
         found = {}
         for node in self.nodes:
-            if node.alive and (answer := node.ask("cluster_status")) is not None:
-                found[node.name] = str(answer["role"])
+            if node.alive and (answer := node.ask("cluster.status")) is not None:
+                found[node.name] = answer["leader"]
         return found
 
     def leader(self) -> Node | None:
         """Return the node that leads, as it says itself; None while there is none."""
         if not self.brokers:
             return self.nodes[0] if self.nodes[0].alive else None
-        roles = self.roles()
-        return next((node for node in self.nodes if roles.get(node.name) == LEADER), None)
+        leaders = self.leaders()
+        return next((node for node in self.nodes if leaders.get(node.name) == node.name), None)
 
     def wait_leader(self, other_than: Node | None = None) -> Node:
         """Wait until a node leads."""
-        return self.wait(lambda: found if (found := self.leader()) is not other_than else None, "nobody leads")
+
+        def found() -> Node | None:
+            leader = self.leader()
+            return None if leader is other_than else leader
+
+        return self.wait(found, "nobody leads")
 
     def wait_settled(self) -> Node:
         """Wait until one node leads, and all that run follow it and are ready; return who leads."""
 
         def found() -> Node | None:
-            roles = list(self.roles().values())
+            leader, leaders = self.leader(), self.leaders()
             running = [node for node in self.nodes if node.alive]
-            leader = self.leader()
-            return leader if not self.brokers or len(roles) == len(running) else None
+            if self.brokers and (len(leaders) < len(running) or len(set(leaders.values())) > 1):
+                return None
+            return leader if all(node.is_ready() for node in running) else None
 
         return self.wait(found, "the nodes do not settle")
 
@@ -178,7 +185,7 @@ class Cluster:
         """Wait until something is found."""
         deadline = time.monotonic() + PATIENCE
         while (node := found()) is None:
-            assert time.monotonic() < deadline, f"{otherwise}: {self.roles()}\n{self.diagnosis()}"
+            assert time.monotonic() < deadline, f"{otherwise}: {self.leaders()}\n{self.diagnosis()}"
             time.sleep(0.05)
         return node
 

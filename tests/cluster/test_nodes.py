@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.world import World
-from tests.e2e.wire import Envelope
+from tests.e2e.wire import PATIENCE, Envelope
 from tests.e2e.world import Device, history, unique
 
 pytestmark = [pytest.mark.real_time, pytest.mark.long]
@@ -29,8 +30,9 @@ def world(shared: World) -> Iterator[World]:
 
 def wait_event(device: Device, kind: str, **payload: object) -> Envelope:
     """Read until an envelope of a type says what it must."""
+    deadline = time.monotonic() + PATIENCE
     while True:
-        envelope = device.take(60)
+        envelope = device.take(deadline - time.monotonic())
         if envelope["type"] == kind and payload.items() <= envelope["payload"].items():
             return envelope
 

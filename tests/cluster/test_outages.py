@@ -67,7 +67,7 @@ def test_a_new_node_joins_while_messages_are_sent(world: World) -> None:
     world.cluster.enter(node)
     node.spawn()
     said, deadline = 0, time.monotonic() + PATIENCE
-    while world.cluster.roles().get(node.name) is None:
+    while not node.is_ready():
         said += len(say(sender, 5))
         assert time.monotonic() < deadline, world.cluster.diagnosis()
     world.cluster.wait_settled()
