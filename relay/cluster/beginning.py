@@ -14,7 +14,7 @@ import trio
 
 from relay.cluster.records import DIGEST, Assembler, Damaged, Record
 from relay.cluster.stream import Missing, NoStream, Stream
-from relay.storage.changesets import unrecorded
+from relay.storage.changesets import check_supported, unrecorded
 from relay.storage.cluster import Position, forget_position, read_position, write_position
 from relay.storage.errors import StorageError
 from relay.storage.health import in_words
@@ -53,6 +53,7 @@ async def begin(path: Path, cluster: str, stream: Stream, *, again: bool = False
         StorageError: another relay uses the database, or it cannot be opened.
         Unreachable: NATS did not answer.
     """
+    check_supported()
     with locked(path):
         found = await trio.to_thread.run_sync(_prepare, path)
         if found is not None and found.cluster != cluster:

@@ -1,4 +1,4 @@
-"""What the administration asks a cluster: its nodes and how far each is, and to have another node lead.
+"""The cluster in the administration: its nodes and how far each is, and the move of the lead to another one.
 
 A server that is in no cluster has no such office, and says so.
 """
