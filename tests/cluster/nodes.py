@@ -214,7 +214,9 @@ class Cluster:
 
     def diagnosis(self) -> str:
         """Return the ends of all logs."""
-        told = [f"--- {node.name}, alive: {node.alive}\n{node.diagnosis()}" for node in self.nodes]
+        told = [
+            f"--- {node.name}, alive: {node.alive}\n{node.diagnosis()}" for node in self.nodes if node.log.exists()
+        ]
         told += [f"--- {one.name}\n{one.log.read_text()[-1500:]}" for one in self.brokers if one.log.exists()]
         return "\n".join(told)
 
