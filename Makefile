@@ -25,10 +25,10 @@ tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint floors bench bench-peers results crash chaos conformance restarts mutants faults attack simulate fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
+.PHONY: help run test lint floors bench bench-peers bench-cluster results crash cluster-crash chaos conformance restarts mutants faults attack simulate simulate-cluster fuzz size bundle sdk wheel binary deb test-binary emoji screenshots clean
 
 help: ## List what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml on http://127.0.0.1:8484
 	$(BIN)/relay serve --config $(CONFIG)
@@ -55,6 +55,9 @@ bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one ru
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
+bench-cluster: $(VENV)/.installed-dev ## Measure what a cluster costs beside one process, three minutes
+	$(BIN)/python -m benchmarks.cluster $(ARGS)
+
 # What fails or is not installed is left out, and the page says so.
 results: $(VENV)/.installed-dev ## Measure everything, twenty minutes on a quiet machine, and write benchmarks/RESULTS.md and its plots
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
@@ -67,8 +70,14 @@ results: $(VENV)/.installed-dev ## Measure everything, twenty minutes on a quiet
 crash: $(VENV)/.installed-dev ## Kill a loaded server 300 times and check that nothing acknowledged was lost
 	$(BIN)/python -m tests.crash --rounds 300 $(ARGS)
 
+cluster-crash: $(VENV)/.installed-dev ## Kill the leader of a cluster under load 50 times, with other faults between; minutes (ARGS="--seed 7")
+	$(BIN)/python -m tests.cluster.crash --kills 50 $(ARGS)
+
 simulate: $(VENV)/.installed-dev ## Simulate server, clients, network, disk and clock by seeds (SEEDS=10000, ARGS="--first 500")
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+simulate-cluster: $(VENV)/.installed-dev ## Simulate three nodes, their devices, the stream and the bus by seeds (SEEDS=300, ARGS="--first 500")
+	$(BIN)/python -m tests.simulation.cluster --seeds $(SEEDS) $(ARGS)
 
 mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice small wrong changes, about an hour (ARGS="--changed" for those of a branch)
 	$(BIN)/python -m tests.mutants $(ARGS)

@@ -46,6 +46,7 @@ connections = 0
 connections_per_user = 0
 connections_per_address = 0
 strangers_per_address = 0
+group_members = 0
 """
 
 

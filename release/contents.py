@@ -46,7 +46,7 @@ def packages() -> list[importlib.metadata.Distribution]:
         PackageNotFoundError: one of them is not installed.
     """
     found: dict[str, importlib.metadata.Distribution] = {}
-    waiting = [Requirement("relay-server[mcp]")]
+    waiting = [Requirement("relay-server[mcp,cluster]")]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         wanted = waiting.pop()

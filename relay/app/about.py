@@ -14,7 +14,7 @@ from typing import Final
 import relay
 from relay.engine.discovery import bundled_directory, in_directory
 
-_OPTIONAL: Final = frozenset({"mcp"})
+_OPTIONAL: Final = frozenset({"mcp", "nats-py"})
 """Packages that the server uses where they are there."""
 
 

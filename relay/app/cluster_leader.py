@@ -129,7 +129,8 @@ class LeadersRole:
         fallen, made = Fallen(), list[LeaderLog]()
 
         def replicate(handle: int) -> LeaderLog:
-            made.append(LeaderLog(self._stream, term.position, term.schema, fallen.tell, handle))
+            node = self._settings.cluster.node
+            made.append(LeaderLog(self._stream, term.position, term.schema, fallen.tell, handle, node))
             return made[0]
 
         settings = self._settings

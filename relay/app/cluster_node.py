@@ -50,7 +50,7 @@ from relay.cluster.nats import connect
 from relay.cluster.port import NodePort, NodeRefused, Purpose
 from relay.cluster.port import connect as connect_node
 from relay.cluster.ports import node_contexts, open_node_listeners
-from relay.cluster.roles import CannotCopy, Roles
+from relay.cluster.roles import CannotCopy, Roles, Term
 from relay.cluster.stream import Bus, Stream
 from relay.engine.engine import Engine
 from relay.protocol.errors import said
@@ -58,7 +58,7 @@ from relay.settings import Settings
 from relay.storage.changesets import check_supported
 from relay.storage.cluster import Position
 from relay.storage.copying import Progress
-from relay.storage.errors import BackupFailed
+from relay.storage.errors import BackupFailed, StorageError
 from relay.transports.accepting import accept, raise_file_limit, room_for_peers
 from relay.transports.listening import open_listeners
 from relay.transports.lobby import ThrottledLog
@@ -130,7 +130,7 @@ class NodeServer:
             cluster.lease_seconds,
             durability=settings.storage.durability,
             copy=self._copy,
-            lead=partial(self._role.lead, beat=self._beat),
+            lead=self._lead,
             beside=self._following,
         )
 
@@ -170,6 +170,19 @@ class NodeServer:
             nursery.start_soon(stop)
             await self._roles.run()
             nursery.cancel_scope.cancel()
+
+    async def _lead(self, term: Term) -> None:
+        """Lead; what goes wrong at the end of a node that is told to stop is in the log, and no reason to go on.
+
+        Raises:
+            Deposed, StorageError: as `LeadersRole.lead` says.
+        """
+        try:
+            await self._role.lead(term, self._beat)
+        except StorageError as error:
+            if not self._stop.is_set():
+                raise
+            _log.warning("this node ends, and not all went well: %s", error)
 
     def _reload(self) -> None:
         if (leading := self._role.leading) is not None:

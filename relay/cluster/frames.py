@@ -40,7 +40,7 @@ class BadFrame(Exception):
 
 
 class Kind(IntEnum):
-    """What a frame is for."""
+    """The purpose of a frame."""
 
     OPEN = 1
     """A lane begins; the body is the client's address."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
 
 from relay.cluster.beats import Beat, Heard
 from relay.cluster.door import PassesOn
+from relay.cluster.faults import ungrouped
 from relay.cluster.forwarding import Forwarder
 from relay.cluster.port import NodeRefused, Purpose, connect
 from relay.protocol.errors import said
@@ -42,7 +44,11 @@ async def keep_link(
             await heard.another()
             continue
         try:
-            stream = await connect(beat.address, beat.term, beat.key, Purpose.LINK, node, tls=tls)
+            async with _while_it_leads(beat, heard):
+                # A leader that is stopped takes the connection, and says nothing.
+                stream = await connect(beat.address, beat.term, beat.key, Purpose.LINK, node, tls=tls)
+                pause, told = _PAUSE_SECONDS, ""
+                await _pass_on(Forwarder(stream, silence), beat, take)
         except (NodeRefused, OSError, ValueError) as error:
             if (why := f"{beat.node} at {beat.address}: {said(error)}") != told:
                 _log.warning("no link to the leader %s; this node goes on trying", why)
@@ -50,28 +56,30 @@ async def keep_link(
             with trio.move_on_after(pause):
                 await heard.another()
             pause = min(pause * 2, _LONGEST_SECONDS)
-            continue
-        pause, told = _PAUSE_SECONDS, ""
-        _log.info("linked to the leader %s at %s", beat.node, beat.address)
-        await _pass_on(Forwarder(stream, silence), beat, heard, take)
 
 
-async def _pass_on(
-    forwarder: Forwarder, beat: Beat, heard: Heard, take: Callable[[PassesOn | None], object]
-) -> None:
-    """Use a link until it is over, or another node leads."""
-    async with trio.open_nursery() as nursery:
+@asynccontextmanager
+async def _while_it_leads(beat: Beat, heard: Heard) -> AsyncIterator[None]:
+    """Leave the block as soon as another node is heard to lead."""
+    with ungrouped():
+        async with trio.open_nursery() as nursery:
 
-        async def watch() -> None:
-            while (leader := heard.leader) is None or (leader.node, leader.key) == (beat.node, beat.key):
-                await heard.another()
+            async def watch() -> None:
+                while (leader := heard.leader) is None or (leader.node, leader.key) == (beat.node, beat.key):
+                    await heard.another()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            yield
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(watch)
-        take(forwarder)
-        try:
-            why = await forwarder.run()
-            _log.warning("the link to the leader %s is over: %s", beat.node, why)
-        finally:
-            take(None)
-        nursery.cancel_scope.cancel()
+
+async def _pass_on(forwarder: Forwarder, beat: Beat, take: Callable[[PassesOn | None], object]) -> None:
+    """Use a link until it is over."""
+    _log.info("linked to the leader %s at %s", beat.node, beat.address)
+    take(forwarder)
+    try:
+        why = await forwarder.run()
+        _log.warning("the link to the leader %s is over: %s", beat.node, why)
+    finally:
+        take(None)

@@ -2,8 +2,8 @@
 
 What is to be sent is gathered, and goes out once in a turn of the event loop: a message to a group is written to
 one lane after the other without a wait, and so its bytes go over the link once, behind a list of the lanes. Bytes
-of a lane need credit of the other end: what waits is bounded in each lane, and a client that does not read holds
-up nobody else. In all it is bounded as well: where the other node takes nothing, nothing more is gathered.
+of a lane need credit of the other end. So what waits is bounded in each lane, and a client that does not read
+holds up nobody else. In all it is bounded as well: where the other node takes nothing, nothing more is gathered.
 
 Each end sends a beat a few times in the time of silence after which the other takes it for dead.
 """

@@ -1,4 +1,7 @@
-"""What JetStream's API answers, as far as relay reads it (https://docs.nats.io/reference/reference-protocols/nats_api_reference)."""
+"""The answers of JetStream's API, as far as relay reads them.
+
+https://docs.nats.io/reference/reference-protocols/nats_api_reference
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ UNAVAILABLE: Final = 503
 
 
 class Error(msgspec.Struct, frozen=True):
-    """Why a request was refused.
+    """A refusal.
 
     Attributes:
         code: as in HTTP.
@@ -35,7 +38,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What a stream has; `first_seq` is one more than `last_seq` in one that has lost all of its entries."""
+    """The places that a stream has; `first_seq` is one more than `last_seq` where all entries are gone."""
 
     first_seq: int = 0
     last_seq: int = 0

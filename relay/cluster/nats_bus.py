@@ -28,7 +28,7 @@ class Bus:
     async def publish(self, subject: str, data: bytes) -> None:
         """Send to all nodes that listen to `subject`, this one included; lost where the bus is away."""
         with suppress(Unreachable):
-            await self._connection.call(partial(self._publish, subject, data))
+            await self._connection.loop.call(partial(self._publish, subject, data))
 
     async def _publish(self, subject: str, data: bytes) -> None:
         with suppress(TimeoutError):
@@ -55,9 +55,9 @@ class Bus:
 
         listen = partial(self._connection.listen, self._prefix + subject, heard)
         with send, receive:
-            number = await self._connection.call(listen)
+            number = await self._connection.loop.call(listen)
             try:
                 yield receive
             finally:
                 with trio.CancelScope(shield=True), suppress(Unreachable):
-                    await self._connection.call(partial(self._connection.unlisten, number))
+                    await self._connection.loop.call(partial(self._connection.unlisten, number))

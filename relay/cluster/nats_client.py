@@ -1,4 +1,4 @@
-"""The connection to NATS: nats-py, on a thread of its own with asyncio's loop, and what others ask of it.
+"""The connection to NATS: nats-py, which is asyncio's, and so runs on a loop of its own.
 
 nats-py would connect again by itself. It ends for good where a server refuses it, and sends what waited for a lost
 connection over the next one; so each of its clients has one connection here, and a lost one is replaced by another
@@ -11,23 +11,18 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from concurrent.futures import CancelledError, Future
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import count
-from threading import Event, Thread
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-import trio
-
-from relay.cluster.nats_login import Login
+from relay.cluster.nats_login import Login, LoginFailed
+from relay.cluster.nats_loop import Loop
 from relay.cluster.stream import Unreachable
 from relay.protocol.errors import said
 from relay.settings.cluster import ClusterSettings
 
 _log: Final = logging.getLogger("relay.cluster")
-
-T = TypeVar("T")
 
 _CONNECT_SECONDS: Final = 3.0
 _PAUSE_SECONDS: Final = 0.25
@@ -37,8 +32,6 @@ _PING_SECONDS: Final = 1.0
 _PINGS: Final = 2
 """How many pings may have no answer; at the next one the connection is lost."""
 
-_END_SECONDS: Final = 10.0
-_ENDED: Final = "the connection to NATS has ended"
 _DEFAULT_PORT: Final = ":4222"
 _NO_RESPONDERS: Final = "503"
 MOST_BYTES: Final = 1 << 20
@@ -50,7 +43,7 @@ class MissingExtra(Exception):
 
 
 class Message(NamedTuple):
-    """What came for somebody who listens.
+    """A message for somebody who listens.
 
     Attributes:
         reply: where an answer goes; for an entry of a stream, which one it is.
@@ -68,9 +61,10 @@ class Message(NamedTuple):
 class Connection:
     """One node's connection to NATS. `run` is the context it lives in.
 
-    The coroutines are those of asyncio's loop; `block` and `call` run them from any thread and from trio.
+    The coroutines run on its loop.
 
     Attributes:
+        loop: what others run them by.
         up: whether a server is connected.
         times: how often a connection was made or lost.
         changed: events of asyncio's that are set then.
@@ -88,8 +82,8 @@ class Connection:
         self._asked: dict[str, asyncio.Future[bytes]] = {}
         self._numbers = count()
         self._answers = self.inbox()
-        self._begun = Event()
-        self._thread = Thread(target=self._run, name="relay-nats", daemon=True)
+        self._tried: asyncio.Event
+        self.loop = Loop(self._main)
         self.changed: set[asyncio.Event] = set()
         self.times = 0
         self.most_bytes = MOST_BYTES
@@ -104,8 +98,6 @@ class Connection:
         """What to say while no server is connected: their names, and why."""
         return f"no NATS server answers ({', '.join(self._servers)}): {self._why}"
 
-    # What the other threads ask.
-
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Be connected as long as this lasts; it begins when each server was tried, whether or not one answered.
@@ -114,74 +106,9 @@ class Connection:
             MissingExtra: nats-py is not installed.
         """
         _client_class()
-        self._thread.start()
-        self._begun.wait()
-        try:
-            await self.call(self._first_round)
+        async with self.loop.run():
+            await self.loop.call(self._first_round)
             yield
-        finally:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._thread.join, _END_SECONDS)
-
-    def block(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on asyncio's loop, and block this thread until it has ended.
-
-        Raises:
-            Unreachable: the connection has ended.
-        """
-        future = self.start(make)
-        while True:
-            try:
-                return future.result(1)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if not self._thread.is_alive():
-                    raise Unreachable(_ENDED) from None
-            except CancelledError:
-                raise Unreachable(_ENDED) from None
-
-    async def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine on asyncio's loop, from trio; it is cancelled where the caller is.
-
-        Raises:
-            Unreachable: the connection has ended.
-        """
-        token, done = trio.lowlevel.current_trio_token(), trio.Event()
-
-        def tell(_: Future[T]) -> None:
-            with suppress(trio.RunFinishedError):
-                token.run_sync_soon(done.set)
-
-        future = self.start(make)
-        future.add_done_callback(tell)
-        try:
-            await done.wait()
-        finally:
-            future.cancel()
-        try:
-            return future.result()
-        except CancelledError:
-            raise Unreachable(_ENDED) from None
-
-    def start(self, make: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Have a coroutine run on asyncio's loop, until it has ended or its future is cancelled.
-
-        Raises:
-            Unreachable: the connection has ended.
-        """
-        coroutine = make()
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise Unreachable(_ENDED) from None
-
-    def soon(self, function: Callable[[], object]) -> None:
-        """Have a function run on asyncio's loop; any thread may call this."""
-        with suppress(RuntimeError):  # it has ended
-            self._loop.call_soon_threadsafe(function)
 
     # What runs on asyncio's loop.
 
@@ -245,20 +172,10 @@ class Connection:
 
     # Connecting, for ever.
 
-    def _run(self) -> None:
-        asyncio.run(self._main())
-
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(_note_stray)
-        self._stopping, self._tried = asyncio.Event(), asyncio.Event()
-        self._begun.set()
+        self._tried = asyncio.Event()
         await self.listen(f"{self._answers}.*", self._take_answer)
-        keeping = asyncio.create_task(self._keep())
-        await self._stopping.wait()
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
+        await self._keep()
 
     async def _first_round(self) -> None:
         await self._tried.wait()
@@ -328,7 +245,7 @@ class Connection:
             login.check_encrypted()
         except BaseException as error:
             await _close(client)
-            if faults and isinstance(error, Exception):
+            if faults and isinstance(error, Exception) and not isinstance(error, LoginFailed):
                 raise faults[-1] from error
             raise
         return client
@@ -408,13 +325,7 @@ def _client_class() -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtra("[cluster] needs nats-py: pip install 'relay-server[cluster]'") from error
     logging.getLogger("nats").setLevel(logging.CRITICAL)  # what is to be said is said above
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
     return Client
-
-
-def _note_stray(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-    """Tell those who debug of a task of nats-py's that failed, as one does whose connection is lost."""
-    _log.debug("nats-py: %s", context.get("exception") or context.get("message"))
 
 
 async def _close(client: Any) -> None:

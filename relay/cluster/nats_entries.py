@@ -70,7 +70,7 @@ class Entries:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[AsyncIterator[Entry]]:
         """Pull as long as this lasts, and return what comes."""
-        pulling = self._connection.start(self._keep)
+        pulling = self._connection.loop.start(self._keep)
         try:
             async with aclosing(self._taken()) as taken:
                 yield taken
@@ -83,7 +83,7 @@ class Entries:
                 entry = self._found.popleft()
                 self._bytes_taken += len(entry.data)
                 if self._is_full and self._is_half_empty():
-                    self._connection.soon(self._news.set)
+                    self._connection.loop.soon(self._news.set)
                 yield entry
                 await trio.lowlevel.checkpoint()
             if self._wrong is not None:

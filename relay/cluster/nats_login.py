@@ -1,4 +1,4 @@
-"""How a node proves to NATS who it is: a name and a password, or a file of credentials; and TLS.
+"""A node's proof to NATS of who it is: a name and a password, or a file of credentials; and TLS.
 
 The files are read anew at each connection, as secrets are changed while servers run. nats-py reads credentials by
 itself only with one more package; signing the server's nonce takes a dozen lines with one that relay has anyway.
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from relay.protocol.errors import said
 from relay.settings.cluster import ClusterSettings
 
 _PART: Final = re.compile(r"-{3,}\s*BEGIN ([A-Z ]+?)\s*-{3,}\s+(\S+)\s+-{3,}")
@@ -28,7 +29,7 @@ class LoginFailed(Exception):
 
 
 class Login:
-    """What one connection says of this node, to one server.
+    """The words of one connection about this node, to one server.
 
     Args:
         server: its URL; one of tls:// gets nothing before the connection is encrypted.
@@ -98,7 +99,7 @@ def _encryption(settings: ClusterSettings) -> _Encryption:
             context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except OSError as error:
         files = " ".join(filter(None, (settings.tls_ca, settings.tls_certificate, settings.tls_key)))
-        raise LoginFailed(f"TLS to NATS: {files}: {error}") from error
+        raise LoginFailed(f"TLS to NATS: {files}: {said(error)}") from error
     return context
 
 
@@ -123,4 +124,4 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise LoginFailed(f"{path} cannot be read: {error}") from error
+        raise LoginFailed(f"{path} cannot be read: {said(error)}") from error

@@ -63,7 +63,7 @@ class JetStream:
             Refused: there is something behind `expected` already.
             Unreachable: it is not known whether they are there. While no server is connected this comes at once.
         """
-        return self._connection.block(partial(self._append, parts, expected))
+        return self._connection.loop.block(partial(self._append, parts, expected))
 
     async def last(self) -> int:
         """Return the place of the newest entry; 0 for a stream that has none yet.
@@ -72,7 +72,7 @@ class JetStream:
             Unreachable: the stream did not answer.
             NoStream: there is none.
         """
-        return (await self._connection.call(self._look)).state.last_seq
+        return (await self._connection.loop.call(self._look)).state.last_seq
 
     def entries(self, after: int) -> AbstractAsyncContextManager[AsyncIterator[Entry]]:
         """Return all entries behind the place `after` as they come, in order, for ever; each comes once.
@@ -89,7 +89,7 @@ class JetStream:
         Raises:
             Unreachable: NATS did not answer, or does not allow it.
         """
-        await self._connection.call(self._create)
+        await self._connection.loop.call(self._create)
 
     # On asyncio's loop.
 

@@ -52,7 +52,7 @@ class NodeRefused(Exception):
 
 
 class Purpose(StrEnum):
-    """What a node connects for."""
+    """The purpose of a connection."""
 
     LINK = "link"
     """To pass its clients on."""
@@ -62,7 +62,7 @@ class Purpose(StrEnum):
 
 
 class Address(NamedTuple):
-    """Where a node is reached."""
+    """The host and the port that a node is reached at."""
 
     host: str
     port: int
@@ -85,14 +85,14 @@ class Address(NamedTuple):
 
 
 class _Question(msgspec.Struct):
-    """What a leader says first."""
+    """The first message of a hello: the leader's."""
 
     protocol: int
     nonce: bytes
 
 
 class _Hello(msgspec.Struct):
-    """What a node answers: who it is, what it wants, and a proof; and its own question."""
+    """A node's answer: its name, its purpose, its proof, and its own nonce."""
 
     purpose: str
     node: str
@@ -102,7 +102,7 @@ class _Hello(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct, omit_defaults=True):
-    """What the leader says at the end: its proof, or why it refuses."""
+    """The leader's last message: its proof, or the reason of a refusal."""
 
     proof: bytes = b""
     refused: str = ""
@@ -117,7 +117,7 @@ Handler = Callable[[trio.abc.Stream, str], Awaitable[object]]
 
 
 class _Term(NamedTuple):
-    """What a leader admits nodes with."""
+    """A term, and what nodes are admitted with in it."""
 
     number: int
     key: str
@@ -173,7 +173,7 @@ class NodePort:
             term.nursery.start_soon(self._handle, term.handlers[Purpose(hello.purpose)], stream, hello.node)
             admitted = True
         except NodeRefused as refused:
-            self._log.warn(f"refused {address}", f"{address} is refused at the node port: {refused}")
+            self._log.warn(f"refused {address}", f"{address} is refused at the node port: {said(refused)}")
         except trio.TooSlowError:
             self._log.warn(f"slow {address}", f"{address} said no hello to the node port in {_HELLO_SECONDS:g} s")
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:

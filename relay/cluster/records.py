@@ -37,7 +37,7 @@ class Kind(StrEnum):
     """What a transaction changed; the body is a changeset."""
 
     SCHEMA = "schema"
-    """The tables themselves are others from here on; the body is the digest of the schema."""
+    """The tables themselves are others from here on; the body is the digest of the schema, and who made them."""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

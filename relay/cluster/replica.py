@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from relay.cluster.records import Assembler, Damaged, Kind, Record
+from relay.cluster.records import DIGEST, Assembler, Damaged, Kind, Record
 from relay.cluster.stream import Entry
 from relay.storage.changesets import DoesNotFit, apply
 from relay.storage.cluster import Position, read_position, schema_digest, write_position
@@ -29,6 +29,7 @@ class Replica:
 
     Args:
         handle: the connection's `sqlite3*`.
+        node: the name of the node, by which it knows what it wrote itself.
 
     Attributes:
         position: the newest record that the database has.
@@ -39,14 +40,15 @@ class Replica:
         Diverged: the database is no cluster's.
     """
 
-    def __init__(self, connection: sqlite3.Connection, handle: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, handle: int, node: str) -> None:
         self._connection = connection
         self._handle = handle
+        self._node = node
         self._assembler = Assembler()
         position = read_position(connection)
         if position is None:
             raise Diverged("the database is no cluster's")
-        self.position = position
+        self.position = self._firm = position
         self._taken = position.sequence
         self.leader: str | None = None
         self.erased = False
@@ -63,7 +65,7 @@ class Replica:
             Diverged: one is not what must come next, or does not fit; what came before it is applied.
             sqlite3.Error: the disk did not take it; nothing is applied, and the same entries are to come again.
         """
-        before, count, wrong = (self.position, self.leader), 0, None
+        before, count, wrong = (self.position, self._firm, self.leader), 0, None
         execute = self._connection.execute
         try:
             execute("BEGIN IMMEDIATE")
@@ -73,13 +75,13 @@ class Replica:
                 except (Damaged, DoesNotFit, Diverged) as error:
                     wrong = error
                     break
-            if self.position != before[0]:
-                write_position(self._connection, self.position)
+            if self._firm != before[1]:
+                write_position(self._connection, self._firm)
             execute("COMMIT")
         except sqlite3.Error:
             with suppress(sqlite3.Error):
                 execute("ROLLBACK")
-            self.position, self.leader = before
+            self.position, self._firm, self.leader = before
             self._taken, self._assembler = self.position.sequence, Assembler()
             raise
         if wrong is not None:
@@ -96,10 +98,12 @@ class Replica:
         records = list(self._assembler.add(entry.data))
         for record in records:
             self._check(record)
-            self._make(record)
+            is_firm = self._make(record)
             self.position = Position(
                 self.position.cluster, record.number, record.term, record.digest(), entry.sequence
             )
+            if is_firm:
+                self._firm = self.position
         self._taken = entry.sequence
         return len(records)
 
@@ -116,7 +120,11 @@ class Replica:
                 f" {_NEW_COPY}"
             )
 
-    def _make(self, record: Record) -> None:
+    def _make(self, record: Record) -> bool:
+        """Make what a record says; return False for one that nothing came of, if this node leads next."""
+        goes_on = record.kind is Kind.TERM and record.body.decode() == self._node
+        if self.position != self._firm and not goes_on:
+            raise SchemaChanged(f"this node has lost the tables of record {self.position.number}; {_NEW_COPY}")
         match record.kind:
             case Kind.TERM:
                 self.leader = record.body.decode()
@@ -130,8 +138,12 @@ class Replica:
                 finally:
                     self._connection.execute("RELEASE record")
                 self.erased = self.erased or unpurged_erasures(self._connection) is not None
-            case Kind.SCHEMA:
-                if schema_digest(self._connection) != record.body:
+            case Kind.SCHEMA if schema_digest(self._connection) != record.body[:DIGEST]:
+                if record.body[DIGEST:].decode() != self._node:
                     raise SchemaChanged(
                         f"the leader's tables are others since record {record.number}; {_NEW_COPY}"
                     )
+                # This node led, and did not commit what it had appended: nobody has these tables, and if all
+                # waited for a copy of them nobody would lead. Its own next term goes on without them.
+                return False
+        return True

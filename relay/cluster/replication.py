@@ -29,6 +29,7 @@ class LeaderLog:
         schema: the digest of the tables that the followers have.
         deposed: called once, when nothing more can be written.
         handle: the writer's `sqlite3*`.
+        node: the name of the node that leads.
 
     Attributes:
         position: the newest record that is in the stream and in this node's file.
@@ -41,15 +42,18 @@ class LeaderLog:
         schema: bytes,
         deposed: Callable[[Deposed], None],
         handle: int,
+        node: str,
     ) -> None:
         self._stream = stream
         self._tell_deposed = deposed
         self._recorder = Recorder(handle)
+        self._node = node.encode()
         self._version = 0
         self._schema: bytes | None = schema
         self._appended: Position | None = None
         self._fallen: Deposed | None = None
         self._successor: str | None = None
+        self._handed_over = False
         self.position = position
 
     def begin(self, connection: sqlite3.Connection) -> None:
@@ -75,11 +79,13 @@ class LeaderLog:
         changes = self._recorder.take()
         if self._is_changed(connection):
             _check_recorded(connection)
-            self._append(connection, Kind.SCHEMA, schema_digest(connection))
-        elif changes:
+            self._append(connection, Kind.SCHEMA, schema_digest(connection) + self._node)
+            return  # only this node has the tables: the term ends with the next transaction
+        if changes:
             self._append(connection, Kind.CHANGE, changes)
         if self._successor is not None:
             self._append(connection, Kind.TERM, self._successor.encode())
+            self._handed_over = True
 
     def _is_changed(self, connection: sqlite3.Connection) -> bool:
         """Tell whether the tables are others than before the transaction, or than when the file was opened."""
@@ -88,7 +94,10 @@ class LeaderLog:
         return self._schema is not None and schema_digest(connection) != self._schema
 
     def hand_over(self, node: str) -> None:
-        """Have another node lead from the transaction on that this job is in; nothing is written behind it."""
+        """Have another node lead from the transaction on that this job is in; nothing is written behind it.
+
+        Where that makes tables, from the next one on.
+        """
         self._successor = node
 
     def _append(self, connection: sqlite3.Connection, kind: Kind, body: bytes) -> None:
@@ -109,13 +118,13 @@ class LeaderLog:
         if self._appended is not None:
             self.position, self._appended = self._appended, None
         self._schema = None
-        if self._successor is not None:
+        if self._handed_over:
             self.fall(f"{self._successor} leads from now on, as it was told to")
 
     def dropped(self) -> None:
         """Forget the transaction; one that the stream has already ends the term."""
         self._recorder.drop()
-        self._successor = None
+        self._successor, self._handed_over = None, False
         if self._appended is not None:
             self._appended = None
             self.fall(_AHEAD)

@@ -147,7 +147,7 @@ class Roles:
             if position is None or position.cluster != self._cluster:
                 raise StorageError(_not_ours(self._path, position, self._cluster))
             self._knows_schema = connection.execute("PRAGMA user_version").fetchone()[0] <= schema_version()
-            replica = self.replica = Replica(connection, handle)
+            replica = self.replica = Replica(connection, handle, self._name)
             _log.info("this node, %s, follows from record %d on", self._name, position.number)
             try:
                 follower = Follower(

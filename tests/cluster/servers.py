@@ -35,10 +35,18 @@ class NatsServer:
     Args:
         routes: the route ports of all servers of its cluster; its own is the one at `place`.
         config: more lines of its configuration.
+        jetstream: whether it has JetStream.
     """
 
     def __init__(
-        self, folder: Path, name: str, routes: Sequence[int] = (), place: int = 0, config: str = ""
+        self,
+        folder: Path,
+        name: str,
+        routes: Sequence[int] = (),
+        place: int = 0,
+        *,
+        config: str = "",
+        jetstream: bool = True,
     ) -> None:
         self._program = nats_program()
         self.folder = folder / name
@@ -48,16 +56,18 @@ class NatsServer:
         self.monitor = _port()
         self.log = self.folder / "nats.log"
         self._config = self.folder / "nats.conf"
-        self._config.write_text(self._text(routes, place, config))
+        self._config.write_text(self._text(routes, place, config, jetstream))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _text(self, routes: Sequence[int], place: int, more: str) -> str:
+    def _text(self, routes: Sequence[int], place: int, more: str, jetstream: bool) -> str:
         lines = [
             f"server_name: {self.name}",
             f"listen: 127.0.0.1:{self.port}",
             f"http: 127.0.0.1:{self.monitor}",
-            f'jetstream {{ store_dir: "{self.folder / "data"}", max_memory_store: 64MB, max_file_store: 1GB }}',
         ]
+        if jetstream:
+            store = self.folder / "data"
+            lines.append(f'jetstream {{ store_dir: "{store}", max_memory_store: 64MB, max_file_store: 1GB }}')
         if routes:
             others = ", ".join(f"nats://127.0.0.1:{port}" for port in routes)
             lines.append(f"cluster {{ name: tests, listen: 127.0.0.1:{routes[place]}, routes: [{others}] }}")

@@ -91,9 +91,9 @@ def test_two_that_begin_at_once_find_out_by_the_first_record(tmp_path: Path) -> 
     record = Record(Kind.TERM, 1, 1, position.digest, b"first")
     entries = [Entry(1, part) for part in parts(record, 4096)]
     with open_replica(one) as (connection, handle):
-        Replica(connection, handle).apply(entries)
+        Replica(connection, handle, "second").apply(entries)
     with open_replica(two) as (connection, handle), pytest.raises(Diverged, match="new copy"):
-        Replica(connection, handle).apply(entries)
+        Replica(connection, handle, "second").apply(entries)
 
 
 def test_a_cluster_that_has_begun_is_joined(tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ def make(path: Path, position: Position | None = BEGIN) -> None:
 async def leading(path: Path, log: MemoryLog) -> AsyncIterator[Runner]:
     async with open_runner(path, recorded=True, on_rollback=lambda: None) as runner:
         schema = await runner.read(schema_digest)
-        runner.replicate(lambda handle: LeaderLog(MemoryStream(log), BEGIN, schema, lambda _: None, handle))
+        runner.replicate(
+            lambda handle: LeaderLog(MemoryStream(log), BEGIN, schema, lambda _: None, handle, "first")
+        )
         yield runner
 
 
@@ -110,7 +112,7 @@ def test_a_copy_while_the_leader_writes_goes_on_from_the_stream(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with open_replica(path) as (connection, handle):
         assert connection.execute("SELECT 1 FROM facts WHERE name = 'running'").fetchone() is None
-        replica = Replica(connection, handle)
+        replica = Replica(connection, handle, "second")
         replica.apply(Entry(place + 1, data) for place, data in enumerate(log.entries) if data is not None)
     assert list(differences(leader, path)) == []
     assert left(path.parent) == ["relay.db"]

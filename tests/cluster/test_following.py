@@ -37,7 +37,7 @@ class Node:
     async def follow(self) -> None:
         self.nursery.start_soon(self.heard.run)
         with open_replica(self.path, "normal") as (connection, handle):
-            replica = Replica(connection, handle)
+            replica = Replica(connection, handle, self.name)
             try:
                 await Follower(
                     self.name, replica, self.stream, self.heard, LEASE, run=inline, chance=lambda: 0.5

@@ -59,16 +59,16 @@ async def leading(
         logs: list[LeaderLog] = []
 
         def made(handle: int) -> LeaderLog:
-            logs.append(LeaderLog(stream, position, schema, fallen.append, handle))
+            logs.append(LeaderLog(stream, position, schema, fallen.append, handle, "first"))
             return logs[-1]
 
         runner.replicate(made)
         yield runner, logs[0], fallen
 
 
-def follow(path: Path, log: MemoryLog) -> Position:
+def follow(path: Path, log: MemoryLog, node: str = "second") -> Position:
     with open_replica(path, "normal") as (connection, handle):
-        replica = Replica(connection, handle)
+        replica = Replica(connection, handle, node)
         entries = (Entry(place + 1, data) for place, data in enumerate(log.entries) if data is not None)
         replica.apply(entries)
         return replica.position
@@ -162,7 +162,7 @@ def test_a_commit_that_fails_behind_the_stream_ends_the_term(files: tuple[Path, 
     log, fallen = MemoryLog(), list[Deposed]()
     connection, handle = open_with_handle(lambda: sqlite3.connect(leader, isolation_level=None))
     with closing(connection):
-        written = LeaderLog(MemoryStream(log), BEGIN, schema, fallen.append, handle)
+        written = LeaderLog(MemoryStream(log), BEGIN, schema, fallen.append, handle, "first")
         connection.execute("BEGIN")
         written.begin(connection)
         insert("one", connection)
@@ -221,6 +221,55 @@ def test_new_tables_ask_for_a_new_copy(files: tuple[Path, Path, bytes]) -> None:
         assert position.number == 1  # what came before it is there
 
 
+@pytest.mark.parametrize("successor", ["first", "second"])
+def test_tables_that_only_a_dead_leader_had_are_given_up_by_itself_alone(
+    files: tuple[Path, Path, bytes], successor: str
+) -> None:
+    leader, follower, schema = files
+    log, before = MemoryLog(), leader.read_bytes()
+
+    async def run() -> LeaderLog:
+        async with leading(leader, MemoryStream(log), schema) as (runner, written, _fallen):
+            await runner.write(lambda c: c.execute("CREATE TABLE others (id INTEGER PRIMARY KEY)"))
+            return written
+
+    position = trio.run(run).position
+    leader.write_bytes(before)  # it died between the stream's answer and the commit
+    with open_replica(leader, "normal") as (connection, handle):
+        replica = Replica(connection, handle, "first")
+        replica.apply([Entry(1, log.entries[0] or b"")])
+        assert replica.position == position
+        assert read_position(connection) == BEGIN  # it may have to give up that as well
+    follow(leader, log, "first")
+    term = Record(Kind.TERM, 2, 1, position.digest, successor.encode())
+    log.append(*parts(term, 4096))
+    with pytest.raises(SchemaChanged, match="since record 1"):
+        follow(follower, log)
+    if successor == "first":
+        assert follow(leader, log, "first").number == 2
+    else:
+        with pytest.raises(SchemaChanged, match="this node has lost the tables of record 1"):
+            follow(leader, log, "first")
+
+
+def test_a_term_is_handed_over_behind_new_tables_only(files: tuple[Path, Path, bytes]) -> None:
+    log = MemoryLog()
+
+    def make_and_hand_over(written: LeaderLog, connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE others (id INTEGER PRIMARY KEY)")
+        written.hand_over("second")
+
+    async def run() -> None:
+        async with leading(files[0], MemoryStream(log), files[2]) as (runner, written, fallen):
+            await runner.write(partial(make_and_hand_over, written))
+            assert fallen == []
+            await runner.write(lambda _: None)
+            assert "second leads from now on" in str(fallen[0])
+
+    trio.run(run)
+    assert len(log.entries) == 2
+
+
 def test_tables_that_an_upgrade_changed_are_told_with_the_first_transaction(
     files: tuple[Path, Path, bytes],
 ) -> None:
@@ -250,7 +299,7 @@ def test_a_handed_over_term_names_the_next_leader_and_ends_this_one(files: tuple
 
     trio.run(run)
     with open_replica(follower, "normal") as (connection, handle):
-        replica = Replica(connection, handle)
+        replica = Replica(connection, handle, "second")
         replica.apply([Entry(1, log.entries[0] or b"")])
         assert (replica.leader, replica.position.term) == ("second", 1)
 
@@ -297,7 +346,7 @@ def test_a_record_that_does_not_continue_the_database_is_not_applied(
     files: tuple[Path, Path, bytes], record: Record, why: str
 ) -> None:
     with open_replica(files[1], "normal") as (connection, handle):
-        replica = Replica(connection, handle)
+        replica = Replica(connection, handle, "second")
         with pytest.raises(Diverged, match=why):
             replica.apply([Entry(1, part) for part in parts(record, 4096)])
         assert replica.position == BEGIN

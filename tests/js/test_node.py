@@ -9,11 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import relay
+from tests.js.forks import offered
 
 HERE = Path(__file__).parent
 SDK = Path(relay.__file__).parent / "web" / "sdk"
@@ -40,9 +43,9 @@ LACK = missing()
 needs_node = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
 
-def run(*words: str) -> str:
+def run(*words: str, **variables: str) -> str:
     """Run node in this folder and return what it prints; a failure shows the end of that."""
-    environ = {**os.environ, "RELAY_COMMAND": PROGRAM}
+    environ = {**os.environ, "RELAY_COMMAND": PROGRAM, **variables}
     child = subprocess.Popen(
         ["node", *words],
         cwd=HERE,
@@ -61,12 +64,22 @@ def run(*words: str) -> str:
     return printed
 
 
+@pytest.fixture(scope="module")
+def variables() -> Iterator[dict[str, str]]:
+    """What tells node where it gets servers: forks, unless a program is the thing under test."""
+    if "RELAY_BIN" in os.environ:
+        yield {}
+        return
+    with TemporaryDirectory(prefix="relay-js-") as folder, offered(Path(folder)) as path:
+        yield {"RELAY_FORKS": str(path)}
+
+
 @needs_node
 @pytest.mark.parametrize(
     "file", [pytest.param(file, marks=[pytest.mark.long] if file in LONG else []) for file in FILES]
 )
-def test_the_tests_of_a_file_pass_in_node(file: str) -> None:
-    printed = run("--test-reporter=tap", file)  # with --test it would only start another node
+def test_the_tests_of_a_file_pass_in_node(file: str, variables: dict[str, str]) -> None:
+    printed = run("--test-reporter=tap", file, **variables)  # with --test it would only start another node
     assert int(re.findall(r"^# pass (\d+)$", printed, re.MULTILINE)[-1]) > 0
     print(*printed.splitlines()[-8:], sep="\n")
 

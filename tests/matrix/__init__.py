@@ -1,1 +1,1 @@
-"""The authorisation matrix: every REST call of the route table, for everybody who could try it."""
+"""The authorisation matrix: every REST call of the route table, and every tool of MCP, for everybody who could try it."""

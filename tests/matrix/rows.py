@@ -1,6 +1,7 @@
 """The rows of the matrix: for each call that takes a token, who it answers, and what the others are told.
 
 A call for a role on the server, or for everybody, needs no row: its `access` decides. Any other call without a row fails a test.
+The tools of `POST /mcp` have rows of their own.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def _person(status: int = 200) -> Row:
 
 _VICTIM: Final = {"user_id": "vic"}
 _FAR: Final = {"user_id": "{far}"}
+_PROVIDER: Final = {"name": "there"}
 
 ROWS: Final[dict[str, Row]] = {
     # What is in a group.
@@ -161,6 +163,34 @@ ROWS: Final[dict[str, Row]] = {
     "POST /api/users/me/second-factor/off": _own({"current_password": "x", "code": "123456"}, 403),
     "POST /api/users/me/second-factor/recovery-codes": _own({"current_password": "x", "code": "123456"}, 403),
     "POST /api/users/me/erase": _own({"password": "x"}, 400),
+    "GET /api/oidc/{name}/link": _own(path=_PROVIDER),
+    "POST /api/oidc/{name}/link": _own({"code": "x"}, 403, path=_PROVIDER),  # a code of nobody's
+    "POST /api/oidc/{name}/link/start": _own(status=503, path=_PROVIDER),  # the provider does not answer
+    "DELETE /api/oidc/{name}/link": _own(status=409, path=_PROVIDER),  # nobody here has another way in
     "POST /mcp": _own({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
     "POST /api/logout": _own(status=204),  # the last one: it ends the caller's token
 }  # fmt: skip
+
+TOOLS: Final[dict[str, Row]] = {
+    # What is in a group.
+    "read_messages": _group(body={"target_id": "{group_id}"}),
+    "list_members": _group(body={"group_id": "{group_id}"}),
+    "send_message": _group(body={"target_id": "{group_id}", "content": "x", "idempotency_key": "send-{who}"}),
+    "edit_message": _group(("member",), {"message_id": "{message_id}", "content": "x", "idempotency_key": "edit-{who}"}),
+    "delete_message": _group(("owner", "admin", "member"), {"message_id": "{message_id}"}, spends=True),
+    "react": _group(body={"message_id": "{message_id}", "emoji": "x"}),
+    "mark_read": _group(body={"target_id": "{group_id}", "up_to_seq": 1}),
+    # Somebody whom no guest has met.
+    "read_messages of two": Row(MEMBERS, {"target_id": "{far}"}, hidden=GUESTS),
+    "send_message to one": Row(MEMBERS, {"target_id": "{far}", "content": "x", "idempotency_key": "far-{who}"}, hidden=GUESTS),
+    # What is the caller's own.
+    "who_am_i": _own({}),
+    "list_conversations": _own({}),
+    "read_new": _own({}),
+    "search": _own({"q": "{secret}"}),
+    "find_user": _own({"q": "a"}),
+}  # fmt: skip
+"""Those of the tools of `POST /mcp`, in the same way: `body` is their arguments, and a refusal is 200 with its code inside.
+
+What is behind the name of a tool tells rows of the same tool apart.
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from tests.transports.rest.world import Answer, World, open_world
 SECRET: Final = "wintergreen"
 """A word that only those in the group may read; only `member` says it."""
 
-PLUGINS: Final = ["webhooks", "bots", "retention", "notifications", "polls", "tasks", "remind", "mcp"]
+PLUGINS: Final = ["webhooks", "bots", "retention", "notifications", "polls", "tasks", "remind", "mcp", "oidc"]
 NAMES: Final = {
     "owner": "olga", "admin": "adam", "member": "mia", "guest": "gus", "bot": "robo",
     "ex": "gone", "stranger": "stan", "far guest": "gil", "far bot": "rover", "notifier": "stan", "scraper": "stan",
@@ -40,6 +41,15 @@ BY_ITSELF: Final = ("facts", "figures")
 
 TOPIC: Final = "https://127.0.0.1:9/mia"
 """A topic where nobody listens."""
+
+OPTIONS: Final = {
+    "message_stream": {"silence_seconds": 3600},
+    "notifications": {"allow_networks": ["127.0.0.1/32"]},
+    "oidc": {
+        "providers": {"there": {"issuer": "http://127.0.0.1:9", "client_id": "relay"}},
+        "allow_networks": ["127.0.0.1/32"],
+    },
+}
 
 OTHERS: Final = ("vic", "new", "quiet", "farouk")
 """`farouk` shares nothing with any guest; no guest may learn of him."""
@@ -80,9 +90,11 @@ class Scene:
 
     async def _token(self, user: str, *, origin: str = "cli", **given: Any) -> str:
         now = self.world.engine.now()
-        make = lambda connection: accounts.create_token(connection, user, now, origin=origin, **given)  # noqa: E731
-        made: str = await self.world.engine.runner.write(make)
-        return made
+
+        def make(connection: sqlite3.Connection) -> str:
+            return accounts.create_token(connection, user, now, origin=origin, **given)
+
+        return await self.world.engine.runner.write(make)
 
     async def renew(self, who: str) -> None:
         """Give a caller a token of their own, which nobody else needs."""
@@ -212,12 +224,27 @@ NOTHING: Final = {
 """Names under which there is nothing."""
 
 
+def filled(value: Any, things: dict[str, str]) -> Any:
+    """Return a value with the names of things for each `{name}` in its texts."""
+    if isinstance(value, str):
+        return re.sub(r"{(\w+)}", lambda found: things[found[1]], value)
+    return {name: filled(one, things) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def nameless(text: str, things: dict[str, str]) -> str:
+    """Return what a refusal says, without the names of things."""
+    names = "|".join(map(re.escape, sorted(set(things.values()), key=len, reverse=True)))
+    return re.sub(rf"'?\b({names})\b'?", "?", text)
+
+
 @asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
     """Open a server with the scene."""
     limits = {"uploads_per_minute": 0, "logins_per_minute": 0, "groups_per_user": 0}
-    options = {"message_stream": {"silence_seconds": 3600}, "notifications": {"allow_networks": ["127.0.0.1/32"]}}
-    async with open_world(folder, plugins={"also": PLUGINS, "options": options}, limits=limits) as world:
+    server = {"public_url": "https://chat.example.org"}
+    plugins = {"also": PLUGINS, "options": OPTIONS}
+    async with open_world(folder, server=server, plugins=plugins, limits=limits) as world:
+        assert world.engine.registry.broken == []
         made = Scene(world)
         await made.fill()
         yield made

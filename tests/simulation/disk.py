@@ -71,6 +71,7 @@ class Disk:
         replica: a second copy, which is told of each commit.
 
     Attributes:
+        folder: of all lives.
         slowness: what pauses are multiplied by.
         commits: how many there were.
         faults: how many statements have failed by order.
@@ -85,7 +86,7 @@ class Disk:
         on_crash: Callable[[], None],
         replica: Replica | None = None,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self.replica = replica
         self._rng = rng
         self._trace = trace
@@ -102,7 +103,7 @@ class Disk:
     @property
     def database(self) -> Path:
         """The path of the database's present life."""
-        return self._folder / f"life-{self._life}" / DATABASE
+        return self.folder / f"life-{self._life}" / DATABASE
 
     def open(self, path: Path, on_rollback: Callable[[], None], *, recorded: bool) -> SimulatedRunner:
         """Open the database: what relay calls in place of its own runner."""
@@ -164,7 +165,7 @@ class Disk:
         after = self._files()
         if manner == "after":
             self._on_commit(runner._own_reader)
-        kept = {"before": before, "after": after, "torn": _torn(before, after, share)}[manner]
+        kept = {"before": before, "after": after, "torn": torn(before, after, share)}[manner]
         self._die(runner, kept)
         return False
 
@@ -172,8 +173,9 @@ class Disk:
         path = self.database
         return {one.name: one.read_bytes() for one in (path, log_of(path)) if one.exists()}
 
-    def _die(self, runner: SimulatedRunner, files: dict[str, bytes]) -> None:
-        runner.dies()
+    def _die(self, runner: SimulatedRunner | None, files: dict[str, bytes]) -> None:
+        if runner is not None:
+            runner.dies()
         self._life += 1
         self.database.parent.mkdir()
         for name, data in files.items():
@@ -182,7 +184,7 @@ class Disk:
         self._on_crash()
 
 
-def _torn(before: dict[str, bytes], after: dict[str, bytes], share: float) -> dict[str, bytes]:
+def torn(before: dict[str, bytes], after: dict[str, bytes], share: float) -> dict[str, bytes]:
     """Return the files of a commit that was cut off: its part of the log is there up to some byte."""
     log = f"{DATABASE}-wal"
     old, new = before.get(log, b""), after.get(log, b"")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -127,10 +127,10 @@ BUGS: dict[str, Callable[[], Any]] = {
 
 
 @contextmanager
-def planted(name: str | None) -> Iterator[None]:
+def planted(name: str | None, bugs: Mapping[str, Callable[[], Any]] = BUGS) -> Iterator[None]:
     """Plant a bug inside the block; None for none."""
     if name is None:
         yield
         return
-    with BUGS[name]():
+    with bugs[name]():
         yield

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,9 +63,16 @@ class Run:
     """A simulation while it runs.
 
     Attributes:
+        server: what devices and steps take for the server: a `Server`, or a cluster in its place.
         words: what was written, and where it was, so that it can be looked for: texts, and names of files.
         swept: whether retention has erased messages, of which no device is told.
+        expected: what relay logs as an error where something was made to fail.
     """
+
+    expected = final.EXPECTED_ERRORS
+    disk: Disk
+    network: Network
+    server: Any
 
     def __init__(self, seed: int, steps: Sequence[Step], folder: Path, *, replicated: bool = False) -> None:
         self.outcome = Outcome(seed, steps)
@@ -74,18 +81,8 @@ class Run:
         self.trace = Trace()
         self.clock = WallClock()
         self._folder = folder
-        self.network = Network(random.Random(f"network {seed}"), self.trace)
-        self.pointers = Pointers(self.broken)
         self.replica = Replica(folder, self.broken) if replicated else None
-        self.disk = Disk(
-            folder / "server",
-            random.Random(f"disk {seed}"),
-            self.trace,
-            self.pointers.look,
-            self._crashed,
-            self.replica,
-        )
-        self.server = Server(self.disk, self.network, self.rng, self.clock, self.pointers, self.broken)
+        self._build(seed)
         self.tokens = self.server.tokens
         self.words: list[str] = []
         self.files: list[str] = []
@@ -96,6 +93,20 @@ class Run:
             Handset(self, user, name) if kind is Handset else Application(self, user, name, folder / name)
             for user, name, kind in DEVICES
         ]
+
+    def _build(self, seed: int) -> None:
+        """Make the server, and what is between it and the devices."""
+        self.network = Network(random.Random(f"network {seed}"), self.trace)
+        pointers = Pointers(self.broken)
+        self.disk = Disk(
+            self._folder / "server",
+            random.Random(f"disk {seed}"),
+            self.trace,
+            pointers.look,
+            self._crashed,
+            self.replica,
+        )
+        self.server = Server(self.disk, self.network, self.rng, self.clock, pointers, self.broken)
 
     def broken(self, promise: str, text: str) -> None:
         """Note that a promise was broken."""
@@ -120,13 +131,21 @@ class Run:
     def _crashed(self) -> None:
         self.server.crashed()
 
+    def on_disk(self) -> AbstractContextManager[None]:
+        """Have relay open its databases on simulated disks."""
+        return on_disk(self.disk)
+
+    def _begin(self) -> Moves:
+        """Start the server; return the steps."""
+        self.disk.nursery = self.nursery
+        self.nursery.start_soon(self.server.run)
+        return Moves(self)
+
     async def main(self) -> None:
         """Make the steps, then have everybody come back, and compare."""
         with trio.move_on_after(_MOST_SECONDS) as limit:
             async with trio.open_nursery() as self.nursery:
-                self.disk.nursery = self.nursery
-                self.nursery.start_soon(self.server.run)
-                moves = Moves(self)
+                moves = self._begin()
                 for phone in self.phones:
                     self.nursery.start_soon(phone.come)
                 await trio.sleep(1)
@@ -176,15 +195,16 @@ class Stuck(Exception):
 class _Errors(logging.Handler):
     """Keeps what relay logs as its own fault."""
 
-    def __init__(self, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, tell: Callable[[str, str], None], expected: Sequence[str]) -> None:
         super().__init__(logging.ERROR)
         self._tell = tell
+        self._expected = expected
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)
         if "it begins again in" in text and not record.exc_info:
             return  # of a failure of the disk, which is logged by itself
-        if not any(expected in text for expected in final.EXPECTED_ERRORS):
+        if not any(expected in text for expected in self._expected):
             self._tell("no fault of its own", text)
 
 
@@ -194,19 +214,24 @@ def simulate(seed: int, steps: Iterable[Step], *, replicated: bool = False) -> O
     Args:
         replicated: whether a second copy of the database is kept by changesets, and compared.
     """
+    return play(seed, lambda folder: Run(seed, list(steps), folder, replicated=replicated))
+
+
+def play(seed: int, make: Callable[[Path], Run]) -> Outcome:
+    """Run a simulation that is made in a folder of its own, and return what became of it."""
     place = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="relay-simulation-", dir=place if place.is_dir() else None))
     try:
         with seeded(seed):
-            made = Run(seed, list(steps), folder, replicated=replicated)
-            errors = _Errors(made.broken)
+            made = make(folder)
+            errors = _Errors(made.broken, made.expected)
             logger = logging.getLogger("relay")
             level, propagates = logger.level, logger.propagate
             logger.addHandler(errors)
             logger.setLevel(logging.ERROR)
             logger.propagate = False
             try:
-                with on_disk(made.disk), bounded():
+                with made.on_disk(), bounded():
                     run(made.main)
             except BaseExceptionGroup as group:
                 raise_unless_ordinary(group)

@@ -192,7 +192,7 @@ class Server:
             life.engine, life.nursery, self.epoch = engine, nursery, engine.epoch
             await engine.runner.read(self._pointers.look, inline=True)
             heartbeat = HeartbeatSupervisor(engine.settings.heartbeat.interval_seconds, engine.tally.lags.add)
-            life.door = FrontDoor(engine, heartbeat, _no_http, "relay/simulated")
+            life.door = FrontDoor(engine, heartbeat, no_http, "relay/simulated")
             nursery.start_soon(heartbeat.run)
             self.life = life
             self._network.listen(life.accept)
@@ -259,7 +259,8 @@ class Server:
             self._tell("restored", f"the backup has other messages than the log had: {lost}")
 
 
-async def _no_http(_peer: Any) -> None:
+async def no_http(_peer: Any) -> None:
+    """Serve no HTTP: devices of a simulation ask the engine."""
     await trio.lowlevel.checkpoint()
 
 

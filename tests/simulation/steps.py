@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 USUAL: Final = 56
@@ -44,10 +44,10 @@ class Step(NamedTuple):
         return PAUSES[self.d % len(PAUSES)]
 
 
-def draw(seed: int, count: int = USUAL) -> list[Step]:
-    """Return the steps of a seed."""
+def draw(seed: int, count: int = USUAL, weights: Mapping[str, int] = WEIGHTS) -> list[Step]:
+    """Return the steps of a seed, with verbs as often as their weights say."""
     rng = random.Random(f"steps {seed}")
-    verbs = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
+    verbs = rng.choices(list(weights), list(weights.values()), k=count)
     return [Step(verb, *(rng.randrange(_TOP) for _ in range(NUMBERS))) for verb in verbs]
 
 
@@ -56,7 +56,7 @@ def write(seed: int, steps: Iterable[Step], remarks: Sequence[str] = ()) -> str:
     return "\n".join([*(f"# {remark}" for remark in remarks), f"seed {seed}", *map(str, steps)]) + "\n"
 
 
-def read(script: str) -> tuple[int, list[Step]]:
+def read(script: str, weights: Mapping[str, int] = WEIGHTS) -> tuple[int, list[Step]]:
     """Return the seed and the steps of a script.
 
     Raises:
@@ -71,7 +71,7 @@ def read(script: str) -> tuple[int, list[Step]]:
         verb, *numbers = words
         if verb == "seed" and len(numbers) == 1 and numbers[0].isdecimal():
             seed = int(numbers[0])
-        elif verb in WEIGHTS and len(numbers) == NUMBERS and all(one.isdecimal() for one in numbers):
+        elif verb in weights and len(numbers) == NUMBERS and all(one.isdecimal() for one in numbers):
             steps.append(Step(verb, *map(int, numbers)))
         else:
             raise ValueError(

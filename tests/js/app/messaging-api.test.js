@@ -20,8 +20,8 @@ let bob;
 
 before(async () => {
   server = await new Server({ ...UNLIMITED, accounts: { registration: "open" } }).start();
-  server.run("user", "add", "root", "--admin");
-  tokens = server.users("alice", "bob", "carol", "dave", "root");
+  await server.run("user", "add", "root", "--admin");
+  tokens = await server.users("alice", "bob", "carol", "dave", "root");
   alice = await new Device(server.url, tokens.alice ?? "").connect();
   bob = await new Device(server.url, tokens.bob ?? "").connect();
 });
@@ -293,8 +293,8 @@ test("notifications arrive, are counted and can be read", async () => {
   /** @type {string[]} */
   const heard = [];
   const end = alice.messaging.subscribeToNotifications(({ payload }) => heard.push(payload.title));
-  server.run("notify", "alice", "Backup failed");
-  server.run("notify", "*", "Maintenance tonight");
+  await server.run("notify", "alice", "Backup failed");
+  await server.run("notify", "*", "Maintenance tonight");
   await until(() => heard.length === 2 && alice.store.notifications.unread === 2, "both");
   assert.deepEqual(alice.store.notifications.messages.map(({ payload }) => payload.title), ["Backup failed", "Maintenance tonight"]);
   const fresh = new Store(new MessagingAPI(alice.socket));

@@ -107,7 +107,7 @@ function shown(device, target) {
 test("a text is written, read while it grows, and stored once; a source is piped", async () => {
   server = await new Server({ ...UNLIMITED, "plugins.message_stream": { silence_seconds: 5 } }).start();
   const { url } = server;
-  const tokens = server.users("alice", "bob");
+  const tokens = await server.users("alice", "bob");
   const open = async (/** @type {string} */ name) => {
     const device = await new Device(url, tokens[name] ?? "").connect();
     devices.push(device);

@@ -250,8 +250,8 @@ function shown(store, target) {
 for (const seed of SEEDS) {
   test(`after a random conversation every store shows what a fresh one loads (seed ${seed})`, { timeout: 300_000 }, async () => {
     const server = await new Server({ ...UNLIMITED, replay: { limit: 25 } }).start();
-    server.run("user", "add", "root", "--admin");
-    const talk = new Talk(server, server.users("root", ...USERS), seed);
+    await server.run("user", "add", "root", "--admin");
+    const talk = new Talk(server, await server.users("root", ...USERS), seed);
     try {
       await talk.run();
     } finally {

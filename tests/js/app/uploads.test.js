@@ -19,7 +19,7 @@ let bob;
 
 before(async () => {
   server = await new Server({ ...UNLIMITED, attachments: { max_bytes: 4_000_000 } }).start();
-  tokens = server.users("alice", "bob");
+  tokens = await server.users("alice", "bob");
   bob = new RestApiClient(server.url, tokens.bob);
 });
 

@@ -35,8 +35,8 @@ let page;
 
 before(async () => {
   server = await new Server(UNLIMITED).start();
-  server.run("user", "add", "root", "--admin");
-  tokens = server.users("alice", "bob", "carol");
+  await server.run("user", "add", "root", "--admin");
+  tokens = await server.users("alice", "bob", "carol");
   globalThis.WebSocket ??= /** @type {any} */ (WebSocket);
 });
 

@@ -22,7 +22,7 @@ const opened = [];
 before(async () => {
   server = new Server(UNLIMITED);
   await server.start();
-  tokens = server.users(...NAMES);
+  tokens = await server.users(...NAMES);
 });
 
 after(async () => {

@@ -1,7 +1,7 @@
 /** The main process of docs/sdk/electron, unchanged, under Node with a fake of Electron, against a real server. */
 
 import assert from "node:assert/strict";
-import { fork, spawnSync } from "node:child_process";
+import { fork } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { Device, UNLIMITED, until } from "../support/devices.js";
+import { run } from "../support/program.js";
 import { Server } from "../support/server.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -80,13 +81,8 @@ class Application {
 
 test("the example signs in, talks, sleeps, is killed with messages unsent, and goes on", async () => {
   const server = await new Server(UNLIMITED).start();
-  const tokens = server.users("alice", "bob");
-  const password = spawnSync(
-    process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay"),
-    ["user", "passwd", "alice", "--password-stdin", "--config", server.config],
-    { input: "correct horse\n" },
-  );
-  assert.equal(password.status, 0, String(password.stderr));
+  const tokens = await server.users("alice", "bob");
+  await run(["user", "passwd", "alice", "--password-stdin", "--config", server.config], "correct horse\n");
   const folder = install();
   mkdirSync(join(folder, "data"));
   const bob = await new Device(server.url, tokens.bob ?? "").connect();

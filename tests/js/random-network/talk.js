@@ -28,8 +28,8 @@ export async function talkInABadNetwork(seed, seconds) {
   const server = await new Server(SETTINGS).start();
   const network = new Network(Number(new URL(server.url).port), randomOf(seed));
   try {
-    const tokens = server.users(...USERS);
-    server.run("group", "create", GROUP, "--name", "The team", "--owner", "ann", "--member", "ben", "--member", "cat");
+    const tokens = await server.users(...USERS);
+    await server.run("group", "create", GROUP, "--name", "The team", "--owner", "ann", "--member", "ben", "--member", "cat");
     const url = await network.open();
     const devices = USERS.flatMap((user) =>
       [1, 2].map((number) => talker(url, tokens[user], user, `${user}-${number}`)),
@@ -70,7 +70,8 @@ async function run(server, network, devices, tokens, seed, seconds) {
       devices.filter((device) => device.user === user),
       said,
     );
-  for (const device of devices.filter(({ name }) => name.endsWith("-1"))) messages += await compareKept(server.url, tokens, device);
+  const kept = devices.filter(({ name }) => name.endsWith("-1"));
+  for (const count of await Promise.all(kept.map((device) => compareKept(server.url, tokens, device)))) messages += count;
   const sent = [...said.values()].flat().length;
   const reconnects = devices.reduce((sum, device) => sum + device.reconnects, 0);
   return { sent, seen: messages, reconnects, ...Object.fromEntries(network.counts) };

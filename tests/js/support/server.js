@@ -1,21 +1,17 @@
 /** The real server in a process of its own, on a free port, with a temporary folder. */
 
-import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const RELAY = process.env.RELAY_COMMAND ?? join(ROOT, ".venv/bin/relay");
+import { begin, run } from "./program.js";
+
 const START_SECONDS = 60; // a busy machine takes its time
 const STOP_SECONDS = 10;
-/** Without relay's settings, and without `RELAY_COMMAND`, of which a server would say that it does not read it. */
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("RELAY_")));
 
 export class Server {
-  /** @type {import("node:child_process").ChildProcess | null} */
+  /** @type {import("./program.js").Program | null} */
   #process = null;
   /** @type {string[]} */
   log = [];
@@ -35,23 +31,19 @@ export class Server {
     const { server } = /** @type {any} */ (this.settings);
     server.port ||= await freePort();
     writeFileSync(this.config, toml(this.settings));
-    const child = spawn(RELAY, ["serve", "--config", this.config], { env, stdio: ["ignore", "pipe", "pipe"] });
-    this.#process = child;
     await new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`no address within ${START_SECONDS} s: ${this.log.join("")}`)), START_SECONDS * 1000);
       let said = ""; // by this process: the log begins with what earlier ones said
-      const read = (/** @type {Buffer} */ part) => {
-        this.log.push(String(part));
-        said += String(part);
+      this.#process = begin(["serve", "--config", this.config], (text) => {
+        this.log.push(text);
+        said += text;
         const found = /listens on (http:\/\/127\.0\.0\.1:\d+) /.exec(said);
         if (!found) return;
         clearTimeout(timer);
         this.url = found[1] ?? "";
         resolve(undefined);
-      };
-      child.stdout?.on("data", read);
-      child.stderr?.on("data", read);
-      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${this.log.join("")}`)));
+      });
+      this.#process.ended.then((code) => reject(new Error(`the server ended with ${code}: ${this.log.join("")}`)), reject);
     });
     return this;
   }
@@ -60,12 +52,12 @@ export class Server {
    * Create users, and return a token for each.
    *
    * @param {...string} names
-   * @returns {Record<string, string>}
+   * @returns {Promise<Record<string, string>>}
    */
-  users(...names) {
+  async users(...names) {
     const file = join(this.folder, "users.txt");
     writeFileSync(file, `${names.join("\n")}\n`);
-    const lines = this.run("user", "import", file, "--tokens").trim().split("\n");
+    const lines = (await this.run("user", "import", file, "--tokens")).trim().split("\n");
     return Object.fromEntries(lines.map((line) => /** @type {[string, string]} */ (line.split("\t"))));
   }
 
@@ -75,9 +67,7 @@ export class Server {
    * @param {...string} words
    */
   run(...words) {
-    const done = spawnSync(RELAY, [...words, "--config", this.config], { env, encoding: "utf8" });
-    if (done.status !== 0) throw new Error(`relay ${words.join(" ")}: ${done.stderr}`);
-    return done.stdout;
+    return run([...words, "--config", this.config]);
   }
 
   /** Kill it, as a power cut would. */
@@ -98,13 +88,12 @@ export class Server {
 
   /** @param {NodeJS.Signals} signal */
   async #end(signal) {
-    const child = this.#process;
+    const program = this.#process;
     this.#process = null;
-    if (!child || child.exitCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
-    child.kill(signal);
-    const hard = setTimeout(() => child.kill("SIGKILL"), STOP_SECONDS * 1000);
-    await ended;
+    if (!program) return;
+    program.kill(signal);
+    const hard = setTimeout(() => program.kill("SIGKILL"), STOP_SECONDS * 1000);
+    await program.ended;
     clearTimeout(hard);
   }
 }

@@ -12,7 +12,7 @@ from relay.protocol.kinds import ServerRole
 from relay.transports.rest.app import all_calls
 from relay.transports.rest.calls import Call
 from tests.matrix.rows import ANONYMOUS, CALLERS, ENDED, GUESTS, INSIDE, KNOWN, OUTSIDE, ROWS, Row
-from tests.matrix.scene import NAMES, NOTHING, ROLES, SECRET, Scene, scene
+from tests.matrix.scene import NAMES, NOTHING, ROLES, SECRET, Scene, filled, nameless, scene
 from tests.transports.rest.world import Answer
 
 pytestmark = pytest.mark.real_time  # MCP's library is imported on a thread
@@ -20,13 +20,6 @@ pytestmark = pytest.mark.real_time  # MCP's library is imported on a thread
 LEAST = {"moderator": ServerRole.MODERATOR, "admin": ServerRole.ADMIN, "owner": ServerRole.OWNER}
 SCRAPERS = ("scraper", "server admin", "server owner")
 """Those who read `/metrics` from elsewhere."""
-
-
-def filled(value: Any, things: dict[str, str]) -> Any:
-    """Return a value with the names of things for each `{name}` in its texts."""
-    if isinstance(value, str):
-        return re.sub(r"{(\w+)}", lambda found: things[found[1]], value)
-    return {name: filled(one, things) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 async def ask(at: Scene, who: str, call: str, row: Row, things: dict[str, str]) -> Answer:
@@ -40,13 +33,8 @@ async def ask(at: Scene, who: str, call: str, row: Row, things: dict[str, str]) 
 
 def told(answer: Answer, things: dict[str, str]) -> tuple[Any, ...]:
     """Return what a refusal says, without the names of things."""
-    names = "|".join(map(re.escape, sorted(set(things.values()), key=len, reverse=True)))
-    return (
-        answer.status,
-        answer.body["code"],
-        answer.body.get("details"),
-        re.sub(rf"'?\b({names})\b'?", "?", answer.body["detail"]),
-    )
+    body = answer.body
+    return answer.status, body["code"], body.get("details"), nameless(body["detail"], things)
 
 
 def calls(at: Scene, *access: str) -> list[Call]:

@@ -1,0 +1,51 @@
+"""A simulated cluster keeps its promises, replays exactly, and finds what is planted in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.cluster.planted import BUGS
+from tests.simulation.cluster.steps import USUAL, WEIGHTS
+from tests.simulation.determinism import HASH_SEED
+from tests.simulation.steps import draw, write
+
+AT_ONCE = 5
+SEEDS = range(0, 20, AT_ONCE)
+
+
+def simulation(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command; the order of sets must be the seed's, which this process cannot change for itself."""
+    environ = os.environ | {"PYTHONHASHSEED": HASH_SEED}
+    command = [sys.executable, "-m", "tests.simulation.cluster", *map(str, arguments), "--jobs", "1"]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
+
+
+@pytest.mark.parametrize("first", SEEDS)
+def test_no_promise_is_broken(first: int) -> None:
+    done = simulation("--first", first, "--seeds", AT_ONCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{AT_ONCE} seeds, 0 failed" in done.stdout
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    done = simulation("--planted", bug, "--seeds", 200, "--no-shrink")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{bug}: found by seed" in done.stdout
+
+
+def test_a_script_of_a_seeds_steps_replays_it_exactly(tmp_path: Path) -> None:
+    file = tmp_path / "script.txt"
+    file.write_text(write(1, draw(1, USUAL, WEIGHTS)))
+    replayed = simulation("--replay", file)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    among = simulation("--digests", "--seeds", 2)
+    digest = among.stdout.partition("seed 1: ")[2].partition("\n")[0]
+    assert digest
+    assert f"trace {digest} of " in replayed.stdout
