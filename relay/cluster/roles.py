@@ -139,7 +139,8 @@ class Roles:
                 await self._wait_for_stream()
 
     def _lacks_database(self) -> str | None:
-        return None if self._path.exists() else "this node has no database yet"
+        there = self._path.exists() and self._path.stat().st_size  # one that was killed leaves an empty file
+        return None if there else "this node has no database yet"
 
     async def _follow(self) -> Term:
         with (
@@ -174,6 +175,7 @@ class Roles:
         _log.warning("%s: a copy of the database is fetched from the leader", reason)
         pause, longest = _COPY_SECONDS
         self.copying = True
+        self._heard.begin(0)  # whoever leads will do, also where the cluster has begun again with an older term
         try:
             while True:
                 while (beat := self._heard.leader) is None or beat.node == self._name:

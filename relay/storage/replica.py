@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from relay.storage.changesets import open_with_handle
 from relay.storage.database import Lock, path_problem
 from relay.storage.errors import StorageError
 from relay.storage.health import in_words
+from relay.storage.identity import end_run
 from relay.storage.jobs import BUSY_MILLISECONDS, empty_wal
 from relay.storage.replacing import settle
 from relay.storage.runners import DURABILITY
@@ -83,6 +84,8 @@ def open_replica(path: Path, durability: str = "full") -> Iterator[tuple[sqlite3
             run("PRAGMA journal_size_limit = 67108864")
             run("PRAGMA wal_autocheckpoint = 4000")
             run("PRAGMA secure_delete = ON")
+            with suppress(sqlite3.Error):
+                end_run(connection)  # left by a leader that was deposed; no server runs on it
             yield connection, handle
             run("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
