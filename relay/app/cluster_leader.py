@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from relay.app.cluster_status import Office
 from relay.app.server import NothingToServe, Serving, services
 from relay.app.supervisor import Supervisor
-from relay.cluster.beats import Beat
+from relay.cluster.beats import BEATS_PER_LEASE, LEADER, Beat, encode_beat
 from relay.cluster.copies import Copies
 from relay.cluster.door import Entrance
 from relay.cluster.faults import ungrouped
@@ -135,15 +136,19 @@ class LeadersRole:
 
         settings = self._settings
         with _of_the_term(fallen):
-            async with open_engine(
-                settings, paths=own_paths(settings), background=self._background, replicate=replicate
-            ) as engine:
+            async with (
+                self._beating(term, beat) as opening,
+                open_engine(
+                    settings, paths=own_paths(settings), background=self._background, replicate=replicate
+                ) as engine,
+            ):
                 if not engine.registry.types:
                     raise NothingToServe(no_types())
                 engine.cluster = self._office
                 async with services(engine, self._files, self._supervisor) as serving:
                     self.leading = Leading(engine, made[0], serving, fallen, secrets.token_hex(16))
                     self._office.term = (engine.runner, made[0])
+                    opening.cancel()
                     try:
                         await self._hold(self.leading, beat)
                     finally:
@@ -152,6 +157,28 @@ class LeadersRole:
                             engine.runner.health.broken = fallen.error  # nothing is saved that would be refused
         if fallen.error is not None and not self._stop.is_set():
             raise fallen.error
+
+    @asynccontextmanager
+    async def _beating(self, term: Term, beat: Callable[[], Beat]) -> AsyncIterator[trio.CancelScope]:
+        """Say that this node leads while its engine opens, which may take longer than a lease; until cancelled.
+
+        These beats have no key, as nobody is let in yet.
+        """
+        own = msgspec.structs.replace(beat(), term=term.position.term, number=term.position.number, key="")
+
+        async def say() -> None:
+            with opening:
+                while True:
+                    await self._bus.publish(LEADER, encode_beat(own))
+                    await trio.sleep(self._settings.cluster.lease_seconds / BEATS_PER_LEASE)
+
+        opening = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(say)
+            try:
+                yield opening
+            finally:
+                opening.cancel()
 
     async def _hold(self, leading: Leading, beat: Callable[[], Beat]) -> None:
         """Serve clients and nodes until the term is over, or this node is told to stop."""

@@ -79,6 +79,8 @@ class Follower:
         self._chance = chance
         self._failing = ""
         self._applied = Wakeup()
+        # What the replica says of itself changes on another thread, before the commit.
+        self._place, self._position = replica.next_after, replica.position
 
     async def follow(self) -> None:
         """Follow until this node leads: its record of a new term is in the stream, and applied here.
@@ -126,7 +128,7 @@ class Follower:
 
     async def _apply(self, entries: list[Entry]) -> bool:
         """Apply entries; return whether the disk took them."""
-        term = self._replica.position.term
+        term = self._position.term
         try:
             async with self._lock:
                 await self._run(partial(self._replica.apply, entries))
@@ -141,11 +143,12 @@ class Follower:
         if self._failing:
             _log.warning("the disk takes the cluster's changes again")
             self._failing = ""
+        self._place, self._position = self._replica.next_after, self._replica.position
         self._applied.set()
         if self._replica.erased:
             self._erased.set()
-        if self._replica.position.term != term:
-            self._heard.begin(self._replica.position.term)  # who has just been written down is given time to speak
+        if self._position.term != term:
+            self._heard.begin(self._position.term)  # who has just been written down is given time to speak
         return True
 
     async def _purge_soon(self, purge: Callable[[sqlite3.Connection], bool]) -> None:
@@ -183,13 +186,12 @@ class Follower:
         Raises:
             Refused, Unreachable: as the stream says.
         """
-        replica = self._replica
         with trio.move_on_after(self._lease):
-            while replica.next_after < last:
+            while self._place < last:
                 await self._applied.wait()
-        if replica.next_after != last or not self._is_silent():
+        if self._place != last or not self._is_silent():
             return
-        before = replica.position
+        before = self._position
         record = Record(Kind.TERM, before.number + 1, before.term + 1, before.digest, self._name.encode())
         append = partial(self._stream.append, parts(record, self._stream.most_bytes), last)
         await self._run(append)

@@ -10,6 +10,7 @@ and the databases of all nodes must be equal, row by row. `--alone` does it to o
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import random
 import shutil
@@ -93,10 +94,11 @@ class Campaign:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.crowd.run)
             for number, fault in enumerate(faults, 1):
+                print(f"{number:>3}  {fault:<24}", end="", flush=True)
                 began = time.monotonic()
-                await self.stage.run(fault)
-                acked = len(self.ledger.acked)
-                print(f"{number:>3}  {fault:<24}{time.monotonic() - began:5.1f} s  {acked} acked", flush=True)
+                outage = await self.stage.run(fault)
+                took = f"{time.monotonic() - began:5.1f} s, first ack after {outage:5.2f} s"
+                print(f"{took}, {len(self.ledger.acked)} acked", flush=True)
             if left := await self.crowd.settle(SETTLE_SECONDS):
                 raise Broken(f"{len(left)} messages are not everywhere: {left[:5]}; {self.crowd.troubles()}")
             self._must(broken_by_devices(self.ledger))
@@ -145,13 +147,17 @@ class Campaign:
         return "\n".join(lines)
 
 
-def run(faults: Sequence[str], seed: int, *, alone: bool = False) -> None:
+def run(faults: Sequence[str], seed: int, *, alone: bool = False, keep: Path | None = None) -> None:
     """Run a campaign in a folder of its own.
+
+    Args:
+        keep: where that is, and what was there stays; a folder that goes at the end unless it is given.
 
     Raises:
         Broken: a promise was broken.
     """
-    with tempfile.TemporaryDirectory(prefix="relay-cluster-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-cluster-"))
         campaign = Campaign(Path(folder), seed, alone=alone)
         try:
             campaign.begin()
@@ -174,6 +180,7 @@ def main() -> None:
     parser.add_argument("--also", action="append", choices=list(FAULTS), help="do this between, and no other")
     parser.add_argument("--only-kills", action="store_true", help="do nothing between")
     parser.add_argument("--alone", action="store_true", help="one process without a cluster")
+    parser.add_argument("--keep", type=Path, help="an empty folder for all files; they stay there")
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 32) if given.seed is None else given.seed
@@ -184,7 +191,7 @@ def main() -> None:
     possible = ALONE[1:] if given.alone else OTHERS
     others = [] if given.only_kills else given.also or possible
     try:
-        run(list(plan(given.kills, others, random.Random(seed))), seed, alone=given.alone)
+        run(list(plan(given.kills, others, random.Random(seed))), seed, alone=given.alone, keep=given.keep)
     except* (Broken, AssertionError) as broken:
         for one in broken.exceptions:
             print(f"BROKEN with --seed {seed}: {one}", file=sys.stderr)

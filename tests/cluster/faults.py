@@ -62,7 +62,7 @@ class Stage:
         return self.random.choice([node for node in self.cluster.nodes if node is not leader])
 
     async def until_acked(self, fault: str, moment: float) -> None:
-        """Wait for the first ack of what was sent after a fault, and note how long that took.
+        """Wait for the first ack of what was sent after a moment, and note how long that took.
 
         Raises:
             Broken: it does not come.
@@ -73,8 +73,8 @@ class Stage:
             return
         raise Broken(f"nothing is acknowledged after: {fault}\n{self.cluster.diagnosis()}")
 
-    async def run(self, fault: str) -> None:
-        """Do a fault, and wait until the cluster works again.
+    async def run(self, fault: str) -> float:
+        """Do a fault, and wait until the cluster works again; return the seconds until the first ack after it.
 
         Raises:
             Broken: it does not.
@@ -88,6 +88,7 @@ class Stage:
             raise Broken(f"{fault}: {error}") from error
         self.done[fault] = self.done.get(fault, 0) + 1
         self.check()
+        return self.outages.get(fault, [0.0])[-1]
 
     def check(self) -> None:
         """Check what can be told at any time.

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from relay.cluster.beats import LEADER, Beat, Heard, encode_beat
-from relay.cluster.following import Follower
+from relay.cluster.following import Follower, Run
 from relay.cluster.records import START, Kind, Record, parts
 from relay.cluster.replica import Diverged, Replica
 from relay.cluster.stream import Missing, NoStream
@@ -26,12 +26,20 @@ async def inline(step: Callable[[], int]) -> int:
     return step()
 
 
+async def late(step: Callable[[], int]) -> int:
+    """Run a step, and have it said only much later that it is done, as of a slow disk's commit."""
+    done = step()
+    await trio.sleep(3 * LEASE)
+    return done
+
+
 class Node:
     def __init__(self, name: str, path: Path, log: MemoryLog, nursery: trio.Nursery) -> None:
         self.stream, self.bus = MemoryStream(log), MemoryBus(log)
         self.heard = Heard(name, self.bus, LEASE)
         self.name, self.path, self.nursery = name, path, nursery
         self.leads = False
+        self.run: Run = inline
         self.position: Position | None = None
 
     async def follow(self) -> None:
@@ -40,7 +48,7 @@ class Node:
             replica = Replica(connection, handle, self.name)
             try:
                 await Follower(
-                    self.name, replica, self.stream, self.heard, LEASE, run=inline, chance=lambda: 0.5
+                    self.name, replica, self.stream, self.heard, LEASE, run=self.run, chance=lambda: 0.5
                 ).follow()
                 self.leads = True
             finally:
@@ -86,6 +94,20 @@ async def test_of_several_one_leads(path: Path, autojump_clock: trio.testing.Moc
         assert len(log.entries) == 1
         await trio.sleep(LEASE)  # the leader is silent: one of the others stands
         assert [node.leads for node in found].count(True) == 2
+
+
+async def test_a_node_stands_on_what_its_disk_has_taken_alone(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    log = MemoryLog()
+    async with nodes(path, log, "first") as (first,):
+        first.run = late
+        first.nursery.start_soon(first.follow)
+        await trio.sleep(LEASE / 2)
+        for part in parts(Record(Kind.TERM, 1, 1, START, b"second"), 4096):
+            log.append(part)
+        await trio.sleep(2.5 * LEASE)  # the record is applied, and not committed
+        assert len(log.entries) == 1
 
 
 async def test_nobody_stands_while_the_leader_is_heard(path: Path, autojump_clock: trio.testing.MockClock) -> None:
