@@ -17,7 +17,7 @@ from relay.cluster.stream import Missing, NoStream, Stream, Unreachable
 from relay.storage.cluster import Position, read_position, schema_digest
 from relay.storage.errors import Deposed, StorageError
 from relay.storage.identity import schema_version
-from relay.storage.replica import locked, open_replica
+from relay.storage.replica import locked, open_replica, purging
 
 _log: Final = logging.getLogger("relay.cluster")
 
@@ -143,7 +143,11 @@ class Roles:
         return None if there else "this node has no database yet"
 
     async def _follow(self) -> Term:
-        with locked(self._path), open_replica(self._path, self._durability) as (connection, handle):
+        with (
+            locked(self._path),
+            purging(self._path) as purge,
+            open_replica(self._path, self._durability) as (connection, handle),
+        ):
             position = read_position(connection)
             if position is None or position.cluster != self._cluster:
                 raise StorageError(_not_ours(self._path, position, self._cluster))
@@ -158,6 +162,7 @@ class Roles:
                     self._heard,
                     self._lease,
                     may_lead=self.may_lead,
+                    purge=purge,
                     run=self._run_step,
                 )
                 await follower.follow()
