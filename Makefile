@@ -85,7 +85,7 @@ mutants: $(VENV)/.installed-dev $(JS)/.installed ## Try whether the tests notice
 faults: $(VENV)/.installed-dev ## Have disk, clock and process fail in every way under all kinds of traffic; half an hour (ARGS=--short)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-attack: $(VENV)/.installed-dev ## Send hostile heads, frames, envelopes and bodies by the thousand, while two people talk
+attack: $(VENV)/.installed-dev ## Send hostile heads, frames, envelopes and bodies by the thousand, then spend all a user may, while two people talk
 	@$(BIN)/python -m tests.attack $(ARGS)
 
 fuzz: $(VENV)/.installed-dev ## Make up a thousand requests for each REST call, three times, as each kind of caller; hours

@@ -10,8 +10,8 @@ class Bound(NamedTuple):
 
     Attributes:
         spent: what a user, or somebody without an account, can spend.
-        where: the bound: a setting as `limits.pending`, a plugin's option as `plugins.remind.per_user`, or a constant as
-            `relay.services.blocks:MOST`.
+        where: the bound: a setting as `limits.pending`, a plugin's option as `plugins.remind.per_user`, a constant as
+            `relay.services.blocks:MOST`, or a method that refuses a second one, as `relay.services.exporting:Exports.archive`.
         test: the test that reaches it: `FILE::FUNCTION`, below `tests`.
     """
 
@@ -19,6 +19,8 @@ class Bound(NamedTuple):
     where: str
     test: str
 
+
+_SPENT: Final = "e2e/test_attack.py::test_what_a_user_spends_of_the_processor_is_bounded_and_others_talk_on"
 
 BOUNDS: Final = (
     # Connections and bytes.
@@ -55,6 +57,20 @@ BOUNDS: Final = (
     # Reading.
     Bound("bytes of a page", "limits.page_bytes", "transports/rest/test_page_bytes.py::test_a_page_of_history_is_as_long_as_its_bytes_allow_and_nothing_is_left_out"),
     Bound("pages at once", "limits.pages_at_once", "transports/rest/test_page_bytes.py::test_so_many_pages_are_read_at_once_and_the_next_waits"),
+    # The processor, and the disk.
+    Bound("searches at once", "storage.readers", _SPENT),
+    Bound("the time of a search", "storage.read_seconds", "storage/test_runners.py::test_a_users_read_is_interrupted_when_its_time_is_over_and_its_reader_goes_on"),
+    Bound("many words to search for, in long messages", "storage.readers", "e2e/test_costly_reading.py::test_many_terms_over_long_messages_hold_nobody_up"),
+    Bound("searches on the socket", "limits.typing_per_second", "services/test_limits.py::test_transient_messages_are_counted_apart"),
+    Bound("reports of messages", "limits.messages_burst", _SPENT),
+    Bound("exports of one's account", "relay.services.exporting:Exports.archive", _SPENT),
+    Bound("calls of bots", "plugins.bots.invocations_per_minute", _SPENT),
+    Bound("answers of a bot", "plugins.bots.answers", "plugins/bots/test_responses.py::test_there_are_only_so_many_answers"),
+    Bound("calls of an incoming webhook", "plugins.webhooks.incoming_per_minute", _SPENT),
+    Bound("deliveries of a webhook at once", "plugins.webhooks.conversations_at_once", "plugins/webhooks/test_delivery.py::test_no_more_conversations_are_served_at_once_than_set"),
+    Bound("deliveries of all webhooks at once", "plugins.webhooks.at_once", "plugins/webhooks/test_delivery.py::test_no_more_conversations_are_served_at_once_than_set"),
+    Bound("deliveries of a webhook", "plugins.webhooks.attempts_per_second", "plugins/webhooks/test_delivery.py::test_attempts_keep_within_their_rate"),
+    Bound("guesses at invites", "limits.logins_per_minute", _SPENT),
     # What is kept of a user.
     Bound("groups", "limits.groups_per_user", "services/test_groups.py::test_nobody_but_oneself_uses_up_how_many_groups_one_may_make"),
     Bound("members of a group", "limits.group_members", "services/test_groups.py::test_members_beyond_the_limit_are_refused_also_at_once"),

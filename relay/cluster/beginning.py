@@ -151,12 +151,18 @@ def leave(path: Path) -> str:
             path.unlink()  # the lock has made it
             raise CannotBegin(f"there is no database {path}")
         check_beside(path)
+        log_is_gone = has_no_log(path)
         with _opened(path) as connection:
             check_ours(connection, path)
             position = read_position(connection)
         if position is None:
             raise CannotBegin(f"{path} is in no cluster")
-        _write(path, forget_position)
+
+        def write(connection: sqlite3.Connection) -> None:
+            forget_position(connection)
+            _settle_run(connection, log_is_gone=log_is_gone)
+
+        _write(path, write)
     return position.cluster
 
 
@@ -173,13 +179,18 @@ def _prepare(path: Path) -> Position | None:
         migrate(path, of_cluster=True)
     with _opened(path) as connection:
         position = read_position(connection)
-        if position is None:  # what its next start would find out, which reads a cluster's stream instead
+        if position is None:
             connection.execute("BEGIN IMMEDIATE")
-            begin_run(connection, log_is_gone=log_is_gone)
-            end_run(connection)
+            _settle_run(connection, log_is_gone=log_is_gone)
             connection.execute("COMMIT")
         _check_tables(connection, path)
     return position
+
+
+def _settle_run(connection: sqlite3.Connection, *, log_is_gone: bool) -> None:
+    """Find out what the next start of a server would, before the write-ahead log is emptied: see `begin_run`."""
+    begin_run(connection, log_is_gone=log_is_gone)
+    end_run(connection)
 
 
 def _check_tables(connection: sqlite3.Connection, path: Path) -> None:

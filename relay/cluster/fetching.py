@@ -28,6 +28,7 @@ from relay.storage.write_ahead import check_beside
 
 _log: Final = logging.getLogger("relay.cluster")
 
+_MAKING: Final = "copying at the leader"
 _LOG_SECONDS: Final = 10.0
 _SYNC_BYTES: Final = 16 << 20
 _MARGIN: Final = 8 << 20
@@ -100,12 +101,14 @@ async def _receive(frames: FrameReader, path: Path, told: _Telling) -> None:
     Raises:
         BackupFailed: it did not come whole.
     """
-    told.begin("the leader makes it", 0)
+    told.begin(_MAKING, 0)
+    known = 0
     while (frame := await frames.next())[0] == Frame.MAKING:
         done, total = read_sizes(frame[1])
-        if total:
-            told.begin("the leader makes it", total)
-            told.move(min(done, total))
+        if total and total != known:
+            told.begin(_MAKING, total)
+            known = total
+        told.move(min(done, known))
     kind, body = frame
     if kind == Frame.REFUSED:
         raise BackupFailed(f"the leader gives no copy: {body.decode(errors='replace')}")

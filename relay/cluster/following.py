@@ -21,6 +21,7 @@ from relay.cluster.records import Kind, Record, parts
 from relay.cluster.replica import Replica
 from relay.cluster.stream import Entry, NoStream, Refused, Stream, Unreachable
 from relay.protocol.errors import said
+from relay.storage.errors import StorageFailed
 from relay.wakeup import Wakeup
 
 _log: Final = logging.getLogger("relay.cluster")
@@ -32,6 +33,7 @@ _AHEAD: Final = 1024
 """Entries that are read ahead of what is applied."""
 
 _DISK_PAUSE_SECONDS: Final = 1.0
+_PURGE_SECONDS: Final = 1.0
 
 
 Run = Callable[[Callable[[], int]], Awaitable[int]]
@@ -46,6 +48,7 @@ class Follower:
         heard: what it hears of the others.
         lease: seconds without a beat of the leader after which another stands for it.
         may_lead: returns whether this node may stand for the leader now.
+        purge: removes copies of erased rows, as `relay.storage.replica.purging` returns it.
         run: runs a step of the replica's, off the event loop where there are threads.
         chance: returns a number from 0 to 1.
     """
@@ -59,6 +62,7 @@ class Follower:
         lease: float,
         *,
         may_lead: Callable[[], bool] = lambda: True,
+        purge: Callable[[sqlite3.Connection], bool] | None = None,
         run: Run = trio.to_thread.run_sync,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -68,7 +72,10 @@ class Follower:
         self._heard = heard
         self._lease = lease
         self._may_lead = may_lead
+        self._purge = purge
         self._run = run
+        self._lock = trio.Lock()
+        self._erased = Wakeup()
         self._chance = chance
         self._failing = ""
         self._applied = Wakeup()
@@ -87,6 +94,9 @@ class Follower:
         with ungrouped():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stand)
+                if self._purge is not None:
+                    self._erased.set()
+                    nursery.start_soon(self._purge_soon, self._purge)
                 leads = await self._apply_some()
                 while not leads:  # the disk did not take it
                     await trio.sleep(_DISK_PAUSE_SECONDS)
@@ -120,7 +130,8 @@ class Follower:
         """Apply entries; return whether the disk took them."""
         term = self._position.term
         try:
-            await self._run(partial(self._replica.apply, entries))
+            async with self._lock:
+                await self._run(partial(self._replica.apply, entries))
         except sqlite3.Error as error:
             if not self._failing:
                 self._failing = said(error)
@@ -134,9 +145,25 @@ class Follower:
             self._failing = ""
         self._place, self._position = self._replica.next_after, self._replica.position
         self._applied.set()
+        if self._replica.erased:
+            self._erased.set()
         if self._position.term != term:
             self._heard.begin(self._position.term)  # who has just been written down is given time to speak
         return True
+
+    async def _purge_soon(self, purge: Callable[[sqlite3.Connection], bool]) -> None:
+        """Remove the copies of what was erased, a moment after it was."""
+        while True:
+            await self._erased.wait()
+            await trio.sleep(_PURGE_SECONDS)
+            try:
+                async with self._lock:
+                    done = await self._run(partial(self._replica.purge, purge))
+            except (sqlite3.Error, StorageFailed) as error:
+                _log.warning("what was erased is purged later: %s", said(error))
+                done = 0
+            if not done:
+                self._erased.set()
 
     def _is_silent(self) -> bool:
         return self._heard.silence() >= self._lease

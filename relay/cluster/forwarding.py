@@ -17,7 +17,7 @@ from relay.cluster.frames import (
     credit,
     frame,
 )
-from relay.cluster.link import Link, LinkStatistics
+from relay.cluster.link import MOST_HELD, Link, LinkStatistics
 from relay.transports.peer import PeerStream
 
 _CHUNK: Final = 65536
@@ -69,6 +69,7 @@ class Forwarder:
         finally:
             if self._clients.pop(number, None) is not None:
                 self.link.put(frame(Kind.CLOSE, number))
+            client.forget()
         if client.is_cut:
             await peer.abort()
         else:
@@ -115,8 +116,8 @@ class _Client:
     """
 
     __slots__ = (
-        "_allowed", "_credit", "_credited", "_ended", "_forwarder", "_owed", "_peer", "_queue", "_writing",
-        "is_cut", "number", "reading",
+        "_allowed", "_credit", "_credited", "_ended", "_forwarder", "_held", "_owed", "_peer", "_queue",
+        "_writing", "is_cut", "number", "reading",
     )  # fmt: skip
 
     def __init__(self, forwarder: Forwarder, peer: PeerStream, number: int) -> None:
@@ -132,6 +133,8 @@ class _Client:
         """Bytes that the client has taken, and that were not yet allowed anew."""
         self._queue: list[bytes] | None = None
         """The bytes that it has not taken yet; None mostly."""
+        self._held = 0
+        """Their number, with those that are being written."""
         self._writing: trio.Event | None = None
         """Set when the task that writes is done; None while there is none."""
         self._ended = False
@@ -203,7 +206,11 @@ class _Client:
         if self._queue is None:
             self._queue = []
         self._queue.append(data)
-        self._start()
+        self._hold(len(data))
+        if self._forwarder.link.held > MOST_HELD:
+            self.cut()
+        else:
+            self._start()
 
     def take_end(self) -> None:
         """Say to the client that nothing follows, once it has everything."""
@@ -223,6 +230,7 @@ class _Client:
                 for start in range(0, len(data), _CHUNK):
                     piece = memoryview(data)[start : start + _CHUNK]
                     await self._peer.send_all(piece)
+                    self._hold(-len(piece))
                     self._give_back(len(piece))
             if self._ended:
                 await self._peer.send_eof()
@@ -237,6 +245,15 @@ class _Client:
         """Return once the client has everything, or is cut."""
         if self._writing is not None and not self.is_cut:
             await self._writing.wait()
+
+    def _hold(self, amount: int) -> None:
+        self._held += amount
+        self._forwarder.link.held += amount
+
+    def forget(self) -> None:
+        """Let go of what waits: the connection is over."""
+        self._hold(-self._held)
+        self._queue = None
 
     def _give_back(self, amount: int) -> None:
         self._owed += amount

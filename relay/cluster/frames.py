@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-WINDOW_TO_CLIENT: Final = 256 << 10
+WINDOW_TO_CLIENT: Final = 128 << 10
 """How many bytes may be on their way to a client of another node, in each lane."""
 
 WINDOW_TO_LEADER: Final = 64 << 10

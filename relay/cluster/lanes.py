@@ -19,7 +19,7 @@ from relay.cluster.frames import (
     credit,
     frame,
 )
-from relay.cluster.link import Link, LinkStatistics
+from relay.cluster.link import MOST_HELD, Link, LinkStatistics
 from relay.transports.lobby import ThrottledLog
 from relay.transports.peer import PassedOn
 
@@ -70,6 +70,9 @@ class Lane(PassedOn):
         if self._allowed < 0 or self._ended:
             raise BadFrame("more bytes of a client than it was allowed")
         self._unread += data
+        self._link.held += len(data)
+        if self._link.held > MOST_HELD:
+            self._close("too much waits to be received here")
         self._wake(self._arrived)
 
     def take_end(self) -> None:
@@ -91,6 +94,7 @@ class Lane(PassedOn):
     def end(self, why: str) -> None:
         """Be over: the client is gone, or the other node is."""
         self._why = self._why or why
+        self._link.held -= len(self._unread)
         self._unread = b""
         self._forget(self._number)
         self._wake(self._arrived)
@@ -130,6 +134,7 @@ class Lane(PassedOn):
             data, self._unread = data[:max_bytes], data[max_bytes:]
         else:
             self._unread = b""
+        self._link.held -= len(data)
         self._owed += len(data)
         if self._owed >= WINDOW_TO_LEADER // 2:
             self._link.put(credit(self._number, self._owed))
@@ -200,9 +205,12 @@ class Lane(PassedOn):
     async def aclose(self) -> None:
         """Close; what was sent before reaches the client all the same, as from a socket."""
         if not self._why:
-            self._link.put(frame(Kind.CLOSE, self._number))
-            self.end(_CLOSED_HERE)
+            self._close(_CLOSED_HERE)
         await trio.lowlevel.checkpoint()
+
+    def _close(self, why: str) -> None:
+        self._link.put(frame(Kind.CLOSE, self._number))
+        self.end(why)
 
 
 class _Lanes:

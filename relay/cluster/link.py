@@ -3,7 +3,8 @@
 What is to be sent is gathered, and goes out once in a turn of the event loop: a message to a group is written to
 one lane after the other without a wait, and so its bytes go over the link once, behind a list of the lanes. Bytes
 of a lane need credit of the other end. So what waits is bounded in each lane, and a client that does not read
-holds up nobody else. In all it is bounded as well: where the other node takes nothing, nothing more is gathered.
+holds up nobody else. In all it is bounded as well: where the other node takes nothing, nothing more is gathered,
+and where too many clients let what has come wait, the next one that does is ended.
 
 Each end sends a beat a few times in the time of silence after which the other takes it for dead.
 """
@@ -21,6 +22,9 @@ from relay.wakeup import Wakeup
 
 _MOST_WAITING: Final = 16 << 20
 """Bytes that may wait in a link for the other node."""
+
+MOST_HELD: Final = 256 << 20
+"""Bytes that have come, and that may wait for those they are for: two thousand clients can hold so much."""
 
 _READ_BYTES: Final = 256 << 10
 _PIECE_BYTES: Final = 1 << 20
@@ -65,6 +69,7 @@ class Link:
         take: takes a frame that came; raises `BadFrame` for one that must not be.
 
     Attributes:
+        held: bytes that have come, and wait for those they are for.
         broken: why the link is over; "" while it is not.
     """
 
@@ -84,6 +89,7 @@ class Link:
         self._room: trio.Event | None = None
         self._empty: trio.Event | None = None
         self._figures = [0, 0, 0, 0, 0]
+        self.held = 0
         self.broken = ""
 
     # Sending.

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from relay.cluster.nats_bus import Bus
+from relay.cluster.nats_bus import NatsBus
 from relay.cluster.nats_client import Connection
 from relay.cluster.nats_stream import APPEND_SECONDS, JetStream
+from relay.cluster.stream import Bus, Stream
 from relay.settings.cluster import ClusterSettings
 
 
 @asynccontextmanager
 async def connect(
     settings: ClusterSettings, *, append_seconds: float = APPEND_SECONDS
-) -> AsyncIterator[tuple[JetStream, Bus]]:
+) -> AsyncIterator[tuple[Stream, Bus]]:
     """Give a cluster's stream and its bus, as long as this lasts.
 
     It begins when each server was tried. Where none answers, a line of the log says why, the stream is
@@ -28,4 +29,4 @@ async def connect(
     """
     connection = Connection(settings)
     async with connection.run():
-        yield JetStream(connection, settings, append_seconds), Bus(connection, settings.name)
+        yield JetStream(connection, settings, append_seconds), NatsBus(connection, settings.name)

@@ -18,7 +18,7 @@ _WAITING: Final = 256
 """How many messages wait for a listener before the oldest are dropped."""
 
 
-class Bus:
+class NatsBus:
     """A cluster's bus (`relay.cluster.stream.Bus`)."""
 
     def __init__(self, connection: Connection, cluster: str) -> None:

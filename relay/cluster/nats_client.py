@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -32,6 +33,10 @@ _PING_SECONDS: Final = 1.0
 _PINGS: Final = 2
 """How many pings may have no answer; at the next one the connection is lost."""
 
+_SOON_SECONDS: Final = 1.0
+"""A connection that lasted no longer is followed by a pause as long."""
+
+_LOST: Final = "the connection was lost"
 _DEFAULT_PORT: Final = ":4222"
 _NO_RESPONDERS: Final = "503"
 MOST_BYTES: Final = 1 << 20
@@ -75,9 +80,8 @@ class Connection:
         self._settings = settings
         self._servers = [_with_port(server) for server in settings.servers]
         self._client: Any = None
-        self._why = "none was asked yet"
-        self._told = False
-        self._was_up = False
+        self._whys = dict.fromkeys(self._servers, "not asked yet")
+        self._told: set[str] = set()
         self._listeners: dict[int, _Listener] = {}
         self._asked: dict[str, asyncio.Future[bytes]] = {}
         self._numbers = count()
@@ -96,7 +100,8 @@ class Connection:
     @property
     def away(self) -> str:
         """What to say while no server is connected: their names, and why."""
-        return f"no NATS server answers ({', '.join(self._servers)}): {self._why}"
+        whys = (f"{server} ({why})" for server, why in self._whys.items())
+        return f"no NATS server answers: {', '.join(whys)}"
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -165,10 +170,8 @@ class Connection:
 
     async def unlisten(self, number: int) -> None:
         """End what `listen` began."""
-        listener = self._listeners.pop(number)
-        if self._client is not None:
-            with suppress(Exception):  # a connection that is lost has ended it
-                await listener.end()
+        with suppress(Exception):  # a connection that is lost has ended it
+            await self._listeners.pop(number).end()
 
     # Connecting, for ever.
 
@@ -188,9 +191,9 @@ class Connection:
             try:
                 await self._be_connected(server)
             except Exception as error:
-                self._why = f"{server}: {said(error)}"
+                self._whys[server] = said(error)
                 if attempt + 1 >= len(servers):
-                    self._note_away()
+                    self._note_away(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _be_connected(self, server: str) -> None:
@@ -202,19 +205,23 @@ class Connection:
             await _close(client)
 
     async def _serve(self, client: Any, server: str, lost: asyncio.Event) -> None:
-        for listener in list(self._listeners.values()):
-            await listener.begin(client)
+        while missing := [one for one in self._listeners.values() if one.client is not client]:
+            await missing[0].begin(client)
         self.most_bytes = min(client.max_payload, MOST_BYTES)
         self._client = client
         self._note_up(server)
         self._change()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             await lost.wait()
         finally:
             self._client = None
-            self._why = f"{server} was lost"
+            self._whys[server] = _LOST
             self._change()
         self._note_lost(server)
+        if clock() - began < _SOON_SECONDS:
+            await asyncio.sleep(_SOON_SECONDS)
 
     async def _connect(self, server: str, lost: asyncio.Event) -> Any:
         """Return a client with a connection; `lost` is set when it has it no more."""
@@ -271,37 +278,49 @@ class Connection:
     # What operators are told: a line at each loss, and one at each return.
 
     def _note_up(self, server: str) -> None:
-        _log.info("NATS is %s: %s", "there again" if self._was_up or self._told else "connected", server)
-        self._was_up, self._told = True, False
+        _log.info("NATS is %s: %s", "there again" if self._told else "connected", server)
+        self._told.clear()
         self._tried.set()
 
     def _note_lost(self, server: str) -> None:
         _log.warning("the connection to NATS is lost: %s; connecting again", server)
-        self._told = True
+        self._told.add(_LOST)
 
-    def _note_away(self) -> None:
-        if not self._told:
+    def _note_away(self, error: Exception) -> None:
+        """Tell why no server answers, and again where one says something new; that none is there is told once."""
+        is_silence = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        if not self._told or (said(error) not in self._told and not is_silence):
             _log.error("%s; trying again until one does", self.away)
-        self._told = True
+            self._told.update(self._whys.values())
         self._tried.set()
 
 
 class _Listener:
-    """A subject that somebody listens to, over one connection after the other."""
+    """A subject that somebody listens to, over one connection after the other.
+
+    Attributes:
+        client: the one that it has begun with.
+    """
 
     def __init__(self, subject: str, heard: Callable[[Message], None]) -> None:
         self._subject = subject
         self._heard = heard
         self._subscription: Any = None
+        self._has_ended = False
+        self.client: Any = None
 
     async def begin(self, client: Any) -> None:
+        self.client = client
         self._subscription = await client.subscribe(self._subject, cb=self._take)
 
     async def end(self) -> None:
+        self._has_ended = True
         if self._subscription is not None:
             await self._subscription.unsubscribe()
 
     async def _take(self, message: Any) -> None:
+        if self._has_ended:
+            return
         headers = message.headers or {}
         self._heard(
             Message(

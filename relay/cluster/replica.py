@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -34,7 +34,7 @@ class Replica:
     Attributes:
         position: the newest record that the database has.
         leader: who leads, as the newest record of a term says that was applied here; None before one was.
-        erased: whether something was erased whose bytes may still be in the write-ahead log.
+        erased: whether something was erased whose bytes may still be in the file and its log, and is to be purged.
 
     Raises:
         Diverged: the database is no cluster's.
@@ -51,7 +51,8 @@ class Replica:
         self.position = self._firm = position
         self._taken = position.sequence
         self.leader: str | None = None
-        self.erased = False
+        self.erased = True  # before this start there may have been something
+        self._unpurged = unpurged_erasures(connection) is not None
 
     @property
     def next_after(self) -> int:
@@ -137,7 +138,7 @@ class Replica:
                     raise
                 finally:
                     self._connection.execute("RELEASE record")
-                self.erased = self.erased or unpurged_erasures(self._connection) is not None
+                self._note_erasures()
             case Kind.SCHEMA if schema_digest(self._connection) != record.body[:DIGEST]:
                 if record.body[DIGEST:].decode() != self._node:
                     raise SchemaChanged(
@@ -147,3 +148,19 @@ class Replica:
                 # waited for a copy of them nobody would lead. Its own next term goes on without them.
                 return False
         return True
+
+    def _note_erasures(self) -> None:
+        """Have this copy purged once the leader has purged its own, and with it the indexes that both have."""
+        before, self._unpurged = self._unpurged, unpurged_erasures(self._connection) is not None
+        self.erased = self.erased or (before and not self._unpurged)
+
+    def purge(self, purge: Callable[[sqlite3.Connection], bool]) -> int:
+        """Purge what was erased; return 0 while that cannot be done, else 1.
+
+        Raises:
+            sqlite3.Error: the disk did not take it.
+        """
+        done = purge(self._connection)
+        if done:
+            self.erased = False
+        return int(done)

@@ -18,7 +18,7 @@ from relay.cluster.stream import Missing, NoStream, Stream, Unreachable
 from relay.storage.cluster import Position, read_position, schema_digest
 from relay.storage.errors import Deposed, StorageError
 from relay.storage.identity import schema_version
-from relay.storage.replica import locked, open_replica
+from relay.storage.replica import locked, open_replica, purging
 
 _log: Final = logging.getLogger("relay.cluster")
 
@@ -150,10 +150,15 @@ class Roles:
                 await trio.sleep(_DISK_SECONDS)
 
     def _lacks_database(self) -> str | None:
-        return None if self._path.exists() else "this node has no database yet"
+        there = self._path.exists() and self._path.stat().st_size  # one that was killed leaves an empty file
+        return None if there else "this node has no database yet"
 
     async def _follow(self) -> Term:
-        with locked(self._path), open_replica(self._path, self._durability) as (connection, handle):
+        with (
+            locked(self._path),
+            purging(self._path) as purge,
+            open_replica(self._path, self._durability) as (connection, handle),
+        ):
             position = read_position(connection)
             if position is None or position.cluster != self._cluster:
                 raise StorageError(_not_ours(self._path, position, self._cluster))
@@ -169,6 +174,7 @@ class Roles:
                     self._heard,
                     self._lease,
                     may_lead=self.may_lead,
+                    purge=purge,
                     run=self._run_step,
                 )
                 await follower.follow()
@@ -181,6 +187,7 @@ class Roles:
         _log.warning("%s: a copy of the database is fetched from the leader", reason)
         pause, longest = _COPY_SECONDS
         self.copying = True
+        self._heard.begin(0)  # whoever leads will do, also where the cluster has begun again with an older term
         try:
             while True:
                 while (beat := self._heard.leader) is None or beat.node == self._name:

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from relay.protocol.errors import ErrorCode, RelayError, not_found
+from relay.protocol.errors import ErrorCode, RelayError
 from relay.services.acts import Act
 from relay.services.audit import About, Actor, AuditLog
 
@@ -90,7 +90,10 @@ async def move_leader(engine: Clustered, actor: Actor, node: str) -> None:
     status = office.status()
     if node not in {one.node for one in status.nodes}:
         known = ", ".join(sorted(one.node for one in status.nodes))
-        raise not_found(f"node {node!r} in the cluster {status.name}, which has {known}")
+        raise RelayError(
+            ErrorCode.NOT_FOUND,
+            f"the cluster {status.name} has no node {node!r} that was heard of lately; it has {known}",
+        )
     if node == status.leader:
         return
     about, details = About("node", node), {"before": status.leader}

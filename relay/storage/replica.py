@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from relay.storage.changesets import open_with_handle
 from relay.storage.database import Lock, path_problem
 from relay.storage.errors import StorageError
 from relay.storage.health import in_words
+from relay.storage.identity import end_run
 from relay.storage.jobs import BUSY_MILLISECONDS, empty_wal
 from relay.storage.replacing import settle
 from relay.storage.runners import DURABILITY
+from relay.storage.scrubbing import Scrubber, wipe
 from relay.storage.write_ahead import check_beside
 
 
@@ -82,12 +84,30 @@ def open_replica(path: Path, durability: str = "full") -> Iterator[tuple[sqlite3
             run("PRAGMA journal_size_limit = 67108864")
             run("PRAGMA wal_autocheckpoint = 4000")
             run("PRAGMA secure_delete = ON")
+            with suppress(sqlite3.Error):
+                end_run(connection)  # left by a leader that was deposed; no server runs on it
             yield connection, handle
             run("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         raise StorageError(f"cannot use the database {path}: {in_words(error, path)}") from error
 
 
-def purge(connection: sqlite3.Connection) -> bool:
-    """Empty the write-ahead log, in which what is erased may still be; return False while a reader prevents it."""
-    return empty_wal(connection)
+@contextmanager
+def purging(path: Path) -> Iterator[Callable[[sqlite3.Connection], bool]]:
+    """Return what removes the copies of erased rows that SQLite left in the file and in its log.
+
+    It returns False while somebody reads the file, and is to be called again then. The block ends after the
+    connections to the file are closed: closing a descriptor of it drops the locks of all.
+    """
+    scrubber = Scrubber(path)
+
+    def purge(connection: sqlite3.Connection) -> bool:
+        if not empty_wal(connection):
+            return False
+        wipe(scrubber, scrubber.look(), connection)
+        return True
+
+    try:
+        yield purge
+    finally:
+        scrubber.close()

@@ -30,7 +30,7 @@ from relay.storage.health import Health
 from relay.storage.identity import end_run
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, Replication, T, Waiting, empty_wal, run_group
 from relay.storage.observer import TransactionObserver, Writer
-from relay.storage.scrubbing import Scrubber, sliced
+from relay.storage.scrubbing import Scrubber, sliced, wipe
 from relay.storage.turns import Turns, current_reader
 from relay.wakeup import Wakeup
 
@@ -182,7 +182,7 @@ class ThreadRunner:
         """Wipe copies of rows that SQLite left behind in the next pages."""
         for pages in sliced(await trio.to_thread.run_sync(self._scrubber.look)):
             await self._run(
-                Waiting(partial(_wipe, self._scrubber, pages), trio.lowlevel.current_task(), outside=True)
+                Waiting(partial(wipe, self._scrubber, pages), trio.lowlevel.current_task(), outside=True)
             )
 
     async def wait_erased(self) -> None:
@@ -302,20 +302,6 @@ def _end(writer: Writer, health: Health) -> None:
     writer.close()
 
 
-def _wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
-    """Wipe pages once the whole write-ahead log is in the file, and drop the writer's page cache."""
-    if not pages or not empty_wal(writer):
-        return
-    # With the write lock held and an empty log, nothing can change the file meanwhile, not even another program.
-    writer.execute("BEGIN IMMEDIATE")
-    try:
-        if scrubber.is_alone():
-            scrubber.wipe(pages)
-    finally:
-        writer.execute("ROLLBACK")
-    writer.execute("PRAGMA shrink_memory")
-
-
 def _run_outside(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
         if waiting.outside:
@@ -376,7 +362,7 @@ class InlineRunner:
     async def scrub(self) -> None:
         """Wipe copies of rows that SQLite left behind in the next pages."""
         await trio.lowlevel.checkpoint()
-        _wipe(self._scrubber, self._scrubber.look(), self._writer)
+        wipe(self._scrubber, self._scrubber.look(), self._writer)
 
     async def wait_erased(self) -> None:
         """Wait until something was erased and committed since the last call."""

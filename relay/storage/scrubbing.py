@@ -10,9 +10,12 @@ makes it safe to write them past SQLite, when the write-ahead log is empty and t
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
+
+from relay.storage.jobs import empty_wal
 
 _PAGES: Final = 16_384
 """Pages that one look covers, 64 MiB of the usual size; the next look goes on after them."""
@@ -108,3 +111,17 @@ def sliced(pages: list[int]) -> Iterator[list[int]]:
     """Yield pages in slices, each short enough for the writer to be held up by."""
     for start in range(0, len(pages), _AT_ONCE):
         yield pages[start : start + _AT_ONCE]
+
+
+def wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
+    """Wipe pages once the whole write-ahead log is in the file, and drop the writer's page cache."""
+    if not pages or not empty_wal(writer):
+        return
+    # With the write lock held and an empty log, nothing can change the file meanwhile, not even another program.
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        if scrubber.is_alone():
+            scrubber.wipe(pages)
+    finally:
+        writer.execute("ROLLBACK")
+    writer.execute("PRAGMA shrink_memory")

@@ -25,7 +25,7 @@ def test_it_tells_what_this_relay_is_made_of() -> None:
 def test_the_packages_are_those_that_are_used_and_no_tools() -> None:
     told = packages()
     assert told["trio"] == version("trio")
-    assert {"cffi", "outcome", "mcp", "pydantic"} <= set(told)
+    assert {"cffi", "outcome", "mcp", "pydantic", "nats-py"} <= set(told)
     assert set(told).isdisjoint({"relay-server", "pytest", "mypy", "pyinstaller"})
     assert list(told) == sorted(told, key=str.lower)
 

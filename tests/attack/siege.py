@@ -8,21 +8,17 @@ import random
 import re
 import socket
 import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.attack.bystanders import Bystanders, Fallen, check_log
 from tests.attack.hostile import bodies, frames, head, texts
 from tests.e2e.frames import encode_frame
 from tests.e2e.server import Tables
 from tests.e2e.wire import Gone, Wire, hello, request
-from tests.e2e.world import World, unique
-
-QUIET: Final = "nobody attacks"
-"""The phase before the attacks: how long acks take on this machine, and with this client, by themselves."""
+from tests.e2e.world import World
 
 KINDS: Final = ("heads", "frames before a hello", "frames after a hello", "envelopes", "bodies")
 READ_SECONDS: Final = 0.05
@@ -38,27 +34,20 @@ SETTINGS: Tables = {
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 
 
-class Fallen(Exception):
-    """The server did what no peer may make it do."""
-
-
 class Siege:
     """One server under attack.
 
     Attributes:
         sent: connections of each kind that attacked.
         statuses: how often which HTTP status came back.
-        waits: by phase, `QUIET` or a kind: how long two bystanders waited for their acks, in seconds.
+        bystanders: those who talk meanwhile; the kinds are their phases.
     """
 
     def __init__(self, folder: Path) -> None:
         self.world = World(folder, ("alice", "bob", "mallory"), SETTINGS)
         self.sent: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
-        self.waits: dict[str, list[float]] = {phase: [] for phase in (QUIET, *KINDS)}
-        self._phase = QUIET
-        self._over = threading.Event()
-        self._failure: BaseException | None = None
+        self.bystanders = Bystanders(self.world)
 
     def attack(self, first: int, count: int, quiet: int = 400) -> None:
         """Attack with so many seeds of each kind, one kind after the other, while two people talk.
@@ -69,25 +58,14 @@ class Siege:
         Raises:
             Fallen: the server ended, answered with a 500, or logged a traceback; the last seed is told.
         """
-        talking = threading.Thread(target=self._talk)
-        talking.start()
-        try:
-            while len(self.waits[QUIET]) < quiet and talking.is_alive():
-                time.sleep(0.05)
+        with self.bystanders.talking(quiet):
             for kind in KINDS:
-                self._phase = kind
+                self.bystanders.phase = kind
                 for seed in range(first, first + count):
                     self._one(kind, seed)
                     if not self.world.server.alive:
                         raise Fallen(f"{kind} with seed {seed} ended it:\n{self.world.server.diagnosis()}")
-        finally:
-            self._over.set()
-            talking.join(60)
-        if self._failure is not None:
-            raise Fallen(f"the bystanders: {self._failure!r}") from self._failure
-        said = self.world.server.log.read_text(errors="replace")
-        if "Traceback" in said or "fault of our own" in said:
-            raise Fallen(f"a fault in the log:\n{said[-6000:]}")
+        check_log(self.world)
 
     def _one(self, kind: str, seed: int) -> None:
         """Attack once."""
@@ -121,25 +99,6 @@ class Siege:
             self.statuses[status] += 1
             if status >= 500 and status != 503:
                 raise Fallen(f"{what} was answered with {status}: {got[:2000]!r}")
-
-    def _talk(self) -> None:
-        """Exchange messages, twenty a second, and note how long each ack takes."""
-        try:
-            alice, bob = self.world.device("alice"), self.world.device("bob")
-            while not self._over.wait(0.05):
-                for sender, target in ((alice, "bob"), (bob, "alice")):
-                    phase, began = self._phase, time.monotonic()
-                    sender.acked(sender.send(target, unique("undisturbed")), timeout=15)
-                    self.waits[phase].append(time.monotonic() - began)
-                    sender.messages.clear()
-                    sender.answers.clear()
-        except BaseException as failure:
-            self._failure = failure
-
-    def wait_of(self, phase: str, share: float) -> float:
-        """Return the wait in a phase below which that share of all its waits is, in milliseconds; 0.0 where nobody waited."""
-        ordered = sorted(self.waits[phase])
-        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def _hello(token: str) -> bytes:

@@ -53,7 +53,7 @@ def test_another_node_leads(run: Run, folder: Path, offices: list[FixedOffice]) 
         assert run("cluster", "move-leader", "second").output == "second leads from now on\n"
         assert offices[-1].moved == ["second"]
         assert json.loads(run("cluster", "move-leader", "second", "--json").output) == {"node": "second"}
-        assert "there is no node 'third'" in run("cluster", "move-leader", "third", ok=False).output
+        assert "the cluster team has no node 'third'" in run("cluster", "move-leader", "third", ok=False).output
 
 
 def test_a_server_that_is_in_no_cluster(run: Run, folder: Path) -> None:

@@ -27,6 +27,7 @@ from relay.transports.lobby import Guest
 from relay.transports.peer import PeerStream
 from relay.transports.reception import Reception
 from relay.transports.rest.app import own_paths
+from relay.transports.tls import certificate_of
 
 SILENCE = 60.0
 
@@ -35,12 +36,13 @@ class Passing(Reception):
     """The reception of a node that passes everything on."""
 
     def __init__(self, settings: Settings, forwarder: Forwarder) -> None:
-        super().__init__(lambda: settings, lambda: False, None, 0)
+        super().__init__(lambda: settings, lambda: False, certificate_of(settings), 0)
         self._forwarder = forwarder
 
     async def _route(self, peer: PeerStream, head: Head, guest: Guest) -> Head | None:
         self._lobby.known(guest)
         peer.unread(head.raw + head.rest)
+        head.forget()
         await self._forwarder.serve(peer)
         return None
 

@@ -1,5 +1,6 @@
 """A cluster begins with one node's database, once; again only when that is said."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -166,6 +167,29 @@ def test_a_database_in_use_begins_nothing(tmp_path: Path) -> None:
         start(path, MemoryLog(exists=False))
 
 
+@pytest.mark.parametrize(
+    "followed", [False, True], ids=["a leader that was killed", "a deposed one that followed"]
+)
+def test_who_has_led_keeps_the_epoch_as_well(tmp_path: Path, followed: bool) -> None:
+    work, path = tmp_path / "work.db", tmp_path / "relay.db"
+    make(work, position=Position("team", 30, 4, START, 70))
+    before = epoch(work)
+
+    async def be_killed() -> None:
+        async with open_runner(work, inline=True, recorded=True, on_rollback=lambda: None) as runner:
+            await runner.write(lambda connection: connection.execute("INSERT INTO facts VALUES ('last', 1)"))
+            for end in ("", "-wal"):
+                shutil.copy(f"{work}{end}", f"{path}{end}")
+
+    trio.run(be_killed)
+    if followed:
+        with locked(path), open_replica(path):
+            pass
+    leave(path)
+    trio.run(open_alone, path)
+    assert epoch(path) == before
+
+
 def test_a_node_leaves_its_cluster(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     make(path, position=Position("team", 30, 4, START, 70))
@@ -177,6 +201,8 @@ def test_a_node_leaves_its_cluster(tmp_path: Path) -> None:
     assert epoch(path) == before
     with pytest.raises(CannotBegin, match="in no cluster"):
         leave(path)
+    trio.run(open_alone, path)
+    assert epoch(path) == before
     with pytest.raises(CannotBegin, match="there is no database"):
         leave(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()

@@ -131,6 +131,33 @@ def test_a_new_copy_replaces_one_of_the_same_cluster(tmp_path: Path) -> None:
         assert read_position(connection) == Position("team", 9, 3, b"d" * 16, 40)
 
 
+def test_how_far_a_copy_is_is_told_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fetching, "_LOG_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "relay.cluster")
+    seen: list[tuple[str, int, int]] = []
+
+    async def run() -> None:
+        ours, theirs = memory_stream_pair()
+        for done in (0, 4, 9):
+            await send_frame(ours, Frame.MAKING, pack_sizes(done, 10 if done else 0))
+        await send_frame(ours, Frame.SIZE, pack_sizes(9, 9))
+        await send_frame(ours, Frame.BYTES, b"x" * 9)
+        await send_frame(ours, Frame.REFUSED, b"no more")
+        progress = Progress(lambda one: seen.append((one.doing, one.done, one.total)))
+        await fetch_copy(theirs, tmp_path / "relay.db", "team", progress)
+
+    with pytest.raises(BackupFailed, match="no more"):
+        trio.run(run)
+    making, copying = "copying at the leader", "copying"
+    assert list(dict.fromkeys(seen)) == [
+        (making, 0, 0), (making, 0, 10), (making, 4, 10), (making, 9, 10), (copying, 0, 9), (copying, 9, 9),
+    ]  # fmt: skip
+    assert "a new copy of the database: copying at the leader, 4 bytes of 10 bytes" in caplog.text
+    assert "a new copy of the database: copying, 9 bytes of 9 bytes" in caplog.text
+
+
 def test_a_newer_relays_database_is_taken_as_well(tmp_path: Path) -> None:
     leader, path = tmp_path / "leader.db", tmp_path / "relay.db"
     make(leader)

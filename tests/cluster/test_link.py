@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.cluster.forwarding import Forwarder
 from relay.cluster.frames import WINDOW_TO_CLIENT, WINDOW_TO_LEADER, Kind, credit, data_head, frame
@@ -162,7 +164,7 @@ async def test_a_client_that_does_not_read_holds_up_nobody_and_costs_its_window(
         await second.send_all(b"quick")
         assert await quick.receive_some(100) == b"quick"
         got = 0
-        while got < WINDOW_TO_CLIENT // 2 + 100_000:
+        while got < WINDOW_TO_CLIENT // 2 + 65_536:
             got += len(await slow.receive_some(65536))
         await trio.testing.wait_all_tasks_blocked()
         assert first.write_now(b"y") == 1
@@ -248,11 +250,13 @@ async def test_what_was_sent_before_a_close_arrives() -> None:
     async with joined() as both:
         client = await both.dial(trio.testing.lockstep_stream_pair())
         [lane] = both.lanes
-        lane.write_now(b"x" * 200_000)
+        lane.write_now(b"x" * 100_000)
         await lane.aclose()
         await trio.testing.wait_all_tasks_blocked()
         assert both.server.statistics()["second"].lanes == 0
-        assert await received(client) == b"x" * 200_000
+        assert await received(client) == b"x" * 100_000
+        await trio.testing.wait_all_tasks_blocked()
+        assert both.forwarder.link.held == 0
         with pytest.raises(trio.ClosedResourceError):
             await lane.receive_some()
         with pytest.raises(trio.ClosedResourceError):
@@ -338,6 +342,45 @@ async def test_a_leader_that_takes_nothing_bounds_what_is_gathered() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_where_too_much_waits_for_clients_the_next_that_does_not_read_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.cluster.forwarding.MOST_HELD", 250_000)
+    async with joined() as both:
+        slow = [await both.dial(trio.testing.lockstep_stream_pair()) for _ in range(3)]
+        quick = await both.dial()
+        for lane in both.lanes[:3]:
+            lane.write_now(b"x" * 100_000)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError):
+            await both.lanes[2].receive_some()
+        both.lanes[3].write_now(b"quick")
+        assert await quick.receive_some(100) == b"quick"
+        both.lanes[0].write_now(b"y")
+        await both.lanes[0].aclose()
+        assert await received(slow[0]) == b"x" * 100_000 + b"y"
+        await trio.sleep(20)
+        await trio.testing.wait_all_tasks_blocked()
+        assert both.forwarder.link.held == 0
+
+
+async def test_where_too_much_of_clients_waits_at_the_leader_the_next_that_sends_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.cluster.lanes.MOST_HELD", 150_000)
+    async with joined() as both:
+        clients = [await both.dial() for _ in range(3)]
+        for client in clients:
+            await client.send_all(b"x" * 60_000)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError, match="too much waits"):
+            await both.lanes[2].receive_some()
+        assert await received(clients[2]) == b""
+        for lane in both.lanes[:2]:
+            assert await lane.receive_some() == b"x" * 60_000
+        assert next(iter(both.server._links)).link.held == 0
+
+
 async def test_flush_returns_once_everything_has_left() -> None:
     async with joined() as both:
         client = await both.dial()
@@ -406,6 +449,42 @@ async def test_a_leader_that_sends_what_is_not_of_a_link_is_left(data: bytes, wh
         await trio.testing.wait_all_tasks_blocked()
         await far.send_all(data)
         assert why in await forwarder.run()
+
+
+FRAMES = st.lists(
+    st.one_of(
+        st.builds(frame, st.sampled_from([Kind.EOF, Kind.CLOSE]), st.integers(0, 6)),
+        st.builds(frame, st.just(Kind.OPEN), st.integers(0, 6), st.binary(max_size=3)),
+        st.builds(frame, st.just(Kind.DATA), st.integers(0, 6), st.binary(min_size=1, max_size=3)),
+        st.builds(lambda lanes: data_head(lanes, 1) + b"x", st.lists(st.integers(0, 6), min_size=2, max_size=4)),
+        st.builds(credit, st.integers(0, 6), st.integers(0, 3)),
+        st.binary(max_size=20),
+    ),
+    max_size=30,
+)
+
+
+@given(FRAMES, st.booleans())
+def test_whatever_a_node_sends_is_taken_or_ends_its_link_alone(frames: list[bytes], leads: bool) -> None:
+    async def read(lane: PassedOn) -> None:
+        with suppress(trio.BrokenResourceError):
+            await received(lane)
+
+    async def run() -> None:
+        near, far = trio.testing.memory_stream_pair()
+        async with trio.open_nursery() as nursery:
+            if leads:
+                nursery.start_soon(LinkServer(read, SILENCE).serve, near, "second")
+            else:
+                forwarder = Forwarder(near, SILENCE)
+                for _ in range(3):
+                    _, theirs = trio.testing.memory_stream_pair()
+                    nursery.start_soon(forwarder.serve, PeerStream(theirs, b"", write_seconds=20))
+                nursery.start_soon(forwarder.run)
+            await far.send_all(b"".join(frames))
+            await far.send_eof()
+
+    trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 async def test_what_comes_late_for_a_lane_that_is_over_is_nothing() -> None:

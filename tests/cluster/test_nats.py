@@ -19,11 +19,9 @@ import pytest
 import trio
 
 from relay.cluster.nats import connect
-from relay.cluster.nats_bus import Bus
 from relay.cluster.nats_client import MissingExtra
-from relay.cluster.nats_stream import JetStream
 from relay.cluster.records import START, Assembler, Kind, Record, parts
-from relay.cluster.stream import Entry, Missing, NoStream, Refused, Unreachable
+from relay.cluster.stream import Bus, Entry, Missing, NoStream, Refused, Stream, Unreachable
 from relay.settings.cluster import ClusterSettings
 from tests.cluster.credentials import make_credentials
 from tests.cluster.servers import NatsCluster, NatsServer
@@ -41,18 +39,18 @@ def settings(*servers: str, **more: Any) -> ClusterSettings:
 @asynccontextmanager
 async def connected(
     *servers: str, append_seconds: float = PATIENCE, **more: Any
-) -> AsyncIterator[tuple[JetStream, Bus]]:
+) -> AsyncIterator[tuple[Stream, Bus]]:
     """Connect; an append has as long as a busy machine may need, unless a test says otherwise."""
     with trio.fail_after(5 * PATIENCE):
         async with connect(settings(*servers, **more), append_seconds=append_seconds) as made:
             yield made
 
 
-async def append(stream: JetStream, expected: int, *data: bytes) -> int:
+async def append(stream: Stream, expected: int, *data: bytes) -> int:
     return await trio.to_thread.run_sync(stream.append, data, expected)
 
 
-async def read(stream: JetStream, after: int, count: int) -> list[Entry]:
+async def read(stream: Stream, after: int, count: int) -> list[Entry]:
     found: list[Entry] = []
     async with stream.entries(after) as entries:
         async for entry in entries:
@@ -68,7 +66,7 @@ async def until(condition: Callable[[], Any]) -> None:
             await trio.sleep(0.02)
 
 
-async def answers(stream: JetStream) -> bool:
+async def answers(stream: Stream) -> bool:
     try:
         await stream.last()
     except Unreachable:
@@ -76,7 +74,7 @@ async def answers(stream: JetStream) -> bool:
     return True
 
 
-async def ends_at(stream: JetStream, place: int) -> bool:
+async def ends_at(stream: Stream, place: int) -> bool:
     return await answers(stream) and await stream.last() == place
 
 
@@ -128,7 +126,7 @@ async def test_of_two_that_write_at_once_one_is_refused(nats_server: NatsServer)
         for place in range(20):
             won: list[bytes] = []
 
-            async def write(stream: JetStream, data: bytes, place: int = place, won: list[bytes] = won) -> None:
+            async def write(stream: Stream, data: bytes, place: int = place, won: list[bytes] = won) -> None:
                 try:
                     await append(stream, place, data)
                 except Refused:
@@ -220,7 +218,7 @@ async def test_a_server_that_is_killed_is_unreachable_at_once_and_comes_back(
             assert await anext(entries) == Entry(1, b"one")
             nats_server.kill()
             await until(lambda: is_away(stream))
-            with pytest.raises(Unreachable, match=f"no NATS server answers .*{nats_server.port}"):
+            with pytest.raises(Unreachable, match=f"no NATS server answers: {nats_server.url} "):
                 await append(stream, 1, b"two")
             await bus.publish("leader", b"lost")
             nats_server.start()
@@ -237,7 +235,7 @@ async def test_a_server_that_is_killed_is_unreachable_at_once_and_comes_back(
     ]
 
 
-async def is_away(stream: JetStream) -> bool:
+async def is_away(stream: Stream) -> bool:
     return not await answers(stream)
 
 
@@ -277,7 +275,7 @@ async def test_one_of_three_servers_may_die_and_two_may_not(nats_cluster: NatsCl
             assert await anext(entries) == Entry(3, b"three")
 
 
-async def append_soon(stream: JetStream, expected: int, data: bytes) -> int:
+async def append_soon(stream: Stream, expected: int, data: bytes) -> int:
     """Append as soon as there is a server again."""
     while True:
         try:
@@ -291,7 +289,7 @@ async def test_a_node_begins_while_nats_is_away(tmp_path: Path, caplog: pytest.L
     try:
         async with connected(server.url) as (stream, _):
             assert [record.levelname for record in caplog.records] == ["ERROR"]
-            assert f"no NATS server answers ({server.url}): {server.url}: " in caplog.text
+            assert f"no NATS server answers: {server.url} (" in caplog.text
             for call in (stream.last, stream.create):
                 with pytest.raises(Unreachable, match="no NATS server answers"):
                     await call()
@@ -303,7 +301,7 @@ async def test_a_node_begins_while_nats_is_away(tmp_path: Path, caplog: pytest.L
         server.close()
 
 
-async def is_there(stream: JetStream) -> bool:
+async def is_there(stream: Stream) -> bool:
     try:
         await stream.last()
     except (Unreachable, NoStream) as error:
@@ -436,13 +434,14 @@ async def test_a_login_is_by_a_password_from_a_file_and_a_wrong_one_is_told_with
         password.write_text("wrong\n")
         caplog.clear()
         async with connected(server.url, **login) as (stream, _):
+            await until(lambda: is_told(stream, "Authorization Violation"))  # its first words may be lost
             assert "Authorization Violation" in caplog.text
             assert "wrong" not in caplog.text
     finally:
         server.close()
 
 
-async def is_told(stream: JetStream, text: str) -> bool:
+async def is_told(stream: Stream, text: str) -> bool:
     try:
         await stream.last()
     except Unreachable as error:
@@ -467,7 +466,7 @@ async def test_a_login_is_by_a_file_of_credentials(tmp_path: Path, caplog: pytes
             caplog.clear()
             file.write_text(text)
             async with connected(server.url, credentials=str(file)) as (stream, _):
-                assert await is_told(stream, said)
+                await until(partial(is_told, stream, said))
                 assert said in caplog.text
         assert other.seed not in caplog.text
     finally:
@@ -485,7 +484,7 @@ async def test_tls_is_by_a_certificate_that_is_trusted_or_there_is_no_connection
             assert await append(stream, 0, b"one") == 1
         for file, said in ((strange, "CERTIFICATE_VERIFY_FAILED"), (tmp_path / "none", "No such file")):
             async with connected(url, tls_ca=str(file)) as (stream, _):
-                assert await is_told(stream, said)
+                await until(partial(is_told, stream, said))
     finally:
         server.close()
 
@@ -498,7 +497,7 @@ async def test_a_server_that_should_have_tls_and_has_none_is_told_no_password(tm
     try:
         server.start()
         async with connected(url, user="relay", password_file=str(password)) as (stream, _):
-            assert await is_told(stream, f"{url} speaks no TLS")
+            await until(lambda: is_told(stream, f"{url} speaks no TLS"))
     finally:
         server.close()
 

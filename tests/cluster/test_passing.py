@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import trio
 import relay.client
 from relay.client import Client
 from tests.cluster.passing import Nodes, two_nodes
+from tests.e2e.receivers import make_certificate
 
 pytestmark = pytest.mark.real_time
 
@@ -112,6 +114,28 @@ async def test_a_message_to_a_group_goes_over_the_link_once(tmp_path: Path) -> N
                     assert await told(one, "group_message") == f"message {number}"
             after = nodes.links.statistics()["second"]
             assert after.shared - before.shared >= 20 * 48
+
+
+async def test_with_a_certificate_the_other_node_speaks_tls_and_the_link_does_not(tmp_path: Path) -> None:
+    file = str(make_certificate(tmp_path / "certificate.pem", "localhost"))
+    environ = {"RELAY_SERVER__TLS_CERTIFICATE": file, "RELAY_SERVER__TLS_KEY": file}
+    context = ssl.create_default_context(cafile=file)
+    with trio.fail_after(2 * PATIENCE):
+        async with two_nodes(tmp_path, "alice", "bob", **environ) as nodes:
+            content = random.Random(8).randbytes(2_000_000)
+            headers = {"Authorization": f"Bearer {nodes.tokens['alice']}"}
+            there = f"https://localhost:{nodes.passed}"
+            async with httpx.AsyncClient(
+                base_url=there, headers=headers, verify=context, timeout=PATIENCE, trust_env=False
+            ) as client:
+                kept = (await client.post("/api/attachments", content=content)).json()
+                assert (await client.get(f"/api/attachments/{kept['attachment_id']}")).content == content
+            async with (
+                relay.client.connect(there, nodes.tokens["alice"], ssl_context=context) as alice,
+                relay.client.connect(there, nodes.tokens["bob"], ssl_context=context) as bob,
+            ):
+                await alice.send("chat_message", {"content": "sealed"}, target_id="bob")
+                assert await told(bob) == "sealed"
 
 
 async def test_limits_by_address_and_proxies_hold_through_the_link(tmp_path: Path) -> None:

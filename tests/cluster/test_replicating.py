@@ -18,7 +18,8 @@ from relay.storage.cluster import Position, read_position, schema_digest, write_
 from relay.storage.database import open_runner
 from relay.storage.errors import Deposed, NotReplicated, StorageFailed
 from relay.storage.jobs import Runner
-from relay.storage.replica import open_replica
+from relay.storage.observer import note_erased, note_purged
+from relay.storage.replica import open_replica, purging
 from tests.cluster.memory import MemoryLog, MemoryStream
 from tests.simulation.replica import differences
 
@@ -352,3 +353,39 @@ def test_a_record_that_does_not_continue_the_database_is_not_applied(
         assert replica.position == BEGIN
         with pytest.raises(Diverged, match="it has a hole"):
             replica.apply([Entry(3, b"")])
+
+
+def test_what_is_erased_at_the_leader_is_in_no_file_of_a_follower(files: tuple[Path, Path, bytes]) -> None:
+    leader, follower, schema = files
+    log, secret = MemoryLog(), "a secret that nobody should find" * 40
+
+    async def run() -> None:
+        async with leading(leader, MemoryStream(log), schema) as (runner, _, _fallen):
+            for name in (secret, *("x" * 3000 for _ in range(50))):
+                await runner.write(partial(insert, name))
+            await runner.write(
+                lambda c: c.execute("DELETE FROM things WHERE name LIKE 'a secret%'") and note_erased(c)
+            )
+            await runner.write(partial(note_purged, erasures=1))
+
+    trio.run(run)
+    entries = [Entry(place + 1, data) for place, data in enumerate(log.entries) if data is not None]
+    with purging(follower) as purge, open_replica(follower, "normal") as (connection, handle):
+        replica = Replica(connection, handle, "second")
+        assert replica.purge(purge) == 1
+        assert not replica.erased
+        replica.apply(entries[:-2])
+        replica.apply(entries[:-1])
+        assert not replica.erased  # the leader has not purged yet
+        replica.apply(entries)
+        assert replica.erased
+        beside = [follower, follower.with_name(follower.name + "-wal")]
+        assert any(b"a secret" in path.read_bytes() for path in beside)
+        reader = sqlite3.connect(follower, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM things").fetchone()
+        assert replica.purge(purge) == 0
+        reader.close()
+        assert replica.purge(purge) == 1
+        assert not any(b"a secret" in path.read_bytes() for path in beside)
+    assert list(differences(leader, follower)) == []

@@ -1,7 +1,8 @@
 """A node's roles, one after the other: a copy where one is needed, following, leading, and following again."""
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import trio.testing
 from relay.cluster.beats import LEADER, Beat, Heard, encode_beat
 from relay.cluster.records import START, Kind, Record, parts
 from relay.cluster.roles import CannotCopy, Roles, Term
+from relay.storage.cluster import write_position
 from relay.storage.errors import Deposed, StorageError
 from tests.cluster.memory import MemoryBus, MemoryLog, MemoryStream
 from tests.cluster.test_following import inline
@@ -135,6 +137,26 @@ async def test_a_new_node_takes_a_copy_of_whoever_leads(
     assert node.terms == []
     assert "this node has no database yet: a copy of the database is fetched from the leader" in caplog.text
     assert "no copy from second: there is no room; again in 1 s" in caplog.text
+
+
+async def test_an_empty_file_is_no_database(path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    path.touch()  # as the lock of a node leaves it that was killed before its copy had come
+    node = Node(path, MemoryLog())
+    await node.run(leader=True, seconds=5)
+    assert node.copies == [OTHER]
+
+
+async def test_a_cluster_that_began_again_is_followed_from_a_later_term(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    log = MemoryLog()
+    log.append(b"of another beginning")
+    node = Node(with_database(path), log)
+    with closing(sqlite3.connect(path)) as connection:
+        write_position(connection, BEGIN._replace(number=30, term=7))
+        connection.commit()
+    await node.run(leader=True, seconds=1.5)
+    assert node.copies[:1] == [OTHER]
 
 
 @pytest.mark.parametrize("how", ["another history", "not kept"])

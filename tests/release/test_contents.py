@@ -13,7 +13,7 @@ NAMES = {package.metadata["Name"].lower() for package in packages()}
 
 
 def test_the_packages_are_those_that_relay_needs_and_what_they_need() -> None:
-    assert {"trio", "outcome", "cryptography", "cffi", "mcp", "pydantic", "tzdata"} <= NAMES
+    assert {"trio", "outcome", "cryptography", "cffi", "mcp", "nats-py", "pydantic", "tzdata"} <= NAMES
     assert NAMES.isdisjoint({"pip", "pytest", "mypy", "pyinstaller"})
 
 

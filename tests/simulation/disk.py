@@ -21,6 +21,7 @@ from relay.storage import runners
 from relay.storage.errors import StorageBroken, StorageError
 from relay.storage.jobs import Job, T, Waiting, empty_wal, run_group
 from relay.storage.observer import Writer
+from relay.storage.scrubbing import wipe
 from relay.storage.write_ahead import log_of
 from relay.wakeup import Wakeup
 from tests.simulation.network import Trace
@@ -242,8 +243,8 @@ class SimulatedRunner(runners.InlineRunner):
         await self._disk.pause()
         if self.dead or self._closed:
             return
-        wipe = partial(runners._wipe, self._scrubber, self._scrubber.look())
-        await self._queued(Waiting(wipe, trio.lowlevel.current_task(), outside=True))
+        job = partial(wipe, self._scrubber, self._scrubber.look())
+        await self._queued(Waiting(job, trio.lowlevel.current_task(), outside=True))
 
     def dies(self) -> None:
         """Do nothing more: what its process still does is nothing that a process that is gone would do."""

@@ -17,8 +17,8 @@ from relay.storage.database import open_runner
 from relay.storage.errors import StorageBroken, StorageError, StorageFailed
 from relay.storage.jobs import Runner, empty_wal
 from relay.storage.observer import note_erased
-from relay.storage.runners import _Reader, _wipe
-from relay.storage.scrubbing import Scrubber
+from relay.storage.runners import _Reader
+from relay.storage.scrubbing import Scrubber, wipe
 from relay.storage.turns import reading_for
 from relay.storage.upgrading import migrate
 from tests.storage.opening import note, notes, opened
@@ -279,7 +279,7 @@ def test_pages_are_not_wiped_when_another_program_writes_before_the_lock(tmp_pat
         closing(sqlite3.connect(path, isolation_level=None, factory=Overtaken)) as writer,
     ):
         for _ in range(2):
-            _wipe(scrubber, [1], writer)
+            wipe(scrubber, [1], writer)
     scrubber.close()
     assert wiped == [[1]], "the first time nobody was in between"
 

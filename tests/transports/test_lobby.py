@@ -147,6 +147,30 @@ async def test_who_was_refused_goes_before_those_who_have_waited_longer() -> Non
     assert [one.scope.cancel_called for one in (longest, refused, other)] == [False, True, False]
 
 
+class Unread:
+    """A connection without a descriptor."""
+
+    def __init__(self, unread: bool) -> None:
+        self.unread = unread
+
+    def has_unread(self) -> bool:
+        return self.unread
+
+
+async def test_whose_bytes_came_by_no_descriptor_and_were_not_read_yet_stays() -> None:
+    hall = lobby(per_address=2)
+    source = Unread(True)
+    said = hall.enter("192.0.2.1", source)
+    silent = entered(hall)
+    assert said is not None
+    await trio.sleep(5)
+    entered(hall)
+    assert [one.scope.cancel_called for one in (said, silent)] == [False, True]
+    source.unread = False
+    entered(hall)
+    assert said.scope.cancel_called
+
+
 async def test_whose_bytes_were_not_read_yet_stays() -> None:
     hall = lobby(per_address=2)
     ours, theirs = socket.socketpair()

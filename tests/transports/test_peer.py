@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from relay.transports.peer import PeerStream
+from relay.transports.peer import PassedOn, PeerStream
 
 
 def pair(**options: Any) -> tuple[PeerStream, trio.testing.MemorySendStream, Any]:
@@ -116,6 +116,33 @@ async def test_a_stream_in_memory_has_addresses_and_no_descriptor() -> None:
     assert peer.write_now(b"x") == 0
     assert peer.address == "203.0.113.9"
     assert peer.socket.getpeername()[0] == peer.socket.getsockname()[0] == "127.0.0.1"
+
+
+class Passed(PassedOn):
+    """A client of another node that takes three bytes at once."""
+
+    def __init__(self) -> None:
+        self.address = "203.0.113.7"
+        self.taken = b""
+
+    def write_now(self, data: bytes) -> int:
+        self.taken += data[:3]
+        return len(data[:3])
+
+    def has_unread(self) -> bool:
+        return False
+
+    async def send_all(self, data: Any) -> None:
+        raise AssertionError
+
+    wait_send_all_might_not_block = send_eof = receive_some = aclose = send_all  # type: ignore[assignment]
+
+
+async def test_what_another_node_takes_for_its_client_is_sent_at_once() -> None:
+    passed = Passed()
+    peer = PeerStream(passed, b"", write_seconds=1)
+    assert peer.write_now(b"abcdef") == 3
+    assert passed.taken == b"abc"
 
 
 async def test_what_the_kernel_takes_of_a_socket_is_sent_at_once() -> None:
