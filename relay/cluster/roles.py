@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -27,6 +28,9 @@ _STREAM_SECONDS: Final = 5.0
 
 _COPY_SECONDS: Final = (1.0, 30.0)
 """The first and the longest pause between two tries at a copy."""
+
+_DISK_SECONDS: Final = 1.0
+"""How long a node waits that cannot open its database any more, as where the disk is full."""
 
 _REST_SECONDS: Final = 30.0
 """How long a node that could not lead leaves it to others."""
@@ -94,6 +98,7 @@ class Roles:
         self._run_step = run
         self._rests_until = float("-inf")
         self._knows_schema = True
+        self._followed = False
         self.replica: Replica | None = None
         self.copying = False
 
@@ -138,6 +143,12 @@ class Roles:
             except NoStream:
                 reason = None
                 await self._wait_for_stream()
+            except StorageError as error:
+                if not self._followed or not isinstance(error.__cause__, sqlite3.Error):
+                    raise
+                reason = None
+                _log.error("%s; this node tries again in %g s", error, _DISK_SECONDS)
+                await trio.sleep(_DISK_SECONDS)
 
     def _lacks_database(self) -> str | None:
         there = self._path.exists() and self._path.stat().st_size  # one that was killed leaves an empty file
@@ -153,6 +164,7 @@ class Roles:
             if position is None or position.cluster != self._cluster:
                 raise StorageError(_not_ours(self._path, position, self._cluster))
             self._knows_schema = connection.execute("PRAGMA user_version").fetchone()[0] <= schema_version()
+            self._followed = True
             replica = self.replica = Replica(connection, handle, self._name)
             _log.info("this node, %s, follows from record %d on", self._name, position.number)
             try:
