@@ -28,7 +28,7 @@ from relay.cluster.stream import Bus, Stream
 from relay.engine.engine import Engine
 from relay.engine.loader import no_types
 from relay.engine.opening import open_engine
-from relay.protocol.errors import CloseCode
+from relay.protocol.errors import CloseCode, said
 from relay.settings import Settings
 from relay.storage.errors import Deposed, StorageError
 from relay.transports.front_door import FrontDoor
@@ -70,7 +70,7 @@ class Fallen:
 
 
 class Leading(NamedTuple):
-    """What a node has while it leads."""
+    """The engine of a term, with its log and what serves it."""
 
     engine: Engine
     log: LeaderLog
@@ -227,7 +227,7 @@ def _of_the_term(fallen: Fallen) -> Iterator[None]:
     except* Deposed as group:
         if fallen.error is None:
             raise
-        _log.debug("the term ended: %s", group)
+        _log.debug("the term ended: %s", said(group))
 
 
 async def _until_deposed(leader: Leader, fallen: Fallen) -> None:

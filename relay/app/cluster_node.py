@@ -121,7 +121,11 @@ class NodeServer:
             stop=self._stop,
             greet=self._greet,
         )
-        self._roles = Roles(
+        self._roles = self._make_roles(stream)
+
+    def _make_roles(self, stream: Stream) -> Roles:
+        settings, cluster = self._settings, self._settings.cluster
+        return Roles(
             cluster.node,
             cluster.name,
             self._path,

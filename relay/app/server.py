@@ -125,7 +125,7 @@ def ignore_signals(numbers: Iterable[signal.Signals]) -> None:
 
 
 class Serving(NamedTuple):
-    """What serves the connections of an engine, and the nursery of the tasks beside them."""
+    """The door and the REST side of an engine, and the nursery of the tasks beside them."""
 
     door: FrontDoor
     http: HttpServer

@@ -1,4 +1,4 @@
-"""What nodes say of themselves on the bus, a few times in a lease, and what a node has heard of the others."""
+"""The beats: words of each node about itself, a few times in a lease, and the newest ones of the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORGOTTEN_LEASES: Final = 3
 
 
 class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a node says of itself.
+    """A node's words about itself.
 
     Attributes:
         node: its name.
@@ -57,7 +57,7 @@ def decode_beat(data: bytes) -> Beat | None:
 
 
 class Heard:
-    """What a node hears of the others, for as long as it runs.
+    """The others' newest beats, heard for as long as a node runs.
 
     Args:
         node: its own name.

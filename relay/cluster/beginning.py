@@ -64,7 +64,6 @@ async def begin(path: Path, cluster: str, stream: Stream, *, again: bool = False
         last, newest = await _end_of(stream)
         if not again:
             _require_first(path, cluster, found, last)
-        await stream.create()
         number, term = (0, 0) if found is None else (found.number, found.term)
         if newest is not None:  # the other nodes know a leader of that term, and follow none of an older one
             number, term = max(number, newest.number), max(term, newest.term)
@@ -76,6 +75,7 @@ async def begin(path: Path, cluster: str, stream: Stream, *, again: bool = False
                 new_epoch(connection)
 
         await trio.to_thread.run_sync(_write, path, write)
+    await stream.create()  # a node that waits for it finds the database free
     _log.info("the cluster %s begins with %s", cluster, path)
     return position
 

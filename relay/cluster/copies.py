@@ -60,7 +60,7 @@ class Copies:
         try:
             size = await self._send(stream)
         except BackupFailed as failed:
-            _log.error("node %s was sent no copy of the database: %s", node, failed)
+            _log.error("node %s was sent no copy of the database: %s", node, said(failed))
         except _LOST:
             _log.warning("node %s has not taken the copy of the database that it had asked for", node)
         else:

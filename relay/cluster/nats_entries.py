@@ -33,7 +33,10 @@ _FORGET_SECONDS: Final = 60
 
 _PAUSE_SECONDS: Final = 0.1
 _SURE_SECONDS: Final = 1.0
-_ASK_SECONDS: Final = 2.0
+_MAKE_SECONDS: Final = 1.0
+_FEW: Final = 64
+"""So many are asked for one by one, before there is a consumer: making one may take seconds where servers died."""
+
 _PULLED: Final = ("408", "404")
 """The statuses of a pull that is over without having had all it asked for."""
 
@@ -46,14 +49,21 @@ class Entries:
 
     Args:
         look: asks for the stream's state, on asyncio's loop.
+        stored: asks for the entry at a place; None where there is none.
     """
 
     def __init__(
-        self, connection: Connection, stream: str, after: int, look: Callable[[], Awaitable[Answer]]
+        self,
+        connection: Connection,
+        stream: str,
+        after: int,
+        look: Callable[[], Awaitable[Answer]],
+        stored: Callable[[int], Awaitable[bytes | None]],
     ) -> None:
         self._connection = connection
         self._stream = stream
         self._look = look
+        self._stored = stored
         self._last = after
         self._made = ""
         self._found: deque[Entry] = deque()
@@ -103,7 +113,7 @@ class Entries:
         try:
             while True:
                 try:
-                    await self._check()
+                    await self._take_few(await self._check())
                     await self._consume()
                 except Unreachable:
                     pass
@@ -114,8 +124,8 @@ class Entries:
         finally:
             self._connection.changed.discard(self._news)
 
-    async def _check(self) -> None:
-        """Look whether the stream has what comes next.
+    async def _check(self) -> int:
+        """Look whether the stream has what comes next, and return the place of the newest entry.
 
         Raises:
             Missing: it has not, or it is another stream than before.
@@ -132,6 +142,15 @@ class Entries:
         if self._made not in ("", answer.created):
             raise Missing
         self._made = answer.created
+        return state.last_seq
+
+    async def _take_few(self, newest: int) -> None:
+        """Take the next entries one by one."""
+        for place in range(self._last + 1, min(newest, self._last + _FEW) + 1):
+            data = await self._stored(place) if self._is_half_empty() else None
+            if data is None:
+                return
+            self._add(place, data)
 
     async def _consume(self) -> None:
         """Take entries until the consumer is lost."""
@@ -164,7 +183,7 @@ class Entries:
         }
         request = api.encode({"stream_name": self._stream, "config": config})
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}"
-        answer = api.decode(await self._connection.request(subject, request, _ASK_SECONDS))
+        answer = api.decode(await self._connection.request(subject, request, _MAKE_SECONDS))
         if answer.error is not None:
             raise Unreachable(answer.error.description)
         self._pulled = 0
@@ -207,14 +226,17 @@ class Entries:
         self._pulled -= 1
         place = _place(message.reply)
         if place == self._last + 1:
-            self._last = place
-            self._bytes_come += len(message.data)
-            self._found.append(Entry(place, message.data))
-            self._come.set()
+            self._add(place, message.data)
         elif place > self._last:
             self._end()  # something between them is lost: a new consumer brings it, or finds that it is missing
         if self._pulled <= 0:
             self._news.set()
+
+    def _add(self, place: int, data: bytes) -> None:
+        self._last = place
+        self._bytes_come += len(data)
+        self._found.append(Entry(place, data))
+        self._come.set()
 
     def _take_status(self, message: Message) -> None:
         if message.status in _PULLED or (message.status == "409" and _FULL in message.about):

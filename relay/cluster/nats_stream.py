@@ -7,7 +7,7 @@ import base64
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ _TRY_SECONDS: Final = 0.5
 """After so long without an answer the same is sent again; NATS knows it by its id."""
 
 _PAUSE_SECONDS: Final = 0.05
-_ASK_SECONDS: Final = 2.0
+_TRIES: Final = 4
 _MAKE_SECONDS: Final = 10.0
 _HEADER_BYTES: Final = 512
 _DUPLICATES_SECONDS: Final = 10
@@ -81,7 +81,7 @@ class JetStream:
             Missing: the stream has no longer what came next.
             NoStream: there is none.
         """
-        return Entries(self._connection, self._name, after, self._look).open()
+        return Entries(self._connection, self._name, after, self._look, self._stored).open()
 
     async def create(self) -> None:
         """Make the stream, or have the one that is there keep as much as the settings say.
@@ -148,26 +148,30 @@ class JetStream:
         answer = await self._ask("STREAM.MSG.GET", {"seq": place}, _TRY_SECONDS)
         if answer.error is not None and answer.error.err_code == api.NO_MESSAGE:
             return None
-        _check(answer)
+        _checked(answer)
         return base64.b64decode(answer.message.data) if answer.message is not None else None
 
     async def _look(self) -> Answer:
-        """Return the stream's state and its configuration."""
-        answer = await self._ask("STREAM.INFO", {}, _ASK_SECONDS)
-        _check(answer)
-        return answer
+        """Return the stream's state and configuration; it is asked again, as without a leader nobody answers."""
+        for _ in range(_TRIES - 1):
+            with suppress(Unreachable):
+                return _checked(await self._ask("STREAM.INFO", {}, _TRY_SECONDS))
+            if not self._connection.up:
+                break
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return _checked(await self._ask("STREAM.INFO", {}, _TRY_SECONDS))
 
     async def _create(self) -> None:
         wanted = self._wanted()
         try:
             there = (await self._look()).config
         except NoStream:
-            _check(await self._ask("STREAM.CREATE", self._fixed() | wanted, _MAKE_SECONDS))
+            _checked(await self._ask("STREAM.CREATE", self._fixed() | wanted, _MAKE_SECONDS))
             _log.info("the stream %s is made, with replicas = %d", self._name, self._settings.replicas)
             return
         changed = {key: value for key, value in wanted.items() if there.get(key) != value}
         if changed:
-            _check(await self._ask("STREAM.UPDATE", there | wanted, _MAKE_SECONDS))
+            _checked(await self._ask("STREAM.UPDATE", there | wanted, _MAKE_SECONDS))
             _log.info("the stream %s is changed: %s", self._name, msgspec.json.encode(changed).decode())
 
     def _fixed(self) -> dict[str, Any]:
@@ -196,8 +200,8 @@ class JetStream:
         return api.decode(await self._connection.request(subject, api.encode(body), seconds))
 
 
-def _check(answer: Answer) -> None:
-    """Raise what an answer says.
+def _checked(answer: Answer) -> Answer:
+    """Return an answer that is no error.
 
     Raises:
         NoStream: there is no such stream.
@@ -208,3 +212,4 @@ def _check(answer: Answer) -> None:
         raise NoStream
     if error is not None:
         raise Unreachable(f"NATS refuses it: {error.description} (error {error.err_code})")
+    return answer

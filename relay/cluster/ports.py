@@ -1,4 +1,4 @@
-"""What a node port stands on: the sockets that it listens on, and the certificates that nodes show each other."""
+"""The ground of a node port: the sockets that it listens on, and the certificates that nodes show each other."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Damaged(Exception):
 
 
 class Kind(StrEnum):
-    """What a record says."""
+    """The kinds of records."""
 
     TERM = "term"
     """Who leads from here on; the body is the node's name. With it begins a term."""

@@ -17,7 +17,7 @@ _NEW_COPY: Final = "this node needs a new copy of the database"
 
 
 class Diverged(Exception):
-    """What the stream has does not fit this copy of the database; a new copy is needed. The text says why."""
+    """A stream that does not fit this copy of the database; a new copy is needed. The text says why."""
 
 
 class SchemaChanged(Diverged):

@@ -15,6 +15,7 @@ from relay.cluster.beats import Beat, Heard
 from relay.cluster.following import Follower, Run
 from relay.cluster.replica import Diverged, Replica
 from relay.cluster.stream import Missing, NoStream, Stream, Unreachable
+from relay.protocol.errors import said
 from relay.storage.cluster import Position, read_position, schema_digest
 from relay.storage.errors import Deposed, StorageError
 from relay.storage.identity import schema_version
@@ -40,7 +41,7 @@ class CannotCopy(Exception):
 
 
 class Term(NamedTuple):
-    """What a node leads from.
+    """The beginning of a node's term.
 
     Attributes:
         position: the record of its own term, the newest in the stream and in its file.
@@ -118,7 +119,7 @@ class Roles:
             try:
                 await self._lead(term)
             except Deposed as error:
-                _log.warning("this node leads no more: %s", error)
+                _log.warning("this node leads no more: %s", said(error))
             except StorageError as error:
                 _log.error("this node cannot lead: %s; for %g s it leaves it to others", error, _REST_SECONDS)
                 self._rests_until = trio.current_time() + _REST_SECONDS
@@ -195,7 +196,7 @@ class Roles:
                 try:
                     await self._copy(beat)
                 except CannotCopy as error:
-                    _log.error("no copy from %s: %s; again in %g s", beat.node, error, pause)
+                    _log.error("no copy from %s: %s; again in %g s", beat.node, said(error), pause)
                 else:
                     return
                 await trio.sleep(pause)

@@ -1,4 +1,4 @@
-"""What a cluster needs of its message system: one stream of records in one order, and a bus beside it.
+"""The message system of a cluster, as it is needed: one stream of records in one order, and a bus beside it.
 
 `relay.cluster.nats` is both on NATS JetStream; the simulation has its own on virtual time.
 """

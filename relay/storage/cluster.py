@@ -1,4 +1,4 @@
-"""How far this database has come in the stream of its cluster: a row of each node's own, in no changeset."""
+"""The position of this database in the stream of its cluster: a row of each node's own, in no changeset."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ import os
 import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tests.e2e.forking import ROOT, forks
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -28,20 +27,23 @@ class Tail:
 
     def __init__(self, server: Server, token: str, *options: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "relay", "tail", "--url", server.url, *options],
-            env={**environment, "RELAY_TOKEN": token, "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        (reading, writing), (hearing, complaining) = os.pipe(), os.pipe()
+        with open(writing, "wb") as printed, open(complaining, "wb") as complained:
+            self.process = forks().start(
+                ["tail", "--url", server.url, *options],
+                cwd=ROOT,
+                env={**environment, "RELAY_TOKEN": token},
+                stdin=None,
+                stdout=printed,
+                stderr=complained,
+            )
+        self._printed, self._complained = (os.fdopen(end, encoding="utf-8") for end in (reading, hearing))
         self.lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._printed:
             self.lines.put(line)
 
     def contents(self, number: int) -> list[str]:
@@ -59,12 +61,8 @@ class Tail:
             self.process.send_signal(number)
         status = self.process.wait(WAIT)
         self._reader.join(WAIT)
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        said = self.process.stderr.read()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return status, said
+        with self._printed, self._complained:
+            return status, self._complained.read()
 
 
 @pytest.fixture

@@ -131,6 +131,19 @@ def test_nothing_is_written_where_nats_does_not_answer(tmp_path: Path) -> None:
     assert position_of(path) is None
 
 
+def test_the_database_is_free_when_the_stream_is_there(tmp_path: Path) -> None:
+    path, taken = tmp_path / "relay.db", []
+
+    class Seen(MemoryStream):
+        async def create(self) -> None:
+            with locked(path):  # as a node does that has waited for it
+                taken.append(position_of(path))
+            await super().create()
+
+    position = trio.run(begin, path, "team", Seen(MemoryLog(exists=False)))
+    assert taken == [position]
+
+
 def test_a_lost_stream_is_made_anew_only_when_that_is_said(tmp_path: Path) -> None:
     path, log = tmp_path / "relay.db", MemoryLog(exists=False)
     make(path, position=Position("team", 30, 4, START, 70))

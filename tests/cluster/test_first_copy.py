@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def leading(file: str, name: str = "first") -> Iterator[None]:
         ):
             position, schema = await runner.read(read_position), await runner.read(schema_digest)
             assert position is not None
-            runner.replicate(lambda handle: LeaderLog(stream, position, schema, lambda _: None, handle))
+            runner.replicate(lambda handle: LeaderLog(stream, position, schema, lambda _: None, handle, name))
             port = NodePort()
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
             nursery.start_soon(port.serve, [listener])
@@ -114,14 +114,21 @@ def leading(file: str, name: str = "first") -> Iterator[None]:
                     await bus.publish(LEADER, encode_beat(Beat(name, 1, number, "", address, "secret")))
                     await trio.sleep(0.02)
 
-    thread = threading.Thread(target=trio.run, args=(lead,))
+    def work() -> None:
+        try:
+            trio.run(lead)
+        finally:
+            begun.set()  # a leader that fails is not waited for
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         assert begun.wait(PATIENCE)
         yield
     finally:
         for end in stop:
-            end()
+            with suppress(trio.RunFinishedError):
+                end()
         thread.join(PATIENCE)
     assert not thread.is_alive()
 

@@ -69,7 +69,7 @@ class Run:
         expected: what relay logs as an error where something was made to fail.
     """
 
-    expected = final.EXPECTED_ERRORS
+    expected: tuple[str, ...] = final.EXPECTED_ERRORS
     disk: Disk
     network: Network
     server: Any

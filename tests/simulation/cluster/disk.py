@@ -14,12 +14,13 @@ import trio
 
 from relay.cluster import roles
 from relay.storage.errors import StorageBroken
+from relay.storage.jobs import Waiting
+from relay.storage.replica import open_replica
 from tests.simulation.cluster.broker import Line
 from tests.simulation.disk import Disk, SimulatedRunner, torn
 from tests.simulation.network import Trace
 
 _DEAD: Final = StorageBroken("this process is dead")
-_open_replica = roles.open_replica
 
 
 class FaultyReplica:
@@ -56,6 +57,11 @@ class NodeDisk(Disk):
     Args:
         line: of the node; while its process is stopped, nothing is written.
         on_apply: called after each apply that stands, with a connection that reads.
+
+    Attributes:
+        connection: what a follower applies on; None while the node does not follow.
+        dead: whether its process is.
+        freezes: for how many seconds the process is stopped once a leader's next commit stands; 0 for not at all.
     """
 
     def __init__(
@@ -73,6 +79,20 @@ class NodeDisk(Disk):
         self._on_apply = on_apply
         self.connection: FaultyReplica | None = None
         self.dead = False
+        self.freezes = 0.0
+
+    def commit(self, runner: SimulatedRunner, group: list[Waiting]) -> bool:
+        """Run a group of jobs; nobody may be told of it for a while."""
+        lives = super().commit(runner, group)
+        if lives and self.freezes:
+            self._line.frozen = True
+            self.nursery.start_soon(self._thaw, self.freezes)
+            self.freezes = 0.0
+        return lives
+
+    async def _thaw(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+        self._line.thaw()
 
     async def pause(self) -> None:
         """Let a disk's time pass, and that for which the process is stopped."""
@@ -82,7 +102,7 @@ class NodeDisk(Disk):
     @contextmanager
     def open_replica(self, path: Path, durability: str) -> Iterator[tuple[Any, int]]:
         """Open the database to apply changes: what relay calls in place of its own function."""
-        with _open_replica(path, durability) as (connection, handle):
+        with open_replica(path, durability) as (connection, handle):
             self.connection = FaultyReplica(connection)
             try:
                 yield self.connection, handle
@@ -134,6 +154,7 @@ class NodeDisk(Disk):
     def heal(self) -> None:
         """Fail no more, and be quick."""
         super().heal()
+        self.freezes = 0.0
         if self.connection is not None:
             self.connection.fails_in = 0
 
@@ -145,7 +166,7 @@ class NodeDisk(Disk):
 
     def begin(self) -> None:
         """Begin the life of a new process."""
-        self.dead, self.runner = False, None
+        self.dead, self.runner, self.freezes = False, None, 0.0
 
     def _die(self, runner: SimulatedRunner | None, files: dict[str, bytes]) -> None:
         self.dead = True
@@ -157,14 +178,14 @@ def on_disks(disks: list[NodeDisk], followers: Callable[..., Any]) -> Iterator[A
     """Have relay open the nodes' databases on their disks, and have their followers work on them."""
     by_folder = {disk.folder: disk for disk in disks}
 
-    def open_replica(path: Path, durability: str) -> Any:
+    def open_one(path: Path, durability: str) -> Any:
         return by_folder[path.parent.parent].open_replica(path, durability)
 
     def open_runner(path: Path, on_rollback: Callable[[], None], *, recorded: bool) -> SimulatedRunner:
         return by_folder[path.parent.parent].open(path, on_rollback, recorded=recorded)
 
     with (
-        mock.patch.object(roles, "open_replica", open_replica),
+        mock.patch.object(roles, "open_replica", open_one),
         mock.patch.object(roles, "Follower", followers),
     ):
         yield open_runner

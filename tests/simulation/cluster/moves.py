@@ -71,6 +71,9 @@ class ClusterMoves(Moves):
 
     async def freeze(self, step: Step) -> str:
         node = self._node(step.a)
+        if step.c % 3 == 0:
+            node.disk.freezes = seconds = _FOR[step.b % len(_FOR)]
+            return f"{node.name} is stopped at its next commit, for {seconds:g} s"
         node.line.frozen = True
         seconds = self._for_a_while(step.b, node.line.thaw)
         return f"{node.name} is stopped, and goes on in {seconds:g} s"

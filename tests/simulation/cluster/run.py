@@ -70,6 +70,8 @@ class ClusterRun(Run):
         database = await self.server.end()
         with closing(sqlite3.connect(database)) as connection:
             final.check_database(self, connection)
+        for node in self.server.nodes:
+            final.check_bytes(self, node.disk.database)
         for phone in self.phones:
             if strange := {epoch for epoch, _ in phone.witness.seen} - {self.server.epoch}:
                 self.broken("one epoch", f"{phone.client_id} was told of the epochs {strange}")
