@@ -108,12 +108,13 @@ class Ledger:
 
 
 class Member:
-    """One device: it goes round the nodes, from each to the next when its connection is lost."""
+    """One device: it goes to another node when its connection is lost."""
 
     def __init__(self, user: str, device: str, first: int, crowd: Crowd) -> None:
         self.user = user
         self.device = device
-        self.node = first - 1
+        self.node = first % len(crowd.addresses)
+        self.dialled = False
         self.crowd = crowd
         self.ledger = crowd.ledger
         self.random = random.Random(f"{crowd.seed}/{device}")
@@ -137,9 +138,14 @@ class Member:
                 self._take(event)
 
     async def _dial(self) -> trio.abc.Stream:
+        """Connect to the node this device begins with; later to any other, and at last to the same."""
+        nodes = list(range(len(self.crowd.addresses)))
+        nodes.remove(self.node)
+        self.random.shuffle(nodes)
+        nodes.insert(len(nodes) if self.dialled else 0, self.node)
+        self.dialled = True
         error: OSError = ConnectionRefusedError("no node is there")
-        for _ in self.crowd.addresses:
-            self.node = (self.node + 1) % len(self.crowd.addresses)
+        for self.node in nodes:
             try:
                 return await trio.open_tcp_stream(*self.crowd.addresses[self.node])
             except OSError as refused:

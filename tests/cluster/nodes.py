@@ -15,8 +15,8 @@ import httpx
 from relay.app.control_client import ControlError, NoServer, call, control_path
 from relay.protocol.errors import RelayError
 from tests.cluster.promises import copy
-from tests.cluster.servers import NatsCluster, NatsServer
-from tests.e2e.server import NO_TLS, RELAY, Server, Tables, free_port, merged, to_toml
+from tests.cluster.servers import NatsCluster, NatsServer, fresh_port
+from tests.e2e.server import NO_TLS, RELAY, Server, Tables, merged, to_toml
 from tests.e2e.wire import PATIENCE
 
 NAME: Final = "team"
@@ -26,19 +26,6 @@ SETTINGS: Final[Tables] = {
     "heartbeat": {"interval_seconds": 1},
     "log": {"level": "info"},
 }
-
-_given: set[int] = set()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that are free, and were not given to another node of this process."""
-    found: list[int] = []
-    while len(found) < count:
-        if (port := free_port()) not in _given:
-            _given.add(port)
-            found.append(port)
-        time.sleep(0.0001)
-    return found
 
 
 class Node(Server):
@@ -111,7 +98,7 @@ class Cluster:
     def add(self) -> Node:
         """Make one more node, which is not started."""
         number = len(self.nodes)
-        node = Node(number, self.folder / f"node{number}", free_ports(2), self.settings)
+        node = Node(number, self.folder / f"node{number}", (fresh_port(), fresh_port()), self.settings)
         self.nodes.append(node)
         return node
 
@@ -125,7 +112,9 @@ class Cluster:
                 self.enter(node)
             first.relay("cluster", "begin")
         for node in self.nodes:
-            node.start()
+            node.spawn()
+        for node in self.nodes:
+            node.wait_ready()
         self.wait_settled()
 
     def start_brokers(self) -> None:

@@ -52,8 +52,8 @@ class NatsServer:
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.port = _port()
-        self.monitor = _port()
+        self.port = fresh_port()
+        self.monitor = fresh_port()
         self.log = self.folder / "nats.log"
         self._config = self.folder / "nats.conf"
         self._config.write_text(self._text(routes, place, config, jetstream))
@@ -77,6 +77,12 @@ class NatsServer:
     def url(self) -> str:
         """The URL for clients."""
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def is_running(self) -> bool:
@@ -152,7 +158,7 @@ class NatsCluster:
     """Three servers, or as many as are asked for, that are one cluster."""
 
     def __init__(self, folder: Path, count: int = 3) -> None:
-        routes = [_port() for _ in range(count)]
+        routes = [fresh_port() for _ in range(count)]
         self.servers = [NatsServer(folder, f"nats{place + 1}", routes, place) for place in range(count)]
 
     @property
@@ -177,7 +183,7 @@ class NatsCluster:
 _given: set[int] = set()
 
 
-def _port() -> int:
+def fresh_port() -> int:
     """Return a free port that none of this process's servers was given."""
     while (port := free_port()) in _given or not _is_free(port):
         time.sleep(0.0001)
