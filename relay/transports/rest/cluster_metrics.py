@@ -1,4 +1,4 @@
-"""The figures of a cluster in `/metrics`, as its leader sees the nodes; without values on a server that is in none."""
+"""The figures of a cluster in `/metrics`, as its leader sees the nodes; no values on a server that is in none."""
 
 from __future__ import annotations
 
