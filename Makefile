@@ -55,8 +55,9 @@ bench-peers: $(VENV)/.installed-dev ## Measure relay and other servers in one ru
 	npm install --silent --no-audit --no-fund --no-package-lock --prefix benchmarks/peers
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
-bench-cluster: $(VENV)/.installed-dev ## Measure what a cluster costs beside one process, three minutes
+bench-cluster: $(VENV)/.installed-dev ## Measure what a cluster costs beside one process, and how a node joins it, four minutes
 	$(BIN)/python -m benchmarks.cluster $(ARGS)
+	$(BIN)/python -m benchmarks.joining
 
 # What fails or is not installed is left out, and the page says so.
 results: $(VENV)/.installed-dev ## Measure everything, twenty minutes on a quiet machine, and write benchmarks/RESULTS.md and its plots

@@ -102,10 +102,18 @@ class Cluster:
         self.nodes.append(node)
         return node
 
-    def begin(self, users: Iterable[str]) -> None:
-        """Make the users, begin the cluster at the first node, and start all."""
+    def begin(self, users: Iterable[str], fill: Callable[[Node, str], None] | None = None) -> None:
+        """Make the users, begin the cluster at the first node, and start all.
+
+        Args:
+            fill: called with the first node, while it is one by itself, and the token of the first user.
+        """
         first = self.nodes[0]
         self.tokens = first.import_users(users)
+        if fill is not None:
+            first.start()
+            fill(first, next(iter(self.tokens.values())))
+            first.stop()
         if self.brokers:
             self.start_brokers()
             for node in self.nodes:
