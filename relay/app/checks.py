@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from relay.app.control_client import control_path
+from relay.cluster.nats_client import MissingExtra, check_extra
+from relay.cluster.port import Address
+from relay.cluster.ports import node_contexts
 from relay.engine.discovery import bundled_directory, in_directory
 from relay.engine.loader import no_types
 from relay.engine.registry import Registry
+from relay.protocol.errors import said
 from relay.settings import Settings
 from relay.settings.environment import overlooked
 from relay.settings.problems import did_you_mean
+from relay.storage.changesets import NotSupported, check_supported
 from relay.storage.database import path_problem
 from relay.transports.listening import listening_problem
 from relay.transports.tls import TlsProblem, tls_context, tls_warning
@@ -38,6 +43,32 @@ def problems(settings: Settings, registry: Registry) -> Iterator[tuple[str, str]
         yield "", f"[plugins] {broken}"
     if not registry.types:
         yield "enabled", no_types()
+    if settings.cluster.name:
+        yield from _cluster_problems(settings)
+
+
+def _cluster_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what would keep a node of a cluster from running."""
+    try:
+        check_supported()
+        check_extra()
+    except (NotSupported, MissingExtra) as fault:
+        yield "name", f"[cluster] name: {said(fault)}"
+    try:
+        node_contexts(settings.cluster)
+    except TlsProblem as fault:
+        yield "node_tls_certificate", said(fault)
+    key = "listen" if settings.cluster.listen else "address"
+    address = Address.parse(settings.cluster.listen or settings.cluster.address)
+    if problem := listening_problem(address.host, address.port, may_be_taken=True):
+        reason = problem.partition(";")[0]
+        yield (
+            key,
+            (
+                f"[cluster] {key}: {reason}; [cluster] listen says where this node listens for the others, as"
+                f" 0.0.0.0:{address.port}"
+            ),
+        )
 
 
 def warnings(settings: Settings, registry: Registry) -> Iterator[str]:

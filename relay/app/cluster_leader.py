@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,7 +24,7 @@ from relay.cluster.leading import Leader
 from relay.cluster.port import NodePort, Purpose
 from relay.cluster.replication import LeaderLog
 from relay.cluster.roles import Term
-from relay.cluster.stream import Bus, Stream
+from relay.cluster.stream import Bus, Stream, Unreachable
 from relay.engine.engine import Engine
 from relay.engine.loader import no_types
 from relay.engine.opening import open_engine
@@ -196,6 +196,7 @@ class LeadersRole:
             self._entrance.open(door.serve, connections)
             try:
                 connections.start_soon(_until_deposed, leader, leading.fallen)
+                connections.start_soon(_bring_to_settings, self._stream)
                 await self._greet(engine)
                 await _first(self._stop.wait, leading.fallen.wait)
             finally:
@@ -237,6 +238,12 @@ async def _until_deposed(leader: Leader, fallen: Fallen) -> None:
             await leader.run()
     except Deposed as error:
         fallen.tell(error)
+
+
+async def _bring_to_settings(stream: Stream) -> None:
+    """Give a stream that is there already the copies and the time to keep that the settings say."""
+    with suppress(Unreachable):  # then a later term does
+        await stream.create()
 
 
 async def _first(*waits: Callable[[], Awaitable[object]]) -> None:

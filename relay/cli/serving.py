@@ -68,8 +68,12 @@ def run_server(
         sys.stdout.reconfigure(line_buffering=True)  # a program that waits for the line may read it from a pipe
     as_json = settings.log.format == "json"
     run = server.serve
+    mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
     if settings.cluster.name:
         from relay.app.cluster_node import serve_node as run
+        from relay.cluster.nats_client import MissingExtra
+
+        mendable |= MissingExtra
     try:
         trio.run(partial(run, settings, tell, background=background, first_steps=first_steps))
     except KeyboardInterrupt:
@@ -79,7 +83,6 @@ def run_server(
         # Only errors that an administrator can correct are put into a sentence; relay's own keep their traceback.
         # When the database is gone, much else fails, which says nothing more.
         said = next((one for one in faults if isinstance(one, StorageBroken)), faults[0])
-        mendable = StorageError | ControlError | CannotListen | NothingToServe | TlsProblem | OSError
         if isinstance(said, StorageBroken) or (len(faults) == 1 and isinstance(said, mendable)):
             if as_json:  # every line on standard error is JSON then
                 logging.getLogger("relay").critical("%s", said)

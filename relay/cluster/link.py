@@ -29,6 +29,10 @@ MOST_HELD: Final = 256 << 20
 _READ_BYTES: Final = 256 << 10
 _PIECE_BYTES: Final = 1 << 20
 _BEATS_PER_SILENCE: Final = 4
+_SHORT_BYTES: Final = 4096
+"""Up to here bytes are looked for among all that go out together; longer ones are compared with the newest."""
+
+_NO_LANES: Final[list[int]] = []
 DELIVERIES_BETWEEN_PAUSES: Final = 500
 """After so many the task that takes what comes lets others run."""
 
@@ -81,9 +85,12 @@ class Link:
         self._waiting: list[bytes] = []
         self._size = 0
         """Bytes that wait, and those that are being sent."""
-        self._shared: bytes | None = None
-        """The newest bytes; the same may be for other lanes as well."""
-        self._lanes: list[int] = []
+        self._groups: list[tuple[bytes, list[int]]] = []
+        """Bytes that were put in last, and the lanes that they are for; each lane is named once."""
+        self._named: set[int] = set()
+        self._newest: tuple[bytes | None, list[int]] = (None, [])
+        self._short: dict[bytes, list[int]] = {}
+        """Those of the groups that are short, to be found again behind others."""
         self._busy = False
         self._filled = Wakeup()
         self._room: trio.Event | None = None
@@ -114,14 +121,17 @@ class Link:
 
     def put_data(self, lane: int, data: bytes) -> None:
         """Send bytes of a lane, soon; they are not empty, and no more than a window."""
-        if data == self._shared and len(self._lanes) < MOST_AT_ONCE:
-            self._lanes.append(lane)
-            self._size += 4
-        else:
-            self._end_shared()
-            self._shared = data
-            self._lanes.append(lane)
-            self._size += HEAD_BYTES + len(data)
+        # As no lane is named twice, it does not matter in which order the groups go out.
+        if lane in self._named:
+            self._end_groups()
+        self._named.add(lane)
+        newest, lanes = self._newest
+        if data != newest:
+            lanes = self._short.get(data, _NO_LANES) if len(data) <= _SHORT_BYTES else _NO_LANES
+        if not 0 < len(lanes) < MOST_AT_ONCE:
+            lanes = self._add_group(data)
+        lanes.append(lane)
+        self._size += 4
         if not self._busy:
             self._busy = True
             self._filled.set()
@@ -130,7 +140,7 @@ class Link:
         """Send a frame, soon; on a link that is over nothing happens."""
         if self.broken:
             return
-        self._end_shared()
+        self._end_groups()
         self._waiting.append(made)
         self._size += len(made)
         self._figures[1] += 1
@@ -138,17 +148,28 @@ class Link:
             self._busy = True
             self._filled.set()
 
-    def _end_shared(self) -> None:
-        """Make a frame of the newest bytes and their lanes."""
-        data, lanes = self._shared, self._lanes
-        if data is None:
+    def _add_group(self, data: bytes) -> list[int]:
+        lanes: list[int] = []
+        self._groups.append((data, lanes))
+        self._newest = (data, lanes)
+        if len(data) <= _SHORT_BYTES:
+            self._short[data] = lanes
+        self._size += HEAD_BYTES + len(data)
+        return lanes
+
+    def _end_groups(self) -> None:
+        """Make a frame of each group."""
+        if not self._groups:
             return
-        self._waiting += (data_head(lanes, len(data)), data)
-        self._figures[1] += 1
-        if len(lanes) > 1:
-            self._figures[4] += len(lanes)
-        self._shared = None
-        lanes.clear()
+        for data, lanes in self._groups:
+            self._waiting += (data_head(lanes, len(data)), data)
+            if len(lanes) > 1:
+                self._figures[4] += len(lanes)
+        self._figures[1] += len(self._groups)
+        self._groups.clear()
+        self._named.clear()
+        self._short.clear()
+        self._newest = (None, [])
 
     async def flush(self) -> None:
         """Return once all that was put in was given to the kernel, or the link is over."""
@@ -161,7 +182,7 @@ class Link:
         while True:
             await self._filled.wait()
             while self._size:
-                self._end_shared()
+                self._end_groups()
                 data = b"".join(self._waiting)
                 self._waiting.clear()
                 self._size = len(data)

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 from relay.cluster.nats_bus import NatsBus
 from relay.cluster.nats_client import Connection
-from relay.cluster.nats_stream import APPEND_SECONDS, JetStream
+from relay.cluster.nats_stream import ANSWER_SECONDS, JetStream
 from relay.cluster.stream import Bus, Stream
 from relay.settings.cluster import ClusterSettings
 
 
 @asynccontextmanager
 async def connect(
-    settings: ClusterSettings, *, append_seconds: float = APPEND_SECONDS
+    settings: ClusterSettings, *, append_seconds: float = ANSWER_SECONDS
 ) -> AsyncIterator[tuple[Stream, Bus]]:
     """Give a cluster's stream and its bus, as long as this lasts.
 
@@ -22,7 +22,7 @@ async def connect(
     `Unreachable`, and what is sent by the bus is lost, until one does: a node starts while NATS is away.
 
     Args:
-        append_seconds: how long NATS may take for an entry until its fate is said to be unknown.
+        append_seconds: how long NATS may take for an entry until its fate is said to be unknown, or for an answer.
 
     Raises:
         MissingExtra: nats-py is not installed.

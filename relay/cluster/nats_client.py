@@ -333,6 +333,15 @@ class _Listener:
         )
 
 
+def check_extra() -> None:
+    """Check that nats-py is installed.
+
+    Raises:
+        MissingExtra: it is not.
+    """
+    _client_class()
+
+
 def _client_class() -> Any:
     """Return nats-py's class of clients.
 

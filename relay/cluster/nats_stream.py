@@ -22,14 +22,13 @@ from relay.settings.cluster import ClusterSettings
 
 _log: Final = logging.getLogger("relay.cluster")
 
-APPEND_SECONDS: Final = 2.0
-"""How long an entry of the stream may have no answer."""
+ANSWER_SECONDS: Final = 2.0
+"""How long an entry that is appended, or a question about the stream, may have no answer."""
 
 _TRY_SECONDS: Final = 0.5
 """After so long without an answer the same is sent again; NATS knows it by its id."""
 
 _PAUSE_SECONDS: Final = 0.05
-_TRIES: Final = 4
 _MAKE_SECONDS: Final = 10.0
 _HEADER_BYTES: Final = 512
 _DUPLICATES_SECONDS: Final = 10
@@ -40,14 +39,16 @@ _SECOND: Final = 1_000_000_000
 
 
 class JetStream:
-    """A cluster's stream (`relay.cluster.stream.Stream`)."""
+    """A cluster's stream (`relay.cluster.stream.Stream`).
 
-    def __init__(
-        self, connection: Connection, settings: ClusterSettings, append_seconds: float = APPEND_SECONDS
-    ) -> None:
+    Args:
+        seconds: how long an entry that is appended, or a question, may have no answer.
+    """
+
+    def __init__(self, connection: Connection, settings: ClusterSettings, seconds: float = ANSWER_SECONDS) -> None:
         self._connection = connection
         self._settings = settings
-        self._append_seconds = append_seconds
+        self._seconds = seconds
         self._name = f"relay-{settings.name}"
         self._subject = f"relay.{settings.name}.stream"
 
@@ -108,7 +109,7 @@ class JetStream:
     async def _append_one(self, part: bytes, expected: int, headers: dict[str, str]) -> None:
         """Append an entry; it is sent again until its fate is known, or its time is over."""
         clock = asyncio.get_running_loop().time
-        deadline, why = clock() + self._append_seconds, ""
+        deadline, why = clock() + self._seconds, ""
         if not self._connection.up:
             raise Unreachable(self._connection.away)
         while (left := deadline - clock()) > 0:
@@ -122,7 +123,7 @@ class JetStream:
             except Unreachable as error:
                 why = str(error)
             await asyncio.sleep(_PAUSE_SECONDS)
-        raise Unreachable(f"the stream did not take it within {self._append_seconds:g} s: {why}")
+        raise Unreachable(f"the stream did not take it within {self._seconds:g} s: {why}")
 
     async def _is_there(self, answer: Answer, part: bytes, place: int) -> bool:
         """Tell whether an entry has its place; False where that is not known yet.
@@ -153,11 +154,11 @@ class JetStream:
 
     async def _look(self) -> Answer:
         """Return the stream's state and configuration; it is asked again, as without a leader nobody answers."""
-        for _ in range(_TRIES - 1):
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._seconds - _TRY_SECONDS
+        while clock() < deadline and self._connection.up:
             with suppress(Unreachable):
                 return _checked(await self._ask("STREAM.INFO", {}, _TRY_SECONDS))
-            if not self._connection.up:
-                break
             await asyncio.sleep(_PAUSE_SECONDS)
         return _checked(await self._ask("STREAM.INFO", {}, _TRY_SECONDS))
 

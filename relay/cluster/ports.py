@@ -25,7 +25,10 @@ async def open_node_listeners(settings: ClusterSettings) -> list[trio.SocketList
         return await trio.open_tcp_listeners(port, host=host)
     except (OSError, ValueError) as error:
         key = "listen" if settings.listen else "address"
-        raise CannotListen(f"[cluster] {key}: cannot listen on {place} for other nodes: {said(error)}") from error
+        raise CannotListen(
+            f"[cluster] {key}: cannot listen on {place} for other nodes: {said(error)}; [cluster] listen names an"
+            " address of this machine"
+        ) from error
 
 
 def node_contexts(settings: ClusterSettings) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:

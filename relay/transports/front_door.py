@@ -95,6 +95,7 @@ class FrontDoor(Reception):
         self._make_session = make_session
         self._per_address: dict[str, int] = {}
         self.websockets: set[WebSocket] = set()
+        self._with_files = 0
         engine.live.certificate_ends = None if certificate is None else certificate.ends
         self._doubted: set[str] = set()
         engine.live.watch(self._prepare)
@@ -135,7 +136,7 @@ class FrontDoor(Reception):
         held = self._per_address.get(address, 0)
         if settings.limits.connections_per_address and held >= settings.limits.connections_per_address:
             raise BadHead(503, "too many connections from this address", "Retry-After: 10")
-        if not self._lobby.may_upgrade(len(self.websockets)):
+        if guest.has_file and not self._lobby.may_upgrade(self._with_files):
             raise full()
         self._per_address[address] = held + 1
         nearest, peer.address = peer.address, address
@@ -198,6 +199,7 @@ class FrontDoor(Reception):
             session = self._make_session(self._engine, self._heartbeat, peer, nursery, greeting)
             guest.upgrade(lambda: session.state is State.GREETING)
             self.websockets.add(session.socket)
+            self._with_files += guest.has_file
             try:
                 session.socket.direct(switching_protocols(head))
                 peer.unread(head.rest)
@@ -205,6 +207,7 @@ class FrontDoor(Reception):
                 await session.run()
             finally:
                 self.websockets.discard(session.socket)
+                self._with_files -= guest.has_file
 
     def _greeting(self, peer: PeerStream, head: Head, guest: Guest, nearest: str) -> Greeting:
         bearer = head.headers.get("authorization", "")

@@ -94,6 +94,11 @@ class Guest:
         self.upgraded = False
         self.gone = False
 
+    @property
+    def has_file(self) -> bool:
+        """Whether it takes a place of the limit on open files; what another node passes on does not."""
+        return self.source is None or isinstance(self.source, int)
+
     def was_silent(self) -> bool:
         """Tell whether nothing of the peer's lies unread."""
         if self.source is None:
@@ -153,14 +158,14 @@ class Lobby:
                     f"{most} connections from {network} have not said who they are: the ones that have "
                     "waited longest are ended ([limits] strangers_per_address)",
                 )
-        if self._room and self._open >= self._room:
+        guest = Guest(network, source)
+        if guest.has_file and self._room and self._open >= self._room:
             self._log.warn(
                 "room", f"{self._room} connections are open, the most that the limit on files leaves room for"
             )
             if not self._make_room(upgraded=False):
                 return None
-        guest = Guest(network, source)
-        self._open += 1
+        self._open += guest.has_file
         self._guests.setdefault(network, OrderedDict())[guest] = None
         return guest
 
@@ -189,7 +194,7 @@ class Lobby:
         self.known(guest)
         if not guest.gone:
             guest.gone = True
-            self._open -= 1
+            self._open -= guest.has_file
 
     def _make_room(self, *, upgraded: bool) -> bool:
         """End the connection of a guest, of the network that has most of them."""

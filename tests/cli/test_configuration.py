@@ -428,3 +428,16 @@ def test_the_server_says_at_its_start_which_variables_it_does_not_read(run: Run,
         timeout=30,
     )
     assert "RELAY_SERVER_PORT is not read; did you mean RELAY_SERVER__PORT?" in done.stderr
+
+
+def test_what_keeps_a_node_of_a_cluster_from_running_is_told(run: Run, folder: Path) -> None:
+    write(
+        folder / "relay.toml",
+        '[cluster]\nname = "team"\nnode = "first"\nservers = ["nats://127.0.0.1:4222"]\naddress = "192.0.2.7:8485"\n'
+        'node_tls_certificate = "a.pem"\nnode_tls_key = "b.pem"\nnode_tls_ca = "c.pem"\n',
+    )
+    done = run("config", "check", ok=False)
+    assert done.exit_code == 1
+    assert "relay.toml:5: [cluster] address: cannot listen on 192.0.2.7:8485: " in done.output
+    assert "[cluster] listen says where this node listens for the others, as 0.0.0.0:8485\n" in done.output
+    assert "relay.toml:6: [cluster] node_tls_…: the certificate, key or ca cannot be used: " in done.output

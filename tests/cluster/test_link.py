@@ -202,6 +202,25 @@ async def test_the_same_bytes_for_many_go_over_the_link_once() -> None:
         assert after.bytes_out - before.bytes_out < 700 + 50 * 4 + 50 * 20
 
 
+async def test_bytes_for_two_groups_in_turn_go_over_the_link_once_each() -> None:
+    async with joined() as both:
+        clients = [await both.dial() for _ in range(20)]
+        before = both.server.statistics()["second"]
+        for number, lane in enumerate(both.lanes):
+            lane.write_now(b"to the even" if number % 2 == 0 else b"to the odd")
+        both.lanes[3].write_now(b", and to the even")
+        both.lanes[3].write_now(b"to the even")
+        both.lanes[3].write_now(b"to the odd")
+        await trio.testing.wait_all_tasks_blocked()
+        for number, client in enumerate(clients):
+            expected = b"to the even" if number % 2 == 0 else b"to the odd"
+            more = b", and to the evento the evento the odd" if number == 3 else b""
+            assert await client.receive_some(1000) == expected + more
+        after = both.server.statistics()["second"]
+        assert after.frames_out - before.frames_out == 5
+        assert after.shared - before.shared == 20
+
+
 async def test_the_same_bytes_twice_for_one_come_twice() -> None:
     async with joined() as both:
         client = await both.dial()

@@ -60,7 +60,11 @@ def test_every_close_code_is_documented_with_its_reason() -> None:
 
 
 def test_every_refusal_of_an_upgrade_is_documented() -> None:
-    source = read("relay/transports/head.py") + read("relay/transports/front_door.py") + read("relay/transports/reception.py")
+    source = (
+        read("relay/transports/head.py")
+        + read("relay/transports/front_door.py")
+        + read("relay/transports/reception.py")
+    )
     raised = set(re.findall(r"BadHead\((\d{3})", source))
     assert {row[0] for row in rows(read("docs/reference/errors.md"), "Refusals of the upgrade")} == raised
 

@@ -186,3 +186,19 @@ async def test_whose_bytes_were_not_read_yet_stays() -> None:
         await trio.sleep(5)
         entered(hall)
         assert said.scope.cancel_called
+
+
+async def test_what_another_node_passes_on_takes_no_place_of_the_limit_on_files() -> None:
+    class Lane:
+        def has_unread(self) -> bool:
+            return False
+
+    hall = lobby(room=1)
+    passed_on = [hall.enter("10.0.0.1", Lane()) for _ in range(5)]
+    assert all(guest is not None and not guest.has_file for guest in passed_on)
+    own = hall.enter("10.0.0.2", 7)
+    assert own is not None
+    for guest in (*passed_on, own):
+        assert guest is not None
+        hall.leave(guest)
+    assert hall.enter("10.0.0.2", 7) is not None

@@ -31,6 +31,7 @@ from relay.storage.aggregates import upper_end
 from relay.storage.errors import StorageError
 from relay.storage.sizes import FileSizes, file_sizes
 from relay.transports.rest.access import caller_address, forwarded_for
+from relay.transports.rest.cluster_metrics import cluster_metrics
 
 blueprint = Blueprint("metrics", __name__)
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -143,6 +144,7 @@ class _Figures(Collector):
         yield from _backups(self._engine)
         yield from _required(self._engine)
         yield from _certificate(self._engine)
+        yield from cluster_metrics(self._engine.cluster)
 
     def _connections(self) -> Iterator[Metric]:
         engine, tally = self._engine, self._engine.tally

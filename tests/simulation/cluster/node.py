@@ -170,12 +170,13 @@ class Node:
 
     def follower(self, *args: Any, **named: Any) -> Follower:
         """Make what follows, on this node's disk and by its dice."""
-        may_lead = named.pop("may_lead")
+        may_lead = named["may_lead"]
 
         def may() -> bool:
             return may_lead() and not self._cluster.ending
 
-        return _Watched(self._cluster, *args, **named, may_lead=may, run=self.disk.run, chance=self._rng.random)
+        own = {"may_lead": may, "run": self.disk.run, "chance": self._rng.random}
+        return _Watched(self._cluster, *args, **(named | own))
 
     async def _copy(self, beat: Beat) -> None:
         """Take the leader's database in place of the own one.
@@ -186,7 +187,7 @@ class Node:
         leader = self._cluster.by_name[beat.node]
         if leader.life is None or not self._cluster.network.linked(self, leader):
             raise CannotCopy("the simulated leader does not answer")
-        wire = self._cluster.network.wire(f"{self.name} copies {leader.name}", self, leader)
+        wire = self._cluster.network.wire_for_copy(self, leader)
         leader.life.nursery.start_soon(leader.send_copy, wire.server, self.name)
         try:
             async with wire.device:

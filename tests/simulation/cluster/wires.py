@@ -18,6 +18,18 @@ _HELD = 6.0
 _LOOKS = 0.2
 
 
+class _Sizes(Trace):
+    """A trace that leaves out what is sent: a database's bytes have in them when its tables were really made."""
+
+    def __init__(self, trace: Trace) -> None:
+        super().__init__()
+        self._trace = trace
+
+    def note(self, what: str, data: bytes = b"") -> None:
+        """Add something that happened now."""
+        self._trace.note(f"{what} {len(data)}")
+
+
 class _ServedEnd(End):
     """The leader's end of a connection; nothing passes while a process on the way is stopped."""
 
@@ -143,14 +155,17 @@ class ClusterNetwork(Network):
         if leader is None or leader.life is None:
             self.homes[device] = at + 1
             raise ConnectionRefusedError("connection refused")
-        self.wires[device] = wire = self.wire(device, node, leader)
+        self.wires[device] = wire = self._wire(device, node, leader, self._trace)
         leader.life.accept(wire.server)
         return wire.device
 
-    def wire(self, name: str, entry: Node, leader: Node) -> NodeWire:
-        """Make a connection."""
+    def wire_for_copy(self, node: Node, leader: Node) -> NodeWire:
+        """Make a connection on which a node takes the leader's database."""
+        return self._wire(f"{node.name} copies", node, leader, _Sizes(self._trace))
+
+    def _wire(self, name: str, entry: Node, leader: Node, trace: Trace) -> NodeWire:
         self._count += 1
-        wire = NodeWire(f"{name}/{self._count}", self._rng, self._trace, self.slowness, entry, leader)
+        wire = NodeWire(f"{name}/{self._count}", self._rng, trace, self.slowness, entry, leader)
         self._open = [one for one in self._open if not (one.device.closed and one.server.closed)]
         self._open.append(wire)
         return wire

@@ -15,6 +15,7 @@ import trio
 
 from relay import __version__
 from relay.storage import accounts
+from tests.cluster.office import FixedOffice
 from tests.transports.rest.world import World, open_world
 
 METRICS = "/metrics"
@@ -170,3 +171,17 @@ async def test_how_long_requests_take_is_told_by_route_and_never_by_path(tmp_pat
     assert value(text, f'{name}_count{{method="",route="",status="4xx"}}') == 3
     assert "secret" not in text
     assert "BREW" not in text
+
+
+async def test_a_clusters_nodes_are_told_by_its_leader(tmp_path: Path):
+    async with open_world(tmp_path) as world:
+        assert re.search(r"^relay_cluster_\w+", await scraped(world), re.MULTILINE) is None
+        world.engine.cluster = FixedOffice(world.engine.runner)
+        text = await scraped(world)
+    told = {
+        "relay_cluster_term": 3,
+        'relay_cluster_leader{node="first"}': 1,
+        'relay_cluster_leader{node="second"}': 0,
+        'relay_cluster_connections{node="second"}': 7,
+    }
+    assert {series: value(text, series) for series in told} == told
