@@ -184,6 +184,7 @@ class LeadersRole:
         """Serve clients and nodes until the term is over, or this node is told to stop."""
         engine, door, lease = leading.engine, leading.serving.door, self._settings.cluster.lease_seconds
         leader = Leader(leading.log, self._stream, self._bus, engine.runner, lease, beat)
+        engine.leads = leader.leads
         links, copies = LinkServer(door.serve, lease), Copies(Path(self._settings.storage.path))
 
         async def send_copy(stream: trio.abc.Stream, node: str) -> None:

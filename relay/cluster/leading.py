@@ -59,6 +59,16 @@ class Leader:
                 if beat is not None and beat.term > self._log.position.term:
                     self._look.set()
 
+    async def leads(self) -> bool:
+        """Tell whether this node has written all that is in the stream; False where that does not answer."""
+        try:
+            found = await self._is_behind()
+        except (Unreachable, NoStream):
+            return False
+        if found:
+            self._look.set()
+        return not found
+
     async def _check(self) -> None:
         """Compare the stream's end with what this node has written.
 
@@ -66,13 +76,17 @@ class Leader:
             Deposed: somebody else has written to the stream.
         """
         try:
-            last = await self._stream.last()
+            found = await self._is_behind()
         except (Unreachable, NoStream):
-            return  # nobody else can write either; commits say so themselves
+            return  # commits say so themselves, and nobody here is told what is not in the stream
+        if found:
+            raise self._log.fall()
+
+    async def _is_behind(self) -> bool:
+        last = await self._stream.last()
         if last <= self._log.position.sequence:
-            return
+            return False
         found: list[bool] = []
         # Between two transactions: one that is open may have appended what was seen.
         await self._runner.between(lambda: found.append(last > self._log.position.sequence))
-        if found[0]:
-            raise self._log.fall()
+        return found[0]

@@ -86,6 +86,7 @@ class Engine:
         began: when the engine was made, in monotonic seconds.
         drain: whether the server is ending.
         cluster: what knows the other nodes; None for a server that is in no cluster.
+        leads: tells whether nobody else writes to this database's log by now; a server alone knows that.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Engine:
         self.began = trio.current_time()
         self.epoch = epoch
         self.cluster: ClusterOffice | None = None
+        self.leads: Callable[[], Awaitable[bool]] = _alone
         self.drain = Drain(registry.rules.shields.end_at)
         self.schedules = Schedules(registry.parts, runner, now, settings.plugins.scheduled_jobs)
         self.plugin_tasks = PluginTasks(registry.parts, self.server_of, self.schedules)
@@ -355,3 +357,7 @@ class Engine:
             "presence": self.presence.run,
             "last seen": self.presence.last_seen.run,
         }
+
+
+async def _alone() -> bool:
+    return True

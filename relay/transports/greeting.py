@@ -95,7 +95,7 @@ class Greeting:
         """Note that the device is here; return its session id and the plan of its replay up to position `until`.
 
         Raises:
-            Disconnect: 4503 for a revoked session.
+            Disconnect: 4503 for a revoked session; 4404 for a cursor that the cluster's next leader has given out.
         """
         engine, hello, user_id = self._engine, self._hello, identity.user_id
         assert hello is not None  # noqa: S101 - it was identified
@@ -107,6 +107,9 @@ class Greeting:
         # A plan of few conversations takes less time than handing it to a reader's thread does.
         inline = await engine.runner.read(lambda database: few_conversations(database, user_id), inline=True)
         device, plan = await engine.runner.read(read, inline=inline)
+        ahead = hello.cursor is not None and hello.cursor > until and hello.epoch in (None, engine.epoch)
+        if ahead and not await engine.leads():
+            raise Disconnect(CloseCode.DRAINING, "another node leads; retry_after=1")
         return await attach_device(engine, identity, client_id, device, self._agent), plan
 
     def start(self, plan: Resumption) -> Start:

@@ -43,6 +43,26 @@ async def test_a_disabled_account_is_closed_and_stays_out(world: World) -> None:
     assert refused.value.code == 4502
 
 
+@pytest.mark.world("alice", "bob")
+async def test_a_cursor_ahead_is_not_set_back_by_who_may_no_longer_lead(world: World) -> None:
+    leads = False
+
+    async def ask() -> bool:
+        await trio.lowlevel.checkpoint()
+        return leads
+
+    world.engine.leads = ask
+    await world.talk("bob", "alice", 3)
+    assert (await world.connect("alice", cursor=3)).ready["resumed"]
+    for epoch in ({}, {"epoch": world.engine.epoch}):
+        with pytest.raises(Closed) as refused:
+            await world.connect("alice", cursor=4, **epoch)
+        assert refused.value.code == 4404
+    assert not (await world.connect("alice", cursor=4, epoch="another")).ready["resumed"]
+    leads = True  # the database was set back, and nobody else has more of it
+    assert not (await world.connect("alice", cursor=4)).ready["resumed"]
+
+
 @pytest.mark.world
 async def test_a_wrong_token_is_refused(world: World) -> None:
     with pytest.raises(Closed) as refused:

@@ -180,8 +180,16 @@ class Cluster:
         found = {node.name: self._position(node) for node in self.nodes}
         self._tell("catches up", f"the newest record ends at {self.watch.end}, and the nodes are at {found}")
 
+    def purge(self, kept: int) -> int:
+        """Keep the stream's newest entries, and those that no node has, as a stream is kept longer than outages last.
+
+        Returns how many are gone by now.
+        """
+        has = max(self._position(node) for node in self.nodes)
+        return self.broker.purge(max(kept, len(self.broker.entries) - has))
+
     def _position(self, node: Node) -> int:
-        with closing(sqlite3.connect(node.disk.database)) as connection:
+        with closing(sqlite3.connect(f"file:{node.disk.database}?mode=ro", uri=True)) as connection:
             position = read_position(connection)
         return -1 if position is None else position.sequence
 

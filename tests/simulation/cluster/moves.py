@@ -166,4 +166,4 @@ class ClusterMoves(Moves):
 
     async def purge(self, step: Step) -> str:
         kept = (0, 1, 3, 10, 30)[step.a % 5]
-        return f"the stream keeps {kept} entries: {self._run.server.broker.purge(kept)} are gone"
+        return f"the stream keeps {kept} entries and what no node has: {self._run.server.purge(kept)} are gone"

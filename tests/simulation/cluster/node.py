@@ -259,7 +259,9 @@ class Node:
             def about() -> Beat:
                 return Beat(self.name, term.position.term, log.position.number)
 
-            nursery.start_soon(Leader(log, self.stream, self._bus, engine.runner, LEASE, about).run)
+            leader = Leader(log, self.stream, self._bus, engine.runner, LEASE, about)
+            engine.leads = leader.leads
+            nursery.start_soon(leader.run)
             self.life = life
             self._cluster.begins(life, term.position.term)
             try:
