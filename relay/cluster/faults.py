@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import trio
+
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Raise a fault as it is, where a nursery in the block has a group of this one only; several stay a group."""
+    """Raise a fault as it is, where a nursery in the block has a group of this one only; several stay a group.
+
+    Cancellations beside it do not count: the next checkpoint raises them again.
+    """
     try:
         yield
     except BaseExceptionGroup as group:
-        leaves = list(_leaves(group))
-        if len({(type(leaf), str(leaf)) for leaf in leaves}) > 1:
+        faults = [leaf for leaf in _leaves(group) if not isinstance(leaf, trio.Cancelled)]
+        if len({(type(fault), str(fault)) for fault in faults}) != 1:
             raise
-        raise leaves[0] from leaves[0].__cause__
+        raise faults[0] from faults[0].__cause__
 
 
 def _leaves(fault: BaseException) -> Iterator[BaseException]:

@@ -26,7 +26,7 @@ import trio
 
 from tests.cluster.crowd import Crowd, Ledger
 from tests.cluster.faults import ALONE, FAULTS, KILLED, OTHERS, Broken, Stage
-from tests.cluster.nodes import Cluster
+from tests.cluster.nodes import LEASE, Cluster
 from tests.cluster.promises import broken_by_devices, broken_in_file, count_rows, different
 from tests.cluster.servers import PATH
 from tests.cluster.streams import broken_in_stream, read_stream
@@ -147,7 +147,9 @@ class Campaign:
         return "\n".join(lines)
 
 
-def run(faults: Sequence[str], seed: int, *, alone: bool = False, keep: Path | None = None) -> None:
+def run(
+    faults: Sequence[str], seed: int, lease: float = LEASE, *, alone: bool = False, keep: Path | None = None
+) -> None:
     """Run a campaign in a folder of its own.
 
     Args:
@@ -159,6 +161,7 @@ def run(faults: Sequence[str], seed: int, *, alone: bool = False, keep: Path | N
     with contextlib.ExitStack() as stack:
         folder = keep or stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-cluster-"))
         campaign = Campaign(Path(folder), seed, alone=alone)
+        campaign.cluster.lease = lease
         try:
             campaign.begin()
             trio.run(campaign.run, faults)
@@ -180,6 +183,7 @@ def main() -> None:
     parser.add_argument("--also", action="append", choices=list(FAULTS), help="do this between, and no other")
     parser.add_argument("--only-kills", action="store_true", help="do nothing between")
     parser.add_argument("--alone", action="store_true", help="one process without a cluster")
+    parser.add_argument("--lease", type=float, default=LEASE, help="seconds")
     parser.add_argument("--keep", type=Path, help="an empty folder for all files; they stay there")
     parser.add_argument("--seed", type=int, default=None)
     given = parser.parse_args()
@@ -191,7 +195,13 @@ def main() -> None:
     possible = ALONE[1:] if given.alone else OTHERS
     others = [] if given.only_kills else given.also or possible
     try:
-        run(list(plan(given.kills, others, random.Random(seed))), seed, alone=given.alone, keep=given.keep)
+        run(
+            list(plan(given.kills, others, random.Random(seed))),
+            seed,
+            given.lease,
+            alone=given.alone,
+            keep=given.keep,
+        )
     except* (Broken, AssertionError) as broken:
         for one in broken.exceptions:
             print(f"BROKEN with --seed {seed}: {one}", file=sys.stderr)

@@ -63,6 +63,7 @@ class Ledger:
         received: by device, in the order in which it came.
         wrong: what a client was told that it must never be told.
         others: edits and reactions that were acknowledged.
+        order: what was acknowledged, in the order of the acks.
     """
 
     devices: Mapping[str, Sequence[str]]
@@ -72,6 +73,7 @@ class Ledger:
     received: dict[str, list[Came]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[str] = field(default_factory=list)
     others: int = 0
+    order: list[str] = field(default_factory=list)
     changed: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
 
     def entitled(self, sent: Sent) -> set[str]:
@@ -82,6 +84,7 @@ class Ledger:
     def note_ack(self, ref: str, acked: Acked) -> None:
         """Note an ack."""
         self.acked[ref] = acked
+        self.order.append(ref)
         self.changed.unpark_all()
 
     def note_message(self, device: str, came: Came) -> None:
@@ -91,10 +94,14 @@ class Ledger:
 
     async def wait_ack_since(self, moment: float) -> float:
         """Wait for the ack of a message that was sent after a moment; return when the first one came."""
+        seen = len(self.order)
+        while seen and self.acked[self.order[seen - 1]].at > moment:
+            seen -= 1
         while True:
-            found = [one.at for ref, one in self.acked.items() if self.sent[ref].at > moment]
-            if found:
-                return min(found)
+            for ref in self.order[seen:]:
+                if self.sent[ref].at > moment:
+                    return self.acked[ref].at
+            seen = len(self.order)
             await self.changed.park()
 
     def waiting(self) -> list[str]:
