@@ -20,7 +20,7 @@ ONE_DOOR = {
     "h11": {"relay/transports/rest/serving.py"},
     "wsproto": {"relay/transports/odd_frames.py", "relay/testing/device.py"},
     "quart": {"relay/transports/rest", "relay/http"},
-    "prometheus_client": {"relay/transports/rest/metrics.py"},
+    "prometheus_client": {"relay/transports/rest/metrics.py", "relay/transports/rest/cluster_metrics.py"},
     "cronsim": {"relay/plugin/schedules.py"},
     "segno": {"relay/http/qr_codes.py"},
     "quart_trio": {"relay/transports/rest"},

@@ -14,7 +14,7 @@ from tests.simulation.cluster.steps import USUAL, WEIGHTS
 from tests.simulation.determinism import HASH_SEED
 from tests.simulation.steps import draw, write
 
-AT_ONCE = 5
+AT_ONCE = 10
 SEEDS = range(0, 20, AT_ONCE)
 
 

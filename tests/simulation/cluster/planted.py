@@ -53,8 +53,10 @@ def _apply_twice() -> Iterator[None]:
         records = list(self._assembler.add(entry.data))
         for record in records:
             self._make(record)
-            place = max(entry.sequence, self.position.sequence)
-            self.position = Position(self.position.cluster, record.number, record.term, record.digest(), place)
+            if record.number > self.position.number:
+                self._firm = self.position = Position(
+                    self.position.cluster, record.number, record.term, record.digest(), entry.sequence
+                )
         self._taken = max(self._taken, entry.sequence)
         return len(records)
 
