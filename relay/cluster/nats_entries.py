@@ -210,12 +210,15 @@ class Entries:
 
     async def _wait(self) -> None:
         """Wait for news; a consumer of which something is asked, and that says nothing, is over."""
-        self._is_heard = False
+        self._is_heard, before = False, self._last
         try:
             async with asyncio.timeout(_SILENT_SECONDS if self._pulled > 0 else None):
                 await self._news.wait()
         except TimeoutError:
+            # One on a server that stood still may give signs of life, and none of what the stream has.
             self._is_over = self._is_over or not self._is_heard
+            if self._last == before and not self._is_over:
+                self._is_over = (await self._look()).state.last_seq > self._last
         self._news.clear()
 
     def _take(self, message: Message) -> None:
