@@ -94,7 +94,7 @@ class Campaign:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.crowd.run)
             for number, fault in enumerate(faults, 1):
-                print(f"{number:>3}  {fault:<24}", end="", flush=True)
+                print(f"{number:>3}  {fault:<30}", end="", flush=True)
                 began = time.monotonic()
                 outage = await self.stage.run(fault)
                 took = f"{time.monotonic() - began:5.1f} s, first ack after {outage:5.2f} s"

@@ -206,6 +206,17 @@ async def brokers_killed(stage: Stage) -> None:
     await stage.until_acked("all NATS servers killed", moment)
 
 
+async def two_killed(stage: Stage) -> None:
+    """Kill the leader and a NATS server in one moment, and start both again."""
+    leader, broker = await stage.leader(), stage.random.choice(stage.cluster.brokers)
+    moment = time.monotonic()
+    await in_thread(broker.kill)
+    await in_thread(leader.kill)
+    await stage.until_acked("leader and NATS server killed", moment)
+    await in_thread(broker.start)
+    await in_thread(leader.start)
+
+
 KILLED: Final = "leader killed"
 STOPPED: Final = "leader stopped"
 
@@ -219,6 +230,7 @@ FAULTS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
     "all nodes killed": all_killed,
     "NATS server killed": broker_killed,
     "all NATS servers killed": brokers_killed,
+    "leader and NATS server killed": two_killed,
 }
 OTHERS: Final = [name for name in FAULTS if name != KILLED]
 ALONE: Final = [KILLED, "leader ended", "all nodes killed", "leader's disk full"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -14,6 +15,7 @@ from tests.cluster.promises import count_rows, different
 from tests.cluster.streams import purge
 from tests.cluster.world import World
 from tests.e2e.restarting import Ledger, run_clients_in_node
+from tests.e2e.wire import Gone
 from tests.e2e.world import Device, unique
 from tests.js.test_node import needs_node
 
@@ -92,6 +94,30 @@ def test_a_node_that_was_away_for_longer_than_the_stream_is_kept_takes_a_new_cop
     world.cluster.wait_settled()
     assert world.device(away, "bob").contents()[-25:] == said
     assert "a copy of the database is fetched" in away.log.read_text()
+    assert_equal(world)
+
+
+def test_a_leader_that_stood_still_for_three_leases_acknowledges_nothing(world: World) -> None:
+    leader, other = world.by_role()[:2]
+    sender, elsewhere = world.device(leader, "alice"), world.device(other, "alice")
+    refs = [unique("deposed") for _ in range(5)]
+    with world.cluster.stopped(leader):
+        for ref in refs:  # what the system keeps for a process that stands still
+            sender.send("bob", ref, id=ref)
+        assert elsewhere.wait_closed() is None  # its way to the leader is cut
+        time.sleep(3 * world.cluster.lease)
+        back = world.device(other, "alice")  # another node leads
+        acks = [back.acked(back.send("bob", ref, id=ref)) for ref in refs]
+    with contextlib.suppress(Gone):
+        while sender.take(PATIENCE)["type"] != "ack":
+            pass
+        pytest.fail("it was acknowledged by a leader that leads no more")
+    assert not any(ack["duplicate"] for ack in acks)
+    world.cluster.wait_settled()
+    for node in (leader, other):
+        reader = world.device(node, "bob")
+        assert reader.contents()[-5:] == refs
+        assert reader.seqs()[-5:] == [ack["seq"] for ack in acks]
     assert_equal(world)
 
 

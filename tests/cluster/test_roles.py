@@ -1,19 +1,22 @@
 """A node's roles, one after the other: a copy where one is needed, following, leading, and following again."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
+from relay.cluster import roles
 from relay.cluster.beats import LEADER, Beat, Heard, encode_beat
+from relay.cluster.faults import ungrouped
 from relay.cluster.records import START, Kind, Record, parts
 from relay.cluster.roles import CannotCopy, Roles, Term
 from relay.storage.cluster import write_position
 from relay.storage.errors import Deposed, StorageError
+from relay.storage.replica import open_replica
 from tests.cluster.memory import MemoryBus, MemoryLog, MemoryStream
 from tests.cluster.test_following import inline
 from tests.cluster.test_replicating import BEGIN, make
@@ -124,6 +127,36 @@ async def test_a_node_that_cannot_lead_leaves_it_to_others(
     assert [term.position.term for term in node.terms] == [1, 2]
     assert trio.current_time() >= 30
     assert "this node cannot lead: cannot open the database; for 30 s it leaves it to others" in caplog.text
+
+
+@pytest.mark.parametrize("fails", ["once it has followed", "from its start on"])
+async def test_a_disk_that_fails_ends_a_node_at_its_start_alone(
+    path: Path,
+    fails: str,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node(with_database(path), MemoryLog())
+    node.ends = [Deposed("the commit failed")]
+    left = [3]
+
+    @contextmanager
+    def failing(path: Path, durability: str) -> Iterator[tuple[sqlite3.Connection, int]]:
+        if left[0] and (node.terms or fails == "from its start on"):
+            left[0] -= 1
+            raise StorageError("cannot use the database: disk I/O error") from sqlite3.OperationalError()
+        with open_replica(path, durability) as opened:
+            yield opened
+
+    monkeypatch.setattr(roles, "open_replica", failing)
+    if fails == "from its start on":
+        with pytest.raises(StorageError, match="disk I/O error"), ungrouped():
+            await node.run()
+        return
+    await node.run()
+    assert [term.position.term for term in node.terms] == [1, 2]
+    assert caplog.text.count("cannot use the database: disk I/O error; this node tries again in 1 s") == 3
 
 
 async def test_a_new_node_takes_a_copy_of_whoever_leads(
