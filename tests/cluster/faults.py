@@ -206,6 +206,29 @@ async def brokers_killed(stage: Stage) -> None:
     await stage.until_acked("all NATS servers killed", moment)
 
 
+async def broker_stopped(stage: Stage) -> None:
+    """Have a NATS server stand still for a while: its connections stay, and nothing answers."""
+    broker, moment = stage.random.choice(stage.cluster.brokers), time.monotonic()
+    broker.stop()
+    try:
+        await stage.until_acked("NATS server stopped", moment)
+        await trio.sleep(max(0.0, moment + 5 * stage.cluster.lease - time.monotonic()))
+        await stage.until_acked("", time.monotonic())
+    finally:
+        broker.resume()
+
+
+async def brokers_stopped(stage: Stage) -> None:
+    """Have all NATS servers stand still for some leases; what was sent to them is taken afterwards."""
+    for broker in stage.cluster.brokers:
+        broker.stop()
+    await trio.sleep(stage.random.uniform(0.5, 4) * stage.cluster.lease)
+    moment = time.monotonic()
+    for broker in stage.cluster.brokers:
+        broker.resume()
+    await stage.until_acked("all NATS servers stopped", moment)
+
+
 async def two_killed(stage: Stage) -> None:
     """Kill the leader and a NATS server in one moment, and start both again."""
     leader, broker = await stage.leader(), stage.random.choice(stage.cluster.brokers)
@@ -230,6 +253,8 @@ FAULTS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
     "all nodes killed": all_killed,
     "NATS server killed": broker_killed,
     "all NATS servers killed": brokers_killed,
+    "NATS server stopped": broker_stopped,
+    "all NATS servers stopped": brokers_stopped,
     "leader and NATS server killed": two_killed,
 }
 OTHERS: Final = [name for name in FAULTS if name != KILLED]
