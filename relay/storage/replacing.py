@@ -51,7 +51,7 @@ def put_in_place(path: Path) -> None:
 
 
 def settle(path: Path) -> bool:
-    """Finish what `put_in_place` had begun; remove copies that never arrived whole, or were made when it was killed.
+    """Finish what `put_in_place` had begun; remove copies that did not arrive whole, or that a killed leader made.
 
     The caller holds the database's lock, and nobody has the database open.
 
