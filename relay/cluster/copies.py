@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -22,11 +22,11 @@ from relay.cluster.copy_frames import DIGEST, LONGEST_TEXT, PIECE, Frame, pack_s
 from relay.protocol.errors import said
 from relay.services.long_work import on_modest_thread
 from relay.storage.cluster import read_position
-from relay.storage.copying import PART, Progress, copy, in_units
+from relay.storage.copying import Progress, copy, in_units
 from relay.storage.errors import BackupFailed
 from relay.storage.health import in_words
 from relay.storage.identity import end_run
-from relay.storage.replacing import beside
+from relay.storage.replacing import outgoing
 
 _log: Final = logging.getLogger("relay.cluster")
 
@@ -49,10 +49,6 @@ class Copies:
         self._path = path
         self._free = list(range(_AT_ONCE))
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
-        for number in self._free:  # of copies that were killed
-            for end in ("", PART):
-                with suppress(OSError):
-                    beside(path, f".for-node-{number}{end}").unlink(missing_ok=True)
 
     async def send(self, stream: trio.abc.SendStream, node: str) -> None:
         """Send a copy to a node, or why there is none; what became of it is in the log."""
@@ -73,7 +69,7 @@ class Copies:
                 raise BackupFailed(f"{_AT_ONCE} other nodes are taking copies; a node asks again by itself")
             number = self._free.pop()
             try:
-                descriptor = await self._make(beside(self._path, f".for-node-{number}"), stream)
+                descriptor = await self._make(outgoing(self._path, number), stream)
                 with open(descriptor, "rb") as file:  # noqa: ASYNC230 - a descriptor is opened already
                     return await _send_file(file, stream)
             finally:

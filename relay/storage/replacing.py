@@ -7,6 +7,7 @@ then on it is what the node goes on with, whatever happens: who finds one, puts 
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from relay.storage.write_ahead import log_of
 _COPYING: Final = ".copying"
 _COPIED: Final = ".copied"
 _BEFORE: Final = ".before-copy"
+_OUTGOING: Final = ".for-node-"
 _INDEX: Final = "-shm"
 
 
@@ -28,6 +30,11 @@ def beside(path: Path, end: str) -> Path:
 def arriving(path: Path) -> Path:
     """Return the path of a copy that still arrives, for the database at `path`."""
     return beside(path, _COPYING)
+
+
+def outgoing(path: Path, number: int) -> Path:
+    """Return the path of a copy that is made of the database at `path`, for another node."""
+    return beside(path, f"{_OUTGOING}{number}")
 
 
 def put_in_place(path: Path) -> None:
@@ -44,7 +51,7 @@ def put_in_place(path: Path) -> None:
 
 
 def settle(path: Path) -> bool:
-    """Finish what `put_in_place` had begun, and remove a copy that never arrived whole.
+    """Finish what `put_in_place` had begun; remove copies that did not arrive whole, or that a killed leader made.
 
     The caller holds the database's lock, and nobody has the database open.
 
@@ -54,6 +61,8 @@ def settle(path: Path) -> bool:
     Raises:
         OSError: the folder cannot be written to.
     """
+    for killed in path.parent.glob(f"{glob.escape(path.name)}{_OUTGOING}*"):
+        killed.unlink(missing_ok=True)
     copied = beside(path, _COPIED)
     if not copied.exists():
         arriving(path).unlink(missing_ok=True)

@@ -337,14 +337,3 @@ def test_a_node_that_goes_away_stops_the_copy_that_is_made_for_it(
     trio.run(run)
     assert "has not taken the copy" in caplog.text
     assert left(tmp_path) == ["leader.db"]
-
-
-def test_what_a_killed_leader_left_of_a_copy_is_removed(tmp_path: Path) -> None:
-    for end in ("", ".part"):
-        (tmp_path / f"leader.db.for-node-0{end}").write_bytes(b"half")
-
-    async def run() -> None:
-        Copies(tmp_path / "leader.db")
-
-    trio.run(run)
-    assert left(tmp_path) == []

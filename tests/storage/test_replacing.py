@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relay.storage.replacing import arriving, beside, drop_old, put_in_place, settle
+from relay.storage.replacing import arriving, beside, drop_old, outgoing, put_in_place, settle
 from relay.storage.replica import locked
 
 STEPS = ("rename", "link", "fsync", "unlink")
@@ -126,7 +126,10 @@ def test_a_copy_that_did_not_arrive_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
     write(path, "old")
     arriving(path).write_bytes(b"half of it")
+    for number, end in ((0, ""), (0, "-journal"), (1, ".part"), (1, ".part-journal")):  # for other nodes
+        beside(outgoing(path, number), end).write_bytes(b"half of it")
     with locked(path):
         assert not arriving(path).exists()
     assert names(path) == ["old"]
     assert settle(path) is False
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["relay.db", "relay.db.lock"]
