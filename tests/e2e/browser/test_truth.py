@@ -82,7 +82,7 @@ async def test_who_is_removed_from_a_group_is_told_by_whom_and_writes_there_no_m
         await carol.wait("!document.querySelector('dialog')")
         with place.server.rest(place.tokens["alice"]) as rest:
             assert rest.put(f"/api/groups/{group}/members/carol", json={}).status_code in (200, 201)
-        await carol.wait("field('Message') && named('Members')")
+        await carol.wait(f"field('Message') && named('Members') && {HEADING} === 'Design review'")
         await send(carol, "Here again")
         with place.server.rest(place.tokens["alice"]) as rest:
             assert rest.delete(f"/api/groups/{group}").status_code in (200, 204)
