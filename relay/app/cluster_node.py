@@ -44,11 +44,10 @@ from relay.app.supervisor import Supervisor
 from relay.cluster.beats import BEATS_PER_LEASE, NODES, Beat, Heard, encode_beat
 from relay.cluster.door import Entrance, FollowersDoor
 from relay.cluster.faults import ungrouped
-from relay.cluster.fetching import fetch_copy
+from relay.cluster.fetching import copy_from
 from relay.cluster.joining import keep_link
 from relay.cluster.nats import connect
-from relay.cluster.port import NodePort, NodeRefused, Purpose
-from relay.cluster.port import connect as connect_node
+from relay.cluster.port import NodePort, NodeRefused
 from relay.cluster.ports import node_contexts, open_node_listeners
 from relay.cluster.roles import CannotCopy, Roles, Term
 from relay.cluster.stream import Bus, Stream
@@ -233,11 +232,9 @@ class NodeServer:
         Raises:
             CannotCopy: it was not had.
         """
-        node, tls = self._settings.cluster.node, self._tls[1]
+        cluster = self._settings.cluster
         try:
-            stream = await connect_node(beat.address, beat.term, beat.key, Purpose.COPY, node, tls=tls)
-            async with stream:
-                await fetch_copy(stream, self._path, self._settings.cluster.name, Progress())
+            await copy_from(beat, cluster.node, self._path, cluster.name, Progress(), self._tls[1])
         except (NodeRefused, OSError, ValueError, BackupFailed) as error:
             raise CannotCopy(said(error)) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import ssl
 from contextlib import closing
 from functools import partial
 from hashlib import blake2b
@@ -13,7 +14,9 @@ from typing import Final
 
 import trio
 
+from relay.cluster.beats import Beat
 from relay.cluster.copy_frames import DIGEST, Frame, FrameReader, read_sizes
+from relay.cluster.port import Purpose, connect
 from relay.protocol.errors import said
 from relay.services.long_work import on_modest_thread
 from relay.storage.changesets import unrecorded
@@ -33,6 +36,23 @@ _LOG_SECONDS: Final = 10.0
 _SYNC_BYTES: Final = 16 << 20
 _MARGIN: Final = 8 << 20
 """Free bytes that a copy leaves on the disk of the node that takes it."""
+
+
+async def copy_from(
+    beat: Beat, node: str, path: Path, cluster: str, progress: Progress, tls: ssl.SSLContext | None
+) -> Position:
+    """Fetch a copy from the leader of a beat, and put it in place; see `fetch_copy`.
+
+    Args:
+        node: this node's name.
+
+    Raises:
+        NodeRefused, OSError, ValueError: the leader is not reached; see `relay.cluster.port.connect`.
+        BackupFailed, StorageError: as `fetch_copy` says.
+    """
+    stream = await connect(beat.address, beat.term, beat.key, Purpose.COPY, node, tls=tls)
+    async with stream:
+        return await fetch_copy(stream, path, cluster, progress)
 
 
 async def fetch_copy(stream: trio.abc.ReceiveStream, path: Path, cluster: str, progress: Progress) -> Position:

@@ -9,10 +9,9 @@ import trio
 
 from relay.cluster.beats import Beat, Heard
 from relay.cluster.faults import ungrouped
-from relay.cluster.fetching import fetch_copy
+from relay.cluster.fetching import copy_from
 from relay.cluster.nats import connect
-from relay.cluster.port import NodeRefused, Purpose
-from relay.cluster.port import connect as connect_node
+from relay.cluster.port import NodeRefused
 from relay.cluster.ports import node_contexts
 from relay.cluster.stream import Bus
 from relay.protocol.errors import said
@@ -42,11 +41,9 @@ async def take_first_copy(settings: ClusterSettings, path: Path, progress: Progr
         async with connect(settings) as (_, bus):
             beat = await _hear_leader(settings, bus)
     try:
-        stream = await connect_node(beat.address, beat.term, beat.key, Purpose.COPY, settings.node, tls=tls)
+        return await copy_from(beat, settings.node, path, settings.name, progress, tls)
     except (NodeRefused, OSError, ValueError) as error:
         raise BackupFailed(f"no copy from {beat.node} at {beat.address}: {said(error)}") from error
-    async with stream:
-        return await fetch_copy(stream, path, settings.name, progress)
 
 
 async def _hear_leader(settings: ClusterSettings, bus: Bus) -> Beat:

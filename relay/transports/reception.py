@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -28,7 +29,7 @@ LAST_SECONDS: Final = 1.0
 _TLS_HERE: Final = "this port speaks TLS: use https:// and wss://"
 
 
-class Reception:
+class Reception(ABC):
     """Receives accepted streams; who extends it routes their heads.
 
     Args:
@@ -150,9 +151,9 @@ class Reception:
     async def _receive_head(self, peer: PeerStream) -> Head | None:
         return await receive_head(peer.receive_some, self._settings().limits.head_bytes or 1 << 30)
 
+    @abstractmethod
     async def _route(self, peer: PeerStream, head: Head, guest: Guest) -> Head | None:
         """Serve what a head asks for; return the head that came after, or None when the peer is gone."""
-        raise NotImplementedError
 
     def turn_away(self) -> None:
         """Refuse whoever has not said yet what they want; what lies there and was not read yet is answered."""

@@ -33,18 +33,8 @@ PATIENCE = 60.0
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    server = NatsServer(tmp_path, "nats")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Call `node("first", server.url)` for the settings file of a node with a folder of its own."""
+    """Call `node("first", nats_server.url)` for the settings file of a node with a folder of its own."""
     for name in [name for name in os.environ if name.startswith("RELAY_")]:
         monkeypatch.delenv(name)
 
@@ -133,8 +123,8 @@ def leading(file: str, name: str = "first") -> Iterator[None]:
     assert not thread.is_alive()
 
 
-def test_a_cluster_is_begun_once_and_joined(server: NatsServer, node: Callable[..., str]) -> None:
-    first, second = node("first", server.url), node("second", server.url)
+def test_a_cluster_is_begun_once_and_joined(nats_server: NatsServer, node: Callable[..., str]) -> None:
+    first, second = node("first", nats_server.url), node("second", nats_server.url)
     make_database(Path(first).with_name("relay.db"))
     assert "the cluster team begins with" in run(first, "cluster", "begin")
     with leading(first):
@@ -148,9 +138,9 @@ def test_a_cluster_is_begun_once_and_joined(server: NatsServer, node: Callable[.
 
 
 def test_a_node_with_a_database_of_its_own_or_with_the_leaders_name_does_not_join(
-    server: NatsServer, node: Callable[..., str]
+    nats_server: NatsServer, node: Callable[..., str]
 ) -> None:
-    first, second, other = (node(name, server.url) for name in ("first", "second", "other"))
+    first, second, other = (node(name, nats_server.url) for name in ("first", "second", "other"))
     run(first, "cluster", "begin")
     make_database(Path(second).with_name("relay.db"))
     with leading(first):
@@ -161,13 +151,13 @@ def test_a_node_with_a_database_of_its_own_or_with_the_leaders_name_does_not_joi
 
 
 def test_nobody_joins_where_nobody_leads(
-    server: NatsServer, node: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    nats_server: NatsServer, node: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.cluster.first_copy._LEAST_SECONDS", 0.5)
-    first = node("first", server.url)
+    first = node("first", nats_server.url)
     told = run(first, "cluster", "join", ok=False)
     assert "no leader of the cluster team was heard for 1.5 s" in told
-    server.kill()
+    nats_server.kill()
     assert "NATS does not answer" in run(first, "cluster", "begin", ok=False)
 
 
