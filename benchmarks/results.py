@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from benchmarks import plots
+from benchmarks.peers.measuring import PACE
 from benchmarks.peers.peer import IN_MEMORY, ON_DISK, ON_ITS_WAY
 from benchmarks.report import brief
 
@@ -149,7 +150,8 @@ def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield (
         "In one run, one server after the other, each with the configuration in [peers](peers): 50 senders with a "
         "reader each, 16 messages of each sender in flight; then a group of 200 in which 5 write, 16 in flight, "
-        "and all read; 200 bytes of text. *Alone* is the median ack of one sender who waits for each. Each "
+        "and all read; 200 bytes of text. *Alone* is the median ack of one sender who waits for each, and *paced* "
+        f"is {PACE} messages a second of all senders, evenly spaced: p50 of the ack, and CPU of a message. Each "
         "message was checked: it came to each receiver once, in its sender's order."
     )
     yield ""
@@ -165,8 +167,11 @@ def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
     kinds = {name: one["keeps"] for name, one in servers.items()}
     plots.dots(folder / "plots/peers.svg", columns, kinds, [kept for kept in KEPT if kept in kinds.values()])
     yield from ("![CPU of a message, of a delivery, and messages a second](plots/peers.svg)", "")
-    yield "| server | CPU a message | messages/s | ack p50, p99 | alone | memory | CPU a delivery | deliveries/s |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| server | CPU a message | messages/s | ack p50, p99 | alone | paced | memory "
+        "| CPU a delivery | deliveries/s |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     yield from (_row(name, one) for name, one in servers.items())
     yield ""
     limited = [name for name, one in servers.items() if max(one["pairs"]["busy"], one["room"]["busy"]) > BUSY]
@@ -180,12 +185,17 @@ def compared(others: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield ""
     if "relay" in servers and len(servers) > 1:
         yield from ("### What that says", "")
-        yield from _reading(servers, "CPU of a message", _message)
-        yield from _reading(servers, "CPU of a delivery in a group of 200", _delivery)
+        yield from _reading(servers, "CPU of a message", "µs", _message)
+        yield from _reading(servers, f"Median ack at {PACE} messages a second", "ms", _paced)
+        yield from _reading(servers, "CPU of a delivery in a group of 200", "µs", _delivery)
 
 
 def _message(one: Mapping[str, Any]) -> float:
     return float(one["pairs"]["cpu"][0])
+
+
+def _paced(one: Mapping[str, Any]) -> float:
+    return float(one["paced"]["ack"][0])
 
 
 def _delivery(one: Mapping[str, Any]) -> float:
@@ -199,13 +209,16 @@ def _each(servers: Servers, figure: Callable[[Mapping[str, Any]], float]) -> dic
 def _row(name: str, one: Mapping[str, Any]) -> str:
     pairs, many = one["pairs"], one["room"]["deliveries"]
     middle, late = pairs["ack"]
+    paced = f"{one['paced']['ack'][0]:.2f} ms, {one['paced']['cpu']:,.0f} µs"
     return (
         f"| {name} {one['version']} | {_message(one):.1f} µs | {pairs['rate']:,.0f} | {middle:.1f}, {late:.1f} ms "
-        f"| {one['alone']:.2f} ms | {pairs['memory']:.0f} MiB | {_delivery(one):.2f} µs | {many:,.0f} |"
+        f"| {one['alone']:.2f} ms | {paced} | {pairs['memory']:.0f} MiB | {_delivery(one):.2f} µs | {many:,.0f} |"
     )
 
 
-def _reading(servers: Servers, what: str, figure: Callable[[Mapping[str, Any]], float]) -> Iterator[str]:
+def _reading(
+    servers: Servers, what: str, unit: str, figure: Callable[[Mapping[str, Any]], float]
+) -> Iterator[str]:
     """Say whom relay is ahead of and by how much, whom it is behind, and why."""
     own = figure(servers["relay"])
     times = {name: figure(one) / own for name, one in servers.items() if name != "relay"}
@@ -213,7 +226,7 @@ def _reading(servers: Servers, what: str, figure: Callable[[Mapping[str, Any]], 
     ahead = {name: more for name, more in times.items() if more > 1 + ALIKE}
     behind = {name: more for name, more in times.items() if more < 1 / (1 + ALIKE)}
     alike = [name for name in times if name not in ahead and name not in behind]
-    yield f"**{what}**: {own:.2f} µs."
+    yield f"**{what}**: {own:.2f} {unit}."
     yield ""
     if ahead:
         told = [f"{name} ({kept[name]}) takes {more:.1f} times as much" for name, more in ahead.items()]

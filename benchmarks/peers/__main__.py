@@ -14,7 +14,7 @@ import msgspec
 
 from benchmarks.machine import describe
 from benchmarks.peers import mosquitto, nats, relay_server, socket_io, websockets_sqlite, xmpp
-from benchmarks.peers.measuring import IN_FLIGHT, MEMBERS, PAIRS, WRITERS, Figures, measure
+from benchmarks.peers.measuring import IN_FLIGHT, MEMBERS, PACE, PAIRS, WRITERS, Figures, measure
 from benchmarks.peers.peer import Peer
 from benchmarks.server import FAILURES, end_cleanly, scratch
 
@@ -28,7 +28,8 @@ PEERS: tuple[Peer, ...] = (
     socket_io.PEER,
 )
 HEAD = (
-    "| server | version | messages/s | CPU a message | ack p50, p99 | arrives p50, p99 | alone: ack p50 | memory "
+    "| server | version | messages/s | CPU a message | ack p50, p99 | arrives p50, p99 | alone: ack p50 "
+    f"| {PACE} a second: ack p50, p99 | CPU a message | memory "
     f"| group of {MEMBERS}: deliveries/s | CPU a delivery | ack p50, p99 | its ack means |"
 )
 ABOUT_SECONDS = 14
@@ -39,9 +40,11 @@ def row(peer: Peer, version: str, figures: Figures) -> str:
     """Write a row of the table."""
     pairs, room = figures.pairs, figures.room
     ack, arrival, room_ack = (f"{a:.1f}, {b:.1f} ms" for a, b in (pairs.ack, pairs.arrival, room.ack))
+    paced = "{:.2f}, {:.2f} ms".format(*figures.paced.ack)
     return (
         f"| {peer.name} | {version} | {pairs.rate:,.0f} | {pairs.cpu[0]:.1f} µs | {ack} | {arrival} "
-        f"| {figures.alone:.2f} ms | {pairs.memory:.0f} MiB | {room.deliveries:,.0f} | {room.cpu[1]:.2f} µs "
+        f"| {figures.alone:.2f} ms | {paced} | {figures.paced.cpu:.0f} µs | {pairs.memory:.0f} MiB "
+        f"| {room.deliveries:,.0f} | {room.cpu[1]:.2f} µs "
         f"| {room_ack} | {peer.ack} |"
     )
 
@@ -63,7 +66,7 @@ def main(only: tuple[str, ...], seconds: float, file: Path | None) -> None:
     chosen = [peer for peer in PEERS if not only or peer.name in only]
     versions = {peer.name: peer.version() for peer in chosen}
     missing = [f"{peer.name} is not installed: {peer.install}" for peer in chosen if versions[peer.name] is None]
-    minutes = (len(chosen) - len(missing)) * (ABOUT_SECONDS + 2.5 * seconds) / 60
+    minutes = (len(chosen) - len(missing)) * (ABOUT_SECONDS + 3.5 * seconds) / 60
     click.echo(f"About {minutes:.0f} minutes.", err=True)
     click.echo(
         f"{machine}\n\n{PAIRS} pairs, {IN_FLIGHT} messages of each in flight; a group of {MEMBERS}, {WRITERS} x "

@@ -18,6 +18,8 @@ from benchmarks.report import percentile
 from benchmarks.server import scratch
 
 PAIRS, IN_FLIGHT, WARM_UP = 50, 16, 1.0
+PACE = 100
+"""Messages a second of all pairs, evenly spaced: far below what any of the servers takes."""
 MEMBERS, WRITERS = 200, 5
 AT_ONCE = 16
 """Users who sign in at a time."""
@@ -47,11 +49,20 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Paced:
+    """`PACE` messages a second: p50 and p99 of their acks in milliseconds, CPU of one in microseconds."""
+
+    ack: tuple[float, float]
+    cpu: float
+
+
+@dataclass(frozen=True)
 class Figures:
     """What was measured at one server; `alone` is the median time to an ack, in milliseconds."""
 
     pairs: Load
     alone: float
+    paced: Paced
     room: Load
 
 
@@ -69,6 +80,7 @@ def measure(peer: Peer, seconds: float) -> Figures:
         links = signed_in(peer, server, loop, talks)
         pairs = [Pair(n, *links[2 * n : 2 * n + 2]) for n in range(PAIRS)]
         alone = one_at_a_time(loop, pairs[0], seconds / 2)
+        paced = at_a_pace(loop, server, pairs, seconds)
         load = full_load(loop, server, pairs, seconds)
         loop.close()
     members = [f"member{n:03d}" for n in range(MEMBERS)]
@@ -77,7 +89,7 @@ def measure(peer: Peer, seconds: float) -> Figures:
         links = signed_in(peer, server, loop, [(user, talk) for user in members])
         room = full_load(loop, server, [Room(links, WRITERS, peer.echoes)], seconds)
         loop.close()
-    return Figures(load, alone, room)
+    return Figures(load, alone, paced, room)
 
 
 def signed_in(peer: Peer, server: Running, loop: Loop, talks: Sequence[tuple[str, Talk]]) -> list[Link]:
@@ -111,6 +123,37 @@ def one_at_a_time(loop: Loop, pair: Pair, seconds: float) -> float:
     return percentile(sorted(pair.acks), 0.5) * 1000
 
 
+def at_a_pace(loop: Loop, server: Running, pairs: Sequence[Pair], seconds: float) -> Paced:
+    """Send so many messages a second, whatever comes back, and measure; a time counts from when a message was due.
+
+    Raises:
+        MismatchError: something is missing, doubled or out of order.
+    """
+    send_evenly(loop, pairs, WARM_UP)
+    marks = [len(pair.acks) for pair in pairs]
+    spent = server.cpu_seconds()
+    send_evenly(loop, pairs, seconds)
+    cpu = server.cpu_seconds() - spent
+    settle(loop, pairs)
+    acks = sorted(chain.from_iterable(pair.acks[mark:] for pair, mark in zip(pairs, marks, strict=True)))
+    return Paced(_median_and_late(acks), cpu / len(acks) * 1e6)
+
+
+def send_evenly(loop: Loop, pairs: Sequence[Pair], seconds: float) -> None:
+    """Send `PACE` messages a second for so long, from one pair after the other."""
+    begun = perf_counter()
+    for number in range(int(PACE * seconds)):
+        due = begun + number / PACE
+        loop.run_to(due)
+        pairs[number % len(pairs)].send(1, due)
+    loop.run_to(begun + seconds)
+
+
+def _median_and_late(times: Sequence[float]) -> tuple[float, float]:
+    """Return p50 and p99 of sorted seconds, in milliseconds."""
+    return percentile(times, 0.5) * 1000, percentile(times, 0.99) * 1000
+
+
 def full_load(loop: Loop, server: Running, talks: Sequence[Pair | Room], seconds: float) -> Load:
     """Keep as many messages in flight, measure for so many seconds, then verify everything.
 
@@ -136,7 +179,7 @@ def full_load(loop: Loop, server: Running, talks: Sequence[Pair | Room], seconds
     settle(loop, talks)
     if not acks or not arrivals:
         raise MismatchError("nothing was acked or nothing arrived during the whole window")
-    ack, arrival = ((percentile(times, 0.5) * 1000, percentile(times, 0.99) * 1000) for times in (acks, arrivals))
+    ack, arrival = _median_and_late(acks), _median_and_late(arrivals)
     each = cpu / len(acks) * 1e6, cpu / len(arrivals) * 1e6
     return Load(
         len(acks) / usage.wall, each, len(arrivals) / usage.wall, ack, arrival, memory, usage.load / usage.wall

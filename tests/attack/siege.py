@@ -60,7 +60,7 @@ class Siege:
         """
         with self.bystanders.talking(quiet):
             for kind in KINDS:
-                self.bystanders.phase = kind
+                self.bystanders.enter(kind)
                 for seed in range(first, first + count):
                     self._one(kind, seed)
                     if not self.world.server.alive:

@@ -87,7 +87,7 @@ class Spending:
         """
         with self.bystanders.talking(quiet):
             for kind in KINDS:
-                self.bystanders.phase = kind
+                self.bystanders.enter(kind)
                 self._spend(kind, time.monotonic() + seconds)
                 check_log(self.world)
 

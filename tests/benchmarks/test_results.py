@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from benchmarks import plots, results
 from benchmarks.machine import Usage
-from benchmarks.peers.measuring import Figures, Load
+from benchmarks.peers.measuring import Figures, Load, Paced
 from benchmarks.peers.peer import IN_MEMORY, ON_DISK, ON_ITS_WAY
 from benchmarks.report import Curve, Target
 from benchmarks.report import Result as Row
@@ -22,7 +22,8 @@ def load(message: float, delivery: float) -> Load:
 
 
 def server(message: float, delivery: float, keeps: str, **more: Any) -> dict[str, Any]:
-    figures = Figures(load(message, message), 1.25, load(200 * delivery, delivery))
+    paced = Paced((message / 25, message), 20 * message)
+    figures = Figures(load(message, message), 1.25, paced, load(200 * delivery, delivery))
     said = {"version": "1", "promise": "it is said", "room_promise": "", "keeps": keeps, "why": "it does less"}
     return {**said, **json.loads(json.dumps(figures, default=vars)), **more}
 
@@ -59,11 +60,14 @@ def test_it_says_whom_relay_is_ahead_of_and_whom_behind(tmp_path: Path, drawn: l
     page = page_of(
         tmp_path, others={"machine": "a machine", "servers": servers, "left_out": ["Gone is not there"]}
     )
-    message, delivery = page.split("**CPU of a delivery")
+    message, rest = page.split("**Median ack at 100 messages a second")
+    paced, delivery = rest.split("**CPU of a delivery")
     assert "Ahead of 1 of 3: Slow (on disk when it confirms) takes 3.0 times as much." in message
     assert "Like Later: the difference is within a tenth." in message
     assert "Behind Quick, which takes 50% of that: in memory when it confirms; it does less." in message
     assert "every server here that stores" not in message
+    assert paced.startswith("**: 2.00 ms.")
+    assert "| relay 1 | 50.0 µs | 1,000 | 1.0, 2.0 ms | 1.25 ms | 2.00 ms, 1,000 µs | 40 MiB |" in message
     assert "Slow (on disk when it confirms) takes 10.0 times as much; Later" in delivery
     assert "Ahead of every server here that stores what it confirms: Slow, Later." in delivery
     assert "- Gone is not there" in page
