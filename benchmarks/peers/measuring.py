@@ -149,7 +149,7 @@ def send_evenly(loop: Loop, pairs: Sequence[Pair], seconds: float) -> None:
     loop.run_to(begun + seconds)
 
 
-def _median_and_late(times: Sequence[float]) -> tuple[float, float]:
+def _median_and_late(times: list[float]) -> tuple[float, float]:
     """Return p50 and p99 of sorted seconds, in milliseconds."""
     return percentile(times, 0.5) * 1000, percentile(times, 0.99) * 1000
 

@@ -5,6 +5,7 @@ It adds `GET /api/search`, and `search` on the socket.
 
 import re
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -34,15 +35,14 @@ from relay.plugin import (
     note_erased,
 )
 
-from . import times
-from .index import SCHEMA, WITH_PARTIES, catch_up, edited, erased, refresh, stored, whole
+from . import progress, times
+from .index import SCHEMA, WITH_PARTIES, erased
 from .purge import ALL, GONE, left_over, purge, suspect
 from .query import parse
-from .results import Asked, Position, find
+from .results import Asked, Found, Position, find
 from .state import state
 from .vocabulary import LOTS, NUMBERED, in_small_lots
 
-SLICE = 500
 ANSWERED_SECONDS = 0.005
 """A search is answered after this time, or twice, four times, … as long, whichever comes next."""
 
@@ -126,13 +126,27 @@ async def search(server: Server, user_id: str, wanted: Search | SearchQuery, mos
     before, beyond = _position(wanted.cursor)
     types = (wanted.type,) if wanted.type else ()
     asked = Asked(min(wanted.limit, most), wanted.order == "newest", before, beyond, types)
-    began = trio.current_time()
-    found = await server.read(lambda connection: find(server, connection, user_id, query, asked))
+    began, found = await _look(server, partial(find, server, user_id=user_id, query=query, asked=asked))
     await trio.sleep_until(began + _told_after(trio.current_time() - began))
     further = None
     if found.before is not None:
         further = ".".join(map(str, (found.before, *(found.beyond or ()))))
     return {"results": found.results, "has_more": further is not None, "next_cursor": further}
+
+
+async def _look(server: Server, ask: Callable[[sqlite3.Connection], Found]) -> tuple[float, Found]:
+    """Return what a search finds, and when it began; if messages wait to be indexed, they are before that."""
+
+    def look(connection: sqlite3.Connection) -> Found | None:
+        return None if progress.is_behind(server, connection) else ask(connection)
+
+    began = trio.current_time()
+    found = await server.read(look)
+    if found is None:
+        await server.write(partial(progress.index_what_waits, server))
+        began = trio.current_time()
+        found = await server.read(ask)
+    return began, found
 
 
 def _told_after(seconds: float) -> float:
@@ -158,40 +172,35 @@ def _position(cursor: str | None) -> tuple[int | None, Position | None]:
 
 
 async def keep_up(server: Server) -> None:
-    """Index what was stored while search was off; afterwards `stored` records how far the index reaches."""
+    """Index what was stored while search was off, and what waited to be indexed at the last end."""
     position, seen_at = server.position, await server.read(lambda found: state(found, "seen_at"))
-    at = await server.read(lambda found: state(found, "done"))
+    at = await server.read(progress.reached)
     if await server.read(left_over):
         await server.write(note_erased)
     if seen_at:
-        until = at
-        await server.write(lambda connection: refresh(server, connection, seen_at, until))
+        await server.write(partial(progress.refresh, server, since=seen_at, until=at))
     await _index(server, at, position)
     times.known(server)
-    whole(server)
 
 
 async def _index(server: Server, at: int, until: int) -> None:
+    """Index older messages, and have new ones wait from then on."""
     while at < until:
-        at = await server.write(partial(_slice, server, at, until))
+        at = await server.write(partial(progress.catch_up, server, after=at, until=until, limit=progress.SLICE))
         await trio.lowlevel.checkpoint()
-
-
-def _slice(server: Server, after: int, until: int, connection: sqlite3.Connection) -> int:
-    reached = catch_up(server, connection, after, until, SLICE)
-    times.look(connection, after, reached)
-    return reached
+    await server.write(partial(progress.end, server))
 
 
 async def rebuild(server: Server) -> str:
     """Rebuild the whole index from the stored messages; new ones can be found meanwhile."""
-    await server.write(_suspect_all)
+    await server.write(partial(_begin_again, server))
     await _index(server, 0, server.position)
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
     return f"{count:,} messages can be found"
 
 
-def _suspect_all(connection: sqlite3.Connection) -> None:
+def _begin_again(server: Server, connection: sqlite3.Connection) -> None:
+    progress.begin(server)
     suspect(connection, ALL)
     note_erased(connection)
 
@@ -242,8 +251,7 @@ def relay_message_types(options: Options) -> list[MessageType]:
 def relay_message_hooks() -> list[MessageHook]:
     """Update the index with every change of a message."""
     return [
-        MessageHook(stored=stored, edited=edited, erased=erased, purge=purge),
-        MessageHook(stored=times.stored),
+        MessageHook(stored=progress.stored, edited=progress.edited, erased=erased, purge=purge),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The index: one FTS5 row a message, written in the transaction that stores, edits or deletes the message.
+"""The index: one FTS5 row a message; `progress` says when it is written.
 
 Besides its words a row has marks, which narrow a search: of the conversation, of the users of a conversation of
 two, the sender, the type, and whether files are attached. So the index alone answers every search, newest first;
@@ -6,22 +6,16 @@ and one mark finds all of a user's conversations of two, however many they are.
 """
 
 import json
-import math
 import sqlite3
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from relay.plugin import Edited, Entry, Server, note_erased, parties
+from relay.plugin import Edited, Entry, Server, parties
 
-from .purge import ALL, suspect
-from .state import remember
+from .purge import suspect
 from .vocabulary import Vocabulary
 from .words import words
 
-NOTE_SECONDS = 60.0
-"""How often the index records how far it reaches: the most that a start has to index again."""
-
-_NOTED = "noted"
 _VOCABULARY = "vocabulary"
 SCHEMA = """
 CREATE VIRTUAL TABLE search_index USING fts5(words, marks, tokenize = 'ascii', columnsize = 0);
@@ -31,8 +25,6 @@ CREATE TABLE search_state (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 """
 WITH_PARTIES = "DELETE FROM search_state"
 """A migration that has everything indexed again, with the users of conversations of two as marks."""
-
-_STORED = "SELECT message_id, channel_id, seq, type, sender_id, payload, timestamp FROM log"
 
 
 def place_mark(channel_id: int) -> str:
@@ -95,37 +87,7 @@ def _places(connection: sqlite3.Connection, channel_ids: Collection[int]) -> dic
     }
 
 
-def stored(server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index new messages."""
-    put(server, connection, [entry for entry in entries if entry.message_id is not None and entry.seq])
-    _note_sometimes(server, connection, entries[-1].message_id)
-
-
-def whole(server: Server) -> None:
-    """Record that the index is complete; from now on it records how far it reaches."""
-    server.memory[_NOTED] = -math.inf
-
-
-def _note_sometimes(server: Server, connection: sqlite3.Connection, reached: int | None) -> None:
-    """Record how far the index reaches once a minute, but never again once something may be missing."""
-    now, noted = server.now(), server.memory.get(_NOTED, math.inf)
-    if reached is not None and now - noted >= NOTE_SECONDS and not server.failures:
-        _note(server, connection, reached)
-        server.memory[_NOTED] = now
-
-
-def _note(server: Server, connection: sqlite3.Connection, reached: int) -> None:
-    """Store the position up to which all is indexed, and the time from which edits may be missing."""
-    remember(connection, "done", reached)
-    remember(connection, "seen_at", server.now() - NOTE_SECONDS)
-
-
-def edited(server: Server, connection: sqlite3.Connection, message: Edited) -> None:
-    """Index a message again, with its new text."""
-    _anew(server, connection, [message])
-
-
-def _anew(server: Server, connection: sqlite3.Connection, messages: Sequence[Edited]) -> None:
+def anew(server: Server, connection: sqlite3.Connection, messages: Sequence[Edited]) -> None:
     """Index messages again, as they are now."""
     erased(server, connection, [message.message_id for message in messages])
     put(server, connection, messages)
@@ -138,28 +100,3 @@ def erased(_server: Server, connection: sqlite3.Connection, message_ids: Sequenc
         if row is not None:
             connection.execute("DELETE FROM search_index WHERE rowid = ?", (message_id,))
             suspect(connection, row[0])
-
-
-def catch_up(server: Server, connection: sqlite3.Connection, after: int, until: int, limit: int) -> int:
-    """Index up to `limit` stored messages after a position, as they are now; return the position reached."""
-    found = connection.execute(
-        f"{_STORED} WHERE message_id > ? AND message_id <= ? ORDER BY message_id LIMIT ?", (after, until, limit)
-    ).fetchall()
-    reached: int = found[-1][0] if len(found) == limit else until
-    if connection.execute("DELETE FROM search_index WHERE rowid > ? AND rowid <= ?", (after, reached)).rowcount:
-        suspect(connection, ALL)
-        note_erased(connection)
-    put(server, connection, [Edited(*one) for one in found])
-    _note(server, connection, reached)
-    return reached
-
-
-def refresh(server: Server, connection: sqlite3.Connection, since: float, until: int) -> None:
-    """Index again the messages that were edited or deleted since a moment, while search was off."""
-    changed = connection.execute(
-        # Not by time alone, since the clock may have been set back.
-        f"{_STORED} WHERE message_id <= ?1 AND (max(coalesce(edited_at, 0), coalesce(deleted_at, 0)) >= ?2"
-        " OR edit_id > ?1 OR payload IS NULL AND message_id IN (SELECT id FROM search_index_content))",
-        (until, since),
-    )
-    _anew(server, connection, [Edited(*one) for one in changed])

@@ -40,7 +40,7 @@ class Span(NamedTuple):
         return bool(self.since <= at < self.until)
 
 
-def stored(_server: Server, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+def stored(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
     """Record new messages that are older than the one before them."""
     # Read from the tables and not from memory, which may know of messages whose transaction was rolled back.
     ids = [entry.message_id for entry in entries if entry.message_id is not None and entry.seq]

@@ -260,7 +260,7 @@ def test_the_index_finds_what_reading_finds(said: list[str], q: str) -> None:
 
 async def test_a_part_of_a_word_is_found_though_its_first_writing_was_undone(relay_world: RelayWorld) -> None:
     async with relay_world(None, "alice", "bob") as world:
-        from relay_plugin_search.index import stored  # type: ignore[import-not-found]
+        from relay_plugin_search.index import put  # type: ignore[import-not-found]
 
         alice = await world.connect("alice")
         server = world.engine.server_of("search")
@@ -268,7 +268,7 @@ async def test_a_part_of_a_word_is_found_though_its_first_writing_was_undone(rel
         entry.payload, entry.message_id = '{"content": "extraordinary"}', 1000
 
         def undone(connection: Any) -> None:
-            stored(server, connection, [entry])
+            put(server, connection, [entry])
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
