@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import httpx
 
+from relay.storage.copying import be_modest
 from tests.attack.bystanders import Bystanders, Fallen, check_log
 from tests.e2e.server import Tables
 from tests.e2e.world import World, message, unique
@@ -100,6 +101,7 @@ class Spending:
             return (kind in SHARED or 429 in statuses) and bool(self.bystanders.waits[kind])
 
         def call() -> None:
+            be_modest()  # a user's machine is another one: its work must not take the processors of the server
             with self.world.server.rest(self.world.tokens[user]) as rest:
                 while (now := time.monotonic()) < until or (now < last and not met()):
                     statuses.append(ask(self, rest).status_code)
