@@ -1,6 +1,6 @@
 """Run simulations, each by its seed, and make one that fails smaller.
 
-    python -m tests.simulation --seeds 10000 [--first N] [--jobs 2]
+    python -m tests.simulation --seeds 10000 [--first N] [--jobs 2] [--steps 56]
     python -m tests.simulation --replay FILE
     python -m tests.simulation --planted all [--seeds 200]
 
@@ -15,9 +15,9 @@ import sys
 from tests.simulation.command import Subject, main
 from tests.simulation.planted import BUGS
 from tests.simulation.run import simulate
-from tests.simulation.steps import USUAL, WEIGHTS
+from tests.simulation.steps import WEIGHTS
 
-SUBJECT = Subject("tests.simulation", __doc__ or "", simulate, WEIGHTS, USUAL, BUGS, copies=True)
+SUBJECT = Subject("tests.simulation", __doc__ or "", simulate, WEIGHTS, None, BUGS, copies=True)
 
 if __name__ == "__main__":
     sys.exit(main(SUBJECT))

@@ -32,7 +32,7 @@ class Subject:
         about: the module's docstring.
         simulate: runs a seed's steps.
         weights: how often each step comes.
-        usual: how many steps a seed has.
+        usual: how many steps a seed has; None where that is the seed's to say.
         bugs: those that can be planted.
         copies: whether it can keep a second copy of the database.
     """
@@ -41,7 +41,7 @@ class Subject:
     about: str
     simulate: Callable[..., Outcome]
     weights: Mapping[str, int]
-    usual: int
+    usual: int | None
     bugs: Mapping[str, Callable[[], Any]]
     copies: bool = False
 
@@ -71,7 +71,8 @@ def _options(subject: Subject) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first of them (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes: one for each processor")
     usual = subject.usual
-    parser.add_argument("--steps", type=int, default=usual, help=f"steps of each seed ({usual})")
+    told = "the seed's own number" if usual is None else usual
+    parser.add_argument("--steps", type=int, default=usual, help=f"steps of each seed ({told})")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run a script, and tell what each step did")
     parser.add_argument(
         "--planted", choices=[*subject.bugs, "all"], help="plant this bug, and look for a seed that finds it"

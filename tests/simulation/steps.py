@@ -6,7 +6,13 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-USUAL: Final = 56
+LENGTHS: Final = {6: 5, 12: 3, 24: 1, 56: 1}
+"""How many steps the seeds have, and how often each number comes.
+
+Most seeds are short: several of them cost what a long one does, and each begins anew. What needs a long story to go
+wrong has one seed in ten.
+"""
+
 NUMBERS: Final = 4
 _TOP: Final = 1000
 
@@ -44,8 +50,19 @@ class Step(NamedTuple):
         return PAUSES[self.d % len(PAUSES)]
 
 
-def draw(seed: int, count: int = USUAL, weights: Mapping[str, int] = WEIGHTS) -> list[Step]:
-    """Return the steps of a seed, with verbs as often as their weights say."""
+def length(seed: int) -> int:
+    """Return how many steps a seed has, as `LENGTHS` says."""
+    (found,) = random.Random(f"length {seed}").choices(list(LENGTHS), list(LENGTHS.values()))
+    return found
+
+
+def draw(seed: int, count: int | None = None, weights: Mapping[str, int] = WEIGHTS) -> list[Step]:
+    """Return the steps of a seed, with verbs as often as their weights say.
+
+    Args:
+        count: how many steps; None for the seed's own number.
+    """
+    count = length(seed) if count is None else count
     rng = random.Random(f"steps {seed}")
     verbs = rng.choices(list(weights), list(weights.values()), k=count)
     return [Step(verb, *(rng.randrange(_TOP) for _ in range(NUMBERS))) for verb in verbs]

@@ -14,16 +14,16 @@ from tests.simulation.planted import BUGS
 from tests.simulation.shrinking import shrink
 from tests.simulation.steps import Step, draw, read, write
 
-AT_ONCE = 12
-SEEDS = range(0, 120, AT_ONCE)
+AT_ONCE = 20
+SEEDS = range(0, 160, AT_ONCE)
 
 FOUND_BY = {
     "ack-before-commit": 0,
-    "replay-off-by-one": 0,
-    "pointer-back": 0,
-    "erased-stays": 3,
-    "hole-of-returning-members": 0,
-    "leak-to-returning-members": 5,
+    "replay-off-by-one": 2,
+    "pointer-back": 11,
+    "erased-stays": 15,
+    "hole-of-returning-members": 34,
+    "leak-to-returning-members": 34,
 }
 """Where the search for each planted bug begins here, so that it is short; `--planted all` begins at 0."""
 
@@ -81,7 +81,7 @@ def test_a_script_of_a_seeds_steps_replays_it_exactly(tmp_path: Path) -> None:
 
 
 def test_steps_that_do_not_matter_are_left_out_and_numbers_become_plain() -> None:
-    steps = draw(1)
+    steps = draw(1, 56)
     needed = [steps[3], steps[20], steps[50]]
     assert shrink(steps, lambda candidate: set(needed) <= set(candidate)) == needed
     assert shrink(steps, lambda candidate: any(step.verb == "say" for step in candidate)) == [
