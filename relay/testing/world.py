@@ -15,6 +15,8 @@ import msgspec
 import trio
 
 from relay.engine.engine import Engine
+from relay.engine.loader import load_plugins
+from relay.engine.migrations import migrate_plugins
 from relay.engine.opening import open_engine
 from relay.protocol.kinds import ConversationKind, Kind
 from relay.services.heartbeat import HeartbeatSupervisor
@@ -181,7 +183,7 @@ def settings_for(path: Path, **environ: str) -> Settings:
 
 
 @cache
-def _empty_database() -> list[bytes]:
+def _empty_database(*, plugins: bool) -> list[bytes]:
     """Return what is before and after the epoch in the file of a new, empty database.
 
     It is made once, as every world of a run begins with the same one; each has an epoch of its own.
@@ -189,18 +191,24 @@ def _empty_database() -> list[bytes]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "relay.db"
         migrate(path)
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            if plugins:
+                migrate_plugins(connection, load_plugins(settings_for(Path(folder)), own_paths(Settings())), EPOCH)
             epoch = read_epoch(connection)
         parts = path.read_bytes().split(epoch.encode())
     assert len(parts) == 2, f"the epoch is {len(parts) - 1} times in a new database"  # noqa: S101
     return parts
 
 
-def make_database(path: Path) -> None:
-    """Make a new, empty database, unless there is one: in a hundredth of the time that its migrations take."""
+def make_database(path: Path, *, plugins: bool = False) -> None:
+    """Make a new, empty database, unless there is one: in a hundredth of the time that its migrations take.
+
+    Args:
+        plugins: with the tables of the plugins that are on by default.
+    """
     if path.exists() or not path.parent.is_dir():
         return
-    path.write_bytes(make_epoch().encode().join(_empty_database()))
+    path.write_bytes(make_epoch().encode().join(_empty_database(plugins=plugins)))
 
 
 def _make_folder(path: Path) -> None:
@@ -211,7 +219,7 @@ def _make_folder(path: Path) -> None:
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[World]:
     """Run a server in memory with any settings."""
-    make_database(Path(settings.storage.path))
+    make_database(Path(settings.storage.path), plugins=True)
 
     async def no_http(_peer: Any) -> None:
         return None

@@ -175,7 +175,7 @@ async def open_world(folder: Path, *users: str, now: Any = None, **sections: Any
     limits = {"messages_per_second": 0, "logins_per_minute": 0} | sections.pop("limits", {})
     settings = msgspec.convert({"storage": storage, "limits": limits, **sections}, Settings)
     clock = {} if now is None else {"now": now}
-    make_database(Path(settings.storage.path))
+    make_database(Path(settings.storage.path), plugins=True)
     async with open_engine(settings, inline=True, **clock) as engine:
         world = World(engine)
         await world.add(*users)
