@@ -23,6 +23,10 @@ from relay.protocol.kinds import ConversationKind, Role, ServerRole
 from relay.settings import load
 from relay.storage import account_links, accounts
 from relay.storage.errors import StorageFailed
+from tests.plugins.search.asking import load as load_search
+
+load_search()
+from relay_plugin_search import progress  # type: ignore[import-not-found]  # noqa: E402
 
 pytestmark = pytest.mark.real_time
 
@@ -45,6 +49,12 @@ senders = ["zoe"]
 keep_messages = 0
 """
 NOTIFY = frozenset({"notify"})
+
+
+@pytest.fixture(autouse=True)
+def _indexed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every message indexed in its own transaction, so that the index has it when it is erased."""
+    monkeypatch.setattr(progress, "ENOUGH", 1)
 
 
 @asynccontextmanager
@@ -158,8 +168,12 @@ WAYS: dict[str, tuple[str, Callable[[Engine, int], Awaitable[None]]]] = {
 }
 
 
+@pytest.mark.parametrize("enough", [1, 8, 128], ids=["indexed", "with others", "not indexed yet"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_no_byte_is_left_of_a_message_that_was(tmp_path: Path, way: str) -> None:
+async def test_no_byte_is_left_of_a_message_that_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, enough: int
+) -> None:
+    monkeypatch.setattr(progress, "ENOUGH", enough)
     sender, erase = WAYS[way]
     async with running(tmp_path) as engine:
         await people(engine)

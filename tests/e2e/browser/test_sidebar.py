@@ -261,6 +261,37 @@ async def test_one_stop_of_the_tab_key_walks_five_hundred_conversations_of_which
         })()""")
 
 
+_HELD = """(() => {
+    const ask = window.fetch, wait = window.setTimeout;
+    window.setTimeout = (go, ms, ...more) => (ms === 200 ? 0 : wait(go, ms, ...more)); // the pause after typing: no end
+    window.fetch = async (url, ...more) => {
+        if (!String(url).includes('/api/users?')) return ask(url, ...more);
+        await new Promise((go) => (window.answer = go));
+        const answer = await ask(url, ...more);
+        wait(() => (window.answered = true), 100);
+        return answer;
+    };
+})()"""
+"""Holds back the answer to a search for users, and the search for what is typed meanwhile."""
+
+
+async def test_an_answer_to_what_was_typed_before_is_not_shown(chromium: str, tmp_path: Path) -> None:
+    async with team(chromium, tmp_path) as place:
+        alice = await place.signed_in("alice")
+        await alice.wait(f"!!{line('marguerite')}")
+        await alice.evaluate(_HELD)
+        await alice.click("New conversation")
+        await alice.write("Name", "marg")
+        await alice.wait(  # whom the page knows, which may be loading still
+            "document.querySelector('dialog input').dispatchEvent(new Event('input'))"
+            " && document.querySelectorAll('dialog .person').length === 1 && !!window.answer"
+        )
+        await alice.evaluate("window.answer()")
+        await alice.wait("window.answered")
+        await alice.press("Enter")
+        await alice.wait(f"{OPEN} === 'marguerite' && !document.querySelector('dialog')")
+
+
 async def test_beginning_a_conversation_and_a_group_and_what_is_told_at_the_field(
     chromium: str, tmp_path: Path
 ) -> None:

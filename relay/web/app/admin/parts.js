@@ -127,6 +127,7 @@ export function listing(admin, place, { section, path, rows: key, label, columns
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const changed = (/** @type {string} */ name, /** @type {string} */ value, pause = 0) => {
+    asked += 1; // an answer that is on its way is to what was chosen before
     query[name] = value;
     history.replaceState(null, "", hashTo(section, place.id, { ...kept, ...query }));
     clearTimeout(timer);

@@ -47,6 +47,7 @@ export function browseGroups(messenger) {
     }
   };
   const typed = () => {
+    asked += 1; // an answer that is on its way is to what was typed before
     clearTimeout(timer);
     timer = setTimeout(() => void search(), PAUSE_MS);
   };

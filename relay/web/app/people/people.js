@@ -58,6 +58,7 @@ export function directory(messenger, draw, { label = words.people.find, autofocu
     }
   };
   const typedAnew = () => {
+    asked += 1; // an answer that is on its way is to what was typed before
     clearTimeout(timer);
     timer = setTimeout(() => void search(), PAUSE_MS);
     show(knownPeople(messenger, input.value.trim()));

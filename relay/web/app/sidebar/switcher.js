@@ -83,10 +83,14 @@ class Switcher {
     const query = queryOf(typed);
     const { messaging } = this.messenger;
     const page = query ? messaging.searchMessages(query, { limit: MOST_MESSAGES, signal }).catch(() => null) : null;
-    this.#people = await peopleCalled(this.messenger, typed, knownPlaces(this.messenger, typed, 3), signal);
-    if (!signal.aborted) this.#draw();
-    this.#messages = (await page)?.results ?? [];
-    if (!signal.aborted) this.#draw();
+    const people = await peopleCalled(this.messenger, typed, knownPlaces(this.messenger, typed, 3), signal);
+    if (signal.aborted) return;
+    this.#people = people;
+    this.#draw();
+    const found = (await page)?.results ?? [];
+    if (signal.aborted) return;
+    this.#messages = found;
+    this.#draw();
   }
 
   /** @param {string} typed @returns {Section[]} */
