@@ -144,6 +144,22 @@ def check_database(run: Run, connection: sqlite3.Connection) -> None:
         check_acks(phone.witness, logs, tell)
         check_seen(phone.witness, truths, tell)
     _check_changes(run, rows)
+    _check_index(run, rows, connection)
+
+
+def _check_index(run: Run, rows: dict[int, Any], connection: sqlite3.Connection) -> None:
+    """Check that search finds every message up to where its index reaches, and none that was erased."""
+    indexed = {row[0] for row in connection.execute("SELECT id FROM search_index_content")}
+    (reached,) = connection.execute("SELECT max(value) FROM search_state WHERE name = 'done'").fetchone()
+    said = {
+        row.message_id
+        for row in rows.values()
+        if row.type in ("chat_message", "group_message") and row.payload is not None and row.payload["content"]
+    }
+    if missing := sorted(one for one in said - indexed if one <= (reached or 0)):
+        run.broken("found", f"the index reaches to {reached} and has not {missing}")
+    if gone := sorted(one for one in indexed if one not in rows or rows[one].payload is None):
+        run.broken("found", f"the index has {gone}, which are not there")
 
 
 def _check_changes(run: Run, rows: dict[int, Any]) -> None:

@@ -15,6 +15,7 @@ from relay.engine.hooks import Hooks
 from relay.services.router import MessageRouter, Submission
 from relay.storage import conversations, replay
 from relay.storage.history import View
+from tests.simulation.server import progress
 
 
 class _Undo(Exception):
@@ -116,6 +117,18 @@ def _leak_to_returning_members() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _lost_to_search() -> Iterator[None]:
+    """Search leaves out the last of the messages that it indexes together."""
+    put = progress.put
+
+    def leave_out(server: Any, connection: sqlite3.Connection, messages: Sequence[Any]) -> None:
+        put(server, connection, messages[:-1])
+
+    with mock.patch.object(progress, "put", leave_out):
+        yield
+
+
 BUGS: dict[str, Callable[[], Any]] = {
     "ack-before-commit": _ack_before_commit,
     "replay-off-by-one": _replay_off_by_one,
@@ -123,6 +136,7 @@ BUGS: dict[str, Callable[[], Any]] = {
     "erased-stays": _erased_stays,
     "hole-of-returning-members": _hole_of_returning_members,
     "leak-to-returning-members": _leak_to_returning_members,
+    "lost-to-search": _lost_to_search,
 }
 
 

@@ -27,10 +27,14 @@ from relay.storage.identity import new_epoch
 from relay.storage.restoring import restore
 from relay.testing.world import world as open_world
 from relay.transports.front_door import FrontDoor
+from tests.plugins.search.asking import load as load_search
 from tests.simulation.determinism import run, seeded
 from tests.simulation.disk import Disk, FaultyWriter
 from tests.simulation.network import End
 from tests.simulation.promises import Pointers, Tell, read_log
+
+load_search()
+from relay_plugin_search import progress  # type: ignore[import-not-found]  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.simulation.network import Network
@@ -39,6 +43,9 @@ T = TypeVar("T")
 USERS = ("ann", "ben", "cat", "dan")
 GROUPS = {"team": "join", "family": "start"}
 """Groups and what a new member of each sees: what comes from then on, or everything."""
+
+ENOUGH = 6
+"""Messages that search indexes together: few, so that some are indexed and some wait when something happens."""
 
 PLUGINS = [
     "connection_event", "chat_message", "group_message", "group_event", "message_edit", "message_delete", "reaction",
@@ -270,4 +277,5 @@ def on_disk(disk: Disk) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(relay.storage.database, "InlineRunner", disk.open))
         stack.enter_context(mock.patch.object(runners, "Writer", FaultyWriter))
+        stack.enter_context(mock.patch.object(progress, "ENOUGH", ENOUGH))
         yield

@@ -24,6 +24,7 @@ FOUND_BY = {
     "erased-stays": 15,
     "hole-of-returning-members": 34,
     "leak-to-returning-members": 34,
+    "lost-to-search": 0,
 }
 """Where the search for each planted bug begins here, so that it is short; `--planted all` begins at 0."""
 
