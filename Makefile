@@ -11,15 +11,15 @@ TSC := $(JS)/.bin/tsc
 PYTEST := $(BIN)/python -m pytest
 # Less than a minute of the end-to-end tests: what is of the program alone, and what its libraries are needed for.
 PROGRAM_TESTS := $(addprefix tests/e2e/test_,debian_package.py program.py one_file.py delivery.py tls.py supervision.py)
-# End-to-end tests wait for browsers, timers and disks for a part of their time: three of them share two processors.
-WORKERS = $(shell expr 3 '*' $$(getconf _NPROCESSORS_ONLN) / 2)
-# $(call tests,WHICH): run them. With ARGS one of the two runs may find no test, which pytest ends with 5.
+# Tests wait for browsers, timers and disks for a part of their time: two of them share a processor.
+WORKERS = $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+# $(call tests,WHICH): run them.
 # With AGAIN=alone those that failed (it ends with 1) run once more, one after the other, and that decides.
 tests = code=0; $(PYTEST) $(1) $(ARGS) || code=$$?; \
 	if [ $$code -eq 1 -a "$(AGAIN)" = alone ]; then \
 		echo "what failed beside other tests runs again, alone"; \
 		code=0; $(PYTEST) $(1) -n 0 --last-failed --last-failed-no-failures none $(ARGS) || code=$$?; fi; \
-	[ $$code -eq 0 -o $$code -eq 5 -a -n "$(ARGS)" ]
+	exit $$code
 
 # The tests start hundreds of processes; without bytecode each would compile all of relay.
 export PYTHONDONTWRITEBYTECODE :=
@@ -34,8 +34,7 @@ run: $(VENV)/.installed ## Install into .venv and start a server with relay.toml
 	$(BIN)/relay serve --config $(CONFIG)
 
 test: $(VENV)/.installed-dev $(JS)/.installed ## Install into .venv and run the tests (ARGS="-k resume" for some of them)
-	@$(call tests,-n auto --dist worksteal -m "not e2e and not real_time" --ignore tests/e2e)
-	@$(call tests,-n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "e2e or real_time")
+	@$(call tests,-n $(WORKERS) --dist loadfile --no-loadscope-reorder)
 
 lint: $(VENV)/.installed-dev $(JS)/.installed ## Check style, formatting and types
 	$(BIN)/ruff check .

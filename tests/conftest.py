@@ -3,9 +3,11 @@
 import dataclasses
 import gc
 import inspect
+import os
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -45,8 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run async tests on a clock that jumps to the next deadline, except those marked `real_time` or `e2e`.
 
     The `long` ones begin first: one that began last would run alone, while all other processors have nothing to do.
+    Several processes take files as if they were shuffled, so that some compute while others wait.
     """
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    shuffled = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(
+        key=lambda item: (item.get_closest_marker("long") is None, crc32(bytes(item.path)) if shuffled else 0)
+    )
     for item in items:
         is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))
         real = next(filter(None, map(item.get_closest_marker, REAL)), None)

@@ -6,6 +6,7 @@ It adds `GET /api/search`, and `search` on the socket.
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from relay.plugin import (
     Routes,
     SentEnvelope,
     Server,
+    StorageFailed,
     hookimpl,
     note_erased,
 )
@@ -143,7 +145,8 @@ async def _look(server: Server, ask: Callable[[sqlite3.Connection], Found]) -> t
     began = trio.current_time()
     found = await server.read(look)
     if found is None:
-        await server.write(partial(progress.index_what_waits, server))
+        with suppress(StorageFailed):  # which is told already; meanwhile a search finds what is indexed
+            await server.write(partial(progress.index_what_waits, server))
         began = trio.current_time()
         found = await server.read(ask)
     return began, found

@@ -106,7 +106,8 @@ def begin(server: Server) -> None:
 def end(server: Server, connection: sqlite3.Connection) -> None:
     """Record that older messages are indexed; if that is not under way twice, new ones may wait from now on."""
     server.memory[_UNDER_WAY] = server.memory.get(_UNDER_WAY, 1) - 1
-    if _is_whole(server) and reached(connection) != (newest := _newest(connection)):
+    # Where something failed, what came meanwhile may not be in the index: it waits, and is indexed once more.
+    if _is_whole(server) and not server.failures and reached(connection) != (newest := _newest(connection)):
         remember(connection, "done", newest)
 
 

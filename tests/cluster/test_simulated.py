@@ -14,6 +14,8 @@ from tests.simulation.cluster.steps import USUAL, WEIGHTS
 from tests.simulation.determinism import HASH_SEED
 from tests.simulation.steps import draw, write
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 10
 SEEDS = range(0, 20, AT_ONCE)
 

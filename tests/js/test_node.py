@@ -22,7 +22,6 @@ HERE = Path(__file__).parent
 SDK = Path(relay.__file__).parent / "web" / "sdk"
 PROGRAM = str(Path(os.environ.get("RELAY_BIN") or Path(sys.executable).with_name("relay")).absolute())
 LONGEST_SECONDS = 300
-LONG = {"app/talk.test.js", "e2e/connection.test.js", "electron/example.test.js", "random-network/talk.test.js"}
 FILES = sorted(path.relative_to(HERE).as_posix() for path in HERE.glob("[!n]*/**/*.test.js"))
 
 
@@ -39,6 +38,7 @@ def missing() -> str | None:
     return None
 
 
+pytestmark = pytest.mark.long
 LACK = missing()
 needs_node = pytest.mark.skipif(LACK is not None, reason=str(LACK))
 
@@ -75,9 +75,7 @@ def variables() -> Iterator[dict[str, str]]:
 
 
 @needs_node
-@pytest.mark.parametrize(
-    "file", [pytest.param(file, marks=[pytest.mark.long] if file in LONG else []) for file in FILES]
-)
+@pytest.mark.parametrize("file", FILES)
 def test_the_tests_of_a_file_pass_in_node(file: str, variables: dict[str, str]) -> None:
     printed = run("--test-reporter=tap", file, **variables)  # with --test it would only start another node
     assert int(re.findall(r"^# pass (\d+)$", printed, re.MULTILINE)[-1]) > 0

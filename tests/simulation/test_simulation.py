@@ -14,6 +14,8 @@ from tests.simulation.planted import BUGS
 from tests.simulation.shrinking import shrink
 from tests.simulation.steps import Step, draw, read, write
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 20
 SEEDS = range(0, 160, AT_ONCE)
 

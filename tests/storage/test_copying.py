@@ -131,6 +131,17 @@ def test_a_long_copy_is_stopped_in_its_midst(database: Path) -> None:
     assert names(database.parent) == {"relay.db"}
 
 
+def test_a_stop_between_two_statements_ends_the_next_one(database: Path) -> None:
+    progress = Progress()
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT count(*) FROM n"
+    )
+    with closing(sqlite3.connect(database)) as connection, progress.on(connection):
+        progress.stop()  # an interrupt while nothing runs does nothing
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute(endless).fetchall()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_named(database: Path) -> None:
     folder = database.with_name("shut")

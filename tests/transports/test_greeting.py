@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 import trio
 
+from relay.plugin.registrations import Credentials
+from relay.protocol.errors import Disconnect
+from relay.storage import accounts, devices
 from relay.testing import Closed, World
+from relay.transports.greeting import attach_device
 from tests.actors import OPERATOR
 
 
@@ -31,6 +35,42 @@ async def test_a_revoked_device_is_closed_and_stays_out(world: World) -> None:
     await device.send({"type": "connection_event", "payload": hello, "meta": {"client_id": "alice-1"}})
     assert (await device.closed()).code == 4503
     assert world.engine.connections.statistics().connections == 0
+
+
+@pytest.mark.world("alice")
+async def test_a_device_that_is_revoked_while_it_says_hello_stays_out(world: World) -> None:
+    engine = world.engine
+    await world.connect("alice")
+    known = await engine.runner.read(lambda database: devices.get_device(database, "alice", "alice-1"))
+    identity = await engine.authentication.identify(Credentials(world.tokens["alice"], {}, "127.0.0.1"))
+    await trio.sleep(7200)  # it is noted again that the device is here
+    await engine.accounts.revoke_device("alice", "alice-1")
+    with pytest.raises(Disconnect) as refused:
+        await attach_device(engine, identity, "alice-1", known)
+    assert refused.value.code == 4503
+
+
+@pytest.mark.world("alice")
+async def test_to_revoke_a_device_ends_the_login_that_it_came_with_last(world: World) -> None:
+    await world.connect("alice")
+    second = world.tokens["second"] = await world.engine.runner.write(
+        lambda database: accounts.create_token(database, "alice", world.engine.now(), origin="login")
+    )
+    await world.connect("second", "alice-1")
+    await world.engine.accounts.revoke_device("alice", "alice-1")
+    with pytest.raises(Closed) as refused:
+        await world.connect(second, "alice-2")
+    assert refused.value.code == 4501
+    await world.connect("alice", "alice-2")
+
+
+@pytest.mark.world("alice")
+async def test_who_says_hello_while_the_server_ends_is_sent_away(world: World) -> None:
+    device = await world.upgrade()
+    world.engine.drain.begin()
+    await device.send({"type": "connection_event", "payload": {"event": "hello", "token": world.tokens["alice"]}})
+    with trio.fail_after(5):
+        assert (await device.closed()).code == 4404
 
 
 @pytest.mark.world("alice")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 
+from relay.storage.errors import StorageFailed
 from relay.testing import RelayWorld, World
 from relay.testing import world as running
 from tests.plugins.search.asking import found, load, say
@@ -146,6 +147,45 @@ async def test_a_transaction_that_is_undone_leaves_them_waiting(
             await server.write(undone)
         assert await indexed(world) == []
         assert await found(world, "bob", "bird") == ["bird"]
+
+
+async def test_while_the_disk_takes_nothing_what_is_indexed_is_found(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        await whole(world)
+        alice = await world.connect("alice")
+        await say(alice, "bob", "early bird")
+        assert await found(world, "bob", "bird") == ["early bird"]
+        await say(alice, "bob", "late bird")
+
+        async def full(*_: Any) -> None:
+            raise StorageFailed("the disk is full")
+
+        server = world.engine.server_of("search")
+        with monkeypatch.context() as patch:
+            patch.setattr(server, "write", full)
+            assert await found(world, "bob", "bird") == ["early bird"]
+        assert len(await found(world, "bob", "bird")) == 2
+
+
+async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
+    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relay_world(None, "alice", "bob") as world:
+        await whole(world)
+        alice = await world.connect("alice")
+        await say(alice, "bob", "early bird")
+        assert await found(world, "bob", "bird") == ["early bird"]
+        server = world.engine.server_of("search")
+        await server.write(lambda _: progress.begin(server))
+        with monkeypatch.context() as patch:
+            patch.setattr(progress, "put", None)
+            await say(alice, "bob", "lost bird")
+        assert server.failures == 1
+        assert await found(world, "bob", "bird") == ["early bird"]
+        await server.write(lambda connection: progress.end(server, connection))
+        assert len(await found(world, "bob", "bird")) == 2
 
 
 async def test_while_older_ones_are_indexed_new_ones_are_found_at_once(

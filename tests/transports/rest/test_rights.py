@@ -334,6 +334,13 @@ async def test_the_inspector_says_why_in_a_sentence(world: World) -> None:
     (await world.get("carol", "/api/admin/may", user="carol", act="upload")).refused(403, "forbidden")
 
 
+async def test_who_may_invite_adds_members_and_no_admins(world: World) -> None:
+    await world.group("alice", "bob")
+    (await world.call("alice", "PATCH", "/api/groups/team", {"rights": {"invite": "everybody"}})).ok()
+    (await world.call("bob", "PUT", "/api/groups/team/members/carol", {"role": "admin"})).refused(403, "forbidden")
+    (await world.call("bob", "PUT", "/api/groups/team/members/carol", {"role": "member"})).ok()
+
+
 async def test_rights_are_chosen_one_by_one_or_by_a_word_and_everybody_is_told(world: World) -> None:
     await world.group("alice", "bob")
     phone = await world.device("bob", "phone")
