@@ -23,10 +23,7 @@ from relay.protocol.kinds import ConversationKind, Role, ServerRole
 from relay.settings import load
 from relay.storage import account_links, accounts
 from relay.storage.errors import StorageFailed
-from tests.plugins.search.asking import load as load_search
-
-load_search()
-from relay_plugin_search import progress  # type: ignore[import-not-found]  # noqa: E402
+from tests.plugins.search.asking import progress
 
 pytestmark = pytest.mark.real_time
 
@@ -54,7 +51,7 @@ NOTIFY = frozenset({"notify"})
 @pytest.fixture(autouse=True)
 def _indexed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every message indexed in its own transaction, so that the index has it when it is erased."""
-    monkeypatch.setattr(progress, "ENOUGH", 1)
+    monkeypatch.setattr(progress(), "ENOUGH", 1)
 
 
 @asynccontextmanager
@@ -173,7 +170,7 @@ WAYS: dict[str, tuple[str, Callable[[Engine, int], Awaitable[None]]]] = {
 async def test_no_byte_is_left_of_a_message_that_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, enough: int
 ) -> None:
-    monkeypatch.setattr(progress, "ENOUGH", enough)
+    monkeypatch.setattr(progress(), "ENOUGH", enough)
     sender, erase = WAYS[way]
     async with running(tmp_path) as engine:
         await people(engine)

@@ -48,6 +48,8 @@ from .vocabulary import LOTS, NUMBERED, in_small_lots
 ANSWERED_SECONDS = 0.005
 """A search is answered after this time, or twice, four times, … as long, whichever comes next."""
 
+RETRY_SECONDS = 30.0
+
 _NUMBER = re.compile(r"[0-9]{1,15}")
 WITH_MARKS = "DELETE FROM search_state"
 """A migration that has everything indexed again, with vowel signs, points and signs recognised."""
@@ -184,20 +186,23 @@ async def keep_up(server: Server) -> None:
         await server.write(partial(progress.refresh, server, since=seen_at, until=at))
     await _index(server, at, position)
     times.known(server)
+    while True:
+        with suppress(StorageFailed):  # which is told already; until the disk takes it, no message waits
+            return await server.write(partial(progress.end, server))
+        await trio.sleep(RETRY_SECONDS)
 
 
 async def _index(server: Server, at: int, until: int) -> None:
-    """Index older messages, and have new ones wait from then on."""
     while at < until:
         at = await server.write(partial(progress.catch_up, server, after=at, until=until, limit=progress.SLICE))
         await trio.lowlevel.checkpoint()
-    await server.write(partial(progress.end, server))
 
 
 async def rebuild(server: Server) -> str:
     """Rebuild the whole index from the stored messages; new ones can be found meanwhile."""
     await server.write(partial(_begin_again, server))
     await _index(server, 0, server.position)
+    await server.write(partial(progress.end, server))
     count = await server.read(lambda found: found.execute("SELECT count(*) FROM search_index").fetchone()[0])
     return f"{count:,} messages can be found"
 

@@ -1,5 +1,6 @@
 """Saying and searching, as a user does."""
 
+import importlib
 import sys
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,12 @@ from relay.testing import Device, World
 def load() -> None:
     """Load the plugin, so that its modules can be imported."""
     sys.modules.get("relay_plugin_search") or in_directory(bundled_directory(), "bundled")["search"].load()
+
+
+def progress() -> Any:
+    """Return the module as it is loaded now: another test may have loaded the plugin anew."""
+    load()
+    return importlib.import_module("relay_plugin_search.progress")
 
 
 async def ask(world: World, user: str, q: str, /, **more: Any) -> Any:

@@ -10,10 +10,13 @@ import trio
 from relay.storage.errors import StorageFailed
 from relay.testing import RelayWorld, World
 from relay.testing import world as running
-from tests.plugins.search.asking import found, load, say
+from tests.plugins.search.asking import found, say
+from tests.plugins.search.asking import progress as loaded
 
-load()
-from relay_plugin_search import progress  # type: ignore[import-not-found]  # noqa: E402
+
+@pytest.fixture
+def progress() -> Any:
+    return loaded()
 
 
 async def numbers(world: World, query: str) -> Any:
@@ -45,7 +48,7 @@ async def test_a_message_waits_until_somebody_searches(relay_world: RelayWorld) 
 
 
 async def test_the_one_that_makes_them_enough_has_all_indexed(
-    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "ENOUGH", 3)
     async with relay_world(None, "alice", "bob") as world:
@@ -59,7 +62,9 @@ async def test_the_one_that_makes_them_enough_has_all_indexed(
         assert await indexed(world) == ids
 
 
-async def test_long_messages_are_enough_sooner(relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_messages_are_enough_sooner(
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(progress, "LONG", 100)
     async with relay_world(None, "alice", "bob") as world:
         await whole(world)
@@ -73,7 +78,7 @@ async def test_long_messages_are_enough_sooner(relay_world: RelayWorld, monkeypa
 
 
 async def test_many_at_once_do_not_wait_where_none_does(
-    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "MANY", 4)
     async with relay_world(None, "alice", "bob") as world:
@@ -132,7 +137,7 @@ async def test_what_waits_at_the_end_is_found_after_the_next_start(tmp_path: Pat
 
 
 async def test_a_transaction_that_is_undone_leaves_them_waiting(
-    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob") as world:
         await whole(world)
@@ -170,7 +175,7 @@ async def test_while_the_disk_takes_nothing_what_is_indexed_is_found(
 
 
 async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
-    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob") as world:
         await whole(world)
@@ -189,7 +194,7 @@ async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
 
 
 async def test_while_older_ones_are_indexed_new_ones_are_found_at_once(
-    relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with relay_world(None, "alice", "bob") as world:
         from relay.app.plugin_admin import run_command
