@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from benchmarks import plots
+from benchmarks.__main__ import WORKLOADS
 from benchmarks.peers.measuring import PACE
 from benchmarks.peers.peer import IN_MEMORY, ON_DISK, ON_ITS_WAY
 from benchmarks.report import brief
@@ -86,6 +87,8 @@ def table(workloads: Workloads, failed: Sequence[str]) -> Iterator[str]:
     yield from (f"    {' '.join(target.split()).removeprefix('NOT MET ')}" for target in missed)
     yield from ([""] if missed else [])
     yield from ((f"Failed, and left out: {', '.join(failed)}.", "") if failed else ())
+    absent = [name for name in WORKLOADS if name not in workloads and name not in failed]
+    yield from ((f"Not measured in this run: {', '.join(absent)}.", "") if absent else ())
     disturbed = {name: one["others"] for name, one in workloads.items() if one["others"] > DISTURBED}
     if disturbed:
         most = max(disturbed.values())

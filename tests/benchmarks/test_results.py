@@ -96,6 +96,7 @@ def test_the_workloads_are_told_with_what_was_missed_and_what_failed(tmp_path: P
     assert "| one to one | 9 messages/s | 1.00 ms | 2.00 ms | 2.00 ms | 50 µs |" in page
     assert "80.00 ≤ 60 µs" in page
     assert "Failed, and left out: storm." in page
+    assert "Not measured in this run: paced, group, idle," in page
     assert "| a message to one | 3 | 4.00 ms | 4.00 ms | 4.00 ms |" in page
     assert "other work, up to 50% of a core, during: mixed." in page
     assert "From 10 to 1,000, which is 100 times as many" in page
