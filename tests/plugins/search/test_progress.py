@@ -47,33 +47,24 @@ async def test_a_message_waits_until_somebody_searches(relay_world: RelayWorld) 
         assert await indexed(world) == ids
 
 
+@pytest.mark.parametrize(("limit", "most", "texts"), [("ENOUGH", 3, "abcd"), ("LONG", 200, ["long" * 15] * 4)])
 async def test_the_one_that_makes_them_enough_has_all_indexed(
-    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+    progress: Any,
+    relay_world: RelayWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: int,
+    texts: list[str],
 ) -> None:
-    monkeypatch.setattr(progress, "ENOUGH", 3)
+    monkeypatch.setattr(progress, limit, most)
     async with relay_world(None, "alice", "bob") as world:
         await whole(world)
         alice = await world.connect("alice")
-        ids = await say(alice, "bob", "one", "two")
+        ids = await say(alice, "bob", *texts[:2])
         assert await indexed(world) == []
-        ids += await say(alice, "bob", "three")
+        ids += await say(alice, "bob", texts[2])
         assert await indexed(world) == ids
-        await say(alice, "bob", "four")
-        assert await indexed(world) == ids
-
-
-async def test_long_messages_are_enough_sooner(
-    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "LONG", 100)
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        alice = await world.connect("alice")
-        ids = await say(alice, "bob", "a" * 60)
-        assert await indexed(world) == []
-        ids += await say(alice, "bob", "b" * 60)
-        assert await indexed(world) == ids
-        await say(alice, "bob", "c" * 60)
+        await say(alice, "bob", texts[3])
         assert await indexed(world) == ids
 
 
