@@ -278,6 +278,17 @@ async def test_a_step_that_the_disk_did_not_take_is_taken_again(tmp_path: Path) 
     assert found_in(tmp_path, 1) == []
 
 
+async def test_what_is_erased_while_a_pass_is_held_up_is_purged_by_the_next_one(tmp_path: Path) -> None:
+    async with running(tmp_path, seconds=3600) as engine:
+        await people(engine)
+        first, second = await said(engine, 1), await said(engine, 2)
+        await delete(engine, first)
+        assert await engine.runner.write(engine.hooks.purge)  # the first step; then the disk fails
+        await delete(engine, second)
+        await engine.purging.purge()
+        assert found_in(tmp_path, 1) == found_in(tmp_path, 2) == []
+
+
 async def test_a_word_that_somebody_else_says_is_found_still(tmp_path: Path) -> None:
     async with running(tmp_path) as engine:
         await people(engine)

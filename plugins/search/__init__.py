@@ -180,10 +180,10 @@ async def keep_up(server: Server) -> None:
     """Index what was stored while search was off, and what waited to be indexed at the last end."""
     position, seen_at = server.position, await server.read(lambda found: state(found, "seen_at"))
     at = await server.read(progress.reached)
-    if await server.read(left_over):
-        await server.write(note_erased)
     if seen_at:
         await server.write(partial(progress.refresh, server, since=seen_at, until=at))
+    if await server.read(left_over):  # after what was indexed again has left its old words
+        await server.write(note_erased)
     await _index(server, at, position)
     times.known(server)
     while True:

@@ -76,7 +76,8 @@ class Purge:
             return True
         connection.execute("DELETE FROM search_gone WHERE rowid <= ?", (self._until,))
         self._until = 0
-        return False
+        # A pass that a failing disk held up may end after more was erased, which is for another pass.
+        return connection.execute("SELECT 1 FROM search_gone LIMIT 1").fetchone() is not None
 
     def _begin(self, connection: sqlite3.Connection) -> bool:
         """Take what was recorded up to now; what comes later is for another pass."""

@@ -16,7 +16,7 @@ from relay.wakeup import Wakeup
 _SLICE: Final = 200
 """The most messages that expire in one transaction."""
 
-_LONGEST_WAIT: Final = 3600.0
+_LONGEST_WAIT: Final = 60.0
 """The system clock may be set meanwhile; so it is read again after this time at the latest."""
 
 _RETRY_SECONDS: Final = 5.0

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from relay.protocol.errors import said
+from relay.storage.errors import StorageFailed
 from relay.storage.jobs import empty_wal
 
 _PAGES: Final = 16_384
@@ -114,11 +116,18 @@ def sliced(pages: list[int]) -> Iterator[list[int]]:
 
 
 def wipe(scrubber: Scrubber, pages: list[int], writer: sqlite3.Connection) -> None:
-    """Wipe pages once the whole write-ahead log is in the file, and drop the writer's page cache."""
+    """Wipe pages once the whole write-ahead log is in the file, and drop the writer's page cache.
+
+    Raises:
+        StorageFailed: the disk fails; nothing was wiped.
+    """
     if not pages or not empty_wal(writer):
         return
     # With the write lock held and an empty log, nothing can change the file meanwhile, not even another program.
-    writer.execute("BEGIN IMMEDIATE")
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as failure:
+        raise StorageFailed(f"copies of what was erased could not be wiped: {said(failure)}") from failure
     try:
         if scrubber.is_alone():
             scrubber.wipe(pages)

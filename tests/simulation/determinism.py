@@ -30,10 +30,12 @@ class WallClock:
 
     Attributes:
         latest: the latest that it has shown: what had expired then is gone, though it shows less now.
+        was_moved: whether anybody has moved it.
     """
 
     def __init__(self) -> None:
         self._moved = 0.0
+        self.was_moved = False
         self.latest = 0.0
 
     def __call__(self) -> float:
@@ -49,6 +51,7 @@ class WallClock:
     def move(self, seconds: float) -> None:
         """Show so much more from now on."""
         self._moved += seconds
+        self.was_moved = True
 
 
 async def inline(work: Callable[..., Any], *args: Any, **_options: Any) -> Any:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from relay.storage.scrubbing import Scrubber
+from relay.storage import scrubbing
+from relay.storage.errors import StorageFailed
+from relay.storage.scrubbing import Scrubber, wipe
 
 
 @pytest.mark.parametrize("vacuum", ["NONE", "INCREMENTAL"])
@@ -52,6 +55,19 @@ def copies(path: Path) -> set[str]:
     import re
 
     return {found.decode() for found in re.findall(rb"zq[0-9]{12}", path.read_bytes())}
+
+
+def test_a_disk_that_fails_says_so_as_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubbing, "empty_wal", lambda _: True)
+    path = tmp_path / "relay.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as holding:
+        holding.executescript("PRAGMA journal_mode = WAL; CREATE TABLE some (value)")
+        holding.execute("BEGIN IMMEDIATE")
+        with (
+            closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as writer,
+            pytest.raises(StorageFailed),
+        ):
+            wipe(Scrubber(path), [1], writer)
 
 
 def test_a_file_that_is_no_database_yet_is_left_alone(tmp_path: Path) -> None:
