@@ -94,9 +94,9 @@ async def test_a_disk_that_fails_once_delays_them_by_seconds(
     assert await place.left() == []
 
 
-async def test_a_clock_that_is_set_forward_is_noticed_within_an_hour(place: Place) -> None:
+async def test_a_clock_that_is_set_forward_is_noticed_within_a_minute(place: Place) -> None:
     await place.say(10 * 86_400)
     await trio.sleep(1)
     place.set_forward = 20 * 86_400
-    await trio.sleep(3600)
+    await trio.sleep(60)
     assert await place.left() == []
