@@ -51,7 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     shuffled = "PYTEST_XDIST_WORKER" in os.environ
     items.sort(
-        key=lambda item: (item.get_closest_marker("long") is None, crc32(bytes(item.path)) if shuffled else 0)
+        key=lambda item: (
+            item.get_closest_marker("long") is None,
+            crc32(item.nodeid.partition("::")[0].encode()) if shuffled else 0,
+        )
     )
     for item in items:
         is_async = inspect.iscoroutinefunction(getattr(item, "obj", None))

@@ -27,19 +27,17 @@ from relay.storage.identity import new_epoch
 from relay.storage.restoring import restore
 from relay.testing.world import world as open_world
 from relay.transports.front_door import FrontDoor
-from tests.plugins.search.asking import load as load_search
+from tests.plugins.search.asking import progress as search_progress
 from tests.simulation.determinism import run, seeded
 from tests.simulation.disk import Disk, FaultyWriter
 from tests.simulation.network import End
 from tests.simulation.promises import Pointers, Tell, read_log
 
-load_search()
-from relay_plugin_search import progress  # type: ignore[import-not-found]  # noqa: E402
-
 if TYPE_CHECKING:
     from tests.simulation.network import Network
 
 T = TypeVar("T")
+progress = search_progress()
 USERS = ("ann", "ben", "cat", "dan")
 GROUPS = {"team": "join", "family": "start"}
 """Groups and what a new member of each sees: what comes from then on, or everything."""

@@ -1,6 +1,8 @@
 """When new messages are indexed, and that no search misses one that waits."""
 
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 import trio
 
 from relay.storage.errors import StorageFailed
-from relay.testing import RelayWorld, World
+from relay.testing import Device, RelayWorld, World
 from relay.testing import world as running
 from tests.plugins.search.asking import found, say
 from tests.plugins.search.asking import progress as loaded
@@ -32,6 +34,14 @@ async def indexed(world: World) -> Any:
     return await numbers(world, "SELECT id FROM search_index_content")
 
 
+@asynccontextmanager
+async def talk(relay_world: RelayWorld) -> AsyncIterator[tuple[World, Device]]:
+    """Run a server whose index is whole, with a device of alice."""
+    async with relay_world(None, "alice", "bob") as world:
+        await whole(world)
+        yield world, await world.connect("alice")
+
+
 async def whole(world: World) -> None:
     """Wait until what was stored before is indexed."""
     while world.engine.server_of("search").memory.get("under way") != 0:
@@ -39,9 +49,8 @@ async def whole(world: World) -> None:
 
 
 async def test_a_message_waits_until_somebody_searches(relay_world: RelayWorld) -> None:
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        ids = await say(await world.connect("alice"), "bob", "one bird", "two birds")
+    async with talk(relay_world) as (world, alice):
+        ids = await say(alice, "bob", "one bird", "two birds")
         assert await indexed(world) == []
         assert await found(world, "bob", "bird*", order="newest") == ["two birds", "one bird"]
         assert await indexed(world) == ids
@@ -57,9 +66,7 @@ async def test_the_one_that_makes_them_enough_has_all_indexed(
     texts: list[str],
 ) -> None:
     monkeypatch.setattr(progress, limit, most)
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        alice = await world.connect("alice")
+    async with talk(relay_world) as (world, alice):
         ids = await say(alice, "bob", *texts[:2])
         assert await indexed(world) == []
         ids += await say(alice, "bob", texts[2])
@@ -72,8 +79,7 @@ async def test_many_at_once_do_not_wait_where_none_does(
     progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "MANY", 4)
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
+    async with talk(relay_world) as (world, _):
         server = world.engine.server_of("search")
         entries = [
             await server.send("alice", "chat_message", {"content": f"word {number}"}, "bob") for number in range(5)
@@ -94,9 +100,7 @@ async def test_many_at_once_do_not_wait_where_none_does(
 
 
 async def test_what_changes_while_it_waits_is_found_as_it_is_then(relay_world: RelayWorld) -> None:
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        alice = await world.connect("alice")
+    async with talk(relay_world) as (world, alice):
         first, second, third = await say(alice, "bob", "apples", "oranges", "plums")
         await alice.request("message_edit", {"message_id": first, "content": "pears"}, "bob")
         await alice.request("message_delete", {"message_id": second}, "bob")
@@ -130,9 +134,8 @@ async def test_what_waits_at_the_end_is_found_after_the_next_start(tmp_path: Pat
 async def test_a_transaction_that_is_undone_leaves_them_waiting(
     progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        await say(await world.connect("alice"), "bob", "bird")
+    async with talk(relay_world) as (world, alice):
+        await say(alice, "bob", "bird")
         server = world.engine.server_of("search")
 
         def undone(connection: sqlite3.Connection) -> None:
@@ -148,9 +151,7 @@ async def test_a_transaction_that_is_undone_leaves_them_waiting(
 async def test_while_the_disk_takes_nothing_what_is_indexed_is_found(
     relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        alice = await world.connect("alice")
+    async with talk(relay_world) as (world, alice):
         await say(alice, "bob", "early bird")
         assert await found(world, "bob", "bird") == ["early bird"]
         await say(alice, "bob", "late bird")
@@ -168,9 +169,7 @@ async def test_while_the_disk_takes_nothing_what_is_indexed_is_found(
 async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
     progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with relay_world(None, "alice", "bob") as world:
-        await whole(world)
-        alice = await world.connect("alice")
+    async with talk(relay_world) as (world, alice):
         await say(alice, "bob", "early bird")
         assert await found(world, "bob", "bird") == ["early bird"]
         server = world.engine.server_of("search")
@@ -187,11 +186,9 @@ async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
 async def test_while_older_ones_are_indexed_new_ones_are_found_at_once(
     progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with relay_world(None, "alice", "bob") as world:
+    async with talk(relay_world) as (world, alice):
         from relay.app.plugin_admin import run_command
 
-        await whole(world)
-        alice = await world.connect("alice")
         await say(alice, "bob", "old bird")
         server = world.engine.server_of("search")
 
