@@ -66,6 +66,11 @@ class Rules:
         self.writer = WriterWatch()
         self.shields = Shields()
 
+    @property
+    def transaction(self) -> Watch:
+        """The watch for code in this thread's transaction: the writer's, or the event loop's for a lone one."""
+        return self.loop if self.loop.thread == threading.get_ident() else self.writer
+
 
 class Guard:
     """Stands between one plugin and the server: every call of the plugin's code goes through it.
@@ -180,12 +185,10 @@ class Guard:
 
     def _run_anywhere(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run plain code; watched where it holds the writer's thread or the event loop's."""
-        writer, loop = self.rules.writer, self.rules.loop
-        if loop.thread == threading.get_ident():
-            return _plain(loop.run(self.plugin, function, *arguments))
-        if writer.thread != threading.get_ident():
+        watch = self.rules.transaction
+        if watch.thread != threading.get_ident():
             return _plain(function(*arguments))
-        return _plain(writer.run(self.plugin, function, *arguments))
+        return _plain(watch.run(self.plugin, function, *arguments))
 
     async def call_async(
         self, what: str, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
@@ -238,7 +241,7 @@ class Guard:
         """
         connection.execute("SAVEPOINT plugin")
         try:
-            _plain(self.rules.writer.run(self.plugin, function, server, connection, detail))
+            _plain(self.rules.transaction.run(self.plugin, function, server, connection, detail))
         except BaseException as fault:
             if _is_ours(fault):
                 raise
@@ -256,7 +259,7 @@ class Guard:
 
         def guarded(*arguments: Any) -> T:
             try:
-                return _plain(self.rules.writer.run(self.plugin, function, *arguments))
+                return _plain(self.rules.transaction.run(self.plugin, function, *arguments))
             except (RelayError, Unchanged):
                 raise
             except BaseException as fault:

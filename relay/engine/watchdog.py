@@ -6,7 +6,8 @@ loop's thread, and `Blocked` is raised in the plugin's own line: out of `time.sl
 a silent socket. Only the plugin's code is interrupted; between two of its awaits every other task runs.
 
 Code in a transaction runs on the writer's thread, where Python handles no signals. There a loop is ended by the
-interpreter, and a blocking call is only counted once it has returned.
+interpreter, and a blocking call is only counted once it has returned. A lone message's transaction may run on the
+event loop's thread (`relay.storage.lone`), where it is interrupted as all else there.
 """
 
 from __future__ import annotations

@@ -207,10 +207,10 @@ class MessageRouter:
         """Store a batch and return the log's end; a message that could not be stored has its `error` set."""
         self._storing = True
         entries = [submission.entry for submission in batch]
-        now = self._now()
+        now, lone = self._now(), len(entries) == 1 and entries[0].plain
         end, began = self.position, trio.current_time()
         try:
-            end = await self._runner.write(lambda connection: self._log.append(connection, entries, now))
+            end = await self._runner.write(lambda database: self._log.append(database, entries, now), lone=lone)
         except StorageFailed:
             failed = not_saved()
             for entry in entries:

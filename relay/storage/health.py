@@ -86,7 +86,7 @@ def _stays() -> bool:
 class Health:
     """The results of the writer's transactions since the start.
 
-    The numbers are read on any thread and changed on the writer's only.
+    The numbers are read on any thread, and changed by the one that holds the writer.
 
     Args:
         path: of the database.

@@ -78,8 +78,12 @@ class Runner(Protocol):
             ValueError: the database was not opened as one whose changes are recorded.
         """
 
-    async def write(self, job: Job[T]) -> T:
-        """Run `job` in a transaction on the writer; return once it is committed."""
+    async def write(self, job: Job[T], *, lone: bool = False) -> T:
+        """Run `job` in a transaction on the writer; return once it is committed.
+
+        Args:
+            lone: it is a small job that has no others to share its commit with; see `lone.LoneCommits`.
+        """
 
     async def read(self, job: Job[T], *, inline: bool = False, seconds: float | None = None) -> T:
         """Run `job` on a connection that can only read.
@@ -111,15 +115,15 @@ def run_group(
     on_rollback: Callable[[], None],
     health: Health,
     replication: Replication | None = None,
+    *,
+    begun: bool = False,
 ) -> None:
-    """Run jobs in one transaction, each in its own savepoint, and set each one's result after the commit."""
+    """Run jobs in one transaction, a new one unless it has `begun`, and set each one's result after the commit."""
     execute = connection.execute
     failure: BaseException | None = None
     committed = True
     try:
-        execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
-        if replication is not None:
-            replication.begin(connection)
+        _begin(connection, replication, begun=begun)
         for waiting in group:
             # A savepoint costs as much as a small job; a job alone can roll back the whole transaction.
             alone = len(group) == 1
@@ -148,14 +152,20 @@ def run_group(
             replication.dropped()
         with suppress(sqlite3.Error):
             execute("ROLLBACK")
-        failure = (
-            failure or error
-        )  # the first one is the reason, where the other is that nothing is left to roll back
+        # The first one is the reason, where the other is that nothing is left to roll back.
+        failure = failure or error
         told = health.explained(failure)
         for waiting in group:
             waiting.result = outcome.Error(told)
     if (failure is not None or committed) and not isinstance(failure, StorageBroken):
         health.note(failure)
+
+
+def _begin(connection: sqlite3.Connection, replication: Replication | None, *, begun: bool) -> None:
+    if not begun:
+        connection.execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
+    if replication is not None:
+        replication.begin(connection)
 
 
 def _commit(connection: sqlite3.Connection, replication: Replication | None) -> None:

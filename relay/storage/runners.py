@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import outcome
 import trio
@@ -29,6 +29,7 @@ from relay.storage.errors import StorageError
 from relay.storage.health import Health
 from relay.storage.identity import end_run
 from relay.storage.jobs import BUSY_MILLISECONDS, Job, Replication, T, Waiting, empty_wal, run_group
+from relay.storage.lone import CHECKPOINT_PAGES, LoneCommits
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced, wipe
 from relay.storage.turns import Turns, current_reader
@@ -69,7 +70,7 @@ def _open(path: Path, *, synchronous: str | None = None) -> Any:
         run("PRAGMA journal_mode = WAL")
         run(f"PRAGMA synchronous = {synchronous}")
         run("PRAGMA journal_size_limit = 67108864")
-        run("PRAGMA wal_autocheckpoint = 4000")
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         run("PRAGMA secure_delete = ON")  # overwrite what is erased, in rows and in free pages
     else:
         run("PRAGMA wal_autocheckpoint = 0")
@@ -137,6 +138,7 @@ class ThreadRunner:
     ) -> None:
         self._scrubber = Scrubber(path)
         self._writer = _open_writer(path, DURABILITY[durability], recorded=recorded)
+        self._lone = LoneCommits(self._writer)
         self._replication: Replication | None = None
         self._turns = Turns(readers)
         self._readers = deque(_Reader(path) for _ in range(self._turns.total))
@@ -153,15 +155,25 @@ class ThreadRunner:
         self._erased = Wakeup()
 
     def observe(self, observer: TransactionObserver) -> None:
-        """Set the observer that is called, on the writer's thread, about every change of messages from now on."""
+        """Set the observer that is called about each change of messages from now on, on the thread that writes."""
         self._writer.observer = observer
 
     def replicate(self, make: Callable[[int], Replication]) -> None:
         """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`."""
         self._replication = _replicated(self._writer, make)
 
-    async def write(self, job: Job[T]) -> T:
-        """Run `job` on the writer; a cancelled caller gives up the result, never the transaction."""
+    async def write(self, job: Job[T], *, lone: bool = False) -> T:
+        """Run `job` on the writer; a cancelled caller gives up the result, never the transaction.
+
+        A lone job is run right here where `LoneCommits` finds that quicker, and then this waits for nothing else.
+        """
+        if lone and self._replication is None:
+            with self._lone.here() as begun:
+                if begun:
+                    one = Waiting(job)
+                    run_group(self._writer, [one], self._on_rollback, self.health, begun=True)
+                    self._note_erased()
+                    return cast(T, one.result.unwrap())
         result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
         return result
 
@@ -248,15 +260,19 @@ class ThreadRunner:
             group, stopping = self._gather()
             if group:
                 inside = [waiting for waiting in group if not waiting.outside]
-                if inside:
-                    run_group(self._writer, inside, self._on_rollback, self.health, self._replication)
-                if len(inside) < len(group):
-                    _run_outside(self._writer, group)
-                if self._writer.erased:
-                    self._writer.erased = False
-                    self._erased.set()
+                with self._lone.thread():
+                    if inside:
+                        run_group(self._writer, inside, self._on_rollback, self.health, self._replication)
+                    if len(inside) < len(group):
+                        _run_outside(self._writer, group)
+                    self._note_erased()
                 with suppress(trio.RunFinishedError):
                     self._token.run_sync_soon(_deliver, group)
+
+    def _note_erased(self) -> None:
+        if self._writer.erased:
+            self._writer.erased = False
+            self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for a job, then take every one that is waiting; the flag is True when the end was asked for."""
@@ -338,8 +354,8 @@ class InlineRunner:
         """Hand on all transactions from now on; `make` is given the writer's `sqlite3*`."""
         self._replication = _replicated(self._writer, make)
 
-    async def write(self, job: Job[T]) -> T:
-        """Run `job` in a transaction of its own."""
+    async def write(self, job: Job[T], *, lone: bool = False) -> T:
+        """Run `job` in a transaction of its own; here every job is."""
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
         run_group(self._writer, [waiting], self._on_rollback, self.health, self._replication)
