@@ -5,6 +5,7 @@ On a real file, with the writer's and readers' threads and all bundled plugins t
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from relay.engine.engine import Engine
 from relay.engine.opening import open_engine
 from relay.protocol.kinds import ConversationKind, Role, ServerRole
 from relay.settings import load
+from relay.settings.model import BUNDLED_PLUGINS
 from relay.storage import account_links, accounts
 from relay.storage.errors import StorageFailed
 from tests.plugins.search.asking import progress
@@ -55,11 +57,11 @@ def _indexed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, seconds: float = 0.1) -> AsyncIterator[Engine]:
+async def running(folder: Path, seconds: float = 0.1, **environ: str) -> AsyncIterator[Engine]:
     """Run the services on a file in a folder, on real threads."""
     config = folder / "relay.toml"
     config.write_text(SETTINGS.format(path=folder / "relay.db", seconds=seconds))
-    async with open_engine(load(config, {})) as engine:
+    async with open_engine(load(config, environ)) as engine:
         yield engine
 
 
@@ -287,6 +289,23 @@ async def test_what_is_erased_while_a_pass_is_held_up_is_purged_by_the_next_one(
         await delete(engine, second)
         await engine.purging.purge()
         assert found_in(tmp_path, 1) == found_in(tmp_path, 2) == []
+
+
+async def test_no_byte_is_left_of_what_was_edited_while_search_was_off(tmp_path: Path) -> None:
+    without = json.dumps([name for name in BUNDLED_PLUGINS if name != "search"])
+    async with running(tmp_path, seconds=3600) as engine:
+        await people(engine)
+        message_id = await said(engine, 1)
+        await settle(engine, 1)
+    async with running(tmp_path, seconds=3600, RELAY_PLUGINS__ENABLED=without) as engine:
+        await edit(engine, message_id)
+    assert "relay.db" in found_in(tmp_path, 1)
+    async with running(tmp_path) as engine:
+        with trio.fail_after(60):
+            while engine.server_of("search").memory.get("under way") != 0:
+                await trio.sleep(0.02)
+        await purged(engine)
+        assert found_in(tmp_path, 1) == []
 
 
 async def test_a_word_that_somebody_else_says_is_found_still(tmp_path: Path) -> None:

@@ -100,3 +100,15 @@ async def test_a_clock_that_is_set_forward_is_noticed_within_a_minute(place: Pla
     place.set_forward = 20 * 86_400
     await trio.sleep(60)
     assert await place.left() == []
+
+
+async def test_while_no_message_expires_the_database_is_left_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trio.sleep(1)
+    with monkeypatch.context() as closed:
+        closed.setattr(place.runner, "read", None)
+        await trio.sleep(86_400)
+    await place.say(10)
+    await trio.sleep(10.1)
+    assert await place.left() == []

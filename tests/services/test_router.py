@@ -11,6 +11,7 @@ import trio
 from relay.engine.engine import Engine
 from relay.protocol.errors import CloseCode, ErrorCode, RelayError
 from relay.protocol.kinds import Kind
+from relay.services import router as routing
 from relay.services.envelopes import ack_payload
 from relay.services.router import Submission
 from relay.testing import World
@@ -241,6 +242,30 @@ async def test_in_the_middle_of_a_fan_out_the_position_is_that_of_the_last_messa
             router.submit_nowait(big(await submission(engine, "alice", "bob")))
         await router.wait_idle()
     assert seen - {(0, 0), (2, 2)} == {(1, 1)}
+
+
+async def test_other_tasks_get_their_turns_in_the_middle_of_a_fan_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routing, "_FANOUT_SLICE", 0)
+    router = world.engine.router
+    attach(world.engine.connections, "bob")
+    items = [await submission(world.engine, "alice", "bob") for _ in range(30)]
+    batches, seen = router.statistics().batches, set()
+
+    async def look() -> None:
+        while True:
+            seen.add(router.position)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        for item in items:
+            router.submit_nowait(item)
+        await router.wait_idle()
+        nursery.cancel_scope.cancel()
+    assert router.statistics().batches == batches + 1
+    assert seen > {0, 30}, "whose turn comes first is trio's choice, and hardly the same one 30 times"
 
 
 async def test_what_is_transient_goes_out_at_once_and_is_acked_where_it_has_an_id(world: World) -> None:

@@ -70,6 +70,24 @@ def test_a_disk_that_fails_says_so_as_at_every_write(tmp_path: Path, monkeypatch
             wipe(Scrubber(path), [1], writer)
 
 
+def test_the_writer_does_not_write_back_what_was_wiped(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.executescript("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; CREATE TABLE log (payload TEXT)")
+        writer.execute("INSERT INTO log VALUES ('kept')")
+    with path.open("r+b") as file:
+        file.seek(4096 + 2000)  # in the middle of the table's page
+        file.write(b"secret")
+    with closing(Scrubber(path)) as scrubber, closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        assert writer.execute("SELECT payload FROM log").fetchall() == [("kept",)]  # so that it has the page
+        wipe(scrubber, scrubber.look(), writer)
+        assert b"secret" not in path.read_bytes()
+        writer.execute("UPDATE log SET payload = 'left'")
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert b"secret" not in path.read_bytes()
+        assert b"left" in path.read_bytes()
+
+
 def test_a_file_that_is_no_database_yet_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.touch()

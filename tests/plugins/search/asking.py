@@ -1,6 +1,7 @@
-"""Saying and searching, as a user does."""
+"""Saying and searching, as a user does, and the plugin's modules and tables."""
 
 import importlib
+import sqlite3
 import sys
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,20 @@ def progress() -> Any:
     """Return the module as it is loaded now: another test may have loaded the plugin anew."""
     load()
     return importlib.import_module("relay_plugin_search.progress")
+
+
+def tables() -> sqlite3.Connection:
+    """Return an empty database with the plugin's tables."""
+    load()
+    import relay_plugin_search  # type: ignore[import-not-found]
+
+    connection = sqlite3.connect(":memory:")
+    for step in relay_plugin_search.relay_migrations():
+        if callable(step.sql):
+            step.sql(connection)
+        else:
+            connection.executescript(step.sql)
+    return connection
 
 
 async def ask(world: World, user: str, q: str, /, **more: Any) -> Any:

@@ -99,6 +99,31 @@ async def test_many_at_once_do_not_wait_where_none_does(
         assert sorted(await found(world, "bob", "word")) == [f"word {number}" for number in range(5)]
 
 
+async def test_many_at_once_wait_as_well_behind_one_that_waits(
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MANY", 4)
+    async with talk(relay_world) as (world, _):
+        server = world.engine.server_of("search")
+        entries = [
+            await server.send("alice", "chat_message", {"content": f"word {number}"}, "bob") for number in range(5)
+        ]
+        await server.write(lambda connection: progress.stored(server, connection, entries[1:]))
+        assert await indexed(world) == []
+        assert sorted(await found(world, "bob", "word")) == [f"word {number}" for number in range(5)]
+
+
+async def test_more_than_one_slice_that_waits_is_found(
+    progress: Any, relay_world: RelayWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SLICE", 2)
+    async with talk(relay_world) as (world, alice):
+        ids = await say(alice, "bob", *(f"word {number}" for number in range(5)))
+        assert await indexed(world) == []
+        assert len(await found(world, "bob", "word")) == 5
+        assert await indexed(world) == ids
+
+
 async def test_what_changes_while_it_waits_is_found_as_it_is_then(relay_world: RelayWorld) -> None:
     async with talk(relay_world) as (world, alice):
         first, second, third = await say(alice, "bob", "apples", "oranges", "plums")
@@ -181,6 +206,22 @@ async def test_what_failed_while_older_ones_were_indexed_is_indexed_once_more(
         assert await found(world, "bob", "bird") == ["early bird"]
         await server.write(lambda connection: progress.end(server, connection))
         assert len(await found(world, "bob", "bird")) == 2
+
+
+async def test_what_came_and_changed_while_older_ones_were_indexed_is_found_as_it_is_and_not_indexed_again(
+    progress: Any, relay_world: RelayWorld
+) -> None:
+    async with talk(relay_world) as (world, alice):
+        server = world.engine.server_of("search")
+        await server.write(lambda _: progress.begin(server))
+        first, second = await say(alice, "bob", "early bird", "late bird")
+        await alice.request("message_edit", {"message_id": first, "content": "earliest bird"}, "bob")
+        assert await found(world, "bob", "early") == []
+        await server.write(lambda connection: progress.end(server, connection))
+        assert await found(world, "bob", "bird", order="newest") == ["late bird", "earliest bird"]
+        assert await indexed(world) == [first, second]
+        left = await numbers(world, "SELECT words FROM search_gone")
+        assert [words.split() for words in left] == [["early", "bird"]]  # of the edit, and of nothing else
 
 
 async def test_while_older_ones_are_indexed_new_ones_are_found_at_once(

@@ -13,7 +13,7 @@ from hypothesis import settings as fewer
 from hypothesis import strategies as some
 
 from relay.testing import RelayWorld, World
-from tests.plugins.search.asking import found, load, say
+from tests.plugins.search.asking import found, say, tables
 
 TEXTS = [
     "Lunch on Friday?",
@@ -182,20 +182,6 @@ async def test_nothing_is_written_while_nothing_is_said(relay_world: RelayWorld)
         before = written(world)
         await trio.sleep(30 * 86400)
         assert written(world) == before
-
-
-def tables() -> sqlite3.Connection:
-    """Return an empty database with the plugin's tables."""
-    load()
-    import relay_plugin_search  # type: ignore[import-not-found]
-
-    connection = sqlite3.connect(":memory:")
-    for step in relay_plugin_search.relay_migrations():
-        if callable(step.sql):
-            step.sql(connection)
-        else:
-            connection.executescript(step.sql)
-    return connection
 
 
 @fewer(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
