@@ -100,6 +100,7 @@ async def _running(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shields.run, give_up)
         nursery.start_soon(engine.router.run)
+        nursery.start_soon(engine.connections.run)
         nursery.start_soon(engine.batched_writes.run)
         nursery.start_soon(engine.offline_queue.run)
         nursery.start_soon(_run_plugins, engine, background)

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+import trio
+
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.outbox import Outbox
 from relay.storage.accounts import Identity
+from relay.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from relay.services.statuses import Status
     from relay.storage.replay import Gap
 
 NOBODY: Final[dict[str, Connection]] = {}
+_SOON_SECONDS: Final = 0.02
+"""How long `flush_soon` lets frames gather: devices that come back together are told of each other at once."""
 
 
 class Socket(Protocol):
@@ -170,6 +175,7 @@ class WebSocketManager:
         self._total = total
         self.waiting: list[Connection] = []
         self.overflowed: list[Connection] = []
+        self._soon = Wakeup()
 
     def limit(self, per_user: int, total: int) -> None:
         """Allow other numbers of connections from now on; those that are open stay."""
@@ -224,6 +230,18 @@ class WebSocketManager:
         for connection in waiting:
             connection.flushed()
             connection.socket.flush()
+
+    def flush_soon(self) -> None:
+        """Send what was pushed in 20 ms at the latest, with what else is pushed meanwhile."""
+        self._soon.set()
+
+    async def run(self) -> None:
+        """Send what may wait a moment, in a loop that never ends."""
+        while True:
+            await self._soon.wait()
+            await trio.sleep(_SOON_SECONDS)
+            self._soon.clear()
+            self.flush()
 
     def end_user(self, user_id: str, code: CloseCode, reason: str | None = None) -> None:
         """Close every connection of a user."""

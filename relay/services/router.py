@@ -349,12 +349,11 @@ class MessageRouter:
         self._connections.flush()
 
     def fan_out_transient(self, frame: bytes, users: Iterable[str], origin: Connection | None = None) -> None:
-        """Send a frame that is never stored to users' devices that are live and active, now."""
+        """Queue a frame that is never stored for users' devices that are live and active; it goes with a flush."""
         for user_id in users:
             for connection in self._connections.of(user_id).values():
                 if connection is not origin:
                     connection.push_transient(frame)
-        self._connections.flush()
 
     def statistics(self) -> RouterStatistics:
         """Return the figures of this moment."""

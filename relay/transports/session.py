@@ -104,8 +104,10 @@ class Session:
         try:
             envelope = decode(text)
             if envelope.type == "connection_event":
+                greets = self.state is State.GREETING
                 self._on_event(envelope)
-                await self._pace()
+                if not greets:  # hellos have a rate of their own
+                    await self._pace()
             else:
                 # Nearly all messages name no device, so that this is the whole check of them.
                 if envelope.meta.client_id is not None or self.state is State.GREETING:
@@ -310,6 +312,7 @@ class Session:
         told = SERVER_EVENTS[event](client_id=connection.client_id)
         frame = text_frame(encode_event("connection_event", told, SentMeta(timestamp=self._engine.now())))
         self._engine.router.fan_out_transient(frame, [connection.user_id], connection)
+        self._engine.connections.flush_soon()
 
     def on_end(self) -> None:
         """Leave the registry, as soon as the connection's end is decided.

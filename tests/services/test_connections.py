@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from relay.protocol.errors import CloseCode, Disconnect
 from relay.protocol.framing import text_frame
@@ -59,6 +60,27 @@ def test_what_was_pushed_goes_out_by_one_flush() -> None:
     manager.flush()
     assert recorder.frames == [{"n": 1}] * 5
     assert recorder.flushes == 1
+
+
+async def test_what_may_wait_a_moment_goes_out_by_one_flush_again_and_again() -> None:
+    manager = WebSocketManager()
+    connection, recorder = attach(manager, "alice")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(manager.run)
+        for _ in range(2):
+            recorder.frames.clear()
+            began = trio.current_time()
+            for _ in range(3):
+                connection.push_transient(FRAME)
+                manager.flush_soon()
+                await trio.sleep(0.004)
+            assert recorder.frames == []
+            while not recorder.frames:
+                await trio.sleep(0.001)
+            assert trio.current_time() - began == pytest.approx(0.02, abs=0.0015)
+            assert recorder.frames == [{"n": 1}] * 3
+            await trio.sleep(1)
+        nursery.cancel_scope.cancel()
 
 
 def test_a_connection_that_is_not_live_keeps_what_it_is_owed_and_no_transient() -> None:

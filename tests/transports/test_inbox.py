@@ -122,9 +122,9 @@ async def test_no_more_is_read_than_may_be_in_flight(world: World, monkeypatch: 
     runner = world.engine.runner
     honest, go = runner.write, trio.Event()
 
-    async def held_up(job: Any) -> Any:
+    async def held_up(job: Any, **more: Any) -> Any:
         await go.wait()
-        return await honest(job)
+        return await honest(job, **more)
 
     monkeypatch.setattr(runner, "write", held_up)
     for number in range(6):
