@@ -32,7 +32,7 @@ from relay.storage.jobs import BUSY_MILLISECONDS, Job, Replication, T, Waiting, 
 from relay.storage.lone import CHECKPOINT_PAGES, LoneCommits
 from relay.storage.observer import TransactionObserver, Writer
 from relay.storage.scrubbing import Scrubber, sliced, wipe
-from relay.storage.turns import Turns, current_reader
+from relay.storage.turns import Turns, current_reader, processors
 from relay.wakeup import Wakeup
 
 _LOOK_EVERY: Final = 20_000
@@ -140,7 +140,7 @@ class ThreadRunner:
         self._writer = _open_writer(path, DURABILITY[durability], recorded=recorded)
         self._lone = LoneCommits(self._writer)
         self._replication: Replication | None = None
-        self._turns = Turns(readers)
+        self._turns = Turns(readers, processors())
         self._readers = deque(_Reader(path) for _ in range(self._turns.total))
         self._own_reader: sqlite3.Connection = _open(path)
         self._limiter = trio.CapacityLimiter(self._turns.total)

@@ -6,6 +6,7 @@ health check) for none.
 
 from __future__ import annotations
 
+import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -37,18 +38,26 @@ def current_reader() -> str | None:
     return _reading_for.get()
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Turns:
     """Gives turns to the user who holds the fewest, and among those to the one who has waited longest.
 
     Args:
         readers: how many turns users hold at once. One user holds half of them at most, but at least one. The
             server has one more turn, and any that is free.
+        processors: one user holds at most one turn less than that, so that a processor is left for all others.
     """
 
-    def __init__(self, readers: int) -> None:
+    def __init__(self, readers: int, processors: int) -> None:
         self.total = readers + 1
         self._readers = readers
-        self._each = max(1, readers // 2)
+        self._each = max(1, min(readers // 2, processors - 1))
         self._held: Counter[str | None] = Counter()
         self._waiting: dict[str | None, deque[trio.Event]] = {}
 

@@ -43,7 +43,7 @@ class Reads:
 
 async def test_one_user_has_half_of_the_readers_and_others_have_theirs_at_once() -> None:
     async with trio.open_nursery() as nursery:
-        reads = Reads(Turns(4), nursery)
+        reads = Reads(Turns(4, 8), nursery)
         await reads.start(*["mallory"] * 24, "alice", "bob", "carol")
         assert reads.began == ["mallory", "mallory", "alice", "bob"]
         await reads.start(None)
@@ -54,9 +54,21 @@ async def test_one_user_has_half_of_the_readers_and_others_have_theirs_at_once()
         assert len(reads.began) == 28
 
 
+@pytest.mark.parametrize(
+    ("turns", "most"), [(Turns(8, 2), 1), (Turns(8, 3), 2), (Turns(8, 1), 1), (Turns(8, 64), 4)]
+)
+async def test_one_user_leaves_a_processor_to_all_others(turns: Turns, most: int) -> None:
+    async with trio.open_nursery() as nursery:
+        reads = Reads(turns, nursery)
+        await reads.start(*["mallory"] * 9, "alice")
+        assert reads.began == [*["mallory"] * most, "alice"]
+        await reads.end_all()
+        assert len(reads.began) == 10
+
+
 async def test_the_server_itself_is_never_kept_waiting_by_users() -> None:
     async with trio.open_nursery() as nursery:
-        reads = Reads(Turns(1), nursery)
+        reads = Reads(Turns(1, 8), nursery)
         await reads.start("mallory", "alice", "mallory", None)
         assert reads.began == ["mallory", None]
         await reads.end_the_first()
@@ -66,7 +78,7 @@ async def test_the_server_itself_is_never_kept_waiting_by_users() -> None:
 
 
 async def test_a_wait_that_is_given_up_costs_no_turn() -> None:
-    turns = Turns(1)
+    turns = Turns(1, 8)
     async with trio.open_nursery() as nursery:
         reads = Reads(turns, nursery)
         await reads.start("alice")
