@@ -11,10 +11,12 @@ from zlib import crc32
 
 import pytest
 from hypothesis import settings
+from trio.testing import MockClock
 
 from relay.services import passwords
 from relay.testing import World
 from relay.testing import world as open_world
+from relay.testing.clock import jumping_clock
 from relay.testing.pytest_plugin import run_on_virtual_time
 
 # No test is timed: on a busy machine an example may take as long as it likes.
@@ -63,6 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid} is marked {real.name}, and its file does not name that mark")
         if is_async and real is None:
             item.add_marker(pytest.mark.trio(run=run_on_virtual_time), append=False)
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    """Give a test virtual time; pytest-trio's own fixture of this name has a clock that never rests."""
+    return jumping_clock()
 
 
 @pytest.fixture
