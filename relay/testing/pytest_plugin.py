@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+
+from relay.testing.clock import jumping_clock
 
 if TYPE_CHECKING:
     from relay.testing.world import World
@@ -30,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def run_on_virtual_time(main: Callable[[], Any], *, clock: trio.abc.Clock | None, instruments: Any) -> Any:
     """Run an async test, for pytest-trio, on a clock that jumps to the next deadline whenever all tasks wait."""
-    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), instruments=instruments)
+    return trio.run(main, clock=clock or jumping_clock(), instruments=instruments)
 
 
 @pytest.fixture

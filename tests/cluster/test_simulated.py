@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.cluster.planted import BUGS
 from tests.simulation.cluster.steps import USUAL, WEIGHTS
-from tests.simulation.determinism import HASH_SEED
+from tests.simulation.forked import run_forked
 from tests.simulation.steps import draw, write
 
 pytestmark = pytest.mark.long
@@ -20,9 +21,12 @@ AT_ONCE = 10
 SEEDS = range(0, 20, AT_ONCE)
 
 
-def simulation(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command; the order of sets must be the seed's, which this process cannot change for itself."""
-    environ = os.environ | {"PYTHONHASHSEED": HASH_SEED}
+simulation = partial(run_forked, "tests.simulation.cluster")
+
+
+def started(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as people do, which begins a second time with the PYTHONHASHSEED that it needs."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
     command = [sys.executable, "-m", "tests.simulation.cluster", *map(str, arguments), "--jobs", "1"]
     root = Path(__file__).parents[2]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
@@ -45,7 +49,7 @@ def test_a_planted_bug_is_found(bug: str) -> None:
 def test_a_script_of_a_seeds_steps_replays_it_exactly(tmp_path: Path) -> None:
     file = tmp_path / "script.txt"
     file.write_text(write(1, draw(1, USUAL, WEIGHTS)))
-    replayed = simulation("--replay", file)
+    replayed = started("--replay", file)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
     among = simulation("--digests", "--seeds", 2)
     digest = among.stdout.partition("seed 1: ")[2].partition("\n")[0]

@@ -80,6 +80,14 @@ async def test_trio_tells_which_scopes_are_inside_a_scope() -> None:
         assert status._scope is inner
 
 
+def test_trios_virtual_clock_has_a_time_and_a_step_that_can_be_replaced() -> None:
+    clock = trio.testing.MockClock()
+    assert clock._virtual_base == clock.current_time() == 0
+    clock.jump(5)
+    assert clock._virtual_base == clock.current_time() == 5
+    assert parameters(clock._autojump) == []
+
+
 def test_hypercorn_runs_one_connection_and_one_lifespan() -> None:
     assert parameters(TCPServer.__init__) == ["self", "app", "config", "context", "state", "stream"]
     assert parameters(TCPServer.protocol_send) == ["self", "event"]

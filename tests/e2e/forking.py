@@ -1,7 +1,7 @@
 """The program as a fork of a process that has imported it already, which takes a quarter of what a start takes.
 
 One such process serves one process of pytest. It does nothing else: it has no threads and has run nothing of relay's,
-so that a fork of it is what `python -m relay` is after its imports.
+so that a fork of it is what `python -m relay` is after its imports. The simulations are forked in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -23,11 +24,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from relay.cli import main
-
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("relay.app.server", "relay.cli.serving", "relay.cli.users", "relay.cli.plugin_commands", "httpx")
-"""What a start imports: the rest is little, and is imported where it is used."""
+MODULES = {
+    "relay": ("relay.app.server", "relay.cli.serving", "relay.cli.users", "relay.cli.plugin_commands", "httpx"),
+    "tests.simulation": ("tests.simulation.command", "tests.simulation.run"),
+    "tests.simulation.cluster": ("tests.simulation.command", "tests.simulation.cluster.run"),
+}
+"""What a start of each program imports: the rest is little, and is imported where it is used."""
 
 MOST_BYTES = 1 << 20
 DESCRIPTORS = 4
@@ -86,14 +89,21 @@ class Forked:
 
 
 class Forks:
-    """The process that forks, as the tests see it."""
+    """The process that forks, as the tests see it.
 
-    def __init__(self) -> None:
+    Args:
+        program: one of `MODULES`.
+        environ: what its environment has besides; of what it is forked for, as of PYTHONHASHSEED.
+    """
+
+    def __init__(self, program: str, **environ: str) -> None:
         self._lock = threading.Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, "-m", "tests.e2e.forking", str(theirs.fileno())]
-            self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
+            command = [sys.executable, "-m", "tests.e2e.forking", program, str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | environ, pass_fds=[theirs.fileno()]
+            )
 
     def start(
         self,
@@ -105,7 +115,7 @@ class Forks:
         stdout: IO[Any],
         stderr: IO[Any],
     ) -> Forked:
-        """Run relay with these arguments in a process of its own, and return at once; no `stdin` is an empty one."""
+        """Run the program with these arguments in a process of its own, and return at once; no `stdin` is an empty one."""
         request = json.dumps([list(arguments), str(cwd), dict(env)]).encode()
         with open(os.devnull, "rb") as nothing, self._lock:
             streams = [one.fileno() for one in (stdin or nothing, stdout, stderr)]
@@ -123,15 +133,15 @@ class Forks:
 
 
 @cache
-def forks() -> Forks:
-    """Return the one of this process, which is started when it is first asked for."""
-    started = Forks()
+def forks(program: str = "relay", **environ: str) -> Forks:
+    """Return the one of this process for a program, which is started when it is first asked for."""
+    started = Forks(program, **environ)
     atexit.register(started.close)
     return started
 
 
 def fork_for(asked: socket.socket) -> bool:
-    """Fork for each request, until nobody can ask any more; return whether this is a fork, which is to run relay."""
+    """Fork for each request, until nobody can ask any more; return whether this is a fork, which is to run the program."""
     poll = select.poll()
     poll.register(asked, select.POLLIN)
     running: dict[int, tuple[int, int]] = {}
@@ -176,12 +186,13 @@ def become(request: tuple[list[str], str, dict[str, str]], given: Sequence[int])
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    sys.argv = [str(ROOT / "relay" / "__main__.py"), *arguments]
+    sys.argv = ["", *arguments]
 
 
 if __name__ == "__main__":
-    for name in MODULES:
+    asked_for = sys.argv[1]
+    for name in MODULES[asked_for]:
         import_module(name)
     gc.freeze()
-    if fork_for(socket.socket(fileno=int(sys.argv[1]))):
-        main(prog_name="relay")
+    if fork_for(socket.socket(fileno=int(sys.argv[2]))):
+        runpy.run_module(asked_for, run_name="__main__", alter_sys=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.determinism import HASH_SEED
+from tests.simulation.forked import run_forked
 from tests.simulation.planted import BUGS
 from tests.simulation.shrinking import shrink
 from tests.simulation.steps import Step, draw, read, write
@@ -31,12 +32,12 @@ FOUND_BY = {
 """Where the search for each planted bug begins here, so that it is short; `--planted all` begins at 0."""
 
 
-def simulation(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command; the order of sets must be the seed's, which this process cannot change for itself.
+simulation = partial(run_forked, "tests.simulation")
 
-    Without the variable the command would begin a second time, with it.
-    """
-    environ = os.environ | {"PYTHONHASHSEED": HASH_SEED}
+
+def started(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as people do, which begins a second time with the PYTHONHASHSEED that it needs."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
     command = [sys.executable, "-m", "tests.simulation", *map(str, arguments), "--jobs", "1"]
     root = Path(__file__).parents[2]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
@@ -54,8 +55,7 @@ def test_a_second_copy_that_is_told_of_the_changes_alone_stays_equal() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def digests(*arguments: object) -> dict[str, str]:
-    done = simulation("--digests", *arguments)
+def digests(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     lines = [
         line.removeprefix("seed ").split(": ") for line in done.stdout.splitlines() if line.startswith("seed ")
     ]
@@ -63,7 +63,8 @@ def digests(*arguments: object) -> dict[str, str]:
 
 
 def test_a_seed_does_the_same_in_every_process_and_after_whatever_other_seeds() -> None:
-    alone, among = digests("--first", 5, "--seeds", 1), digests("--first", 2, "--seeds", 5)
+    alone = digests(started("--digests", "--first", 5, "--seeds", 1))
+    among = digests(simulation("--digests", "--first", 2, "--seeds", 5))
     assert len(set(among.values())) == 5
     assert alone["5"] == among["5"]
 
@@ -80,7 +81,8 @@ def test_a_script_of_a_seeds_steps_replays_it_exactly(tmp_path: Path) -> None:
     file.write_text(write(5, draw(5), ["a remark"]))
     replayed = simulation("--replay", file)
     assert replayed.returncode == 0, replayed.stdout + replayed.stderr
-    assert f"trace {digests('--first', 5, '--seeds', 1)['5']} of " in replayed.stdout
+    once = digests(simulation("--digests", "--first", 5, "--seeds", 1))
+    assert f"trace {once['5']} of " in replayed.stdout
 
 
 def test_steps_that_do_not_matter_are_left_out_and_numbers_become_plain() -> None:

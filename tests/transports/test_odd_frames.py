@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.protocol.outbox import Outbox
+from relay.testing.clock import jumping_clock
 from relay.testing.frames import FrameSplitter
 from relay.transports.peer import PeerStream
 from relay.transports.websocket import WebSocket
@@ -105,7 +106,7 @@ def feed(pieces: list[bytes], *, short_way: bool) -> Ends:
                     break
                 await trio.testing.wait_all_tasks_blocked()
 
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(main, clock=jumping_clock())
     return ends
 
 
@@ -291,7 +292,7 @@ def closed_after(data: bytes) -> int | None:
             await stream.send_all(data)
             await trio.testing.wait_all_tasks_blocked()
 
-    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(main, clock=jumping_clock())
     return ends.close_code
 
 

@@ -19,6 +19,7 @@ from relay.protocol.errors import CloseCode
 from relay.protocol.session import NEXT, State, Step
 from relay.testing import Closed, Device, World
 from relay.testing import world as open_world
+from relay.testing.clock import jumping_clock
 
 ACTIONS = [
     "hello", "wrong hello", "say", "say to a stranger", "junk", "beat", "old cursor", "goodbye",
@@ -92,7 +93,7 @@ async def live(actions: list[str], folder: Path) -> None:
 def run(actions: list[str]) -> Taken:
     """Let one connection live through the actions, and return the steps that were taken."""
     with tempfile.TemporaryDirectory() as folder, steps_taken() as taken:
-        trio.run(live, actions, Path(folder), clock=trio.testing.MockClock(autojump_threshold=0))
+        trio.run(live, actions, Path(folder), clock=jumping_clock())
     return taken
 
 

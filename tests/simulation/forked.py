@@ -1,0 +1,32 @@
+"""The commands of the simulations, as tests run them: forks of a process that has imported what they need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from tempfile import TemporaryFile
+
+from tests.e2e.forking import ROOT, forks
+from tests.simulation.determinism import HASH_SEED
+
+_LONGEST_SECONDS = 600
+ENVIRON = {"PYTHONHASHSEED": HASH_SEED}
+"""Without it a command would begin a second time, with it: the order of sets must be the seed's."""
+
+
+def run_forked(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `python -m MODULE` in one process, and return what it printed and how it ended."""
+    words = [*map(str, arguments), "--jobs", "1"]
+    with TemporaryFile() as out, TemporaryFile() as err:
+        running = forks(module, **ENVIRON).start(
+            words, cwd=ROOT, env=os.environ | ENVIRON, stdin=None, stdout=out, stderr=err
+        )
+        try:
+            code = running.wait(_LONGEST_SECONDS)
+        finally:
+            running.kill()
+        printed = []
+        for file in (out, err):
+            file.seek(0)
+            printed.append(file.read().decode())
+    return subprocess.CompletedProcess([module, *words], code, *printed)
