@@ -98,7 +98,7 @@ class Spending:
         last = time.monotonic() + MOST_SECONDS
 
         def met() -> bool:
-            return (kind in SHARED or 429 in statuses) and bool(self.bystanders.waits[kind])
+            return bool(statuses) and (kind in SHARED or 429 in statuses) and bool(self.bystanders.waits[kind])
 
         def call() -> None:
             be_modest()  # a user's machine is another one: its work must not take the processors of the server
