@@ -33,6 +33,9 @@ _FORGET_SECONDS: Final = 60
 
 _PAUSE_SECONDS: Final = 0.1
 _SURE_SECONDS: Final = 1.0
+_LOOKS: Final = 6
+"""A stream counts as one that lacks entries after so many looks, with such pauses."""
+
 _MAKE_SECONDS: Final = 1.0
 _FEW: Final = 64
 """So many are asked for one by one, before there is a consumer: making one may take seconds where servers died."""
@@ -131,15 +134,16 @@ class Entries:
             Missing: it has not, or it is another stream than before.
             NoStream: it is gone.
         """
-        answer = await self._look()
-        if answer.state.last_seq < self._last:
-            # A new leader of the stream may not have it all in its first moment.
-            await asyncio.sleep(_SURE_SECONDS)
+        for _ in range(_LOOKS):
             answer = await self._look()
-        state = answer.state
-        if state.last_seq < self._last or state.first_seq > self._last + 1:
-            raise Missing
-        if self._made not in ("", answer.created):
+            state = answer.state
+            if self._made not in ("", answer.created) or state.first_seq > self._last + 1:
+                raise Missing
+            if state.last_seq >= self._last:
+                break
+            # A new leader of the stream may not have it all in its first moments.
+            await asyncio.sleep(_SURE_SECONDS)
+        else:
             raise Missing
         self._made = answer.created
         return state.last_seq
