@@ -27,6 +27,7 @@ new PerformanceObserver((list) => {
     }
 }).observe({ type: "layout-shift" });
 """
+DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 MIRRORED = [
     "list",
     "two",
@@ -56,6 +57,7 @@ async def test_nothing_moves_while_a_conversation_is_opened_and_what_is_new_in_i
         alice = await place.signed_in("alice")
         await take_look(alice, Look())
         await alice.wait("document.querySelectorAll('.line').length === 2")
+        await alice.evaluate(DRAWN)  # in its new size
         place.network.delay = 0.05  # so that more than one picture is drawn meanwhile
         await alice.evaluate(MOVES)
         for name in ("bob", "carol", "bob"):
