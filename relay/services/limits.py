@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 import trio
@@ -16,6 +17,7 @@ _BURST_SECONDS: Final = 10
 """The burst of a rate that has none of its own: what it allows in this many seconds."""
 
 
+@lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
     """Return the network that counts as one peer: an IPv4 address, or the /64 network of an IPv6 address."""
     try:

@@ -59,7 +59,8 @@ def run(*words: str, **variables: str) -> str:
         printed, errors = child.communicate(timeout=LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)  # with the servers that it has started
-        raise
+        printed, errors = child.communicate()
+        raise AssertionError(f"not over after {LONGEST_SECONDS} s: {(printed + errors)[-20_000:]}") from None
     assert child.returncode == 0, (printed + errors)[-20_000:]
     return printed
 
