@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -127,12 +128,22 @@ class Ledger:
         """Check that nobody's pointer is behind what was acknowledged to them."""
         for user in {user for user, _ in self.read}:
             with _rest(server, tokens[user]) as rest:
-                rows = rest.get("/api/conversations", params={"limit": 200}).json()["conversations"]
-            stands = {row["target_id"]: row["read_seq"] for row in rows}
+                stands = {row["target_id"]: row["read_seq"] for row in _conversations(rest)}
             for (reader, target), said in self.read.items():
                 if reader == user:
                     up_to = stands.get(target, 0)
                     _must(up_to >= said, f"{user} read {target} up to {said}, and the server says {up_to}")
+
+
+def _conversations(rest: httpx.Client) -> Iterator[Envelope]:
+    """Yield all conversations of a user, of whom a long run makes more than a page has."""
+    where: dict[str, int] = {"limit": 200}
+    while True:
+        page = rest.get("/api/conversations", params=where).json()
+        yield from page["conversations"]
+        if not page["has_more"]:
+            return
+        where["cursor"] = page["next_cursor"]
 
 
 def _rest(server: Server, token: str) -> httpx.Client:
