@@ -75,8 +75,9 @@ async def test_what_may_wait_a_moment_goes_out_by_one_flush_again_and_again() ->
                 manager.flush_soon()
                 await trio.sleep(0.004)
             assert recorder.frames == []
-            while not recorder.frames:
-                await trio.sleep(0.001)
+            with trio.fail_after(1):
+                while not recorder.frames:
+                    await trio.sleep(0.001)
             assert trio.current_time() - began == pytest.approx(0.02, abs=0.0015)
             assert recorder.frames == [{"n": 1}] * 3
             await trio.sleep(1)
