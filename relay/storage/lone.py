@@ -80,9 +80,8 @@ class LoneCommits:
         try:
             self._wait_for_locks(waits=False)
             self._writer.execute("BEGIN IMMEDIATE")
-        except (
-            sqlite3.Error
-        ):  # another process writes, or the disk fails: the thread meets it too, and tells of it
+        except sqlite3.Error:
+            # Another process writes, or the disk fails: the thread meets that too, and tells of it.
             return False
         return True
 

@@ -172,7 +172,7 @@ class ThreadRunner:
                 if begun:
                     one = Waiting(job)
                     run_group(self._writer, [one], self._on_rollback, self.health, begun=True)
-                    self._note_erased()
+                    _note_erased(self._writer, self._erased)
                     return cast(T, one.result.unwrap())
         result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
         return result
@@ -265,14 +265,9 @@ class ThreadRunner:
                         run_group(self._writer, inside, self._on_rollback, self.health, self._replication)
                     if len(inside) < len(group):
                         _run_outside(self._writer, group)
-                    self._note_erased()
+                    _note_erased(self._writer, self._erased)
                 with suppress(trio.RunFinishedError):
                     self._token.run_sync_soon(_deliver, group)
-
-    def _note_erased(self) -> None:
-        if self._writer.erased:
-            self._writer.erased = False
-            self._erased.set()
 
     def _gather(self) -> tuple[list[Waiting], bool]:
         """Wait for a job, then take every one that is waiting; the flag is True when the end was asked for."""
@@ -318,6 +313,12 @@ def _end(writer: Writer, health: Health) -> None:
     writer.close()
 
 
+def _note_erased(writer: Writer, erased: Wakeup) -> None:
+    if writer.erased:
+        writer.erased = False
+        erased.set()
+
+
 def _run_outside(connection: sqlite3.Connection, group: list[Waiting]) -> None:
     for waiting in group:
         if waiting.outside:
@@ -359,9 +360,7 @@ class InlineRunner:
         await trio.lowlevel.checkpoint()
         waiting = Waiting(job)
         run_group(self._writer, [waiting], self._on_rollback, self.health, self._replication)
-        if self._writer.erased:
-            self._writer.erased = False
-            self._erased.set()
+        _note_erased(self._writer, self._erased)
         result: T = waiting.result.unwrap()
         return result
 

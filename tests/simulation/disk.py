@@ -235,16 +235,11 @@ class SimulatedRunner(runners.InlineRunner):
             one = Waiting(job)
             if not self._disk.commit(self, [one]):
                 raise _GONE
-            self._note_erased()
+            runners._note_erased(self._writer, self._erased)
             result = one.result.unwrap()
         else:
             result = await self._queued(Waiting(job, trio.lowlevel.current_task()))
         return result
-
-    def _note_erased(self) -> None:
-        if self._writer.erased:
-            self._writer.erased = False
-            self._erased.set()
 
     async def between(self, step: Callable[[], None]) -> None:
         """Run `step` between two transactions."""
@@ -320,7 +315,7 @@ class SimulatedRunner(runners.InlineRunner):
                 break
             if group:
                 runners._run_outside(self._writer, group)
-            self._note_erased()
+            runners._note_erased(self._writer, self._erased)
             await self._disk.pause()
             if self.dead:
                 break
