@@ -8,7 +8,8 @@ A view asks for what it needs by the names of its parameters: `caller`, `server`
 `query` and `body`. The others are the variable parts of its path.
 
 What follows from the declaration is not said again: a view with a body may answer 413 and 415, one with a variable
-in its path 404, one that needs a token 401 and 403, and each of them 400, 431 and 500: `/openapi.json` has them.
+in its path 404, one that needs a token 401 and 403, and each of them 400, 408, 431 and 500: `/openapi.json` has
+them.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class Answers:
         self, said: str, status: int, headers: Mapping[str, str], body: bytes, expected: tuple[int, ...]
     ) -> None:
         """Check the response to a request that is not an operation of the document."""
-        if status not in (*expected, 400, 431, 503):
+        if status not in (*expected, 400, 408, 431, 503):
             raise Undescribed(f"{said}, and no such call is described")
         if status == 405 and "allow" not in headers:
             raise Undescribed(f"{said} does not say what is allowed")

@@ -25,7 +25,7 @@ VERSION: Final = "3.1.0"
 PROBLEM: Final = "application/problem+json"
 _JSON: Final = "application/json"
 _PREFIX: Final = "#/components/schemas/"
-_ALWAYS: Final = (400, 431, 500)
+_ALWAYS: Final = (400, 408, 431, 500)
 _CONVERTED: Final[dict[str, Schema]] = {"int": {"type": "integer"}, "float": {"type": "number"}}
 _FORM: Final[Schema] = {
     "type": "object",
@@ -37,6 +37,7 @@ _MEANINGS: Final = {
     401: "The token is missing, wrong, revoked or expired.",
     403: "It is known who asks, and they may not.",
     404: "There is no such thing, or the caller may not see it: both read the same.",
+    408: "The request's head did not arrive in time.",
     409: "A name is taken, an id was used before, or something else came first.",
     413: "The body, or a part of it, is over its limit.",
     415: "The body says it is something else than what is taken here.",

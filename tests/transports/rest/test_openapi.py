@@ -136,7 +136,7 @@ async def test_a_call_has_its_parameters_with_bounds_its_body_and_every_status(w
         "name": "user_id", "in": "path", "required": True, "schema": None,
     }  # fmt: skip
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
-    assert set(page["responses"]) == {"200", "400", "401", "403", "404", "431", "500", "503"}
+    assert set(page["responses"]) == {"200", "400", "401", "403", "404", "408", "431", "500", "503"}
     send = found["POST", "/api/messages"]
     assert send["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/Envelope"
