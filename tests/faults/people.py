@@ -191,7 +191,7 @@ class Person:
             raise Gone(str(error)) from error
         if answer.status_code in (201, 409):
             self.ledger.acked += 1
-        elif answer.status_code == 503:
+        elif answer.status_code in (408, 503):  # 408: its head lay unread while the process was stopped
             self.ledger.refused += 1
         else:
             raise Broken(f"{path} was answered {answer.status_code}: {answer.text}")
