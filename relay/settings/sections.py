@@ -105,7 +105,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             le=32,
             description="Threads that answer history, search and resume while the one writer writes. More "
             "threads than processors rarely help. One user takes half of them at most, and one less than there "
-            "are processors.",
+            "are processors, but always one.",
         ),
     ] = 4
     read_seconds: Annotated[

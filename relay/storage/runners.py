@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import outcome
 import trio
@@ -167,14 +167,16 @@ class ThreadRunner:
 
         A lone job is run right here where `LoneCommits` finds that quicker, and then this waits for nothing else.
         """
+        result: T
         if lone and self._replication is None:
             with self._lone.here() as begun:
                 if begun:
                     one = Waiting(job)
                     run_group(self._writer, [one], self._on_rollback, self.health, begun=True)
                     _note_erased(self._writer, self._erased)
-                    return cast(T, one.result.unwrap())
-        result: T = await self._run(Waiting(job, trio.lowlevel.current_task()))
+                    result = one.result.unwrap()
+                    return result
+        result = await self._run(Waiting(job, trio.lowlevel.current_task()))
         return result
 
     async def between(self, step: Callable[[], None]) -> None:

@@ -51,7 +51,8 @@ class Turns:
     Args:
         readers: how many turns users hold at once. One user holds half of them at most, but at least one. The
             server has one more turn, and any that is free.
-        processors: one user holds at most one turn less than that, so that a processor is left for all others.
+        processors: one user holds at most one turn less than that, but at least one, so that a processor is left
+            for all others.
     """
 
     def __init__(self, readers: int, processors: int) -> None:

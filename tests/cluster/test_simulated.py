@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 
 from tests.simulation.cluster.planted import BUGS
 from tests.simulation.cluster.steps import USUAL, WEIGHTS
-from tests.simulation.forked import run_forked
+from tests.simulation.forked import run_forked, run_started
 from tests.simulation.steps import draw, write
 
 pytestmark = pytest.mark.long
@@ -22,14 +19,7 @@ SEEDS = range(0, 20, AT_ONCE)
 
 
 simulation = partial(run_forked, "tests.simulation.cluster")
-
-
-def started(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command as people do, which begins a second time with the PYTHONHASHSEED that it needs."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
-    command = [sys.executable, "-m", "tests.simulation.cluster", *map(str, arguments), "--jobs", "1"]
-    root = Path(__file__).parents[2]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
+started = partial(run_started, "tests.simulation.cluster")
 
 
 @pytest.mark.parametrize("first", SEEDS)

@@ -1,9 +1,10 @@
-"""The commands of the simulations, as tests run them: forks of a process that has imported what they need."""
+"""The commands of the simulations, as tests run them: forks of a process that has imported what they need, or as people do."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from tempfile import TemporaryFile
 
 from tests.e2e.forking import ROOT, forks
@@ -30,3 +31,10 @@ def run_forked(module: str, *arguments: object) -> subprocess.CompletedProcess[s
             file.seek(0)
             printed.append(file.read().decode())
     return subprocess.CompletedProcess([module, *words], code, *printed)
+
+
+def run_started(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run it as people do: it begins a second time with the PYTHONHASHSEED that it needs."""
+    environ = {name: value for name, value in os.environ.items() if name not in ENVIRON}
+    command = [sys.executable, "-m", module, *map(str, arguments), "--jobs", "1"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_LONGEST_SECONDS, env=environ)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.simulation.forked import run_forked
+from tests.simulation.forked import run_forked, run_started
 from tests.simulation.planted import BUGS
 from tests.simulation.shrinking import shrink
 from tests.simulation.steps import Step, draw, read, write
@@ -33,14 +31,7 @@ FOUND_BY = {
 
 
 simulation = partial(run_forked, "tests.simulation")
-
-
-def started(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the command as people do, which begins a second time with the PYTHONHASHSEED that it needs."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONHASHSEED"}
-    command = [sys.executable, "-m", "tests.simulation", *map(str, arguments), "--jobs", "1"]
-    root = Path(__file__).parents[2]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, env=environ)
+started = partial(run_started, "tests.simulation")
 
 
 @pytest.mark.parametrize("first", SEEDS)

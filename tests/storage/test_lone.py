@@ -15,6 +15,7 @@ import trio
 from relay.storage.errors import StorageError, StorageFailed
 from relay.storage.jobs import BUSY_MILLISECONDS, Runner
 from relay.storage.lone import CHECKPOINT_PAGES, LoneCommits
+from relay.storage.runners import ThreadRunner
 from tests.storage.opening import note, notes, opened
 
 
@@ -109,7 +110,8 @@ def test_the_loop_waits_for_no_lock(writer: sqlite3.Connection, clock: Clock, tm
 
 def quick(runner: Runner) -> None:
     """Have the disk count as quick, so that the next lone commit runs on the event loop whatever this one does."""
-    runner._lone._average = -1e9  # type: ignore[attr-defined]
+    assert isinstance(runner, ThreadRunner)
+    runner._lone._average = -1e9
 
 
 def where(connection: sqlite3.Connection) -> tuple[int, int, int]:

@@ -2,12 +2,15 @@
 
 import threading
 
+import pytest
 import trio
 
 from relay.testing.clock import jumping_clock
 
 
 def test_time_passes_when_all_tasks_wait_and_not_before() -> None:
+    clock = jumping_clock()
+
     async def main() -> list[float]:
         seen = [trio.current_time()]
         await trio.lowlevel.checkpoint()
@@ -15,13 +18,15 @@ def test_time_passes_when_all_tasks_wait_and_not_before() -> None:
         for seconds in (3600, 0.25):
             await trio.sleep(seconds)
             seen.append(trio.current_time())
-        trio.lowlevel.current_clock().jump(10)  # type: ignore[attr-defined]
+        clock.jump(10)
         return [*seen, trio.current_time()]
 
-    assert trio.run(main, clock=jumping_clock()) == [0, 0, 3600, 3600.25, 3610.25]
+    assert trio.run(main, clock=clock) == [0, 0, 3600, 3600.25, 3610.25]
 
 
-def test_it_looks_now_and_then_while_a_thread_is_waited_for_and_jumps_at_once_afterwards() -> None:
+def test_it_looks_now_and_then_while_a_thread_is_waited_for_and_jumps_at_once_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = jumping_clock()
     looks, look = [0], clock._autojump
 
@@ -29,7 +34,7 @@ def test_it_looks_now_and_then_while_a_thread_is_waited_for_and_jumps_at_once_af
         looks[0] += 1
         look()
 
-    clock._autojump = count  # type: ignore[method-assign]
+    monkeypatch.setattr(clock, "_autojump", count)
 
     async def main() -> tuple[int, int]:
         await trio.to_thread.run_sync(threading.Event().wait, 0.1)

@@ -14,6 +14,7 @@ from tests.e2e.browser.cdp import Page
 
 AXE = Path(__file__).parents[2] / "js" / "node_modules" / "axe-core" / "axe.min.js"
 DRAWN = "document.querySelector('.card:not(.early .card), .me strong, .admin-nav a')"
+REDRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # What lies over the page is looked at alone: the page below it is another view. Two thousand emoji are each like the others.
 WHAT = """(() => {

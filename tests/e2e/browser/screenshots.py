@@ -12,7 +12,7 @@ import trio
 
 from tests.e2e.browser import views
 from tests.e2e.browser.cdp import CHROMIUM, Page, run_browser
-from tests.e2e.browser.look import Look, take_look
+from tests.e2e.browser.look import REDRAWN, Look, take_look
 from tests.e2e.browser.people import Place
 from tests.e2e.browser.team import open_team
 
@@ -69,9 +69,7 @@ async def take(page: Page, picture: Picture) -> None:
     await views.calm(page)
     await views.open_view(page, view)
     await page.wait("[...document.images].every((one) => one.complete)")
-    await page.evaluate(
-        "document.fonts.ready.then(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))).then(() => 1)"
-    )
+    await page.evaluate(f"document.fonts.ready.then(() => {REDRAWN}).then(() => 1)")
     data = await page.send("Page.captureScreenshot", format="webp", quality=QUALITY)
     path = FOLDER / f"{picture.name}.webp"
     path.write_bytes(base64.b64decode(data["data"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.browser import views
-from tests.e2e.browser.look import Look, take_look
+from tests.e2e.browser.look import REDRAWN, Look, take_look
 from tests.e2e.browser.people import open_conversation, open_place
 from tests.e2e.browser.team import PEOPLE, open_team
 
@@ -27,7 +27,6 @@ new PerformanceObserver((list) => {
     }
 }).observe({ type: "layout-shift" });
 """
-DRAWN = "new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 MIRRORED = [
     "list",
     "two",
@@ -57,7 +56,7 @@ async def test_nothing_moves_while_a_conversation_is_opened_and_what_is_new_in_i
         alice = await place.signed_in("alice")
         await take_look(alice, Look())
         await alice.wait("document.querySelectorAll('.line').length === 2")
-        await alice.evaluate(DRAWN)  # in its new size
+        await alice.evaluate(REDRAWN)  # in its new size
         place.network.delay = 0.05  # so that more than one picture is drawn meanwhile
         await alice.evaluate(MOVES)
         for name in ("bob", "carol", "bob"):

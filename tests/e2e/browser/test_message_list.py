@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser.cdp import Page
+from tests.e2e.browser.look import REDRAWN
 from tests.e2e.browser.people import Place, load_anew, open_conversation, open_place, send
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
@@ -161,7 +162,7 @@ async def test_what_one_looks_at_stays_while_older_messages_and_pictures_come(
         await alice.evaluate(
             f"{IN_SIGHT}[0].previousElementSibling.append(document.createElement('progress'), 'more')"
         )
-        await alice.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        await alice.evaluate(REDRAWN)
         assert abs(await top_of(alice, number) - before) < 2
 
 

@@ -15,19 +15,21 @@ def load() -> None:
     sys.modules.get("relay_plugin_search") or in_directory(bundled_directory(), "bundled")["search"].load()
 
 
-def progress() -> Any:
-    """Return the module as it is loaded now: another test may have loaded the plugin anew."""
+def module(name: str = "") -> Any:
+    """Return a module of the plugin as it is loaded now: another test may have loaded the plugin anew."""
     load()
-    return importlib.import_module("relay_plugin_search.progress")
+    return importlib.import_module(f"relay_plugin_search{name}")
+
+
+def progress() -> Any:
+    """Return the module that has new messages wait to be indexed."""
+    return module(".progress")
 
 
 def tables() -> sqlite3.Connection:
     """Return an empty database with the plugin's tables."""
-    load()
-    import relay_plugin_search  # type: ignore[import-not-found]
-
     connection = sqlite3.connect(":memory:")
-    for step in relay_plugin_search.relay_migrations():
+    for step in module().relay_migrations():
         if callable(step.sql):
             step.sql(connection)
         else:

@@ -2,15 +2,11 @@
 
 import random
 
-from tests.plugins.search.asking import load, tables
-
-load()
-from relay_plugin_search.purge import ALL, Purge, suspect  # type: ignore[import-not-found]  # noqa: E402
-from relay_plugin_search.vocabulary import Vocabulary  # type: ignore[import-not-found]  # noqa: E402
+from tests.plugins.search.asking import module, tables
 
 
 def test_a_large_index_is_merged_to_its_end() -> None:
-    connection, dice = tables(), random.Random(5)
+    connection, dice, purging = tables(), random.Random(5), module(".purge")
     for rowid in range(1, 61):
         words = " ".join(f"{dice.randrange(10**9):09d}" for _ in range(400))
         connection.execute("INSERT INTO search_index (rowid, words, marks) VALUES (?, ?, '')", (rowid, words))
@@ -21,7 +17,7 @@ def test_a_large_index_is_merged_to_its_end() -> None:
     )
     connection.commit()
     connection.execute("DELETE FROM search_index WHERE rowid = 99")
-    suspect(connection, ALL)
+    purging.suspect(connection, purging.ALL)
     connection.commit()
 
     def left() -> int:
@@ -29,7 +25,7 @@ def test_a_large_index_is_merged_to_its_end() -> None:
         return sum(block.count(b"zebra") for (block,) in blocks)
 
     assert left() > 0
-    purge, vocabulary, steps = Purge(), Vocabulary(), 0
+    purge, vocabulary, steps = purging.Purge(), module(".vocabulary").Vocabulary(), 0
     while purge.step(connection, vocabulary):
         steps += 1
         connection.commit()
