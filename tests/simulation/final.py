@@ -33,21 +33,26 @@ _SETTLES = 12
 
 
 async def gather(run: Run) -> None:
-    """Have every device come, and wait until all that was sent is answered."""
+    """Have every device come, and wait until all that was sent is answered, and what is on its way has arrived."""
     await trio.sleep(1)
     for round_ in range(_PATIENCE):
         for phone in run.phones:
             if not phone.connected and round_ % 10 == 0:
                 run.nursery.start_soon(phone.come)
-        if run.server.life is not None and all(phone.connected and not phone.pending for phone in run.phones):
-            break
+        if _all_is_answered(run):
+            await trio.sleep(_SETTLES)
+            if _all_is_answered(run):  # not so where the last bytes of an old connection said that it is over
+                break
         await trio.sleep(1)
     else:
         waiting = {phone.client_id: list(phone.pending) or phone.connected for phone in run.phones}
         run.broken("answered", f"after {_PATIENCE} s without a fault these still wait: {waiting}")
-    await trio.sleep(_SETTLES)
     if run.clock.was_moved:
         await trio.sleep(_LONGEST_WAIT)  # until what has expired by the clock's step is gone
+
+
+def _all_is_answered(run: Run) -> bool:
+    return run.server.life is not None and all(phone.connected and not phone.pending for phone in run.phones)
 
 
 async def compare_devices(run: Run) -> None:

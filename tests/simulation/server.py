@@ -23,7 +23,7 @@ from relay.settings import Settings, load
 from relay.storage import runners
 from relay.storage.copying import Progress, copy
 from relay.storage.errors import StorageError
-from relay.storage.identity import new_epoch
+from relay.storage.identity import new_epoch, read_epoch
 from relay.storage.restoring import restore
 from relay.testing.world import world as open_world
 from relay.transports.front_door import FrontDoor
@@ -250,7 +250,8 @@ class Server:
         self._restoring = False
         assert self._backup is not None
         with closing(sqlite3.connect(self._disk.database)) as connection:
-            before = self.logs[self.epoch] = read_log(connection)
+            # Not the last life's epoch: one that died while it opened has told none.
+            before = self.logs[read_epoch(connection)] = read_log(connection)
         restore(self._backup, self._disk.database, Progress(), uid=0)
         self._pointers.forget()
         with closing(sqlite3.connect(self._disk.database)) as connection:

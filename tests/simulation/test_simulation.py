@@ -76,6 +76,50 @@ def test_a_script_of_a_seeds_steps_replays_it_exactly(tmp_path: Path) -> None:
     assert f"trace {once['5']} of " in replayed.stdout
 
 
+FAULTS_OF_THE_MODEL = {
+    "a server dies as it opens a restored database": """
+        seed 11898
+        backup 0 0 0 0
+        member 0 0 841 657
+        come 0 0 0 0
+        crash 0 0 0 736
+        say 0 0 0 587
+        restore 0 0 0 0
+        notify 0 0 0 77
+        drag 20 0 0 0
+        edit 0 0 0 808
+        status 0 0 0 438
+        crash 392 0 0 0
+        restore 0 0 0 0
+        say 0 0 0 798""",
+    "a device learns only after the last step that its server has ended": """
+        seed 10238
+        crash 93 0 0 0
+        cut 278 0 0 269
+        sweep 0 0 0 39
+        crash 84 0 0 0
+        come 0 0 0 303
+        slow 0 668 0 779
+        come 22 0 0 935
+        regroup 338 727 207 0
+        provoke 0 0 0 748
+        status 542 794 0 0
+        delete 0 0 0 288
+        say 961 0 173 0
+        say 0 0 0 68
+        restart 0 0 0 0""",
+}
+"""Stories in which the simulation once saw promises broken that were kept."""
+
+
+@pytest.mark.parametrize("story", FAULTS_OF_THE_MODEL)
+def test_what_was_kept_is_not_called_broken(story: str, tmp_path: Path) -> None:
+    file = tmp_path / "script.txt"
+    file.write_text(FAULTS_OF_THE_MODEL[story])
+    done = simulation("--replay", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_steps_that_do_not_matter_are_left_out_and_numbers_become_plain() -> None:
     steps = draw(1, 56)
     needed = [steps[3], steps[20], steps[50]]
