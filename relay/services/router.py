@@ -229,6 +229,9 @@ class MessageRouter:
         pushed = size = spread = 0
         for submission in batch:
             entry = submission.entry
+            self._answer(submission)
+            if len(batch) == 1:
+                self._connections.flush()  # its sender need not wait until it is encoded, and sent to all
             if entry.stored:
                 self._stored += 1
                 deliveries = self._deliver(submission, entry)
@@ -238,7 +241,6 @@ class MessageRouter:
                 spread += deliveries * len(entry.payload)
             elif entry.error is not None:
                 self._tally.refused += 1
-            self._answer(submission)
             if pushed > _FANOUT_SLICE or size > _SLICE_BYTES or spread > _FANOUT_BYTES:
                 pushed = size = spread = 0
                 self.position = max(self.position, entry.message_id or 0)

@@ -40,11 +40,13 @@ class Recorder:
         self.ended: list[CloseCode] = []
         self.stuck = False
         self.open = True
+        self.before_flush: Callable[[], None] = lambda: None
         self._splitter = FrameSplitter()
 
     def flush(self) -> None:
         if self.stuck or not self.open:
             return
+        self.before_flush()
         self.flushes += 1
         self.frames.extend(json.loads(frame.payload) for frame in self._splitter.feed(self.outbox.take()))
 

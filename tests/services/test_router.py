@@ -50,6 +50,23 @@ async def test_a_message_is_stored_acked_and_delivered(world: World) -> None:
     assert (connection.in_flight, connection.sent_cursor) == (0, 1)
 
 
+@pytest.mark.parametrize(("count", "queued"), [(1, 0), (2, 2)])
+async def test_a_sender_is_acked_before_others_are_sent_what_they_said(
+    world: World, count: int, queued: int
+) -> None:
+    connection, alice = attach(world.engine.connections, "alice")
+    _, bob = attach(world.engine.connections, "bob")
+    written: list[tuple[str, int]] = []
+    alice.before_flush = lambda: written.append(("to alice", len(bob.outbox)))
+    bob.before_flush = lambda: written.append(("to bob", len(bob.outbox)))
+    for number in range(count):
+        item = await submission(world.engine, "alice", "bob", f"{number}", connection)
+        world.engine.router.submit_nowait(item)
+    await world.engine.router.wait_idle()
+    assert written == [("to alice", queued), ("to bob", count)]
+    assert [frame["type"] for frame in alice.take()] == ["ack"] * count
+
+
 @pytest.mark.world("alice", "bob", RELAY_STORAGE__BATCH_MESSAGES="10")
 async def test_what_waits_together_is_one_batch_up_to_its_size(world: World) -> None:
     router = world.engine.router
