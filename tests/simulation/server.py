@@ -202,9 +202,11 @@ class Server:
             self.life = life
             self._network.listen(life.accept)
             self._changed.unpark_all()
-            await life.over.wait()
-            self._network.server_stops(at_once=False)
-            self.life = None
+            try:
+                await life.over.wait()
+            finally:  # also where it ends by a fault of the disk
+                self._network.server_stops(at_once=False)
+                self.life = None
             nursery.cancel_scope.cancel()
 
     def crashed(self) -> None:

@@ -108,6 +108,21 @@ FAULTS_OF_THE_MODEL = {
         say 961 0 173 0
         say 0 0 0 68
         restart 0 0 0 0""",
+    "a device dials while a fault of the disk ends the server": """
+        seed 16994
+        say 334 0 0 0
+        say 574 0 0 929
+        kill 422 0 0 0
+        crash 877 0 0 0
+        say 453 0 0 659
+        read 199 0 0 0
+        import 0 0 909 113
+        come 784 0 0 0
+        delete 0 0 0 968
+        clock 0 0 0 0
+        fail 105 0 0 829
+        provoke 955 605 180 0
+        say 0 0 0 644""",
 }
 """Stories in which the simulation once saw promises broken that were kept."""
 
