@@ -11,8 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
@@ -24,7 +23,7 @@ from relay.engine.time_accounting import PluginCall, current
 from relay.engine.watchdog import Watch, WriterWatch
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.entry import Unchanged
-from relay.storage.errors import StorageError
+from relay.storage.errors import StorageError, TransactionEnded
 from relay.storage.health import is_broken, is_the_disks
 
 T = TypeVar("T")
@@ -245,28 +244,53 @@ class Guard:
         except BaseException as fault:
             if _is_ours(fault):
                 raise
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK TO plugin")
             self.failed(what, fault)
+            self._settle(what, connection, "ROLLBACK TO plugin")
+        self._settle(what, connection, "RELEASE plugin")
+
+    def _settle(self, what: str, connection: sqlite3.Connection, statement: str) -> None:
+        """End the savepoint around the plugin's code.
+
+        Raises:
+            sqlite3.Error: the disk failed.
+            TransactionEnded: the savepoint is gone.
+        """
         try:
-            connection.execute("RELEASE plugin")
+            connection.execute(statement)
         except sqlite3.Error as lost:
-            self.failed(what, RuntimeError(f"it ended the transaction, which is others' as well: {lost}"))
-            raise
+            if is_the_disks(lost):
+                raise
+            raise self._ended(what) from lost
+
+    def _ended(self, what: str) -> TransactionEnded:
+        ended = TransactionEnded(
+            f"plugin {self.plugin!r} ended the transaction in {what}, which is others' as well, or caught an error"
+            " of the disk that did"
+        )
+        self.failed(what, ended)
+        return ended
 
     def inside(self, what: str, function: Callable[..., T]) -> Callable[..., T]:
         """Return a type's own transaction code, guarded: what it raises refuses its message, and is counted."""
 
         def guarded(*arguments: Any) -> T:
             try:
-                return _plain(self.rules.transaction.run(self.plugin, function, *arguments))
-            except (RelayError, Unchanged):
-                raise
+                result = _plain(self.rules.transaction.run(self.plugin, function, *arguments))
             except BaseException as fault:
                 if _is_ours(fault):
                     raise
+                check(arguments)
+                if isinstance(fault, (RelayError, Unchanged)):
+                    raise
                 self.failed(what, fault)
                 raise self.refusal() from fault
+            check(arguments)
+            return result
+
+        def check(arguments: Sequence[Any]) -> None:
+            for one in arguments:
+                if isinstance(one, sqlite3.Connection) and not one.in_transaction:
+                    raise self._ended(what)
 
         return guarded
 

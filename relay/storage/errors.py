@@ -3,7 +3,8 @@
 StorageError
  ├─ StorageInUse     another relay has the file open
  ├─ StorageFailed    a commit failed; nothing of it was stored
- │   └─ NotReplicated   a cluster's stream did not take it
+ │   ├─ NotReplicated      a cluster's stream did not take it
+ │   └─ TransactionEnded   a statement inside the transaction ended it
  ├─ StorageBroken    the file is damaged or was replaced
  │   └─ Deposed         another node of the cluster writes from now on
  └─ BackupFailed     a copy was not made, or is no good
@@ -28,6 +29,10 @@ class StorageBroken(StorageError):
 
 class NotReplicated(StorageFailed):
     """A commit did not reach the stream of the cluster; this node has nothing of it."""
+
+
+class TransactionEnded(StorageFailed):
+    """A statement inside a transaction ended it, which only a plugin's can have; nothing of it was stored."""
 
 
 class Deposed(StorageBroken):

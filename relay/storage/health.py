@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from relay.protocol.errors import said
-from relay.storage.errors import NotReplicated, StorageBroken, StorageError, StorageFailed
+from relay.storage.errors import NotReplicated, StorageBroken, StorageError, StorageFailed, TransactionEnded
 
 _log: Final = logging.getLogger("relay.storage")
 
@@ -118,6 +118,9 @@ class Health:
             self.stood += 1
             if self.reason is not None:
                 self._recover()
+            return
+        if isinstance(failure, TransactionEnded):
+            _log.error("%s", failure, exc_info=failure.__cause__)
             return
         now = self._clock()
         self.failed += 1

@@ -16,7 +16,7 @@ import outcome
 import trio
 
 from relay.protocol.errors import said
-from relay.storage.errors import StorageBroken, StorageFailed
+from relay.storage.errors import StorageBroken, StorageFailed, TransactionEnded
 from relay.storage.health import Health, is_the_disks
 from relay.storage.observer import TransactionObserver
 
@@ -130,18 +130,17 @@ def run_group(
             if not alone:
                 execute("SAVEPOINT job")
             waiting.result = outcome.capture(waiting.job, connection)
+            if not connection.in_transaction:
+                raise _ended_by(waiting.result)
             if isinstance(waiting.result, outcome.Error):
                 if is_the_disks(waiting.result.error):
                     failure = waiting.result.error
                     waiting.result = outcome.Error(health.explained(failure))
                 on_rollback()
-                if not alone:
-                    execute("ROLLBACK TO job")
-                elif connection.in_transaction:  # SQLite rolls back by itself where the disk is full
-                    execute("ROLLBACK")
+                execute("ROLLBACK" if alone else "ROLLBACK TO job")
             if not alone:
                 execute("RELEASE job")
-        # The only job of its group may have rolled the transaction back, which is no commit to count.
+        # The only job of its group may have failed, which is no commit to count.
         committed = connection.in_transaction
         if committed:
             health.check_place()
@@ -166,6 +165,21 @@ def _begin(connection: sqlite3.Connection, replication: Replication | None, *, b
         connection.execute("BEGIN IMMEDIATE")  # takes the write lock now: to ask for it halfway could fail
     if replication is not None:
         replication.begin(connection)
+
+
+def _ended_by(result: outcome.Outcome[Any]) -> BaseException:
+    """Return what ended a transaction inside a job: SQLite does where the disk fails, or a plugin's statement."""
+    raised = cause = result.error if isinstance(result, outcome.Error) else None
+    while cause is not None:
+        if is_the_disks(cause) or isinstance(cause, StorageFailed):
+            return cause
+        cause = cause.__context__
+    ended = TransactionEnded(
+        "a statement inside a transaction ended it, so that nothing of it was stored; a plugin may use no COMMIT,"
+        " ROLLBACK or OR ROLLBACK, and must not catch an error of the disk"
+    )
+    ended.__cause__ = raised
+    return ended
 
 
 def _commit(connection: sqlite3.Connection, replication: Replication | None) -> None:

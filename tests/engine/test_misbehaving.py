@@ -3,6 +3,7 @@
 import logging
 import sys
 import textwrap
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import trio
 from relay.app.plugin_admin import list_plugins
 from relay.engine.loader import bundled_only, load_plugins
 from relay.settings import load
-from relay.testing import World
+from relay.testing import Device, World
 from relay.testing import world as open_world
 
 HEAD = """
@@ -258,6 +259,76 @@ async def test_one_that_fails_beside_the_messages_costs_nobody_a_message(tmp_pat
             lambda c: c.execute("SELECT 1 FROM sqlite_master WHERE name = 'odd_half'").fetchall()
         )
         assert half == []
+
+
+ONCE = """
+def twice(c, conflict="ROLLBACK"):
+    c.execute("CREATE TABLE odd_once (x PRIMARY KEY)")
+    for _ in "ab":
+        c.execute(f"INSERT OR {conflict} INTO odd_once VALUES (1)")
+
+def caught(*arguments):
+    try:
+        twice(*arguments)
+    except Exception:
+        pass
+"""
+ENDS_THE_TRANSACTION = {
+    "stored, in SQL": "def s(server, c, entries): c.execute('ROLLBACK')\n" + HOOKS.format("stored=s"),
+    "stored, by a conflict": ONCE + "def s(server, c, entries): twice(c)\n" + HOOKS.format("stored=s"),
+    "stored, by a conflict that it catches": ONCE
+    + "def s(server, c, entries): caught(c)\n"
+    + HOOKS.format("stored=s"),
+    "stored, its savepoint": "def s(server, c, entries): c.execute('RELEASE plugin')\n" + HOOKS.format("stored=s"),
+    "stored, its savepoint, and fails": "def s(server, c, entries): c.execute('RELEASE plugin'); fail()\n"
+    + HOOKS.format("stored=s"),
+    "before, for the transaction": "def a(c, entry): c.execute('ROLLBACK')\n"
+    "def b(draft): draft.apply = a\n" + TYPES.format("prepare=b"),
+    "before, by a conflict": ONCE
+    + "def b(draft): draft.apply = lambda c, entry: twice(c)\n"
+    + TYPES.format("prepare=b"),
+    "before, by a conflict that it catches": ONCE
+    + "def b(draft): draft.apply = lambda c, entry: caught(c)\n"
+    + TYPES.format("prepare=b"),
+}
+
+
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("kind", ENDS_THE_TRANSACTION)
+async def test_one_that_ends_the_transaction_of_others_is_set_aside_and_nothing_is_acked_that_is_not_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, together: int
+) -> None:
+    folder = plugin(tmp_path / "p", ENDS_THE_TRANSACTION[kind])
+    first = "odd" if kind.startswith("before") else "chat_message"
+    async with open_world(
+        tmp_path, "alice", "bob", "carol", "dave",
+        RELAY_PLUGINS__DIRECTORIES=str(folder), RELAY_PLUGINS__QUARANTINE_FAILURES="3",
+    ) as running:  # fmt: skip
+        alice, acked = await running.connect("alice"), set[int]()
+        while (await listed(running))["state"] == "running":
+            before = (await listed(running))["failures"]
+            answers = await said_together(alice, [first] + ["chat_message"] * (together - 1))
+            assert answers[0]["payload"]["code"] == "overloaded", answers
+            acked |= {answer["payload"]["message_id"] for answer in answers if answer["type"] == "ack"}
+            stored = await running.history("bob", "user", "alice")
+            assert acked == {message["meta"]["message_id"] for message in stored}
+            assert (await listed(running))["failures"] > before
+        assert "plugin 'odd' ended the transaction in " in caplog.text
+        assert "the disk does not take" not in caplog.text
+        assert running.engine.runner.health.reason is None
+        answers = await said_together(alice, ["chat_message"] * together)
+        assert {answer["type"] for answer in answers} == {"ack"}
+        await others_go_on(running)
+
+
+async def said_together(device: Device, types: list[str]) -> list[Any]:
+    """Send messages without waiting, and return their answers."""
+    for type_ in types:
+        payload = {"text": "x"} if type_ == "odd" else {"content": "x"}
+        await device.send(
+            {"type": type_, "payload": payload, "meta": {"target_id": "bob", "id": uuid.uuid4().hex}}
+        )
+    return [await device.next("ack", "error") for _ in types]
 
 
 async def test_one_that_floods_is_slowed_down(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 PLACES = (*GROUPS, *GROUPS, *USERS)
 _FAILURES = (
-    "before-raise", "before-slow", "before-hang", "before-junk", "stored-raise", "stored-sql", "committed-raise",
-    "committed-hang",
+    "before-raise", "before-slow", "before-hang", "before-junk", "stored-raise", "stored-sql", "stored-ends",
+    "committed-raise", "committed-hang",
 )  # fmt: skip
 
 

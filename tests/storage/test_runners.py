@@ -14,7 +14,7 @@ import trio
 
 from relay.protocol.errors import ErrorCode, RelayError
 from relay.storage.database import open_runner
-from relay.storage.errors import StorageBroken, StorageError, StorageFailed
+from relay.storage.errors import StorageBroken, StorageError, StorageFailed, TransactionEnded
 from relay.storage.jobs import Runner, empty_wal
 from relay.storage.observer import note_erased
 from relay.storage.runners import _Reader
@@ -70,6 +70,54 @@ async def test_a_job_that_raises_gets_its_own_exception_and_the_others_are_store
         assert len(rollbacks) == 1
     async with opened(tmp_path) as runner:
         assert await notes(runner) == {"a", "b"}
+
+
+def end(connection: sqlite3.Connection) -> None:
+    note("before")(connection)
+    connection.execute("ROLLBACK")
+    note("after")(connection)
+
+
+def end_by_the_disk(connection: sqlite3.Connection) -> None:
+    """Do what SQLite does where a disk fails, and then fail over what is gone."""
+    try:
+        connection.execute("ROLLBACK")
+        failure = sqlite3.OperationalError("disk I/O error")
+        failure.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise failure
+    finally:
+        connection.execute("RELEASE mine")
+
+
+@pytest.mark.parametrize(("inline", "others"), [(False, 0), (False, 2), (True, 0)])
+async def test_where_a_job_ends_the_transaction_nobody_is_told_that_theirs_is_stored(
+    tmp_path: Path, inline: bool, others: int
+) -> None:
+    rollbacks: list[int] = []
+    jobs = [note(f"{number}") for number in range(others)]
+    async with opened(tmp_path, inline=inline, rollbacks=rollbacks) as runner:
+        results = [await failure_of(runner, end)] if inline else await outcomes(runner, *jobs, end)
+        assert {type(result) for result in results} == {TransactionEnded}
+        assert rollbacks
+        assert runner.health.reason is None
+        assert not await notes(runner) & {"0", "1", "before"}
+        assert await runner.write(note("later")) == 1
+
+
+async def failure_of(runner: Runner, job: Callable[[sqlite3.Connection], Any]) -> Exception:
+    try:
+        await runner.write(job)
+    except Exception as error:
+        return error
+    raise AssertionError("it was stored")
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_where_the_disk_ended_the_transaction_that_is_the_reason(tmp_path: Path, inline: bool) -> None:
+    async with opened(tmp_path, inline=inline) as runner:
+        failed = await failure_of(runner, end_by_the_disk)
+        assert str(failed) == "the commit did not reach the disk: disk I/O error"
+        assert runner.health.reason == "disk I/O error"
 
 
 @pytest.mark.parametrize("inline", [False, True])

@@ -41,6 +41,8 @@ def stored(_server: Server, connection: sqlite3.Connection, entries: Sequence[En
             raise RuntimeError("as the message asked")
         if f"{MARK}stored-sql" in text:
             connection.execute("SELECT nothing FROM nowhere")
+        if f"{MARK}stored-ends" in text:
+            connection.execute("ROLLBACK")
     return object()
 
 
