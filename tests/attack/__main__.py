@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 
 from tests.attack.bystanders import Bystanders, Fallen
 from tests.attack.siege import siege
@@ -38,7 +39,7 @@ def attacked(asked: argparse.Namespace) -> list[str]:
     """Attack, and print what came of it; return the phases in which others waited too long."""
     began = time.monotonic()
     with siege() as made:
-        made.attack(asked.first, asked.count)
+        made.attack(asked.first, asked.count, tell=partial(print, flush=True))
         slow = tell(made.bystanders, made.sent, "connections", asked.p99)
         print(f"answered with HTTP: {dict(sorted(made.statuses.items()))}")
         print(f"{time.monotonic() - began:.0f} s; the server lives, without a traceback\n")

@@ -8,11 +8,15 @@ import random
 import re
 import socket
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from relay.storage.copying import be_modest
 from tests.attack.bystanders import Bystanders, Fallen, check_log
 from tests.attack.hostile import bodies, frames, head, texts
 from tests.e2e.frames import encode_frame
@@ -21,6 +25,9 @@ from tests.e2e.wire import Gone, Wire, hello, request
 from tests.e2e.world import World
 
 KINDS: Final = ("heads", "frames before a hello", "frames after a hello", "envelopes", "bodies")
+AT_ONCE: Final = 8
+"""Attackers at a time: most of them wait for the server's deadlines."""
+
 READ_SECONDS: Final = 0.05
 """How long an attacker that says no end reads what comes back before it goes; it need not read all."""
 
@@ -49,60 +56,72 @@ class Siege:
         self.statuses: Counter[int] = Counter()
         self.bystanders = Bystanders(self.world)
 
-    def attack(self, first: int, count: int, quiet: int = 400) -> None:
+    def attack(
+        self, first: int, count: int, quiet: int = 400, tell: Callable[[str], None] = lambda _done: None
+    ) -> None:
         """Attack with so many seeds of each kind, one kind after the other, while two people talk.
 
         Args:
             quiet: how many acks they get before it begins.
+            tell: is told of each kind that is done.
 
         Raises:
-            Fallen: the server ended, answered with a 500, or logged a traceback; the last seed is told.
+            Fallen: the server ended, answered with a 500, or logged a traceback; a seed is told.
         """
         with self.bystanders.talking(quiet):
             for kind in KINDS:
+                began = time.monotonic()
                 self.bystanders.enter(kind)
-                for seed in range(first, first + count):
-                    self._one(kind, seed)
-                    if not self.world.server.alive:
-                        raise Fallen(f"{kind} with seed {seed} ended it:\n{self.world.server.diagnosis()}")
+                self._attack(kind, range(first, first + count))
+                tell(f"{kind}: {self.sent[kind]} connections in {time.monotonic() - began:.0f} s")
         check_log(self.world)
 
-    def _one(self, kind: str, seed: int) -> None:
-        """Attack once."""
-        source = random.Random(f"{kind}/{seed}")
-        try:
-            with Wire(self.world.server.address, self.world.server.described, timeout=5) as wire:
-                if kind == "heads":
-                    wire.send_bytes(head(source))
-                elif kind == "bodies":
-                    wire.send_bytes(bodies(source, self.world.tokens["mallory"]))
-                else:
-                    wire.send_bytes(request("/ws"))
-                    if kind != "frames before a hello":
-                        wire.send_bytes(encode_frame(_hello(self.world.tokens["mallory"])))
-                    wire.send_bytes(texts(source) if kind == "envelopes" else frames(source))
-                self._read(wire, f"{kind} with seed {seed}", ends=source.random() < 0.5)
-        except Gone:
-            pass
-        self.sent[kind] += 1
+    def _attack(self, kind: str, seeds: range) -> None:
+        with ThreadPoolExecutor(AT_ONCE, initializer=be_modest) as attackers:
+            for seed, statuses in zip(seeds, attackers.map(partial(self._one, kind), seeds), strict=True):
+                self.sent[kind] += 1
+                self.statuses.update(statuses)
+                told = f"{kind} with seed {seed}"
+                if bad := [status for status in statuses if status >= 500 and status != 503]:
+                    raise Fallen(f"{told} was answered with {bad}:\n{self.world.server.diagnosis()}")
+                if not self.world.server.alive:
+                    raise Fallen(
+                        f"{told}, or one of the {AT_ONCE} after it, ended it:\n{self.world.server.diagnosis()}"
+                    )
 
-    def _read(self, wire: Wire, what: str, *, ends: bool) -> None:
-        """Read what comes back: all of it after an end of our own, else for a moment."""
-        got = b""
-        wire.socket.settimeout(ANSWER_SECONDS if ends else READ_SECONDS)
-        with contextlib.suppress(OSError):
-            if ends:
-                wire.socket.shutdown(socket.SHUT_WR)
-            while len(got) < 1 << 20 and (data := wire.socket.recv(65536)):
-                got += data
-        for status in map(int, _STATUS.findall(got)):
-            self.statuses[status] += 1
-            if status >= 500 and status != 503:
-                raise Fallen(f"{what} was answered with {status}: {got[:2000]!r}")
+    def _one(self, kind: str, seed: int) -> list[int]:
+        """Attack once; return the statuses of HTTP that came back."""
+        source, got = random.Random(f"{kind}/{seed}"), bytearray()
+        with (
+            contextlib.suppress(Gone),
+            Wire(self.world.server.address, self.world.server.described, timeout=5) as wire,
+        ):
+            if kind == "heads":
+                wire.send_bytes(head(source))
+            elif kind == "bodies":
+                wire.send_bytes(bodies(source, self.world.tokens["mallory"]))
+            else:
+                wire.send_bytes(request("/ws"))
+                if kind != "frames before a hello":
+                    wire.send_bytes(encode_frame(_hello(self.world.tokens["mallory"], seed % (2 * AT_ONCE))))
+                wire.send_bytes(texts(source) if kind == "envelopes" else frames(source))
+            _read(wire, got, ends=source.random() < 0.5)
+        return [int(status) for status in _STATUS.findall(got)]
 
 
-def _hello(token: str) -> bytes:
-    return json.dumps(hello(token, "mallory-device")).encode()
+def _read(wire: Wire, got: bytearray, *, ends: bool) -> None:
+    """Read what comes back: all of it after an end of our own, else for a moment."""
+    wire.socket.settimeout(ANSWER_SECONDS if ends else READ_SECONDS)
+    with contextlib.suppress(OSError):
+        if ends:
+            wire.socket.shutdown(socket.SHUT_WR)
+        while len(got) < 1 << 20 and (data := wire.socket.recv(65536)):
+            got += data
+
+
+def _hello(token: str, number: int) -> bytes:
+    """Return the hello of one of some devices: where it were one only, each would end the connection before it."""
+    return json.dumps(hello(token, f"mallory-{number}")).encode()
 
 
 @contextlib.contextmanager
