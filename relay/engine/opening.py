@@ -15,7 +15,7 @@ import trio
 
 from relay.engine.engine import Engine
 from relay.engine.loader import load_plugins
-from relay.engine.migrations import migrate_plugins
+from relay.engine.migrations import migrate
 from relay.engine.registry import Registry
 from relay.engine.watchdog import watching
 from relay.http.paths import Claimed
@@ -84,7 +84,7 @@ async def open_engine(
 async def _prepared_plugins(settings: Settings, paths: Claimed, runner: Runner, now: float) -> Registry:
     """Load the plugins and bring their tables to the newest schema; one that fails at it is left out."""
     registry = load_plugins(settings, paths)
-    failed = await runner.write(lambda connection: migrate_plugins(connection, registry, now))
+    failed = await migrate(runner, registry, now)
     for name, reason in failed.items():
         registry.leave_out(name, reason)
         log.error("%s", registry.broken[-1])

@@ -21,7 +21,7 @@ from relay.engine.discovery import Found, Reimport, find
 from relay.engine.dispatch import Dispatcher
 from relay.engine.guard import Guard, in_words
 from relay.engine.loader import enabled_in, leave_out_dead_hooks, load_one
-from relay.engine.migrations import migrate_plugins
+from relay.engine.migrations import migrate
 from relay.engine.overrides import override_types
 from relay.engine.plugin_tasks import PluginTasks
 from relay.engine.registry import Registry
@@ -204,8 +204,7 @@ class Reloader:
         kept = {type_: place for type_, place in candidate.priorities.items() if type_ not in own}
         chosen = {type_: one.priority for type_, one in changes.items() if one.priority is not None}
         candidate.priorities = kept | chosen
-        now = self._now()
-        failed = await self._runner.write(lambda connection: migrate_plugins(connection, candidate, now))
+        failed = await migrate(self._runner, candidate, self._now())
         if name in failed:
             raise _refused(name, failed[name])
 

@@ -81,6 +81,15 @@ LEFT_OUT = {
         "@hookimpl\ndef relay_migrations(): return [Migration(name='one', sql='CREATE TABLE odd_t (x); SELEKT 1')]",
         "its migration 'one' failed: OperationalError",
     ),
+    "migration ends the transaction": (
+        "@hookimpl\ndef relay_migrations(): return [Migration(name='one', sql='CREATE TABLE odd_t (x); ROLLBACK')]",
+        "its migration 'one' ended the transaction; take COMMIT, ROLLBACK and OR ROLLBACK out of it",
+    ),
+    "migration ends the transaction and fails": (
+        "def m(c):\n    c.execute('CREATE TABLE odd_t (x)'), c.execute('ROLLBACK'), fail()\n"
+        "@hookimpl\ndef relay_migrations(): return [Migration(name='one', sql=m)]",
+        "its migration 'one' ended the transaction",
+    ),
 }
 
 
