@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from functools import partial
 from math import inf
 from typing import Final
@@ -28,6 +28,9 @@ from relay.wakeup import Wakeup
 
 _SLICE: Final = 64
 """The most chunks that are dropped in one transaction."""
+
+_RETRY_SECONDS: Final = 5.0
+"""The pause before a collection that the disk did not take begins again."""
 
 
 class _Unfinished:
@@ -321,9 +324,12 @@ class Attachments:
     async def run(self) -> None:
         """Collect for ever, at the start and every `collect_seconds` while there are files."""
         while True:
-            with suppress(StorageFailed):  # the disk is full or away: the next collection tries again
+            try:
                 await self.collect()
                 await self.measure_older()
+            except StorageFailed:
+                await trio.sleep(_RETRY_SECONDS)
+                continue
             if not await self._runner.read(attachments.any_blob):
                 await self._received.wait()
             self._received.clear()

@@ -292,6 +292,22 @@ async def test_an_upload_waits_for_its_message_for_so_long(world: World) -> None
     assert await count(world, "blobs") == 0
 
 
+@pytest.mark.world("alice", RELAY_ATTACHMENTS__COLLECT_MINUTES="600")
+async def test_a_collection_that_the_disk_does_not_take_is_tried_again_soon(world: World) -> None:
+    await receive(world, "alice", b"forgotten")
+    await trio.sleep(19 * HOUR)
+    await world.engine.runner.write(
+        lambda c: c.execute(
+            "CREATE TEMP TRIGGER full BEFORE DELETE ON attachments BEGIN SELECT RAISE(ROLLBACK, 'full'); END"
+        )
+    )
+    await trio.sleep(11 * HOUR)
+    assert await count(world, "blobs") == 1
+    await world.engine.runner.write(lambda c: c.execute("DROP TRIGGER full"))
+    await trio.sleep(30)
+    assert await count(world, "blobs") == 0
+
+
 async def test_one_removes_ones_own_while_nothing_holds_it(world: World) -> None:
     alice = await world.connect("alice")
     remove = world.engine.attachments.remove
