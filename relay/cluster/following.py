@@ -114,7 +114,8 @@ class Follower:
                     leads = await self._apply(_at_once(entry, receive)) and await self._leads()
                     if leads or self._failing:
                         break
-            nursery.cancel_scope.cancel()
+                # First: a channel that is closed breaks a `send` that waits for room in it.
+                nursery.cancel_scope.cancel()
         return leads
 
     async def _leads(self) -> bool:

@@ -29,6 +29,11 @@ def test_no_promise_is_broken(first: int) -> None:
     assert f"{AT_ONCE} seeds, 0 failed" in done.stdout
 
 
+def test_a_follower_far_behind_whose_disk_fails_tries_again() -> None:
+    done = simulation("--first", 25, "--seeds", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_found(bug: str) -> None:
     done = simulation("--planted", bug, "--seeds", 200, "--no-shrink")

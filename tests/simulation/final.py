@@ -31,6 +31,9 @@ _PATIENCE = 400
 _SETTLES = 12
 """Seconds until what is on its way has arrived, on the slowest connection."""
 
+_FAILING = (" fails, ", "stored-ends")
+"""What a step says of itself where it makes a transaction fail."""
+
 _RETRIES = 36
 """Seconds until what a failed transaction was to erase, collect or purge was tried again."""
 
@@ -50,7 +53,7 @@ async def gather(run: Run) -> None:
     else:
         waiting = {phone.client_id: list(phone.pending) or phone.connected for phone in run.phones}
         run.broken("answered", f"after {_PATIENCE} s without a fault these still wait: {waiting}")
-    if run.disk.faults or any("stored-ends" in did for did in run.outcome.did):
+    if any(failing in did for did in run.outcome.did for failing in _FAILING):
         await trio.sleep(_RETRIES)
     if run.clock.was_moved:
         await trio.sleep(_LONGEST_WAIT)  # until what has expired by the clock's step is gone
