@@ -78,19 +78,20 @@ class Siege:
 
     def _attack(self, kind: str, seeds: range) -> None:
         with ThreadPoolExecutor(AT_ONCE, initializer=be_modest) as attackers:
-            for seed, statuses in zip(seeds, attackers.map(partial(self._one, kind), seeds), strict=True):
+            for seed, got in zip(seeds, attackers.map(partial(self._one, kind), seeds), strict=True):
                 self.sent[kind] += 1
-                self.statuses.update(statuses)
                 told = f"{kind} with seed {seed}"
-                if bad := [status for status in statuses if status >= 500 and status != 503]:
-                    raise Fallen(f"{told} was answered with {bad}:\n{self.world.server.diagnosis()}")
+                for status in map(int, _STATUS.findall(got)):
+                    self.statuses[status] += 1
+                    if status >= 500 and status != 503:
+                        raise Fallen(f"{told} was answered with {status}: {got[:2000]!r}")
                 if not self.world.server.alive:
                     raise Fallen(
                         f"{told}, or one of the {AT_ONCE} after it, ended it:\n{self.world.server.diagnosis()}"
                     )
 
-    def _one(self, kind: str, seed: int) -> list[int]:
-        """Attack once; return the statuses of HTTP that came back."""
+    def _one(self, kind: str, seed: int) -> bytes:
+        """Attack once; return what came back."""
         source, got = random.Random(f"{kind}/{seed}"), bytearray()
         with (
             contextlib.suppress(Gone),
@@ -106,7 +107,7 @@ class Siege:
                     wire.send_bytes(encode_frame(_hello(self.world.tokens["mallory"], seed % (2 * AT_ONCE))))
                 wire.send_bytes(texts(source) if kind == "envelopes" else frames(source))
             _read(wire, got, ends=source.random() < 0.5)
-        return [int(status) for status in _STATUS.findall(got)]
+        return bytes(got)
 
 
 def _read(wire: Wire, got: bytearray, *, ends: bool) -> None:
